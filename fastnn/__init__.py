@@ -1,0 +1,55 @@
+"""fastnn: train convolutional networks on a CPU, from NumPy.
+
+Arrays in, arrays out: every layer is a small class with an explicit `forward` and `backward`, and the arithmetic runs in
+C, in kernels chosen for the CPU at run time.
+
+    from fastnn import nn, optim, data, models, functional as F
+"""
+
+import importlib
+from typing import Any
+
+from fastnn._layout import conversions
+from fastnn._memory import empty_cache, memory_info
+from fastnn._runtime import (
+    available_isas,
+    available_threads,
+    backend,
+    build_info,
+    isa,
+    num_threads,
+    set_flush_denormal,
+    set_isa,
+    set_num_threads,
+)
+from fastnn._version import __version__
+
+# Loaded at first use (PEP 562), so that `import fastnn` costs little more than NumPy.
+_SUBMODULES = ("data", "functional", "insight", "models", "nn", "optim", "reference", "training")
+
+__all__ = [
+    "__version__",
+    "available_isas",
+    "available_threads",
+    "backend",
+    "build_info",
+    "conversions",
+    "empty_cache",
+    "isa",
+    "memory_info",
+    "num_threads",
+    "set_flush_denormal",
+    "set_isa",
+    "set_num_threads",
+    *_SUBMODULES,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"fastnn.{name}")
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

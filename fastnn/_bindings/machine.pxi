@@ -1,0 +1,51 @@
+# Binds src_c/core: the instruction sets, threads, the floating-point mode.
+
+cdef extern from "fnn.h" nogil:
+    ctypedef enum fnn_isa:
+        FNN_BASELINE
+        FNN_AVX2
+        FNN_AVX512
+        FNN_ISA_COUNT
+    int fnn_isa_is_built(fnn_isa isa)
+    int fnn_isa_is_supported(fnn_isa isa)
+    fnn_status fnn_isa_select(fnn_isa isa)
+    fnn_isa fnn_isa_selected()
+    int fnn_openmp_version()
+    void fnn_set_flush_denormals(int on)
+    int fnn_get_flush_denormals()
+
+ISA_NAMES = ("baseline", "avx2", "avx512")
+
+
+def isa_built():
+    """Names of the instruction sets this build contains, least capable first."""
+    return [name for i, name in enumerate(ISA_NAMES) if fnn_isa_is_built(<fnn_isa><int>i)]
+
+
+def isa_supported():
+    """Names of the instruction sets that this CPU and its operating system support."""
+    return [name for i, name in enumerate(ISA_NAMES) if fnn_isa_is_supported(<fnn_isa><int>i)]
+
+
+def isa_select(str name):
+    cdef int isa = ISA_NAMES.index(name)
+    if not (fnn_isa_is_built(<fnn_isa>isa) and fnn_isa_is_supported(<fnn_isa>isa)):
+        raise RuntimeError(f"instruction set {name!r} is not available here")
+    check(fnn_isa_select(<fnn_isa>isa), "isa_select")
+
+
+def isa_selected():
+    return ISA_NAMES[<int>fnn_isa_selected()]
+
+
+def openmp_version():
+    """The date of the OpenMP standard this was built with (201511 is 4.5), or 0."""
+    return fnn_openmp_version()
+
+
+def set_flush_denormals(bint on):
+    fnn_set_flush_denormals(on)
+
+
+def get_flush_denormals():
+    return bool(fnn_get_flush_denormals())

@@ -1,0 +1,1 @@
+# Binds src_c/ops/maxpool2d.c.

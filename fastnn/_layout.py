@@ -1,0 +1,113 @@
+"""Where an activation lies in memory.
+
+Its public shape is (N, C, H, W). In memory it is pixel-major: H, W, N, C ("HWNC"), for every pixel a dense matrix of N
+images by C channels. `pixels(x)` is that view, (H, W, N, C) and C-contiguous; `images(buffer)` turns one back into the
+(N, C, H, W) array that users see. Other layouts are accepted everywhere, converted once, and counted.
+"""
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastnn import _memory, _runtime
+
+_TO_PIXELS = (2, 3, 0, 1)
+_TO_IMAGES = (2, 3, 0, 1)  # the permutation is its own inverse
+
+_conversions = 0
+
+
+def conversions() -> int:
+    """How many activations were converted to the pixel-major layout since the start of the process.
+
+    A network whose layers are fastnn's converts its input and nothing else.
+    """
+    return _conversions
+
+
+def empty_images(n: int, c: int, h: int, w: int, dtype: DTypeLike) -> NDArray:
+    """An uninitialised (n, c, h, w) array, pixel-major in memory."""
+    return images(_memory.empty((h, w, n, c), dtype))
+
+
+def images(buffer: NDArray) -> NDArray:
+    """The (N, C, H, W) view of an (H, W, N, C) array."""
+    return buffer.transpose(_TO_IMAGES)
+
+
+def pixels(x: NDArray) -> NDArray:
+    """The C-contiguous (H, W, N, C) array of an (N, C, H, W) one: a view if `x` is pixel-major, else a copy."""
+    global _conversions
+    view = x.transpose(_TO_PIXELS)
+    if view.flags.c_contiguous and view.flags.aligned and view.dtype.isnative:
+        return view
+    _conversions += 1
+    h, w, n, c = view.shape
+    out = _memory.empty((h, w, n, c), x.dtype.newbyteorder("="))
+    native = _runtime._native
+    if native is not None and x.dtype.isnative and x.flags.aligned and x.size:
+        if x.flags.c_contiguous:  # NCHW is a (N * C, H * W) matrix, HWNC its transpose
+            native.layout_transpose(x.reshape(n * c, h * w, 1), out.reshape(h * w, n * c, 1), _runtime.num_threads())
+            return out
+        channels_last = x.transpose(0, 2, 3, 1)
+        if channels_last.flags.c_contiguous:
+            rows = channels_last.reshape(n, h * w, c)
+            native.layout_transpose(rows, out.reshape(h * w, n, c), _runtime.num_threads())
+            return out
+    out[...] = view
+    return out
+
+
+def to_nchw(x: NDArray) -> NDArray:
+    """A C-contiguous copy of an (N, C, H, W) array, or `x` itself if it is one."""
+    if x.flags.c_contiguous:
+        return x
+    view = x.transpose(_TO_PIXELS)
+    n, c, h, w = x.shape
+    out = _memory.empty((n, c, h, w), x.dtype)
+    if _runtime._native is not None and view.flags.c_contiguous and view.flags.aligned and x.dtype.isnative and x.size:
+        rows, columns = view.reshape(h * w, n * c, 1), out.reshape(n * c, h * w, 1)
+        _runtime._native.layout_transpose(rows, columns, _runtime.num_threads())
+    else:
+        out[...] = x
+    return out
+
+
+def flat(x: NDArray) -> NDArray:
+    """The elements of a dense array in memory order, as a one-dimensional view."""
+    return x.transpose(memory_order(x)).reshape(-1)
+
+
+def memory_order(x: NDArray) -> tuple[int, ...]:
+    """The axes of `x` from the slowest to the fastest in memory; axes of length 1 keep their place."""
+    return tuple(sorted(range(x.ndim), key=lambda axis: (-abs(x.strides[axis]), axis)))
+
+
+def dense(x: NDArray) -> NDArray:
+    """`x` itself if its elements fill one aligned, native block of memory in any order of axes, else a copy.
+
+    A four-dimensional copy is pixel-major, any other one is C-contiguous.
+    """
+    x_ordered = x.transpose(memory_order(x))
+    if x_ordered.flags.c_contiguous and x.flags.aligned and x.dtype.isnative:
+        return x
+    if x.ndim == 4:
+        return images(pixels(x))
+    out = _memory.empty(x.shape, x.dtype.newbyteorder("="))
+    out[...] = x
+    return out
+
+
+def empty_like(x: NDArray) -> NDArray:
+    """An uninitialised array with the shape, dtype and memory order of the dense array `x`."""
+    order = memory_order(x)
+    buffer = _memory.empty(tuple(x.shape[axis] for axis in order), x.dtype)
+    return buffer.transpose(np.argsort(order))
+
+
+def as_ordered(x: NDArray, like: NDArray) -> NDArray:
+    """`x`, copied if its memory order is not that of the dense array `like`, whose shape it has."""
+    if x.strides == like.strides and x.dtype == like.dtype and x.flags.aligned:
+        return x
+    out = empty_like(like)
+    out[...] = x
+    return out

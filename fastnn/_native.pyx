@@ -1,0 +1,56 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: freethreading_compatible=True, embedsignature=False
+"""The binding: typed views, the GIL released, a status turned into an exception. Nothing else.
+
+Each `_bindings/<stem>.pxi` binds one stem of src_c/ops. Arrays are marked IN, OUT or INOUT. Callers (fastnn.functional)
+have checked shapes and layouts; what would crash is refused by the views themselves: wrong rank, dtype, strides, or a
+read-only output.
+"""
+
+from cpython.mem cimport PyMem_Malloc, PyMem_Free
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+ctypedef fused real:
+    float
+    double
+
+cdef extern from "fnn.h" nogil:
+    ctypedef enum fnn_status:
+        FNN_OK
+        FNN_BAD_LABEL
+        FNN_OVERFLOW
+        FNN_BAD_INDEX
+
+
+cdef int check(fnn_status status, str operation) except -1:
+    """The one place where a status of the C side becomes an exception."""
+    if status == FNN_OK:
+        return 0
+    if status == FNN_BAD_LABEL:
+        raise ValueError(f"{operation}: a label lies outside [0, classes)")
+    if status == FNN_OVERFLOW:
+        raise OverflowError(f"{operation}: a size does not fit into memory")
+    if status == FNN_BAD_INDEX:
+        raise IndexError(f"{operation}: an index points outside its array")
+    raise RuntimeError(f"{operation}: unknown status {<int>status}")
+
+
+# A view of an empty array has no first element to take the address of; every size in C is 0 then and nothing is read.
+
+include "_bindings/machine.pxi"
+include "_bindings/memory.pxi"
+include "_bindings/layout.pxi"
+include "_bindings/conv2d.pxi"
+include "_bindings/im2col.pxi"
+include "_bindings/activation.pxi"
+include "_bindings/softmax.pxi"
+include "_bindings/maxpool2d.pxi"
+include "_bindings/avgpool2d.pxi"
+include "_bindings/batchnorm.pxi"
+include "_bindings/layernorm.pxi"
+include "_bindings/groupnorm.pxi"
+include "_bindings/local_response_norm.pxi"
+include "_bindings/dropout.pxi"
+include "_bindings/losses.pxi"
+include "_bindings/optimizer.pxi"
+include "_bindings/augment.pxi"

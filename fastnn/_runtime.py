@@ -1,0 +1,212 @@
+"""The running machine: threads, instruction set, backend. Environment variables are read here, once.
+
+FASTNN_NUM_THREADS   threads of every operation (default: OMP_NUM_THREADS, else what the machine grants this process)
+FASTNN_ISA           baseline, avx2 or avx512: force one instead of the best that the CPU supports
+FASTNN_BACKEND       native or reference
+"""
+
+import contextlib
+import contextvars
+import math
+import operator
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+try:
+    from fastnn import _native
+except ImportError as error:  # pure-Python installation, or a broken build: say so once, and run the reference
+    _native = None
+    warnings.warn(
+        f"fastnn's compiled module is missing ({error}); everything runs on the NumPy reference, some hundred times "
+        "slower. Reinstall with a C compiler to get it: pip install --no-binary fastnn fastnn",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+_BACKENDS = ("native", "reference")
+
+
+# ---- threads ---------------------------------------------------------------------------------------------------------
+def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """CPUs that the control group of this process may use; infinite without a quota (cgroup v2, then v1)."""
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (root / "cpu.max").read_text().split()
+        return math.inf if quota == "max" else int(quota) / int(period)
+    with contextlib.suppress(OSError, ValueError):
+        quota = int((root / "cpu/cpu.cfs_quota_us").read_text())
+        period = int((root / "cpu/cpu.cfs_period_us").read_text())
+        return quota / period if quota > 0 else math.inf
+    return math.inf
+
+
+def available_threads() -> int:
+    """Threads that this process can run at once: its CPU affinity, cut to the quota of its container."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(affinity, math.ceil(min(_cgroup_cpus(), affinity))))
+
+
+def _threads_from_environment() -> int:
+    for variable in ("FASTNN_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(variable, "").split(",")[0].strip()
+        if value:
+            if not value.isdigit() or int(value) < 1:
+                raise ValueError(f"{variable}={value!r}: a positive number is needed")
+            return int(value)
+    return available_threads()
+
+
+_n_threads = _threads_from_environment()
+_forked = False
+
+
+def _after_fork_in_child() -> None:
+    """GNU's OpenMP cannot start threads in a child of a process that had some: the child computes on one."""
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def num_threads() -> int:
+    """The number of threads that operations use. In a forked child it is 1.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.num_threads() >= 1
+        True
+    """
+    return 1 if _forked else _n_threads
+
+
+def set_num_threads(n: int) -> None:
+    """Let every operation use up to `n` threads. Results do not depend on it, bit for bit.
+
+    Raises:
+        ValueError: n is not a positive integer.
+    """
+    global _n_threads
+    n = operator.index(n)
+    if not 1 <= n <= 4096:
+        raise ValueError(f"set_num_threads: n must be between 1 and 4096. Received: {n}")
+    _n_threads = n
+
+
+# ---- instruction set -------------------------------------------------------------------------------------------------
+def available_isas() -> list[str]:
+    """Names of the instruction sets that were built and that this CPU and its system support, least capable first."""
+    if _native is None:
+        return []
+    supported = _native.isa_supported()
+    return [name for name in _native.isa_built() if name in supported]
+
+
+def isa() -> str:
+    """The name of the instruction set whose kernels run, or 'reference' without a compiled module."""
+    return _native.isa_selected() if _native is not None else "reference"
+
+
+def set_isa(name: str) -> None:
+    """Run the kernels of instruction set `name`.
+
+    Raises:
+        RuntimeError: `name` was not built, or this CPU or its operating system lacks it.
+    """
+    if _native is None:
+        raise RuntimeError("set_isa: the compiled module is missing")
+    built, available = _native.isa_built(), available_isas()
+    if name not in _native.ISA_NAMES:
+        raise RuntimeError(f"unknown instruction set {name!r}: choose from {', '.join(_native.ISA_NAMES)}")
+    if name not in built:
+        raise RuntimeError(f"instruction set {name!r} is not in this build, which has {', '.join(built)}")
+    if name not in available:
+        raise RuntimeError(f"this CPU or its operating system lacks {name!r}; it has {', '.join(available)}")
+    _native.isa_select(name)
+
+
+def _isa_from_environment() -> None:
+    if _native is None:
+        return
+    requested = os.environ.get("FASTNN_ISA", "")
+    set_isa(requested or available_isas()[-1])
+
+
+_isa_from_environment()
+
+
+# ---- backend ---------------------------------------------------------------------------------------------------------
+def _backend_from_environment() -> str:
+    name = os.environ.get("FASTNN_BACKEND", "") or ("native" if _native is not None else "reference")
+    _check_backend(name)
+    return name
+
+
+def _check_backend(name: str) -> None:
+    if name not in _BACKENDS:
+        raise ValueError(f"unknown backend {name!r}: choose 'native' or 'reference'")
+    if name == "native" and _native is None:
+        raise RuntimeError("the compiled module is missing: only the 'reference' backend can run")
+
+
+_backend: contextvars.ContextVar[str] = contextvars.ContextVar("fastnn_backend", default=_backend_from_environment())
+
+
+@contextlib.contextmanager
+def backend(name: str) -> Iterator[None]:
+    """Within the block, run every operation in C ('native') or as its readable NumPy twin ('reference').
+
+    Example:
+        >>> import numpy as np, fastnn
+        >>> x = np.array([-1.0, 2.0])
+        >>> with fastnn.backend("reference"):
+        ...     fastnn.functional.relu(x)
+        array([0., 2.])
+    """
+    _check_backend(name)
+    token = _backend.set(name)
+    try:
+        yield
+    finally:
+        _backend.reset(token)
+
+
+def uses_reference() -> bool:
+    """Whether operations run as their NumPy twins."""
+    return _backend.get() == "reference"
+
+
+# ---- denormals -------------------------------------------------------------------------------------------------------
+def set_flush_denormal(on: bool) -> None:
+    """Treat denormal numbers as zero inside the C kernels (on by default: they can be a hundred times slower).
+
+    The floating-point mode of the calling thread is restored when an operation returns.
+    """
+    if _native is not None:
+        _native.set_flush_denormals(bool(on))
+
+
+# ---- information -----------------------------------------------------------------------------------------------------
+def build_info() -> dict[str, Any]:
+    """What was built, what this CPU has, and what runs.
+
+    Example:
+        >>> import fastnn
+        >>> sorted(fastnn.build_info())
+        ['available_isas', 'backend', 'built_isas', 'compiled', 'isa', 'openmp', 'threads', 'version']
+    """
+    from fastnn._version import __version__
+
+    return {
+        "version": __version__,
+        "compiled": _native is not None,
+        "built_isas": _native.isa_built() if _native is not None else [],
+        "available_isas": available_isas(),
+        "isa": isa(),
+        "openmp": _native.openmp_version() if _native is not None else 0,
+        "threads": num_threads(),
+        "backend": _backend.get(),
+    }

@@ -1,0 +1,19 @@
+"""What the layers compute, as pure functions: arguments are checked, results are fresh arrays.
+
+Every function has a `_backward` companion that takes the gradient of the loss with respect to the result, and a readable
+NumPy twin of the same name in `fastnn.reference`, which is its definition.
+"""
+
+from fastnn.functional.activation import *  # noqa: F403
+from fastnn.functional.avgpool2d import *  # noqa: F403
+from fastnn.functional.batchnorm import *  # noqa: F403
+from fastnn.functional.conv2d import *  # noqa: F403
+from fastnn.functional.dropout import *  # noqa: F403
+from fastnn.functional.groupnorm import *  # noqa: F403
+from fastnn.functional.im2col import *  # noqa: F403
+from fastnn.functional.layernorm import *  # noqa: F403
+from fastnn.functional.linear import *  # noqa: F403
+from fastnn.functional.local_response_norm import *  # noqa: F403
+from fastnn.functional.losses import *  # noqa: F403
+from fastnn.functional.maxpool2d import *  # noqa: F403
+from fastnn.functional.softmax import *  # noqa: F403

@@ -1,0 +1,86 @@
+"""The checks of all functions, and the words of their errors: the operation, the reason, the shapes received."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def received(**arrays: Any) -> str:
+    """The closing words of an error: `Received: x.shape=(2, 3), weight.shape=(4, 5)`."""
+    words = [
+        f"{name}.shape={value.shape}" if hasattr(value, "shape") else f"{name}={value!r}"
+        for name, value in arrays.items()
+    ]
+    return "Received: " + ", ".join(words)
+
+
+def fail(operation: str, reason: str, **arrays: Any) -> ValueError:
+    """The error to raise when `reason` holds for `arrays`."""
+    return ValueError(f"{operation}: {reason}. {received(**arrays)}")
+
+
+def floats(operation: str, name: str, value: Any, ndim: int | tuple[int, ...] | None = None) -> NDArray:
+    """`value` as an array of float32 or float64 in native byte order, not copied unless it must be.
+
+    Raises:
+        TypeError: another dtype; the message shows the cast.
+        ValueError: the number of dimensions is not `ndim`.
+    """
+    array = np.asarray(value)
+    if array.dtype.newbyteorder("=") not in FLOATS:
+        raise TypeError(
+            f"{operation}: {name} has dtype {array.dtype}, float32 or float64 is needed; "
+            f"cast it with {name}.astype(numpy.float32)"
+        )
+    if ndim is not None and array.ndim not in (ndim if isinstance(ndim, tuple) else (ndim,)):
+        wanted = " or ".join(map(str, ndim if isinstance(ndim, tuple) else (ndim,)))
+        raise fail(operation, f"{name} has {array.ndim} dimensions, {wanted} are needed", **{name: array})
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def same_dtype(operation: str, **arrays: NDArray | None) -> None:
+    """Raise TypeError unless all arrays that are not None have one dtype."""
+    dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
+    if len(set(dtypes.values())) > 1:
+        words = ", ".join(f"{name}.dtype={dtype}" for name, dtype in dtypes.items())
+        raise TypeError(f"{operation}: dtypes differ; cast the arrays to one of them. Received: {words}")
+
+
+def same_shape(operation: str, **arrays: NDArray) -> None:
+    """Raise ValueError unless all arrays have one shape."""
+    if len({array.shape for array in arrays.values()}) > 1:
+        raise fail(operation, f"{' and '.join(arrays)} must have the same shape", **arrays)
+
+
+def pair(operation: str, name: str, value: int | Sequence[int], minimum: int) -> tuple[int, int]:
+    """`value`, an integer or two of them, as (vertical, horizontal).
+
+    Raises:
+        TypeError: not integers.
+        ValueError: not one or two, or less than `minimum`.
+    """
+    try:
+        numbers = (operator.index(value),) * 2  # type: ignore[arg-type]
+    except TypeError:
+        if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+            raise TypeError(f"{operation}: {name} must be an integer or two of them. Received: {value!r}") from None
+        numbers = tuple(operator.index(item) for item in value)  # type: ignore[assignment]
+    if len(numbers) != 2 or min(numbers) < minimum:
+        raise ValueError(f"{operation}: {name} must be one or two integers >= {minimum}. Received: {value!r}")
+    return numbers
+
+
+def integer(operation: str, name: str, value: Any, minimum: int) -> int:
+    """`value` as an int of at least `minimum`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{operation}: {name} must be an integer. Received: {value!r}") from None
+    if number < minimum:
+        raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {number}")
+    return number

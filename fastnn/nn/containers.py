@@ -1,0 +1,116 @@
+"""Modules made of modules."""
+
+from collections.abc import Iterator
+from typing import Any, overload
+
+from numpy.typing import NDArray
+
+from fastnn.nn.module import Module
+
+__all__ = ["Identity", "Residual", "Sequential"]
+
+
+class Identity(Module):
+    """y = x."""
+
+    def forward(self, x: NDArray) -> NDArray:
+        return x
+
+    def backward(self, dy: NDArray) -> NDArray:
+        return dy
+
+
+class Sequential(Module):
+    """Modules applied one after the other; their names are "0", "1", ...
+
+    Args:
+        *modules: the modules, in order.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> model(np.zeros((3, 4), np.float32)).shape, len(model), type(model[1]).__name__
+        ((3, 2), 3, 'ReLU')
+    """
+
+    def __init__(self, *modules: Module) -> None:
+        super().__init__()
+        for module in modules:
+            self.append(module)
+
+    def append(self, module: Module) -> "Sequential":
+        """Add a module at the end."""
+        if not isinstance(module, Module):
+            raise TypeError(f"Sequential: modules are needed. Received: {type(module).__name__}")
+        self._modules[str(len(self._modules))] = module
+        return self
+
+    def forward(self, x: Any) -> Any:
+        for module in self._modules.values():
+            x = module.forward(x)
+        return x
+
+    def backward(self, dy: Any) -> Any:
+        for module in reversed(self._modules.values()):
+            if dy is None:  # the first layer with parameters was told that its input is data
+                break
+            dy = module.backward(dy)
+        return dy
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "input_grad":
+            for module in self._modules.values():
+                module.input_grad = value
+                if next(module.parameters(), None) is not None:
+                    break
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._modules.values())
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+    def __getitem__(self, index: int | slice) -> "Module | Sequential":
+        modules = list(self._modules.values())
+        return Sequential(*modules[index]) if isinstance(index, slice) else modules[index]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        name = list(self._modules)[index]
+        self._modules[name] = module
+
+
+class Residual(Module):
+    """y = body(x) + shortcut(x).
+
+    Args:
+        body: a module.
+        shortcut: a module whose result has the shape of body's; None for the identity.
+
+    Raises:
+        ValueError: the two results differ in shape.
+
+    Example:
+        >>> block = nn.Residual(nn.Conv2d(8, 8, 3, padding=1))
+        >>> block(np.zeros((2, 8, 5, 5), np.float32)).shape
+        (2, 8, 5, 5)
+
+    Source: He et al., 2016, "Deep residual learning for image recognition".
+    """
+
+    def __init__(self, body: Module, shortcut: Module | None = None) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = Identity() if shortcut is None else shortcut
+
+    def forward(self, x: NDArray) -> NDArray:
+        y, skipped = self.body.forward(x), self.shortcut.forward(x)
+        if y.shape != skipped.shape:
+            raise ValueError(f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal")
+        return y + skipped
+
+    def backward(self, dy: NDArray) -> NDArray:
+        return self.body.backward(dy) + self.shortcut.backward(dy)

@@ -1,0 +1,116 @@
+"""The convolution layer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import functional as F
+from fastnn.functional import _check
+from fastnn.nn import init
+from fastnn.nn.module import Module
+from fastnn.nn.parameter import Parameter
+
+__all__ = ["Conv2d"]
+
+
+class Conv2d(Module):
+    """Cross-correlate a batch of images with learned filters.
+
+    y[n, k, i, j] = bias[k] + sum over c, p, q of
+        weight[k, c, p, q] * x_padded[n, c, i * stride_h + p * dilation_h, j * stride_w + q * dilation_w]
+
+    Args:
+        in_channels: C_in.
+        out_channels: C_out, the number of filters.
+        kernel_size: height and width of the filters, one number or two.
+        stride: pixels between two positions of a filter.
+        padding: rows and columns of zeros around the image, 'valid' for none, 'same' to keep its size.
+        dilation: pixels between two taps of a filter.
+        groups: cut the channels into groups with filters of their own; groups=in_channels is a depthwise convolution.
+        bias: whether to add one.
+        padding_mode: only 'zeros'.
+        algorithm: 'auto', 'direct' or 'im2col'; see `functional.conv2d`.
+    Shape:
+        - Input: (N, C_in, H, W), float32 or float64
+        - Output: (N, C_out, H_out, W_out), H_out = (H + 2 pad_h - dilation_h (kernel_h - 1) - 1) // stride_h + 1
+    Attributes:
+        weight: Parameter (C_out, C_in / groups, kernel_h, kernel_w), uniform in +-1 / sqrt(C_in / groups * kernel_h *
+            kernel_w); in memory the taps come first, so that the kernels read it as it is
+        bias: Parameter (C_out,), from the same distribution, or None
+    Raises:
+        ValueError: the input does not fit; the message shows the shapes.
+    Example:
+        >>> nn.Conv2d(3, 8, 3, padding=1)(np.zeros((2, 3, 32, 32), np.float32)).shape
+        (2, 8, 32, 32)
+
+    Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition".
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | str = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        algorithm: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.in_channels = _check.integer("Conv2d", "in_channels", in_channels, 1)
+        self.out_channels = _check.integer("Conv2d", "out_channels", out_channels, 1)
+        self.groups = _check.integer("Conv2d", "groups", groups, 1)
+        self.kernel_size = _check.pair("Conv2d", "kernel_size", kernel_size, 1)
+        self.stride = _check.pair("Conv2d", "stride", stride, 1)
+        self.padding = padding if isinstance(padding, str) else _check.pair("Conv2d", "padding", padding, 0)
+        self.dilation = _check.pair("Conv2d", "dilation", dilation, 1)
+        self.algorithm = algorithm
+        if padding_mode != "zeros":
+            raise ValueError(f"Conv2d: padding_mode must be 'zeros'. Received: {padding_mode!r}")
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"Conv2d: groups must divide the channels. "
+                f"Received: in_channels={in_channels}, out_channels={out_channels}, groups={groups}"
+            )
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        bound = 1 / np.sqrt(np.prod(shape[1:]))
+        draw = init.generator().uniform(-bound, bound, shape)
+        taps_first = np.ascontiguousarray(draw.transpose(2, 3, 1, 0), np.float32)
+        self.weight = Parameter(taps_first.transpose(3, 2, 0, 1))
+        self.bias = (
+            Parameter(init.generator().uniform(-bound, bound, out_channels).astype(np.float32)) if bias else None
+        )
+
+    def forward(self, x: NDArray) -> NDArray:
+        self._x = x
+        bias = None if self.bias is None else self.bias.data
+        return F.conv2d(x, self.weight.data, bias, *self._settings())
+
+    def backward(self, dy: NDArray) -> NDArray | None:
+        dx, dweight, dbias = F.conv2d_backward(
+            dy,
+            self._x,
+            self.weight.data,
+            *self._settings(),
+            need_dx=self.input_grad,
+            need_dweight=self.weight.requires_grad,
+            need_dbias=self.bias is not None and self.bias.requires_grad,
+        )
+        if dweight is not None:
+            self.weight.add_grad(dweight)
+        if dbias is not None:
+            self.bias.add_grad(dbias)
+        return dx
+
+    def _settings(self) -> tuple:
+        return self.stride, self.padding, self.dilation, self.groups, self.algorithm
+
+    def extra_repr(self) -> str:
+        words = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
+        defaults = {"padding": (0, 0), "dilation": (1, 1), "groups": 1, "algorithm": "auto"}
+        words += [f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if getattr(self, name) != value]
+        return ", ".join(words + ([] if self.bias is not None else ["bias=False"]))

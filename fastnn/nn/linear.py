@@ -1,0 +1,67 @@
+"""The fully connected layer."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import functional as F
+from fastnn.functional import _check
+from fastnn.nn import init
+from fastnn.nn.module import Module
+from fastnn.nn.parameter import Parameter
+
+__all__ = ["Linear"]
+
+
+class Linear(Module):
+    """y = x @ weight.T + bias.
+
+    Args:
+        in_features: features of the input.
+        out_features: features of the output.
+        bias: whether to add one.
+    Shape:
+        - Input: (N, in_features), float32 or float64
+        - Output: (N, out_features)
+    Attributes:
+        weight: Parameter (out_features, in_features), uniform in +-1 / sqrt(in_features)
+        bias: Parameter (out_features,), from the same distribution, or None
+    Raises:
+        ValueError: the input does not fit; the message shows the shapes.
+    Example:
+        >>> nn.Linear(8, 3)(np.zeros((2, 8), np.float32)).shape
+        (2, 3)
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features = _check.integer("Linear", "in_features", in_features, 1)
+        self.out_features = _check.integer("Linear", "out_features", out_features, 1)
+        bound = 1 / np.sqrt(in_features)
+        # The transpose of the public shape in memory: so lie the columns of the product that it is used in.
+        draw = init.generator().uniform(-bound, bound, (out_features, in_features))
+        self.weight = Parameter(np.ascontiguousarray(draw.T, np.float32).T)
+        self.bias = (
+            Parameter(init.generator().uniform(-bound, bound, out_features).astype(np.float32)) if bias else None
+        )
+
+    def forward(self, x: NDArray) -> NDArray:
+        self._x = x
+        return F.linear(x, self.weight.data, None if self.bias is None else self.bias.data)
+
+    def backward(self, dy: NDArray) -> NDArray | None:
+        dx, dweight, dbias = F.linear_backward(
+            dy,
+            self._x,
+            self.weight.data,
+            need_dx=self.input_grad,
+            need_dweight=self.weight.requires_grad,
+            need_dbias=self.bias is not None and self.bias.requires_grad,
+        )
+        if dweight is not None:
+            self.weight.add_grad(dweight)
+        if dbias is not None:
+            self.bias.add_grad(dbias)
+        return dx
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -1,0 +1,19 @@
+"""The readable NumPy twin of every function in `fastnn.functional`: its documentation and its oracle.
+
+Written to be understood and to be obviously right. Nothing is checked here, nothing is fast here, and nothing here calls
+the compiled module. `with fastnn.backend("reference"):` runs a whole program on it.
+"""
+
+from fastnn.reference.activation import *  # noqa: F403
+from fastnn.reference.avgpool2d import *  # noqa: F403
+from fastnn.reference.batchnorm import *  # noqa: F403
+from fastnn.reference.conv2d import *  # noqa: F403
+from fastnn.reference.dropout import *  # noqa: F403
+from fastnn.reference.groupnorm import *  # noqa: F403
+from fastnn.reference.im2col import *  # noqa: F403
+from fastnn.reference.layernorm import *  # noqa: F403
+from fastnn.reference.linear import *  # noqa: F403
+from fastnn.reference.local_response_norm import *  # noqa: F403
+from fastnn.reference.losses import *  # noqa: F403
+from fastnn.reference.maxpool2d import *  # noqa: F403
+from fastnn.reference.softmax import *  # noqa: F403

@@ -1,0 +1,68 @@
+#include "core/taps.h"
+
+#include "core/parallel.h"
+
+static void forward_axis(tap_axis *axis, ptrdiff_t sources, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t dilation) {
+    for (ptrdiff_t d = 0; d < axis->length; d++) {
+        for (ptrdiff_t k = 0; k < axis->kernel; k++) {
+            ptrdiff_t s = d * stride - pad + k * dilation;
+            axis->source[d * axis->kernel + k] = s >= 0 && s < sources ? s : -1;
+        }
+    }
+}
+
+static void backward_axis(tap_axis *axis, ptrdiff_t sources, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t dilation) {
+    for (ptrdiff_t d = 0; d < axis->length; d++) {
+        for (ptrdiff_t k = 0; k < axis->kernel; k++) {
+            ptrdiff_t s = d + pad - k * dilation;
+            int reached = s >= 0 && s % stride == 0 && s / stride < sources;
+            axis->source[d * axis->kernel + k] = reached ? s / stride : -1;
+        }
+    }
+}
+
+/* Whether destination d + 1 has the taps of d, each one source further on. */
+static int moves_in_step(const tap_axis *axis, ptrdiff_t d) {
+    const ptrdiff_t *here = axis->source + d * axis->kernel, *next = here + axis->kernel;
+    for (ptrdiff_t k = 0; k < axis->kernel; k++) {
+        if (here[k] < 0 ? next[k] >= 0 : next[k] != here[k] + 1) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static ptrdiff_t find_runs(const tap_axis *axis, ptrdiff_t n, tap_run *runs) {
+    ptrdiff_t count = 0;
+    for (ptrdiff_t w = 0; w < axis->length;) {
+        ptrdiff_t end = w + 1;
+        while (end < axis->length && moves_in_step(axis, end - 1)) {
+            end++;
+        }
+        for (ptrdiff_t row = 0, rows = (end - w) * n; row < rows; row += TAP_RUN_ROWS) {
+            runs[count++] = (tap_run){w, row, fnn_min(TAP_RUN_ROWS, rows - row)};
+        }
+        w = end;
+    }
+    return count;
+}
+
+void fnn_tap_map(const fnn_conv2d_shape *s, int backward, workspace_cursor *workspace, tap_map *map) {
+    map->h = (tap_axis){s->kernel_h, backward ? s->h : s->h_out, NULL};
+    map->w = (tap_axis){s->kernel_w, backward ? s->w : s->w_out, NULL};
+    ptrdiff_t most_runs = map->w.length + map->w.length * s->n / TAP_RUN_ROWS;
+    map->h.source = workspace_take(workspace, map->h.length * map->h.kernel, sizeof(ptrdiff_t));
+    map->w.source = workspace_take(workspace, map->w.length * map->w.kernel, sizeof(ptrdiff_t));
+    map->runs = workspace_take(workspace, most_runs, sizeof(tap_run));
+    if (workspace->base == NULL) {
+        return;
+    }
+    if (backward) {
+        backward_axis(&map->h, s->h_out, s->stride_h, s->pad_top, s->dilation_h);
+        backward_axis(&map->w, s->w_out, s->stride_w, s->pad_left, s->dilation_w);
+    } else {
+        forward_axis(&map->h, s->h, s->stride_h, s->pad_top, s->dilation_h);
+        forward_axis(&map->w, s->w, s->stride_w, s->pad_left, s->dilation_w);
+    }
+    map->n_runs = find_runs(&map->w, s->n, map->runs);
+}

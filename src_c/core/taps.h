@@ -1,0 +1,38 @@
+/* Which source pixel each tap of a convolution reads, for every destination pixel.
+ *
+ * The geometry of a convolution is a product of two axes. Along one axis, `source[d * kernel + k]` is the source index
+ * that tap k contributes to destination index d, or -1 where the tap falls on padding (or, going backward, between two
+ * strides). Forward and backward-data differ in nothing else.
+ */
+#ifndef FNN_CORE_TAPS_H
+#define FNN_CORE_TAPS_H
+
+#include "fnn.h"
+#include "core/workspace.h"
+
+typedef struct {
+    ptrdiff_t kernel, length; /* taps, destination indices */
+    ptrdiff_t *source;        /* [length][kernel] */
+} tap_axis;
+
+/* A run of rows of the (w, n) x channels matrix of one destination image row whose taps are the same, and for which all
+ * sources move in step, so that rows of the run are rows of one matrix. */
+typedef struct {
+    ptrdiff_t w;         /* the destination pixel whose taps it has */
+    ptrdiff_t row, rows; /* first row, counted from that pixel, and their number */
+} tap_run;
+
+typedef struct {
+    tap_axis h, w;
+    tap_run *runs;
+    ptrdiff_t n_runs;
+} tap_map;
+
+/* Rows of a run at most: a multiple of every tile height, so that only the last tile of an image row is cut, and few
+ * enough that the source rows of a run stay in L2 while the taps move over them. */
+#define TAP_RUN_ROWS 480
+
+/* `backward`: destinations are the pixels of x. The pieces of `map` are taken from the workspace. */
+void fnn_tap_map(const fnn_conv2d_shape *shape, int backward, workspace_cursor *workspace, tap_map *map);
+
+#endif

@@ -1,0 +1,69 @@
+/* The C interface of fastnn, and the only header that the binding sees.
+ *
+ * Every op is declared once in fnn_ops.h for a type `real`, and exists twice: fnn_<op>_f32 and fnn_<op>_f64.
+ * Ops check nothing that the Python side has checked, allocate nothing and print nothing. Scratch memory is an
+ * argument, and its size has a function of its own. Parameter order: shape, inputs (const), outputs, workspace,
+ * n_threads. Results do not depend on n_threads: work is cut by problem size and combined in a fixed order.
+ */
+#ifndef FNN_H
+#define FNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+    FNN_OK = 0,
+    FNN_BAD_LABEL, /* a class index outside [0, classes) */
+    FNN_OVERFLOW,  /* a size does not fit into ptrdiff_t */
+    FNN_BAD_INDEX, /* an index that points outside its array */
+} fnn_status;
+
+/* Hidden, so that an op that is declared and not defined fails when the module is linked, not when it is imported. */
+#pragma GCC visibility push(hidden)
+
+/* ---- the machine ------------------------------------------------------------------------------------- */
+
+typedef enum { FNN_BASELINE = 0, FNN_AVX2 = 1, FNN_AVX512 = 2, FNN_ISA_COUNT = 3 } fnn_isa;
+
+int fnn_isa_is_built(fnn_isa isa);
+int fnn_isa_is_supported(fnn_isa isa); /* by this CPU and by its operating system */
+fnn_status fnn_isa_select(fnn_isa isa); /* caller has checked: built and supported */
+fnn_isa fnn_isa_selected(void);
+
+int fnn_openmp_version(void); /* the _OPENMP date, 0 when built without */
+void fnn_set_flush_denormals(int on);
+int fnn_get_flush_denormals(void);
+
+/* Columns that a packed panel of weights holds: the width of the running ISA's matrix kernel. */
+ptrdiff_t fnn_panel_columns_f32(void);
+ptrdiff_t fnn_panel_columns_f64(void);
+
+/* ---- geometry ---------------------------------------------------------------------------------------- */
+
+/* One convolution. Activations are pixel-major: x[h][w][n][c_in], y[h_out][w_out][n][c_out].
+ * Weights are tap-major: weight[kernel_h][kernel_w][c_in / groups][c_out]. */
+typedef struct {
+    ptrdiff_t n, c_in, h, w;
+    ptrdiff_t c_out, h_out, w_out;
+    ptrdiff_t kernel_h, kernel_w;
+    ptrdiff_t stride_h, stride_w;
+    ptrdiff_t pad_top, pad_left; /* below and to the right, h_out and w_out decide */
+    ptrdiff_t dilation_h, dilation_w;
+    ptrdiff_t groups;
+} fnn_conv2d_shape;
+
+#define FNN_REAL float
+#define FNN_OP(name) fnn_##name##_f32
+#include "fnn_ops.h"
+#undef FNN_REAL
+#undef FNN_OP
+
+#define FNN_REAL double
+#define FNN_OP(name) fnn_##name##_f64
+#include "fnn_ops.h"
+#undef FNN_REAL
+#undef FNN_OP
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,46 @@
+/* Every op, declared for FNN_REAL. Included by fnn.h once per dtype; hence no include guard. */
+
+/* ---- layout: between NCHW and the pixel-major HWNC ---------------------------------------------------- */
+/* out[j][i] = in[i][j] for a dense (rows, columns) matrix of items of `width` reals each. */
+fnn_status FNN_OP(layout_transpose)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t width, const FNN_REAL *in,
+                                    FNN_REAL *out, int n_threads);
+
+/* ---- conv2d ------------------------------------------------------------------------------------------- */
+/* Bytes that the workspace of each direction must hold; it must be aligned to 64. */
+ptrdiff_t FNN_OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape);
+ptrdiff_t FNN_OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape);
+ptrdiff_t FNN_OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape);
+/* y = conv(x, weight) + bias; bias may be NULL. */
+fnn_status FNN_OP(conv2d_forward)(const fnn_conv2d_shape *shape, const FNN_REAL *x, const FNN_REAL *weight,
+                                  const FNN_REAL *bias, FNN_REAL *y, void *workspace, int n_threads);
+/* dx is written in full. */
+fnn_status FNN_OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const FNN_REAL *dy, const FNN_REAL *weight,
+                                        FNN_REAL *dx, void *workspace, int n_threads);
+/* dweight is written in full; dbias too unless it is NULL. */
+fnn_status FNN_OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const FNN_REAL *x, const FNN_REAL *dy,
+                                          FNN_REAL *dweight, FNN_REAL *dbias, void *workspace, int n_threads);
+
+/* ---- im2col ------------------------------------------------------------------------------------------- */
+
+/* ---- activation: pointwise over n dense reals ---------------------------------------------------------- */
+fnn_status FNN_OP(relu_forward)(ptrdiff_t n, const FNN_REAL *x, FNN_REAL *y, int n_threads);
+/* dx = dy where y > 0, else 0 */
+fnn_status FNN_OP(relu_backward)(ptrdiff_t n, const FNN_REAL *dy, const FNN_REAL *y, FNN_REAL *dx, int n_threads);
+
+/* ---- softmax ------------------------------------------------------------------------------------------- */
+
+/* ---- maxpool2d, avgpool2d, adaptive_pool2d -------------------------------------------------------------- */
+
+/* ---- batchnorm ------------------------------------------------------------------------------------------ */
+
+/* ---- layernorm, groupnorm ------------------------------------------------------------------------------- */
+
+/* ---- local_response_norm -------------------------------------------------------------------------------- */
+
+/* ---- dropout -------------------------------------------------------------------------------------------- */
+
+/* ---- cross_entropy and the other losses ------------------------------------------------------------------ */
+
+/* ---- optimizer: one pass per parameter -------------------------------------------------------------------- */
+
+/* ---- augment: from uint8 images to a batch ---------------------------------------------------------------- */

@@ -1,0 +1,166 @@
+/* The register kernel under every convolution and linear layer; core/kernels.h states the problem it solves.
+ *
+ * Each element of c is one chain of multiply-adds over (b, k) in ascending order, whatever the tile it falls into, so
+ * results do not depend on how rows and columns were cut.
+ */
+#include "kernels/gemm_shape.h"
+#include "kernels/kernel.h"
+
+/* One tile: ROWS x (VECTORS * V_LANES), all in registers. `lanes` are the used lanes of the last vector; FULL says
+ * that they are all used. The compiler unrolls everything but the loops over b and k, since ROWS, VECTORS, FULL and
+ * TRANSPOSED are constants wherever this is inlined. */
+INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const int ROWS, const int VECTORS,
+                 const int FULL, const int TRANSPOSED) {
+    v_real sum[24][4];
+    const int last = VECTORS - 1;
+#pragma GCC unroll 24
+    for (int i = 0; i < ROWS; i++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            if (p->start == NULL) {
+                sum[i][v] = v_zero();
+            } else {
+                const real *from = p->start + (row + i) * p->start_stride + v * V_LANES;
+                sum[i][v] = FULL || v < last ? v_load(from) : v_load_part(from, lanes);
+            }
+        }
+    }
+    const ptrdiff_t depth = p->depth, a_stride = p->a_stride, b_stride = p->b_stride;
+    for (ptrdiff_t i_batch = 0; i_batch < p->count; i_batch++) {
+        const real *a = p->a + p->a_offset[i_batch] + row * (TRANSPOSED ? 1 : a_stride);
+        const real *b = p->b + p->b_offset[i_batch];
+        /* Rows are reached from one pointer in three: few enough to stay in integer registers. */
+        const real *rows[8];
+#pragma GCC unroll 8
+        for (int i = 0; i < (ROWS + 2) / 3; i++) {
+            rows[i] = a + 3 * i * a_stride;
+        }
+        for (ptrdiff_t k = 0; k < depth; k++) {
+            v_real b_row[4];
+#pragma GCC unroll 4
+            for (int v = 0; v < VECTORS; v++) {
+                const real *from = b + v * V_LANES;
+                b_row[v] = FULL || v < last ? v_load(from) : v_load_part(from, lanes);
+            }
+#pragma GCC unroll 24
+            for (int i = 0; i < ROWS; i++) {
+                v_real a_value = v_set(TRANSPOSED ? a[i] : rows[i / 3][(i % 3) * a_stride]);
+#pragma GCC unroll 4
+                for (int v = 0; v < VECTORS; v++) {
+                    sum[i][v] = v_fma(a_value, b_row[v], sum[i][v]);
+                }
+            }
+            b += b_stride;
+            if (TRANSPOSED) {
+                a += a_stride;
+            } else {
+#pragma GCC unroll 8
+                for (int i = 0; i < (ROWS + 2) / 3; i++) {
+                    rows[i]++;
+                }
+            }
+        }
+    }
+#pragma GCC unroll 24
+    for (int i = 0; i < ROWS; i++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            real *to = p->c + (row + i) * p->c_stride + v * V_LANES;
+            if (FULL || v < last) {
+                v_store(to, sum[i][v]);
+            } else {
+                v_store_part(to, sum[i][v], lanes);
+            }
+        }
+    }
+}
+
+/* All rows of one panel: as many tall tiles as fit, then lower ones for what is left. */
+INLINE void panel(const fnn_batch_gemm *p, const int TALL, const int VECTORS, const int FULL, const int TRANSPOSED) {
+    const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
+    const int HALF = TALL / 2, QUARTER = TALL / 4;
+    ptrdiff_t row = 0;
+    for (; row + TALL <= p->rows; row += TALL) {
+        tile(p, row, lanes, TALL, VECTORS, FULL, TRANSPOSED);
+    }
+    for (; row + HALF <= p->rows; row += HALF) {
+        tile(p, row, lanes, HALF, VECTORS, FULL, TRANSPOSED);
+    }
+    if (QUARTER > 1) {
+        for (; row + QUARTER <= p->rows; row += QUARTER) {
+            tile(p, row, lanes, QUARTER, VECTORS, FULL, TRANSPOSED);
+        }
+    }
+    for (; row < p->rows; row++) {
+        tile(p, row, lanes, 1, VECTORS, FULL, TRANSPOSED);
+    }
+}
+
+INLINE void panels(const fnn_batch_gemm *p, const int TALL, const int VECTORS, const int TRANSPOSED) {
+    if (p->columns == VECTORS * V_LANES) {
+        panel(p, TALL, VECTORS, 1, TRANSPOSED);
+    } else {
+        panel(p, TALL, VECTORS, 0, TRANSPOSED);
+    }
+}
+
+INLINE void gemm(const fnn_batch_gemm *p, const int TRANSPOSED) {
+    switch ((p->columns + V_LANES - 1) / V_LANES) {
+#if GEMM_MAX_VECTORS == 4
+    case 1:
+        panels(p, 24, 1, TRANSPOSED);
+        break;
+    case 2:
+        panels(p, 12, 2, TRANSPOSED);
+        break;
+    case 3:
+        panels(p, 8, 3, TRANSPOSED);
+        break;
+    case 4:
+        panels(p, 6, 4, TRANSPOSED);
+        break;
+#else
+    case 1:
+        panels(p, 12, 1, TRANSPOSED);
+        break;
+    case 2:
+        panels(p, 6, 2, TRANSPOSED);
+        break;
+#endif
+    default: /* no columns */
+        break;
+    }
+}
+
+void KERNEL(batch_gemm)(const fnn_batch_gemm *problem) { gemm(problem, 0); }
+
+void KERNEL(batch_gemm_transposed)(const fnn_batch_gemm *problem) { gemm(problem, 1); }
+
+/* out[j * out_stride + i] = in[i * in_stride + j]. In blocks that keep both sides in L1. */
+void KERNEL(transpose)(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride, real *out,
+                       ptrdiff_t out_stride) {
+    enum { BLOCK = 16 };
+    for (ptrdiff_t i0 = 0; i0 < rows; i0 += BLOCK) {
+        for (ptrdiff_t j0 = 0; j0 < columns; j0 += BLOCK) {
+            ptrdiff_t i1 = i0 + BLOCK < rows ? i0 + BLOCK : rows;
+            ptrdiff_t j1 = j0 + BLOCK < columns ? j0 + BLOCK : columns;
+            for (ptrdiff_t j = j0; j < j1; j++) {
+                for (ptrdiff_t i = i0; i < i1; i++) {
+                    out[j * out_stride + i] = in[i * in_stride + j];
+                }
+            }
+        }
+    }
+}
+
+/* sums[j] = sum over i of x[i][j], rows in ascending order, for a dense (rows, columns) matrix. */
+void KERNEL(column_sums)(ptrdiff_t rows, ptrdiff_t columns, const real *x, real *sums) {
+    for (ptrdiff_t j = 0; j < columns; j += V_LANES) {
+        ptrdiff_t lanes = v_lanes_left(columns - j);
+        v_real sum = v_zero();
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            sum = sum + v_load_part(x + i * columns + j, lanes);
+        }
+        v_store_part(sums + j, sum, lanes);
+    }
+}

@@ -1,0 +1,44 @@
+/* Vectors of `real`, of the width of this ISA. One formula for body and tail: a tail is a partial load and store.
+ *
+ * v_real            a vector of V_LANES reals; +, -, *, / work on it
+ * v_mask            the result of a comparison, for v_select
+ * v_fma(a, b, c)    a * b + c, rounded once (the baseline rounds twice)
+ * v_max(a, b)       b if either is NaN, like the x86 instruction
+ * v_load_part(p, lanes), v_store_part(p, v, lanes)   the first `lanes` elements; the others read as 0
+ */
+#ifndef FNN_KERNELS_VECTOR_H
+#define FNN_KERNELS_VECTOR_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "core/real.h"
+
+#define INLINE static inline __attribute__((always_inline, unused))
+
+#if defined(FNN_ISA_AVX512)
+#include "kernels/vector_avx512.h"
+#elif defined(FNN_ISA_AVX2)
+#include "kernels/vector_avx2.h"
+#else
+#include "kernels/vector_baseline.h"
+#endif
+
+/* How many lanes of the next vector are used when `left` elements are left. */
+INLINE ptrdiff_t v_lanes_left(ptrdiff_t left) { return left < V_LANES ? left : V_LANES; }
+
+/* The sum of the lanes, always in the same order: halves are added until one lane is left. */
+INLINE real v_sum(v_real v) {
+    real lanes[V_LANES];
+    v_store(lanes, v);
+    for (int half = V_LANES / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) {
+            lanes[i] += lanes[i + half];
+        }
+    }
+    return lanes[0];
+}
+
+#endif

@@ -1,0 +1,37 @@
+/* Vectors of 512 bits; tails by mask registers. */
+#include <immintrin.h>
+
+#ifdef FNN_DTYPE_F32
+#define V_LANES 16
+#define V_CALL(name) _mm512_##name##_ps
+typedef __m512 v_real;
+typedef __mmask16 v_mask;
+#define V_COMPARE _mm512_cmp_ps_mask
+#else
+#define V_LANES 8
+#define V_CALL(name) _mm512_##name##_pd
+typedef __m512d v_real;
+typedef __mmask8 v_mask;
+#define V_COMPARE _mm512_cmp_pd_mask
+#endif
+
+INLINE v_mask v_first(ptrdiff_t lanes) { return (v_mask)((1u << lanes) - 1u); }
+
+INLINE v_real v_zero(void) { return V_CALL(setzero)(); }
+INLINE v_real v_set(real value) { return V_CALL(set1)(value); }
+INLINE v_real v_load(const real *p) { return V_CALL(loadu)(p); }
+INLINE void v_store(real *p, v_real v) { V_CALL(storeu)(p, v); }
+INLINE v_real v_load_part(const real *p, ptrdiff_t lanes) { return V_CALL(maskz_loadu)(v_first(lanes), p); }
+INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) { V_CALL(mask_storeu)(p, v_first(lanes), v); }
+INLINE v_real v_fma(v_real a, v_real b, v_real c) { return V_CALL(fmadd)(a, b, c); }
+INLINE v_real v_max(v_real a, v_real b) { return V_CALL(max)(a, b); }
+INLINE v_real v_min(v_real a, v_real b) { return V_CALL(min)(a, b); }
+INLINE v_real v_sqrt(v_real a) { return V_CALL(sqrt)(a); }
+
+INLINE v_mask v_lt(v_real a, v_real b) { return V_COMPARE(a, b, _CMP_LT_OQ); }
+INLINE v_mask v_le(v_real a, v_real b) { return V_COMPARE(a, b, _CMP_LE_OQ); }
+INLINE v_mask v_eq(v_real a, v_real b) { return V_COMPARE(a, b, _CMP_EQ_OQ); }
+INLINE v_mask v_is_nan(v_real a) { return V_COMPARE(a, a, _CMP_UNORD_Q); }
+INLINE v_mask v_or(v_mask a, v_mask b) { return (v_mask)(a | b); }
+INLINE v_mask v_and(v_mask a, v_mask b) { return (v_mask)(a & b); }
+INLINE v_real v_select(v_mask mask, v_real yes, v_real no) { return V_CALL(mask_blend)(mask, no, yes); }

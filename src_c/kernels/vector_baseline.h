@@ -1,0 +1,50 @@
+/* Plain C with the vector types of GCC and Clang, which they lower to whatever the CPU has. */
+typedef real v_real __attribute__((vector_size(16)));
+#ifdef FNN_DTYPE_F32
+#define V_LANES 4
+typedef int32_t v_mask __attribute__((vector_size(16)));
+INLINE v_real v_set(real value) { return (v_real){value, value, value, value}; }
+#else
+#define V_LANES 2
+typedef int64_t v_mask __attribute__((vector_size(16)));
+INLINE v_real v_set(real value) { return (v_real){value, value}; }
+#endif
+
+INLINE v_real v_zero(void) { return v_set(0); }
+INLINE v_real v_load(const real *p) {
+    v_real v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+INLINE void v_store(real *p, v_real v) { memcpy(p, &v, sizeof v); }
+INLINE v_real v_load_part(const real *p, ptrdiff_t lanes) {
+    v_real v = v_zero();
+    for (ptrdiff_t i = 0; i < lanes; i++) {
+        v[i] = p[i];
+    }
+    return v;
+}
+INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) {
+    for (ptrdiff_t i = 0; i < lanes; i++) {
+        p[i] = v[i];
+    }
+}
+INLINE v_real v_fma(v_real a, v_real b, v_real c) { return a * b + c; }
+
+INLINE v_mask v_lt(v_real a, v_real b) { return a < b; }
+INLINE v_mask v_le(v_real a, v_real b) { return a <= b; }
+INLINE v_mask v_eq(v_real a, v_real b) { return a == b; }
+INLINE v_mask v_is_nan(v_real a) { return a != a; }
+INLINE v_mask v_or(v_mask a, v_mask b) { return a | b; }
+INLINE v_mask v_and(v_mask a, v_mask b) { return a & b; }
+INLINE v_real v_select(v_mask mask, v_real yes, v_real no) {
+    return (v_real)(((v_mask)yes & mask) | ((v_mask)no & ~mask));
+}
+INLINE v_real v_max(v_real a, v_real b) { return v_select(b < a, a, b); }
+INLINE v_real v_min(v_real a, v_real b) { return v_select(a < b, a, b); }
+INLINE v_real v_sqrt(v_real a) {
+    for (int i = 0; i < V_LANES; i++) {
+        a[i] = (real)sqrt((double)a[i]);
+    }
+    return a;
+}

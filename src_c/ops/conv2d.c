@@ -1,0 +1,230 @@
+/* Convolution forward and backward to the input: one sum of small matrix products over a list of taps.
+ *
+ *     y[p] = sum over taps t that reach p of  x[source(p, t)] @ W[t]        each x[.] an (n, c_in) matrix
+ *
+ * Going backward, y is dx, x is dy, W[t] is transposed and source() inverts. Taps on padding are not in the list:
+ * nothing is padded, copied or multiplied by zero.
+ */
+#include "core/taps.h"
+#include "core/workspace.h"
+#include "ops/op.h"
+
+/* Taps of one kernel call; more are added by further calls. */
+enum { MAX_TAPS = 64 };
+
+/* Bytes of packed weights that one kernel call reads for every tile of rows: a part of the L2 cache (1 MB or more on
+ * CPUs of the last ten years, 256 KB on older ones), the rest of which holds the activations. */
+enum { WEIGHT_BYTES = 192 * 1024 };
+
+typedef struct {
+    const fnn_conv2d_shape *shape;
+    int backward;
+    ptrdiff_t depth, columns;   /* per group: channels summed over, channels produced */
+    ptrdiff_t x_channels, y_channels, x_width, y_width;
+    ptrdiff_t panel_columns, panels; /* panels per group */
+    ptrdiff_t taps;
+    tap_map map;
+    real *packed; /* [group][panel][tap][depth][panel columns] */
+    const real *x, *weight, *bias;
+    real *y;
+} conv2d;
+
+static int is_depthwise(const fnn_conv2d_shape *s) { return s->groups == s->c_in && s->groups == s->c_out; }
+
+/* Set up `c` and take its pieces of the workspace; returns the bytes used. With base NULL only counts. */
+static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, void *base) {
+    ptrdiff_t c_in = s->c_in / s->groups, c_out = s->c_out / s->groups;
+    c->shape = s;
+    c->backward = backward;
+    c->depth = backward ? c_out : c_in;
+    c->columns = backward ? c_in : c_out;
+    c->x_channels = backward ? s->c_out : s->c_in;
+    c->y_channels = backward ? s->c_in : s->c_out;
+    c->x_width = backward ? s->w_out : s->w;
+    c->y_width = backward ? s->w : s->w_out;
+    c->panel_columns = KERNELS->panel_columns;
+    c->panels = fnn_ceil_div(c->columns, c->panel_columns);
+    c->taps = s->kernel_h * s->kernel_w;
+    workspace_cursor workspace = {base, 0};
+    fnn_tap_map(s, backward, &workspace, &c->map);
+    ptrdiff_t packed = is_depthwise(s) ? 0 : s->groups * c->panels * c->taps * c->depth * c->panel_columns;
+    c->packed = workspace_take(&workspace, packed, sizeof(real));
+    return workspace.used;
+}
+
+ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape) {
+    conv2d c;
+    return prepare(&c, shape, 0, NULL);
+}
+
+ptrdiff_t OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape) {
+    conv2d c;
+    return prepare(&c, shape, 1, NULL);
+}
+
+/* The columns of a panel that are used, and those that it stores: whole cache lines. */
+static ptrdiff_t used_columns(const conv2d *c, ptrdiff_t panel) {
+    return fnn_min(c->panel_columns, c->columns - panel * c->panel_columns);
+}
+static ptrdiff_t stored_columns(const conv2d *c, ptrdiff_t panel) {
+    ptrdiff_t line = 64 / (ptrdiff_t)sizeof(real);
+    return fnn_min(c->panel_columns, fnn_ceil_div(used_columns(c, panel), line) * line);
+}
+static real *packed_panel(const conv2d *c, ptrdiff_t group, ptrdiff_t panel) {
+    return c->packed + (group * c->panels + panel) * c->taps * c->depth * c->panel_columns;
+}
+
+/* Task: one tap of one panel of one group. Padding columns are zero. */
+static void pack_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const conv2d *c = context;
+    const fnn_conv2d_shape *s = c->shape;
+    ptrdiff_t tap = task % c->taps, panel = task / c->taps % c->panels, group = task / c->taps / c->panels;
+    ptrdiff_t used = used_columns(c, panel), stored = stored_columns(c, panel);
+    ptrdiff_t c_in = s->c_in / s->groups, c_out = s->c_out / s->groups;
+    const real *weight = c->weight + tap * c_in * s->c_out + group * c_out;
+    real *packed = packed_panel(c, group, panel) + tap * c->depth * stored;
+    if (c->backward) {
+        const real *from = weight + panel * c->panel_columns * s->c_out;
+        for (ptrdiff_t k = 0; k < c->depth && used < stored; k++) {
+            for (ptrdiff_t j = used; j < stored; j++) {
+                packed[k * stored + j] = 0;
+            }
+        }
+        KERNELS->transpose(used, c->depth, from, s->c_out, packed, stored);
+        return;
+    }
+    for (ptrdiff_t k = 0; k < c->depth; k++) {
+        const real *from = weight + k * s->c_out + panel * c->panel_columns;
+        for (ptrdiff_t j = 0; j < stored; j++) {
+            packed[k * stored + j] = j < used ? from[j] : 0;
+        }
+    }
+}
+
+/* The taps that reach destination (h, w), in ascending order, from tap number `first` on; at most MAX_TAPS.
+ * Offsets are in elements: of x, and of weights of `weight_step` elements a tap. Returns where to go on. */
+static ptrdiff_t list_taps(const conv2d *c, ptrdiff_t h, ptrdiff_t w, ptrdiff_t first, ptrdiff_t weight_step,
+                           ptrdiff_t *count, ptrdiff_t *x_offset, ptrdiff_t *weight_offset) {
+    const ptrdiff_t *source_h = c->map.h.source + h * c->map.h.kernel;
+    const ptrdiff_t *source_w = c->map.w.source + w * c->map.w.kernel;
+    *count = 0;
+    ptrdiff_t tap = first;
+    for (; tap < c->taps && *count < MAX_TAPS; tap++) {
+        ptrdiff_t in_h = source_h[tap / c->map.w.kernel], in_w = source_w[tap % c->map.w.kernel];
+        if (in_h >= 0 && in_w >= 0) {
+            x_offset[*count] = (in_h * c->x_width + in_w) * c->shape->n * c->x_channels;
+            weight_offset[*count] = tap * weight_step;
+            ++*count;
+        }
+    }
+    return tap;
+}
+
+/* One run of rows times one panel, in slices of the depth that keep the weights in cache. */
+static void multiply_run(const conv2d *c, ptrdiff_t group, ptrdiff_t panel, ptrdiff_t h, const tap_run *run) {
+    ptrdiff_t x_offset[MAX_TAPS], weight_offset[MAX_TAPS];
+    ptrdiff_t stored = stored_columns(c, panel);
+    ptrdiff_t slice = WEIGHT_BYTES / (c->taps * stored * (ptrdiff_t)sizeof(real));
+    slice = fnn_max(16, slice / 16 * 16);
+    ptrdiff_t column = group * c->columns + panel * c->panel_columns;
+    real *y = c->y + ((h * c->y_width + run->w) * c->shape->n + run->row) * c->y_channels + column;
+    const real *x = c->x + run->row * c->x_channels + group * c->depth;
+    const real *packed = packed_panel(c, group, panel);
+    fnn_batch_gemm gemm = {
+        .rows = run->rows,
+        .columns = used_columns(c, panel),
+        .a_offset = x_offset,
+        .a_stride = c->x_channels,
+        .b_offset = weight_offset,
+        .b_stride = stored,
+        .start = c->bias == NULL ? NULL : c->bias + column,
+        .start_stride = 0,
+        .c = y,
+        .c_stride = c->y_channels,
+    };
+    for (ptrdiff_t k = 0; k < c->depth; k += slice) {
+        gemm.depth = fnn_min(slice, c->depth - k);
+        gemm.a = x + k;
+        gemm.b = packed + k * stored;
+        for (ptrdiff_t tap = 0; tap < c->taps;) {
+            tap = list_taps(c, h, run->w, tap, c->depth * stored, &gemm.count, x_offset, weight_offset);
+            KERNELS->batch_gemm(&gemm);
+            gemm.start = y;
+            gemm.start_stride = c->y_channels;
+        }
+    }
+}
+
+/* Task: one run of one destination row, one panel. Whatever is larger, weights or activations, stays in cache from
+ * one task to the next. */
+static void multiply_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const conv2d *c = context;
+    ptrdiff_t runs = c->map.n_runs, rows = c->map.h.length, panels = c->shape->groups * c->panels;
+    ptrdiff_t weights = c->taps * c->depth * c->columns * c->shape->groups;
+    ptrdiff_t activations = c->shape->n * c->x_width * c->x_channels;
+    ptrdiff_t run, panel, h;
+    if (weights > activations) {
+        run = task % runs, h = task / runs % rows, panel = task / runs / rows;
+    } else {
+        panel = task % panels, run = task / panels % runs, h = task / panels / runs;
+    }
+    multiply_run(c, panel / c->panels, panel % c->panels, h, c->map.runs + run);
+}
+
+/* Task: one run of one destination row, all channels. */
+static void depthwise_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const conv2d *c = context;
+    const tap_run *run = c->map.runs + task % c->map.n_runs;
+    ptrdiff_t h = task / c->map.n_runs, channels = c->x_channels;
+    ptrdiff_t x_offset[MAX_TAPS], weight_offset[MAX_TAPS];
+    fnn_depthwise problem = {
+        .rows = run->rows,
+        .channels = channels,
+        .x = c->x + run->row * channels,
+        .x_offset = x_offset,
+        .w = c->weight,
+        .w_offset = weight_offset,
+        .start = c->bias,
+        .start_stride = 0,
+        .out = c->y + ((h * c->y_width + run->w) * c->shape->n + run->row) * channels,
+    };
+    for (ptrdiff_t tap = 0; tap < c->taps;) {
+        tap = list_taps(c, h, run->w, tap, channels, &problem.count, x_offset, weight_offset);
+        KERNELS->depthwise(&problem);
+        problem.start = problem.out;
+        problem.start_stride = channels;
+    }
+}
+
+static void run_all(conv2d *c, int n_threads) {
+    ptrdiff_t work_items = c->map.h.length * c->map.n_runs;
+    double cost = (double)c->map.h.length * c->y_width * c->shape->n * c->taps * c->depth * c->y_channels / 16;
+    if (is_depthwise(c->shape)) {
+        fnn_parallel_for(work_items, cost, n_threads, depthwise_task, c);
+        return;
+    }
+    ptrdiff_t panels = c->shape->groups * c->panels;
+    fnn_parallel_for(panels * c->taps, (double)c->taps * c->depth * c->y_channels, n_threads, pack_task, c);
+    fnn_parallel_for(work_items * panels, cost, n_threads, multiply_task, c);
+}
+
+fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias,
+                              real *y, void *workspace, int n_threads) {
+    conv2d c;
+    prepare(&c, shape, 0, workspace);
+    c.x = x, c.weight = weight, c.bias = bias, c.y = y;
+    run_all(&c, n_threads);
+    return FNN_OK;
+}
+
+fnn_status OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, real *dx,
+                                    void *workspace, int n_threads) {
+    conv2d c;
+    prepare(&c, shape, 1, workspace);
+    c.x = dy, c.weight = weight, c.bias = NULL, c.y = dx;
+    run_all(&c, n_threads);
+    return FNN_OK;
+}

@@ -1,0 +1,215 @@
+/* Convolution backward to the weights:  dW[t] = sum over pixels p of  x[source(p, t)]^T @ dy[p].
+ *
+ * A task owns a block of input channels, a panel of output channels and a band of output rows, for all taps. It walks
+ * over the band in chunks of pixels that stay in L2 while all taps and channels use them. Bands have sums of their own,
+ * which are added in ascending order: how many there are depends on the shape alone.
+ */
+#include <string.h>
+
+#include "core/taps.h"
+#include "core/workspace.h"
+#include "ops/op.h"
+
+enum {
+    CHUNK_ROWS = 256,         /* rows of the (w, n) x channels matrix that are summed in registers at a time */
+    BLOCK_CHANNELS = 96,      /* input channels of a task: a multiple of every tile height */
+    WANTED_TASKS = 16,        /* enough to keep the threads of a laptop busy to the end */
+    MAX_BAND_BYTES = 64 << 20 /* of memory for the sums of all bands */
+};
+
+typedef struct {
+    const fnn_conv2d_shape *shape;
+    ptrdiff_t c_in, c_out; /* per group */
+    ptrdiff_t panel_columns, panels, block, blocks;
+    ptrdiff_t weights, bands, band_rows;
+    tap_map map;
+    const real *x, *dy;
+    real *dweight, *dbias;
+    real *sums;      /* [band][weights] if there are several bands */
+    real *bias_sums; /* [row][c_out] */
+} weight_gradient;
+
+static int is_depthwise(const fnn_conv2d_shape *s) { return s->groups == s->c_in && s->groups == s->c_out; }
+
+static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, void *base) {
+    g->shape = s;
+    g->c_in = s->c_in / s->groups;
+    g->c_out = s->c_out / s->groups;
+    g->panel_columns = KERNELS->panel_columns;
+    g->panels = fnn_ceil_div(g->c_out, g->panel_columns);
+    g->blocks = fnn_ceil_div(g->c_in, BLOCK_CHANNELS);
+    g->block = fnn_ceil_div(g->c_in, g->blocks);
+    g->weights = s->kernel_h * s->kernel_w * g->c_in * s->c_out;
+    ptrdiff_t tasks = is_depthwise(s) ? 1 : s->groups * g->panels * g->blocks;
+    ptrdiff_t bands = fnn_min(fnn_ceil_div(WANTED_TASKS, tasks), s->h_out);
+    ptrdiff_t affordable = MAX_BAND_BYTES / (g->weights * (ptrdiff_t)sizeof(real));
+    bands = fnn_max(1, fnn_min(bands, affordable));
+    g->band_rows = fnn_max(1, fnn_ceil_div(s->h_out, bands));
+    g->bands = fnn_max(1, fnn_ceil_div(s->h_out, g->band_rows));
+    workspace_cursor workspace = {base, 0};
+    fnn_tap_map(s, 0, &workspace, &g->map);
+    g->sums = workspace_take(&workspace, g->bands > 1 ? g->bands * g->weights : 0, sizeof(real));
+    g->bias_sums = workspace_take(&workspace, s->h_out * s->c_out, sizeof(real));
+    return workspace.used;
+}
+
+ptrdiff_t OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape) {
+    weight_gradient g;
+    return prepare(&g, shape, NULL);
+}
+
+static real *band_sums(const weight_gradient *g, ptrdiff_t band) {
+    return g->bands > 1 ? g->sums + band * g->weights : g->dweight;
+}
+
+/* Where the pixels [w, w_end) of output row h, and what tap (in_h, kernel_w) reads for them, lie in memory. Returns
+ * their number; with stride 1 they are one matrix, and the number is 1 for `*depth` rows. */
+static ptrdiff_t list_pixels(const weight_gradient *g, ptrdiff_t h, ptrdiff_t in_h, ptrdiff_t kernel_w, ptrdiff_t w,
+                             ptrdiff_t w_end, ptrdiff_t *x_offset, ptrdiff_t *dy_offset, ptrdiff_t *depth) {
+    const fnn_conv2d_shape *s = g->shape;
+    ptrdiff_t count = 0;
+    *depth = s->n;
+    for (; w < w_end; w++) {
+        ptrdiff_t in_w = g->map.w.source[w * s->kernel_w + kernel_w];
+        if (in_w < 0) {
+            continue;
+        }
+        if (count == 1 && s->stride_w == 1) {
+            *depth += s->n;
+            continue;
+        }
+        x_offset[count] = (in_h * s->w + in_w) * s->n * s->c_in;
+        dy_offset[count] = (h * s->w_out + w) * s->n * s->c_out;
+        count++;
+    }
+    return count;
+}
+
+/* Add what the pixels [w, w_end) of output row h contribute to one block x panel of all taps. */
+static void add_chunk(const weight_gradient *g, real *sums, ptrdiff_t group, ptrdiff_t block, ptrdiff_t panel,
+                      ptrdiff_t h, ptrdiff_t w, ptrdiff_t w_end) {
+    const fnn_conv2d_shape *s = g->shape;
+    ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS];
+    ptrdiff_t column = group * g->c_out + panel * g->panel_columns, row = block * g->block;
+    fnn_batch_gemm gemm = {
+        .rows = fnn_min(g->block, g->c_in - row),
+        .columns = fnn_min(g->panel_columns, g->c_out - panel * g->panel_columns),
+        .a = g->x + group * g->c_in + row,
+        .a_offset = x_offset,
+        .a_stride = s->c_in,
+        .b = g->dy + column,
+        .b_offset = dy_offset,
+        .b_stride = s->c_out,
+        .start_stride = s->c_out,
+        .c_stride = s->c_out,
+    };
+    for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
+        ptrdiff_t in_h = g->map.h.source[h * s->kernel_h + tap / s->kernel_w];
+        if (in_h < 0) {
+            continue;
+        }
+        gemm.count = list_pixels(g, h, in_h, tap % s->kernel_w, w, w_end, x_offset, dy_offset, &gemm.depth);
+        gemm.c = sums + (tap * g->c_in + row) * s->c_out + column;
+        gemm.start = gemm.c;
+        KERNELS->batch_gemm_transposed(&gemm);
+    }
+}
+
+/* Task: one band, one block of input channels, one panel of output channels. */
+static void multiply_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const weight_gradient *g = context;
+    const fnn_conv2d_shape *s = g->shape;
+    ptrdiff_t panel = task % g->panels, block = task / g->panels % g->blocks;
+    ptrdiff_t group = task / g->panels / g->blocks % s->groups, band = task / g->panels / g->blocks / s->groups;
+    real *sums = band_sums(g, band);
+    ptrdiff_t row = block * g->block, rows = fnn_min(g->block, g->c_in - row);
+    ptrdiff_t column = group * g->c_out + panel * g->panel_columns;
+    ptrdiff_t columns = fnn_min(g->panel_columns, g->c_out - panel * g->panel_columns);
+    for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            real *to = sums + (tap * g->c_in + row + i) * s->c_out + column;
+            memset(to, 0, (size_t)columns * sizeof(real));
+        }
+    }
+    ptrdiff_t pixels = fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n));
+    fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
+    for (ptrdiff_t h = band_range.begin; h < band_range.end; h++) {
+        for (ptrdiff_t w = 0; w < s->w_out; w += pixels) {
+            add_chunk(g, sums, group, block, panel, h, w, fnn_min(s->w_out, w + pixels));
+        }
+    }
+}
+
+/* Task: one band, all channels. */
+static void depthwise_task(void *context, ptrdiff_t band, int thread) {
+    (void)thread;
+    const weight_gradient *g = context;
+    const fnn_conv2d_shape *s = g->shape;
+    ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS];
+    real *sums = band_sums(g, band);
+    memset(sums, 0, (size_t)g->weights * sizeof(real));
+    ptrdiff_t pixels = fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n));
+    fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
+    fnn_depthwise problem = {
+        .channels = s->c_in, .x = g->x, .x_offset = x_offset, .w = g->dy, .w_offset = dy_offset};
+    for (ptrdiff_t h = band_range.begin; h < band_range.end; h++) {
+        for (ptrdiff_t w = 0; w < s->w_out; w += pixels) {
+            ptrdiff_t w_end = fnn_min(s->w_out, w + pixels);
+            for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
+                ptrdiff_t in_h = g->map.h.source[h * s->kernel_h + tap / s->kernel_w];
+                if (in_h >= 0) {
+                    problem.count =
+                        list_pixels(g, h, in_h, tap % s->kernel_w, w, w_end, x_offset, dy_offset, &problem.rows);
+                    problem.out = sums + tap * s->c_out;
+                    KERNELS->depthwise_backward_weight(&problem);
+                }
+            }
+        }
+    }
+}
+
+static void add_bands_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const weight_gradient *g = context;
+    fnn_range r = fnn_chunk(task, FNN_POINTWISE_CHUNK, g->weights);
+    memcpy(g->dweight + r.begin, g->sums + r.begin, (size_t)(r.end - r.begin) * sizeof(real));
+    for (ptrdiff_t band = 1; band < g->bands; band++) {
+        const real *sums = band_sums(g, band);
+        for (ptrdiff_t i = r.begin; i < r.end; i++) {
+            g->dweight[i] += sums[i];
+        }
+    }
+}
+
+/* Task: one output row. */
+static void bias_task(void *context, ptrdiff_t h, int thread) {
+    (void)thread;
+    const weight_gradient *g = context;
+    ptrdiff_t rows = g->shape->w_out * g->shape->n, channels = g->shape->c_out;
+    KERNELS->column_sums(rows, channels, g->dy + h * rows * channels, g->bias_sums + h * channels);
+}
+
+fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
+                                      real *dbias, void *workspace, int n_threads) {
+    weight_gradient g;
+    prepare(&g, shape, workspace);
+    g.x = x, g.dy = dy, g.dweight = dweight, g.dbias = dbias;
+    const fnn_conv2d_shape *s = shape;
+    double outputs = (double)s->n * s->h_out * s->w_out * s->c_out;
+    double cost = outputs * s->kernel_h * s->kernel_w * g.c_in / 16;
+    if (is_depthwise(s)) {
+        fnn_parallel_for(g.bands, cost, n_threads, depthwise_task, &g);
+    } else {
+        fnn_parallel_for(g.bands * s->groups * g.blocks * g.panels, cost, n_threads, multiply_task, &g);
+    }
+    if (g.bands > 1) {
+        fnn_parallel_for(fnn_ceil_div(g.weights, FNN_POINTWISE_CHUNK), (double)g.weights * g.bands, n_threads,
+                         add_bands_task, &g);
+    }
+    if (dbias != NULL) {
+        fnn_parallel_for(s->h_out, outputs, n_threads, bias_task, &g);
+        KERNELS->column_sums(s->h_out, s->c_out, g.bias_sums, dbias);
+    }
+    return FNN_OK;
+}
