@@ -11,6 +11,7 @@ from typing import Any
 
 from fastnn._layout import conversions
 from fastnn._memory import empty_cache, memory_info
+from fastnn._random import manual_seed, random_state, set_random_state
 from fastnn._runtime import (
     available_isas,
     available_threads,
@@ -25,7 +26,7 @@ from fastnn._runtime import (
 from fastnn._version import __version__
 
 # Loaded at first use (PEP 562), so that `import fastnn` costs little more than NumPy.
-_SUBMODULES = ("data", "functional", "insight", "models", "nn", "optim", "reference", "training")
+_SUBMODULES = ("data", "functional", "models", "nn", "optim", "reference", "training")
 
 __all__ = [
     "__version__",
@@ -36,11 +37,14 @@ __all__ = [
     "conversions",
     "empty_cache",
     "isa",
+    "manual_seed",
     "memory_info",
     "num_threads",
+    "random_state",
     "set_flush_denormal",
     "set_isa",
     "set_num_threads",
+    "set_random_state",
     *_SUBMODULES,
 ]
 

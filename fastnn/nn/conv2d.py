@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import functional as F
+from fastnn._random import generator
 from fastnn.functional import _check
-from fastnn.nn import init
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -78,11 +78,11 @@ class Conv2d(Module):
             )
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         bound = 1 / np.sqrt(np.prod(shape[1:]))
-        draw = init.generator().uniform(-bound, bound, shape)
+        draw = generator().uniform(-bound, bound, shape)
         taps_first = np.ascontiguousarray(draw.transpose(2, 3, 1, 0), np.float32)
         self.weight = Parameter(taps_first.transpose(3, 2, 0, 1))
         self.bias = (
-            Parameter(init.generator().uniform(-bound, bound, out_channels).astype(np.float32)) if bias else None
+            Parameter(generator().uniform(-bound, bound, out_channels).astype(np.float32)) if bias else None
         )
 
     def forward(self, x: NDArray) -> NDArray:

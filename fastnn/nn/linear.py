@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import functional as F
+from fastnn._random import generator
 from fastnn.functional import _check
-from fastnn.nn import init
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -38,10 +38,10 @@ class Linear(Module):
         self.out_features = _check.integer("Linear", "out_features", out_features, 1)
         bound = 1 / np.sqrt(in_features)
         # The transpose of the public shape in memory: so lie the columns of the product that it is used in.
-        draw = init.generator().uniform(-bound, bound, (out_features, in_features))
+        draw = generator().uniform(-bound, bound, (out_features, in_features))
         self.weight = Parameter(np.ascontiguousarray(draw.T, np.float32).T)
         self.bias = (
-            Parameter(init.generator().uniform(-bound, bound, out_features).astype(np.float32)) if bias else None
+            Parameter(generator().uniform(-bound, bound, out_features).astype(np.float32)) if bias else None
         )
 
     def forward(self, x: NDArray) -> NDArray:
