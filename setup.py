@@ -123,13 +123,13 @@ def extensions() -> list[Extension]:
     if not is_enabled("FASTNN_NATIVE", "1"):
         return []
     bindings = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "fastnn" / "_bindings").glob("*.pxi"))
-    headers = sorted(str(path.relative_to(ROOT)) for path in (ROOT / SOURCE).glob("*/*.h"))
+    sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / SOURCE).glob("*/*.[ch]"))
     return [
         Extension(
             "fastnn._native",
             ["fastnn/_native.pyx"],
             include_dirs=[str(SOURCE / "include")],
-            depends=[*bindings, *headers],
+            depends=[*bindings, *sources],  # any change links the module again
         )
     ]
 
