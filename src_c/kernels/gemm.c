@@ -78,20 +78,29 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
 /* All rows of one panel: as many tall tiles as fit, then lower ones for what is left. */
 INLINE void panel(const fnn_batch_gemm *p, const int TALL, const int VECTORS, const int FULL, const int TRANSPOSED) {
     const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
-    const int HALF = TALL / 2, QUARTER = TALL / 4;
+    /* For 6 rows: 4, 2, 1; for 24: 16, 8, 4, 2, 1. */
+    const int LOWER = TALL >= 24 ? 16 : TALL >= 12 ? 8 : 4;
     ptrdiff_t row = 0;
     for (; row + TALL <= p->rows; row += TALL) {
         tile(p, row, lanes, TALL, VECTORS, FULL, TRANSPOSED);
     }
-    for (; row + HALF <= p->rows; row += HALF) {
-        tile(p, row, lanes, HALF, VECTORS, FULL, TRANSPOSED);
+    if (LOWER == 16 && row + 16 <= p->rows) {
+        tile(p, row, lanes, 16, VECTORS, FULL, TRANSPOSED);
+        row += 16;
     }
-    if (QUARTER > 1) {
-        for (; row + QUARTER <= p->rows; row += QUARTER) {
-            tile(p, row, lanes, QUARTER, VECTORS, FULL, TRANSPOSED);
-        }
+    if (LOWER >= 8 && TALL > 8 && row + 8 <= p->rows) {
+        tile(p, row, lanes, 8, VECTORS, FULL, TRANSPOSED);
+        row += 8;
     }
-    for (; row < p->rows; row++) {
+    if (row + 4 <= p->rows) {
+        tile(p, row, lanes, 4, VECTORS, FULL, TRANSPOSED);
+        row += 4;
+    }
+    if (row + 2 <= p->rows) {
+        tile(p, row, lanes, 2, VECTORS, FULL, TRANSPOSED);
+        row += 2;
+    }
+    if (row < p->rows) {
         tile(p, row, lanes, 1, VECTORS, FULL, TRANSPOSED);
     }
 }

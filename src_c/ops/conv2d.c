@@ -75,7 +75,7 @@ static real *packed_panel(const conv2d *c, ptrdiff_t group, ptrdiff_t panel) {
 }
 
 /* Taps are numbered by what they read: going backward the last tap reads the first pixel. So a run reads its source and
- * its weights upwards; downwards, where prefetchers do not follow, costs a fifth of the speed. */
+ * its weights upwards; downwards, where prefetchers do not follow, costs a sixth of the speed. */
 static ptrdiff_t tap_of_number(const conv2d *c, ptrdiff_t number) { return c->backward ? c->taps - 1 - number : number; }
 
 /* Task: one tap of one panel of one group. Padding columns are zero. */

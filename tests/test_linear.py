@@ -1,0 +1,89 @@
+"""The fully connected layer: C against the NumPy twin, gradients against finite differences."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import assert_close, dtypes, from_reference, layouts, numeric_gradient, relative_error, seeds
+
+import fastnn
+from fastnn import functional as F
+from fastnn import nn
+
+
+@given(
+    n=st.integers(0, 30),
+    features=st.tuples(st.integers(1, 130), st.integers(1, 70)),
+    dtype=dtypes,
+    seed=seeds,
+)
+def test_linear_matches_reference(isa, n, features, dtype, seed):
+    rng = np.random.default_rng(seed)
+    x, weight, bias = (rng.standard_normal(s).astype(dtype) for s in ((n, features[0]), features[::-1], features[1:]))
+    dy = rng.standard_normal((n, features[1])).astype(dtype)
+    magnitude = from_reference(F.linear, np.abs(x), np.abs(weight), np.abs(bias))
+    assert_close(F.linear(x, weight, bias), from_reference(F.linear, x, weight, bias), features[0], magnitude)
+    actual = F.linear_backward(dy, x, weight)
+    expected = from_reference(F.linear_backward, dy, x, weight)
+    magnitude = from_reference(F.linear_backward, np.abs(dy), np.abs(x), np.abs(weight))
+    for a, e, m, terms in zip(actual, expected, magnitude, (features[1], n, n), strict=True):
+        assert_close(a, e, terms, m)
+
+
+def test_linear_gradients_match_finite_differences(isa, rng):
+    x, weight, bias = rng.standard_normal((5, 7)), rng.standard_normal((3, 7)), rng.standard_normal(3)
+    dy = rng.standard_normal((5, 3))
+    gradients = F.linear_backward(dy, x, weight)
+    for array, gradient in zip((x, weight, bias), gradients, strict=True):
+        numeric = numeric_gradient(lambda: F.linear(x, weight, bias), array, dy, step=1e-2)
+        assert relative_error(gradient, numeric) < 1e-8
+
+
+def test_linear_bits_do_not_depend_on_threads(isa, rng):
+    x = rng.standard_normal((1000, 300)).astype(np.float32)
+    weight = rng.standard_normal((200, 300)).astype(np.float32)
+    results = []
+    for n in (1, 2, 3):
+        fastnn.set_num_threads(n)
+        y = F.linear(x, weight)
+        results.append([y, *F.linear_backward(np.sin(y), x, weight)])
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("layout", list(layouts(np.zeros((1, 1), np.float32))))
+def test_linear_accepts_any_layout_and_changes_none(layout, rng):
+    x, weight = rng.standard_normal((6, 5)), rng.standard_normal((4, 5))
+    given = [layouts(array)[layout] for array in (x, weight)]
+    before = [array.copy() for array in given]
+    np.testing.assert_array_equal(F.linear(*given), F.linear(x, weight))
+    for a, b in zip(given, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ((np.zeros((2, 3, 4)), np.zeros((5, 4))), ValueError, r"x has 3 dimensions, 2 are needed"),
+        ((np.zeros((2, 3)), np.zeros((5, 4))), ValueError, r"x has 3 features, weight expects 4. Received: x.shape=\(2"),
+        ((np.zeros((2, 4)), np.zeros((5, 4)), np.zeros(4)), ValueError, r"bias needs 5 values"),
+        ((np.zeros((2, 4)), np.zeros((5, 4), np.float32)), TypeError, r"dtypes differ"),
+        ((np.zeros((2, 0)), np.zeros((5, 0))), ValueError, r"weight must not be empty"),
+    ],
+)
+def test_linear_bad_arguments_are_named(arguments, error, words):
+    with pytest.raises(error, match="linear: " + words):
+        F.linear(*arguments)
+
+
+def test_linear_layer_gives_the_gradients_of_its_function(rng):
+    layer = nn.Linear(6, 4)
+    x = rng.standard_normal((3, 6)).astype(np.float32)
+    dy = rng.standard_normal(layer(x).shape).astype(np.float32)
+    expected = F.linear_backward(dy, x, layer.weight.data)
+    np.testing.assert_array_equal(layer.backward(dy), expected[0])
+    np.testing.assert_array_equal(layer.weight.grad, expected[1])
+    np.testing.assert_array_equal(layer.bias.grad, expected[2])
+    assert list(layer.state_dict()) == ["weight", "bias"]
+    assert nn.Linear(6, 4, bias=False).bias is None
