@@ -71,7 +71,9 @@ class BuildNative(build_ext):
         # Hidden visibility turns a kernel that is declared but not written into an error of the linker, here,
         # not of the first import.
         extension.extra_compile_args = ["-O1", "-g0", "-fvisibility=hidden", "-Wno-unused-function"]
-        extension.extra_link_args = [*openmp, "-Wl,--no-undefined-version", "-Wl,-s"] if sys.platform == "linux" else openmp
+        extension.extra_link_args = (
+            [*openmp, "-Wl,--no-undefined-version", "-Wl,-s"] if sys.platform == "linux" else openmp
+        )
         super().build_extensions()
 
     def accepts(self, flag: str) -> bool:

@@ -1,7 +1,7 @@
 """The random numbers of layers and initialisers: one generator, seeded by `manual_seed`.
 
-Data loaders have generators of their own. Masks that C draws (dropout) are counter-based: this generator gives a key, and
-the mask is a function of key and position, whatever the number of threads.
+Data loaders have generators of their own. Masks that C draws (dropout) are counter-based: this generator gives a key,
+and the mask is a function of key and position, whatever the number of threads.
 """
 
 import operator

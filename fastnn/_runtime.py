@@ -18,7 +18,7 @@ from typing import Any
 try:
     from fastnn import _native
 except ImportError as error:  # pure-Python installation, or a broken build: say so once, and run the reference
-    _native = None
+    _native = None  # type: ignore[assignment]
     warnings.warn(
         f"fastnn's compiled module is missing ({error}); everything runs on the NumPy reference, some hundred times "
         "slower. Reinstall with a C compiler to get it: pip install --no-binary fastnn fastnn",
@@ -152,7 +152,8 @@ def _check_backend(name: str) -> None:
         raise RuntimeError("the compiled module is missing: only the 'reference' backend can run")
 
 
-_backend: contextvars.ContextVar[str] = contextvars.ContextVar("fastnn_backend", default=_backend_from_environment())
+_default_backend = _backend_from_environment()
+_backend: contextvars.ContextVar[str] = contextvars.ContextVar("fastnn_backend", default=_default_backend)
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def arrays(shapes, dtype, seed):
 
 def loops(x, weight, bias, stride, pad, dilation, groups, out):
     """The definition, word for word: seven loops."""
-    n, c_in, h, w = x.shape
+    n, h, w = len(x), *x.shape[2:]
     c_out, c_in_group, kernel_h, kernel_w = weight.shape
     y = np.zeros((n, c_out, *out))
     for i, k, a, b in np.ndindex(y.shape):
@@ -60,7 +60,12 @@ def loops(x, weight, bias, stride, pad, dilation, groups, out):
 
 @pytest.mark.parametrize(
     ("stride", "padding", "dilation", "groups"),
-    [((1, 1), (1, 1), (1, 1), 1), ((2, 1), (0, 2), (1, 2), 2), ((3, 2), (2, 1), (2, 1), 1), ((1, 1), "same", (2, 1), 2)],
+    [
+        ((1, 1), (1, 1), (1, 1), 1),
+        ((2, 1), (0, 2), (1, 2), 2),
+        ((3, 2), (2, 1), (2, 1), 1),
+        ((1, 1), "same", (2, 1), 2),
+    ],
 )
 def test_conv2d_reference_equals_definition(stride, padding, dilation, groups, rng):
     x, weight = rng.standard_normal((2, 4, 5, 6)), rng.standard_normal((6, 4 // groups, 3, 2))
@@ -162,7 +167,9 @@ def test_conv2d_kernel_of_more_taps_than_one_call_takes(isa, rng):
     y = F.conv2d(x, weight, None, *settings)
     np.testing.assert_allclose(y, from_reference(F.conv2d, x, weight, None, *settings), rtol=1e-11, atol=1e-11)
     for a, b in zip(
-        F.conv2d_backward(y, x, weight, *settings), from_reference(F.conv2d_backward, y, x, weight, *settings), strict=True
+        F.conv2d_backward(y, x, weight, *settings),
+        from_reference(F.conv2d_backward, y, x, weight, *settings),
+        strict=True,
     ):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-10)
 

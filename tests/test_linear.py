@@ -66,7 +66,11 @@ def test_linear_accepts_any_layout_and_changes_none(layout, rng):
     ("arguments", "error", "words"),
     [
         ((np.zeros((2, 3, 4)), np.zeros((5, 4))), ValueError, r"x has 3 dimensions, 2 are needed"),
-        ((np.zeros((2, 3)), np.zeros((5, 4))), ValueError, r"x has 3 features, weight expects 4. Received: x.shape=\(2"),
+        (
+            (np.zeros((2, 3)), np.zeros((5, 4))),
+            ValueError,
+            r"x has 3 features, weight expects 4. Received: x.shape=\(2",
+        ),
         ((np.zeros((2, 4)), np.zeros((5, 4)), np.zeros(4)), ValueError, r"bias needs 5 values"),
         ((np.zeros((2, 4)), np.zeros((5, 4), np.float32)), TypeError, r"dtypes differ"),
         ((np.zeros((2, 0)), np.zeros((5, 0))), ValueError, r"weight must not be empty"),

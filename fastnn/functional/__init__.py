@@ -1,7 +1,7 @@
 """What the layers compute, as pure functions: arguments are checked, results are fresh arrays.
 
-Every function has a `_backward` companion that takes the gradient of the loss with respect to the result, and a readable
-NumPy twin of the same name in `fastnn.reference`, which is its definition.
+Every function has a `_backward` companion that takes the gradient of the loss with respect to the result, and a
+readable NumPy twin of the same name in `fastnn.reference`, which is its definition.
 """
 
 from fastnn.functional.activation import *  # noqa: F403

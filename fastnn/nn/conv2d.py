@@ -81,9 +81,7 @@ class Conv2d(Module):
         draw = generator().uniform(-bound, bound, shape)
         taps_first = np.ascontiguousarray(draw.transpose(2, 3, 1, 0), np.float32)
         self.weight = Parameter(taps_first.transpose(3, 2, 0, 1))
-        self.bias = (
-            Parameter(generator().uniform(-bound, bound, out_channels).astype(np.float32)) if bias else None
-        )
+        self.bias = Parameter(generator().uniform(-bound, bound, out_channels).astype(np.float32)) if bias else None
 
     def forward(self, x: NDArray) -> NDArray:
         self._x = x

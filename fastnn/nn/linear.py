@@ -40,9 +40,7 @@ class Linear(Module):
         # The transpose of the public shape in memory: so lie the columns of the product that it is used in.
         draw = generator().uniform(-bound, bound, (out_features, in_features))
         self.weight = Parameter(np.ascontiguousarray(draw.T, np.float32).T)
-        self.bias = (
-            Parameter(generator().uniform(-bound, bound, out_features).astype(np.float32)) if bias else None
-        )
+        self.bias = Parameter(generator().uniform(-bound, bound, out_features).astype(np.float32)) if bias else None
 
     def forward(self, x: NDArray) -> NDArray:
         self._x = x

@@ -1,7 +1,7 @@
 """The readable NumPy twin of every function in `fastnn.functional`: its documentation and its oracle.
 
-Written to be understood and to be obviously right. Nothing is checked here, nothing is fast here, and nothing here calls
-the compiled module. `with fastnn.backend("reference"):` runs a whole program on it.
+Written to be understood and to be obviously right. Nothing is checked here, nothing is fast here, and nothing here
+calls the compiled module. `with fastnn.backend("reference"):` runs a whole program on it.
 """
 
 from fastnn.reference.activation import *  # noqa: F403

@@ -57,7 +57,7 @@ typedef struct {
 } FNN_TYPED(fnn_kernels);
 
 /* The table of the selected ISA. */
-const FNN_TYPED(fnn_kernels) *FNN_TYPED(fnn_kernel_table)(void);
+const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table)(void);
 
 /* How ops call a kernel: KERNELS->relu_forward(n, x, y). */
 #define KERNELS (FNN_TYPED(fnn_kernel_table)())

@@ -19,7 +19,7 @@ enum { WEIGHT_BYTES = 192 * 1024 };
 typedef struct {
     const fnn_conv2d_shape *shape;
     int backward;
-    ptrdiff_t depth, columns;   /* per group: channels summed over, channels produced */
+    ptrdiff_t depth, columns; /* per group: channels summed over, channels produced */
     ptrdiff_t x_channels, y_channels, x_width, y_width;
     ptrdiff_t panel_columns, panels; /* panels per group */
     ptrdiff_t taps;
@@ -76,7 +76,9 @@ static real *packed_panel(const conv2d *c, ptrdiff_t group, ptrdiff_t panel) {
 
 /* Taps are numbered by what they read: going backward the last tap reads the first pixel. So a run reads its source and
  * its weights upwards; downwards, where prefetchers do not follow, costs a sixth of the speed. */
-static ptrdiff_t tap_of_number(const conv2d *c, ptrdiff_t number) { return c->backward ? c->taps - 1 - number : number; }
+static ptrdiff_t tap_of_number(const conv2d *c, ptrdiff_t number) {
+    return c->backward ? c->taps - 1 - number : number;
+}
 
 /* Task: one tap of one panel of one group. Padding columns are zero. */
 static void pack_task(void *context, ptrdiff_t task, int thread) {

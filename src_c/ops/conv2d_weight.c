@@ -151,8 +151,7 @@ static void depthwise_task(void *context, ptrdiff_t band, int thread) {
     memset(sums, 0, (size_t)g->weights * sizeof(real));
     ptrdiff_t pixels = fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n));
     fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
-    fnn_depthwise problem = {
-        .channels = s->c_in, .x = g->x, .x_offset = x_offset, .w = g->dy, .w_offset = dy_offset};
+    fnn_depthwise problem = {.channels = s->c_in, .x = g->x, .x_offset = x_offset, .w = g->dy, .w_offset = dy_offset};
     for (ptrdiff_t h = band_range.begin; h < band_range.end; h++) {
         for (ptrdiff_t w = 0; w < s->w_out; w += pixels) {
             ptrdiff_t w_end = fnn_min(s->w_out, w + pixels);

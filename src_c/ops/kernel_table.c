@@ -4,12 +4,12 @@
 
 /* Hidden, so that a missing table fails when the module is linked. */
 #pragma GCC visibility push(hidden)
-#define X(NAME, name) const FNN_TYPED(fnn_kernels) *FNN_TYPED(fnn_kernel_table_##name)(void);
+#define X(NAME, name) const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table_##name)(void);
 FNN_EACH_ISA(X)
 #undef X
 #pragma GCC visibility pop
 
-const FNN_TYPED(fnn_kernels) *FNN_TYPED(fnn_kernel_table)(void) {
+const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table)(void) {
     switch (fnn_isa_selected()) {
 #define X(NAME, name)                                                                                                  \
     case FNN_##NAME:                                                                                                   \
