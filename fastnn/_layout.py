@@ -79,6 +79,10 @@ def flat(x: NDArray) -> NDArray:
 
 def memory_order(x: NDArray) -> tuple[int, ...]:
     """The axes of `x` from the slowest to the fastest in memory; axes of length 1 keep their place."""
+    if x.ndim == 4 and x.transpose(_TO_PIXELS).flags.c_contiguous:
+        return _TO_PIXELS
+    if x.flags.c_contiguous:
+        return tuple(range(x.ndim))
     return tuple(sorted(range(x.ndim), key=lambda axis: (-abs(x.strides[axis]), axis)))
 
 
@@ -101,7 +105,7 @@ def empty_like(x: NDArray) -> NDArray:
     """An uninitialised array with the shape, dtype and memory order of the dense array `x`."""
     order = memory_order(x)
     buffer = _memory.empty(tuple(x.shape[axis] for axis in order), x.dtype)
-    return buffer.transpose(np.argsort(order))
+    return buffer.transpose(sorted(range(x.ndim), key=order.__getitem__))
 
 
 def as_ordered(x: NDArray, like: NDArray) -> NDArray:
