@@ -7,7 +7,9 @@ readable NumPy twin of the same name in `fastnn.reference`, which is its definit
 from fastnn.functional.activation import *  # noqa: F403
 from fastnn.functional.avgpool2d import *  # noqa: F403
 from fastnn.functional.batchnorm import *  # noqa: F403
+from fastnn.functional.class_losses import *  # noqa: F403
 from fastnn.functional.conv2d import *  # noqa: F403
+from fastnn.functional.cross_entropy import *  # noqa: F403
 from fastnn.functional.dropout import *  # noqa: F403
 from fastnn.functional.groupnorm import *  # noqa: F403
 from fastnn.functional.im2col import *  # noqa: F403

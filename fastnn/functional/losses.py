@@ -1,1 +1,269 @@
-__all__: list[str] = []
+"""Losses between two arrays, element by element."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import reference
+from fastnn.functional import _loss
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_backward",
+    "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_backward",
+    "huber_loss",
+    "huber_loss_backward",
+    "l1_loss",
+    "l1_loss_backward",
+    "mse_loss",
+    "mse_loss_backward",
+    "smooth_l1_loss",
+    "smooth_l1_loss_backward",
+]
+
+# The NumPy twins compute on both backends: a loss is one pass over the smallest array of a network. Below, the gradients
+# are taken with respect to the input; dloss is the gradient with respect to the result of the loss.
+
+
+def _pair(operation: str, input: ArrayLike, target: ArrayLike, reduction: str) -> tuple[NDArray, NDArray]:
+    _loss.check_reduction(operation, reduction)
+    return _loss.two_arrays(operation, input, target)
+
+
+def mse_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
+    """The squared difference, (input - target)^2.
+
+    Args:
+        input: predictions.
+        target: what they should be.
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+    Shape:
+        - input, target: any, the same; float32 or float64
+        - Result: a float; with reduction='none' an array of this shape
+    Raises:
+        ValueError: shapes differ.
+    Example:
+        >>> mse_loss(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
+        4.5
+    """
+    x, t = _pair("mse_loss", input, target, reduction)
+    return reference.mse_loss(x, t, reduction)
+
+
+def mse_loss_backward(
+    dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean"
+) -> NDArray:
+    """The gradient of `mse_loss`: dloss times 2 (input - target)."""
+    x, t = _pair("mse_loss_backward", input, target, reduction)
+    gradient = _loss.upstream("mse_loss_backward", dloss, reduction, x.shape)
+    return reference.mse_loss_backward(gradient, x, t, reduction)
+
+
+def l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
+    """The distance, |input - target|.
+
+    Args:
+        input: predictions.
+        target: what they should be.
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+    Shape:
+        - input, target: any, the same; float32 or float64
+        - Result: a float; with reduction='none' an array of this shape
+    Raises:
+        ValueError: shapes differ.
+    Example:
+        >>> l1_loss(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
+        1.5
+    """
+    x, t = _pair("l1_loss", input, target, reduction)
+    return reference.l1_loss(x, t, reduction)
+
+
+def l1_loss_backward(
+    dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean"
+) -> NDArray:
+    """The gradient of `l1_loss`: dloss times sign(input - target)."""
+    x, t = _pair("l1_loss_backward", input, target, reduction)
+    gradient = _loss.upstream("l1_loss_backward", dloss, reduction, x.shape)
+    return reference.l1_loss_backward(gradient, x, t, reduction)
+
+
+def smooth_l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean", beta: float = 1.0) -> Any:
+    """(input - target)^2 / (2 beta) where they are closer than beta, else |input - target| - beta / 2.
+
+    Args:
+        input: predictions.
+        target: what they should be.
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+        beta: where the square turns into a line; 0 gives `l1_loss`.
+    Shape:
+        - input, target: any, the same; float32 or float64
+        - Result: a float; with reduction='none' an array of this shape
+    Raises:
+        ValueError: shapes differ, or beta < 0.
+    Example:
+        >>> smooth_l1_loss(np.array([1.0, 2.0]), np.array([1.5, 5.0]), reduction="none")
+        array([0.125, 2.5  ])
+
+    Source: Girshick, 2015, "Fast R-CNN".
+    """
+    x, t = _pair("smooth_l1_loss", input, target, reduction)
+    beta = _loss.number("smooth_l1_loss", "beta", beta, 0)
+    return reference.smooth_l1_loss(x, t, reduction, beta)
+
+
+def smooth_l1_loss_backward(
+    dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean", beta: float = 1.0
+) -> NDArray:
+    """The gradient of `smooth_l1_loss`: dloss times (input - target) / beta, cut to [-1, 1]."""
+    x, t = _pair("smooth_l1_loss_backward", input, target, reduction)
+    beta = _loss.number("smooth_l1_loss_backward", "beta", beta, 0)
+    gradient = _loss.upstream("smooth_l1_loss_backward", dloss, reduction, x.shape)
+    return reference.smooth_l1_loss_backward(gradient, x, t, reduction, beta)
+
+
+def _delta(operation: str, delta: float) -> float:
+    delta = _loss.number(operation, "delta", delta, 0)
+    if delta == 0:
+        raise ValueError(f"{operation}: delta must be > 0. Received: {delta!r}")
+    return delta
+
+
+def huber_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean", delta: float = 1.0) -> Any:
+    """(input - target)^2 / 2 where they are closer than delta, else delta (|input - target| - delta / 2).
+
+    Args:
+        input: predictions.
+        target: what they should be.
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+        delta: where the square turns into a line; positive.
+    Shape:
+        - input, target: any, the same; float32 or float64
+        - Result: a float; with reduction='none' an array of this shape
+    Raises:
+        ValueError: shapes differ, or delta <= 0.
+    Example:
+        >>> huber_loss(np.array([1.0, 2.0]), np.array([1.5, 5.0]), reduction="none", delta=2.0)
+        array([0.125, 4.   ])
+
+    Source: Huber, 1964, "Robust estimation of a location parameter".
+    """
+    x, t = _pair("huber_loss", input, target, reduction)
+    delta = _delta("huber_loss", delta)
+    return reference.huber_loss(x, t, reduction, delta)
+
+
+def huber_loss_backward(
+    dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean", delta: float = 1.0
+) -> NDArray:
+    """The gradient of `huber_loss`: dloss times input - target, cut to [-delta, delta]."""
+    x, t = _pair("huber_loss_backward", input, target, reduction)
+    delta = _delta("huber_loss_backward", delta)
+    gradient = _loss.upstream("huber_loss_backward", dloss, reduction, x.shape)
+    return reference.huber_loss_backward(gradient, x, t, reduction, delta)
+
+
+def _probabilities(
+    operation: str, input: ArrayLike, target: ArrayLike, weight: ArrayLike | None, reduction: str
+) -> tuple[NDArray, NDArray, NDArray | None]:
+    x, t = _pair(operation, input, target, reduction)
+    outside = (x < 0) | (x > 1)  # NaN passes, and comes out as NaN
+    if outside.any():
+        raise ValueError(
+            f"{operation}: input must hold probabilities, in [0, 1]; it reaches from {np.nanmin(x):g} to "
+            f"{np.nanmax(x):g}. For scores of any size there is binary_cross_entropy_with_logits"
+        )
+    return x, t, _loss.element_weight(operation, "weight", weight, x)
+
+
+def binary_cross_entropy(
+    input: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None, reduction: str = "mean"
+) -> Any:
+    """-weight (target log(input) + (1 - target) log(1 - input)), where no logarithm is less than -100.
+
+    Args:
+        input: probabilities.
+        target: probabilities, mostly 0 or 1.
+        weight: of each element; anything that broadcasts to the input.
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+    Shape:
+        - input, target: any, the same; float32 or float64
+        - Result: a float; with reduction='none' an array of this shape
+    Raises:
+        ValueError: shapes do not fit, or the input leaves [0, 1].
+    Example:
+        >>> round(binary_cross_entropy(np.array([0.5, 1.0]), np.array([1.0, 1.0])), 4)
+        0.3466
+
+    Source: PyTorch's definition (the bound of -100 keeps the loss finite).
+    """
+    x, t, weight = _probabilities("binary_cross_entropy", input, target, weight, reduction)
+    return reference.binary_cross_entropy(x, t, weight, reduction)
+
+
+def binary_cross_entropy_backward(
+    dloss: ArrayLike,
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    reduction: str = "mean",
+) -> NDArray:
+    """The gradient of `binary_cross_entropy`: dloss times weight (input - target) / (input (1 - input)).
+
+    The divisor is at least 1e-12, as in PyTorch.
+    """
+    operation = "binary_cross_entropy_backward"
+    x, t, weight = _probabilities(operation, input, target, weight, reduction)
+    gradient = _loss.upstream(operation, dloss, reduction, x.shape)
+    return reference.binary_cross_entropy_backward(gradient, x, t, weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    pos_weight: ArrayLike | None = None,
+) -> Any:
+    """`binary_cross_entropy` of sigmoid(input), without its overflows and its loss of digits.
+
+    -weight (pos_weight target log s(input) + (1 - target) log s(-input)), with s(x) = 1 / (1 + exp(-x)).
+
+    Args:
+        input: scores of any size ("logits").
+        target: probabilities, mostly 0 or 1.
+        weight: of each element; anything that broadcasts to the input.
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+        pos_weight: of the positive part; above 1 it favours recall over precision. Broadcasts to the input.
+    Shape:
+        - input, target: any, the same; float32 or float64
+        - Result: a float; with reduction='none' an array of this shape
+    Raises:
+        ValueError: shapes do not fit.
+    Example:
+        >>> binary_cross_entropy_with_logits(np.array([1e4, -1e4]), np.array([1.0, 1.0]), reduction="none")
+        array([    0., 10000.])
+    """
+    x, t = _pair("binary_cross_entropy_with_logits", input, target, reduction)
+    weight = _loss.element_weight("binary_cross_entropy_with_logits", "weight", weight, x)
+    pos_weight = _loss.element_weight("binary_cross_entropy_with_logits", "pos_weight", pos_weight, x)
+    return reference.binary_cross_entropy_with_logits(x, t, weight, reduction, pos_weight)
+
+
+def binary_cross_entropy_with_logits_backward(
+    dloss: ArrayLike,
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    pos_weight: ArrayLike | None = None,
+) -> NDArray:
+    """The gradient: dloss times weight ((1 - target) s(input) - pos_weight target s(-input))."""
+    operation = "binary_cross_entropy_with_logits_backward"
+    x, t = _pair(operation, input, target, reduction)
+    weight = _loss.element_weight(operation, "weight", weight, x)
+    pos_weight = _loss.element_weight(operation, "pos_weight", pos_weight, x)
+    gradient = _loss.upstream(operation, dloss, reduction, x.shape)
+    return reference.binary_cross_entropy_with_logits_backward(gradient, x, t, weight, reduction, pos_weight)

@@ -4,8 +4,10 @@ from fastnn.nn import init  # noqa: F401
 from fastnn.nn.activation import *  # noqa: F403
 from fastnn.nn.avgpool2d import *  # noqa: F403
 from fastnn.nn.batchnorm import *  # noqa: F403
+from fastnn.nn.class_losses import *  # noqa: F403
 from fastnn.nn.containers import *  # noqa: F403
 from fastnn.nn.conv2d import *  # noqa: F403
+from fastnn.nn.cross_entropy import *  # noqa: F403
 from fastnn.nn.dropout import *  # noqa: F403
 from fastnn.nn.flatten import *  # noqa: F403
 from fastnn.nn.groupnorm import *  # noqa: F403

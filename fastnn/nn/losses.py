@@ -1,1 +1,219 @@
-__all__: list[str] = []
+"""Losses between two arrays, and the base class of all losses."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import functional as F
+from fastnn.functional import _loss
+from fastnn.nn.module import Module
+
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "HuberLoss", "L1Loss", "Loss", "MSELoss", "SmoothL1Loss"]
+
+
+class Loss(Module):
+    """The base of all losses: a module without parameters that compares an input with a target.
+
+        loss = criterion(output, target)         # a float
+        model.backward(criterion.backward())     # dloss/doutput
+
+    A subclass sets `function` and `gradient` to two functions of `fastnn.functional` and returns from `settings` their
+    keywords; or it defines `forward(input, target)` and `backward(dloss)` itself.
+
+    Args:
+        reduction: 'mean', 'sum', or 'none'.
+    """
+
+    function: ClassVar[Callable[..., Any]]
+    gradient: ClassVar[Callable[..., NDArray]]
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        _loss.check_reduction(type(self).__name__, reduction)
+        self.reduction = reduction
+
+    def settings(self) -> dict[str, Any]:
+        """The keywords of `function` and `gradient`."""
+        return {"reduction": self.reduction}
+
+    def forward(self, input: NDArray, target: NDArray) -> Any:  # type: ignore[override]
+        """The loss: a float, or an array with reduction='none'."""
+        self._arguments = input, target
+        return type(self).function(input, target, **self.settings())
+
+    def backward(self, dloss: ArrayLike | None = None) -> NDArray:
+        """The gradient with respect to the input of the last `forward`.
+
+        Args:
+            dloss: gradient with respect to the loss; 1 by default. Needed with reduction='none'.
+        """
+        return type(self).gradient(self._upstream(dloss), *self._arguments, **self.settings())
+
+    def _upstream(self, dloss: ArrayLike | None) -> ArrayLike:
+        if dloss is None and self.reduction == "none":
+            raise TypeError(
+                f"{type(self).__name__}: with reduction='none', backward needs the gradient of every loss"
+            )
+        return 1.0 if dloss is None else dloss
+
+    def _register_weight(self, name: str, weight: ArrayLike | None) -> None:
+        """Keep weights as a buffer: they are saved with the module, and not trained."""
+        array = None if weight is None else np.asarray(weight)
+        if array is not None and array.dtype not in (np.float32, np.float64):
+            if array.dtype.kind not in "fiu":
+                raise TypeError(
+                    f"{type(self).__name__}: {name} must hold numbers. Received: dtype={array.dtype}"
+                )
+            array = array.astype(np.float32)
+        self.register_buffer(name, array)
+
+    def extra_repr(self) -> str:
+        words = {
+            name: value for name, value in self.settings().items() if not isinstance(value, np.ndarray | None)
+        }
+        return ", ".join(f"{name}={value!r}" for name, value in words.items())
+
+
+class MSELoss(Loss):
+    """(input - target)^2.
+
+    Args:
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+    Shape:
+        - Input, target: any, the same
+    Example:
+        >>> criterion = nn.MSELoss()
+        >>> criterion(np.array([1.0, 2.0]), np.array([1.0, 5.0])), criterion.backward()
+        (4.5, array([ 0., -3.]))
+    """
+
+    function = staticmethod(F.mse_loss)
+    gradient = staticmethod(F.mse_loss_backward)
+
+
+class L1Loss(Loss):
+    """|input - target|; its gradient at 0 is 0.
+
+    Args:
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+    Shape:
+        - Input, target: any, the same
+    Example:
+        >>> nn.L1Loss()(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
+        1.5
+    """
+
+    function = staticmethod(F.l1_loss)
+    gradient = staticmethod(F.l1_loss_backward)
+
+
+class SmoothL1Loss(Loss):
+    """(input - target)^2 / (2 beta) where they are closer than beta, else |input - target| - beta / 2.
+
+    Args:
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+        beta: where the square turns into a line; 0 gives L1Loss.
+    Shape:
+        - Input, target: any, the same
+    Example:
+        >>> nn.SmoothL1Loss(reduction="sum")(np.array([1.0, 2.0]), np.array([1.5, 5.0]))
+        2.625
+
+    Source: Girshick, 2015, "Fast R-CNN".
+    """
+
+    function = staticmethod(F.smooth_l1_loss)
+    gradient = staticmethod(F.smooth_l1_loss_backward)
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.beta = _loss.number("SmoothL1Loss", "beta", beta, 0)
+
+    def settings(self) -> dict[str, Any]:
+        return {"reduction": self.reduction, "beta": self.beta}
+
+
+class HuberLoss(Loss):
+    """(input - target)^2 / 2 where they are closer than delta, else delta (|input - target| - delta / 2).
+
+    Args:
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+        delta: where the square turns into a line; positive.
+    Shape:
+        - Input, target: any, the same
+    Example:
+        >>> nn.HuberLoss(reduction="sum", delta=2.0)(np.array([1.0, 2.0]), np.array([1.5, 5.0]))
+        4.125
+
+    Source: Huber, 1964, "Robust estimation of a location parameter".
+    """
+
+    function = staticmethod(F.huber_loss)
+    gradient = staticmethod(F.huber_loss_backward)
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = delta
+
+    def settings(self) -> dict[str, Any]:
+        return {"reduction": self.reduction, "delta": self.delta}
+
+
+class BCELoss(Loss):
+    """-weight (target log(input) + (1 - target) log(1 - input)), where no logarithm is less than -100.
+
+    Args:
+        weight: of each element; anything that broadcasts to the input.
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+    Shape:
+        - Input (probabilities), target: any, the same
+    Attributes:
+        weight: buffer, or None
+    Raises:
+        ValueError: the input leaves [0, 1].
+    Example:
+        >>> round(nn.BCELoss()(np.array([0.5, 1.0]), np.array([1.0, 1.0])), 4)
+        0.3466
+    """
+
+    function = staticmethod(F.binary_cross_entropy)
+    gradient = staticmethod(F.binary_cross_entropy_backward)
+
+    def __init__(self, weight: ArrayLike | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self._register_weight("weight", weight)
+
+    def settings(self) -> dict[str, Any]:
+        return {"weight": self.weight, "reduction": self.reduction}
+
+
+class BCEWithLogitsLoss(Loss):
+    """`BCELoss` of sigmoid(input), without its overflows and its loss of digits.
+
+    Args:
+        weight: of each element; anything that broadcasts to the input.
+        reduction: 'mean' over all elements, 'sum', or 'none'.
+        pos_weight: of the positive part; above 1 it favours recall over precision. Broadcasts to the input.
+    Shape:
+        - Input (scores), target: any, the same
+    Attributes:
+        weight, pos_weight: buffers, or None
+    Example:
+        >>> nn.BCEWithLogitsLoss(reduction="none")(np.array([1e4, -1e4]), np.array([1.0, 1.0]))
+        array([    0., 10000.])
+    """
+
+    function = staticmethod(F.binary_cross_entropy_with_logits)
+    gradient = staticmethod(F.binary_cross_entropy_with_logits_backward)
+
+    def __init__(
+        self, weight: ArrayLike | None = None, reduction: str = "mean", pos_weight: ArrayLike | None = None
+    ) -> None:
+        super().__init__(reduction)
+        self._register_weight("weight", weight)
+        self._register_weight("pos_weight", pos_weight)
+
+    def settings(self) -> dict[str, Any]:
+        return {"weight": self.weight, "reduction": self.reduction, "pos_weight": self.pos_weight}

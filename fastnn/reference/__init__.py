@@ -7,7 +7,9 @@ calls the compiled module. `with fastnn.backend("reference"):` runs a whole prog
 from fastnn.reference.activation import *  # noqa: F403
 from fastnn.reference.avgpool2d import *  # noqa: F403
 from fastnn.reference.batchnorm import *  # noqa: F403
+from fastnn.reference.class_losses import *  # noqa: F403
 from fastnn.reference.conv2d import *  # noqa: F403
+from fastnn.reference.cross_entropy import *  # noqa: F403
 from fastnn.reference.dropout import *  # noqa: F403
 from fastnn.reference.groupnorm import *  # noqa: F403
 from fastnn.reference.im2col import *  # noqa: F403

@@ -49,6 +49,27 @@ typedef struct {
     real *out;
 } fnn_depthwise;
 
+/* Softmax cross-entropy of some rows, and its gradient times `scale`. With t the target of a row, which sums to T:
+ *
+ *     t[c] = class_weight[c] * ((1 - label_smoothing) * q[c] + label_smoothing / classes)
+ *     losses[r] = -sum over c of t[c] * log p[c],  p = softmax(x[r]);  classes with t[c] = 0 add nothing
+ *     dx[r][c] = scale * (T * p[c] - t[c])
+ *
+ * where q = probabilities[r], or 1 at labels[r] and 0 elsewhere; one of the two is NULL. class_weight NULL: all 1.
+ * Rows whose label is ignore_index have losses[r] = 0 and dx[r] = 0. All other labels are in [0, classes). Nothing overlaps.
+ */
+typedef struct {
+    ptrdiff_t rows, classes;
+    const real *x;
+    const int64_t *labels;
+    const real *probabilities;
+    const real *class_weight;
+    int64_t ignore_index;
+    double label_smoothing, scale;
+    double *losses;
+    real *dx;
+} fnn_cross_entropy;
+
 typedef struct {
     ptrdiff_t panel_columns;
 #define FNN_SLOT(name, parameters) void(*name) parameters;

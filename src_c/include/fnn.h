@@ -52,6 +52,14 @@ typedef struct {
     ptrdiff_t groups;
 } fnn_conv2d_shape;
 
+/* A batch of softmax cross-entropies. Targets are labels, or probabilities of all classes. */
+typedef struct {
+    ptrdiff_t rows, classes;
+    int64_t ignore_index;   /* rows with this label count nothing */
+    double label_smoothing; /* the part of a target that is spread evenly over all classes */
+    int mean;               /* divide by the weight of all rows */
+} fnn_cross_entropy_shape;
+
 #define FNN_REAL float
 #define FNN_OP(name) fnn_##name##_f32
 #include "fnn_ops.h"

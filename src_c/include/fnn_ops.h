@@ -39,7 +39,13 @@ fnn_status FNN_OP(relu_backward)(ptrdiff_t n, const FNN_REAL *dy, const FNN_REAL
 
 /* ---- dropout -------------------------------------------------------------------------------------------- */
 
-/* ---- cross_entropy and the other losses ------------------------------------------------------------------ */
+/* ---- cross_entropy -------------------------------------------------------------------------------------- */
+/* Loss and gradient in one pass over x[rows][classes]. One of labels[rows] and probabilities[rows][classes] is NULL;
+ * class_weight[classes] may be. losses[rows] are the losses of the rows, before the division of a mean; loss is their
+ * sum or mean; dx its gradient, in full. FNN_BAD_LABEL: nothing was written. */
+fnn_status FNN_OP(cross_entropy)(const fnn_cross_entropy_shape *shape, const FNN_REAL *x, const int64_t *labels,
+                                 const FNN_REAL *probabilities, const FNN_REAL *class_weight, double *losses,
+                                 double *loss, FNN_REAL *dx, int n_threads);
 
 /* ---- optimizer: one pass per parameter -------------------------------------------------------------------- */
 

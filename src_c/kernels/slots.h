@@ -29,7 +29,8 @@ FNN_SLOT(relu_backward, (ptrdiff_t n, const real *dy, const real *y, real *dx))
 
 /* dropout, local_response_norm */
 
-/* losses */
+/* cross_entropy */
+FNN_SLOT(cross_entropy, (const fnn_cross_entropy *problem))
 
 /* optimizer */
 

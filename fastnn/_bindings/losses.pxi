@@ -1,1 +1,0 @@
-# Binds src_c/ops/losses.c.

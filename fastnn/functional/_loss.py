@@ -1,0 +1,123 @@
+"""What the losses have in common: checks of their arguments."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn.functional import _check
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_reduction(operation: str, reduction: str) -> None:
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{operation}: reduction must be 'mean', 'sum' or 'none'. Received: {reduction!r}")
+
+
+def upstream(operation: str, dloss: Any, reduction: str, shape: tuple[int, ...]) -> NDArray:
+    """The gradient with respect to the result of a loss: a number, or one for each loss."""
+    gradient = np.asarray(dloss)
+    wanted = shape if reduction == "none" else ()
+    if gradient.dtype.kind not in "fiu":
+        raise TypeError(
+            f"{operation}: dloss must be a number or an array of them. Received: dtype={gradient.dtype}"
+        )
+    if gradient.shape != wanted:
+        raise _check.fail(
+            operation, f"with reduction={reduction!r}, dloss must have shape {wanted}", dloss=gradient
+        )
+    return gradient
+
+
+def two_arrays(operation: str, input: ArrayLike, target: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Input and target of a loss between elements: one shape, one dtype."""
+    x = _check.floats(operation, "input", input)
+    t = _check.floats(operation, "target", target)
+    _check.same_shape(operation, input=x, target=t)
+    _check.same_dtype(operation, input=x, target=t)
+    return x, t
+
+
+def class_scores(operation: str, input: ArrayLike) -> NDArray:
+    """An input of shape (N, C, ...) with at least one class."""
+    x = _check.floats(operation, "input", input)
+    if x.ndim < 2 or x.shape[1] < 1:
+        raise _check.fail(operation, "input must have shape (N, C) or (N, C, d1, ...) with C >= 1", input=x)
+    return x
+
+
+def labels(
+    operation: str, target: ArrayLike, x: NDArray, ignore_index: int | None = None
+) -> NDArray[np.int64]:
+    """Class indices for the scores `x`: one for each row, every one in [0, C) or `ignore_index`.
+
+    Raises:
+        TypeError: not integers.
+        ValueError: another shape, or an index outside; the message names the first one.
+    """
+    given = np.asarray(target)
+    if given.dtype.kind not in "iu":
+        raise TypeError(
+            f"{operation}: target must hold integers (class indices). Received: dtype={given.dtype}"
+        )
+    if given.shape != (len(x), *x.shape[2:]):
+        wanted = (len(x), *x.shape[2:])
+        raise _check.fail(operation, f"target must have shape {wanted}", input=x, target=given)
+    # 64 bits without a sign: what does not fit must stay too large instead of turning negative.
+    fits = given if given.dtype.itemsize < 8 or given.dtype.kind == "i" else np.minimum(given, 2**63 - 1)
+    indices = fits.astype(np.int64, copy=False)
+    outside = (indices < 0) | (indices >= x.shape[1])
+    if outside.any():
+        if ignore_index is not None:
+            outside &= indices != ignore_index
+        if outside.any():
+            place = np.unravel_index(int(np.argmax(outside)), outside.shape)
+            words = ", ".join(str(int(i)) for i in place)
+            raise _check.fail(
+                operation, f"target[{words}] is {given[place]}, but labels must lie in [0, {x.shape[1]})",
+                input=x, target=given,
+            )  # fmt: skip
+    return indices
+
+
+def class_weight(operation: str, name: str, weight: ArrayLike | None, x: NDArray) -> NDArray | None:
+    """One weight for each class of the scores `x`, in their dtype."""
+    if weight is None:
+        return None
+    array = np.asarray(weight)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{operation}: {name} must hold numbers. Received: dtype={array.dtype}")
+    if array.shape != (x.shape[1],):
+        raise _check.fail(
+            operation, f"{name} needs one value for each of {x.shape[1]} classes", **{name: array}
+        )
+    return np.ascontiguousarray(array, x.dtype)
+
+
+def element_weight(operation: str, name: str, weight: ArrayLike | None, x: NDArray) -> NDArray | None:
+    """Weights that broadcast to the shape of `x`, in its dtype."""
+    if weight is None:
+        return None
+    array = np.asarray(weight)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{operation}: {name} must hold numbers. Received: dtype={array.dtype}")
+    try:
+        fits = np.broadcast_shapes(array.shape, x.shape) == x.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise _check.fail(operation, f"{name} does not broadcast to the input", input=x, **{name: array})
+    return array.astype(x.dtype, copy=False)
+
+
+def number(operation: str, name: str, value: float, minimum: float, maximum: float = np.inf) -> float:
+    """`value` as a float in [minimum, maximum]."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{operation}: {name} must be a number. Received: {value!r}") from None
+    if not minimum <= result <= maximum:
+        upper = "" if maximum == np.inf else f" and <= {maximum:g}"
+        raise ValueError(f"{operation}: {name} must be >= {minimum:g}{upper}. Received: {value!r}")
+    return result

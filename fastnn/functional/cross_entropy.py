@@ -1,0 +1,168 @@
+"""Softmax cross-entropy, the loss of classification. One pass in C computes the loss and its gradient."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _layout, _memory, _runtime, reference
+from fastnn.functional import _check, _loss
+
+__all__ = ["cross_entropy", "cross_entropy_and_gradient", "cross_entropy_backward"]
+
+
+def _arguments(
+    operation: str,
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None,
+    ignore_index: int,
+    reduction: str,
+    label_smoothing: float,
+) -> tuple[NDArray, NDArray, NDArray | None, int, str, float]:
+    """The checked arguments; the target is of dtype int64 if it holds labels, else of the input's."""
+    _loss.check_reduction(operation, reduction)
+    x = _loss.class_scores(operation, input)
+    ignore_index = _check.integer(operation, "ignore_index", ignore_index, -(2**63))
+    label_smoothing = _loss.number(operation, "label_smoothing", label_smoothing, 0, 1)
+    weight = _loss.class_weight(operation, "weight", weight, x)
+    given = np.asarray(target)
+    if given.dtype.kind == "f":
+        given = _check.floats(operation, "target", given)
+        if given.shape != x.shape:
+            reason = "target must hold labels (integers), or probabilities in the shape of the input"
+            raise _check.fail(operation, reason, input=x, target=given)
+        _check.same_dtype(operation, input=x, target=given)
+        if ignore_index >= 0:
+            raise ValueError(f"{operation}: ignore_index needs labels, and target holds probabilities")
+    else:
+        given = _loss.labels(operation, given, x, ignore_index)
+    return x, given, weight, ignore_index, reduction, label_smoothing
+
+
+def _in_rows(array: NDArray, axes: tuple[int, ...]) -> NDArray:
+    """A dense array with its axes in this order."""
+    if array.ndim == 4 and axes == (2, 3, 0, 1):
+        return _layout.pixels(array)
+    return np.require(array.transpose(axes), requirements=["C", "ALIGNED"])
+
+
+def cross_entropy_and_gradient(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> tuple[Any, NDArray]:
+    """`cross_entropy` and its gradient with respect to the input, from one pass over it.
+
+    Shape:
+        - input, target, weight: as in `cross_entropy`
+        - Result: (loss, dx); dx has the shape of the input. With reduction='none', dx holds the gradient of each loss.
+    Example:
+        >>> loss, dx = cross_entropy_and_gradient(np.zeros((1, 4)), np.array([2]))
+        >>> dx
+        array([[ 0.25,  0.25, -0.75,  0.25]])
+    """
+    arguments = _arguments("cross_entropy", input, target, weight, ignore_index, reduction, label_smoothing)
+    x, t, class_weight, ignore_index, reduction, label_smoothing = arguments
+    row_shape = (len(x), *x.shape[2:])
+    if _runtime.uses_reference():
+        return reference.cross_entropy_and_gradient(*arguments)
+    if not x.size:
+        nothing = {"mean": math.nan, "sum": 0.0, "none": np.empty(row_shape, x.dtype)}
+        return nothing[reduction], np.empty(x.shape, x.dtype)
+    # Rows are what C sees: images in their memory order, anything else with the classes moved to the end.
+    axes = (2, 3, 0, 1) if x.ndim == 4 else (0, *range(2, x.ndim), 1)
+    row_axes = tuple(axis - (axis > 1) for axis in axes if axis != 1)
+    x_rows = _in_rows(x, axes)
+    labels = probabilities = None
+    if t.dtype == np.int64:
+        labels = _in_rows(t, row_axes).reshape(-1)
+    else:
+        probabilities = _in_rows(t, axes).reshape(-1, x.shape[1])
+    dx_rows = _memory.empty(x_rows.shape, x.dtype)
+    losses = np.empty(x_rows.shape[:-1], np.float64)
+    loss = _runtime._native.cross_entropy(
+        x_rows.reshape(-1, x.shape[1]), labels, probabilities, class_weight, ignore_index, label_smoothing,
+        reduction == "mean", losses.reshape(-1), dx_rows.reshape(-1, x.shape[1]), _runtime.num_threads(),
+    )  # fmt: skip
+    dx = dx_rows.transpose(np.argsort(axes))
+    if reduction == "none":
+        return losses.transpose(np.argsort(row_axes)).astype(x.dtype), dx
+    return loss, dx
+
+
+def cross_entropy(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """How unlikely the softmax of the input finds the target.
+
+    For a row x and its target distribution q (one-hot for a label),
+
+        loss = -sum over c of weight[c] * q'[c] * log softmax(x)[c],    q' = (1 - label_smoothing) * q + label_smoothing / C
+
+    Args:
+        input: scores before softmax ("logits").
+        target: labels, of any integer dtype; or a probability for each class.
+        weight: one for each class; it is cast to the dtype of the input.
+        ignore_index: rows with this label have no loss and no gradient. With probabilities it must be negative.
+        reduction: 'mean', 'sum', or 'none' for the loss of each row. The mean divides by the number of rows; with
+            labels, by the sum of weight[label] over the rows that are not ignored (NaN if there are none).
+        label_smoothing: the part of the target, in [0, 1], that is spread evenly over all classes.
+    Shape:
+        - input: (N, C), or (N, C, d1, ...) with a target at each place; float32 or float64
+        - target: (N) or (N, d1, ...) labels; or probabilities with the shape and dtype of the input
+        - weight: (C,)
+        - Result: a float; with reduction='none' an array (N) or (N, d1, ...)
+    Raises:
+        ValueError: shapes do not fit, or a label lies outside [0, C); the message names the first one.
+        TypeError: the target has an unfit dtype.
+    Example:
+        >>> round(cross_entropy(np.array([[2.0, 0.0], [0.0, 0.0]]), np.array([0, 1])), 4)
+        0.41
+
+    A class with target 0 adds nothing, even where its logit is -inf.
+
+    Source: PyTorch's definition of the mean; Szegedy et al., 2016, "Rethinking the Inception architecture for computer
+    vision" (label smoothing).
+    """
+    return cross_entropy_and_gradient(input, target, weight, ignore_index, reduction, label_smoothing)[0]
+
+
+def cross_entropy_backward(
+    dloss: ArrayLike,
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> NDArray:
+    """The gradient with respect to the input: with T the sum over c of t[c] = weight[c] * q'[c], T softmax(x) - t.
+
+    Args:
+        dloss: gradient with respect to the result of `cross_entropy`: a number, or one for each row if reduction='none'.
+        input, target, weight, ignore_index, reduction, label_smoothing: as in `cross_entropy`.
+    Shape:
+        - Result: that of the input
+    """
+    x = _loss.class_scores("cross_entropy_backward", input)
+    gradient = _loss.upstream("cross_entropy_backward", dloss, reduction, (len(x), *x.shape[2:]))
+    _, dx = cross_entropy_and_gradient(x, target, weight, ignore_index, reduction, label_smoothing)
+    return scale_gradient(dx, gradient, reduction)
+
+
+def scale_gradient(dx: NDArray, dloss: NDArray, reduction: str) -> NDArray:
+    """The gradient of each loss, times that with respect to this loss."""
+    dloss = dloss.astype(dx.dtype)
+    if reduction == "none":
+        return dx * np.expand_dims(dloss, 1)
+    return dx if dloss == 1 else dx * dloss

@@ -1,0 +1,108 @@
+"""Losses of class scores other than cross-entropy."""
+
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from fastnn import functional as F
+from fastnn.functional import _loss
+from fastnn.nn.losses import Loss
+
+__all__ = ["FocalLoss", "MultiMarginLoss", "NLLLoss"]
+
+
+class NLLLoss(Loss):
+    """The negative log-likelihood: -weight[label] * input[label].
+
+    Args:
+        weight: one for each class.
+        ignore_index: rows with this label have no loss and no gradient.
+        reduction: 'mean' divides by the sum of weight[label] over the rows that are not ignored; 'sum'; or 'none'.
+    Shape:
+        - Input: (N, C) or (N, C, d1, ...), log-probabilities
+        - Target: (N) or (N, d1, ...), integers
+    Attributes:
+        weight: buffer (C,), or None
+    Example:
+        >>> nn.NLLLoss()(np.log([[0.5, 0.5], [0.25, 0.75]]), np.array([0, -100])) == np.log(2)
+        True
+    """
+
+    function = staticmethod(F.nll_loss)
+    gradient = staticmethod(F.nll_loss_backward)
+
+    def __init__(
+        self, weight: ArrayLike | None = None, ignore_index: int = -100, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        self._register_weight("weight", weight)
+        self.ignore_index = ignore_index
+
+    def settings(self) -> dict[str, Any]:
+        return {"weight": self.weight, "ignore_index": self.ignore_index, "reduction": self.reduction}
+
+
+class MultiMarginLoss(Loss):
+    """The multi-class hinge: weight[label] / C * sum over j != label of max(0, margin - input[label] + input[j])^p.
+
+    Args:
+        p: 1, or 2 for squared margins.
+        margin: how much lower than the label's score every other one should be.
+        weight: one for each class.
+        reduction: 'mean' over the rows, 'sum', or 'none'.
+    Shape:
+        - Input: (N, C), scores
+        - Target: (N), integers
+    Attributes:
+        weight: buffer (C,), or None
+    Example:
+        >>> nn.MultiMarginLoss()(np.array([[0.5, 0.0, -1.0, 2.0]]), np.array([0]))
+        0.75
+    """
+
+    function = staticmethod(F.multi_margin_loss)
+    gradient = staticmethod(F.multi_margin_loss_backward)
+
+    def __init__(
+        self, p: int = 1, margin: float = 1.0, weight: ArrayLike | None = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        if p not in (1, 2):
+            raise ValueError(f"MultiMarginLoss: p must be 1 or 2. Received: {p!r}")
+        self.p = p
+        self.margin = margin
+        self._register_weight("weight", weight)
+
+    def settings(self) -> dict[str, Any]:
+        return {"p": self.p, "margin": self.margin, "weight": self.weight, "reduction": self.reduction}
+
+
+class FocalLoss(Loss):
+    """-alpha[label] * (1 - p)^gamma * log(p), with p = softmax(input)[label].
+
+    Args:
+        gamma: how far to look away from what is already right; 0 gives cross-entropy.
+        alpha: weight of each class.
+        reduction: 'mean' over the rows (whatever their alpha), 'sum', or 'none'.
+    Shape:
+        - Input: (N, C), scores before softmax
+        - Target: (N), integers
+    Attributes:
+        alpha: buffer (C,), or None
+    Example:
+        >>> nn.FocalLoss()(np.log([[0.5, 0.5]]), np.array([0])) == np.log(2) / 4
+        True
+
+    Source: Lin et al., 2017, "Focal loss for dense object detection", with softmax over the classes.
+    """
+
+    function = staticmethod(F.focal_loss)
+    gradient = staticmethod(F.focal_loss_backward)
+
+    def __init__(self, gamma: float = 2.0, alpha: ArrayLike | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.gamma = _loss.number("FocalLoss", "gamma", gamma, 0)
+        self._register_weight("alpha", alpha)
+
+    def settings(self) -> dict[str, Any]:
+        return {"gamma": self.gamma, "alpha": self.alpha, "reduction": self.reduction}
