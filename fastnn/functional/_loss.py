@@ -20,13 +20,9 @@ def upstream(operation: str, dloss: Any, reduction: str, shape: tuple[int, ...])
     gradient = np.asarray(dloss)
     wanted = shape if reduction == "none" else ()
     if gradient.dtype.kind not in "fiu":
-        raise TypeError(
-            f"{operation}: dloss must be a number or an array of them. Received: dtype={gradient.dtype}"
-        )
+        raise TypeError(f"{operation}: dloss must be a number or an array of them. Received: dtype={gradient.dtype}")
     if gradient.shape != wanted:
-        raise _check.fail(
-            operation, f"with reduction={reduction!r}, dloss must have shape {wanted}", dloss=gradient
-        )
+        raise _check.fail(operation, f"with reduction={reduction!r}, dloss must have shape {wanted}", dloss=gradient)
     return gradient
 
 
@@ -47,9 +43,7 @@ def class_scores(operation: str, input: ArrayLike) -> NDArray:
     return x
 
 
-def labels(
-    operation: str, target: ArrayLike, x: NDArray, ignore_index: int | None = None
-) -> NDArray[np.int64]:
+def labels(operation: str, target: ArrayLike, x: NDArray, ignore_index: int | None = None) -> NDArray[np.int64]:
     """Class indices for the scores `x`: one for each row, every one in [0, C) or `ignore_index`.
 
     Raises:
@@ -58,9 +52,7 @@ def labels(
     """
     given = np.asarray(target)
     if given.dtype.kind not in "iu":
-        raise TypeError(
-            f"{operation}: target must hold integers (class indices). Received: dtype={given.dtype}"
-        )
+        raise TypeError(f"{operation}: target must hold integers (class indices). Received: dtype={given.dtype}")
     if given.shape != (len(x), *x.shape[2:]):
         wanted = (len(x), *x.shape[2:])
         raise _check.fail(operation, f"target must have shape {wanted}", input=x, target=given)
@@ -89,9 +81,7 @@ def class_weight(operation: str, name: str, weight: ArrayLike | None, x: NDArray
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{operation}: {name} must hold numbers. Received: dtype={array.dtype}")
     if array.shape != (x.shape[1],):
-        raise _check.fail(
-            operation, f"{name} needs one value for each of {x.shape[1]} classes", **{name: array}
-        )
+        raise _check.fail(operation, f"{name} needs one value for each of {x.shape[1]} classes", **{name: array})
     return np.ascontiguousarray(array, x.dtype)
 
 

@@ -107,7 +107,8 @@ def cross_entropy(
 
     For a row x and its target distribution q (one-hot for a label),
 
-        loss = -sum over c of weight[c] * q'[c] * log softmax(x)[c],    q' = (1 - label_smoothing) * q + label_smoothing / C
+        loss = -sum over c of weight[c] * q'[c] * log softmax(x)[c]
+        q' = (1 - label_smoothing) * q + label_smoothing / C
 
     Args:
         input: scores before softmax ("logits").
@@ -149,7 +150,8 @@ def cross_entropy_backward(
     """The gradient with respect to the input: with T the sum over c of t[c] = weight[c] * q'[c], T softmax(x) - t.
 
     Args:
-        dloss: gradient with respect to the result of `cross_entropy`: a number, or one for each row if reduction='none'.
+        dloss: gradient with respect to the result of `cross_entropy`: a number, or with
+            reduction='none' one for each row.
         input, target, weight, ignore_index, reduction, label_smoothing: as in `cross_entropy`.
     Shape:
         - Result: that of the input

@@ -23,8 +23,8 @@ __all__ = [
     "smooth_l1_loss_backward",
 ]
 
-# The NumPy twins compute on both backends: a loss is one pass over the smallest array of a network. Below, the gradients
-# are taken with respect to the input; dloss is the gradient with respect to the result of the loss.
+# The NumPy twins compute on both backends: a loss is one pass over the smallest array of a network. Below, the
+# gradients are taken with respect to the input; dloss is the gradient with respect to the result of the loss.
 
 
 def _pair(operation: str, input: ArrayLike, target: ArrayLike, reduction: str) -> tuple[NDArray, NDArray]:
@@ -52,9 +52,7 @@ def mse_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> An
     return reference.mse_loss(x, t, reduction)
 
 
-def mse_loss_backward(
-    dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean"
-) -> NDArray:
+def mse_loss_backward(dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> NDArray:
     """The gradient of `mse_loss`: dloss times 2 (input - target)."""
     x, t = _pair("mse_loss_backward", input, target, reduction)
     gradient = _loss.upstream("mse_loss_backward", dloss, reduction, x.shape)
@@ -81,9 +79,7 @@ def l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any
     return reference.l1_loss(x, t, reduction)
 
 
-def l1_loss_backward(
-    dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean"
-) -> NDArray:
+def l1_loss_backward(dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> NDArray:
     """The gradient of `l1_loss`: dloss times sign(input - target)."""
     x, t = _pair("l1_loss_backward", input, target, reduction)
     gradient = _loss.upstream("l1_loss_backward", dloss, reduction, x.shape)

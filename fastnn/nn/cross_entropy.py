@@ -17,15 +17,16 @@ class CrossEntropyLoss(Loss):
 
     For a row x and its target distribution q (one-hot for a label),
 
-        loss = -sum over c of weight[c] * q'[c] * log softmax(x)[c],    q' = (1 - label_smoothing) * q + label_smoothing / C
+        loss = -sum over c of weight[c] * q'[c] * log softmax(x)[c]
+        q' = (1 - label_smoothing) * q + label_smoothing / C
 
     `forward` computes the gradient along with the loss, in one pass, and `backward` returns it.
 
     Args:
         weight: one for each class.
         ignore_index: rows with this label have no loss and no gradient.
-        reduction: 'mean', 'sum', or 'none'. With labels, the mean divides by the sum of weight[label] over the rows that
-            are not ignored; with probabilities, by the number of rows.
+        reduction: 'mean', 'sum', or 'none'. With labels, the mean divides by the sum of weight[label] over the rows
+            that are not ignored; with probabilities, by the number of rows.
         label_smoothing: the part of the target, in [0, 1], that is spread evenly over all classes.
     Shape:
         - Input: (N, C) or (N, C, d1, ...), scores before softmax; float32 or float64

@@ -1,7 +1,7 @@
 """Initial values of parameters, under PyTorch's names and by its definitions.
 
-Every function fills a `Parameter` or an array in place, keeps its memory order, and returns it. Random numbers come from
-the generator that `fastnn.manual_seed` seeds, or from `generator=`.
+Every function fills a `Parameter` or an array in place, keeps its memory order, and returns it. Random numbers come
+from the generator that `fastnn.manual_seed` seeds, or from `generator=`.
 """
 
 import math
@@ -222,8 +222,8 @@ def trunc_normal_(
     source = _source("trunc_normal_", generator)
     if not a <= b or _std("trunc_normal_", std) == 0:
         raise ValueError(f"trunc_normal_: a <= b and std > 0 are needed. Received: a={a}, b={b}, std={std}")
-    # Candidates are uniform and kept in proportion to the density, which also works far out in a tail. Where the density
-    # is below 2^-53 of its peak in [a, b], nothing would ever be drawn: that part is left out.
+    # Candidates are uniform and kept in proportion to the density, which also works far out in a tail. Where the
+    # density is below 2^-53 of its peak in [a, b], nothing would ever be drawn: that part is left out.
     low, high = (a - mean) / std, (b - mean) / std
     peak = min(max(0.0, low), high)
     reach = math.sqrt(peak**2 + 2 * 53 * math.log(2))
@@ -235,10 +235,8 @@ def trunc_normal_(
         kept = source.uniform(size=missing.size) < np.exp((peak**2 - candidates**2) / 2)
         values[missing[kept]] = candidates[kept]
         missing = missing[~kept]
-    array[...] = np.clip(mean + std * values, a, b).reshape(array.shape)
-    if array.dtype.itemsize < 8:  # rounding to float32 may cross a bound
-        inside = np.asarray([a, b]).astype(array.dtype)
-        np.clip(array, *inside, out=array)
+    array[...] = (mean + std * values).reshape(array.shape)
+    np.clip(array, a, b, out=array)  # rounding may cross a bound
     return tensor
 
 

@@ -53,9 +53,7 @@ class Loss(Module):
 
     def _upstream(self, dloss: ArrayLike | None) -> ArrayLike:
         if dloss is None and self.reduction == "none":
-            raise TypeError(
-                f"{type(self).__name__}: with reduction='none', backward needs the gradient of every loss"
-            )
+            raise TypeError(f"{type(self).__name__}: with reduction='none', backward needs the gradient of every loss")
         return 1.0 if dloss is None else dloss
 
     def _register_weight(self, name: str, weight: ArrayLike | None) -> None:
@@ -63,16 +61,12 @@ class Loss(Module):
         array = None if weight is None else np.asarray(weight)
         if array is not None and array.dtype not in (np.float32, np.float64):
             if array.dtype.kind not in "fiu":
-                raise TypeError(
-                    f"{type(self).__name__}: {name} must hold numbers. Received: dtype={array.dtype}"
-                )
+                raise TypeError(f"{type(self).__name__}: {name} must hold numbers. Received: dtype={array.dtype}")
             array = array.astype(np.float32)
         self.register_buffer(name, array)
 
     def extra_repr(self) -> str:
-        words = {
-            name: value for name, value in self.settings().items() if not isinstance(value, np.ndarray | None)
-        }
+        words = {name: value for name, value in self.settings().items() if not isinstance(value, np.ndarray | None)}
         return ", ".join(f"{name}={value!r}" for name, value in words.items())
 
 

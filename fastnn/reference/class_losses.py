@@ -18,9 +18,7 @@ __all__ = [
 ]
 
 
-def _label_weights(
-    labels: NDArray, n_classes: int, weight: NDArray | None, ignore_index: int | None
-) -> NDArray:
+def _label_weights(labels: NDArray, n_classes: int, weight: NDArray | None, ignore_index: int | None) -> NDArray:
     """weight[label] of each row in double precision, 0 where the label is ignored."""
     weight = np.ones(n_classes) if weight is None else weight.astype(np.float64)
     counts = labels != ignore_index
@@ -93,9 +91,7 @@ def focal_loss_backward(
     log_p = np.take_along_axis(log_softmax, labels[:, None], axis=1)[:, 0]
     p, rest = np.exp(log_p), -np.expm1(log_p)  # rest = 1 - p
     with np.errstate(invalid="ignore"):
-        ratio = np.where(
-            p == 0, 0, np.where(rest == 0, -1, p * log_p / rest)
-        )  # the limits of p log p / (1 - p)
+        ratio = np.where(p == 0, 0, np.where(rest == 0, -1, p * log_p / rest))  # the limits of p log p / (1 - p)
     slope = rest**gamma * (gamma * ratio - 1)
     slope *= _label_weights(labels, x.shape[1], alpha, None) * upstream(dloss, reduction, len(x))
     onehot = np.arange(x.shape[1]) == labels[:, None]

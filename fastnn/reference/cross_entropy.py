@@ -26,9 +26,7 @@ def _targets(
     weight = np.ones(n_classes) if weight is None else weight.astype(np.float64)
     if target.dtype != np.int64:  # probabilities
         q = np.moveaxis(target, 1, -1).astype(np.float64)
-        return weight * ((1 - label_smoothing) * q + label_smoothing / n_classes), float(
-            target.size // n_classes
-        )
+        return weight * ((1 - label_smoothing) * q + label_smoothing / n_classes), float(target.size // n_classes)
     counts = target != ignore_index
     labels = np.where(counts, target, 0)
     q = np.eye(n_classes)[labels]

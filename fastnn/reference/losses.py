@@ -1,7 +1,7 @@
 """Losses between two arrays, element by element.
 
-Written x for the input, t for the target, l for the loss of one element. These are also what runs in the native backend:
-a loss is one pass over the smallest array of a network.
+Written x for the input, t for the target, l for the loss of one element. These are also what runs in the native
+backend: a loss is one pass over the smallest array of a network.
 """
 
 from typing import Any
