@@ -85,7 +85,7 @@ def a_case(name, rng, dtype=np.float64):
 @pytest.mark.parametrize("name", CASES)
 def test_losses_match_their_definitions(name, dtype, rng):
     function, _, x, target, settings, losses, total = a_case(name, rng, dtype)
-    rtol = 100 * np.finfo(dtype).eps  # a dozen operations, some of which cancel a digit or two
+    rtol = 100 * float(np.finfo(dtype).eps)  # a dozen operations, some of which cancel a digit or two
     each = function(x, target, reduction="none", **settings)
     assert each.dtype == dtype
     np.testing.assert_allclose(each, losses, rtol=rtol, atol=rtol)

@@ -79,7 +79,8 @@ def test_losses_agree_with_torch(name, reduction, rng):
     criterion = getattr(nn, kind)(reduction=reduction, **settings)
     loss = criterion(x, target)
     np.testing.assert_allclose(loss, expected.detach().numpy(), rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(criterion.backward(dloss), x_torch.grad.numpy(), rtol=1e-12, atol=1e-13)
+    rtol = 1e-8 if name == "bce" else 1e-12  # PyTorch's smallest divisor there, 1e-12, is a float32
+    np.testing.assert_allclose(criterion.backward(dloss), x_torch.grad.numpy(), rtol=rtol, atol=1e-13)
 
 
 @pytest.mark.parametrize("kind", sorted({case[0] for case in CASES.values()}))
@@ -122,11 +123,13 @@ def test_init_has_the_distribution_of_torch(name, settings, rng):
     import torch
 
     shape = (64, 32, 5, 5)
+    torch.manual_seed(0)
     ours = np.sort(getattr(nn.init, name)(np.empty(shape), generator=rng, **settings), axis=None)
     theirs = np.sort(getattr(torch.nn.init, name)(torch.empty(shape), **settings).numpy(), axis=None)
-    # Both are samples of 51 200 values: a quantile of each is off by about sqrt(q (1 - q) / n) / density.
-    inner = slice(ours.size // 50, -ours.size // 50)
-    np.testing.assert_allclose(ours[inner], theirs[inner], atol=0.04 * ours.std())
+    # Kolmogorov and Smirnov: the distribution functions of two samples of n values of one distribution are further
+    # apart than 2.5 sqrt(2 / n) once in 130 000 times.
+    apart = np.searchsorted(theirs, ours) - np.arange(ours.size)
+    assert np.abs(apart).max() / ours.size < 2.5 * np.sqrt(2 / ours.size)
 
 
 def test_init_dirac_and_eye_agree_with_torch():

@@ -164,7 +164,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         raise _check.fail("dirac_", f"{len(array)} outputs cannot be cut into {groups} groups", tensor=array)
     array[...] = 0
     outputs = len(array) // groups
-    middle = tuple(size // 2 for size in array.shape[2:])
+    middle: tuple[int, ...] = tuple(size // 2 for size in array.shape[2:])
     for group in range(groups):
         for channel in range(min(outputs, array.shape[1])):
             array[(group * outputs + channel, channel, *middle)] = 1
@@ -220,8 +220,10 @@ def trunc_normal_(
     """
     array = _array("trunc_normal_", tensor)
     source = _source("trunc_normal_", generator)
-    if not a <= b or _std("trunc_normal_", std) == 0:
-        raise ValueError(f"trunc_normal_: a <= b and std > 0 are needed. Received: a={a}, b={b}, std={std}")
+    if not (a <= b and a < math.inf and b > -math.inf and math.isfinite(mean)) or _std("trunc_normal_", std) == 0:
+        raise ValueError(
+            f"trunc_normal_: a <= b, std > 0 and a finite mean are needed. Received: mean={mean}, std={std}, a={a}, b={b}"
+        )
     # Candidates are uniform and kept in proportion to the density, which also works far out in a tail. Where the
     # density is below 2^-53 of its peak in [a, b], nothing would ever be drawn: that part is left out.
     low, high = (a - mean) / std, (b - mean) / std

@@ -97,8 +97,7 @@ void KERNEL(cross_entropy)(const fnn_cross_entropy *p) {
             continue;
         }
         row_state row = {.label = p->labels == NULL ? -1 : (ptrdiff_t)p->labels[r],
-                         .probabilities =
-                             p->probabilities == NULL ? NULL : p->probabilities + r * p->classes};
+                         .probabilities = p->probabilities == NULL ? NULL : p->probabilities + r * p->classes};
         real largest = row_max(p->classes, x);
         exp_row(p->classes, x, largest, dx);
         row.sum = sum_in_double(p->classes, dx);

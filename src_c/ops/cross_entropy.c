@@ -28,8 +28,8 @@ static void cross_entropy_task(void *context, ptrdiff_t task, int thread) {
 }
 
 /* What a mean divides by: the weights of all labels that count. */
-static fnn_status weigh_labels(const fnn_cross_entropy_shape *shape, const int64_t *labels,
-                               const real *class_weight, double *total) {
+static fnn_status weigh_labels(const fnn_cross_entropy_shape *shape, const int64_t *labels, const real *class_weight,
+                               double *total) {
     double sum = 0;
     for (ptrdiff_t r = 0; r < shape->rows; r++) {
         if (labels[r] == shape->ignore_index) continue;
@@ -41,8 +41,8 @@ static fnn_status weigh_labels(const fnn_cross_entropy_shape *shape, const int64
 }
 
 fnn_status OP(cross_entropy)(const fnn_cross_entropy_shape *shape, const real *x, const int64_t *labels,
-                             const real *probabilities, const real *class_weight, double *losses,
-                             double *loss, real *dx, int n_threads) {
+                             const real *probabilities, const real *class_weight, double *losses, double *loss,
+                             real *dx, int n_threads) {
     double total = (double)shape->rows;
     if (labels != NULL) {
         fnn_status status = weigh_labels(shape, labels, class_weight, &total);
@@ -60,8 +60,8 @@ fnn_status OP(cross_entropy)(const fnn_cross_entropy_shape *shape, const real *x
                        .scale = shape->mean ? 1 / total : 1,
                        .losses = losses,
                        .dx = dx}};
-    fnn_parallel_for(fnn_ceil_div(shape->rows, b.rows_per_task),
-                     COST * (double)(shape->rows * shape->classes), n_threads, cross_entropy_task, &b);
+    fnn_parallel_for(fnn_ceil_div(shape->rows, b.rows_per_task), COST * (double)(shape->rows * shape->classes),
+                     n_threads, cross_entropy_task, &b);
     double sum = 0;
     for (ptrdiff_t r = 0; r < shape->rows; r++) {
         sum += losses[r];
