@@ -222,7 +222,7 @@ def trunc_normal_(
     source = _source("trunc_normal_", generator)
     if not (a <= b and a < math.inf and b > -math.inf and math.isfinite(mean)) or _std("trunc_normal_", std) == 0:
         raise ValueError(
-            f"trunc_normal_: a <= b, std > 0 and a finite mean are needed. Received: mean={mean}, std={std}, a={a}, b={b}"
+            f"trunc_normal_: a <= b, std > 0, a finite mean are needed. Received: mean={mean}, std={std}, a={a}, b={b}"
         )
     # Candidates are uniform and kept in proportion to the density, which also works far out in a tail. Where the
     # density is below 2^-53 of its peak in [a, b], nothing would ever be drawn: that part is left out.
