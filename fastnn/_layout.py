@@ -34,6 +34,11 @@ def images(buffer: NDArray) -> NDArray:
     return buffer.transpose(_TO_IMAGES)
 
 
+def as_images(x: NDArray) -> NDArray:
+    """The (N, C, H, W) view of an (N, C), (N, C, L) or (N, C, H, W) array: missing axes have length 1."""
+    return x[(..., *(None,) * (4 - x.ndim))]
+
+
 def pixels(x: NDArray) -> NDArray:
     """The C-contiguous (H, W, N, C) array of an (N, C, H, W) one: a view if `x` is pixel-major, else a copy."""
     global _conversions

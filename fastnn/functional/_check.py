@@ -1,5 +1,6 @@
 """The checks of all functions, and the words of their errors: the operation, the reason, the shapes received."""
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -55,6 +56,24 @@ def same_shape(operation: str, **arrays: NDArray) -> None:
     """Raise ValueError unless all arrays have one shape."""
     if len({array.shape for array in arrays.values()}) > 1:
         raise fail(operation, f"{' and '.join(arrays)} must have the same shape", **arrays)
+
+
+def values(operation: str, name: str, value: Any, n: int, what: str) -> NDArray | None:
+    """`value` as a dense vector of n floats, or None if it is None; `what` says what each belongs to: 'channel'."""
+    if value is None:
+        return None
+    array = floats(operation, name, value)
+    if array.shape != (n,):
+        raise fail(operation, f"{name} needs one value for each {what}, {n} in all", **{name: array})
+    return np.require(array, requirements=("C", "A"))
+
+
+def epsilon(operation: str, value: Any) -> float:
+    """`value` as a finite number that is not negative."""
+    number = float(value)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{operation}: eps must be finite and not negative. Received: {value!r}")
+    return number
 
 
 def pair(operation: str, name: str, value: int | Sequence[int], minimum: int) -> tuple[int, int]:

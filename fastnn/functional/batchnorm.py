@@ -1,1 +1,189 @@
-__all__: list[str] = []
+"""Batch normalisation."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _layout, _memory, _runtime, reference
+from fastnn.functional import _check
+
+__all__ = ["BatchNormResult", "batch_norm", "batch_norm_backward"]
+
+
+class BatchNormResult(NamedTuple):
+    """What `batch_norm` returns.
+
+    Attributes:
+        y: the normalised activation.
+        mean, invstd: what it was normalised with, (C,), float64; `batch_norm_backward` needs them.
+        running_mean, running_var: the running statistics after this batch, or None.
+    """
+
+    y: NDArray
+    mean: NDArray
+    invstd: NDArray
+    running_mean: NDArray | None
+    running_var: NDArray | None
+
+
+def _rows(x: NDArray) -> NDArray:
+    """The (pixels of all images, channels) matrix that the C side works on."""
+    pixels = _layout.pixels(_layout.as_images(x))
+    return pixels.reshape(-1, pixels.shape[3])
+
+
+def _empty(x: NDArray) -> NDArray:
+    """An uninitialised result of the shape of x, pixel-major in memory."""
+    return _layout.empty_images(*_layout.as_images(x).shape, x.dtype).reshape(x.shape)
+
+
+def _statistics(x: NDArray) -> tuple[NDArray, NDArray]:
+    """Mean and biased variance of every channel of x, which is not empty."""
+    if _runtime.uses_reference():
+        return reference.batch_norm_statistics(x)
+    rows, native = _rows(x), _runtime._native
+    mean, variance = np.empty(x.shape[1]), np.empty(x.shape[1])
+    workspace = _memory.workspace(native.batchnorm_workspace(rows))
+    native.batchnorm_statistics(rows, mean, variance, workspace, _runtime.num_threads())
+    return mean, variance
+
+
+def _moved(running: NDArray | None, batch: NDArray, momentum: float) -> NDArray | None:
+    return None if running is None else ((1 - momentum) * running + momentum * batch).astype(running.dtype)
+
+
+def batch_norm(
+    x: ArrayLike,
+    running_mean: ArrayLike | None,
+    running_var: ArrayLike | None,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> BatchNormResult:
+    """Normalise every channel over the batch and all pixels.
+
+    y[n, c] = (x[n, c] - mean[c]) * invstd[c] * weight[c] + bias[c],  invstd[c] = 1 / sqrt(variance[c] + eps)
+
+    In training, mean and (biased) variance are those of x, and the running statistics move towards them:
+    running = (1 - momentum) * running + momentum * batch, where the variance of the batch is the unbiased one. Otherwise,
+    mean and variance are the running ones.
+
+    The arguments are not changed: the new running statistics are part of the result.
+
+    Args:
+        x: activations.
+        running_mean, running_var: running statistics; in training, None if they are not wanted.
+        weight, bias: scale and offset of every channel, or None.
+        training: whether to normalise with the statistics of x.
+        momentum: weight of this batch in the running statistics. Several textbooks call 1 - momentum so.
+        eps: added to the variance.
+    Shape:
+        - x: (N, C), (N, C, L) or (N, C, H, W), float32 or float64
+        - running_mean, running_var, weight, bias: (C,); weight and bias of the dtype of x
+        - Result: a `BatchNormResult`; y has the shape of x
+    Raises:
+        ValueError: shapes do not fit; training on one value per channel; running statistics are missing.
+    Example:
+        >>> x = np.array([[1.0, 10.0], [3.0, 30.0]])
+        >>> result = batch_norm(x, np.zeros(2), np.ones(2), training=True, eps=0.0)
+        >>> result.y
+        array([[-1., -1.],
+               [ 1.,  1.]])
+        >>> result.running_mean
+        array([0.2, 2. ])
+
+    Source: Ioffe and Szegedy, 2015, "Batch normalization: accelerating deep network training by reducing internal
+    covariate shift"; conventions of the running statistics: PyTorch's.
+    """
+    x = _check.floats("batch_norm", "x", x, (2, 3, 4))
+    channels = x.shape[1]
+    running_mean = _check.values("batch_norm", "running_mean", running_mean, channels, "channel")
+    running_var = _check.values("batch_norm", "running_var", running_var, channels, "channel")
+    weight = _check.values("batch_norm", "weight", weight, channels, "channel")
+    bias = _check.values("batch_norm", "bias", bias, channels, "channel")
+    _check.same_dtype("batch_norm", x=x, weight=weight, bias=bias)
+    eps = _check.epsilon("batch_norm", eps)
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("batch_norm: running_mean and running_var must both be given or both be None")
+    if training and x.size:
+        count = x.size // channels
+        if count == 1:
+            raise _check.fail(
+                "batch_norm",
+                "training needs more than one value per channel, since one has no variance; if this is the last batch "
+                "of an epoch, leave it out (drop_last=True)",
+                x=x,
+            )
+        mean, variance = _statistics(x)
+        running_mean = _moved(running_mean, mean, momentum)
+        running_var = _moved(running_var, variance * (count / (count - 1)), momentum)
+    elif running_mean is not None and running_var is not None:
+        mean, variance = running_mean.astype(np.float64), running_var.astype(np.float64)
+    elif training:  # on an empty batch
+        mean, variance = np.zeros(channels), np.ones(channels)
+    else:
+        raise ValueError("batch_norm: without training, running_mean and running_var are needed. Received: None")
+    invstd = 1 / np.sqrt(variance + eps)
+    if _runtime.uses_reference():
+        y = reference.batch_norm(x, mean, invstd, weight, bias)
+        return BatchNormResult(y, mean, invstd, running_mean, running_var)
+    y = _empty(x)
+    if x.size:
+        rows, native = _rows(x), _runtime._native
+        workspace = _memory.workspace(native.batchnorm_workspace(rows))
+        native.batchnorm_forward(rows, mean, invstd, weight, bias, _rows(y), workspace, _runtime.num_threads())
+    return BatchNormResult(y, mean, invstd, running_mean, running_var)
+
+
+def batch_norm_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    mean: ArrayLike,
+    invstd: ArrayLike,
+    weight: ArrayLike | None = None,
+    training: bool = True,
+    need_dx: bool = True,
+) -> tuple[NDArray | None, NDArray, NDArray]:
+    """Gradients of `batch_norm`.
+
+    With x_hat = (x - mean) * invstd, and sums and means over all axes but the channels':
+
+    dbias = sum of dy,  dweight = sum of dy * x_hat
+    dx = weight * invstd * (dy - mean of dy - x_hat * mean of (dy * x_hat))   in training
+    dx = weight * invstd * dy                                                 otherwise
+
+    Args:
+        dy: gradient of the loss with respect to y.
+        x, weight, training: as in `batch_norm`.
+        mean, invstd: from its result.
+        need_dx: whether to compute dx.
+    Shape:
+        - dy, x: (N, C), (N, C, L) or (N, C, H, W)
+        - mean, invstd, weight: (C,)
+        - Result: (dx, dweight, dbias); dx has the shape of x, or is None; the others (C,)
+    """
+    x = _check.floats("batch_norm_backward", "x", x, (2, 3, 4))
+    dy = _check.floats("batch_norm_backward", "dy", dy)
+    _check.same_shape("batch_norm_backward", dy=dy, x=x)
+    channels = x.shape[1]
+    weight = _check.values("batch_norm_backward", "weight", weight, channels, "channel")
+    _check.same_dtype("batch_norm_backward", dy=dy, x=x, weight=weight)
+    mean = _check.values("batch_norm_backward", "mean", np.asarray(mean, np.float64), channels, "channel")
+    invstd = _check.values("batch_norm_backward", "invstd", np.asarray(invstd, np.float64), channels, "channel")
+    if not x.size:
+        dx = _empty(x) if need_dx else None
+        return dx, np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)
+    if _runtime.uses_reference():
+        dx, dweight, dbias = reference.batch_norm_backward(dy, x, mean, invstd, weight, training)
+        return dx if need_dx else None, dweight, dbias
+    dx = _empty(x) if need_dx else None
+    dweight, dbias = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
+    x_rows, native = _rows(x), _runtime._native
+    native.batchnorm_backward(
+        _rows(dy), x_rows, mean, invstd, weight, training, None if dx is None else _rows(dx), dweight, dbias,
+        _memory.workspace(native.batchnorm_workspace(x_rows)), _runtime.num_threads(),
+    )  # fmt: skip
+    return dx, dweight, dbias

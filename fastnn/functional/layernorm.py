@@ -1,1 +1,175 @@
-__all__: list[str] = []
+"""Layer normalisation."""
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _layout, _memory, _runtime, reference
+from fastnn.functional import _check
+
+__all__ = ["Normalized", "layer_norm", "layer_norm_backward"]
+
+
+class Normalized(NamedTuple):
+    """What `layer_norm` and `group_norm` return.
+
+    Attributes:
+        y: the normalised activation.
+        mean, invstd: what it was normalised with, float64; the backward functions need them.
+    """
+
+    y: NDArray
+    mean: NDArray
+    invstd: NDArray
+
+
+def normalized_axes(operation: str, value: int | Sequence[int]) -> tuple[int, ...]:
+    """`value`, an integer or several, as the shape of what is normalised together."""
+    try:
+        sizes = (operator.index(value),)  # type: ignore[arg-type]
+    except TypeError:
+        sizes = tuple(operator.index(size) for size in value)  # type: ignore[union-attr]
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"{operation}: normalized_shape must be one or more positive integers. Received: {value!r}")
+    return sizes
+
+
+def _check_axes(operation: str, x: NDArray, axes: tuple[int, ...]) -> None:
+    if x.ndim < len(axes) or x.shape[x.ndim - len(axes) :] != axes:
+        raise _check.fail(operation, f"the last axes of x must be normalized_shape {axes}", x=x)
+
+
+def _affine(operation: str, name: str, value: ArrayLike | None, axes: tuple[int, ...]) -> NDArray | None:
+    """weight or bias as a dense vector."""
+    if value is None:
+        return None
+    array = _check.floats(operation, name, value)
+    if array.shape != axes:
+        raise _check.fail(operation, f"{name} must have normalized_shape {axes}", **{name: array})
+    return np.require(array, requirements=("C", "A")).reshape(-1)
+
+
+def _rows(x: NDArray, features: int) -> NDArray:
+    """The (rows, features) matrix that the C side works on: normalisation crosses axes, so it is C-contiguous."""
+    x = _layout.to_nchw(x) if x.ndim == 4 else x
+    if not (x.flags.c_contiguous and x.flags.aligned):
+        dense = _memory.empty(x.shape, x.dtype)
+        dense[...] = x
+        x = dense
+    return x.reshape(-1, features)
+
+
+def layer_norm(
+    x: ArrayLike,
+    normalized_shape: int | Sequence[int],
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    eps: float = 1e-5,
+) -> Normalized:
+    """Normalise over the last axes, each sample by itself.
+
+    y = (x - mean) * invstd * weight + bias,  invstd = 1 / sqrt(variance + eps), where mean and (biased) variance are taken
+    over the last axes.
+
+    Args:
+        x: activations.
+        normalized_shape: the sizes of the axes that are normalised together.
+        weight, bias: scale and offset of every element of these axes, or None.
+        eps: added to the variance.
+    Shape:
+        - x: (..., *normalized_shape), float32 or float64
+        - weight, bias: normalized_shape, of the dtype of x
+        - Result: (y, mean, invstd); y has the shape of x and is C-contiguous, the others have its leading axes, float64
+    Raises:
+        ValueError: shapes do not fit.
+    Example:
+        >>> layer_norm(np.array([[1.0, 3.0], [10.0, 30.0]]), 2, eps=0.0).y
+        array([[-1.,  1.],
+               [-1.,  1.]])
+
+    Source: Ba, Kiros and Hinton, 2016, "Layer normalization".
+    """
+    x = _check.floats("layer_norm", "x", x)
+    axes = normalized_axes("layer_norm", normalized_shape)
+    _check_axes("layer_norm", x, axes)
+    weight = _affine("layer_norm", "weight", weight, axes)
+    bias = _affine("layer_norm", "bias", bias, axes)
+    _check.same_dtype("layer_norm", x=x, weight=weight, bias=bias)
+    eps = _check.epsilon("layer_norm", eps)
+    leading = x.shape[: x.ndim - len(axes)]
+    if not x.size:
+        return Normalized(_memory.empty(x.shape, x.dtype), np.zeros(leading), np.ones(leading))
+    if _runtime.uses_reference():
+        y, mean, invstd = reference.layer_norm(x.reshape(-1, math.prod(axes)), weight, bias, eps)
+        return Normalized(y.reshape(x.shape), mean.reshape(leading), invstd.reshape(leading))
+    rows = _rows(x, math.prod(axes))
+    y, mean, invstd = _memory.empty(rows.shape, x.dtype), np.empty(len(rows)), np.empty(len(rows))
+    _runtime._native.layernorm_forward(rows, weight, bias, eps, y, mean, invstd, _runtime.num_threads())
+    return Normalized(y.reshape(x.shape), mean.reshape(leading), invstd.reshape(leading))
+
+
+def layer_norm_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    normalized_shape: int | Sequence[int],
+    mean: ArrayLike,
+    invstd: ArrayLike,
+    weight: ArrayLike | None = None,
+    need_dx: bool = True,
+    need_dweight: bool = True,
+) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
+    """Gradients of `layer_norm`.
+
+    With x_hat = (x - mean) * invstd and g = dy * weight:
+
+    dx = invstd * (g - mean of g - x_hat * mean of (g * x_hat)),  means over the last axes
+    dweight, dbias = sums of dy * x_hat and of dy over the leading axes
+
+    Args:
+        dy: gradient of the loss with respect to y.
+        x, normalized_shape, weight: as in `layer_norm`.
+        mean, invstd: from its result.
+        need_dx: whether to compute dx.
+        need_dweight: whether to compute dweight and dbias.
+    Shape:
+        - dy, x: (..., *normalized_shape)
+        - mean, invstd: the leading axes of x
+        - Result: (dx, dweight, dbias) with the shapes of x, weight and bias; None where it is not needed
+    """
+    x = _check.floats("layer_norm_backward", "x", x)
+    dy = _check.floats("layer_norm_backward", "dy", dy)
+    _check.same_shape("layer_norm_backward", dy=dy, x=x)
+    axes = normalized_axes("layer_norm_backward", normalized_shape)
+    _check_axes("layer_norm_backward", x, axes)
+    weight = _affine("layer_norm_backward", "weight", weight, axes)
+    _check.same_dtype("layer_norm_backward", dy=dy, x=x, weight=weight)
+    leading, features = x.shape[: x.ndim - len(axes)], math.prod(axes)
+    mean = np.require(mean, np.float64, ("C", "A"))
+    invstd = np.require(invstd, np.float64, ("C", "A"))
+    if mean.shape != leading or invstd.shape != leading:
+        raise _check.fail("layer_norm_backward", f"mean and invstd must have shape {leading}", mean=mean, invstd=invstd)
+    mean, invstd = mean.reshape(-1), invstd.reshape(-1)
+    if not x.size:
+        dx = _memory.empty(x.shape, x.dtype) if need_dx else None
+        return (dx, np.zeros(axes, x.dtype), np.zeros(axes, x.dtype)) if need_dweight else (dx, None, None)
+    dx = dweight = dbias = None
+    if _runtime.uses_reference():
+        rows, dy_rows = x.reshape(-1, features), dy.reshape(-1, features)
+        dx, dweight, dbias = reference.layer_norm_backward(dy_rows, rows, mean, invstd, weight)
+        dx = dx if need_dx else None
+    else:
+        rows, native = _rows(x, features), _runtime._native
+        if need_dx:
+            dx = _memory.empty(rows.shape, x.dtype)
+        if need_dweight:
+            dweight, dbias = np.empty(features, x.dtype), np.empty(features, x.dtype)
+        workspace = _memory.workspace(native.layernorm_backward_workspace(rows, need_dweight))
+        native.layernorm_backward(
+            _rows(dy, features), rows, mean, invstd, weight, dx, dweight, dbias, workspace, _runtime.num_threads()
+        )
+    dx = None if dx is None else dx.reshape(x.shape)
+    return (dx, dweight.reshape(axes), dbias.reshape(axes)) if need_dweight else (dx, None, None)

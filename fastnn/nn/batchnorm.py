@@ -1,1 +1,148 @@
-__all__: list[str] = []
+"""Batch normalisation layers."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import functional as F
+from fastnn.functional import _check
+from fastnn.nn.module import Module
+from fastnn.nn.parameter import Parameter
+
+__all__ = ["BatchNorm1d", "BatchNorm2d"]
+
+
+class _BatchNorm(Module):
+    """The layers below differ in the number of axes of their input only."""
+
+    _ranks: tuple[int, ...]
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        self.num_features = _check.integer(name, "num_features", num_features, 1)
+        self.eps = _check.epsilon(name, eps)
+        self.momentum = momentum
+        self.affine = bool(affine)
+        self.track_running_stats = bool(track_running_stats)
+        self.register_parameter("weight", Parameter(np.ones(num_features, np.float32)) if affine else None)
+        self.register_parameter("bias", Parameter(np.zeros(num_features, np.float32)) if affine else None)
+        tracks = self.track_running_stats
+        self.register_buffer("running_mean", np.zeros(num_features, np.float32) if tracks else None)
+        self.register_buffer("running_var", np.ones(num_features, np.float32) if tracks else None)
+        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if tracks else None)
+
+    def reset_running_stats(self) -> None:
+        """Forget the running statistics."""
+        if self.track_running_stats:
+            self.running_mean = np.zeros_like(self.running_mean)
+            self.running_var = np.ones_like(self.running_var)
+            self.num_batches_tracked = np.zeros((), np.int64)
+
+    def forward(self, x: NDArray) -> NDArray:
+        x = _check.floats(type(self).__name__, "x", x, self._ranks)
+        if x.shape[1] != self.num_features:
+            reason = f"x has {x.shape[1]} channels, num_features is {self.num_features}"
+            raise _check.fail(type(self).__name__, reason, x=x)
+        use_batch = self.training or self.running_mean is None
+        batches, momentum = self.num_batches_tracked, self.momentum
+        updates = self.training and batches is not None and x.size > 0
+        if updates:
+            batches = np.asarray(batches + 1, np.int64)
+        if momentum is None:  # every batch so far has the same weight
+            momentum = 1 / int(batches) if updates else 0.0
+        result = F.batch_norm(
+            x, self.running_mean, self.running_var,
+            None if self.weight is None else self.weight.data, None if self.bias is None else self.bias.data,
+            use_batch, momentum, self.eps,
+        )  # fmt: skip
+        if updates:
+            self.running_mean, self.running_var = result.running_mean, result.running_var
+            self.num_batches_tracked = batches
+        self._x, self._mean, self._invstd, self._used_batch = x, result.mean, result.invstd, use_batch
+        return result.y
+
+    def backward(self, dy: NDArray) -> NDArray | None:
+        weight = None if self.weight is None else self.weight.data
+        dx, dweight, dbias = F.batch_norm_backward(
+            dy, self._x, self._mean, self._invstd, weight, self._used_batch, need_dx=self.input_grad
+        )
+        if self.weight is not None:
+            self.weight.add_grad(dweight)
+        if self.bias is not None:
+            self.bias.add_grad(dbias)
+        return dx
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Normalise every feature over the batch (and over the positions of a sequence).
+
+    y[n, c] = (x[n, c] - mean[c]) / sqrt(variance[c] + eps) * weight[c] + bias[c]
+
+    In training, mean and (biased) variance are those of the batch, and the running ones move towards them; after `eval()`,
+    they are the running ones.
+
+    Args:
+        num_features: C.
+        eps: added to the variance.
+        momentum: weight of a batch in the running statistics; None for their mean over all batches.
+        affine: whether there are a weight and a bias.
+        track_running_stats: whether there are running statistics; without them, `eval()` uses those of the batch, too.
+    Shape:
+        - Input, output: (N, C) or (N, C, L), float32 or float64
+    Attributes:
+        weight, bias: Parameter (C,), ones and zeros, or None
+        running_mean, running_var: buffers (C,), zeros and ones at first, or None; the variance is the unbiased one
+        num_batches_tracked: buffer (), int64, or None
+    Raises:
+        ValueError: the input does not fit; in training, there is only one value per feature.
+    Example:
+        >>> nn.BatchNorm1d(1, eps=0.0)(np.array([[1.0], [3.0]], np.float32)).tolist()
+        [[-1.0], [1.0]]
+
+    Source: Ioffe and Szegedy, 2015, "Batch normalization: accelerating deep network training by reducing internal
+    covariate shift"; conventions: PyTorch's.
+    """
+
+    _ranks = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Normalise every channel over the batch and all pixels.
+
+    y[n, c, i, j] = (x[n, c, i, j] - mean[c]) / sqrt(variance[c] + eps) * weight[c] + bias[c]
+
+    Mean, variance, arguments and attributes are those of `BatchNorm1d`.
+
+    Args:
+        num_features: C, the number of channels.
+        eps: added to the variance.
+        momentum: weight of a batch in the running statistics; None for their mean over all batches.
+        affine: whether there are a weight and a bias.
+        track_running_stats: whether there are running statistics; without them, `eval()` uses those of the batch, too.
+    Shape:
+        - Input, output: (N, C, H, W), float32 or float64
+    Raises:
+        ValueError: the input does not fit; in training, there is only one value per channel.
+    Example:
+        >>> layer = nn.BatchNorm2d(3)
+        >>> layer(np.ones((2, 3, 4, 4), np.float32)).shape, list(layer.state_dict())[2:]
+        ((2, 3, 4, 4), ['running_mean', 'running_var', 'num_batches_tracked'])
+
+    Source: Ioffe and Szegedy, 2015, "Batch normalization: accelerating deep network training by reducing internal
+    covariate shift"; conventions: PyTorch's.
+    """
+
+    _ranks = (4,)

@@ -1,1 +1,75 @@
-__all__: list[str] = []
+"""The group normalisation layer."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import functional as F
+from fastnn.functional import _check
+from fastnn.nn.module import Module
+from fastnn.nn.parameter import Parameter
+
+__all__ = ["GroupNorm"]
+
+
+class GroupNorm(Module):
+    """Normalise every group of channels of every image by itself; training and evaluation do not differ.
+
+    y = (x - mean) / sqrt(variance + eps) * weight[c] + bias[c], mean and (biased) variance over all pixels and channels of
+    the group.
+
+    Args:
+        num_groups: number of groups; divides num_channels.
+        num_channels: C.
+        eps: added to the variance.
+        affine: whether there are a weight and a bias.
+    Shape:
+        - Input, output: (N, C), (N, C, L) or (N, C, H, W), float32 or float64
+    Attributes:
+        weight, bias: Parameter (C,), ones and zeros, or None
+    Raises:
+        ValueError: the input does not fit; the message shows the shapes.
+    Example:
+        >>> nn.GroupNorm(2, 6)(np.ones((2, 6, 4, 4), np.float32)).shape
+        (2, 6, 4, 4)
+
+    Source: Wu and He, 2018, "Group normalization".
+    """
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__()
+        self.num_groups = _check.integer("GroupNorm", "num_groups", num_groups, 1)
+        self.num_channels = _check.integer("GroupNorm", "num_channels", num_channels, 1)
+        self.eps = _check.epsilon("GroupNorm", eps)
+        self.affine = bool(affine)
+        if num_channels % num_groups:
+            raise ValueError(
+                f"GroupNorm: num_groups must divide num_channels. "
+                f"Received: num_groups={num_groups}, num_channels={num_channels}"
+            )
+        self.register_parameter("weight", Parameter(np.ones(num_channels, np.float32)) if affine else None)
+        self.register_parameter("bias", Parameter(np.zeros(num_channels, np.float32)) if affine else None)
+
+    def forward(self, x: NDArray) -> NDArray:
+        x = _check.floats("GroupNorm", "x", x, (2, 3, 4))
+        if x.shape[1] != self.num_channels:
+            reason = f"x has {x.shape[1]} channels, num_channels is {self.num_channels}"
+            raise _check.fail("GroupNorm", reason, x=x)
+        weight = None if self.weight is None else self.weight.data
+        bias = None if self.bias is None else self.bias.data
+        self._x = x
+        y, self._mean, self._invstd = F.group_norm(x, self.num_groups, weight, bias, self.eps)
+        return y
+
+    def backward(self, dy: NDArray) -> NDArray | None:
+        weight = None if self.weight is None else self.weight.data
+        dx, dweight, dbias = F.group_norm_backward(
+            dy, self._x, self._mean, self._invstd, weight, need_dx=self.input_grad
+        )
+        if self.weight is not None:
+            self.weight.add_grad(dweight)
+        if self.bias is not None:
+            self.bias.add_grad(dbias)
+        return dx
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"

@@ -1,1 +1,81 @@
-__all__: list[str] = []
+"""The layer normalisation layer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import functional as F
+from fastnn.functional import _check
+from fastnn.functional.layernorm import normalized_axes
+from fastnn.nn.module import Module
+from fastnn.nn.parameter import Parameter
+
+__all__ = ["LayerNorm"]
+
+
+class LayerNorm(Module):
+    """Normalise over the last axes, each sample by itself; training and evaluation do not differ.
+
+    y = (x - mean) / sqrt(variance + eps) * weight + bias, mean and (biased) variance over the last axes.
+
+    Args:
+        normalized_shape: the sizes of the axes that are normalised together, one number or several.
+        eps: added to the variance.
+        elementwise_affine: whether there is a weight.
+        bias: whether there is a bias, too.
+    Shape:
+        - Input, output: (..., *normalized_shape), float32 or float64
+    Attributes:
+        weight: Parameter normalized_shape, ones, or None
+        bias: Parameter normalized_shape, zeros, or None
+    Raises:
+        ValueError: the input does not fit; the message shows the shapes.
+    Example:
+        >>> nn.LayerNorm(2, eps=0.0)(np.array([[1.0, 3.0], [10.0, 30.0]], np.float32)).tolist()
+        [[-1.0, 1.0], [-1.0, 1.0]]
+
+    Source: Ba, Kiros and Hinton, 2016, "Layer normalization".
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = normalized_axes("LayerNorm", normalized_shape)
+        self.eps = _check.epsilon("LayerNorm", eps)
+        self.elementwise_affine = bool(elementwise_affine)
+        shape, has_bias = self.normalized_shape, elementwise_affine and bias
+        self.register_parameter("weight", Parameter(np.ones(shape, np.float32)) if elementwise_affine else None)
+        self.register_parameter("bias", Parameter(np.zeros(shape, np.float32)) if has_bias else None)
+
+    def forward(self, x: NDArray) -> NDArray:
+        weight = None if self.weight is None else self.weight.data
+        bias = None if self.bias is None else self.bias.data
+        self._x = x
+        y, self._mean, self._invstd = F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+        return y
+
+    def backward(self, dy: NDArray) -> NDArray | None:
+        dx, dweight, dbias = F.layer_norm_backward(
+            dy,
+            self._x,
+            self.normalized_shape,
+            self._mean,
+            self._invstd,
+            None if self.weight is None else self.weight.data,
+            need_dx=self.input_grad,
+            need_dweight=self.weight is not None,
+        )
+        if self.weight is not None and dweight is not None:
+            self.weight.add_grad(dweight)
+        if self.bias is not None and dbias is not None:
+            self.bias.add_grad(dbias)
+        return dx
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

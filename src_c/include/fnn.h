@@ -60,6 +60,11 @@ typedef struct {
     int mean;               /* divide by the weight of all rows */
 } fnn_cross_entropy_shape;
 
+/* One group normalisation of x[pixels][n][channels]; groups divides channels. */
+typedef struct {
+    ptrdiff_t pixels, n, channels, groups;
+} fnn_groupnorm_shape;
+
 #define FNN_REAL float
 #define FNN_OP(name) fnn_##name##_f32
 #include "fnn_ops.h"

@@ -32,8 +32,42 @@ fnn_status FNN_OP(relu_backward)(ptrdiff_t n, const FNN_REAL *dy, const FNN_REAL
 /* ---- maxpool2d, avgpool2d, adaptive_pool2d -------------------------------------------------------------- */
 
 /* ---- batchnorm ------------------------------------------------------------------------------------------ */
+/* x[rows][channels], rows being the pixels of all images. weight and bias may be NULL (ones and zeros). Statistics are
+ * double: a float32 mean would already lose what a large mean leaves of the deviations. */
+ptrdiff_t FNN_OP(batchnorm_workspace)(ptrdiff_t rows, ptrdiff_t channels); /* bytes, of each of these three */
+/* Of every channel: the mean and the biased variance. */
+fnn_status FNN_OP(batchnorm_statistics)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *x, double *mean,
+                                        double *variance, void *workspace, int n_threads);
+/* y = (x - mean) * invstd * weight + bias */
+fnn_status FNN_OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *x, const double *mean,
+                                     const double *invstd, const FNN_REAL *weight, const FNN_REAL *bias, FNN_REAL *y,
+                                     void *workspace, int n_threads);
+/* Gradients of batchnorm_forward; with `training`, mean and invstd are functions of x. dx may be NULL. */
+fnn_status FNN_OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *dy, const FNN_REAL *x,
+                                      const double *mean, const double *invstd, const FNN_REAL *weight, int training,
+                                      FNN_REAL *dx, FNN_REAL *dweight, FNN_REAL *dbias, void *workspace,
+                                      int n_threads);
 
 /* ---- layernorm, groupnorm ------------------------------------------------------------------------------- */
+/* Every row of x[rows][features] by itself: mean and invstd = 1 / sqrt(variance + eps) are outputs of the forward pass and
+ * inputs of the backward pass. weight and bias may be NULL (ones and zeros). */
+fnn_status FNN_OP(layernorm_forward)(ptrdiff_t rows, ptrdiff_t features, const FNN_REAL *x, const FNN_REAL *weight,
+                                     const FNN_REAL *bias, double eps, FNN_REAL *y, double *mean, double *invstd,
+                                     int n_threads);
+ptrdiff_t FNN_OP(layernorm_backward_workspace)(ptrdiff_t rows, ptrdiff_t features, int need_dweight);
+/* dx may be NULL, and dweight together with dbias. */
+fnn_status FNN_OP(layernorm_backward)(ptrdiff_t rows, ptrdiff_t features, const FNN_REAL *dy, const FNN_REAL *x,
+                                      const double *mean, const double *invstd, const FNN_REAL *weight, FNN_REAL *dx,
+                                      FNN_REAL *dweight, FNN_REAL *dbias, void *workspace, int n_threads);
+/* x[pixels][n][channels]; mean and invstd are [n][groups], weight and bias [channels] or NULL. */
+ptrdiff_t FNN_OP(groupnorm_workspace)(const fnn_groupnorm_shape *shape); /* of both directions */
+fnn_status FNN_OP(groupnorm_forward)(const fnn_groupnorm_shape *shape, const FNN_REAL *x, const FNN_REAL *weight,
+                                     const FNN_REAL *bias, double eps, FNN_REAL *y, double *mean, double *invstd,
+                                     void *workspace, int n_threads);
+/* dx may be NULL. */
+fnn_status FNN_OP(groupnorm_backward)(const fnn_groupnorm_shape *shape, const FNN_REAL *dy, const FNN_REAL *x,
+                                      const double *mean, const double *invstd, const FNN_REAL *weight, FNN_REAL *dx,
+                                      FNN_REAL *dweight, FNN_REAL *dbias, void *workspace, int n_threads);
 
 /* ---- local_response_norm -------------------------------------------------------------------------------- */
 

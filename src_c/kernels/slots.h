@@ -25,7 +25,15 @@ FNN_SLOT(relu_backward, (ptrdiff_t n, const real *dy, const real *y, real *dx))
 
 /* maxpool2d, avgpool2d */
 
-/* batchnorm, layernorm, groupnorm */
+/* batchnorm (and groupnorm): passes over the columns of a matrix */
+FNN_SLOT(column_moments, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, real *shift, real *sum, real *square_sum))
+FNN_SLOT(column_affine, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, const real *center, const real *scale, const real *offset, real *y))
+FNN_SLOT(column_products, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x, const real *center, real *sum, real *product_sum))
+FNN_SLOT(column_backward, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x, const real *center, const real *dy_scale, const real *x_scale, const real *offset, real *dx))
+
+/* layernorm */
+FNN_SLOT(layernorm_forward, (ptrdiff_t rows, ptrdiff_t features, const real *x, const real *weight, const real *bias, double eps, real *y, double *mean, double *invstd))
+FNN_SLOT(layernorm_backward, (ptrdiff_t rows, ptrdiff_t features, const real *dy, const real *x, const double *mean, const double *invstd, const real *weight, real *dx, real *dweight, real *dbias))
 
 /* dropout, local_response_norm */
 

@@ -1,0 +1,104 @@
+/* Batch normalisation of x[rows][channels], rows being the pixels of all images.
+ *
+ * Few channels would leave vectors partly empty and sums waiting for each other. So several rows are taken as
+ * one (fold), until a row fills vectors of every instruction set; a channel then has `fold` columns, which
+ * are merged.
+ */
+#include "ops/columns.h"
+
+enum {
+    WIDEST_VECTOR = 16, /* reals */
+    MIN_WIDTH = 64      /* columns that fill the registers of a kernel */
+};
+
+static void prepare(column_passes *p, ptrdiff_t rows, ptrdiff_t channels, workspace_cursor *workspace) {
+    ptrdiff_t fold = 1;
+    while (fold < rows && fold * channels < MIN_WIDTH) {
+        fold++;
+    }
+    while (fold > 1 && fold < rows && fold * channels % WIDEST_VECTOR != 0) {
+        fold++;
+    }
+    OP(columns_prepare)(p, rows / fold, fold * channels, rows % fold * channels, workspace);
+}
+
+ptrdiff_t OP(batchnorm_workspace)(ptrdiff_t rows, ptrdiff_t channels) {
+    column_passes p;
+    workspace_cursor workspace = {NULL, 0};
+    prepare(&p, rows, channels, &workspace);
+    return workspace.used;
+}
+
+fnn_status OP(batchnorm_statistics)(ptrdiff_t rows, ptrdiff_t channels, const real *x, double *mean,
+                                    double *variance, void *workspace, int n_threads) {
+    column_passes p;
+    prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
+    OP(columns_moments)(&p, x, n_threads);
+    for (ptrdiff_t c = 0; c < channels; c++) {
+        column_statistics s = OP(columns_merge)(&p, c, channels, p.width / channels);
+        mean[c] = s.mean;
+        variance[c] = s.m2 / s.n;
+    }
+    return FNN_OK;
+}
+
+/* The mean, rounded, is subtracted from x; the little that it was rounded by goes into the offset. */
+fnn_status OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const real *x, const double *mean,
+                                 const double *invstd, const real *weight, const real *bias, real *y,
+                                 void *workspace, int n_threads) {
+    column_passes p;
+    prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
+    for (ptrdiff_t j = 0; j < p.width; j++) {
+        ptrdiff_t c = j % channels;
+        double scale = invstd[c] * (weight == NULL ? 1 : (double)weight[c]);
+        p.center[j] = (real)mean[c];
+        p.scale[j] = (real)scale;
+        p.offset[j] = (real)((bias == NULL ? 0 : (double)bias[c]) - (mean[c] - (double)p.center[j]) * scale);
+    }
+    OP(columns_affine)(&p, x, y, n_threads);
+    return FNN_OK;
+}
+
+fnn_status OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const real *dy, const real *x,
+                                  const double *mean, const double *invstd, const real *weight, int training,
+                                  real *dx, real *dweight, real *dbias, void *workspace, int n_threads) {
+    column_passes p;
+    prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
+    for (ptrdiff_t j = 0; j < p.width; j++) {
+        p.center[j] = (real)mean[j % channels];
+    }
+    OP(columns_products)(&p, dy, x, n_threads);
+    for (ptrdiff_t c = 0; c < channels; c++) {
+        double sum = 0, product = 0;
+        for (ptrdiff_t j = c; j < p.width; j += channels) {
+            sum += p.sum[j];
+            product += p.product[j];
+        }
+        double rounding = mean[c] - (double)p.center[c];
+        double dy_x_hat = (product - rounding * sum) * invstd[c];
+        dweight[c] = (real)dy_x_hat;
+        dbias[c] = (real)sum;
+        double dy_scale = invstd[c] * (weight == NULL ? 1 : (double)weight[c]);
+        double x_scale = -dy_scale * invstd[c] * dy_x_hat / (double)rows;
+        double offset = -dy_scale * sum / (double)rows - x_scale * rounding;
+        for (ptrdiff_t j = c; j < p.width; j += channels) {
+            p.dy_scale[j] = (real)dy_scale;
+            p.scale[j] = (real)x_scale;
+            p.offset[j] = (real)offset;
+        }
+    }
+    if (dx == NULL) {
+        return FNN_OK;
+    }
+    if (training) {
+        OP(columns_backward)(&p, dy, x, dx, n_threads);
+        return FNN_OK;
+    }
+    /* Statistics that are constants: dx = dy * dy_scale, whatever x is. */
+    for (ptrdiff_t j = 0; j < p.width; j++) {
+        p.scale[j] = p.dy_scale[j];
+        p.center[j] = p.offset[j] = 0;
+    }
+    OP(columns_affine)(&p, dy, dx, n_threads);
+    return FNN_OK;
+}

@@ -1,0 +1,178 @@
+#include "ops/columns.h"
+
+enum {
+    BLOCK = 512,       /* columns of a tile: 2 KB of floats in a row, long enough for the prefetchers */
+    MIN_CHUNK = 32,    /* rows, so that a tile is worth its partial sums */
+    MAX_CHUNK = 512,   /* rows, so that sums of type real stay accurate */
+    WANTED_TILES = 64, /* enough to keep the threads busy to the end */
+    TOTALS_BLOCK = 64  /* columns whose tiles one task combines */
+};
+
+void OP(columns_prepare)(column_passes *p, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t tail,
+                         workspace_cursor *workspace) {
+    *p = (column_passes){.rows = rows, .width = width, .tail = tail};
+    p->block = fnn_min(width, BLOCK);
+    p->blocks = fnn_ceil_div(width, p->block);
+    ptrdiff_t chunk = fnn_ceil_div(rows * p->blocks, WANTED_TILES);
+    p->chunk = fnn_min(MAX_CHUNK, fnn_max(MIN_CHUNK, chunk));
+    p->chunks = fnn_ceil_div(rows, p->chunk) + (tail > 0);
+    for (int i = 0; i < 3; i++) {
+        p->partial[i] = workspace_take(workspace, p->chunks * width, sizeof(real));
+    }
+    p->mean = p->sum = workspace_take(workspace, width, sizeof(double));
+    p->m2 = p->product = workspace_take(workspace, width, sizeof(double));
+    p->center = workspace_take(workspace, width, sizeof(real));
+    p->scale = workspace_take(workspace, width, sizeof(real));
+    p->offset = workspace_take(workspace, width, sizeof(real));
+    p->dy_scale = workspace_take(workspace, width, sizeof(real));
+}
+
+/* The part of the matrix that a task owns. */
+typedef struct {
+    ptrdiff_t rows, column, columns;
+    ptrdiff_t at;      /* of its first element in the matrix */
+    ptrdiff_t partial; /* of its first element in the partial sums */
+} tile;
+
+static ptrdiff_t chunk_rows(const column_passes *p, ptrdiff_t chunk) {
+    fnn_range rows = fnn_chunk(chunk, p->chunk, p->rows);
+    return rows.begin < rows.end ? rows.end - rows.begin : 1; /* the tail */
+}
+
+static tile tile_of(const column_passes *p, ptrdiff_t task) {
+    ptrdiff_t chunk = task / p->blocks;
+    fnn_range columns = fnn_chunk(task % p->blocks, p->block, p->width);
+    ptrdiff_t row = fnn_min(chunk * p->chunk, p->rows);
+    ptrdiff_t end = row == p->rows ? fnn_min(columns.end, p->tail) : columns.end;
+    return (tile){
+        .rows = chunk_rows(p, chunk),
+        .column = columns.begin,
+        .columns = fnn_max(0, end - columns.begin),
+        .at = row * p->width + columns.begin,
+        .partial = chunk * p->width + columns.begin,
+    };
+}
+
+static void run(column_passes *p, fnn_task body, int n_threads) {
+    double cost = (double)p->rows * p->width;
+    fnn_parallel_for(p->chunks * p->blocks, cost, n_threads, body, p);
+}
+
+static void run_totals(column_passes *p, fnn_task body, int n_threads) {
+    double cost = 4.0 * p->chunks * p->width;
+    fnn_parallel_for(fnn_ceil_div(p->width, TOTALS_BLOCK), cost, n_threads, body, p);
+}
+
+static void moments_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const column_passes *p = context;
+    tile t = tile_of(p, task);
+    KERNELS->column_moments(t.rows, t.columns, p->width, p->x + t.at, p->partial[0] + t.partial,
+                            p->partial[1] + t.partial, p->partial[2] + t.partial);
+}
+
+/* Task: the moments of TOTALS_BLOCK columns from those of their tiles. */
+static void total_moments_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const column_passes *p = context;
+    fnn_range r = fnn_chunk(task, TOTALS_BLOCK, p->width);
+    for (ptrdiff_t j = r.begin; j < r.end; j++) {
+        p->mean[j] = p->m2[j] = 0;
+    }
+    double rows_above = 0;
+    for (ptrdiff_t chunk = 0; chunk < p->chunks; chunk++) {
+        ptrdiff_t row = fnn_min(chunk * p->chunk, p->rows);
+        ptrdiff_t end = row == p->rows ? fnn_min(r.end, p->tail) : r.end;
+        const real *shift = p->partial[0] + chunk * p->width, *sum = p->partial[1] + chunk * p->width;
+        const real *square_sum = p->partial[2] + chunk * p->width;
+        double n = (double)chunk_rows(p, chunk), per_row = 1 / n;
+        double share = n / (rows_above + n), weight = rows_above * share;
+        for (ptrdiff_t j = r.begin; j < end; j++) {
+            double distance = sum[j] * per_row; /* from the shift to the mean of the tile */
+            double step = shift[j] + distance - p->mean[j];
+            p->mean[j] += step * share;
+            p->m2[j] += square_sum[j] - sum[j] * distance + step * step * weight;
+        }
+        rows_above += n;
+    }
+}
+
+void OP(columns_moments)(column_passes *p, const real *x, int n_threads) {
+    p->x = x;
+    run(p, moments_task, n_threads);
+    run_totals(p, total_moments_task, n_threads);
+}
+
+column_statistics OP(columns_merge)(const column_passes *p, ptrdiff_t j, ptrdiff_t step, ptrdiff_t count) {
+    column_statistics s = {0, 0, 0};
+    for (ptrdiff_t i = 0; i < count; i++) {
+        double n = (double)columns_count(p, j + i * step);
+        s.n += n;
+        s.mean += n * p->mean[j + i * step];
+    }
+    s.mean /= s.n;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        double distance = p->mean[j + i * step] - s.mean;
+        s.m2 += p->m2[j + i * step] + (double)columns_count(p, j + i * step) * distance * distance;
+    }
+    s.m2 = s.m2 < 0 ? 0 : s.m2; /* rounding may have left a constant column below zero; NaN stays */
+    return s;
+}
+
+static void products_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const column_passes *p = context;
+    tile t = tile_of(p, task);
+    KERNELS->column_products(t.rows, t.columns, p->width, p->dy + t.at, p->x + t.at, p->center + t.column,
+                             p->partial[0] + t.partial, p->partial[1] + t.partial);
+}
+
+static void total_products_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const column_passes *p = context;
+    fnn_range r = fnn_chunk(task, TOTALS_BLOCK, p->width);
+    for (ptrdiff_t j = r.begin; j < r.end; j++) {
+        p->sum[j] = p->product[j] = 0;
+    }
+    for (ptrdiff_t chunk = 0; chunk < p->chunks; chunk++) {
+        ptrdiff_t row = fnn_min(chunk * p->chunk, p->rows);
+        ptrdiff_t end = row == p->rows ? fnn_min(r.end, p->tail) : r.end;
+        for (ptrdiff_t j = r.begin; j < end; j++) {
+            p->sum[j] += p->partial[0][chunk * p->width + j];
+            p->product[j] += p->partial[1][chunk * p->width + j];
+        }
+    }
+}
+
+void OP(columns_products)(column_passes *p, const real *dy, const real *x, int n_threads) {
+    p->dy = dy, p->x = x;
+    run(p, products_task, n_threads);
+    run_totals(p, total_products_task, n_threads);
+}
+
+static void affine_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const column_passes *p = context;
+    tile t = tile_of(p, task);
+    KERNELS->column_affine(t.rows, t.columns, p->width, p->x + t.at, p->center + t.column,
+                           p->scale + t.column, p->offset + t.column, p->out + t.at);
+}
+
+void OP(columns_affine)(column_passes *p, const real *x, real *y, int n_threads) {
+    p->x = x, p->out = y;
+    run(p, affine_task, n_threads);
+}
+
+static void backward_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const column_passes *p = context;
+    tile t = tile_of(p, task);
+    KERNELS->column_backward(t.rows, t.columns, p->width, p->dy + t.at, p->x + t.at, p->center + t.column,
+                             p->dy_scale + t.column, p->scale + t.column, p->offset + t.column,
+                             p->out + t.at);
+}
+
+void OP(columns_backward)(column_passes *p, const real *dy, const real *x, real *dx, int n_threads) {
+    p->dy = dy, p->x = x, p->out = dx;
+    run(p, backward_task, n_threads);
+}
