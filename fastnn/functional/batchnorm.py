@@ -35,7 +35,8 @@ def _rows(x: NDArray) -> NDArray:
 
 def _empty(x: NDArray) -> NDArray:
     """An uninitialised result of the shape of x, pixel-major in memory."""
-    return _layout.empty_images(*_layout.as_images(x).shape, x.dtype).reshape(x.shape)
+    n, c, h, w = _layout.as_images(x).shape
+    return _layout.empty_images(n, c, h, w, x.dtype).reshape(x.shape)
 
 
 def _statistics(x: NDArray) -> tuple[NDArray, NDArray]:
@@ -68,8 +69,8 @@ def batch_norm(
     y[n, c] = (x[n, c] - mean[c]) * invstd[c] * weight[c] + bias[c],  invstd[c] = 1 / sqrt(variance[c] + eps)
 
     In training, mean and (biased) variance are those of x, and the running statistics move towards them:
-    running = (1 - momentum) * running + momentum * batch, where the variance of the batch is the unbiased one. Otherwise,
-    mean and variance are the running ones.
+    running = (1 - momentum) * running + momentum * batch, where the variance of the batch is the unbiased one.
+    Otherwise, mean and variance are the running ones.
 
     The arguments are not changed: the new running statistics are part of the result.
 
@@ -171,8 +172,11 @@ def batch_norm_backward(
     channels = x.shape[1]
     weight = _check.values("batch_norm_backward", "weight", weight, channels, "channel")
     _check.same_dtype("batch_norm_backward", dy=dy, x=x, weight=weight)
-    mean = _check.values("batch_norm_backward", "mean", np.asarray(mean, np.float64), channels, "channel")
-    invstd = _check.values("batch_norm_backward", "invstd", np.asarray(invstd, np.float64), channels, "channel")
+    mean = np.require(mean, np.float64, ("C", "A"))
+    invstd = np.require(invstd, np.float64, ("C", "A"))
+    if mean.shape != (channels,) or invstd.shape != (channels,):
+        reason = f"mean and invstd need one value for each channel, {channels} in all"
+        raise _check.fail("batch_norm_backward", reason, mean=mean, invstd=invstd)
     if not x.size:
         dx = _empty(x) if need_dx else None
         return dx, np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)

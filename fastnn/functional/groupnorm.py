@@ -18,7 +18,8 @@ def _images(x: NDArray) -> NDArray:
 
 def _empty(x: NDArray) -> NDArray:
     """An uninitialised result of the shape of x, pixel-major in memory."""
-    return _layout.empty_images(*_layout.as_images(x).shape, x.dtype).reshape(x.shape)
+    n, c, h, w = _layout.as_images(x).shape
+    return _layout.empty_images(n, c, h, w, x.dtype).reshape(x.shape)
 
 
 def group_norm(
@@ -30,8 +31,8 @@ def group_norm(
 ) -> Normalized:
     """Normalise every group of channels of every image by itself.
 
-    y = (x - mean) * invstd * weight[c] + bias[c],  invstd = 1 / sqrt(variance + eps), where mean and (biased) variance are
-    taken over all pixels and channels of the group.
+    y = (x - mean) * invstd * weight[c] + bias[c],  invstd = 1 / sqrt(variance + eps), where mean and (biased) variance
+    are taken over all pixels and channels of the group.
 
     Args:
         x: activations.

@@ -29,6 +29,7 @@ class Normalized(NamedTuple):
 
 def normalized_axes(operation: str, value: int | Sequence[int]) -> tuple[int, ...]:
     """`value`, an integer or several, as the shape of what is normalised together."""
+    sizes: tuple[int, ...]
     try:
         sizes = (operator.index(value),)  # type: ignore[arg-type]
     except TypeError:
@@ -72,8 +73,8 @@ def layer_norm(
 ) -> Normalized:
     """Normalise over the last axes, each sample by itself.
 
-    y = (x - mean) * invstd * weight + bias,  invstd = 1 / sqrt(variance + eps), where mean and (biased) variance are taken
-    over the last axes.
+    y = (x - mean) * invstd * weight + bias,  invstd = 1 / sqrt(variance + eps), where mean and (biased) variance are
+    taken over the last axes.
 
     Args:
         x: activations.
@@ -161,6 +162,7 @@ def layer_norm_backward(
         rows, dy_rows = x.reshape(-1, features), dy.reshape(-1, features)
         dx, dweight, dbias = reference.layer_norm_backward(dy_rows, rows, mean, invstd, weight)
         dx = dx if need_dx else None
+        dweight, dbias = (dweight, dbias) if need_dweight else (None, None)
     else:
         rows, native = _rows(x, features), _runtime._native
         if need_dx:
@@ -172,4 +174,6 @@ def layer_norm_backward(
             _rows(dy, features), rows, mean, invstd, weight, dx, dweight, dbias, workspace, _runtime.num_threads()
         )
     dx = None if dx is None else dx.reshape(x.shape)
-    return (dx, dweight.reshape(axes), dbias.reshape(axes)) if need_dweight else (dx, None, None)
+    if dweight is None or dbias is None:
+        return dx, None, None
+    return dx, dweight.reshape(axes), dbias.reshape(axes)

@@ -15,6 +15,9 @@ class _BatchNorm(Module):
     """The layers below differ in the number of axes of their input only."""
 
     _ranks: tuple[int, ...]
+    running_mean: NDArray | None
+    running_var: NDArray | None
+    num_batches_tracked: NDArray | None
 
     def __init__(
         self,
@@ -40,7 +43,7 @@ class _BatchNorm(Module):
 
     def reset_running_stats(self) -> None:
         """Forget the running statistics."""
-        if self.track_running_stats:
+        if self.running_mean is not None and self.running_var is not None:
             self.running_mean = np.zeros_like(self.running_mean)
             self.running_var = np.ones_like(self.running_var)
             self.num_batches_tracked = np.zeros((), np.int64)
@@ -52,17 +55,16 @@ class _BatchNorm(Module):
             raise _check.fail(type(self).__name__, reason, x=x)
         use_batch = self.training or self.running_mean is None
         batches, momentum = self.num_batches_tracked, self.momentum
-        updates = self.training and batches is not None and x.size > 0
-        if updates:
+        if self.training and batches is not None and x.size:
             batches = np.asarray(batches + 1, np.int64)
         if momentum is None:  # every batch so far has the same weight
-            momentum = 1 / int(batches) if updates else 0.0
+            momentum = 0.0 if batches is None else 1 / max(1, int(batches))
         result = F.batch_norm(
             x, self.running_mean, self.running_var,
             None if self.weight is None else self.weight.data, None if self.bias is None else self.bias.data,
             use_batch, momentum, self.eps,
         )  # fmt: skip
-        if updates:
+        if self.training:
             self.running_mean, self.running_var = result.running_mean, result.running_var
             self.num_batches_tracked = batches
         self._x, self._mean, self._invstd, self._used_batch = x, result.mean, result.invstd, use_batch
@@ -91,8 +93,8 @@ class BatchNorm1d(_BatchNorm):
 
     y[n, c] = (x[n, c] - mean[c]) / sqrt(variance[c] + eps) * weight[c] + bias[c]
 
-    In training, mean and (biased) variance are those of the batch, and the running ones move towards them; after `eval()`,
-    they are the running ones.
+    In training, mean and (biased) variance are those of the batch, and the running ones move towards them; after
+    `eval()`, they are the running ones.
 
     Args:
         num_features: C.

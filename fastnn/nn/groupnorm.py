@@ -14,8 +14,8 @@ __all__ = ["GroupNorm"]
 class GroupNorm(Module):
     """Normalise every group of channels of every image by itself; training and evaluation do not differ.
 
-    y = (x - mean) / sqrt(variance + eps) * weight[c] + bias[c], mean and (biased) variance over all pixels and channels of
-    the group.
+    y = (x - mean) / sqrt(variance + eps) * weight[c] + bias[c], mean and (biased) variance over all pixels and
+    channels of the group.
 
     Args:
         num_groups: number of groups; divides num_channels.

@@ -5,19 +5,17 @@
 #include "kernels/kernel.h"
 
 enum {
-    BLOCK =
-        4, /* vectors of columns in registers: enough independent sums to hide the latency of an addition */
-    SHIFT_ROWS = 16
+    BLOCK = 4,      /* vectors of columns in registers: enough independent sums to hide the latency of an addition */
+    SHIFT_ROWS = 16 /* whose mean is the shift of column_moments */
 };
 
-/* shift = mean of the first rows, sum = sum of (x - shift), square_sum = sum of (x - shift)^2, for every
- * column.
+/* shift = mean of the first rows, sum = sum of (x - shift), square_sum = sum of (x - shift)^2, of every column.
  *
  * The shift keeps the variance free of cancellation. The squared distance between the mean m of n rows and
  * that of k of them is at most M2 / k, where M2 = sum of (x - m)^2. So square_sum <= (1 + n / k) M2 for any
  * data, and about (1 + 1 / k) M2 for data in random order: nothing is lost when sum^2 / n is subtracted. */
-INLINE void moments_block(int vectors, ptrdiff_t lanes, ptrdiff_t rows, ptrdiff_t stride, const real *x,
-                          real *shift, real *sum, real *square_sum) {
+INLINE void moments_block(int vectors, ptrdiff_t lanes, ptrdiff_t rows, ptrdiff_t stride, const real *x, real *shift,
+                          real *sum, real *square_sum) {
     ptrdiff_t shift_rows = rows < SHIFT_ROWS ? rows : SHIFT_ROWS;
     v_real center[BLOCK], sums[BLOCK], squares[BLOCK];
     for (int v = 0; v < vectors; v++) {
@@ -47,8 +45,8 @@ INLINE void moments_block(int vectors, ptrdiff_t lanes, ptrdiff_t rows, ptrdiff_
     }
 }
 
-void KERNEL(column_moments)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, real *shift,
-                            real *sum, real *square_sum) {
+void KERNEL(column_moments)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, real *shift, real *sum,
+                            real *square_sum) {
     ptrdiff_t j = 0;
     for (; j + BLOCK * V_LANES <= columns; j += BLOCK * V_LANES) {
         moments_block(BLOCK, V_LANES, rows, stride, x + j, shift + j, sum + j, square_sum + j);
@@ -76,8 +74,8 @@ INLINE void affine_block(int vectors, ptrdiff_t lanes, ptrdiff_t rows, ptrdiff_t
 }
 
 /* y = (x - center) * scale + offset. The difference comes first, so that a large mean costs no precision. */
-void KERNEL(column_affine)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x,
-                           const real *center, const real *scale, const real *offset, real *y) {
+void KERNEL(column_affine)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, const real *center,
+                           const real *scale, const real *offset, real *y) {
     ptrdiff_t j = 0;
     for (; j + BLOCK * V_LANES <= columns; j += BLOCK * V_LANES) {
         affine_block(BLOCK, V_LANES, rows, stride, x + j, center + j, scale + j, offset + j, y + j);
@@ -111,8 +109,8 @@ INLINE void products_block(int vectors, ptrdiff_t lanes, ptrdiff_t rows, ptrdiff
 }
 
 /* sum = sum of dy, product_sum = sum of dy * (x - center), for every column. */
-void KERNEL(column_products)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy,
-                             const real *x, const real *center, real *sum, real *product_sum) {
+void KERNEL(column_products)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x,
+                             const real *center, real *sum, real *product_sum) {
     ptrdiff_t j = 0;
     for (; j + BLOCK * V_LANES <= columns; j += BLOCK * V_LANES) {
         products_block(BLOCK, V_LANES, rows, stride, dy + j, x + j, center + j, sum + j, product_sum + j);
@@ -144,17 +142,17 @@ INLINE void backward_block(int vectors, ptrdiff_t lanes, ptrdiff_t rows, ptrdiff
 }
 
 /* dx = dy * dy_scale + (x - center) * x_scale + offset */
-void KERNEL(column_backward)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy,
-                             const real *x, const real *center, const real *dy_scale, const real *x_scale,
-                             const real *offset, real *dx) {
+void KERNEL(column_backward)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x,
+                             const real *center, const real *dy_scale, const real *x_scale, const real *offset,
+                             real *dx) {
     ptrdiff_t j = 0;
     for (; j + BLOCK * V_LANES <= columns; j += BLOCK * V_LANES) {
-        backward_block(BLOCK, V_LANES, rows, stride, dy + j, x + j, center + j, dy_scale + j, x_scale + j,
-                       offset + j, dx + j);
+        backward_block(BLOCK, V_LANES, rows, stride, dy + j, x + j, center + j, dy_scale + j, x_scale + j, offset + j,
+                       dx + j);
     }
     for (; j < columns; j += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(columns - j);
-        backward_block(1, lanes, rows, stride, dy + j, x + j, center + j, dy_scale + j, x_scale + j,
-                       offset + j, dx + j);
+        backward_block(1, lanes, rows, stride, dy + j, x + j, center + j, dy_scale + j, x_scale + j, offset + j,
+                       dx + j);
     }
 }

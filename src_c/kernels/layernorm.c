@@ -1,13 +1,11 @@
 /* Layer normalisation of the rows of a dense matrix. A row is read several times while it is in the cache.
- * Only where noted may an output be an input; NaN propagates within its row.
+ * Outputs overlap with nothing. NaN propagates within its row.
  */
 #include "kernels/kernel.h"
 
 enum { SUMS = 4 }; /* independent sums: they hide the latency of an addition */
 
-INLINE v_real total(const v_real *sums) {
-    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-}
+INLINE v_real total(const v_real *sums) { return (sums[0] + sums[1]) + (sums[2] + sums[3]); }
 
 static real row_mean(ptrdiff_t features, const real *x) {
     v_real sums[SUMS] = {v_zero(), v_zero(), v_zero(), v_zero()};
@@ -60,8 +58,8 @@ static void row_moments(ptrdiff_t features, const real *x, real shift, double *s
 /* Of every row: mean, invstd = 1 / sqrt(variance + eps), y = (x - mean) * invstd * weight + bias.
  * weight and bias may be NULL (ones and zeros). A first, rounded mean is taken off before the deviations are
  * summed up, and what it was off by is corrected afterwards: a large mean costs no precision. */
-void KERNEL(layernorm_forward)(ptrdiff_t rows, ptrdiff_t features, const real *x, const real *weight,
-                               const real *bias, double eps, real *y, double *mean, double *invstd) {
+void KERNEL(layernorm_forward)(ptrdiff_t rows, ptrdiff_t features, const real *x, const real *weight, const real *bias,
+                               double eps, real *y, double *mean, double *invstd) {
     for (ptrdiff_t i = 0; i < rows; i++, x += features, y += features) {
         real shift = row_mean(features, x);
         double sum, square_sum;
@@ -69,8 +67,7 @@ void KERNEL(layernorm_forward)(ptrdiff_t rows, ptrdiff_t features, const real *x
         double rest = sum / (double)features, variance = (square_sum - sum * rest) / (double)features;
         mean[i] = (double)shift + rest;
         invstd[i] = 1 / sqrt((variance < 0 ? 0 : variance) + eps);
-        v_real center = v_set(shift), scale = v_set((real)invstd[i]),
-               offset = v_set((real)(-rest * invstd[i]));
+        v_real center = v_set(shift), scale = v_set((real)invstd[i]), offset = v_set((real)(-rest * invstd[i]));
         for (ptrdiff_t j = 0; j < features; j += V_LANES) {
             ptrdiff_t lanes = v_lanes_left(features - j);
             v_real x_hat = v_fma(v_load_part(x + j, lanes) - center, scale, offset);
@@ -80,12 +77,11 @@ void KERNEL(layernorm_forward)(ptrdiff_t rows, ptrdiff_t features, const real *x
     }
 }
 
-/* dx = invstd * (g - mean of g - x_hat * mean of (g * x_hat)), with g = dy * weight and x_hat = (x - mean) *
- * invstd, of every row. Adds dy * x_hat to dweight and dy to dbias. weight, dx, and dweight together with
- * dbias may be NULL. */
-void KERNEL(layernorm_backward)(ptrdiff_t rows, ptrdiff_t features, const real *dy, const real *x,
-                                const double *mean, const double *invstd, const real *weight, real *dx,
-                                real *dweight, real *dbias) {
+/* Of every row, with g = dy * weight and x_hat = (x - mean) * invstd:
+ * dx = invstd * (g - mean of g - x_hat * mean of (g * x_hat)). Adds dy * x_hat to dweight and dy to dbias.
+ * weight, dx, and dweight together with dbias may be NULL. */
+void KERNEL(layernorm_backward)(ptrdiff_t rows, ptrdiff_t features, const real *dy, const real *x, const double *mean,
+                                const double *invstd, const real *weight, real *dx, real *dweight, real *dbias) {
     for (ptrdiff_t i = 0; i < rows; i++, x += features, dy += features) {
         real shift = (real)mean[i];
         v_real center = v_set(shift), scale = v_set((real)invstd[i]);

@@ -29,8 +29,8 @@ ptrdiff_t OP(batchnorm_workspace)(ptrdiff_t rows, ptrdiff_t channels) {
     return workspace.used;
 }
 
-fnn_status OP(batchnorm_statistics)(ptrdiff_t rows, ptrdiff_t channels, const real *x, double *mean,
-                                    double *variance, void *workspace, int n_threads) {
+fnn_status OP(batchnorm_statistics)(ptrdiff_t rows, ptrdiff_t channels, const real *x, double *mean, double *variance,
+                                    void *workspace, int n_threads) {
     column_passes p;
     prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
     OP(columns_moments)(&p, x, n_threads);
@@ -44,8 +44,8 @@ fnn_status OP(batchnorm_statistics)(ptrdiff_t rows, ptrdiff_t channels, const re
 
 /* The mean, rounded, is subtracted from x; the little that it was rounded by goes into the offset. */
 fnn_status OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const real *x, const double *mean,
-                                 const double *invstd, const real *weight, const real *bias, real *y,
-                                 void *workspace, int n_threads) {
+                                 const double *invstd, const real *weight, const real *bias, real *y, void *workspace,
+                                 int n_threads) {
     column_passes p;
     prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
     for (ptrdiff_t j = 0; j < p.width; j++) {
@@ -59,9 +59,9 @@ fnn_status OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const real 
     return FNN_OK;
 }
 
-fnn_status OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const real *dy, const real *x,
-                                  const double *mean, const double *invstd, const real *weight, int training,
-                                  real *dx, real *dweight, real *dbias, void *workspace, int n_threads) {
+fnn_status OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const real *dy, const real *x, const double *mean,
+                                  const double *invstd, const real *weight, int training, real *dx, real *dweight,
+                                  real *dbias, void *workspace, int n_threads) {
     column_passes p;
     prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
     for (ptrdiff_t j = 0; j < p.width; j++) {

@@ -154,8 +154,8 @@ static void affine_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const column_passes *p = context;
     tile t = tile_of(p, task);
-    KERNELS->column_affine(t.rows, t.columns, p->width, p->x + t.at, p->center + t.column,
-                           p->scale + t.column, p->offset + t.column, p->out + t.at);
+    KERNELS->column_affine(t.rows, t.columns, p->width, p->x + t.at, p->center + t.column, p->scale + t.column,
+                           p->offset + t.column, p->out + t.at);
 }
 
 void OP(columns_affine)(column_passes *p, const real *x, real *y, int n_threads) {
@@ -168,8 +168,7 @@ static void backward_task(void *context, ptrdiff_t task, int thread) {
     const column_passes *p = context;
     tile t = tile_of(p, task);
     KERNELS->column_backward(t.rows, t.columns, p->width, p->dy + t.at, p->x + t.at, p->center + t.column,
-                             p->dy_scale + t.column, p->scale + t.column, p->offset + t.column,
-                             p->out + t.at);
+                             p->dy_scale + t.column, p->scale + t.column, p->offset + t.column, p->out + t.at);
 }
 
 void OP(columns_backward)(column_passes *p, const real *dy, const real *x, real *dx, int n_threads) {

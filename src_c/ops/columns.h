@@ -1,5 +1,4 @@
-/* Statistics of the columns of a matrix, and the pointwise passes that use them: what batch norm and group
- * norm share.
+/* Statistics of the columns of a matrix, and the pointwise passes that use them, for batch norm and group norm.
  *
  * The matrix has `rows` rows of `width` dense columns, and after them one more row of only `tail` columns
  * (tail < width). The tail is there for batch norm: when channels are few, it takes several rows of the
@@ -32,9 +31,7 @@ void OP(columns_prepare)(column_passes *p, ptrdiff_t rows, ptrdiff_t width, ptrd
                          workspace_cursor *workspace);
 
 /* Rows that column j has. */
-static inline ptrdiff_t columns_count(const column_passes *p, ptrdiff_t j) {
-    return p->rows + (j < p->tail);
-}
+static inline ptrdiff_t columns_count(const column_passes *p, ptrdiff_t j) { return p->rows + (j < p->tail); }
 
 void OP(columns_moments)(column_passes *p, const real *x, int n_threads);
 /* Reads p->center. */

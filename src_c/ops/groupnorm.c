@@ -19,9 +19,8 @@ ptrdiff_t OP(groupnorm_workspace)(const fnn_groupnorm_shape *shape) {
     return workspace.used;
 }
 
-fnn_status OP(groupnorm_forward)(const fnn_groupnorm_shape *shape, const real *x, const real *weight,
-                                 const real *bias, double eps, real *y, double *mean, double *invstd,
-                                 void *workspace, int n_threads) {
+fnn_status OP(groupnorm_forward)(const fnn_groupnorm_shape *shape, const real *x, const real *weight, const real *bias,
+                                 double eps, real *y, double *mean, double *invstd, void *workspace, int n_threads) {
     column_passes p;
     prepare(&p, shape, &(workspace_cursor){workspace, 0});
     OP(columns_moments)(&p, x, n_threads);
@@ -35,17 +34,16 @@ fnn_status OP(groupnorm_forward)(const fnn_groupnorm_shape *shape, const real *x
             double scale = invstd[g] * (weight == NULL ? 1 : (double)weight[c]);
             p.center[j] = (real)mean[g];
             p.scale[j] = (real)scale;
-            p.offset[j] =
-                (real)((bias == NULL ? 0 : (double)bias[c]) - (mean[g] - (double)p.center[j]) * scale);
+            p.offset[j] = (real)((bias == NULL ? 0 : (double)bias[c]) - (mean[g] - (double)p.center[j]) * scale);
         }
     }
     OP(columns_affine)(&p, x, y, n_threads);
     return FNN_OK;
 }
 
-fnn_status OP(groupnorm_backward)(const fnn_groupnorm_shape *shape, const real *dy, const real *x,
-                                  const double *mean, const double *invstd, const real *weight, real *dx,
-                                  real *dweight, real *dbias, void *workspace, int n_threads) {
+fnn_status OP(groupnorm_backward)(const fnn_groupnorm_shape *shape, const real *dy, const real *x, const double *mean,
+                                  const double *invstd, const real *weight, real *dx, real *dweight, real *dbias,
+                                  void *workspace, int n_threads) {
     column_passes p;
     prepare(&p, shape, &(workspace_cursor){workspace, 0});
     ptrdiff_t channels = shape->channels, size = channels / shape->groups;

@@ -7,7 +7,7 @@
 
 enum {
     CHUNK_VALUES = 16384, /* of x in a task */
-    MAX_CHUNKS = 128, /* of the backward pass, unless rows are short: each has sums of the size of weight */
+    MAX_CHUNKS = 128,     /* of the backward pass, unless rows are short: each has sums of the size of weight */
     MAX_CHUNK_ROWS = 512, /* so that sums of type real stay accurate */
     TOTALS_BLOCK = 512    /* features whose chunks one task adds up */
 };
@@ -32,10 +32,8 @@ static void forward_task(void *context, ptrdiff_t task, int thread) {
 }
 
 fnn_status OP(layernorm_forward)(ptrdiff_t rows, ptrdiff_t features, const real *x, const real *weight,
-                                 const real *bias, double eps, real *y, double *mean, double *invstd,
-                                 int n_threads) {
-    layernorm l = {
-        .rows = rows, .features = features, .x = x, .weight = weight, .bias = bias, .eps = eps, .y = y};
+                                 const real *bias, double eps, real *y, double *mean, double *invstd, int n_threads) {
+    layernorm l = {.rows = rows, .features = features, .x = x, .weight = weight, .bias = bias, .eps = eps, .y = y};
     l.mean_out = mean, l.invstd_out = invstd;
     l.chunk = fnn_max(1, CHUNK_VALUES / features);
     fnn_parallel_for(fnn_ceil_div(rows, l.chunk), 4.0 * rows * features, n_threads, forward_task, &l);
@@ -71,8 +69,7 @@ static void backward_task(void *context, ptrdiff_t task, int thread) {
         memset(dbias, 0, (size_t)l->features * sizeof(real));
     }
     KERNELS->layernorm_backward(r.end - r.begin, l->features, l->dy + at, l->x + at, l->mean + r.begin,
-                                l->invstd + r.begin, l->weight, l->dx == NULL ? NULL : l->dx + at, dweight,
-                                dbias);
+                                l->invstd + r.begin, l->weight, l->dx == NULL ? NULL : l->dx + at, dweight, dbias);
 }
 
 static void totals_task(void *context, ptrdiff_t task, int thread) {
@@ -92,17 +89,16 @@ static void totals_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
-fnn_status OP(layernorm_backward)(ptrdiff_t rows, ptrdiff_t features, const real *dy, const real *x,
-                                  const double *mean, const double *invstd, const real *weight, real *dx,
-                                  real *dweight, real *dbias, void *workspace, int n_threads) {
+fnn_status OP(layernorm_backward)(ptrdiff_t rows, ptrdiff_t features, const real *dy, const real *x, const double *mean,
+                                  const double *invstd, const real *weight, real *dx, real *dweight, real *dbias,
+                                  void *workspace, int n_threads) {
     layernorm l;
     prepare(&l, rows, features, dweight != NULL, workspace);
     l.dy = dy, l.x = x, l.mean = mean, l.invstd = invstd, l.weight = weight;
     l.dx = dx, l.dweight = dweight, l.dbias = dbias;
     fnn_parallel_for(l.chunks, 4.0 * rows * features, n_threads, backward_task, &l);
     if (dweight != NULL) {
-        fnn_parallel_for(fnn_ceil_div(features, TOTALS_BLOCK), (double)l.chunks * features, n_threads,
-                         totals_task, &l);
+        fnn_parallel_for(fnn_ceil_div(features, TOTALS_BLOCK), (double)l.chunks * features, n_threads, totals_task, &l);
     }
     return FNN_OK;
 }
