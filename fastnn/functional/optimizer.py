@@ -31,10 +31,14 @@ def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: 
     outputs = {"parameter": parameter, **{name: state for name, state in states.items() if state is not None}}
     for name, array in outputs.items():
         if not isinstance(array, np.ndarray):
-            raise TypeError(f"{operation}: {name} must be an array, it is changed in place. Received: {type(array)}")
+            raise TypeError(
+                f"{operation}: {name} must be an array, it is changed in place. Received: {type(array)}"
+            )
         _check.floats(operation, name, array)
         if not array.flags.writeable:
-            raise _check.fail(operation, f"{name} is read-only and cannot be changed in place", **{name: array})
+            raise _check.fail(
+                operation, f"{name} is read-only and cannot be changed in place", **{name: array}
+            )
     gradient = _check.floats(operation, "gradient", gradient)
     _check.same_shape(operation, **outputs, gradient=gradient)
     return gradient
@@ -42,7 +46,7 @@ def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: 
 
 def _run(
     kernel: Callable[..., None],
-    first: dict[str, Any] | float,
+    settings: dict[str, Any] | float,
     parameter: NDArray,
     gradient: NDArray,
     *states: NDArray | None,
@@ -53,7 +57,9 @@ def _run(
     w = _layout.dense(parameter)
     used = [w, *(None if state is None else _layout.as_ordered(state, w) for state in states)]
     flat = [None if array is None else _layout.flat(array) for array in used]
-    kernel(first, flat[0], _layout.flat(_layout.as_ordered(gradient, w)), *flat[1:], _runtime.num_threads())
+    kernel(
+        settings, flat[0], _layout.flat(_layout.as_ordered(gradient, w)), *flat[1:], _runtime.num_threads()
+    )
     for given, array in zip((parameter, *states), used, strict=True):
         if given is not None and given is not array:
             given[...] = array
@@ -96,7 +102,7 @@ def sgd_step(
     Source: Sutskever et al., 2013, "On the importance of initialization and momentum"; PyTorch's definition.
     """
     gradient = _checked("sgd_step", parameter, gradient, momentum_buffer=momentum_buffer)
-    settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
+    settings: dict[str, Any] = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
                 "nesterov": nesterov, "maximize": maximize}  # fmt: skip
     if _runtime.uses_reference():
         reference.sgd_step(parameter, gradient, momentum_buffer, **settings)
@@ -193,12 +199,20 @@ def rmsprop_step(
     """
     states = {"square_avg": square_avg, "momentum_buffer": momentum_buffer, "grad_avg": grad_avg}
     gradient = _checked("rmsprop_step", parameter, gradient, **states)
-    settings = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum,
+    settings: dict[str, Any] = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum,
                 "maximize": maximize}  # fmt: skip
     if _runtime.uses_reference():
-        reference.rmsprop_step(parameter, gradient, *states.values(), **settings)
+        reference.rmsprop_step(parameter, gradient, square_avg, momentum_buffer, grad_avg, **settings)
     else:
-        _run(_runtime._native.rmsprop_step, settings, parameter, gradient, *states.values())
+        _run(
+            _runtime._native.rmsprop_step,
+            settings,
+            parameter,
+            gradient,
+            square_avg,
+            momentum_buffer,
+            grad_avg,
+        )
 
 
 def adagrad_step(
@@ -231,7 +245,7 @@ def adagrad_step(
     Source: Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic optimization".
     """
     gradient = _checked("adagrad_step", parameter, gradient, total=total)
-    settings = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+    settings: dict[str, Any] = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
     if _runtime.uses_reference():
         reference.adagrad_step(parameter, gradient, total, **settings)
     else:
@@ -270,7 +284,11 @@ def sum_of_squares(x: ArrayLike) -> float:
     x = _check.floats("sum_of_squares", "x", x)
     if _runtime.uses_reference():
         return reference.sum_of_squares(x)
-    return _runtime._native.sum_of_squares(_layout.flat(_layout.dense(x)), _runtime.num_threads()) if x.size else 0.0
+    return (
+        _runtime._native.sum_of_squares(_layout.flat(_layout.dense(x)), _runtime.num_threads())
+        if x.size
+        else 0.0
+    )
 
 
 def newton_schulz(
@@ -300,7 +318,7 @@ def newton_schulz(
         ValueError: not a matrix, or steps < 0.
     Example:
         >>> np.abs(newton_schulz(np.diag([1.0, -3.0])).round(1))
-        array([[0.8, 0. ],
+        array([[1.1, 0. ],
                [0. , 0.8]])
 
     Source: Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks".
@@ -320,7 +338,9 @@ def newton_schulz(
     np.multiply(tall, 1 / max(math.sqrt(sum_of_squares(matrix)), eps), out=x)
     for _ in range(steps):
         # The weight only gives its shape here: dweight = x' x.
-        gram = linear_backward(x, x, np.empty((x.shape[1],) * 2, x.dtype), need_dx=False, need_dbias=False)[1]
+        gram: Any = linear_backward(
+            x, x, np.empty((x.shape[1],) * 2, x.dtype), need_dx=False, need_dbias=False
+        )[1]
         polynomial = linear(gram, gram)  # gram @ gram, since gram is symmetric
         polynomial *= c
         gram *= b

@@ -1,11 +1,11 @@
 """Optimisers, learning-rate schedules, and what else happens to weights and gradients between two batches.
 
-    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    schedule = optim.OneCycleLR(optimizer, max_lr=0.1, total_steps=1000)
-    ...
-    optim.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    schedule.step()
+optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+schedule = optim.OneCycleLR(optimizer, max_lr=0.1, total_steps=1000)
+...
+optim.clip_grad_norm_(model.parameters(), 1.0)
+optimizer.step()
+schedule.step()
 """
 
 from fastnn.optim import lr_scheduler, schedules

@@ -60,7 +60,9 @@ class Adagrad(Optimizer):
         for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
             group[name] = number("Adagrad", name, group[name])
 
-    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def update(
+        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
         step = count_step(state)
         F.adagrad_step(
             parameter,

@@ -64,7 +64,9 @@ class Adam(Optimizer):
             raise ValueError(f"{self._name}: betas must be two numbers. Received: {group['betas']!r}")
         group["betas"] = tuple(number(self._name, "betas", beta, below=1) for beta in group["betas"])
 
-    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def update(
+        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
         F.adam_step(
             parameter,
             gradient,

@@ -80,7 +80,9 @@ class Muon(Optimizer):
         group["momentum"] = number("Muon", "momentum", group["momentum"], below=1)
         group["ns_steps"] = _check.integer("Muon", "ns_steps", group["ns_steps"], 0)
         if len(group["ns_coefficients"]) != 3:
-            raise ValueError(f"Muon: ns_coefficients must be three numbers. Received: {group['ns_coefficients']!r}")
+            raise ValueError(
+                f"Muon: ns_coefficients must be three numbers. Received: {group['ns_coefficients']!r}"
+            )
         group["ns_coefficients"] = tuple(
             number("Muon", "ns_coefficients", c, minimum=-math.inf) for c in group["ns_coefficients"]
         )
@@ -97,7 +99,9 @@ class Muon(Optimizer):
                 "dimensions to another optimiser, for example SGD"
             )
 
-    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def update(
+        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
         if not parameter.size:
             return
         buffer = slot(state, "momentum_buffer", parameter)

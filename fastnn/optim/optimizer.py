@@ -26,10 +26,11 @@ def number(owner: str, name: str, value: Any, minimum: float = 0.0, below: float
         value = value[()]
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real | np.floating | np.integer):
         raise TypeError(f"{owner}: {name} must be a number. Received: {value!r}")
+    value = float(value)
     if not minimum <= value < below:
         interval = f">= {minimum:g}" if below == math.inf else f"in [{minimum:g}, {below:g})"
         raise ValueError(f"{owner}: {name} must be {interval}. Received: {value!r}")
-    return float(value)
+    return value
 
 
 def parameter_list(owner: str, parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
@@ -64,7 +65,9 @@ class Optimizer:
         defaults: as given.
     """
 
-    def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
+    def __init__(
+        self, params: Iterable[Parameter] | Iterable[dict[str, Any]], defaults: dict[str, Any]
+    ) -> None:
         if isinstance(params, Parameter | np.ndarray | Mapping | set | frozenset):
             raise TypeError(
                 f"{self._name}: params must be an ordered iterable of parameters or of dicts. "
@@ -80,7 +83,9 @@ class Optimizer:
             self.add_param_group(group)
 
     # ---- to be written by subclasses ---------------------------------------------------------------------------------
-    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def update(
+        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
         """Change `parameter` in place, given the gradient, its state and its group."""
         raise TypeError(f"{self._name} does not define update()")
 
@@ -102,7 +107,9 @@ class Optimizer:
             ValueError: a parameter is given twice, or a hyper-parameter is out of its range.
         """
         if not isinstance(param_group, Mapping) or "params" not in param_group:
-            raise TypeError(f"{self._name}: a group must be a dict with the key 'params'. Received: {param_group!r}")
+            raise TypeError(
+                f"{self._name}: a group must be a dict with the key 'params'. Received: {param_group!r}"
+            )
         parameters = parameter_list(self._name, param_group["params"])
         known = {id(parameter) for group in self.param_groups for parameter in group["params"]}
         for parameter in parameters:
@@ -161,7 +168,8 @@ class Optimizer:
             for parameter, values in self.state.items()
         }
         groups = [
-            {**group, "params": [index[parameter] for parameter in group["params"]]} for group in self.param_groups
+            {**group, "params": [index[parameter] for parameter in group["params"]]}
+            for group in self.param_groups
         ]
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
@@ -176,14 +184,18 @@ class Optimizer:
         """
         operation = f"{self._name}.load_state_dict"
         saved = state_dict["param_groups"]
-        sizes, saved_sizes = ([len(group["params"]) for group in groups] for groups in (self.param_groups, saved))
+        sizes, saved_sizes = (
+            [len(group["params"]) for group in groups] for groups in (self.param_groups, saved)
+        )
         if sizes != saved_sizes:
             raise ValueError(f"{operation}: groups of {saved_sizes} parameters given, {sizes} needed")
         groups = []
         for current, given in zip(self.param_groups, saved, strict=True):
             missing = [name for name in self.defaults if name not in given]
             if missing:
-                raise KeyError(f"{operation}: a group lacks {', '.join(missing)}; was it another optimiser's?")
+                raise KeyError(
+                    f"{operation}: a group lacks {', '.join(missing)}; was it another optimiser's?"
+                )
             group = {**current, **given, "params": current["params"]}
             self.check_group(group)
             groups.append(group)
@@ -242,7 +254,9 @@ def _loaded(operation: str, index: Any, name: str, value: Any, parameter: Parame
     if not hasattr(value, "shape"):
         return value
     if value.shape != parameter.shape:
-        raise ValueError(f"{operation}: {name} of parameter {index}: {value.shape} given, {parameter.shape} needed")
+        raise ValueError(
+            f"{operation}: {name} of parameter {index}: {value.shape} given, {parameter.shape} needed"
+        )
     array = _layout.empty_like(_layout.dense(_check.floats(operation, "data", parameter.data)))
     array[...] = value
     return array

@@ -61,7 +61,9 @@ class RMSprop(Optimizer):
         for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
             group[name] = number("RMSprop", name, group[name])
 
-    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def update(
+        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
         F.rmsprop_step(
             parameter,
             gradient,

@@ -66,7 +66,9 @@ class SGD(Optimizer):
                 f"Received: momentum={group['momentum']}, dampening={group['dampening']}"
             )
 
-    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def update(
+        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
         is_first = "momentum_buffer" not in state
         F.sgd_step(
             parameter,

@@ -1,5 +1,5 @@
-/* One step of an optimiser over n elements: gradients are read, weights w and states are read and written, each once.
- * Arrays are dense and do not overlap. NaN in a gradient reaches the weight and the states. */
+/* One step of an optimiser over n elements: gradients are read, weights w and states are read and written,
+ * each once. Arrays are dense and do not overlap. NaN in a gradient reaches the weight and the states. */
 #include "kernels/kernel.h"
 
 /* The direction of descent before any state: +-g + weight_decay * w. */
@@ -7,8 +7,8 @@ INLINE v_real decayed(v_real g, v_real w, double weight_decay, int maximize) {
     return v_fma(v_set((real)weight_decay), w, maximize ? -g : g);
 }
 
-/* d = +-g + weight_decay w;  u = momentum u + (1 - dampening) d;  w -= lr u, or lr (d + momentum u) with nesterov.
- * velocity u may be NULL: w -= lr d. */
+/* d = +-g + weight_decay w;  u = momentum u + (1 - dampening) d;  w -= lr u, or lr (d + momentum u) with
+ * nesterov. velocity u may be NULL: w -= lr d. */
 void KERNEL(sgd_step)(const fnn_sgd *sgd, ptrdiff_t n, real *w, const real *g, real *velocity) {
     v_real momentum = v_set((real)sgd->momentum), undamped = v_set((real)(1 - sgd->dampening));
     v_real minus_lr = v_set((real)-sgd->lr);
@@ -26,8 +26,8 @@ void KERNEL(sgd_step)(const fnn_sgd *sgd, ptrdiff_t n, real *w, const real *g, r
 }
 
 /* w *= 1 - lr decoupled_decay;  d = +-g + weight_decay w
- * m += (1 - beta1) (d - m);  v = beta2 v + (1 - beta2) d^2;  if largest is not NULL: v = largest = max(largest, v)
- * w -= lr / bias_correction1 * m / (sqrt(v) / sqrt(bias_correction2) + eps) */
+ * m += (1 - beta1) (d - m);  v = beta2 v + (1 - beta2) d^2;  if largest is not NULL: v = largest =
+ * max(largest, v) w -= lr / bias_correction1 * m / (sqrt(v) / sqrt(bias_correction2) + eps) */
 void KERNEL(adam_step)(const fnn_adam *adam, ptrdiff_t n, real *w, const real *g, real *first, real *second,
                        real *largest) {
     v_real shrink = v_set((real)(1 - adam->lr * adam->decoupled_decay)), eps = v_set((real)adam->eps);
@@ -104,7 +104,8 @@ void KERNEL(average_step)(double weight, ptrdiff_t n, real *average, const real 
     }
 }
 
-/* *sum = sum of x[i]^2 in double. Sixteen interleaved sums on every ISA, so that all of them give the same bits. */
+/* *sum = sum of x[i]^2 in double. Sixteen interleaved sums on every ISA, so that all of them give the same
+ * bits. */
 void KERNEL(sum_of_squares)(ptrdiff_t n, const real *x, double *sum) {
     enum { SUMS = 16 };
     double sums[SUMS] = {0};
