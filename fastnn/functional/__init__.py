@@ -1,7 +1,7 @@
 """What layers and optimisers compute, as functions: arguments are checked, results are fresh arrays.
 
-Only the steps of optimisers change what they are given. Every function of a layer has a `_backward` companion that takes
-the gradient of the loss with respect to the result. Everything has a readable NumPy twin of the same name in
+Only the steps of optimisers change what they are given. Every function of a layer has a `_backward` companion that
+takes the gradient of the loss with respect to the result. Everything has a readable NumPy twin of the same name in
 `fastnn.reference`, which is its definition.
 """
 

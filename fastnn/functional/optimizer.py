@@ -31,14 +31,10 @@ def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: 
     outputs = {"parameter": parameter, **{name: state for name, state in states.items() if state is not None}}
     for name, array in outputs.items():
         if not isinstance(array, np.ndarray):
-            raise TypeError(
-                f"{operation}: {name} must be an array, it is changed in place. Received: {type(array)}"
-            )
+            raise TypeError(f"{operation}: {name} must be an array, it is changed in place. Received: {type(array)}")
         _check.floats(operation, name, array)
         if not array.flags.writeable:
-            raise _check.fail(
-                operation, f"{name} is read-only and cannot be changed in place", **{name: array}
-            )
+            raise _check.fail(operation, f"{name} is read-only and cannot be changed in place", **{name: array})
     gradient = _check.floats(operation, "gradient", gradient)
     _check.same_shape(operation, **outputs, gradient=gradient)
     return gradient
@@ -57,9 +53,7 @@ def _run(
     w = _layout.dense(parameter)
     used = [w, *(None if state is None else _layout.as_ordered(state, w) for state in states)]
     flat = [None if array is None else _layout.flat(array) for array in used]
-    kernel(
-        settings, flat[0], _layout.flat(_layout.as_ordered(gradient, w)), *flat[1:], _runtime.num_threads()
-    )
+    kernel(settings, flat[0], _layout.flat(_layout.as_ordered(gradient, w)), *flat[1:], _runtime.num_threads())
     for given, array in zip((parameter, *states), used, strict=True):
         if given is not None and given is not array:
             given[...] = array
@@ -102,8 +96,14 @@ def sgd_step(
     Source: Sutskever et al., 2013, "On the importance of initialization and momentum"; PyTorch's definition.
     """
     gradient = _checked("sgd_step", parameter, gradient, momentum_buffer=momentum_buffer)
-    settings: dict[str, Any] = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-                "nesterov": nesterov, "maximize": maximize}  # fmt: skip
+    settings: dict[str, Any] = {
+        "lr": lr,
+        "momentum": momentum,
+        "dampening": dampening,
+        "weight_decay": weight_decay,
+        "nesterov": nesterov,
+        "maximize": maximize,
+    }
     if _runtime.uses_reference():
         reference.sgd_step(parameter, gradient, momentum_buffer, **settings)
     else:
@@ -129,7 +129,9 @@ def adam_step(
 
     exp_avg    = beta1 * exp_avg + (1 - beta1) * d
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * d^2
-    parameter  = parameter - lr * m / (sqrt(v) + eps),  m = exp_avg / (1 - beta1^step), v = exp_avg_sq / (1 - beta2^step)
+    parameter  = parameter - lr * m / (sqrt(v) + eps)
+
+    where m = exp_avg / (1 - beta1^step) and v = exp_avg_sq / (1 - beta2^step).
 
     Args:
         parameter: changed in place.
@@ -156,9 +158,17 @@ def adam_step(
         reference.adam_step(parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq, *settings)
         return
     beta1, beta2 = betas
-    adam = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay,
-            "decoupled_decay": decoupled_decay, "maximize": maximize,
-            "bias_correction1": 1 - beta1**step, "bias_correction2": 1 - beta2**step}  # fmt: skip
+    adam = {
+        "lr": lr,
+        "beta1": beta1,
+        "beta2": beta2,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "decoupled_decay": decoupled_decay,
+        "maximize": maximize,
+        "bias_correction1": 1 - beta1**step,
+        "bias_correction2": 1 - beta2**step,
+    }
     _run(_runtime._native.adam_step, adam, parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq)
 
 
@@ -199,8 +209,14 @@ def rmsprop_step(
     """
     states = {"square_avg": square_avg, "momentum_buffer": momentum_buffer, "grad_avg": grad_avg}
     gradient = _checked("rmsprop_step", parameter, gradient, **states)
-    settings: dict[str, Any] = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay, "momentum": momentum,
-                "maximize": maximize}  # fmt: skip
+    settings: dict[str, Any] = {
+        "lr": lr,
+        "alpha": alpha,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "momentum": momentum,
+        "maximize": maximize,
+    }
     if _runtime.uses_reference():
         reference.rmsprop_step(parameter, gradient, square_avg, momentum_buffer, grad_avg, **settings)
     else:
@@ -284,11 +300,7 @@ def sum_of_squares(x: ArrayLike) -> float:
     x = _check.floats("sum_of_squares", "x", x)
     if _runtime.uses_reference():
         return reference.sum_of_squares(x)
-    return (
-        _runtime._native.sum_of_squares(_layout.flat(_layout.dense(x)), _runtime.num_threads())
-        if x.size
-        else 0.0
-    )
+    return _runtime._native.sum_of_squares(_layout.flat(_layout.dense(x)), _runtime.num_threads()) if x.size else 0.0
 
 
 def newton_schulz(
@@ -303,8 +315,8 @@ def newton_schulz(
 
         X = a X + b (X X') X + c (X X')^2 X,    (a, b, c) = coefficients
 
-    which applies the odd polynomial a s + b s^3 + c s^5 to every singular value s. The default coefficients are steep at
-    0: five steps bring all but the smallest singular values into about [0.7, 1.2], and no closer.
+    which applies the odd polynomial a s + b s^3 + c s^5 to every singular value s. The default coefficients are steep
+    at 0: five steps bring all but the smallest singular values into about [0.7, 1.2], and no closer.
 
     Args:
         matrix: the matrix.
@@ -338,9 +350,7 @@ def newton_schulz(
     np.multiply(tall, 1 / max(math.sqrt(sum_of_squares(matrix)), eps), out=x)
     for _ in range(steps):
         # The weight only gives its shape here: dweight = x' x.
-        gram: Any = linear_backward(
-            x, x, np.empty((x.shape[1],) * 2, x.dtype), need_dx=False, need_dbias=False
-        )[1]
+        gram: Any = linear_backward(x, x, np.empty((x.shape[1],) * 2, x.dtype), need_dx=False, need_dbias=False)[1]
         polynomial = linear(gram, gram)  # gram @ gram, since gram is symmetric
         polynomial *= c
         gram *= b

@@ -36,8 +36,8 @@ class Adagrad(Optimizer):
         >>> w.data.round(4)
         array([0.9, 2.1])
 
-    Source: Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic optimization"; PyTorch's
-    definition.
+    Source: Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic optimization";
+    PyTorch's definition.
     """
 
     def __init__(
@@ -51,18 +51,21 @@ class Adagrad(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay,
-                    "initial_accumulator_value": initial_accumulator_value, "eps": eps,
-                    "maximize": maximize}  # fmt: skip
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "eps": eps,
+            "maximize": maximize,
+        }
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
         for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
             group[name] = number("Adagrad", name, group[name])
 
-    def update(
-        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         step = count_step(state)
         F.adagrad_step(
             parameter,

@@ -53,8 +53,14 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-                    "maximize": maximize}  # fmt: skip
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+        }
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
@@ -64,9 +70,7 @@ class Adam(Optimizer):
             raise ValueError(f"{self._name}: betas must be two numbers. Received: {group['betas']!r}")
         group["betas"] = tuple(number(self._name, "betas", beta, below=1) for beta in group["betas"])
 
-    def update(
-        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         F.adam_step(
             parameter,
             gradient,
@@ -84,7 +88,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: w is first multiplied by 1 - lr * weight_decay, and the gradient has no part in it.
+    """Adam with decoupled weight decay: w is first multiplied by 1 - lr * weight_decay, the gradient stays as it is.
 
     Args:
         params: parameters, or dicts of parameters and the hyper-parameters of their group.

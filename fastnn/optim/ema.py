@@ -41,8 +41,8 @@ class EMA:
         >>> print(model.weight.data)
         [[4. 4.]]
 
-    Source: Polyak and Juditsky, 1992, "Acceleration of stochastic approximation by averaging"; `copy_to_model`: Zhang et
-    al., 2019, "Lookahead optimizer: k steps forward, 1 step back".
+    Source: Polyak and Juditsky, 1992, "Acceleration of stochastic approximation by averaging"; `copy_to_model`:
+    Zhang et al., 2019, "Lookahead optimizer: k steps forward, 1 step back".
     """
 
     def __init__(self, module: Module, decay: float = 0.999) -> None:
@@ -74,9 +74,7 @@ class EMA:
         for path, value, _, _ in self._entries():
             average = self.averages.get(path)
             if average is None or average.shape != value.shape or average.dtype != value.dtype:
-                raise ValueError(
-                    f"EMA: {path} was added to the module, or changed its shape or dtype, since EMA began"
-                )
+                raise ValueError(f"EMA: {path} was added to the module, or changed its shape or dtype, since EMA began")
             if value.dtype.kind == "f":
                 F.average_step(average, value, decay)
             else:
@@ -126,9 +124,7 @@ class EMA:
             raise KeyError(f"EMA.load_state_dict: missing or unexpected: {differing}")
         for path, array in self.averages.items():
             if given[path].shape != array.shape:
-                raise ValueError(
-                    f"EMA.load_state_dict: {path}: {given[path].shape} given, {array.shape} needed"
-                )
+                raise ValueError(f"EMA.load_state_dict: {path}: {given[path].shape} given, {array.shape} needed")
         self.decay, self.updates = _checked_decay(state_dict["decay"]), int(state_dict["updates"])
         for path, array in self.averages.items():
             array[...] = given[path]

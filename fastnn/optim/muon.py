@@ -69,9 +69,16 @@ class Muon(Optimizer):
         ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
     ) -> None:
-        defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov,
-                    "ns_coefficients": ns_coefficients, "eps": eps, "ns_steps": ns_steps,
-                    "adjust_lr_fn": adjust_lr_fn}  # fmt: skip
+        defaults = {
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "ns_coefficients": ns_coefficients,
+            "eps": eps,
+            "ns_steps": ns_steps,
+            "adjust_lr_fn": adjust_lr_fn,
+        }
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
@@ -80,16 +87,13 @@ class Muon(Optimizer):
         group["momentum"] = number("Muon", "momentum", group["momentum"], below=1)
         group["ns_steps"] = _check.integer("Muon", "ns_steps", group["ns_steps"], 0)
         if len(group["ns_coefficients"]) != 3:
-            raise ValueError(
-                f"Muon: ns_coefficients must be three numbers. Received: {group['ns_coefficients']!r}"
-            )
+            raise ValueError(f"Muon: ns_coefficients must be three numbers. Received: {group['ns_coefficients']!r}")
         group["ns_coefficients"] = tuple(
             number("Muon", "ns_coefficients", c, minimum=-math.inf) for c in group["ns_coefficients"]
         )
         if group["adjust_lr_fn"] not in (None, *_LR_RULES):
             raise ValueError(
-                f"Muon: adjust_lr_fn must be None or one of {', '.join(_LR_RULES)}. "
-                f"Received: {group['adjust_lr_fn']!r}"
+                f"Muon: adjust_lr_fn must be None or one of {', '.join(_LR_RULES)}. Received: {group['adjust_lr_fn']!r}"
             )
 
     def check_parameter(self, parameter: Parameter) -> None:
@@ -99,9 +103,7 @@ class Muon(Optimizer):
                 "dimensions to another optimiser, for example SGD"
             )
 
-    def update(
-        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         if not parameter.size:
             return
         buffer = slot(state, "momentum_buffer", parameter)

@@ -60,15 +60,11 @@ class OneCycleLR(LRScheduler):
         self.total_steps = _check.integer("OneCycleLR", "total_steps", total_steps, 1)
         pct_start = fraction("OneCycleLR", "pct_start", pct_start)
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                f"OneCycleLR: anneal_strategy must be 'cos' or 'linear'. Received: {anneal_strategy!r}"
-            )
+            raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear'. Received: {anneal_strategy!r}")
         self.anneal_strategy = anneal_strategy
         self.cycle_momentum = cycle_momentum
         if cycle_momentum and not {"momentum", "betas"} & optimizer.defaults.keys():
-            raise ValueError(
-                "OneCycleLR: the optimiser has neither momentum nor betas; set cycle_momentum=False"
-            )
+            raise ValueError("OneCycleLR: the optimiser has neither momentum nor betas; set cycle_momentum=False")
         peaks = per_group("OneCycleLR", "max_lr", max_lr, optimizer)
         lows = per_group("OneCycleLR", "base_momentum", base_momentum, optimizer)
         highs = per_group("OneCycleLR", "max_momentum", max_momentum, optimizer)

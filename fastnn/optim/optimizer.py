@@ -65,9 +65,7 @@ class Optimizer:
         defaults: as given.
     """
 
-    def __init__(
-        self, params: Iterable[Parameter] | Iterable[dict[str, Any]], defaults: dict[str, Any]
-    ) -> None:
+    def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
         if isinstance(params, Parameter | np.ndarray | Mapping | set | frozenset):
             raise TypeError(
                 f"{self._name}: params must be an ordered iterable of parameters or of dicts. "
@@ -83,9 +81,7 @@ class Optimizer:
             self.add_param_group(group)
 
     # ---- to be written by subclasses ---------------------------------------------------------------------------------
-    def update(
-        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change `parameter` in place, given the gradient, its state and its group."""
         raise TypeError(f"{self._name} does not define update()")
 
@@ -107,9 +103,7 @@ class Optimizer:
             ValueError: a parameter is given twice, or a hyper-parameter is out of its range.
         """
         if not isinstance(param_group, Mapping) or "params" not in param_group:
-            raise TypeError(
-                f"{self._name}: a group must be a dict with the key 'params'. Received: {param_group!r}"
-            )
+            raise TypeError(f"{self._name}: a group must be a dict with the key 'params'. Received: {param_group!r}")
         parameters = parameter_list(self._name, param_group["params"])
         known = {id(parameter) for group in self.param_groups for parameter in group["params"]}
         for parameter in parameters:
@@ -168,8 +162,7 @@ class Optimizer:
             for parameter, values in self.state.items()
         }
         groups = [
-            {**group, "params": [index[parameter] for parameter in group["params"]]}
-            for group in self.param_groups
+            {**group, "params": [index[parameter] for parameter in group["params"]]} for group in self.param_groups
         ]
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
@@ -184,18 +177,14 @@ class Optimizer:
         """
         operation = f"{self._name}.load_state_dict"
         saved = state_dict["param_groups"]
-        sizes, saved_sizes = (
-            [len(group["params"]) for group in groups] for groups in (self.param_groups, saved)
-        )
+        sizes, saved_sizes = ([len(group["params"]) for group in groups] for groups in (self.param_groups, saved))
         if sizes != saved_sizes:
             raise ValueError(f"{operation}: groups of {saved_sizes} parameters given, {sizes} needed")
         groups = []
         for current, given in zip(self.param_groups, saved, strict=True):
             missing = [name for name in self.defaults if name not in given]
             if missing:
-                raise KeyError(
-                    f"{operation}: a group lacks {', '.join(missing)}; was it another optimiser's?"
-                )
+                raise KeyError(f"{operation}: a group lacks {', '.join(missing)}; was it another optimiser's?")
             group = {**current, **given, "params": current["params"]}
             self.check_group(group)
             groups.append(group)
@@ -254,9 +243,7 @@ def _loaded(operation: str, index: Any, name: str, value: Any, parameter: Parame
     if not hasattr(value, "shape"):
         return value
     if value.shape != parameter.shape:
-        raise ValueError(
-            f"{operation}: {name} of parameter {index}: {value.shape} given, {parameter.shape} needed"
-        )
+        raise ValueError(f"{operation}: {name} of parameter {index}: {value.shape} given, {parameter.shape} needed")
     array = _layout.empty_like(_layout.dense(_check.floats(operation, "data", parameter.data)))
     array[...] = value
     return array

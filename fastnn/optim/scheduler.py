@@ -51,9 +51,7 @@ class LRScheduler:
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
-                raise KeyError(
-                    f"{self._name}: to continue from last_epoch={last_epoch}, groups need 'initial_lr'"
-                )
+                raise KeyError(f"{self._name}: to continue from last_epoch={last_epoch}, groups need 'initial_lr'")
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self.step()
@@ -95,9 +93,7 @@ class LRScheduler:
         """Continue from the result of `state_dict`. The optimiser's learning rates are part of its own state."""
         n = len(self.optimizer.param_groups)
         if len(state_dict["base_lrs"]) != n:
-            raise ValueError(
-                f"{self._name}.load_state_dict: {len(state_dict['base_lrs'])} groups given, {n} needed"
-            )
+            raise ValueError(f"{self._name}.load_state_dict: {len(state_dict['base_lrs'])} groups given, {n} needed")
         self.last_epoch = state_dict["last_epoch"]
         self.base_lrs = list(state_dict["base_lrs"])
         self._last_lr = list(state_dict["last_lr"])

@@ -75,9 +75,7 @@ class StepLR(LRScheduler):
         [0.5]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size = _check.integer("StepLR", "step_size", step_size, 1)
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
@@ -186,9 +184,7 @@ class PolynomialLR(LRScheduler):
         last_epoch: see `LRScheduler`.
     """
 
-    def __init__(
-        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters = _check.integer("PolynomialLR", "total_iters", total_iters, 1)
         self.power = power
         super().__init__(optimizer, last_epoch)
@@ -290,9 +286,7 @@ class SequentialLR(LRScheduler):
             raise ValueError(f"SequentialLR: milestones must increase. Received: {self.milestones}")
         for scheduler in self.schedulers:
             if not isinstance(scheduler, LRScheduler):
-                raise TypeError(
-                    f"SequentialLR: an LRScheduler is needed. Received: {type(scheduler).__name__}"
-                )
+                raise TypeError(f"SequentialLR: an LRScheduler is needed. Received: {type(scheduler).__name__}")
             if scheduler.optimizer is not optimizer:
                 raise ValueError("SequentialLR: a schedule has another optimiser")
         super().__init__(optimizer, last_epoch)

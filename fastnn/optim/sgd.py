@@ -52,8 +52,14 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-                    "nesterov": nesterov, "maximize": maximize}  # fmt: skip
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
@@ -66,9 +72,7 @@ class SGD(Optimizer):
                 f"Received: momentum={group['momentum']}, dampening={group['dampening']}"
             )
 
-    def update(
-        self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         is_first = "momentum_buffer" not in state
         F.sgd_step(
             parameter,

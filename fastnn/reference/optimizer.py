@@ -27,7 +27,7 @@ def sgd_step(
     nesterov: bool,
     maximize: bool,
 ) -> None:
-    """d = gradient + weight_decay w;  u = momentum u + (1 - dampening) d;  w -= lr u  (nesterov: lr (d + momentum u))"""
+    """d = gradient + weight_decay w;  u = momentum u + (1 - dampening) d;  w -= lr u, nesterov: lr (d + momentum u)"""
     d = (-gradient if maximize else gradient) + weight_decay * parameter
     if momentum_buffer is not None:
         momentum_buffer[...] = momentum * momentum_buffer + (1 - dampening) * d
@@ -115,9 +115,7 @@ def sum_of_squares(x: NDArray) -> float:
     return float(np.sum(np.square(x, dtype=np.float64)))
 
 
-def newton_schulz(
-    matrix: NDArray, steps: int, coefficients: tuple[float, float, float], eps: float
-) -> NDArray:
+def newton_schulz(matrix: NDArray, steps: int, coefficients: tuple[float, float, float], eps: float) -> NDArray:
     """X = matrix / |matrix|;  steps times: X = a X + b (X X') X + c (X X')^2 X"""
     a, b, c = coefficients
     x = matrix / max(math.sqrt(sum_of_squares(matrix)), eps)

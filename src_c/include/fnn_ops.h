@@ -58,8 +58,8 @@ fnn_status FNN_OP(adam_step)(const fnn_adam *adam, ptrdiff_t n, FNN_REAL *w, con
 /* velocity is NULL without momentum, mean is NULL unless centered. */
 fnn_status FNN_OP(rmsprop_step)(const fnn_rmsprop *rmsprop, ptrdiff_t n, FNN_REAL *w, const FNN_REAL *g,
                                 FNN_REAL *square, FNN_REAL *velocity, FNN_REAL *mean, int n_threads);
-fnn_status FNN_OP(adagrad_step)(const fnn_adagrad *adagrad, ptrdiff_t n, FNN_REAL *w, const FNN_REAL *g,
-                                FNN_REAL *sum, int n_threads);
+fnn_status FNN_OP(adagrad_step)(const fnn_adagrad *adagrad, ptrdiff_t n, FNN_REAL *w, const FNN_REAL *g, FNN_REAL *sum,
+                                int n_threads);
 /* average += weight * (value - average) */
 fnn_status FNN_OP(average_step)(double weight, ptrdiff_t n, FNN_REAL *average, const FNN_REAL *value, int n_threads);
 /* The sum of x[i]^2 in double; `partial` holds fnn_sum_of_squares_partials(n) of them. */

@@ -55,8 +55,8 @@ void KERNEL(adam_step)(const fnn_adam *adam, ptrdiff_t n, real *w, const real *g
 /* d = +-g + weight_decay w;  s = alpha s + (1 - alpha) d^2;  if mean a is not NULL: a += (1 - alpha) (d - a)
  * r = d / (sqrt(max(s - a^2, 0)) + eps);  if velocity u is not NULL: r = u = momentum u + r;  w -= lr r
  * The maximum with 0 keeps a variance that rounds to less from becoming a NaN. */
-void KERNEL(rmsprop_step)(const fnn_rmsprop *rmsprop, ptrdiff_t n, real *w, const real *g, real *square,
-                          real *velocity, real *mean) {
+void KERNEL(rmsprop_step)(const fnn_rmsprop *rmsprop, ptrdiff_t n, real *w, const real *g, real *square, real *velocity,
+                          real *mean) {
     v_real alpha = v_set((real)rmsprop->alpha), gain = v_set((real)(1 - rmsprop->alpha));
     v_real momentum = v_set((real)rmsprop->momentum), eps = v_set((real)rmsprop->eps);
     v_real minus_lr = v_set((real)-rmsprop->lr);

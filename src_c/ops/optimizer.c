@@ -35,8 +35,7 @@ static void sgd_task(void *context, ptrdiff_t task, int thread) {
     KERNELS->sgd_step(step->settings, p.n, p.w, p.g, p.state[0]);
 }
 
-fnn_status OP(sgd_step)(const fnn_sgd *sgd, ptrdiff_t n, real *w, const real *g, real *velocity,
-                        int n_threads) {
+fnn_status OP(sgd_step)(const fnn_sgd *sgd, ptrdiff_t n, real *w, const real *g, real *velocity, int n_threads) {
     optimizer_step step = {.n = n, .settings = sgd, .w = w, .g = g, .state = {velocity}};
     return run(&step, COST_LINEAR, sgd_task, n_threads);
 }
@@ -74,8 +73,7 @@ static void adagrad_task(void *context, ptrdiff_t task, int thread) {
     KERNELS->adagrad_step(step->settings, p.n, p.w, p.g, p.state[0]);
 }
 
-fnn_status OP(adagrad_step)(const fnn_adagrad *adagrad, ptrdiff_t n, real *w, const real *g, real *sum,
-                            int n_threads) {
+fnn_status OP(adagrad_step)(const fnn_adagrad *adagrad, ptrdiff_t n, real *w, const real *g, real *sum, int n_threads) {
     optimizer_step step = {.n = n, .settings = adagrad, .w = w, .g = g, .state = {sum}};
     return run(&step, COST_ROOT, adagrad_task, n_threads);
 }
@@ -105,9 +103,7 @@ static void sum_of_squares_task(void *context, ptrdiff_t task, int thread) {
     KERNELS->sum_of_squares(r.end - r.begin, s->x + r.begin, s->partial + task);
 }
 
-ptrdiff_t OP(sum_of_squares_partials)(ptrdiff_t n) {
-    return fnn_ceil_div(n, FNN_POINTWISE_CHUNK);
-}
+ptrdiff_t OP(sum_of_squares_partials)(ptrdiff_t n) { return fnn_ceil_div(n, FNN_POINTWISE_CHUNK); }
 
 fnn_status OP(sum_of_squares)(ptrdiff_t n, const real *x, double *sum, double *partial, int n_threads) {
     square_sum s = {.n = n, .x = x, .partial = partial};
