@@ -124,9 +124,9 @@ def test_optimizer_step_changes_any_layout_in_place(layout, rng):
     w, g, u = rng.standard_normal((3, 4, 3, 5, 2)).astype(np.float32)
     expected, expected_u = w.copy(), u.copy()
     F.sgd_step(expected, g, expected_u, lr=0.1, momentum=0.9)
-    for given in (0, 1, 2):
+    for other in (0, 1, 2):
         arrays = [w.copy(), g.copy(), u.copy()]
-        arrays[given] = layouts(arrays[given])[layout]
+        arrays[other] = layouts(arrays[other])[layout]
         F.sgd_step(*arrays, lr=0.1, momentum=0.9)
         np.testing.assert_array_equal(arrays[0], expected)
         np.testing.assert_array_equal(arrays[1], g)
