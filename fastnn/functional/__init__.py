@@ -1,7 +1,8 @@
-"""What the layers compute, as pure functions: arguments are checked, results are fresh arrays.
+"""What layers and optimisers compute, as functions: arguments are checked, results are fresh arrays.
 
-Every function has a `_backward` companion that takes the gradient of the loss with respect to the result, and a
-readable NumPy twin of the same name in `fastnn.reference`, which is its definition.
+Only the steps of optimisers change what they are given. Every function of a layer has a `_backward` companion that
+takes the gradient of the loss with respect to the result. Everything has a readable NumPy twin of the same name in
+`fastnn.reference`, which is its definition.
 """
 
 from fastnn.functional.activation import *  # noqa: F403
@@ -18,4 +19,5 @@ from fastnn.functional.linear import *  # noqa: F403
 from fastnn.functional.local_response_norm import *  # noqa: F403
 from fastnn.functional.losses import *  # noqa: F403
 from fastnn.functional.maxpool2d import *  # noqa: F403
+from fastnn.functional.optimizer import *  # noqa: F403
 from fastnn.functional.softmax import *  # noqa: F403

@@ -18,4 +18,5 @@ from fastnn.reference.linear import *  # noqa: F403
 from fastnn.reference.local_response_norm import *  # noqa: F403
 from fastnn.reference.losses import *  # noqa: F403
 from fastnn.reference.maxpool2d import *  # noqa: F403
+from fastnn.reference.optimizer import *  # noqa: F403
 from fastnn.reference.softmax import *  # noqa: F403

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/real.h"
+#include "fnn.h"
 
 /* A batch-reduced matrix product, the one inner problem of convolution and linear layers:
  *

@@ -65,6 +65,32 @@ typedef struct {
     ptrdiff_t pixels, n, channels, groups;
 } fnn_groupnorm_shape;
 
+/* ---- hyper-parameters of one optimiser step ---------------------------------------------------------- */
+
+/* Each is a double and rounded to the parameter's type once, in the kernel; so what depends on the number of steps
+ * (the corrections of Adam) keeps its precision. maximize and nesterov are 0 or 1. */
+typedef struct {
+    double lr, momentum, dampening, weight_decay;
+    int nesterov, maximize;
+} fnn_sgd;
+
+/* weight_decay is added to the gradient (Adam), decoupled_decay shrinks the weights by lr * decoupled_decay (AdamW).
+ * bias_correction1 = 1 - beta1^step, bias_correction2 = 1 - beta2^step. */
+typedef struct {
+    double lr, beta1, beta2, eps, weight_decay, decoupled_decay, bias_correction1, bias_correction2;
+    int maximize;
+} fnn_adam;
+
+typedef struct {
+    double lr, alpha, eps, weight_decay, momentum;
+    int maximize;
+} fnn_rmsprop;
+
+typedef struct {
+    double lr, eps, weight_decay;
+    int maximize;
+} fnn_adagrad;
+
 #define FNN_REAL float
 #define FNN_OP(name) fnn_##name##_f32
 #include "fnn_ops.h"

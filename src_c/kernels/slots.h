@@ -41,5 +41,11 @@ FNN_SLOT(layernorm_backward, (ptrdiff_t rows, ptrdiff_t features, const real *dy
 FNN_SLOT(cross_entropy, (const fnn_cross_entropy *problem))
 
 /* optimizer */
+FNN_SLOT(sgd_step, (const fnn_sgd *sgd, ptrdiff_t n, real *w, const real *g, real *velocity))
+FNN_SLOT(adam_step, (const fnn_adam *adam, ptrdiff_t n, real *w, const real *g, real *first, real *second, real *largest))
+FNN_SLOT(rmsprop_step, (const fnn_rmsprop *rmsprop, ptrdiff_t n, real *w, const real *g, real *square, real *velocity, real *mean))
+FNN_SLOT(adagrad_step, (const fnn_adagrad *adagrad, ptrdiff_t n, real *w, const real *g, real *sum))
+FNN_SLOT(average_step, (double weight, ptrdiff_t n, real *average, const real *value))
+FNN_SLOT(sum_of_squares, (ptrdiff_t n, const real *x, double *sum))
 
 /* augment */

@@ -1,0 +1,361 @@
+"""One step of each optimiser: one pass over a parameter, its gradient and its states.
+
+Unlike all other functions here these have outputs among their arguments: the parameter and the states are changed in
+place, whatever their memory layout. They are fastest when all arrays of a call lie in memory in the same order.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _layout, _memory, _runtime, reference
+from fastnn.functional import _check
+from fastnn.functional.linear import linear, linear_backward
+
+__all__ = [
+    "adagrad_step",
+    "adam_step",
+    "average_step",
+    "newton_schulz",
+    "rmsprop_step",
+    "sgd_step",
+    "sum_of_squares",
+]
+
+
+def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: NDArray | None) -> NDArray:
+    """The gradient as an array; raises unless the arrays fit together and those to be changed can be."""
+    outputs = {"parameter": parameter, **{name: state for name, state in states.items() if state is not None}}
+    for name, array in outputs.items():
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{operation}: {name} must be an array, it is changed in place. Received: {type(array)}")
+        _check.floats(operation, name, array)
+        if not array.flags.writeable:
+            raise _check.fail(operation, f"{name} is read-only and cannot be changed in place", **{name: array})
+    gradient = _check.floats(operation, "gradient", gradient)
+    _check.same_shape(operation, **outputs, gradient=gradient)
+    return gradient
+
+
+def _run(
+    kernel: Callable[..., None],
+    settings: dict[str, Any] | float,
+    parameter: NDArray,
+    gradient: NDArray,
+    *states: NDArray | None,
+) -> None:
+    """Call `kernel` on arrays that lie in memory in the parameter's order, and copy results back where one did not."""
+    if not parameter.size:
+        return
+    w = _layout.dense(parameter)
+    used = [w, *(None if state is None else _layout.as_ordered(state, w) for state in states)]
+    flat = [None if array is None else _layout.flat(array) for array in used]
+    kernel(settings, flat[0], _layout.flat(_layout.as_ordered(gradient, w)), *flat[1:], _runtime.num_threads())
+    for given, array in zip((parameter, *states), used, strict=True):
+        if given is not None and given is not array:
+            given[...] = array
+
+
+def sgd_step(
+    parameter: NDArray,
+    gradient: ArrayLike,
+    momentum_buffer: NDArray | None = None,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    maximize: bool = False,
+) -> None:
+    """Stochastic gradient descent: with d = gradient + weight_decay * parameter and the buffer u,
+
+    u = momentum * u + (1 - dampening) * d
+    parameter = parameter - lr * u             (nesterov: lr * (d + momentum * u);  no buffer: lr * d)
+
+    Args:
+        parameter: changed in place.
+        gradient: of what is minimised.
+        momentum_buffer: u, changed in place; zeros before the first step, whose dampening is 0 by convention.
+        lr, momentum, dampening, weight_decay, nesterov: as in the formula.
+        maximize: change the sign of the gradient.
+    Shape:
+        - all arrays: any, float32 or float64
+    Raises:
+        ValueError: shapes differ, or an array to be changed is read-only.
+        TypeError: a dtype other than float32 and float64.
+    Example:
+        >>> w = np.array([1.0, 2.0])
+        >>> sgd_step(w, np.array([1.0, -1.0]), lr=0.5)
+        >>> w
+        array([0.5, 2.5])
+
+    Source: Sutskever et al., 2013, "On the importance of initialization and momentum"; PyTorch's definition.
+    """
+    gradient = _checked("sgd_step", parameter, gradient, momentum_buffer=momentum_buffer)
+    settings: dict[str, Any] = {
+        "lr": lr,
+        "momentum": momentum,
+        "dampening": dampening,
+        "weight_decay": weight_decay,
+        "nesterov": nesterov,
+        "maximize": maximize,
+    }
+    if _runtime.uses_reference():
+        reference.sgd_step(parameter, gradient, momentum_buffer, **settings)
+    else:
+        _run(_runtime._native.sgd_step, settings, parameter, gradient, momentum_buffer)
+
+
+def adam_step(
+    parameter: NDArray,
+    gradient: ArrayLike,
+    exp_avg: NDArray,
+    exp_avg_sq: NDArray,
+    max_exp_avg_sq: NDArray | None = None,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled_decay: float = 0.0,
+    maximize: bool = False,
+) -> None:
+    """Adam: with d = gradient + weight_decay * parameter,
+
+    exp_avg    = beta1 * exp_avg + (1 - beta1) * d
+    exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * d^2
+    parameter  = parameter - lr * m / (sqrt(v) + eps)
+
+    where m = exp_avg / (1 - beta1^step) and v = exp_avg_sq / (1 - beta2^step).
+
+    Args:
+        parameter: changed in place.
+        gradient: of what is minimised.
+        exp_avg, exp_avg_sq: changed in place; zeros before the first step.
+        max_exp_avg_sq: changed in place to the largest exp_avg_sq so far, which then takes its place (AMSGrad).
+        step: the number of this step, from 1.
+        lr, betas, eps, weight_decay: as in the formula.
+        decoupled_decay: first multiply the parameter by 1 - lr * decoupled_decay (AdamW).
+        maximize: change the sign of the gradient.
+    Shape:
+        - all arrays: any, float32 or float64
+    Raises:
+        ValueError: shapes differ, step < 1, or an array to be changed is read-only.
+        TypeError: a dtype other than float32 and float64.
+
+    Source: Kingma and Ba, 2015, "Adam"; Loshchilov and Hutter, 2019, "Decoupled weight decay regularization".
+    """
+    states = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "max_exp_avg_sq": max_exp_avg_sq}
+    gradient = _checked("adam_step", parameter, gradient, **states)
+    step = _check.integer("adam_step", "step", step, 1)
+    if _runtime.uses_reference():
+        settings = (step, lr, betas, eps, weight_decay, decoupled_decay, maximize)
+        reference.adam_step(parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq, *settings)
+        return
+    beta1, beta2 = betas
+    adam = {
+        "lr": lr,
+        "beta1": beta1,
+        "beta2": beta2,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "decoupled_decay": decoupled_decay,
+        "maximize": maximize,
+        "bias_correction1": 1 - beta1**step,
+        "bias_correction2": 1 - beta2**step,
+    }
+    _run(_runtime._native.adam_step, adam, parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq)
+
+
+def rmsprop_step(
+    parameter: NDArray,
+    gradient: ArrayLike,
+    square_avg: NDArray,
+    momentum_buffer: NDArray | None = None,
+    grad_avg: NDArray | None = None,
+    *,
+    lr: float,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    maximize: bool = False,
+) -> None:
+    """RMSprop: with d = gradient + weight_decay * parameter,
+
+    square_avg = alpha * square_avg + (1 - alpha) * d^2
+    r          = d / (sqrt(square_avg - grad_avg^2) + eps)      (grad_avg: the same mean of d, or absent)
+    u          = momentum * u + r                               (u: the momentum buffer, or absent)
+    parameter  = parameter - lr * u                             (without one: lr * r)
+
+    Args:
+        parameter: changed in place.
+        gradient: of what is minimised.
+        square_avg, momentum_buffer, grad_avg: changed in place; zeros before the first step.
+        lr, alpha, eps, weight_decay, momentum: as in the formula.
+        maximize: change the sign of the gradient.
+    Shape:
+        - all arrays: any, float32 or float64
+    Raises:
+        ValueError: shapes differ, or an array to be changed is read-only.
+        TypeError: a dtype other than float32 and float64.
+
+    Source: Tieleman and Hinton, 2012, lecture 6.5; centered: Graves, 2013; PyTorch's definition.
+    """
+    states = {"square_avg": square_avg, "momentum_buffer": momentum_buffer, "grad_avg": grad_avg}
+    gradient = _checked("rmsprop_step", parameter, gradient, **states)
+    settings: dict[str, Any] = {
+        "lr": lr,
+        "alpha": alpha,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "momentum": momentum,
+        "maximize": maximize,
+    }
+    if _runtime.uses_reference():
+        reference.rmsprop_step(parameter, gradient, square_avg, momentum_buffer, grad_avg, **settings)
+    else:
+        _run(
+            _runtime._native.rmsprop_step,
+            settings,
+            parameter,
+            gradient,
+            square_avg,
+            momentum_buffer,
+            grad_avg,
+        )
+
+
+def adagrad_step(
+    parameter: NDArray,
+    gradient: ArrayLike,
+    total: NDArray,
+    *,
+    lr: float,
+    eps: float = 1e-10,
+    weight_decay: float = 0.0,
+    maximize: bool = False,
+) -> None:
+    """Adagrad: with d = gradient + weight_decay * parameter,
+
+    total     = total + d^2
+    parameter = parameter - lr * d / (sqrt(total) + eps)
+
+    Args:
+        parameter: changed in place.
+        gradient: of what is minimised.
+        total: changed in place; zeros or a positive constant before the first step.
+        lr, eps, weight_decay: as in the formula.
+        maximize: change the sign of the gradient.
+    Shape:
+        - all arrays: any, float32 or float64
+    Raises:
+        ValueError: shapes differ, or an array to be changed is read-only.
+        TypeError: a dtype other than float32 and float64.
+
+    Source: Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic optimization".
+    """
+    gradient = _checked("adagrad_step", parameter, gradient, total=total)
+    settings: dict[str, Any] = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+    if _runtime.uses_reference():
+        reference.adagrad_step(parameter, gradient, total, **settings)
+    else:
+        _run(_runtime._native.adagrad_step, settings, parameter, gradient, total)
+
+
+def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
+    """Move a running mean towards a value: average = decay * average + (1 - decay) * value.
+
+    Args:
+        average: changed in place.
+        value: the new value.
+        decay: what remains of the old mean; 0 takes the value, up to rounding.
+    Shape:
+        - average, value: the same, float32 or float64
+    Example:
+        >>> mean = np.array([4.0])
+        >>> average_step(mean, np.array([8.0]), decay=0.75)
+        >>> mean
+        array([5.])
+    """
+    value = _checked("average_step", average, value)
+    if _runtime.uses_reference():
+        reference.average_step(average, value, decay)
+    else:
+        _run(_runtime._native.average_step, 1 - decay, average, value)
+
+
+def sum_of_squares(x: ArrayLike) -> float:
+    """The sum of the squares of all elements, accumulated in double in a fixed order.
+
+    Example:
+        >>> sum_of_squares(np.array([3.0, 4.0]))
+        25.0
+    """
+    x = _check.floats("sum_of_squares", "x", x)
+    if _runtime.uses_reference():
+        return reference.sum_of_squares(x)
+    return _runtime._native.sum_of_squares(_layout.flat(_layout.dense(x)), _runtime.num_threads()) if x.size else 0.0
+
+
+def newton_schulz(
+    matrix: ArrayLike,
+    steps: int = 5,
+    coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
+    eps: float = 1e-7,
+) -> NDArray:
+    """A matrix with nearly the same singular vectors as `matrix` and singular values near 1.
+
+    From X = matrix / max(|matrix|, eps), with the Frobenius norm, `steps` times
+
+        X = a X + b (X X') X + c (X X')^2 X,    (a, b, c) = coefficients
+
+    which applies the odd polynomial a s + b s^3 + c s^5 to every singular value s. The default coefficients are steep
+    at 0: five steps bring all but the smallest singular values into about [0.7, 1.2], and no closer.
+
+    Args:
+        matrix: the matrix.
+        steps: the number of steps.
+        coefficients: of the polynomial.
+        eps: the least norm to divide by.
+    Shape:
+        - matrix: (rows, columns), float32 or float64
+        - Result: the same
+    Raises:
+        ValueError: not a matrix, or steps < 0.
+    Example:
+        >>> np.abs(newton_schulz(np.diag([1.0, -3.0])).round(1))
+        array([[1.1, 0. ],
+               [0. , 0.8]])
+
+    Source: Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks".
+    """
+    matrix = _check.floats("newton_schulz", "matrix", matrix, 2)
+    steps = _check.integer("newton_schulz", "steps", steps, 0)
+    a, b, c = coefficients
+    if _runtime.uses_reference():
+        return reference.newton_schulz(matrix, steps, (a, b, c), eps)
+    if not matrix.size:
+        return np.empty_like(matrix)
+    # The polynomial of X' is that of X, transposed. So X is taken as the taller of the two: then the products are
+    # X'X, small, and X times a small symmetric matrix, and neither needs a transposed copy of X.
+    wide = matrix.shape[0] < matrix.shape[1]
+    tall = matrix.T if wide else matrix
+    x = _memory.empty(tall.shape, tall.dtype)
+    np.multiply(tall, 1 / max(math.sqrt(sum_of_squares(matrix)), eps), out=x)
+    for _ in range(steps):
+        # The weight only gives its shape here: dweight = x' x.
+        gram: Any = linear_backward(x, x, np.empty((x.shape[1],) * 2, x.dtype), need_dx=False, need_dbias=False)[1]
+        polynomial = linear(gram, gram)  # gram @ gram, since gram is symmetric
+        polynomial *= c
+        gram *= b
+        polynomial += gram
+        y = linear(x, polynomial)
+        x *= a
+        x += y
+    return x.T if wide else x

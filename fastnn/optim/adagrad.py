@@ -1,0 +1,78 @@
+"""Adagrad."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastnn import functional as F
+from fastnn.nn.parameter import Parameter
+from fastnn.optim.optimizer import Optimizer, count_step, number, slot
+
+__all__ = ["Adagrad"]
+
+
+class Adagrad(Optimizer):
+    """The gradient over the root of the sum of all its squares so far.
+
+    d = grad + weight_decay * w;  s = s + d^2
+    w = w - lr / (1 + (t - 1) * lr_decay) * d / (sqrt(s) + eps)      t: the number of the step, from 1
+
+    Args:
+        params: parameters, or dicts of parameters and the hyper-parameters of their group.
+        lr: learning rate.
+        lr_decay: how fast it falls.
+        weight_decay: added to the gradient, times w.
+        initial_accumulator_value: s before the first step.
+        eps: added to the root.
+        maximize: climb instead of descend.
+    Raises:
+        ValueError: a hyper-parameter is out of its range.
+    Example:
+        >>> w = nn.Parameter(np.array([1.0, 2.0]))
+        >>> optimizer = Adagrad([w], lr=0.1)
+        >>> w.grad = np.array([1e3, -1e-3])
+        >>> optimizer.step()
+        >>> w.data.round(4)
+        array([0.9, 2.1])
+
+    Source: Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic optimization";
+    PyTorch's definition.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "eps": eps,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
+            group[name] = number("Adagrad", name, group[name])
+
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+        step = count_step(state)
+        F.adagrad_step(
+            parameter,
+            gradient,
+            slot(state, "sum", parameter, fill=group["initial_accumulator_value"]),
+            lr=group["lr"] / (1 + (step - 1) * group["lr_decay"]),
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
+        )

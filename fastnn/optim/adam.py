@@ -1,0 +1,127 @@
+"""Adam and AdamW."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastnn import functional as F
+from fastnn.nn.parameter import Parameter
+from fastnn.optim.optimizer import Optimizer, count_step, number, slot
+
+__all__ = ["Adam", "AdamW"]
+
+
+class Adam(Optimizer):
+    """Steps of nearly equal size in every direction: the gradient's mean over its root mean square.
+
+    d = grad + weight_decay * w;  m = beta1 * m + (1 - beta1) * d;  v = beta2 * v + (1 - beta2) * d^2
+    w = w - lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)      t: the number of the step, from 1
+
+    Args:
+        params: parameters, or dicts of parameters and the hyper-parameters of their group.
+        lr: learning rate.
+        betas: what remains of the two means.
+        eps: added to the root.
+        weight_decay: added to the gradient, times w.
+        amsgrad: divide by the largest v so far.
+        maximize: climb instead of descend.
+    Raises:
+        ValueError: a hyper-parameter is out of its range.
+    Example:
+        >>> w = nn.Parameter(np.array([1.0, 2.0]))
+        >>> optimizer = Adam([w], lr=0.1)
+        >>> w.grad = np.array([1e3, -1e-3])
+        >>> optimizer.step()
+        >>> w.data.round(3)
+        array([0.9, 2.1])
+
+    Source: Kingma and Ba, 2015, "Adam: a method for stochastic optimization"; amsgrad: Reddi et al., 2018, "On the
+    convergence of Adam and beyond".
+    """
+
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("lr", "eps", "weight_decay"):
+            group[name] = number(self._name, name, group[name])
+        if len(group["betas"]) != 2:
+            raise ValueError(f"{self._name}: betas must be two numbers. Received: {group['betas']!r}")
+        group["betas"] = tuple(number(self._name, "betas", beta, below=1) for beta in group["betas"])
+
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+        F.adam_step(
+            parameter,
+            gradient,
+            slot(state, "exp_avg", parameter),
+            slot(state, "exp_avg_sq", parameter),
+            slot(state, "max_exp_avg_sq", parameter) if group["amsgrad"] else None,
+            step=count_step(state),
+            lr=group["lr"],
+            betas=group["betas"],
+            eps=group["eps"],
+            weight_decay=0.0 if self.decoupled else group["weight_decay"],
+            decoupled_decay=group["weight_decay"] if self.decoupled else 0.0,
+            maximize=group["maximize"],
+        )
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: w is first multiplied by 1 - lr * weight_decay, the gradient stays as it is.
+
+    Args:
+        params: parameters, or dicts of parameters and the hyper-parameters of their group.
+        lr: learning rate.
+        betas: what remains of the two means.
+        eps: added to the root.
+        weight_decay: times lr, the share of w that every step takes away.
+        amsgrad: divide by the largest v so far.
+        maximize: climb instead of descend.
+    Raises:
+        ValueError: a hyper-parameter is out of its range.
+    Example:
+        >>> w = nn.Parameter(np.array([1.0, 2.0]))
+        >>> optimizer = AdamW([w], lr=0.1, weight_decay=0.5)
+        >>> w.grad = np.zeros(2)
+        >>> optimizer.step()
+        >>> w.data
+        array([0.95, 1.9 ])
+
+    Source: Loshchilov and Hutter, 2019, "Decoupled weight decay regularization"; PyTorch's definition.
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

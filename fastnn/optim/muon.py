@@ -1,0 +1,141 @@
+"""Muon: momentum, orthogonalised."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _layout
+from fastnn import functional as F
+from fastnn.functional import _check
+from fastnn.nn.parameter import Parameter
+from fastnn.optim.optimizer import Optimizer, number, slot
+
+__all__ = ["Muon"]
+
+_LR_RULES = {
+    "original": lambda rows, columns: math.sqrt(max(1, rows / columns)),
+    "match_rms_adamw": lambda rows, columns: 0.2 * math.sqrt(max(rows, columns)),
+    "constant": lambda rows, columns: 1.0,
+}
+
+
+class Muon(Optimizer):
+    """Descend along a matrix that has the singular vectors of the momentum, and singular values near 1.
+
+    u = momentum * u + (1 - momentum) * grad;  d = momentum * u + (1 - momentum) * grad with nesterov, else u
+    w = (1 - lr * weight_decay) * w - lr * factor * newton_schulz(d)
+
+    Filters of a convolution are taken as the rows of a matrix, (C_out, C_in / groups * kernel_h * kernel_w). For
+    matrices only: train biases, norms and, as is usual, the first and the last layer with another optimiser.
+
+    Args:
+        params: parameters, or dicts of parameters and the hyper-parameters of their group.
+        lr: learning rate.
+        weight_decay: times lr, the share of w that every step takes away.
+        momentum: what remains of the last direction.
+        nesterov: look one step ahead.
+        ns_coefficients: of the polynomial; see `functional.newton_schulz`.
+        eps: the least norm to divide by.
+        ns_steps: iterations of the polynomial.
+        adjust_lr_fn: the factor. None or 'original': sqrt(max(1, rows / columns)); 'match_rms_adamw':
+            0.2 * sqrt(max(rows, columns)), for which a learning rate of AdamW fits; 'constant': 1.
+    Raises:
+        ValueError: a hyper-parameter is out of its range, or a parameter has less than two dimensions.
+    Example:
+        >>> w = nn.Parameter(np.zeros((2, 2)))
+        >>> optimizer = Muon([w], lr=0.1)
+        >>> w.grad = np.array([[0.0, -5.0], [4.0, 0.0]])
+        >>> optimizer.step()
+        >>> np.sign(w.data)
+        array([[ 0.,  1.],
+               [-1.,  0.]])
+
+    Source: Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks"; PyTorch's definition, where
+    parameters must be matrices.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
+        eps: float = 1e-7,
+        ns_steps: int = 5,
+        adjust_lr_fn: str | None = None,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "ns_coefficients": ns_coefficients,
+            "eps": eps,
+            "ns_steps": ns_steps,
+            "adjust_lr_fn": adjust_lr_fn,
+        }
+        super().__init__(params, defaults)
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("lr", "weight_decay", "eps"):
+            group[name] = number("Muon", name, group[name])
+        group["momentum"] = number("Muon", "momentum", group["momentum"], below=1)
+        group["ns_steps"] = _check.integer("Muon", "ns_steps", group["ns_steps"], 0)
+        if len(group["ns_coefficients"]) != 3:
+            raise ValueError(f"Muon: ns_coefficients must be three numbers. Received: {group['ns_coefficients']!r}")
+        group["ns_coefficients"] = tuple(
+            number("Muon", "ns_coefficients", c, minimum=-math.inf) for c in group["ns_coefficients"]
+        )
+        if group["adjust_lr_fn"] not in (None, *_LR_RULES):
+            raise ValueError(
+                f"Muon: adjust_lr_fn must be None or one of {', '.join(_LR_RULES)}. Received: {group['adjust_lr_fn']!r}"
+            )
+
+    def check_parameter(self, parameter: Parameter) -> None:
+        if parameter.ndim < 2:
+            raise ValueError(
+                f"Muon: a parameter of shape {parameter.shape} is no matrix; give parameters with less than two "
+                "dimensions to another optimiser, for example SGD"
+            )
+
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+        if not parameter.size:
+            return
+        buffer = slot(state, "momentum_buffer", parameter)
+        F.average_step(buffer, gradient, group["momentum"])
+        direction = buffer
+        if group["nesterov"]:
+            direction = _layout.empty_like(buffer)
+            direction[...] = gradient
+            F.average_step(direction, buffer, 1 - group["momentum"])
+        matrix, restore = _as_matrix(direction)
+        settings = group["ns_steps"], group["ns_coefficients"], group["eps"]
+        factor = _LR_RULES[group["adjust_lr_fn"] or "original"](*matrix.shape)
+        # One pass, w - lr * factor * (d + weight_decay / factor * w), for both the decay and the step.
+        F.sgd_step(
+            parameter,
+            restore(F.newton_schulz(matrix, *settings)),
+            lr=group["lr"] * factor,
+            weight_decay=group["weight_decay"] / factor,
+        )
+
+
+def _as_matrix(x: NDArray) -> tuple[NDArray, Any]:
+    """The dense array `x` as the matrix (len(x), the rest), and the function that turns such a matrix back.
+
+    Columns come in the order that `x` has in memory, so that nothing is copied. Which order it is makes no difference:
+    orthogonalising commutes with a permutation of columns.
+    """
+    order = (0, *(axis for axis in _layout.memory_order(x) if axis != 0))
+    permuted = x.transpose(order)
+    shape, back = permuted.shape, np.argsort(order)
+
+    def restore(matrix: NDArray) -> NDArray:
+        return matrix.reshape(shape).transpose(back)
+
+    return permuted.reshape(len(x), -1), restore

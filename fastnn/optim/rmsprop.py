@@ -1,0 +1,84 @@
+"""RMSprop."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastnn import functional as F
+from fastnn.nn.parameter import Parameter
+from fastnn.optim.optimizer import Optimizer, number, slot
+
+__all__ = ["RMSprop"]
+
+
+class RMSprop(Optimizer):
+    """The gradient over its root mean square.
+
+    d = grad + weight_decay * w;  s = alpha * s + (1 - alpha) * d^2
+    u = momentum * u + d / (sqrt(s - a^2) + eps);  w = w - lr * u      a: the mean of d if centered, else 0
+
+    Args:
+        params: parameters, or dicts of parameters and the hyper-parameters of their group.
+        lr: learning rate.
+        alpha: what remains of the means.
+        eps: added to the root.
+        weight_decay: added to the gradient, times w.
+        momentum: what remains of the last direction.
+        centered: divide by the standard deviation of the gradient instead of its root mean square.
+        maximize: climb instead of descend.
+    Raises:
+        ValueError: a hyper-parameter is out of its range.
+    Example:
+        >>> w = nn.Parameter(np.array([1.0, 2.0]))
+        >>> optimizer = RMSprop([w], lr=0.01, alpha=0.75)
+        >>> w.grad = np.array([1e3, -1e-3])
+        >>> optimizer.step()
+        >>> w.data.round(4)
+        array([0.98, 2.02])
+
+    Source: Tieleman and Hinton, 2012, "Lecture 6.5: rmsprop"; centered: Graves, 2013, "Generating sequences with
+    recurrent neural networks"; PyTorch's definition.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "centered": centered,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
+            group[name] = number("RMSprop", name, group[name])
+
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+        F.rmsprop_step(
+            parameter,
+            gradient,
+            slot(state, "square_avg", parameter),
+            slot(state, "momentum_buffer", parameter) if group["momentum"] else None,
+            slot(state, "grad_avg", parameter) if group["centered"] else None,
+            lr=group["lr"],
+            alpha=group["alpha"],
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            momentum=group["momentum"],
+            maximize=group["maximize"],
+        )

@@ -1,0 +1,87 @@
+"""Stochastic gradient descent."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastnn import functional as F
+from fastnn.nn.parameter import Parameter
+from fastnn.optim.optimizer import Optimizer, number, slot
+
+__all__ = ["SGD"]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum.
+
+    d = grad + weight_decay * w;  u = momentum * u + (1 - dampening) * d;  w = w - lr * u
+
+    The first u is d itself. With nesterov the step is lr * (d + momentum * u); without momentum it is lr * d.
+
+    Args:
+        params: parameters, or dicts of parameters and the hyper-parameters of their group.
+        lr: learning rate.
+        momentum: what remains of the last direction.
+        dampening: what the new gradient loses (not in the first step).
+        weight_decay: added to the gradient, times w: the gradient of weight_decay / 2 * |w|^2.
+        nesterov: look one step ahead; needs momentum and no dampening.
+        maximize: climb instead of descend.
+    Raises:
+        ValueError: a hyper-parameter is out of its range.
+    Example:
+        >>> w = nn.Parameter(np.array([1.0, 2.0]))
+        >>> optimizer = SGD([w], lr=0.1)
+        >>> w.grad = np.array([1.0, 0.0])
+        >>> optimizer.step()
+        >>> w.data
+        array([0.9, 2. ])
+
+    Source: Sutskever et al., 2013, "On the importance of initialization and momentum in deep learning"; PyTorch's
+    definition.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("lr", "momentum", "weight_decay"):
+            group[name] = number("SGD", name, group[name])
+        group["dampening"] = number("SGD", "dampening", group["dampening"], minimum=-float("inf"))
+        if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
+            raise ValueError(
+                "SGD: nesterov needs a momentum and no dampening. "
+                f"Received: momentum={group['momentum']}, dampening={group['dampening']}"
+            )
+
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+        is_first = "momentum_buffer" not in state
+        F.sgd_step(
+            parameter,
+            gradient,
+            slot(state, "momentum_buffer", parameter) if group["momentum"] else None,
+            lr=group["lr"],
+            momentum=group["momentum"],
+            dampening=0.0 if is_first else group["dampening"],
+            weight_decay=group["weight_decay"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+        )

@@ -1,0 +1,487 @@
+"""Optimisers: each step in C against its NumPy twin, ten steps against plain Python loops, groups, layouts, state."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import assert_close, dtypes, from_reference, layouts, seeds
+
+import fastnn
+from fastnn import functional as F
+from fastnn import nn, optim
+
+# name -> (step, signed states, positive states, settings). Of each: everything off, everything on.
+STEPS = {
+    "sgd": (F.sgd_step, 0, 0, {"lr": 0.3}),
+    "sgd_all": (
+        F.sgd_step,
+        1,
+        0,
+        {"lr": 0.3, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True, "maximize": True},
+    ),
+    "sgd_damped": (F.sgd_step, 1, 0, {"lr": 0.3, "momentum": 0.9, "dampening": 0.3}),
+    "adam": (F.adam_step, 1, 1, {"lr": 0.02, "step": 1}),
+    "adam_all": (F.adam_step, 1, 2, {"lr": 0.02, "step": 7, "eps": 0.1, "weight_decay": 0.1, "maximize": True}),
+    "adamw": (F.adam_step, 1, 1, {"lr": 0.02, "step": 3, "decoupled_decay": 0.5}),
+    "adagrad": (F.adagrad_step, 0, 1, {"lr": 0.3}),
+    "adagrad_all": (F.adagrad_step, 0, 1, {"lr": 0.3, "eps": 0.1, "weight_decay": 0.1, "maximize": True}),
+}
+
+
+def arrays_for(step, signed, positive, shape, dtype, rng):
+    """Parameter, gradient and states; positive states are in [1, 2], so that roots divide by no less than 1."""
+    arrays = [rng.standard_normal(shape) for _ in range(2 + signed)] + [
+        rng.uniform(1, 2, shape) for _ in range(positive)
+    ]
+    if step is F.rmsprop_step:
+        square, velocity, mean = rng.uniform(1, 2, shape), rng.standard_normal(shape), rng.uniform(-0.5, 0.5, shape)
+        arrays = [*arrays[:2], square, velocity if signed else None, mean if positive else None]
+    return [None if array is None else array.astype(dtype) for array in arrays]
+
+
+def assert_same_step(step, arrays, settings):
+    """C against the twin. Every output is a short sum of inputs with factors of at most about 1."""
+    in_c, in_twin = ([None if a is None else a.copy(order="K") for a in arrays] for _ in range(2))
+    step(*in_c, **settings)
+    from_reference(step, *in_twin, **settings)
+    magnitude = 1 + sum(np.abs(a) for a in (*arrays, *in_twin) if a is not None)
+    for actual, expected in zip(in_c, in_twin, strict=True):
+        if actual is not None:
+            assert_close(actual, expected, terms=12, magnitude=magnitude)
+    np.testing.assert_array_equal(in_c[1], arrays[1])  # the gradient is an input
+
+
+@pytest.mark.parametrize("name", STEPS)
+@given(n=st.integers(0, 70), dtype=dtypes, seed=seeds)
+def test_optimizer_step_matches_reference(isa, name, n, dtype, seed):
+    step, signed, positive, settings = STEPS[name]
+    arrays = arrays_for(step, signed, positive, n, dtype, np.random.default_rng(seed))
+    assert_same_step(step, arrays, settings)
+
+
+@given(
+    n=st.integers(0, 70),
+    has_momentum=st.booleans(),
+    is_centered=st.booleans(),
+    maximize=st.booleans(),
+    dtype=dtypes,
+    seed=seeds,
+)
+def test_optimizer_rmsprop_step_matches_reference(isa, n, has_momentum, is_centered, maximize, dtype, seed):
+    arrays = arrays_for(F.rmsprop_step, has_momentum, is_centered, n, dtype, np.random.default_rng(seed))
+    settings = {"lr": 0.1, "weight_decay": 0.1, "momentum": 0.9 if has_momentum else 0.0, "maximize": maximize}
+    assert_same_step(F.rmsprop_step, arrays, settings)
+
+
+def test_optimizer_rmsprop_centered_constant_gradient_gives_no_nan(isa):
+    w = nn.Parameter(np.zeros(7, np.float32))
+    optimizer = optim.RMSprop([w], alpha=0.5, centered=True, eps=1e-3)
+    for _ in range(60):  # the variance of a constant rounds to both sides of 0
+        w.grad = np.full(7, 0.3, np.float32)
+        optimizer.step()
+    assert np.isfinite(w.data).all()
+
+
+@given(n=st.integers(0, 70), decay=st.floats(0, 1), dtype=dtypes, seed=seeds)
+def test_optimizer_average_step_matches_reference(isa, n, decay, dtype, seed):
+    rng = np.random.default_rng(seed)
+    average, value = rng.standard_normal((2, n)).astype(dtype)
+    twin = average.copy()
+    magnitude = np.abs(average) + np.abs(value)
+    F.average_step(average, value, decay)
+    from_reference(F.average_step, twin, value, decay)
+    assert_close(average, twin, terms=3, magnitude=magnitude)
+
+
+@given(n=st.integers(0, 100), dtype=dtypes, seed=seeds)
+def test_optimizer_sum_of_squares_matches_exact_sum(isa, n, dtype, seed):
+    x = np.random.default_rng(seed).standard_normal(n).astype(dtype)
+    assert F.sum_of_squares(x) == pytest.approx(math.fsum(float(v) ** 2 for v in x), rel=(n + 2) * 2e-16)
+    assert from_reference(F.sum_of_squares, x) == pytest.approx(F.sum_of_squares(x), rel=(n + 2) * 2e-16)
+
+
+def test_optimizer_bits_do_not_depend_on_threads_or_layout(threads, rng):
+    shape = (64, 128, 5, 7)  # 17.5 chunks
+    w, g, m = rng.standard_normal((3, *shape)).astype(np.float32)
+    v = rng.uniform(1, 2, shape).astype(np.float32)
+    fastnn.set_num_threads(1)
+    expected = [w.copy(), m.copy(), v.copy()]
+    F.adam_step(expected[0], g, *expected[1:], step=2, lr=0.1)
+    total = F.sum_of_squares(g)
+    fastnn.set_num_threads(threads)
+    actual = [np.asfortranarray(w), m.copy(), v.copy()]
+    F.adam_step(actual[0], g, *actual[1:], step=2, lr=0.1)
+    for a, e in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, e)
+    assert F.sum_of_squares(g) == total
+
+
+@pytest.mark.parametrize("layout", [name for name in layouts(np.zeros((1, 1), np.float32)) if name != "read_only"])
+def test_optimizer_step_changes_any_layout_in_place(layout, rng):
+    w, g, u = rng.standard_normal((3, 4, 3, 5, 2)).astype(np.float32)
+    expected, expected_u = w.copy(), u.copy()
+    F.sgd_step(expected, g, expected_u, lr=0.1, momentum=0.9)
+    for other in (0, 1, 2):
+        arrays = [w.copy(), g.copy(), u.copy()]
+        arrays[other] = layouts(arrays[other])[layout]
+        F.sgd_step(*arrays, lr=0.1, momentum=0.9)
+        np.testing.assert_array_equal(arrays[0], expected)
+        np.testing.assert_array_equal(arrays[1], g)
+        np.testing.assert_array_equal(arrays[2], expected_u)
+
+
+def test_optimizer_step_refuses_what_it_cannot_change():
+    w = np.ones(3, np.float32)
+    frozen = w.copy()
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="sgd_step: parameter is read-only"):
+        F.sgd_step(frozen, w, lr=0.1)
+    with pytest.raises(TypeError, match="sgd_step: parameter must be an array"):
+        F.sgd_step([1.0, 2.0], w, lr=0.1)
+    with pytest.raises(ValueError, match=r"sgd_step: .*same shape.*gradient.shape=\(2,\)"):
+        F.sgd_step(w, w[:2], lr=0.1)
+    with pytest.raises(ValueError, match="adam_step: step must be >= 1"):
+        F.adam_step(w, w, w.copy(), w.copy(), step=0, lr=0.1)
+    np.testing.assert_array_equal(w, 1)
+
+
+# ---- trajectories ----------------------------------------------------------------------------------------------------
+def naive_sgd(w, gradients, lr, momentum, dampening, weight_decay, nesterov):
+    u = None
+    for t in range(len(gradients)):
+        d = gradients[t] + weight_decay * w
+        if momentum:
+            u = d if u is None else momentum * u + (1 - dampening) * d
+            d = d + momentum * u if nesterov else u
+        w = w - lr * d
+    return w
+
+
+def naive_adam(w, gradients, lr, beta1, beta2, eps, coupled, decoupled, amsgrad):
+    m = v = largest = 0.0
+    for t, g in enumerate(gradients, 1):
+        w = w - lr * decoupled * w
+        g = g + coupled * w
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        largest = max(largest, v)
+        v_hat = (largest if amsgrad else v) / (1 - beta2**t)
+        w = w - lr * (m / (1 - beta1**t)) / (math.sqrt(v_hat) + eps)
+    return w
+
+
+def naive_rmsprop(w, gradients, lr, alpha, eps, weight_decay, momentum, centered):
+    s = a = u = 0.0
+    for g in gradients:
+        g = g + weight_decay * w
+        s = alpha * s + (1 - alpha) * g**2
+        a = alpha * a + (1 - alpha) * g
+        u = momentum * u + g / (math.sqrt(s - a**2 if centered else s) + eps)
+        w = w - lr * u
+    return w
+
+
+def naive_adagrad(w, gradients, lr, lr_decay, weight_decay, start, eps):
+    s = start
+    for t, g in enumerate(gradients):
+        g = g + weight_decay * w
+        s += g**2
+        w = w - lr / (1 + t * lr_decay) * g / (math.sqrt(s) + eps)
+    return w
+
+
+TRAJECTORIES = {
+    "sgd": (lambda p: optim.SGD(p, 0.1), naive_sgd, (0.1, 0, 0, 0, False)),
+    "momentum": (lambda p: optim.SGD(p, 0.1, 0.9, 0.2, 0.01), naive_sgd, (0.1, 0.9, 0.2, 0.01, False)),
+    "nesterov": (lambda p: optim.SGD(p, 0.1, 0.9, 0, 0.01, True), naive_sgd, (0.1, 0.9, 0, 0.01, True)),
+    "adam": (lambda p: optim.Adam(p, 0.1), naive_adam, (0.1, 0.9, 0.999, 1e-8, 0, 0, False)),
+    "amsgrad": (
+        lambda p: optim.Adam(p, 0.1, (0.5, 0.7), 1e-3, 0.1, True),
+        naive_adam,
+        (0.1, 0.5, 0.7, 1e-3, 0.1, 0, True),
+    ),
+    "adamw": (
+        lambda p: optim.AdamW(p, 0.1, weight_decay=0.3),
+        naive_adam,
+        (0.1, 0.9, 0.999, 1e-8, 0, 0.3, False),
+    ),
+    "rmsprop": (lambda p: optim.RMSprop(p), naive_rmsprop, (0.01, 0.99, 1e-8, 0, 0, False)),
+    "centered": (
+        lambda p: optim.RMSprop(p, 0.1, 0.9, 1e-3, 0.1, 0.5, True),
+        naive_rmsprop,
+        (0.1, 0.9, 1e-3, 0.1, 0.5, True),
+    ),
+    "adagrad": (lambda p: optim.Adagrad(p), naive_adagrad, (0.01, 0, 0, 0, 1e-10)),
+    "adagrad_all": (
+        lambda p: optim.Adagrad(p, 0.1, 0.2, 0.1, 0.5, 1e-3),
+        naive_adagrad,
+        (0.1, 0.2, 0.1, 0.5, 1e-3),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRAJECTORIES)
+def test_optimizer_ten_steps_match_plain_loop(isa, name, rng):
+    make, naive, settings = TRAJECTORIES[name]
+    start = rng.standard_normal((3, 4))
+    gradients = rng.standard_normal((10, 3, 4))
+    w = nn.Parameter(np.asfortranarray(start))
+    data = w.data
+    optimizer = make([w])
+    for gradient in gradients:
+        w.grad = gradient
+        optimizer.step()
+    assert w.data is data
+    expected = [naive(float(start[i]), [float(g[i]) for g in gradients], *settings) for i in np.ndindex(start.shape)]
+    # Ten steps of some ten roundings each; a centered variance loses up to three digits to cancellation.
+    np.testing.assert_allclose(w.data.ravel(), expected, rtol=0, atol=1e-15 * 100 * (1e3 if name == "centered" else 1))
+
+
+# ---- Muon ------------------------------------------------------------------------------------------------------------
+@given(rows=st.integers(1, 24), columns=st.integers(1, 24), seed=seeds)
+def test_optimizer_newton_schulz_matches_polynomial_of_singular_values(isa, rows, columns, seed):
+    matrix = np.random.default_rng(seed).standard_normal((rows, columns))
+    left, singular, right = np.linalg.svd(matrix, full_matrices=False)
+    singular = singular / np.linalg.norm(singular)
+    for _ in range(5):
+        singular = 3.4445 * singular - 4.775 * singular**3 + 2.0315 * singular**5
+    expected = (left * singular) @ right
+    # Each step multiplies an error by at most the slope 3.4445 of the polynomial.
+    bound = 3.4445**5 * 30 * 24 * np.finfo(np.float64).eps
+    np.testing.assert_allclose(F.newton_schulz(matrix), expected, rtol=0, atol=bound)
+    np.testing.assert_allclose(from_reference(F.newton_schulz, matrix), expected, rtol=0, atol=bound)
+
+
+def test_optimizer_newton_schulz_bits_do_not_depend_on_threads(threads, rng):
+    matrix = rng.standard_normal((96, 800)).astype(np.float32)
+    fastnn.set_num_threads(1)
+    alone = F.newton_schulz(matrix)
+    fastnn.set_num_threads(threads)
+    np.testing.assert_array_equal(F.newton_schulz(matrix), alone)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (8, 3, 2, 2), (30, 2, 3, 3)])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_optimizer_muon_ten_steps_match_definition(isa, shape, nesterov, rng):
+    start, gradients = rng.standard_normal(shape), rng.standard_normal((10, *shape))
+    order = (*range(2, len(shape)), 1, 0)  # tap-major, as the weights of convolutions are
+    w = nn.Parameter(np.ascontiguousarray(start.transpose(order)).transpose(np.argsort(order)))
+    data, strides = w.data, w.data.strides
+    optimizer = optim.Muon([w], lr=0.1, weight_decay=0.05, nesterov=nesterov)
+    expected, u = start.reshape(len(start), -1), 0.0
+    for gradient in gradients:
+        w.grad = gradient
+        optimizer.step()
+        g = gradient.reshape(expected.shape)
+        u = 0.95 * u + 0.05 * g
+        d = 0.05 * g + 0.95 * u if nesterov else u
+        x = d / np.linalg.norm(d)
+        for _ in range(5):
+            x = 3.4445 * x - 4.775 * (x @ x.T @ x) + 2.0315 * (x @ x.T @ x @ x.T @ x)
+        factor = max(1, x.shape[0] / x.shape[1]) ** 0.5
+        expected = expected * (1 - 0.1 * 0.05) - 0.1 * factor * x
+    assert w.data is data
+    assert w.data.strides == strides
+    np.testing.assert_allclose(w.data.reshape(expected.shape), expected, rtol=0, atol=1e-11)
+
+
+def test_optimizer_muon_refuses_vectors_and_unknown_rules():
+    with pytest.raises(ValueError, match=r"Muon: a parameter of shape \(3,\).*another optimiser"):
+        optim.Muon([nn.Parameter(np.zeros((2, 2))), nn.Parameter(np.zeros(3))])
+    with pytest.raises(ValueError, match="adjust_lr_fn must be None or one of"):
+        optim.Muon([nn.Parameter(np.zeros((2, 2)))], adjust_lr_fn="sqrt")
+
+
+# ---- parameters and groups -------------------------------------------------------------------------------------------
+def test_optimizer_groups_have_their_own_settings():
+    a, b, c = (nn.Parameter(np.ones(2, np.float32)) for _ in range(3))
+    optimizer = optim.SGD([{"params": [a]}, {"params": b, "lr": 0.25}], lr=0.5)
+    optimizer.add_param_group({"params": [c], "lr": 0.0})
+    for parameter in (a, b, c):
+        parameter.grad = np.ones(2, np.float32)
+    optimizer.step()
+    assert [p.data[0] for p in (a, b, c)] == [0.5, 0.75, 1.0]
+    for group in optimizer.param_groups:
+        group["lr"] = 1.0
+    optimizer.step()
+    assert [p.data[0] for p in (a, b, c)] == [-0.5, -0.25, 0.0]
+    optimizer.zero_grad()
+    assert a.grad is None
+
+
+def test_optimizer_skips_frozen_and_gradientless_parameters():
+    a, b, c = (nn.Parameter(np.ones(2)) for _ in range(3))
+    a.grad = b.grad = np.ones(2)
+    b.requires_grad = False
+    optimizer = optim.Adam([a, b, c])
+    optimizer.step()
+    assert a.data[0] < 1
+    assert (b.data == 1).all()
+    assert (c.data == 1).all()
+    assert list(optimizer.state) == [a]
+
+
+def test_optimizer_step_calls_closure_and_returns_its_result():
+    w = nn.Parameter(np.ones(1))
+
+    def closure():
+        w.grad = np.ones(1)
+        return 7.0
+
+    assert optim.SGD([w], lr=1.0).step(closure) == 7.0
+    assert w.data[0] == 0
+
+
+def test_optimizer_wrong_gradient_changes_nothing():
+    a, b = nn.Parameter(np.ones(2)), nn.Parameter(np.ones(3))
+    a.grad, b.grad = np.ones(2), np.ones(4)
+    with pytest.raises(ValueError, match=r"SGD.step: .*grad.shape=\(4,\)"):
+        optim.SGD([a, b]).step()
+    np.testing.assert_array_equal(a.data, 1)
+
+
+def test_optimizer_replaces_read_only_data_and_writes_through_views():
+    read_only = np.ones(3, np.float32)
+    read_only.flags.writeable = False
+    base = np.ones(6, np.float32)
+    a, b = nn.Parameter(read_only), nn.Parameter(base[::2])
+    a.grad = b.grad = np.ones(3)  # of another dtype
+    optim.SGD([a, b], lr=0.5).step()
+    np.testing.assert_array_equal(a.data, np.full(3, 0.5, np.float32))
+    np.testing.assert_array_equal(read_only, 1)
+    np.testing.assert_array_equal(base, [0.5, 1, 0.5, 1, 0.5, 1])
+    assert a.data.dtype == np.float32
+
+
+def test_optimizer_trains_a_network_of_tap_major_weights(rng):
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Conv2d(3, 4, 3))
+    x = rng.standard_normal((2, 2, 6, 6)).astype(np.float32)
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    losses = []
+    for _ in range(20):
+        y = model(x)
+        losses.append(float(np.square(y - 1).sum()))
+        optimizer.zero_grad()
+        model.backward(2 * (y - 1) / len(x))
+        assert model[0].weight.grad.strides == model[0].weight.data.strides
+        optimizer.step()
+    assert losses[-1] < 0.5 * losses[0]
+    assert optimizer.state[model[0].weight]["momentum_buffer"].strides == model[0].weight.data.strides
+
+
+def test_optimizer_subclass_needs_update_only():
+    class SignSGD(optim.Optimizer):
+        def __init__(self, params, lr):
+            super().__init__(params, {"lr": lr})
+
+        def update(self, parameter, gradient, state, group):
+            parameter -= group["lr"] * np.sign(gradient)
+
+    w = nn.Parameter(np.zeros(2))
+    w.grad = np.array([3.0, -4.0])
+    SignSGD([w], 0.5).step()
+    np.testing.assert_array_equal(w.data, [-0.5, 0.5])
+
+
+# ---- state -----------------------------------------------------------------------------------------------------------
+MAKERS = {
+    "sgd": lambda p: optim.SGD(p, 0.1, 0.9, 0.1, 0.01),
+    "adam": lambda p: optim.Adam(p, 0.1, amsgrad=True),
+    "adamw": lambda p: optim.AdamW(p, 0.1),
+    "rmsprop": lambda p: optim.RMSprop(p, 0.1, momentum=0.9, centered=True),
+    "adagrad": lambda p: optim.Adagrad(p, 0.1, 0.1),
+    "muon": lambda p: optim.Muon(p, 0.1),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_optimizer_state_dict_continues_bit_identically(name, rng):
+    gradients = rng.standard_normal((6, 4, 5)).astype(np.float32)
+    w = nn.Parameter(np.asfortranarray(rng.standard_normal((4, 5)).astype(np.float32)))
+    optimizer = MAKERS[name]([w])
+
+    def run(parameter, optimizer, some):
+        for gradient in some:
+            parameter.grad = gradient
+            optimizer.step()
+
+    run(w, optimizer, gradients[:3])
+    saved = optimizer.state_dict()
+    resumed = nn.Parameter(w.data.copy())  # in another memory order
+    run(w, optimizer, gradients[3:])
+    # What is no array goes through JSON, as in a checkpoint.
+    arrays = {i: {k: v for k, v in s.items() if isinstance(v, np.ndarray)} for i, s in saved["state"].items()}
+    rest = {i: {k: v for k, v in s.items() if k not in arrays[i]} for i, s in saved["state"].items()}
+    loaded = json.loads(json.dumps({"state": rest, "param_groups": saved["param_groups"]}))
+    for i in arrays:
+        loaded["state"][str(i)].update(arrays[i])
+        assert all(array.flags.c_contiguous for array in arrays[i].values())
+    other = MAKERS[name]([resumed])
+    other.param_groups[0]["lr"] = 99.0
+    other.load_state_dict(loaded)
+    run(resumed, other, gradients[3:])
+    np.testing.assert_array_equal(resumed.data, w.data)
+    assert other.param_groups[0].keys() == optimizer.param_groups[0].keys()
+
+
+def test_optimizer_load_state_dict_refuses_what_does_not_fit_and_changes_nothing():
+    w = nn.Parameter(np.ones((2, 2)))
+    w.grad = np.ones((2, 2))
+    optimizer = optim.SGD([w], lr=0.5, momentum=0.9)
+    optimizer.step()
+    good = optimizer.state_dict()
+    bad_shape = {**good, "state": {0: {"momentum_buffer": np.ones(3)}}}
+    with pytest.raises(ValueError, match=r"momentum_buffer of parameter 0: \(3,\) given, \(2, 2\) needed"):
+        optimizer.load_state_dict(bad_shape)
+    with pytest.raises(ValueError, match="state of parameter 5"):
+        optimizer.load_state_dict({**good, "state": {5: {}}})
+    with pytest.raises(ValueError, match=r"groups of \[2\] parameters given, \[1\] needed"):
+        optimizer.load_state_dict({**good, "param_groups": [{**good["param_groups"][0], "params": [0, 1]}]})
+    with pytest.raises(KeyError, match="lacks momentum"):
+        optimizer.load_state_dict(optim.Adam([nn.Parameter(np.ones((2, 2)))]).state_dict())
+    with pytest.raises(ValueError, match="SGD: lr must be >= 0"):
+        optimizer.load_state_dict({**good, "param_groups": [{**good["param_groups"][0], "lr": -1}]})
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    np.testing.assert_array_equal(optimizer.state[w]["momentum_buffer"], 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: optim.SGD(p, lr=-1), "SGD: lr must be >= 0. Received: -1"),
+        (lambda p: optim.SGD(p, momentum=-0.1), "SGD: momentum must be >= 0"),
+        (lambda p: optim.SGD(p, lr=math.nan), "SGD: lr must be >= 0. Received: nan"),
+        (lambda p: optim.SGD(p, nesterov=True), "nesterov needs a momentum"),
+        (lambda p: optim.SGD(p, momentum=0.9, dampening=0.1, nesterov=True), "nesterov needs a momentum"),
+        (lambda p: optim.Adam(p, betas=(0.9, 1.0)), r"Adam: betas must be in \[0, 1\)"),
+        (lambda p: optim.AdamW(p, betas=(0.9,)), "AdamW: betas must be two numbers"),
+        (lambda p: optim.Adam(p, eps=-1), "Adam: eps must be >= 0"),
+        (lambda p: optim.RMSprop(p, alpha=-1), "RMSprop: alpha must be >= 0"),
+        (lambda p: optim.Adagrad(p, lr_decay=-1), "Adagrad: lr_decay must be >= 0"),
+        (lambda p: optim.Muon(p, momentum=1), r"Muon: momentum must be in \[0, 1\)"),
+        (lambda p: optim.SGD([{"params": p, "lr": -1}], lr=1), "SGD: lr must be >= 0"),
+        (lambda p: optim.SGD([]), "SGD: there are no parameters"),
+        (lambda p: optim.SGD(p * 2), "given twice"),
+    ],
+)
+def test_optimizer_bad_value_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make([nn.Parameter(np.zeros((2, 2)))])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: optim.SGD(p, lr="0.1"), "SGD: lr must be a number"),
+        (lambda p: optim.SGD(p[0]), "ordered iterable"),
+        (lambda p: optim.SGD(set(p)), "ordered iterable"),
+        (lambda p: optim.SGD([p[0].data]), "nn.Parameter objects are needed. Received: ndarray"),
+        (lambda p: optim.SGD([{"lr": 1.0}]), "the key 'params'"),
+    ],
+)
+def test_optimizer_bad_type_is_refused(make, message):
+    with pytest.raises(TypeError, match=message):
+        make([nn.Parameter(np.zeros((2, 2)))])
