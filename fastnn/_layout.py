@@ -46,7 +46,9 @@ def pixels(x: NDArray) -> NDArray:
     native = _runtime._native
     if native is not None and x.dtype.isnative and x.flags.aligned and x.size:
         if x.flags.c_contiguous:  # NCHW is a (N * C, H * W) matrix, HWNC its transpose
-            native.layout_transpose(x.reshape(n * c, h * w, 1), out.reshape(h * w, n * c, 1), _runtime.num_threads())
+            native.layout_transpose(
+                x.reshape(n * c, h * w, 1), out.reshape(h * w, n * c, 1), _runtime.num_threads()
+            )
             return out
         channels_last = x.transpose(0, 2, 3, 1)
         if channels_last.flags.c_contiguous:
@@ -64,7 +66,13 @@ def to_nchw(x: NDArray) -> NDArray:
     view = x.transpose(_TO_PIXELS)
     n, c, h, w = x.shape
     out = _memory.empty((n, c, h, w), x.dtype)
-    if _runtime._native is not None and view.flags.c_contiguous and view.flags.aligned and x.dtype.isnative and x.size:
+    if (
+        _runtime._native is not None
+        and view.flags.c_contiguous
+        and view.flags.aligned
+        and x.dtype.isnative
+        and x.size
+    ):
         rows, columns = view.reshape(h * w, n * c, 1), out.reshape(n * c, h * w, 1)
         _runtime._native.layout_transpose(rows, columns, _runtime.num_threads())
     else:
@@ -115,3 +123,28 @@ def as_ordered(x: NDArray, like: NDArray) -> NDArray:
     out = empty_like(like)
     out[...] = x
     return out
+
+
+def axis_last(x: NDArray, axis: int) -> tuple[int, ...]:
+    """The axes of `x` as they lie in memory, except that `axis` comes last."""
+    order = (*(other for other in memory_order(x) if other != axis), axis)
+    if x.ndim == 4 and axis == 1 and not x.transpose(order).flags.c_contiguous:
+        return _TO_PIXELS  # it must be copied anyway
+    return order
+
+
+def ordered(x: NDArray, order: tuple[int, ...]) -> NDArray:
+    """`x.transpose(order)`, C-contiguous, aligned and native: a view if it lies like that, else a copy."""
+    view = x.transpose(order)
+    if view.flags.c_contiguous and view.flags.aligned and view.dtype.isnative:
+        return view
+    if order == _TO_PIXELS:
+        return pixels(x)
+    out = _memory.empty(view.shape, x.dtype.newbyteorder("="))
+    out[...] = view
+    return out
+
+
+def unordered(buffer: NDArray, order: tuple[int, ...]) -> NDArray:
+    """The array whose `transpose(order)` is `buffer`."""
+    return buffer.transpose(np.argsort(order))
