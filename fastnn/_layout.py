@@ -46,9 +46,7 @@ def pixels(x: NDArray) -> NDArray:
     native = _runtime._native
     if native is not None and x.dtype.isnative and x.flags.aligned and x.size:
         if x.flags.c_contiguous:  # NCHW is a (N * C, H * W) matrix, HWNC its transpose
-            native.layout_transpose(
-                x.reshape(n * c, h * w, 1), out.reshape(h * w, n * c, 1), _runtime.num_threads()
-            )
+            native.layout_transpose(x.reshape(n * c, h * w, 1), out.reshape(h * w, n * c, 1), _runtime.num_threads())
             return out
         channels_last = x.transpose(0, 2, 3, 1)
         if channels_last.flags.c_contiguous:
@@ -66,13 +64,7 @@ def to_nchw(x: NDArray) -> NDArray:
     view = x.transpose(_TO_PIXELS)
     n, c, h, w = x.shape
     out = _memory.empty((n, c, h, w), x.dtype)
-    if (
-        _runtime._native is not None
-        and view.flags.c_contiguous
-        and view.flags.aligned
-        and x.dtype.isnative
-        and x.size
-    ):
+    if _runtime._native is not None and view.flags.c_contiguous and view.flags.aligned and x.dtype.isnative and x.size:
         rows, columns = view.reshape(h * w, n * c, 1), out.reshape(n * c, h * w, 1)
         _runtime._native.layout_transpose(rows, columns, _runtime.num_threads())
     else:

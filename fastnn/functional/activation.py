@@ -126,7 +126,9 @@ def gelu(x: ArrayLike, approximate: str = "none") -> NDArray:
 
 
 def gelu_backward(dy: ArrayLike, x: ArrayLike, approximate: str = "none") -> NDArray:
-    """The gradient with respect to x: dy * (P(z < x) + x * exp(-x^2 / 2) / sqrt(2 pi)), or of the approximation.
+    """The gradient with respect to x: dy * (P(z < x) + x * exp(-x^2 / 2) / sqrt(2 pi)).
+
+    With approximate='tanh', that of the approximation.
 
     Shape:
         - dy, x: the same, float32 or float64

@@ -14,8 +14,8 @@ __all__ = ["dropout", "dropout2d", "dropout2d_backward", "dropout_backward"]
 def dropout(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | None = None) -> NDArray:
     """0 with probability p, else x / (1 - p): the expectation stays x.
 
-    The mask is a function of `key` and of an element's index alone: it is the same for every number of threads, every
-    instruction set and every memory layout. Dropped elements are 0 even where x is NaN.
+    The mask is a function of `key` and of an element's index alone: it is the same for every number of threads,
+    every instruction set and every memory layout. Dropped elements are 0 even where x is NaN.
 
     Args:
         x: any array.

@@ -8,7 +8,7 @@ from fastnn.functional import _check
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
-__all__ = ["ELU", "GELU", "LeakyReLU", "PReLU", "ReLU", "Sigmoid", "SiLU", "Softplus", "Tanh"]
+__all__ = ["ELU", "GELU", "LeakyReLU", "PReLU", "ReLU", "SiLU", "Sigmoid", "Softplus", "Tanh"]
 
 
 class ReLU(Module):

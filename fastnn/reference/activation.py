@@ -55,7 +55,7 @@ def prelu(x: NDArray, weight: NDArray) -> NDArray:
 
 
 def prelu_backward(dy: NDArray, x: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
-    """dx = dy where x > 0, else weight * dy;  dweight = sum of dy * x where x <= 0, of each channel or of all"""
+    """dx = dy where x > 0, else weight * dy;  dweight = sum of dy * x where x <= 0, of a channel or of all"""
     dx = np.where(x > 0, dy, _along_channels(weight, x) * dy)
     terms = np.where(x > 0, 0, dy * x)
     if weight.size == 1:
@@ -99,13 +99,13 @@ def _normal_cdf(x: NDArray) -> NDArray:
 
 
 def gelu_tanh(x: NDArray) -> NDArray:
-    """y = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) = x * sigmoid(sqrt(8 / pi) * (x + 0.044715 x^3))"""
+    """y = x / 2 * (1 + tanh(u / 2)) = x * sigmoid(u) with u = sqrt(8 / pi) * (x + 0.044715 x^3)"""
     with np.errstate(over="ignore", invalid="ignore"):
         return x * sigmoid(x.dtype.type(math.sqrt(8 / math.pi)) * (x + x.dtype.type(0.044715) * x * x * x))
 
 
 def gelu_tanh_backward(dy: NDArray, x: NDArray) -> NDArray:
-    """dx = dy * (s + x * s * (1 - s) * sqrt(8 / pi) * (1 + 3 * 0.044715 x^2)) with s the sigmoid of the forward pass
+    """dx = dy * (s + x * s * (1 - s) * du) with s = sigmoid(u) and du = sqrt(8 / pi) * (1 + 3 * 0.044715 x^2)
 
     Beyond +-30, s is 0 or 1 in any precision.
     """
@@ -129,7 +129,7 @@ def silu_backward(dy: NDArray, x: NDArray) -> NDArray:
 
 
 def sigmoid(x: NDArray) -> NDArray:
-    """y = 1 / (1 + exp(-x)) = exp(x) / (1 + exp(x)); the form whose exponential is below 1 does not overflow"""
+    """y = 1 / (1 + exp(-x)) = exp(x) / (1 + exp(x)), whichever does not overflow"""
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
 
@@ -150,9 +150,12 @@ def tanh_backward(dy: NDArray, y: NDArray) -> NDArray:
 
 
 def softplus(x: NDArray, beta: float, threshold: float) -> NDArray:
-    """y = log(1 + exp(beta * x)) / beta, and x where beta * x > threshold"""
+    """y = log(1 + exp(z)) / beta with z = beta * x, and x where z > threshold
+
+    log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), which does not overflow.
+    """
     z = x.dtype.type(beta) * x
-    return np.where(z > threshold, x, np.logaddexp(z, x.dtype.type(0)) / x.dtype.type(beta))
+    return np.where(z > threshold, x, (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / x.dtype.type(beta))
 
 
 def softplus_backward(dy: NDArray, x: NDArray, beta: float, threshold: float) -> NDArray:

@@ -40,8 +40,8 @@ def random_words(key: int, count: int) -> NDArray:
 def dropout(x: NDArray, p: float, key: int) -> NDArray:
     """y = 0 with probability p, else x / (1 - p)
 
-    Element i is dropped if word i of the key is below p * 2^32. Elements are numbered in C order; those of images in
-    the order H, W, N, C, in which they lie in memory.
+    Element i is dropped if word i of the key is below p * 2^32. Elements are numbered in C order; those of images
+    in the order H, W, N, C, in which they lie in memory.
     """
     if p == 1:
         return np.zeros_like(x)
