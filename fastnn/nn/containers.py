@@ -12,7 +12,14 @@ __all__ = ["Identity", "Residual", "Sequential"]
 
 
 class Identity(Module):
-    """y = x."""
+    """y = x.
+
+    Args:
+        *args, **kwargs: ignored, so that it can stand in for any layer.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
 
     def forward(self, x: NDArray) -> NDArray:
         return x

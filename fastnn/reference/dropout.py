@@ -5,35 +5,38 @@ from numpy.typing import NDArray
 
 __all__ = ["dropout", "dropout2d", "random_words"]
 
-_LOW = np.uint64(0xFFFFFFFF)
-_HALF = np.uint64(32)
+_ROTATIONS = ((10, 26), (11, 21), (13, 27), (23, 5), (6, 20), (17, 11), (25, 10), (18, 20))
 
 
-def philox(counter: list[NDArray], key: int, rounds: int) -> list[NDArray]:
-    """Philox-4x32: four words of 32 bits (kept in uint64) from four words of counter and two of key.
+def threefry(counter: list[NDArray], key: list[int], rounds: int) -> list[NDArray]:
+    """Threefry-4x32: four random words of 32 bits from four words of counter and four of key, all of dtype uint32.
 
     Source: Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3".
     """
-    c0, c1, c2, c3 = counter
-    key0, key1 = key & 0xFFFFFFFF, key >> 32
-    for _ in range(rounds):
-        product0, product1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
-        c0, c1, c2, c3 = (
-            (product1 >> _HALF) ^ c1 ^ np.uint64(key0),
-            product1 & _LOW,
-            (product0 >> _HALF) ^ c3 ^ np.uint64(key1),
-            product0 & _LOW,
-        )
-        key0, key1 = (key0 + 0x9E3779B9) & 0xFFFFFFFF, (key1 + 0xBB67AE85) & 0xFFFFFFFF
-    return [c0, c1, c2, c3]
+    keys = [*key, 0x1BD11BDA ^ key[0] ^ key[1] ^ key[2] ^ key[3]]
+    a, b, c, d = (word + np.uint32(k) for word, k in zip(counter, keys, strict=False))
+    for number in range(rounds):
+        first, second = _ROTATIONS[number % 8]
+        a, c = a + b, c + d
+        b, d = _rotate(d, second) ^ c, _rotate(b, first) ^ a  # odd rounds mix (a, d) and (c, b)
+        if number % 4 == 3:  # the key is added again, one word further each time
+            turn = number // 4 + 1
+            a, b, c, d = (word + np.uint32(keys[(turn + i) % 5]) for i, word in enumerate((a, b, c, d)))
+            d = d + np.uint32(turn)
+    return [a, b, c, d]
+
+
+def _rotate(word: NDArray, bits: int) -> NDArray:
+    return word << np.uint32(bits) | word >> np.uint32(32 - bits)
 
 
 def random_words(key: int, count: int) -> NDArray:
     """The first `count` random words of a key: in each 64, word 16 j + i is word j of counter i."""
     blocks = -(-count // 64)
     counter = np.arange(16 * blocks, dtype=np.uint64).reshape(blocks, 16)
-    zero = np.zeros_like(counter)
-    words = philox([counter & _LOW, counter >> _HALF, zero, zero], key, rounds=7)
+    low, high = counter.astype(np.uint32), (counter >> np.uint64(32)).astype(np.uint32)
+    zero = np.zeros_like(low)
+    words = threefry([low, high, zero, zero], [key & 0xFFFFFFFF, key >> 32, 0, 0], rounds=12)
     return np.stack(words, axis=1).reshape(-1)[:count]
 
 

@@ -1,40 +1,51 @@
 /* Dropout with counter-based random numbers: word i of a key is a function of the key and i and nothing else.
  *
- * The generator is Philox-4x32 with 7 rounds (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"; 7 is
- * the least number that passes BigCrush there). A counter gives four words. Words are numbered so that vectors need no
- * shuffles: in the block of words 64 b ... 64 b + 63, word 16 j + i is word j of counter 16 b + i. Integers only, in
- * plain C, which compilers make vectors of; so the bits are the same on every ISA. */
+ * The generator is Threefry-4x32 with 12 rounds (Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"; 12
+ * is the least number that passes BigCrush there). It adds, rotates and exclusive-ors words of 32 bits: in plain C,
+ * compilers make vectors of it on every ISA without a shuffle, which they do not of the wide products of Philox. A
+ * counter gives four words. In the block of words 64 b ... 64 b + 63, word 16 j + i is word j of counter 16 b + i. */
 #include "kernels/kernel.h"
 
-enum { ROUNDS = 7, COUNTERS = 16, BLOCK = 4 * COUNTERS };
+enum { ROUNDS = 12, COUNTERS = 16, BLOCK = 4 * COUNTERS };
 
-INLINE void philox_block(uint64_t key, uint64_t block, uint32_t words[BLOCK]) {
+INLINE uint32_t rotate(uint32_t word, int bits) { return word << bits | word >> (32 - bits); }
+
+INLINE void threefry_block(uint64_t key, uint64_t block, uint32_t words[BLOCK]) {
+    static const int rotations[8][2] = {{10, 26}, {11, 21}, {13, 27}, {23, 5}, {6, 20}, {17, 11}, {25, 10}, {18, 20}};
+    const uint32_t low = (uint32_t)key, high = (uint32_t)(key >> 32);
+    const uint32_t keys[5] = {low, high, 0, 0, 0x1BD11BDAu ^ low ^ high};
     for (int i = 0; i < COUNTERS; i++) {
         uint64_t counter = block * COUNTERS + (uint64_t)i;
-        uint32_t c0 = (uint32_t)counter, c1 = (uint32_t)(counter >> 32), c2 = 0, c3 = 0;
-        uint32_t key0 = (uint32_t)key, key1 = (uint32_t)(key >> 32);
-#pragma GCC unroll 8
+        uint32_t a = (uint32_t)counter + keys[0], b = (uint32_t)(counter >> 32) + keys[1], c = keys[2], d = keys[3];
+#pragma GCC unroll 12
         for (int round = 0; round < ROUNDS; round++) {
-            uint64_t product0 = (uint64_t)0xD2511F53u * c0, product1 = (uint64_t)0xCD9E8D57u * c2;
-            c0 = (uint32_t)(product1 >> 32) ^ c1 ^ key0;
-            c1 = (uint32_t)product1;
-            c2 = (uint32_t)(product0 >> 32) ^ c3 ^ key1;
-            c3 = (uint32_t)product0;
-            key0 += 0x9E3779B9u;
-            key1 += 0xBB67AE85u;
+            const int *bits = rotations[round % 8];
+            a += b;
+            c += d;
+            uint32_t b_mixed = rotate(b, bits[0]) ^ a, d_mixed = rotate(d, bits[1]) ^ c;
+            b = d_mixed; /* odd rounds mix (a, d) and (c, b) */
+            d = b_mixed;
+            if (round % 4 == 3) { /* the key is added again, one word further each time */
+                int turn = round / 4 + 1;
+                a += keys[turn % 5];
+                b += keys[(turn + 1) % 5];
+                c += keys[(turn + 2) % 5];
+                d += keys[(turn + 3) % 5] + (uint32_t)turn;
+            }
         }
-        words[i] = c0;
-        words[i + COUNTERS] = c1;
-        words[i + 2 * COUNTERS] = c2;
-        words[i + 3 * COUNTERS] = c3;
+        words[i] = a;
+        words[i + COUNTERS] = b;
+        words[i + 2 * COUNTERS] = c;
+        words[i + 3 * COUNTERS] = d;
     }
 }
 
 /* y[i] = 0 where word first + i is below threshold, else x[i] * scale; `first` is a multiple of BLOCK. y may be x. */
-void KERNEL(dropout)(ptrdiff_t first, ptrdiff_t n, uint64_t key, uint32_t threshold, real scale, const real *x, real *y) {
+void KERNEL(dropout)(ptrdiff_t first, ptrdiff_t n, uint64_t key, uint32_t threshold, real scale, const real *x,
+                     real *y) {
     uint32_t words[BLOCK];
     for (ptrdiff_t begin = 0; begin < n; begin += BLOCK) {
-        philox_block(key, (uint64_t)(first + begin) / BLOCK, words);
+        threefry_block(key, (uint64_t)(first + begin) / BLOCK, words);
         ptrdiff_t end = n - begin < BLOCK ? n - begin : BLOCK;
         for (ptrdiff_t i = 0; i < end; i++) {
             real kept = x[begin + i] * scale;
