@@ -120,3 +120,28 @@ def as_ordered(x: NDArray, like: NDArray) -> NDArray:
     out = empty_like(like)
     out[...] = x
     return out
+
+
+def axis_last(x: NDArray, axis: int) -> tuple[int, ...]:
+    """The axes of `x` as they lie in memory, except that `axis` comes last."""
+    order = (*(other for other in memory_order(x) if other != axis), axis)
+    if x.ndim == 4 and axis == 1 and not x.transpose(order).flags.c_contiguous:
+        return _TO_PIXELS  # it must be copied anyway
+    return order
+
+
+def ordered(x: NDArray, order: tuple[int, ...]) -> NDArray:
+    """`x.transpose(order)`, C-contiguous, aligned and native: a view if it lies like that, else a copy."""
+    view = x.transpose(order)
+    if view.flags.c_contiguous and view.flags.aligned and view.dtype.isnative:
+        return view
+    if order == _TO_PIXELS:
+        return pixels(x)
+    out = _memory.empty(view.shape, x.dtype.newbyteorder("="))
+    out[...] = view
+    return out
+
+
+def unordered(buffer: NDArray, order: tuple[int, ...]) -> NDArray:
+    """The array whose `transpose(order)` is `buffer`."""
+    return buffer.transpose(np.argsort(order))

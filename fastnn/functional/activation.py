@@ -1,32 +1,46 @@
-"""Pointwise activations."""
+"""Pointwise activations. Results have the memory order of their input; NaN stays NaN."""
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _runtime, reference
+from fastnn import _layout, _memory, _runtime, reference
 from fastnn.functional import _check
 
-__all__ = ["relu", "relu_backward"]
+__all__ = [
+    "elu",
+    "elu_backward",
+    "gelu",
+    "gelu_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "prelu",
+    "prelu_backward",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "silu",
+    "silu_backward",
+    "softplus",
+    "softplus_backward",
+    "tanh",
+    "tanh_backward",
+]
 
 
 def relu(x: ArrayLike) -> NDArray:
-    """max(x, 0), element by element; NaN stays NaN.
+    """max(x, 0), element by element.
 
     Shape:
         - x: any, float32 or float64
-        - Result: the same, in the memory order of x
+        - Result: the same
     Example:
         >>> relu(np.array([-1.0, 0.0, 2.0]))
         array([0., 0., 2.])
 
     Source: Nair and Hinton, 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
-    x = _check.floats("relu", "x", x)
-    if _runtime.uses_reference():
-        return reference.relu(x)
-    x = _layout.dense(x)
-    y = _layout.empty_like(x)
-    _runtime._native.relu_forward(_layout.flat(x), _layout.flat(y), _runtime.num_threads())
-    return y
+    return _forward("relu", x)
 
 
 def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
@@ -36,14 +50,308 @@ def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
         - dy, y (the result of `relu`): the same, float32 or float64
         - Result: the same
     """
-    dy = _check.floats("relu_backward", "dy", dy)
-    y = _check.floats("relu_backward", "y", y)
-    _check.same_shape("relu_backward", dy=dy, y=y)
-    _check.same_dtype("relu_backward", dy=dy, y=y)
+    return _backward("relu", dy, y=y)
+
+
+def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
+    """x where x > 0, else negative_slope * x.
+
+    Shape:
+        - x: any, float32 or float64
+        - Result: the same
+    Example:
+        >>> leaky_relu(np.array([-10.0, 2.0]), 0.1)
+        array([-1.,  2.])
+
+    Source: Maas et al., 2013, "Rectifier nonlinearities improve neural network acoustic models".
+    """
+    return _forward("leaky_relu", x, float(negative_slope))
+
+
+def leaky_relu_backward(dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
+    """The gradient with respect to x: dy where x > 0, else negative_slope * dy.
+
+    Shape:
+        - dy, x: the same, float32 or float64
+        - Result: the same
+    """
+    return _backward("leaky_relu", dy, float(negative_slope), x=x)
+
+
+def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray:
+    """x where x > 0, else alpha * (exp(x) - 1).
+
+    Shape:
+        - x: any, float32 or float64
+        - Result: the same
+    Example:
+        >>> elu(np.array([-np.inf, -1.0, 2.0])).round(3)
+        array([-1.   , -0.632,  2.   ])
+
+    Source: Clevert et al., 2016, "Fast and accurate deep network learning by exponential linear units".
+    """
+    return _forward("elu", x, float(alpha))
+
+
+def elu_backward(dy: ArrayLike, x: ArrayLike, alpha: float = 1.0) -> NDArray:
+    """The gradient with respect to x: dy where x > 0, else dy * alpha * exp(x).
+
+    Shape:
+        - dy, x: the same, float32 or float64
+        - Result: the same
+    """
+    return _backward("elu", dy, float(alpha), x=x)
+
+
+def gelu(x: ArrayLike, approximate: str = "none") -> NDArray:
+    """x * P(z < x) for a standard normal z.
+
+    At -inf the result is NaN, as in PyTorch.
+
+    Args:
+        x: any array.
+        approximate: 'none', or 'tanh' for x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))).
+    Shape:
+        - x: any, float32 or float64
+        - Result: the same
+    Raises:
+        ValueError: approximate is neither.
+    Example:
+        >>> gelu(np.array([-1.0, 0.0, 3.0])).round(4)
+        array([-0.1587,  0.    ,  2.996 ])
+
+    Source: Hendrycks and Gimpel, 2016, "Gaussian error linear units (GELUs)".
+    """
+    return _forward(_gelu_name("gelu", approximate), x)
+
+
+def gelu_backward(dy: ArrayLike, x: ArrayLike, approximate: str = "none") -> NDArray:
+    """The gradient with respect to x: dy * (P(z < x) + x * exp(-x^2 / 2) / sqrt(2 pi)).
+
+    With approximate='tanh', that of the approximation.
+
+    Shape:
+        - dy, x: the same, float32 or float64
+        - Result: the same
+    """
+    return _backward(_gelu_name("gelu_backward", approximate), dy, x=x)
+
+
+def silu(x: ArrayLike) -> NDArray:
+    """x * sigmoid(x), also known as swish.
+
+    At -inf the result is NaN, as in PyTorch.
+
+    Shape:
+        - x: any, float32 or float64
+        - Result: the same
+    Example:
+        >>> silu(np.array([-1.0, 0.0, 1.0])).round(4)
+        array([-0.2689,  0.    ,  0.7311])
+
+    Source: Elfwing et al., 2018, "Sigmoid-weighted linear units for neural network function approximation in
+    reinforcement learning".
+    """
+    return _forward("silu", x)
+
+
+def silu_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
+    """The gradient with respect to x: dy * s * (1 + x * (1 - s)) with s = sigmoid(x).
+
+    Shape:
+        - dy, x: the same, float32 or float64
+        - Result: the same
+    """
+    return _backward("silu", dy, x=x)
+
+
+def sigmoid(x: ArrayLike) -> NDArray:
+    """1 / (1 + exp(-x)).
+
+    Shape:
+        - x: any, float32 or float64
+        - Result: the same
+    Example:
+        >>> sigmoid(np.array([-np.inf, 0.0, np.inf]))
+        array([0. , 0.5, 1. ])
+
+    Source: PyTorch's definition.
+    """
+    return _forward("sigmoid", x)
+
+
+def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """The gradient with respect to x: dy * y * (1 - y).
+
+    Shape:
+        - dy, y (the result of `sigmoid`): the same, float32 or float64
+        - Result: the same
+    """
+    return _backward("sigmoid", dy, y=y)
+
+
+def tanh(x: ArrayLike) -> NDArray:
+    """The hyperbolic tangent.
+
+    Shape:
+        - x: any, float32 or float64
+        - Result: the same
+    Example:
+        >>> tanh(np.array([-np.inf, 0.0, np.inf]))
+        array([-1.,  0.,  1.])
+
+    Source: PyTorch's definition.
+    """
+    return _forward("tanh", x)
+
+
+def tanh_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
+    """The gradient with respect to x: dy * (1 - y^2).
+
+    Shape:
+        - dy, y (the result of `tanh`): the same, float32 or float64
+        - Result: the same
+    """
+    return _backward("tanh", dy, y=y)
+
+
+def softplus(x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> NDArray:
+    """log(1 + exp(beta * x)) / beta, and x itself where beta * x > threshold.
+
+    Shape:
+        - x: any, float32 or float64
+        - Result: the same
+    Raises:
+        ValueError: beta is 0.
+    Example:
+        >>> softplus(np.array([-100.0, 0.0, 30.0])).round(4)
+        array([ 0.    ,  0.6931, 30.    ])
+
+    Source: Dugas et al., 2001, "Incorporating second-order functional knowledge for better option pricing".
+    """
+    _check_beta("softplus", beta)
+    return _forward("softplus", x, float(beta), float(threshold))
+
+
+def softplus_backward(dy: ArrayLike, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> NDArray:
+    """The gradient with respect to x: dy * sigmoid(beta * x), and dy where beta * x > threshold.
+
+    Shape:
+        - dy, x: the same, float32 or float64
+        - Result: the same
+    """
+    _check_beta("softplus_backward", beta)
+    return _backward("softplus", dy, float(beta), float(threshold), x=x)
+
+
+def prelu(x: ArrayLike, weight: ArrayLike) -> NDArray:
+    """x where x > 0, else weight * x, with one learned weight for each channel or one for all.
+
+    Shape:
+        - x: any, float32 or float64; the channels are axis 1
+        - weight: (1,) or (C,), the dtype of x
+        - Result: that of x
+    Raises:
+        ValueError: weight has neither one element nor one for each channel.
+    Example:
+        >>> prelu(np.array([[-1.0, -1.0], [3.0, -2.0]]), np.array([0.25, 0.5]))
+        array([[-0.25, -0.5 ],
+               [ 3.  , -1.  ]])
+
+    Source: He et al., 2015, "Delving deep into rectifiers".
+    """
+    x, weight = _prelu_arguments("prelu", x, weight)
     if _runtime.uses_reference():
-        return reference.relu_backward(dy, y)
-    y = _layout.dense(y)
-    dy = _layout.as_ordered(dy, y)
-    dx = _layout.empty_like(y)
-    _runtime._native.relu_backward(_layout.flat(dy), _layout.flat(y), _layout.flat(dx), _runtime.num_threads())
+        return reference.prelu(x, weight)
+    order = _layout.axis_last(x, min(1, x.ndim - 1)) if weight.size > 1 else _layout.memory_order(x)
+    x_ordered = _layout.ordered(x, order)
+    buffer = _memory.empty(x_ordered.shape, x.dtype)
+    if x.size:
+        rows = (-1, weight.size)
+        x_rows, y_rows = x_ordered.reshape(rows), buffer.reshape(rows)
+        _runtime._native.prelu_forward(x_rows, weight, y_rows, _runtime.num_threads())
+    return _layout.unordered(buffer, order)
+
+
+def prelu_backward(dy: ArrayLike, x: ArrayLike, weight: ArrayLike) -> tuple[NDArray, NDArray]:
+    """The gradients of `prelu`.
+
+    dx      = dy where x > 0, else weight * dy
+    dweight = the sum of dy * x where x <= 0, over all elements that share a weight
+
+    Shape:
+        - dy, x: the same, float32 or float64
+        - weight: (1,) or (C,)
+        - Result: (dx, dweight) with the shapes of x and weight
+    """
+    x, weight = _prelu_arguments("prelu_backward", x, weight)
+    dy = _check.floats("prelu_backward", "dy", dy)
+    _check.same_shape("prelu_backward", dy=dy, x=x)
+    _check.same_dtype("prelu_backward", dy=dy, x=x)
+    if _runtime.uses_reference():
+        return reference.prelu_backward(dy, x, weight)
+    order = _layout.axis_last(x, min(1, x.ndim - 1)) if weight.size > 1 else _layout.memory_order(x)
+    x_ordered = _layout.ordered(x, order)
+    buffer = _memory.empty(x_ordered.shape, x.dtype)
+    dweight = np.zeros(weight.shape, x.dtype)
+    if x.size:
+        native, rows = _runtime._native, (-1, weight.size)
+        x_rows, dy_rows = x_ordered.reshape(rows), _layout.ordered(dy, order).reshape(rows)
+        workspace = _memory.empty((native.prelu_backward_workspace(*x_rows.shape, weight.size),), x.dtype)
+        native.prelu_backward(
+            dy_rows, x_rows, weight, buffer.reshape(rows), dweight, workspace, _runtime.num_threads()
+        )
+    return _layout.unordered(buffer, order), dweight
+
+
+def _prelu_arguments(operation: str, x: ArrayLike, weight: ArrayLike) -> tuple[NDArray, NDArray]:
+    x = _check.floats(operation, "x", x)
+    weight = _check.floats(operation, "weight", weight, 1)
+    _check.same_dtype(operation, x=x, weight=weight)
+    channels = x.shape[1] if x.ndim > 1 else 1
+    if weight.size not in (1, channels):
+        raise _check.fail(operation, f"weight needs 1 or {channels} elements", x=x, weight=weight)
+    return x, np.ascontiguousarray(weight) if weight.flags.aligned else weight.copy()
+
+
+def _gelu_name(operation: str, approximate: str) -> str:
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"{operation}: approximate must be 'none' or 'tanh'. Received: {approximate!r}")
+    return "gelu" if approximate == "none" else "gelu_tanh"
+
+
+def _check_beta(operation: str, beta: float) -> None:
+    if beta == 0:
+        raise ValueError(f"{operation}: beta must not be 0")
+
+
+def _forward(name: str, x: ArrayLike, *parameters: float) -> NDArray:
+    """The activation `name`, in C or as its twin."""
+    x = _check.floats(name, "x", x)
+    if _runtime.uses_reference():
+        return getattr(reference, name)(x, *parameters)
+    x = _layout.dense(x)
+    y = _layout.empty_like(x)
+    first, second = (*parameters, 0.0, 0.0)[:2]
+    threads = _runtime.num_threads()
+    _runtime._native.activation_forward(name, first, second, _layout.flat(x), _layout.flat(y), threads)
+    return y
+
+
+def _backward(name: str, dy: ArrayLike, *parameters: float, **kept: ArrayLike) -> NDArray:
+    """The gradient of the activation `name` from what it kept: x=... or y=..."""
+    operation = f"{name}_backward"
+    ((kept_name, kept_value),) = kept.items()
+    dy = _check.floats(operation, "dy", dy)
+    array = _check.floats(operation, kept_name, kept_value)
+    _check.same_shape(operation, dy=dy, **{kept_name: array})
+    _check.same_dtype(operation, dy=dy, **{kept_name: array})
+    if _runtime.uses_reference():
+        return getattr(reference, operation)(dy, array, *parameters)
+    array = _layout.dense(array)
+    dy = _layout.as_ordered(dy, array)
+    dx = _layout.empty_like(array)
+    first, second = (*parameters, 0.0, 0.0)[:2]
+    flats = (_layout.flat(dy), _layout.flat(array), _layout.flat(dx))
+    _runtime._native.activation_backward(name, first, second, *flats, _runtime.num_threads())
     return dx

@@ -1,1 +1,134 @@
-__all__: list[str] = []
+"""Dropout: of elements, and of whole channels."""
+
+import operator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _layout, _memory, _random, _runtime, reference
+from fastnn.functional import _check
+
+__all__ = ["dropout", "dropout2d", "dropout2d_backward", "dropout_backward"]
+
+
+def dropout(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | None = None) -> NDArray:
+    """0 with probability p, else x / (1 - p): the expectation stays x.
+
+    The mask is a function of `key` and of an element's index alone: it is the same for every number of threads,
+    every instruction set and every memory layout. Dropped elements are 0 even where x is NaN.
+
+    Args:
+        x: any array.
+        p: the probability that an element is dropped.
+        training: if False, the result is x itself.
+        key: 64 bits that select the mask; None draws them from the generator that `fastnn.manual_seed` seeds.
+    Shape:
+        - x: any, float32 or float64
+        - Result: the same
+    Raises:
+        ValueError: p does not lie in [0, 1], or the key does not fit into 64 bits.
+    Example:
+        >>> dropout(np.ones(6), 0.5, key=1)
+        array([2., 0., 2., 0., 2., 2.])
+
+    Source: Srivastava et al., 2014, "Dropout: a simple way to prevent neural networks from overfitting".
+    """
+    x = _check.floats("dropout", "x", x)
+    check_probability("dropout", p)
+    return _dropout("dropout", x, p, key) if training else x
+
+
+def dropout_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
+    """The gradient with respect to x: `dropout` of dy with the same key.
+
+    Shape:
+        - dy: that of x, float32 or float64
+        - Result: the same
+    """
+    dy = _check.floats("dropout_backward", "dy", dy)
+    check_probability("dropout_backward", p)
+    return _dropout("dropout_backward", dy, p, key)
+
+
+def dropout2d(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | None = None) -> NDArray:
+    """Like `dropout`, but each channel of each image is dropped or kept as a whole.
+
+    Neighbouring pixels of a feature map say nearly the same, so that dropping single ones hides little.
+
+    Args:
+        x: images.
+        p, training, key: as in `dropout`.
+    Shape:
+        - x: (N, C, H, W), float32 or float64
+        - Result: the same
+    Raises:
+        ValueError: as in `dropout`, or x is not four-dimensional.
+    Example:
+        >>> dropout2d(np.ones((1, 4, 1, 2)), 0.5, key=1)[0, :, 0]
+        array([[2., 2.],
+               [0., 0.],
+               [2., 2.],
+               [0., 0.]])
+
+    Source: Tompson et al., 2015, "Efficient object localization using convolutional networks".
+    """
+    x = _check.floats("dropout2d", "x", x, 4)
+    check_probability("dropout2d", p)
+    return _dropout2d("dropout2d", x, p, key) if training else x
+
+
+def dropout2d_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
+    """The gradient with respect to x: `dropout2d` of dy with the same key.
+
+    Shape:
+        - dy: (N, C, H, W), float32 or float64
+        - Result: the same
+    """
+    dy = _check.floats("dropout2d_backward", "dy", dy, 4)
+    check_probability("dropout2d_backward", p)
+    return _dropout2d("dropout2d_backward", dy, p, key)
+
+
+def check_probability(operation: str, p: float) -> None:
+    """Raise ValueError unless 0 <= p <= 1."""
+    if not 0 <= p <= 1:  # NaN too
+        raise ValueError(f"{operation}: p must lie between 0 and 1. Received: {p!r}")
+
+
+def _key(operation: str, key: int | None) -> int:
+    if key is None:
+        return _random.draw_key()
+    key = operator.index(key)
+    if not 0 <= key < 2**64:
+        raise ValueError(f"{operation}: key must fit into 64 bits. Received: {key}")
+    return key
+
+
+def _dropout(operation: str, x: NDArray, p: float, key: int | None) -> NDArray:
+    key = _key(operation, key)
+    if _runtime.uses_reference():
+        return reference.dropout(x, p, key)
+    # The order in which reference.dropout numbers the elements.
+    order = (2, 3, 0, 1) if x.ndim == 4 else tuple(range(x.ndim))
+    x_ordered = _layout.ordered(x, order)
+    buffer = _memory.empty(x_ordered.shape, x.dtype)
+    if p == 1:
+        buffer.fill(0)
+    elif x.size:
+        threshold = min(round(p * 2**32), 2**32 - 1)
+        arguments = key, threshold, 1 / (1 - p), _runtime.num_threads()
+        _runtime._native.dropout(x_ordered.reshape(-1), buffer.reshape(-1), *arguments)
+    return _layout.unordered(buffer, order)
+
+
+def _dropout2d(operation: str, x: NDArray, p: float, key: int | None) -> NDArray:
+    key = _key(operation, key)
+    if _runtime.uses_reference():
+        return reference.dropout2d(x, p, key)
+    y = _layout.empty_images(*x.shape, x.dtype)
+    if x.size:
+        n, c, h, w = x.shape
+        factors = _dropout(operation, np.ones(n * c, x.dtype), p, key)
+        x_rows, y_rows = _layout.pixels(x).reshape(h * w, n * c), _layout.pixels(y).reshape(h * w, n * c)
+        _runtime._native.dropout_channels(x_rows, factors, y_rows, _runtime.num_threads())
+    return y

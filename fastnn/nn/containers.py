@@ -5,13 +5,21 @@ from typing import Any, overload
 
 from numpy.typing import NDArray
 
+from fastnn import functional as F
 from fastnn.nn.module import Module
 
 __all__ = ["Identity", "Residual", "Sequential"]
 
 
 class Identity(Module):
-    """y = x."""
+    """y = x.
+
+    Args:
+        *args, **kwargs: ignored, so that it can stand in for any layer.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
 
     def forward(self, x: NDArray) -> NDArray:
         return x
@@ -79,6 +87,8 @@ class Sequential(Module):
         return Sequential(*modules[index]) if isinstance(index, slice) else modules[index]
 
     def __setitem__(self, index: int, module: Module) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(f"Sequential: modules are needed. Received: {type(module).__name__}")
         name = list(self._modules)[index]
         self._modules[name] = module
 
@@ -109,8 +119,17 @@ class Residual(Module):
     def forward(self, x: NDArray) -> NDArray:
         y, skipped = self.body.forward(x), self.shortcut.forward(x)
         if y.shape != skipped.shape:
-            raise ValueError(f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal")
-        return y + skipped
+            raise ValueError(
+                f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal"
+            )
+        return F.add(y, skipped)
 
-    def backward(self, dy: NDArray) -> NDArray:
-        return self.body.backward(dy) + self.shortcut.backward(dy)
+    def backward(self, dy: NDArray) -> NDArray | None:
+        dx, skipped = self.body.backward(dy), self.shortcut.backward(dy)
+        return F.add(dx, skipped) if self.input_grad else None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "input_grad":
+            self.body.input_grad = value
+            self.shortcut.input_grad = value

@@ -90,6 +90,23 @@ typedef struct {
     double lr, eps, weight_decay;
     int maximize;
 } fnn_adagrad;
+/* ---- activations ------------------------------------------------------------------------------------- */
+
+/* The pointwise activations; in brackets their parameters, and the array that the backward pass reads. */
+typedef enum {
+    FNN_RELU = 0,   /* max(x, 0)                                  [-; y] */
+    FNN_LEAKY_RELU, /* x, slope * x where x <= 0                  [slope; x] */
+    FNN_ELU,        /* x, alpha * (exp(x) - 1) where x <= 0       [alpha; x] */
+    FNN_GELU,       /* x * P(N(0, 1) < x)                         [-; x] */
+    FNN_GELU_TANH,  /* its approximation by tanh                  [-; x] */
+    FNN_SILU,       /* x * sigmoid(x)                             [-; x] */
+    FNN_SIGMOID,    /* 1 / (1 + exp(-x))                          [-; y] */
+    FNN_TANH,       /*                                            [-; y] */
+    FNN_SOFTPLUS,   /* log(1 + exp(beta * x)) / beta, x where beta * x > threshold  [beta, threshold; x] */
+    FNN_ACTIVATION_COUNT
+} fnn_activation;
+
+#define FNN_ACTIVATION_PARAMETERS 2
 
 #define FNN_REAL float
 #define FNN_OP(name) fnn_##name##_f32

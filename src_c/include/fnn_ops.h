@@ -23,11 +23,29 @@ fnn_status FNN_OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const F
 /* ---- im2col ------------------------------------------------------------------------------------------- */
 
 /* ---- activation: pointwise over n dense reals ---------------------------------------------------------- */
-fnn_status FNN_OP(relu_forward)(ptrdiff_t n, const FNN_REAL *x, FNN_REAL *y, int n_threads);
-/* dx = dy where y > 0, else 0 */
-fnn_status FNN_OP(relu_backward)(ptrdiff_t n, const FNN_REAL *dy, const FNN_REAL *y, FNN_REAL *dx, int n_threads);
+fnn_status FNN_OP(activation_forward)(fnn_activation kind, const double *parameters, ptrdiff_t n, const FNN_REAL *x,
+                                      FNN_REAL *y, int n_threads);
+/* `kept` is the x or the y of the forward call, as fnn_activation says. */
+fnn_status FNN_OP(activation_backward)(fnn_activation kind, const double *parameters, ptrdiff_t n, const FNN_REAL *dy,
+                                       const FNN_REAL *kept, FNN_REAL *dx, int n_threads);
 
-/* ---- softmax ------------------------------------------------------------------------------------------- */
+/* ---- prelu: over (rows, channels); `weights` is 1 (shared by all channels) or channels ------------------- */
+fnn_status FNN_OP(prelu_forward)(ptrdiff_t rows, ptrdiff_t channels, ptrdiff_t weights, const FNN_REAL *x,
+                                 const FNN_REAL *weight, FNN_REAL *y, int n_threads);
+/* Reals that the workspace must hold. */
+ptrdiff_t FNN_OP(prelu_backward_workspace)(ptrdiff_t rows, ptrdiff_t channels, ptrdiff_t weights);
+fnn_status FNN_OP(prelu_backward)(ptrdiff_t rows, ptrdiff_t channels, ptrdiff_t weights, const FNN_REAL *dy,
+                                  const FNN_REAL *x, const FNN_REAL *weight, FNN_REAL *dx, FNN_REAL *dweight,
+                                  FNN_REAL *workspace, int n_threads);
+
+/* ---- add: y = a + b over n dense reals ------------------------------------------------------------------- */
+fnn_status FNN_OP(add)(ptrdiff_t n, const FNN_REAL *a, const FNN_REAL *b, FNN_REAL *y, int n_threads);
+
+/* ---- softmax: along each row of a dense (rows, columns) matrix; `log` selects log_softmax ----------------- */
+fnn_status FNN_OP(softmax_forward)(int log, ptrdiff_t rows, ptrdiff_t columns, const FNN_REAL *x, FNN_REAL *y,
+                                   int n_threads);
+fnn_status FNN_OP(softmax_backward)(int log, ptrdiff_t rows, ptrdiff_t columns, const FNN_REAL *dy, const FNN_REAL *y,
+                                    FNN_REAL *dx, int n_threads);
 
 /* ---- maxpool2d, avgpool2d, adaptive_pool2d -------------------------------------------------------------- */
 
@@ -72,6 +90,12 @@ fnn_status FNN_OP(groupnorm_backward)(const fnn_groupnorm_shape *shape, const FN
 /* ---- local_response_norm -------------------------------------------------------------------------------- */
 
 /* ---- dropout -------------------------------------------------------------------------------------------- */
+/* y[i] = 0 where random word i of `key` is below `threshold`, else x[i] * scale. It is its own backward. */
+fnn_status FNN_OP(dropout)(ptrdiff_t n, uint64_t key, uint32_t threshold, double scale, const FNN_REAL *x, FNN_REAL *y,
+                           int n_threads);
+/* y[r][c] = 0 where factors[c] is 0, else x[r][c] * factors[c]. It is its own backward. */
+fnn_status FNN_OP(dropout_channels)(ptrdiff_t rows, ptrdiff_t columns, const FNN_REAL *x, const FNN_REAL *factors,
+                                    FNN_REAL *y, int n_threads);
 
 /* ---- cross_entropy -------------------------------------------------------------------------------------- */
 /* Loss and gradient in one pass over x[rows][classes]. One of labels[rows] and probabilities[rows][classes] is NULL;

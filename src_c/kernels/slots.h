@@ -17,11 +17,37 @@ FNN_SLOT(column_sums, (ptrdiff_t rows, ptrdiff_t columns, const real *x, real *s
 FNN_SLOT(depthwise, (const fnn_depthwise *problem))
 FNN_SLOT(depthwise_backward_weight, (const fnn_depthwise *problem))
 
-/* activation */
-FNN_SLOT(relu_forward, (ptrdiff_t n, const real *x, real *y))
-FNN_SLOT(relu_backward, (ptrdiff_t n, const real *dy, const real *y, real *dx))
+/* activation: the parameters of each stand in fnn.h; `kept` is x or y, as its definition says */
+FNN_SLOT(relu_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
+FNN_SLOT(relu_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
+FNN_SLOT(leaky_relu_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
+FNN_SLOT(leaky_relu_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
+FNN_SLOT(elu_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
+FNN_SLOT(elu_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
+FNN_SLOT(gelu_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
+FNN_SLOT(gelu_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
+FNN_SLOT(gelu_tanh_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
+FNN_SLOT(gelu_tanh_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
+FNN_SLOT(silu_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
+FNN_SLOT(silu_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
+FNN_SLOT(sigmoid_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
+FNN_SLOT(sigmoid_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
+FNN_SLOT(tanh_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
+FNN_SLOT(tanh_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
+FNN_SLOT(softplus_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
+FNN_SLOT(softplus_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
+FNN_SLOT(prelu_forward, (ptrdiff_t rows, ptrdiff_t channels, const real *weight, const real *x, real *y))
+FNN_SLOT(prelu_backward, (ptrdiff_t rows, ptrdiff_t channels, const real *weight, const real *dy, const real *x, real *dx, real *dweight))
+FNN_SLOT(prelu_backward_shared, (ptrdiff_t n, const real *weight, const real *dy, const real *x, real *dx, real *dweight))
+
+/* add */
+FNN_SLOT(add, (ptrdiff_t n, const real *a, const real *b, real *y))
 
 /* softmax */
+FNN_SLOT(softmax_forward, (ptrdiff_t rows, ptrdiff_t columns, const real *x, real *y))
+FNN_SLOT(softmax_backward, (ptrdiff_t rows, ptrdiff_t columns, const real *dy, const real *y, real *dx))
+FNN_SLOT(log_softmax_forward, (ptrdiff_t rows, ptrdiff_t columns, const real *x, real *y))
+FNN_SLOT(log_softmax_backward, (ptrdiff_t rows, ptrdiff_t columns, const real *dy, const real *y, real *dx))
 
 /* maxpool2d, avgpool2d */
 
@@ -36,6 +62,8 @@ FNN_SLOT(layernorm_forward, (ptrdiff_t rows, ptrdiff_t features, const real *x, 
 FNN_SLOT(layernorm_backward, (ptrdiff_t rows, ptrdiff_t features, const real *dy, const real *x, const double *mean, const double *invstd, const real *weight, real *dx, real *dweight, real *dbias))
 
 /* dropout, local_response_norm */
+FNN_SLOT(dropout, (ptrdiff_t first, ptrdiff_t n, uint64_t key, uint32_t threshold, real scale, const real *x, real *y))
+FNN_SLOT(dropout_channels, (ptrdiff_t rows, ptrdiff_t columns, const real *factors, const real *x, real *y))
 
 /* cross_entropy */
 FNN_SLOT(cross_entropy, (const fnn_cross_entropy *problem))

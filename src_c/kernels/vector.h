@@ -4,6 +4,7 @@
  * v_mask            the result of a comparison, for v_select
  * v_fma(a, b, c)    a * b + c, rounded once (the baseline rounds twice)
  * v_max(a, b)       b if either is NaN, like the x86 instruction
+ * v_first_mask(lanes)  true in the first `lanes` lanes
  * v_load_part(p, lanes), v_store_part(p, v, lanes)   the first `lanes` elements; the others read as 0
  */
 #ifndef FNN_KERNELS_VECTOR_H
@@ -36,6 +37,18 @@ INLINE real v_sum(v_real v) {
     for (int half = V_LANES / 2; half > 0; half /= 2) {
         for (int i = 0; i < half; i++) {
             lanes[i] += lanes[i + half];
+        }
+    }
+    return lanes[0];
+}
+
+/* The largest lane; NaN lanes may be passed over. */
+INLINE real v_max_lane(v_real v) {
+    real lanes[V_LANES];
+    v_store(lanes, v);
+    for (int half = V_LANES / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) {
+            lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
         }
     }
     return lanes[0];

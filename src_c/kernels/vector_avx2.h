@@ -40,6 +40,7 @@ INLINE v_real v_max(v_real a, v_real b) { return V_CALL(max)(a, b); }
 INLINE v_real v_min(v_real a, v_real b) { return V_CALL(min)(a, b); }
 INLINE v_real v_sqrt(v_real a) { return V_CALL(sqrt)(a); }
 
+INLINE v_mask v_first_mask(ptrdiff_t lanes) { return (v_mask)v_first(lanes); }
 INLINE v_mask v_lt(v_real a, v_real b) { return V_COMPARE(a, b, _CMP_LT_OQ); }
 INLINE v_mask v_le(v_real a, v_real b) { return V_COMPARE(a, b, _CMP_LE_OQ); }
 INLINE v_mask v_eq(v_real a, v_real b) { return V_COMPARE(a, b, _CMP_EQ_OQ); }

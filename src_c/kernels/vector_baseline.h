@@ -31,6 +31,13 @@ INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) {
 }
 INLINE v_real v_fma(v_real a, v_real b, v_real c) { return a * b + c; }
 
+INLINE v_mask v_first_mask(ptrdiff_t lanes) {
+    v_mask mask = {0};
+    for (ptrdiff_t i = 0; i < lanes; i++) {
+        mask[i] = -1;
+    }
+    return mask;
+}
 INLINE v_mask v_lt(v_real a, v_real b) { return a < b; }
 INLINE v_mask v_le(v_real a, v_real b) { return a <= b; }
 INLINE v_mask v_eq(v_real a, v_real b) { return a == b; }
