@@ -5,6 +5,7 @@ readable NumPy twin of the same name in `fastnn.reference`, which is its definit
 """
 
 from fastnn.functional.activation import *  # noqa: F403
+from fastnn.functional.adaptive_pool2d import *  # noqa: F403
 from fastnn.functional.avgpool2d import *  # noqa: F403
 from fastnn.functional.batchnorm import *  # noqa: F403
 from fastnn.functional.class_losses import *  # noqa: F403

@@ -24,6 +24,9 @@ FNN_SLOT(relu_backward, (ptrdiff_t n, const real *dy, const real *y, real *dx))
 /* softmax */
 
 /* maxpool2d, avgpool2d */
+FNN_SLOT(maxpool_forward, (const fnn_maxpool *problem))
+FNN_SLOT(maxpool_backward, (const fnn_maxpool *problem))
+FNN_SLOT(avgpool, (const fnn_avgpool *problem))
 
 /* batchnorm (and groupnorm): passes over the columns of a matrix */
 FNN_SLOT(column_moments, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, real *shift, real *sum, real *square_sum))
@@ -36,6 +39,8 @@ FNN_SLOT(layernorm_forward, (ptrdiff_t rows, ptrdiff_t features, const real *x, 
 FNN_SLOT(layernorm_backward, (ptrdiff_t rows, ptrdiff_t features, const real *dy, const real *x, const double *mean, const double *invstd, const real *weight, real *dx, real *dweight, real *dbias))
 
 /* dropout, local_response_norm */
+FNN_SLOT(local_response_norm_forward, (const fnn_local_response_norm *problem))
+FNN_SLOT(local_response_norm_backward, (const fnn_local_response_norm *problem))
 
 /* cross_entropy */
 FNN_SLOT(cross_entropy, (const fnn_cross_entropy *problem))
