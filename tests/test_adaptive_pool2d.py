@@ -68,7 +68,13 @@ def test_adaptive_pool2d_same_bits_on_any_threads(isa, rng):
         y, taps = F.adaptive_max_pool2d_taps(x, (4, 5))
         mean = F.adaptive_avg_pool2d(x, (4, 5))
         results.append(
-            (y, taps, mean, F.adaptive_max_pool2d_backward(y, taps, x.shape), F.adaptive_avg_pool2d_backward(mean, x.shape))
+            (
+                y,
+                taps,
+                mean,
+                F.adaptive_max_pool2d_backward(y, taps, x.shape),
+                F.adaptive_avg_pool2d_backward(mean, x.shape),
+            )
         )
     for result in results[1:]:
         for one, other in zip(results[0], result, strict=True):

@@ -62,9 +62,7 @@ def test_avgpool2d_matches_reference(isa, pooling, dtype, seed):
     dy = random_images(y.shape, dtype, seed + 1)
     backward = F.avg_pool2d_backward
     magnitude = from_reference(backward, abs(dy), shape, **kwargs)
-    assert_close(
-        backward(dy, shape, **kwargs), from_reference(backward, dy, shape, **kwargs), terms + 2, magnitude
-    )
+    assert_close(backward(dy, shape, **kwargs), from_reference(backward, dy, shape, **kwargs), terms + 2, magnitude)
 
 
 @given(pooling=poolings(), seed=seeds)

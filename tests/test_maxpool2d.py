@@ -97,7 +97,9 @@ def test_maxpool2d_reference_matches_loops(pooling, seed):
     np.testing.assert_array_equal(indices, indices_loops)
 
 
-@pytest.mark.parametrize("kwargs", [{"kernel_size": 2}, {"kernel_size": 3}, {"kernel_size": 3, "stride": 2, "padding": 1}])
+@pytest.mark.parametrize(
+    "kwargs", [{"kernel_size": 2}, {"kernel_size": 3}, {"kernel_size": 3, "stride": 2, "padding": 1}]
+)
 def test_maxpool2d_same_bits_on_any_threads(isa, kwargs, rng):
     x = rng.standard_normal((40, 67, 20, 19)).astype(np.float32)
     results = []
@@ -170,7 +172,9 @@ def test_maxpool2d_accepts_any_layout(layout, rng):
     y, taps = F.max_pool2d_taps(given, 2)
     np.testing.assert_array_equal(y, from_reference(F.max_pool2d, x, 2))
     np.testing.assert_array_equal(given, before)
-    dx = F.max_pool2d_backward(layouts(np.ascontiguousarray(y))[layout], layouts(np.ascontiguousarray(taps))[layout], x.shape, 2)
+    dx = F.max_pool2d_backward(
+        layouts(np.ascontiguousarray(y))[layout], layouts(np.ascontiguousarray(taps))[layout], x.shape, 2
+    )
     np.testing.assert_array_equal(dx, F.max_pool2d_backward(y, taps, x.shape, 2))
 
 

@@ -1,7 +1,7 @@
 """The windows of a pooling, as lists: which pixels each result is computed from, along each axis.
 
-Padding, stride, dilation, `ceil_mode` and adaptive windows are settled here; the C side reads the lists and knows none of
-them.
+Padding, stride, dilation, `ceil_mode` and adaptive windows are settled here; the C side reads the lists and knows none
+of them.
 """
 
 from collections.abc import Sequence
@@ -160,7 +160,8 @@ def sliding(
         axis = _sliding_axis(size, k, s, p, d, bool(ceil_mode), bool(count_padding))
         if axis is None:
             raise ValueError(
-                f"{operation}: a window reaches over {d * (k - 1) + 1} pixels, the padded image has only {size + 2 * p}. "
+                f"{operation}: a window reaches over {d * (k - 1) + 1} pixels, "
+                f"the padded image has only {size + 2 * p}. "
                 f"Received: x.shape={tuple(shape)}, kernel_size={kernel_size!r}, padding={padding!r}"
             )
         if (np.diff(axis.forward.begin) == 0).any():
@@ -177,12 +178,11 @@ def sliding(
 def adaptive(operation: str, shape: tuple[int, ...], output_size: Any) -> Windows:
     """Windows that cut images of this (N, C, H, W) shape into `output_size` parts."""
     _check_image(operation, shape)
-    if output_size is None or not isinstance(output_size, Sequence):
-        output_size = (output_size, output_size)
-    filled = [size if o is None else o for o, size in zip(output_size, shape[2:], strict=False)]
-    if len(output_size) != 2:
-        filled = output_size
-    out_h, out_w = _check.pair(operation, "output_size", filled, 1)
+    if output_size is None:
+        output_size = shape[2:]
+    elif isinstance(output_size, Sequence) and len(output_size) == 2:
+        output_size = [size if o is None else o for o, size in zip(output_size, shape[2:], strict=True)]
+    out_h, out_w = _check.pair(operation, "output_size", output_size, 1)
     h, w = _adaptive_axis(shape[2], out_h), _adaptive_axis(shape[3], out_w)
     if h.taps * w.taps > _MOST_TAPS:
         raise ValueError(f"{operation}: a window may have {_MOST_TAPS} pixels. Received: x.shape={tuple(shape)}")

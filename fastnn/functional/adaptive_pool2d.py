@@ -1,7 +1,7 @@
 """Pooling to a given size, whatever the size of the images.
 
-Result i of `out` is computed from pixels floor(i * size / out) to ceil((i + 1) * size / out) - 1 along each axis. Windows
-overlap where `out` does not divide `size`.
+Result i of `out` is computed from pixels floor(i * size / out) to ceil((i + 1) * size / out) - 1 along each axis.
+Windows overlap where `out` does not divide `size`.
 """
 
 from collections.abc import Sequence

@@ -71,8 +71,8 @@ def im2col(
                [3., 4.],
                [4., 5.]])
 
-    Source: Chellapilla et al., 2006, "High performance convolutional neural networks for document processing"; PyTorch's
-    `unfold`.
+    Source: Chellapilla et al., 2006, "High performance convolutional neural networks for document processing"; the
+    result is that of PyTorch's `unfold`.
     """
     x = _check.floats("im2col", "x", x, 4)
     settings = _patches("im2col", x.shape[2:], kernel_size, stride, padding, dilation)

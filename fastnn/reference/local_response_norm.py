@@ -1,4 +1,4 @@
-"""Local response normalisation: each value divided by a power of the mean square of its neighbours in other channels."""
+"""Local response normalisation: each value over a power of the mean square of its neighbours in other channels."""
 
 import numpy as np
 from numpy.typing import NDArray
