@@ -4,8 +4,9 @@
 
 #include "fnn.h"
 
-/* Sources of one kernel call. Few windows are larger; those take several calls. */
-enum { POOL_SOURCES = 64 };
+/* Sources of one kernel call; larger windows take several. Each source is a stream of memory, and CPUs prefetch some
+ * sixteen to thirty of them at a time. */
+enum { POOL_SOURCES = 16 };
 
 typedef struct {
     ptrdiff_t count;
