@@ -1,1 +1,114 @@
-__all__: list[str] = []
+"""Two-dimensional average pooling."""
+
+from collections.abc import Callable, Sequence
+
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _layout, _runtime, reference
+from fastnn.functional import _check, _pooling
+
+__all__ = ["avg_pool2d", "avg_pool2d_backward"]
+
+
+def forward(x: NDArray, windows: _pooling.Windows, twin: Callable[..., NDArray]) -> NDArray:
+    """The mean of every window."""
+    if _runtime.uses_reference():
+        return twin(x, *windows.settings)
+    y = _layout.empty_images(*x.shape[:2], *windows.out, x.dtype)
+    if y.size:
+        h, w = windows.h, windows.w
+        _runtime._native.avgpool2d_forward(
+            _layout.pixels(x),
+            _layout.pixels(y),
+            *h.forward,
+            *w.forward,
+            h.divisor,
+            w.divisor,
+            _runtime.num_threads(),
+        )
+    return y
+
+
+def backward(
+    operation: str,
+    dy: ArrayLike,
+    shape: tuple[int, ...],
+    windows: _pooling.Windows,
+    twin: Callable[..., NDArray],
+) -> NDArray:
+    """The gradient with respect to images of this shape."""
+    dy = _check.floats(operation, "dy", dy, 4)
+    windows.check_result(operation, "dy", dy, shape)
+    if _runtime.uses_reference():
+        return twin(dy, shape, *windows.settings)
+    dx = _layout.empty_images(*shape, dy.dtype)
+    if dx.size:
+        h, w = windows.h, windows.w
+        _runtime._native.avgpool2d_backward(
+            _layout.pixels(dy), _layout.pixels(dx), *h.backward, *w.backward, h.divisor, w.divisor,
+            _runtime.num_threads(),
+        )  # fmt: skip
+    return dx
+
+
+def avg_pool2d(
+    x: ArrayLike,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> NDArray:
+    """The mean of each window.
+
+    y[n, c, i, j] = 1 / divisor * sum over p, q of x_padded[n, c, i * stride_h + p, j * stride_w + q]
+
+    Args:
+        x: images.
+        kernel_size: height and width of a window, one number or two.
+        stride: pixels between two windows; None for kernel_size.
+        padding: rows and columns of zeros around the image, at most half a window.
+        ceil_mode: also take windows that reach over the padding at the far end, if they start on the image.
+        count_include_pad: whether the divisor counts the padding too, or only pixels of the image.
+    Shape:
+        - x: (N, C, H, W), float32 or float64
+        - Result: (N, C, H_out, W_out), H_out = (H + 2 pad_h - kernel_h) // stride_h + 1 (rounded up with ceil_mode)
+    Raises:
+        ValueError: shapes or hyper-parameters do not fit; the message shows them.
+        TypeError: another dtype.
+    Example:
+        >>> x = np.arange(16.0).reshape(1, 1, 4, 4)
+        >>> avg_pool2d(x, 2)[0, 0]
+        array([[ 2.5,  4.5],
+               [10.5, 12.5]])
+
+    Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition"; PyTorch's definition.
+    """
+    x = _check.floats("avg_pool2d", "x", x, 4)
+    windows = _pooling.sliding("avg_pool2d", x.shape, kernel_size, stride, padding, 1, ceil_mode, count_include_pad)
+    return forward(x, windows, reference.avg_pool2d)
+
+
+def avg_pool2d_backward(
+    dy: ArrayLike,
+    input_size: Sequence[int],
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> NDArray:
+    """The gradient of `avg_pool2d`: every pixel gets dy / divisor from each window that it lies in.
+
+    Args:
+        dy: gradient of the loss with respect to the result.
+        input_size: the shape of x.
+        kernel_size, stride, padding, ceil_mode, count_include_pad: as in `avg_pool2d`.
+    Shape:
+        - dy: (N, C, H_out, W_out)
+        - Result: input_size, (N, C, H, W)
+    """
+    operation = "avg_pool2d_backward"
+    shape = _pooling.image_shape(operation, input_size)
+    windows = _pooling.sliding(operation, shape, kernel_size, stride, padding, 1, ceil_mode, count_include_pad)
+    return backward(operation, dy, shape, windows, reference.avg_pool2d_backward)

@@ -2,6 +2,7 @@
 
 from fastnn.nn import init  # noqa: F401
 from fastnn.nn.activation import *  # noqa: F403
+from fastnn.nn.adaptive_pool2d import *  # noqa: F403
 from fastnn.nn.avgpool2d import *  # noqa: F403
 from fastnn.nn.batchnorm import *  # noqa: F403
 from fastnn.nn.class_losses import *  # noqa: F403

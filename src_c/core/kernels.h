@@ -71,6 +71,49 @@ typedef struct {
     real *dx;
 } fnn_cross_entropy;
 
+/* Max pooling of n reals, element by element, over `count` sources.
+ *
+ *     forward:   out[i] = the largest x[offset[b] + i], taps[i] = its tap[b]; the first of equals, and the first NaN
+ *     backward:  out[i] = sum over b of x[offset[b] + i] where taps[offset[b] + i] == tap[b]
+ *
+ * With `resume`, earlier sources are already in out (and taps), and these are added. taps are uint8_t or int32_t
+ * (tap_bytes 1 or 4), or not wanted (0, forward only).
+ */
+typedef struct {
+    ptrdiff_t n, count;
+    int resume;
+    const real *x;
+    const ptrdiff_t *offset;
+    const int32_t *tap;
+    int tap_bytes;
+    void *taps;
+    real *out;
+} fnn_maxpool;
+
+/* A sum of n reals, element by element, over `count` sources:
+ *
+ *     out[i] = (start[i] + sum over b of weight[b] * x[offset[b] + i]) / divisor
+ *
+ * start is out with `resume`, else 0. The sum over b is made first, so that many short sums add up precisely.
+ */
+typedef struct {
+    ptrdiff_t n, count;
+    int resume;
+    const real *x;
+    const ptrdiff_t *offset;
+    const real *weight;
+    real divisor;
+    real *out;
+} fnn_avgpool;
+
+/* Local response normalisation of one row of c channels. `scratch` holds 3 * (c + size) reals. */
+typedef struct {
+    ptrdiff_t c, size;
+    real alpha_over_size, beta, k;
+    const real *x, *dy;
+    real *out, *scratch;
+} fnn_local_response_norm;
+
 typedef struct {
     ptrdiff_t panel_columns;
 #define FNN_SLOT(name, parameters) void(*name) parameters;

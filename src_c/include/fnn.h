@@ -107,6 +107,25 @@ typedef enum {
 } fnn_activation;
 
 #define FNN_ACTIVATION_PARAMETERS 2
+/* One axis of a pooling. Destination d is computed from entries begin[d] .. begin[d + 1] - 1. Going forward,
+ * destinations are pixels of y and sources pixels of x; going backward, the other way round. `tap` counts the pixels of
+ * a window along this axis. Padding, stride, dilation and adaptive windows are all in this list, and nowhere else. */
+typedef struct {
+    ptrdiff_t source, tap;
+} fnn_pool_entry;
+typedef struct {
+    ptrdiff_t length; /* destinations */
+    const ptrdiff_t *begin;
+    const fnn_pool_entry *entries;
+} fnn_pool_axis;
+
+/* One pooling in one direction. A pixel is a row of n * c reals. Tap p of the vertical axis and q of the horizontal one
+ * are tap p * taps_w + q of the window. */
+typedef struct {
+    fnn_pool_axis h, w;
+    ptrdiff_t row, source_w, taps_w;
+    const ptrdiff_t *divisor_h, *divisor_w; /* of average pooling, for each row and column of y */
+} fnn_pool_shape;
 
 #define FNN_REAL float
 #define FNN_OP(name) fnn_##name##_f32

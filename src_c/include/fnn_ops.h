@@ -21,6 +21,13 @@ fnn_status FNN_OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const F
                                           FNN_REAL *dweight, FNN_REAL *dbias, void *workspace, int n_threads);
 
 /* ---- im2col ------------------------------------------------------------------------------------------- */
+/* Copy every patch of the image, zeros for padding; c_out and groups of the shape are not read. col2im adds patches up
+ * and writes x in full. First for planes, x[n][c][h][w] and columns[n][c][kernel_h][kernel_w][h_out][w_out], then for
+ * pixels, x[h][w][n][c] and rows[h_out][w_out][n][kernel_h][kernel_w][c]. */
+fnn_status FNN_OP(im2col_planes)(const fnn_conv2d_shape *shape, const FNN_REAL *x, FNN_REAL *columns, int n_threads);
+fnn_status FNN_OP(col2im_planes)(const fnn_conv2d_shape *shape, const FNN_REAL *columns, FNN_REAL *x, int n_threads);
+fnn_status FNN_OP(im2col_pixels)(const fnn_conv2d_shape *shape, const FNN_REAL *x, FNN_REAL *rows, int n_threads);
+fnn_status FNN_OP(col2im_pixels)(const fnn_conv2d_shape *shape, const FNN_REAL *rows, FNN_REAL *x, int n_threads);
 
 /* ---- activation: pointwise over n dense reals ---------------------------------------------------------- */
 fnn_status FNN_OP(activation_forward)(fnn_activation kind, const double *parameters, ptrdiff_t n, const FNN_REAL *x,
@@ -48,6 +55,15 @@ fnn_status FNN_OP(softmax_backward)(int log, ptrdiff_t rows, ptrdiff_t columns, 
                                     FNN_REAL *dx, int n_threads);
 
 /* ---- maxpool2d, avgpool2d, adaptive_pool2d -------------------------------------------------------------- */
+/* y = the maximum of every window; taps, unless NULL, which tap it was, as uint8_t or int32_t (tap_bytes 1 or 4). */
+fnn_status FNN_OP(maxpool2d_forward)(const fnn_pool_shape *shape, const FNN_REAL *x, FNN_REAL *y, void *taps,
+                                     int tap_bytes, int n_threads);
+/* dx, written in full, from the taps that forward stored. */
+fnn_status FNN_OP(maxpool2d_backward)(const fnn_pool_shape *shape, const FNN_REAL *dy, const void *taps, int tap_bytes,
+                                      FNN_REAL *dx, int n_threads);
+/* y = the sum of every window / (divisor_h * divisor_w) */
+fnn_status FNN_OP(avgpool2d_forward)(const fnn_pool_shape *shape, const FNN_REAL *x, FNN_REAL *y, int n_threads);
+fnn_status FNN_OP(avgpool2d_backward)(const fnn_pool_shape *shape, const FNN_REAL *dy, FNN_REAL *dx, int n_threads);
 
 /* ---- batchnorm ------------------------------------------------------------------------------------------ */
 /* x[rows][channels], rows being the pixels of all images. weight and bias may be NULL (ones and zeros). Statistics are
@@ -88,6 +104,14 @@ fnn_status FNN_OP(groupnorm_backward)(const fnn_groupnorm_shape *shape, const FN
                                       FNN_REAL *dweight, FNN_REAL *dbias, void *workspace, int n_threads);
 
 /* ---- local_response_norm -------------------------------------------------------------------------------- */
+/* Rows of c channels; scale = k + alpha / size * (sum of x^2 over the window), y = x / scale^beta. */
+ptrdiff_t FNN_OP(local_response_norm_workspace)(ptrdiff_t c, ptrdiff_t size, int n_threads);
+fnn_status FNN_OP(local_response_norm_forward)(ptrdiff_t rows, ptrdiff_t c, ptrdiff_t size, double alpha, double beta,
+                                               double k, const FNN_REAL *x, FNN_REAL *y, void *workspace,
+                                               int n_threads);
+fnn_status FNN_OP(local_response_norm_backward)(ptrdiff_t rows, ptrdiff_t c, ptrdiff_t size, double alpha, double beta,
+                                                double k, const FNN_REAL *dy, const FNN_REAL *x, FNN_REAL *dx,
+                                                void *workspace, int n_threads);
 
 /* ---- dropout -------------------------------------------------------------------------------------------- */
 /* y[i] = 0 where random word i of `key` is below `threshold`, else x[i] * scale. It is its own backward. */

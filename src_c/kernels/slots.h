@@ -50,6 +50,9 @@ FNN_SLOT(log_softmax_forward, (ptrdiff_t rows, ptrdiff_t columns, const real *x,
 FNN_SLOT(log_softmax_backward, (ptrdiff_t rows, ptrdiff_t columns, const real *dy, const real *y, real *dx))
 
 /* maxpool2d, avgpool2d */
+FNN_SLOT(maxpool_forward, (const fnn_maxpool *problem))
+FNN_SLOT(maxpool_backward, (const fnn_maxpool *problem))
+FNN_SLOT(avgpool, (const fnn_avgpool *problem))
 
 /* batchnorm (and groupnorm): passes over the columns of a matrix */
 FNN_SLOT(column_moments, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, real *shift, real *sum, real *square_sum))
@@ -64,6 +67,8 @@ FNN_SLOT(layernorm_backward, (ptrdiff_t rows, ptrdiff_t features, const real *dy
 /* dropout, local_response_norm */
 FNN_SLOT(dropout, (ptrdiff_t first, ptrdiff_t n, uint64_t key, uint32_t threshold, real scale, const real *x, real *y))
 FNN_SLOT(dropout_channels, (ptrdiff_t rows, ptrdiff_t columns, const real *factors, const real *x, real *y))
+FNN_SLOT(local_response_norm_forward, (const fnn_local_response_norm *problem))
+FNN_SLOT(local_response_norm_backward, (const fnn_local_response_norm *problem))
 
 /* cross_entropy */
 FNN_SLOT(cross_entropy, (const fnn_cross_entropy *problem))

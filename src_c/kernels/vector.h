@@ -6,6 +6,7 @@
  * v_max(a, b)       b if either is NaN, like the x86 instruction
  * v_first_mask(lanes)  true in the first `lanes` lanes
  * v_load_part(p, lanes), v_store_part(p, v, lanes)   the first `lanes` elements; the others read as 0
+ * v_load_u8, v_store_u8, v_load_i32, v_store_i32     the same, between reals and small integers in memory
  */
 #ifndef FNN_KERNELS_VECTOR_H
 #define FNN_KERNELS_VECTOR_H

@@ -48,3 +48,42 @@ INLINE v_mask v_is_nan(v_real a) { return V_COMPARE(a, a, _CMP_UNORD_Q); }
 INLINE v_mask v_or(v_mask a, v_mask b) { return V_CALL(or)(a, b); }
 INLINE v_mask v_and(v_mask a, v_mask b) { return V_CALL(and)(a, b); }
 INLINE v_real v_select(v_mask mask, v_real yes, v_real no) { return V_CALL(blendv)(no, yes, mask); }
+
+/* Lanes as 32-bit integers, which fill a whole register of floats and half of one of doubles. */
+#ifdef FNN_DTYPE_F32
+typedef __m256i v_int;
+INLINE v_int v_to_int(v_real v) { return _mm256_cvttps_epi32(v); }
+INLINE v_real v_from_int(v_int v) { return _mm256_cvtepi32_ps(v); }
+INLINE v_int v_widen_u8(__m128i v) { return _mm256_cvtepu8_epi32(v); }
+INLINE __m128i v_narrow_u8(v_int v) {
+    __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    return _mm_packus_epi16(words, words);
+}
+#else
+typedef __m128i v_int;
+INLINE v_int v_to_int(v_real v) { return _mm256_cvttpd_epi32(v); }
+INLINE v_real v_from_int(v_int v) { return _mm256_cvtepi32_pd(v); }
+INLINE v_int v_widen_u8(__m128i v) { return _mm_cvtepu8_epi32(v); }
+INLINE __m128i v_narrow_u8(v_int v) {
+    __m128i words = _mm_packus_epi32(v, v);
+    return _mm_packus_epi16(words, words);
+}
+#endif
+INLINE v_real v_load_u8(const uint8_t *p, ptrdiff_t lanes) {
+    uint64_t bytes = 0;
+    memcpy(&bytes, p, (size_t)lanes);
+    return v_from_int(v_widen_u8(_mm_cvtsi64_si128((long long)bytes)));
+}
+INLINE void v_store_u8(uint8_t *p, v_real v, ptrdiff_t lanes) {
+    uint64_t bytes = (uint64_t)_mm_cvtsi128_si64(v_narrow_u8(v_to_int(v)));
+    memcpy(p, &bytes, (size_t)lanes);
+}
+INLINE v_real v_load_i32(const int32_t *p, ptrdiff_t lanes) {
+    v_int v = {0};
+    memcpy(&v, p, (size_t)lanes * sizeof *p);
+    return v_from_int(v);
+}
+INLINE void v_store_i32(int32_t *p, v_real v, ptrdiff_t lanes) {
+    v_int integers = v_to_int(v);
+    memcpy(p, &integers, (size_t)lanes * sizeof *p);
+}

@@ -36,3 +36,31 @@ INLINE v_mask v_is_nan(v_real a) { return V_COMPARE(a, a, _CMP_UNORD_Q); }
 INLINE v_mask v_or(v_mask a, v_mask b) { return (v_mask)(a | b); }
 INLINE v_mask v_and(v_mask a, v_mask b) { return (v_mask)(a & b); }
 INLINE v_real v_select(v_mask mask, v_real yes, v_real no) { return V_CALL(mask_blend)(mask, no, yes); }
+
+#ifdef FNN_DTYPE_F32
+INLINE v_real v_load_u8(const uint8_t *p, ptrdiff_t lanes) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(v_first(lanes), p)));
+}
+INLINE void v_store_u8(uint8_t *p, v_real v, ptrdiff_t lanes) {
+    _mm_mask_storeu_epi8(p, v_first(lanes), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)));
+}
+INLINE v_real v_load_i32(const int32_t *p, ptrdiff_t lanes) {
+    return _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(v_first(lanes), p));
+}
+INLINE void v_store_i32(int32_t *p, v_real v, ptrdiff_t lanes) {
+    _mm512_mask_storeu_epi32(p, v_first(lanes), _mm512_cvttps_epi32(v));
+}
+#else
+INLINE v_real v_load_u8(const uint8_t *p, ptrdiff_t lanes) {
+    return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_maskz_loadu_epi8(v_first(lanes), p)));
+}
+INLINE void v_store_u8(uint8_t *p, v_real v, ptrdiff_t lanes) {
+    _mm_mask_storeu_epi8(p, v_first(lanes), _mm256_cvtepi32_epi8(_mm512_cvttpd_epi32(v)));
+}
+INLINE v_real v_load_i32(const int32_t *p, ptrdiff_t lanes) {
+    return _mm512_cvtepi32_pd(_mm256_maskz_loadu_epi32(v_first(lanes), p));
+}
+INLINE void v_store_i32(int32_t *p, v_real v, ptrdiff_t lanes) {
+    _mm256_mask_storeu_epi32(p, v_first(lanes), _mm512_cvttpd_epi32(v));
+}
+#endif

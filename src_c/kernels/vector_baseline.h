@@ -55,3 +55,28 @@ INLINE v_real v_sqrt(v_real a) {
     }
     return a;
 }
+
+INLINE v_real v_load_u8(const uint8_t *p, ptrdiff_t lanes) {
+    v_real v = v_zero();
+    for (ptrdiff_t i = 0; i < lanes; i++) {
+        v[i] = p[i];
+    }
+    return v;
+}
+INLINE void v_store_u8(uint8_t *p, v_real v, ptrdiff_t lanes) {
+    for (ptrdiff_t i = 0; i < lanes; i++) {
+        p[i] = (uint8_t)v[i];
+    }
+}
+INLINE v_real v_load_i32(const int32_t *p, ptrdiff_t lanes) {
+    v_real v = v_zero();
+    for (ptrdiff_t i = 0; i < lanes; i++) {
+        v[i] = (real)p[i];
+    }
+    return v;
+}
+INLINE void v_store_i32(int32_t *p, v_real v, ptrdiff_t lanes) {
+    for (ptrdiff_t i = 0; i < lanes; i++) {
+        p[i] = (int32_t)v[i];
+    }
+}

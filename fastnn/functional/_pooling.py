@@ -1,0 +1,202 @@
+"""The windows of a pooling, as lists: which pixels each result is computed from, along each axis.
+
+Padding, stride, dilation, `ceil_mode` and adaptive windows are settled here; the C side reads the lists and knows none
+of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.functional import _check
+
+# Taps are numbered in float registers, which hold every integer up to here.
+_MOST_TAPS = 2**24
+
+
+class Sources(NamedTuple):
+    """Destination d is computed from entries[begin[d] : begin[d + 1]], rows of (source, tap)."""
+
+    begin: NDArray[np.intp]
+    entries: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a pooling: window o covers the pixels start[o] + tap * step that lie in the image."""
+
+    size: int  # pixels of x
+    out: int  # pixels of y
+    taps: int  # of the largest window
+    step: int
+    start: NDArray[np.intp]
+    divisor: NDArray[np.intp]  # of an average over this axis
+    forward: Sources  # destinations are pixels of y
+    backward: Sources  # destinations are pixels of x
+
+
+class Windows(NamedTuple):
+    """A checked pooling: its two axes, and the same as the arguments of the NumPy twin."""
+
+    h: Axis
+    w: Axis
+    settings: tuple[Any, ...]
+
+    @property
+    def out(self) -> tuple[int, int]:
+        return self.h.out, self.w.out
+
+    @property
+    def tap_dtype(self) -> np.dtype:
+        """The type of tap numbers: one byte for all but huge windows."""
+        return np.dtype(np.uint8 if self.h.taps * self.w.taps <= 256 else np.int32)
+
+    def check_result(self, operation: str, name: str, array: NDArray, shape: tuple[int, ...]) -> None:
+        """Raise ValueError unless `array` has the shape of the result for images of this shape."""
+        expected = (*shape[:2], *self.out)
+        if array.shape != expected:
+            raise ValueError(
+                f"{operation}: {name} must have shape {expected}. "
+                f"Received: {name}.shape={array.shape}, input_size={shape}"
+            )
+
+    def check_taps(self, operation: str, taps: NDArray, shape: tuple[int, ...]) -> None:
+        """Raise an exception unless `taps` may come from pooling images of this shape."""
+        self.check_result(operation, "taps", taps, shape)
+        if taps.dtype.newbyteorder("=") != self.tap_dtype:
+            raise TypeError(f"{operation}: taps must have dtype {self.tap_dtype}. Received: {taps.dtype}")
+
+    def flat_indices(self, operation: str, taps: NDArray, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Tap numbers as PyTorch's indices into the H * W pixels of an image."""
+        self.check_taps(operation, taps, shape)
+        tap_h, tap_w = np.divmod(taps.astype(np.int64), self.w.taps)
+        row = self.h.start[:, None] + self.h.step * tap_h
+        return row * self.w.size + self.w.start + self.w.step * tap_w
+
+
+def _sources(destination: NDArray, source: NDArray, tap: NDArray, length: int) -> Sources:
+    order = np.lexsort((source, destination))
+    begin = np.searchsorted(destination[order], np.arange(length + 1))
+    entries = np.stack([source[order], tap[order]], axis=1)
+    return Sources(begin.astype(np.intp), np.ascontiguousarray(entries, np.intp))
+
+
+def _axis(size: int, start: NDArray, count: NDArray, step: int, divisor: NDArray | None) -> Axis:
+    """An axis of windows of count[o] taps; without `divisor`, that is the number of pixels inside the image."""
+    window = np.repeat(np.arange(len(start)), count)
+    tap = np.arange(len(window)) - np.repeat(np.cumsum(count) - count, count)
+    pixel = start[window] + step * tap
+    inside = (pixel >= 0) & (pixel < size)
+    window, tap, pixel = window[inside], tap[inside], pixel[inside]
+    if divisor is None:
+        divisor = np.bincount(window, minlength=len(start))
+    return Axis(
+        size,
+        len(start),
+        int(count.max()),
+        step,
+        start.astype(np.intp),
+        divisor.astype(np.intp),
+        _sources(window, pixel, tap, len(start)),
+        _sources(pixel, window, tap, size),
+    )
+
+
+@lru_cache(maxsize=256)
+def _sliding_axis(
+    size: int, kernel: int, stride: int, pad: int, dilation: int, ceil_mode: bool, count_padding: bool
+) -> Axis | None:
+    room = size + 2 * pad - dilation * (kernel - 1) - 1
+    if room < 0 and not (ceil_mode and room > -stride):
+        return None
+    out = (-(-room // stride) if ceil_mode else room // stride) + 1
+    if ceil_mode and (out - 1) * stride >= size + pad:
+        out -= 1  # the last window would start on the padding at the far end
+    if out < 1:
+        return None
+    start = np.arange(out) * stride - pad
+    # Beyond the padding at the far end, where only ceil_mode reaches, nothing counts.
+    divisor = np.minimum(start + kernel, size + pad) - start if count_padding else None
+    return _axis(size, start, np.full(out, kernel), dilation, divisor)
+
+
+@lru_cache(maxsize=256)
+def _adaptive_axis(size: int, out: int) -> Axis:
+    index = np.arange(out)
+    start = index * size // out
+    end = -(-(index + 1) * size // out)
+    return _axis(size, start, end - start, 1, None)
+
+
+def sliding(
+    operation: str,
+    shape: tuple[int, ...],
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None,
+    padding: int | Sequence[int],
+    dilation: int | Sequence[int],
+    ceil_mode: bool,
+    count_padding: bool | None = None,
+) -> Windows:
+    """Windows that slide over images of this (N, C, H, W) shape; `count_padding` is for averages."""
+    kernel = _check.pair(operation, "kernel_size", kernel_size, 1)
+    steps = kernel if stride is None else _check.pair(operation, "stride", stride, 1)
+    pad = _check.pair(operation, "padding", padding, 0)
+    dilations = _check.pair(operation, "dilation", dilation, 1)
+    if 2 * pad[0] > kernel[0] or 2 * pad[1] > kernel[1]:
+        raise ValueError(
+            f"{operation}: padding must be at most half of kernel_size. "
+            f"Received: padding={padding!r}, kernel_size={kernel_size!r}"
+        )
+    if kernel[0] * kernel[1] > _MOST_TAPS:
+        raise ValueError(f"{operation}: a window may have {_MOST_TAPS} pixels. Received: kernel_size={kernel_size!r}")
+    _check_image(operation, shape)
+    axes = []
+    for size, k, s, p, d in zip(shape[2:], kernel, steps, pad, dilations, strict=True):
+        axis = _sliding_axis(size, k, s, p, d, bool(ceil_mode), bool(count_padding))
+        if axis is None:
+            raise ValueError(
+                f"{operation}: a window reaches over {d * (k - 1) + 1} pixels, "
+                f"the padded image has only {size + 2 * p}. "
+                f"Received: x.shape={tuple(shape)}, kernel_size={kernel_size!r}, padding={padding!r}"
+            )
+        if (np.diff(axis.forward.begin) == 0).any():
+            raise ValueError(
+                f"{operation}: with this dilation a window lies on padding only. "
+                f"Received: x.shape={tuple(shape)}, padding={padding!r}, dilation={dilation!r}"
+            )
+        axes.append(axis)
+    h, w = axes
+    mode = () if count_padding is None else (bool(count_padding),)
+    return Windows(h, w, (kernel, steps, pad, dilations, (h.out, w.out), *mode))
+
+
+def adaptive(operation: str, shape: tuple[int, ...], output_size: Any) -> Windows:
+    """Windows that cut images of this (N, C, H, W) shape into `output_size` parts."""
+    _check_image(operation, shape)
+    if output_size is None:
+        output_size = shape[2:]
+    elif isinstance(output_size, Sequence) and len(output_size) == 2:
+        output_size = [size if o is None else o for o, size in zip(output_size, shape[2:], strict=True)]
+    out_h, out_w = _check.pair(operation, "output_size", output_size, 1)
+    h, w = _adaptive_axis(shape[2], out_h), _adaptive_axis(shape[3], out_w)
+    if h.taps * w.taps > _MOST_TAPS:
+        raise ValueError(f"{operation}: a window may have {_MOST_TAPS} pixels. Received: x.shape={tuple(shape)}")
+    return Windows(h, w, ((out_h, out_w),))
+
+
+def _check_image(operation: str, shape: tuple[int, ...]) -> None:
+    if min(shape[2:]) < 1:
+        raise ValueError(f"{operation}: the images have no pixels. Received: x.shape={tuple(shape)}")
+
+
+def image_shape(operation: str, input_size: Sequence[int]) -> tuple[int, int, int, int]:
+    """`input_size` as four integers (N, C, H, W)."""
+    sizes = tuple(_check.integer(operation, "input_size", size, 0) for size in input_size)
+    if len(sizes) != 4:
+        raise ValueError(f"{operation}: input_size must be (N, C, H, W). Received: {input_size!r}")
+    return sizes

@@ -1,0 +1,122 @@
+"""Pooling to a given size, whatever the size of the images.
+
+Result i of `out` is computed from pixels floor(i * size / out) to ceil((i + 1) * size / out) - 1 along each axis.
+Windows overlap where `out` does not divide `size`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import reference
+from fastnn.functional import _check, _pooling, avgpool2d, maxpool2d
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_backward",
+    "adaptive_max_pool2d_indices",
+    "adaptive_max_pool2d_taps",
+]
+
+OutputSize = int | Sequence[int | None] | None
+
+
+def adaptive_avg_pool2d(x: ArrayLike, output_size: OutputSize) -> NDArray:
+    """The mean of each of output_size parts of the images.
+
+    Args:
+        x: images.
+        output_size: height and width of the result, one number or two; None for that of the images.
+    Shape:
+        - x: (N, C, H, W), float32 or float64
+        - Result: (N, C, H_out, W_out)
+    Raises:
+        ValueError: shapes do not fit; the message shows them.
+        TypeError: another dtype.
+    Example:
+        >>> adaptive_avg_pool2d(np.arange(6.0).reshape(1, 1, 2, 3), (1, 2))[0, 0]
+        array([[2., 3.]])
+
+    Source: PyTorch's definition.
+    """
+    x = _check.floats("adaptive_avg_pool2d", "x", x, 4)
+    windows = _pooling.adaptive("adaptive_avg_pool2d", x.shape, output_size)
+    return avgpool2d.forward(x, windows, reference.adaptive_avg_pool2d)
+
+
+def adaptive_avg_pool2d_backward(dy: ArrayLike, input_size: Sequence[int]) -> NDArray:
+    """The gradient of `adaptive_avg_pool2d` with respect to images of shape `input_size`.
+
+    Shape:
+        - dy: (N, C, H_out, W_out)
+        - Result: input_size, (N, C, H, W)
+    """
+    operation = "adaptive_avg_pool2d_backward"
+    dy = _check.floats(operation, "dy", dy, 4)
+    shape = _pooling.image_shape(operation, input_size)
+    windows = _pooling.adaptive(operation, shape, dy.shape[2:])
+    return avgpool2d.backward(operation, dy, shape, windows, reference.adaptive_avg_pool2d_backward)
+
+
+def adaptive_max_pool2d(
+    x: ArrayLike, output_size: OutputSize, return_indices: bool = False
+) -> NDArray | tuple[NDArray, NDArray[np.int64]]:
+    """The largest value of each of output_size parts of the images; ties and NaN as in `max_pool2d`.
+
+    Args:
+        x: images.
+        output_size: height and width of the result, one number or two; None for that of the images.
+        return_indices: also return where the maxima are.
+    Shape:
+        - x: (N, C, H, W), float32 or float64
+        - Result: (N, C, H_out, W_out); with return_indices also int64 positions in the H * W pixels of an image
+    Raises:
+        ValueError: shapes do not fit; the message shows them.
+        TypeError: another dtype.
+    Example:
+        >>> adaptive_max_pool2d(np.arange(6.0).reshape(1, 1, 2, 3), (1, 2))[0, 0]
+        array([[4., 5.]])
+
+    Source: PyTorch's definition.
+    """
+    x = _check.floats("adaptive_max_pool2d", "x", x, 4)
+    windows = _pooling.adaptive("adaptive_max_pool2d", x.shape, output_size)
+    y, taps = maxpool2d.forward(x, windows, reference.adaptive_max_pool2d_taps, return_indices)
+    return (y, windows.flat_indices("adaptive_max_pool2d", taps, x.shape)) if return_indices else y
+
+
+def adaptive_max_pool2d_taps(x: ArrayLike, output_size: OutputSize) -> tuple[NDArray, NDArray]:
+    """`adaptive_max_pool2d`, with the taps that `adaptive_max_pool2d_backward` needs.
+
+    Shape:
+        - x: (N, C, H, W), float32 or float64
+        - Result: (y, taps), both (N, C, H_out, W_out); taps are uint8, or int32 if a window has more than 256 pixels
+    """
+    x = _check.floats("adaptive_max_pool2d", "x", x, 4)
+    windows = _pooling.adaptive("adaptive_max_pool2d", x.shape, output_size)
+    return maxpool2d.forward(x, windows, reference.adaptive_max_pool2d_taps)
+
+
+def adaptive_max_pool2d_indices(taps: ArrayLike, input_size: Sequence[int]) -> NDArray[np.int64]:
+    """The positions in the H * W pixels of an image that the taps of `adaptive_max_pool2d_taps` stand for."""
+    operation = "adaptive_max_pool2d_indices"
+    taps = np.asarray(taps)
+    shape = _pooling.image_shape(operation, input_size)
+    return _pooling.adaptive(operation, shape, taps.shape[2:]).flat_indices(operation, taps, shape)
+
+
+def adaptive_max_pool2d_backward(dy: ArrayLike, taps: ArrayLike, input_size: Sequence[int]) -> NDArray:
+    """The gradient of `adaptive_max_pool2d` with respect to images of shape `input_size`.
+
+    Shape:
+        - dy, taps (from `adaptive_max_pool2d_taps`): (N, C, H_out, W_out)
+        - Result: input_size, (N, C, H, W)
+    """
+    operation = "adaptive_max_pool2d_backward"
+    dy = _check.floats(operation, "dy", dy, 4)
+    shape = _pooling.image_shape(operation, input_size)
+    windows = _pooling.adaptive(operation, shape, dy.shape[2:])
+    return maxpool2d.backward(operation, dy, taps, shape, windows, reference.adaptive_max_pool2d_backward)
