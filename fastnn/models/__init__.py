@@ -1,1 +1,68 @@
-"""models"""
+"""The networks that the recipes train, and a table of them by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastnn import nn
+from fastnn.models._chain import Chain
+from fastnn.models._observe import observe
+from fastnn.models.airbench import Airbench, Scale, airbench, airbench94, whitening_filters
+from fastnn.models.keras_cnn import keras_cnn
+from fastnn.models.resnet import resnet20
+from fastnn.models.summary import LayerSummary, Summary, summarize
+from fastnn.models.vgg import vgg_a, vgg_a_bn
+
+__all__ = [
+    "Airbench",
+    "Chain",
+    "LayerSummary",
+    "Scale",
+    "Summary",
+    "airbench",
+    "airbench94",
+    "create",
+    "keras_cnn",
+    "names",
+    "observe",
+    "resnet20",
+    "summarize",
+    "vgg_a",
+    "vgg_a_bn",
+    "whitening_filters",
+]
+
+_MODELS: dict[str, Callable[..., nn.Module]] = {
+    "airbench": airbench,
+    "airbench94": airbench94,
+    "keras_cnn": keras_cnn,
+    "resnet20": resnet20,
+    "vgg_a": vgg_a,
+    "vgg_a_bn": vgg_a_bn,
+}
+
+
+def names() -> list[str]:
+    """The names that `create` knows.
+
+    Example:
+        >>> from fastnn import models
+        >>> models.names()
+        ['airbench', 'airbench94', 'keras_cnn', 'resnet20', 'vgg_a', 'vgg_a_bn']
+    """
+    return sorted(_MODELS)
+
+
+def create(name: str, **kwargs: Any) -> nn.Module:
+    """The network of that name; keywords go to its function.
+
+    Raises:
+        ValueError: there is no network of that name.
+
+    Example:
+        >>> from fastnn import models
+        >>> models.create("resnet20", num_classes=100)(np.zeros((1, 3, 32, 32), np.float32)).shape
+        (1, 100)
+    """
+    if name not in _MODELS:
+        raise ValueError(f"there is no model {name!r}; choose from {', '.join(names())}")
+    return _MODELS[name](**kwargs)

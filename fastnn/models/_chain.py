@@ -1,0 +1,24 @@
+"""Sequential, with names."""
+
+from fastnn import nn
+
+__all__ = ["Chain"]
+
+
+class Chain(nn.Sequential):
+    """Modules applied one after the other, under the names they are given.
+
+    Args:
+        **modules: the modules, in order.
+
+    Example:
+        >>> from fastnn.models import Chain
+        >>> model = Chain(features=nn.Linear(4, 8), head=nn.Linear(8, 2))
+        >>> list(model.state_dict())
+        ['features.weight', 'features.bias', 'head.weight', 'head.bias']
+    """
+
+    def __init__(self, **modules: nn.Module) -> None:
+        super().__init__()
+        for name, module in modules.items():
+            setattr(self, name, module)

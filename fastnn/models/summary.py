@@ -1,0 +1,137 @@
+"""What a network costs: shapes, parameters, multiplications and memory of every layer."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn import nn
+from fastnn.models._observe import observe
+
+__all__ = ["LayerSummary", "Summary", "summarize"]
+
+
+class LayerSummary(NamedTuple):
+    """One layer of a `Summary`."""
+
+    path: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    multiplications: int
+    activation_bytes: int
+
+
+class Summary(NamedTuple):
+    """The layers of a network in the order in which they run; `str()` makes a table of it."""
+
+    layers: list[LayerSummary]
+    batch_size: int
+    parameters: int
+    trainable_parameters: int
+    parameter_bytes: int
+
+    @property
+    def multiplications(self) -> int:
+        """Of one forward pass of the batch; taps on padding are counted."""
+        return sum(layer.multiplications for layer in self.layers)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Results of all layers, most of which training keeps for backward."""
+        return sum(layer.activation_bytes for layer in self.layers)
+
+    def __str__(self) -> str:
+        head = ("layer", "kind", "output shape", "parameters", "multiplications", "memory")
+        rows = [
+            (
+                layer.path,
+                layer.kind,
+                "x".join(map(str, layer.output_shape)),
+                f"{layer.parameters:,}" if layer.parameters else "",
+                f"{layer.multiplications:,}" if layer.multiplications else "",
+                _bytes(layer.activation_bytes),
+            )
+            for layer in self.layers
+        ]
+        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+
+        def line(row: Sequence[str]) -> str:
+            left = [f"{cell:<{width}}" for cell, width in zip(row[:3], widths[:3], strict=True)]
+            right = [f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True)]
+            return "  ".join(left + right).rstrip()
+
+        frozen = self.parameters - self.trainable_parameters
+        return "\n".join(
+            [
+                line(head),
+                "-" * len(line(head)),
+                *map(line, rows),
+                "-" * len(line(head)),
+                f"parameters       {self.parameters:,} ({_bytes(self.parameter_bytes)})"
+                + (f", of which {frozen:,} are not trained" if frozen else ""),
+                f"multiplications  {self.multiplications:,} forward for a batch of {self.batch_size}, "
+                f"{self.multiplications // self.batch_size:,} per image; training takes about three times as many",
+                f"memory           {_bytes(self.activation_bytes)} of activations for a batch of {self.batch_size}; "
+                f"{_bytes(3 * self.parameter_bytes)} of parameters, gradients and momentum",
+            ]
+        )
+
+
+def _bytes(n: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1000  # type: ignore[assignment]
+    return f"{n:.2f} GB"
+
+
+def _multiplications(layer: nn.Module, y: Any) -> int:
+    if isinstance(layer, nn.Conv2d):
+        return y.size * math.prod(layer.weight.shape[1:])
+    if isinstance(layer, nn.Linear):
+        return y.size * layer.in_features
+    return 0
+
+
+def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> Summary:
+    """Run a batch of zeros through `model` and note what every layer does.
+
+    Args:
+        model: the network. Neither its state nor the random generator changes.
+        input_shape: shape of the batch, (N, C, H, W).
+
+    Example:
+        >>> from fastnn import models
+        >>> summary = models.summarize(models.keras_cnn(), (1, 3, 32, 32))
+        >>> summary.parameters, summary.multiplications
+        (2168746, 26579968)
+    """
+    layers: list[LayerSummary] = []
+    counted: set[int] = set()  # a layer that is used twice has its parameters once
+
+    def visit(path: str, layer: nn.Module, x: Any, y: Any) -> None:
+        n_parameters = 0 if id(layer) in counted else sum(p.size for p in layer._parameters.values() if p is not None)
+        counted.add(id(layer))
+        layers.append(
+            LayerSummary(path, type(layer).__name__, y.shape, n_parameters, _multiplications(layer, y), y.nbytes)
+        )
+
+    modes = [(module, module.training) for module in model.modules()]
+    parameters = list(model.parameters())
+    dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
+    model.eval()
+    try:
+        with observe(model, visit):
+            model(np.zeros(tuple(input_shape), dtype))
+    finally:
+        for module, training in modes:
+            object.__setattr__(module, "training", training)
+    return Summary(
+        layers,
+        int(input_shape[0]),
+        sum(p.size for p in parameters),
+        sum(p.size for p in parameters if p.requires_grad),
+        sum(p.data.nbytes for p in parameters),
+    )

@@ -1,0 +1,71 @@
+"""VGG-A as the Fudan course cuts it down to 32x32 images."""
+
+from collections.abc import Sequence
+
+from fastnn import nn
+from fastnn.models._chain import Chain
+
+__all__ = ["vgg_a", "vgg_a_bn"]
+
+_STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
+
+
+def _vgg(num_classes: int, stages: Sequence[Sequence[int]], hidden: int, batch_norm: bool) -> Chain:
+    layers: list[nn.Module] = []
+    c_in = 3
+    for stage in stages:
+        for width in stage:
+            layers.append(nn.Conv2d(c_in, width, 3, padding=1))
+            if batch_norm:
+                layers.append(nn.BatchNorm2d(width))
+            layers.append(nn.ReLU())
+            c_in = width
+        layers.append(nn.MaxPool2d(2))
+    classifier = nn.Sequential(
+        nn.Linear(c_in, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
+    )
+    model = Chain(features=nn.Sequential(*layers), flatten=nn.Flatten(), classifier=classifier)
+    return model.apply(_init_weights)
+
+
+def _init_weights(module: nn.Module) -> None:
+    """The course's initialisation: Xavier's normal distribution, biases zero."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.xavier_normal_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+def vgg_a(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidden: int = 512) -> Chain:
+    """Eight 3x3 convolutions in five stages, a pool after each, and three linear layers. 9,750,922 parameters.
+
+    Args:
+        num_classes: classes to tell apart.
+        stages: channels of the convolutions of each stage; as many stages as leave one pixel.
+        hidden: units of the two hidden layers.
+    Shape:
+        - Input: (N, 3, 32, 32) for five stages
+        - Output: (N, num_classes)
+    Example:
+        >>> from fastnn import models
+        >>> sum(p.size for p in models.vgg_a().parameters())
+        9750922
+
+    Source: Simonyan and Zisserman, 2015, "Very deep convolutional networks for large-scale image recognition",
+    configuration A, with the classifier of Fudan's course on neural networks.
+    """
+    return _vgg(num_classes, stages, hidden, batch_norm=False)
+
+
+def vgg_a_bn(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidden: int = 512) -> Chain:
+    """`vgg_a` with batch norm between each convolution and its ReLU. 9,756,426 parameters.
+
+    Args and shape: see `vgg_a`.
+
+    Example:
+        >>> from fastnn import models
+        >>> sum(p.size for p in models.vgg_a_bn().parameters())
+        9756426
+
+    Source: the batch norm exercise of Fudan's course; Ioffe and Szegedy, 2015, "Batch normalization".
+    """
+    return _vgg(num_classes, stages, hidden, batch_norm=True)
