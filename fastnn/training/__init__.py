@@ -1,1 +1,66 @@
-"""training"""
+"""Training: the loop, callbacks, checkpoints, history, evaluation, recipes.
+
+    history = training.fit(model, train_loader, epochs=10, val_loader=test_loader, out="runs/first")
+"""
+
+from fastnn.training.callbacks import (
+    Callback,
+    Checkpoints,
+    EarlyStopping,
+    FreezeWhitening,
+    HistoryFiles,
+    Lookahead,
+)
+from fastnn.training.checkpoint import (
+    CheckpointError,
+    atomic_write,
+    load_state,
+    load_weights,
+    save_state,
+    save_weights,
+)
+from fastnn.training.diagnose import NonFiniteLoss
+from fastnn.training.evaluate import Evaluation, evaluate, predict
+from fastnn.training.history import History
+from fastnn.training.interrupts import Interrupted
+from fastnn.training.metrics import Meter, top_k_hits
+from fastnn.training.plots import plot_history, save_curves
+from fastnn.training.progress import Progress
+from fastnn.training.recipes import DEFAULT_RECIPE, RECIPES, Recipe, triangle
+from fastnn.training.run import Run
+from fastnn.training.run import train as train_recipe
+from fastnn.training.trainer import Trainer, fit
+
+__all__ = [
+    "DEFAULT_RECIPE",
+    "RECIPES",
+    "Callback",
+    "CheckpointError",
+    "Checkpoints",
+    "EarlyStopping",
+    "Evaluation",
+    "FreezeWhitening",
+    "History",
+    "HistoryFiles",
+    "Interrupted",
+    "Lookahead",
+    "Meter",
+    "NonFiniteLoss",
+    "Progress",
+    "Recipe",
+    "Run",
+    "Trainer",
+    "atomic_write",
+    "evaluate",
+    "fit",
+    "load_state",
+    "load_weights",
+    "plot_history",
+    "predict",
+    "save_curves",
+    "save_state",
+    "save_weights",
+    "top_k_hits",
+    "train_recipe",
+    "triangle",
+]

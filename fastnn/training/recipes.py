@@ -1,0 +1,171 @@
+"""Trainings by name: what is trained, how, and for how long.
+
+All learning rates and weight decays here are those of the mean loss over a batch, as in PyTorch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastnn import data, models, nn, optim
+
+__all__ = ["DEFAULT_RECIPE", "RECIPES", "Recipe", "triangle"]
+
+DEFAULT_RECIPE = "cifar10-75"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training but the data and the seed.
+
+    Attributes:
+        name, description: for people.
+        model, model_options: for `models.create`.
+        epochs: not necessarily whole.
+        batch_size: images of a step; a last batch that is not full is dropped.
+        lr, momentum, weight_decay: of SGD with Nesterov momentum.
+        norm_bias_lr: factor of the learning rate of batch norm's shifts; their weight decay is divided by it.
+        warmup, first_lr, last_lr: share of the steps in which the learning rate grows, and its factors at the first step
+            and after the last one; see `triangle`.
+        label_smoothing: of the cross-entropy.
+        flip: 'alternate' mirrors every image in every other epoch, 'random' half of them at random, 'none' no image.
+        translate: pixels by which images are shifted at random, with reflection.
+        lookahead: average the weights over time, see `Lookahead`.
+        whitening_epochs: epochs in which the bias of an `Airbench`'s first layer is trained.
+        tta: test-time averaging, see `predict`.
+        validation: training images that are put aside to choose the best epoch by; 0 trains on all and takes the last.
+    """
+
+    name: str
+    description: str
+    model: str
+    epochs: float
+    batch_size: int
+    lr: float
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    norm_bias_lr: float = 1.0
+    warmup: float = 0.2
+    first_lr: float = 0.2
+    last_lr: float = 0.0
+    label_smoothing: float = 0.0
+    flip: str = "random"
+    translate: int = 0
+    lookahead: bool = False
+    whitening_epochs: float = 0.0
+    tta: int = 0
+    validation: int = 0
+
+    def make_model(self, num_classes: int = 10) -> nn.Module:
+        """The network, freshly initialised from the generator of `fastnn.manual_seed`."""
+        return models.create(self.model, num_classes=num_classes, **self.model_options)
+
+    def make_optimizer(self, model: nn.Module) -> optim.SGD:
+        """SGD with Nesterov momentum; the shifts of batch norm are a group of their own."""
+        norms = [m.bias for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.bias is not None]
+        is_norm_bias = {id(parameter) for parameter in norms}
+        others = [p for p in model.parameters() if p.requires_grad and id(p) not in is_norm_bias]
+        groups: list[dict[str, Any]] = [{"params": others}]
+        if norms:
+            factor = self.norm_bias_lr
+            groups.append({"params": norms, "lr": self.lr * factor, "weight_decay": self.weight_decay / factor})
+        return optim.SGD(
+            groups, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=self.momentum > 0
+        )
+
+    def make_scheduler(self, optimizer: optim.SGD, total_steps: int) -> optim.LambdaLR:
+        """The triangle, stepped after every step."""
+        return optim.LambdaLR(optimizer, triangle(total_steps, self.warmup, self.first_lr, self.last_lr))
+
+    def augmentation(self) -> list[Any]:
+        """What is done to the training images."""
+        steps: list[Any] = []
+        if self.flip == "alternate":
+            steps.append(data.AlternatingFlip())
+        elif self.flip == "random":
+            steps.append(data.RandomFlip())
+        if self.translate:
+            steps.append(data.RandomCrop(padding=self.translate, mode="reflect"))
+        return steps
+
+
+def triangle(total_steps: int, warmup: float, first: float, last: float) -> Callable[[int], float]:
+    """A factor of the learning rate: linear from `first` to 1 while `warmup` of the steps, then linear to `last`.
+
+    Example:
+        >>> from fastnn.training import triangle
+        >>> factor = triangle(total_steps=10, warmup=0.2, first=0.5, last=0.0)
+        >>> [factor(step) for step in (0, 1, 2, 6, 10)]
+        [0.5, 0.75, 1.0, 0.5, 0.0]
+    """
+    peak = int(warmup * total_steps)
+
+    def factor(step: int) -> float:
+        return float(np.interp(step, [0, peak, total_steps], [first if peak else 1.0, 1.0, last]))
+
+    return factor
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="cifar10-75",
+            description="the fastest that passes 75 % on CIFAR-10: a narrow airbench network, two epochs",
+            model="airbench",
+            model_options={"widths": (32, 64, 64)},
+            epochs=2.0,
+            batch_size=512,
+            # airbench94's settings below, at half the batch: half the rate of the mean loss, twice the decay.
+            lr=0.75,
+            momentum=0.85,
+            weight_decay=2.661e-3,
+            norm_bias_lr=64.0,
+            warmup=0.23,
+            first_lr=0.2,
+            last_lr=0.07,
+            label_smoothing=0.2,
+            flip="alternate",
+            translate=2,
+            lookahead=True,
+            whitening_epochs=0.5,
+            tta=2,
+        ),
+        Recipe(
+            name="cifar10-94",
+            description="airbench94: 94 % on CIFAR-10 (Jordan, 2024)",
+            model="airbench94",
+            epochs=9.9,
+            batch_size=1024,
+            # The paper's lr 11.5 and decay 0.0153 per 1024 images, for the sum of the loss and decoupled from momentum:
+            # 11.5 / (1024 * (1 + 1 / (1 - 0.85))) * 1024 and 0.0153 / 11.5.
+            lr=1.5,
+            momentum=0.85,
+            weight_decay=1.3305e-3,
+            norm_bias_lr=64.0,
+            warmup=0.23,
+            first_lr=0.2,
+            last_lr=0.07,
+            label_smoothing=0.2,
+            flip="alternate",
+            translate=2,
+            lookahead=True,
+            whitening_epochs=3.0,
+            tta=2,
+        ),
+        Recipe(
+            name="vgg_a_bn",
+            description="the Fudan course's VGG-A with batch norm, simply trained",
+            model="vgg_a_bn",
+            epochs=20.0,
+            batch_size=128,
+            lr=0.05,
+            label_smoothing=0.1,
+            translate=4,
+            validation=5000,
+        ),
+    )
+}
