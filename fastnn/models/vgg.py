@@ -22,7 +22,11 @@ def _vgg(num_classes: int, stages: Sequence[Sequence[int]], hidden: int, batch_n
             c_in = width
         layers.append(nn.MaxPool2d(2))
     classifier = nn.Sequential(
-        nn.Linear(c_in, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, num_classes)
+        nn.Linear(c_in, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, num_classes),
     )
     model = Chain(features=nn.Sequential(*layers), flatten=nn.Flatten(), classifier=classifier)
     return model.apply(_init_weights)

@@ -1,6 +1,6 @@
 """Training: the loop, callbacks, checkpoints, history, evaluation, recipes.
 
-    history = training.fit(model, train_loader, epochs=10, val_loader=test_loader, out="runs/first")
+history = training.fit(model, train_loader, epochs=10, val_loader=test_loader, out="runs/first")
 """
 
 from fastnn.training.callbacks import (
@@ -27,7 +27,7 @@ from fastnn.training.metrics import Meter, top_k_hits
 from fastnn.training.plots import plot_history, save_curves
 from fastnn.training.progress import Progress
 from fastnn.training.recipes import DEFAULT_RECIPE, RECIPES, Recipe, triangle
-from fastnn.training.run import Run
+from fastnn.training.plan import Run
 from fastnn.training.run import train as train_recipe
 from fastnn.training.trainer import Trainer, fit
 

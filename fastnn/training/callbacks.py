@@ -142,7 +142,9 @@ class Checkpoints(Callback):
         mode: 'min' or 'max' is better; 'auto' takes 'min' for losses.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], monitor: str | None = None, mode: str = "auto") -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], monitor: str | None = None, mode: str = "auto"
+    ) -> None:
         self.folder = Path(folder)
         self._best = None if monitor is None else _Best(monitor, mode, 0.0)
 
@@ -218,7 +220,9 @@ class Lookahead(Callback):
 
     def __init__(self, decay: float = 0.95, every: int = 5) -> None:
         if not 0 <= decay <= 1 or every < 1:
-            raise ValueError(f"Lookahead: decay in [0, 1] and every >= 1 are needed. Received: {decay}, {every}")
+            raise ValueError(
+                f"Lookahead: decay in [0, 1] and every >= 1 are needed. Received: {decay}, {every}"
+            )
         self.decay = decay
         self.every = every
         self._average: dict[str, NDArray] | None = None

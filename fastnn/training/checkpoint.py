@@ -75,7 +75,9 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, NDArray], metadata: Mapping[str, str]) -> None:
+def _write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, NDArray], metadata: Mapping[str, str]
+) -> None:
     from safetensors.numpy import save
 
     # Not np.ascontiguousarray, which would turn a scalar into a vector.
@@ -99,7 +101,9 @@ def _read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray], dic
 
 # ---- weights ---------------------------------------------------------------------------------------------------------
 def save_weights(
-    model: nn.Module | Mapping[str, NDArray], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None
+    model: nn.Module | Mapping[str, NDArray],
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write a model's state_dict, or a mapping like it, as a safetensors file that PyTorch programs read too.
 
@@ -146,7 +150,9 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any], kind: str
     """Write nested dicts, lists, tuples, numbers, texts and arrays; `load_state` gives back the same, bit for bit."""
     tensors: dict[str, NDArray] = {}
     skeleton = _pack(state, "", tensors)
-    _write_tensors(path, tensors, {"fastnn_format": _FORMAT, "fastnn_kind": kind, "fastnn": json.dumps(skeleton)})
+    _write_tensors(
+        path, tensors, {"fastnn_format": _FORMAT, "fastnn_kind": kind, "fastnn": json.dumps(skeleton)}
+    )
 
 
 def load_state(path: str | os.PathLike[str], kind: str = "checkpoint") -> dict[str, Any]:
@@ -175,10 +181,15 @@ def _pack(value: Any, path: str, tensors: dict[str, NDArray]) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        items = [[key, _pack(item, f"{path}.{key}" if path else str(key), tensors)] for key, item in value.items()]
+        items = [
+            [key, _pack(item, f"{path}.{key}" if path else str(key), tensors)] for key, item in value.items()
+        ]
         if all(isinstance(key, str) and key != "$" for key, _ in items):
             return dict(items)
-        return {"$": "map", "items": items}  # JSON has no keys but texts; an optimiser's state is keyed by numbers
+        return {
+            "$": "map",
+            "items": items,
+        }  # JSON has no keys but texts; an optimiser's state is keyed by numbers
     if isinstance(value, list | tuple):
         packed = [_pack(item, f"{path}.{index}", tensors) for index, item in enumerate(value)]
         return packed if isinstance(value, list) else {"$": "tuple", "items": packed}

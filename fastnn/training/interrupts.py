@@ -31,7 +31,9 @@ class InterruptFlag:
             self._installed = True
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._installed:
             signal.signal(signal.SIGINT, self._previous)
             self._installed = False

@@ -71,9 +71,15 @@ class Recipe:
         groups: list[dict[str, Any]] = [{"params": others}]
         if norms:
             factor = self.norm_bias_lr
-            groups.append({"params": norms, "lr": self.lr * factor, "weight_decay": self.weight_decay / factor})
+            groups.append(
+                {"params": norms, "lr": self.lr * factor, "weight_decay": self.weight_decay / factor}
+            )
         return optim.SGD(
-            groups, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=self.momentum > 0
+            groups,
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.momentum > 0,
         )
 
     def make_scheduler(self, optimizer: optim.SGD, total_steps: int) -> optim.LambdaLR:

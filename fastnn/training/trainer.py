@@ -22,9 +22,14 @@ from fastnn.training.interrupts import Interrupted, InterruptFlag
 from fastnn.training.metrics import Meter
 from fastnn.training.progress import Progress
 
-__all__ = ["Trainer", "fit"]
+__all__ = ["Trainer", "count_steps", "fit"]
 
 _INTERVALS = ("epoch", "step")
+
+
+def count_steps(epochs: float, batches_per_epoch: int) -> int:
+    """Steps of a training; a part of a step counts as one, but not the rounding error of 0.1 * 10."""
+    return math.ceil(epochs * batches_per_epoch - 1e-9)
 
 
 class Trainer:
@@ -70,7 +75,9 @@ class Trainer:
         config: dict[str, Any] | None = None,
     ) -> None:
         if scheduler_interval not in _INTERVALS:
-            raise ValueError(f"Trainer: scheduler_interval must be 'epoch' or 'step'. Received: {scheduler_interval!r}")
+            raise ValueError(
+                f"Trainer: scheduler_interval must be 'epoch' or 'step'. Received: {scheduler_interval!r}"
+            )
         self.model = model
         self.criterion = criterion
         self.optimizer = optimizer
@@ -124,12 +131,14 @@ class Trainer:
         """
         self.batches_per_epoch = len(train_loader)
         if self.batches_per_epoch < 1:
-            raise ValueError("Trainer.fit: the loader has no batches; it may drop a last batch that is not full")
+            raise ValueError(
+                "Trainer.fit: the loader has no batches; it may drop a last batch that is not full"
+            )
         if not (math.isfinite(epochs) and epochs > 0):
             raise ValueError(f"Trainer.fit: epochs must be a positive number. Received: {epochs}")
         if resume is not None:
             self.load(resume)
-        self.total_steps = math.ceil(epochs * self.batches_per_epoch - 1e-9)
+        self.total_steps = count_steps(epochs, self.batches_per_epoch)
         self.total_epochs = -(-self.total_steps // self.batches_per_epoch)
         with self._prepared(), InterruptFlag() as interrupt:
             self._call("on_fit_begin")
@@ -179,7 +188,9 @@ class Trainer:
                 if interrupt.raised and done < end:
                     self._stop_for_interrupt()
         if done < end:
-            raise ValueError(f"Trainer.fit: the loader gave {done} batches, its length is {self.batches_per_epoch}")
+            raise ValueError(
+                f"Trainer.fit: the loader gave {done} batches, its length is {self.batches_per_epoch}"
+            )
 
     def _train_batch(self, x: NDArray, y: NDArray) -> None:
         self._call("on_step_begin")
@@ -280,7 +291,9 @@ class Trainer:
             )
         theirs, mine = _names(state["callbacks"]), _names(self.state_dict()["callbacks"])
         if theirs != mine:
-            raise ValueError(f"the callbacks were {', '.join(theirs) or 'none'} and are {', '.join(mine) or 'none'}")
+            raise ValueError(
+                f"the callbacks were {', '.join(theirs) or 'none'} and are {', '.join(mine) or 'none'}"
+            )
         if (state["scheduler"] is None) != (self.scheduler is None):
             raise ValueError("one of them has a schedule, the other has none")
 

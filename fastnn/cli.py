@@ -1,0 +1,188 @@
+"""The `fastnn` command. It reads options and words errors; what it does is elsewhere."""
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+import fastnn
+
+__all__ = ["main"]
+
+# Exit codes, besides 0.
+_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        sys.exit(_USAGE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="fastnn", description="Train convolutional networks on a CPU.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    train = commands.add_parser(
+        "train",
+        help="train a recipe and leave a folder of results",
+        description="Train a recipe. The results go to a new folder in runs/, or to --out: metrics.json, history.csv, "
+        "curves.png, weights.safetensors, and last.safetensors to continue from.",
+        allow_abbrev=False,
+    )
+    train.add_argument("--recipe", metavar="NAME", help="what to train and how; --recipe list shows them all")
+    train.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help="cifar10, shapes32 (synthetic, needs no files), or auto (the default): cifar10 if it is found or can be "
+        "downloaded, else shapes32",
+    )
+    train.add_argument("--data", metavar="DIR", help="where to look for the data set first")
+    train.add_argument("--download", action="store_true", help="fetch the data set if it is not there")
+    train.add_argument(
+        "--epochs", metavar="N", type=float, help="how often to see every image (default: the recipe's)"
+    )
+    train.add_argument(
+        "--seed", metavar="N", type=int, help="of initialisation, order and augmentation (default: 0)"
+    )
+    train.add_argument(
+        "--threads", metavar="N", type=int, help="results do not depend on it (default: all CPUs)"
+    )
+    train.add_argument(
+        "--train-images", metavar="N", type=int, help="use only the first N, for a quick trial"
+    )
+    train.add_argument("--test-images", metavar="N", type=int, help="use only the first N, for a quick trial")
+    train.add_argument("--out", metavar="DIR", help="folder of the results")
+    train.add_argument(
+        "--resume",
+        metavar="auto|PATH",
+        help="continue, bit for bit, from a checkpoint or the folder of one; auto: from the newest unfinished run of the "
+        "same recipe, data set and seed, if there is one",
+    )
+    train.set_defaults(run=_train)
+
+    info = commands.add_parser(
+        "info", help="what was built, what this CPU has, what runs", allow_abbrev=False
+    )
+    info.set_defaults(run=_info)
+
+    summary = commands.add_parser(
+        "summary", help="shapes, parameters, multiplications and memory of a network", allow_abbrev=False
+    )
+    summary.add_argument("model", metavar="MODEL", help="the name of a model or of a recipe")
+    summary.add_argument("--batch", metavar="N", type=int, default=1, help="images (default: 1)")
+    summary.set_defaults(run=_summary)
+    return parser
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from fastnn import training
+    from fastnn.training.plan import plan
+
+    if arguments.recipe == "list":
+        for recipe in training.RECIPES.values():
+            print(f"{recipe.name:<12} {recipe.description}")
+        return
+    if arguments.threads is not None:
+        fastnn.set_num_threads(arguments.threads)
+    run, train_set, test_set = plan(
+        recipe=arguments.recipe,
+        dataset=arguments.dataset,
+        epochs=arguments.epochs,
+        seed=arguments.seed,
+        out=arguments.out,
+        resume=arguments.resume,
+        data_root=arguments.data,
+        download=arguments.download,
+        n_train=arguments.train_images,
+        n_test=arguments.test_images,
+        say=_say,
+    )
+    threads = "1 thread" if fastnn.num_threads() == 1 else f"{fastnn.num_threads()} threads"
+    _say(
+        f"{run.recipe.name} on {run.dataset}, seed {run.seed}, {threads}, {fastnn.isa()}; results go to {run.folder}"
+    )
+    training.train_recipe(run, train_set, test_set, say=print)
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    build = fastnn.build_info()
+    openmp = f"OpenMP {build['openmp']}" if build["openmp"] else "no OpenMP: one thread"
+    rows = {
+        "fastnn": f"{build['version']}, Python {platform.python_version()}, NumPy {np.__version__}",
+        "built": f"{', '.join(build['built_isas'])}; {openmp}" if build["compiled"] else "no compiled module",
+        "CPU": f"{_cpu_name()}; {fastnn.available_threads()} usable; supports {', '.join(build['available_isas']) or '-'}",
+        "runs": f"{build['isa']} kernels" if build["backend"] == "native" else "the NumPy reference",
+        "threads": str(build["threads"]),
+    }
+    for name, text in rows.items():
+        print(f"{name:<8} {text}")
+
+
+def _cpu_name() -> str:
+    """As the system calls it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _summary(arguments: argparse.Namespace) -> None:
+    from fastnn import models, training
+
+    if arguments.batch < 1:
+        raise ValueError(f"--batch must be at least 1. Received: {arguments.batch}")
+    recipe = training.RECIPES.get(arguments.model)
+    model = models.create(arguments.model) if recipe is None else recipe.make_model()
+    print(models.summarize(model, (arguments.batch, 3, 32, 32)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, 1 failed, 2 wrong options or data, 130 interrupted.
+
+    An error is one sentence on standard error; with FASTNN_DEBUG=1 in the environment it is a traceback.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as exit_request:  # argparse has said what there is to say
+        return int(exit_request.code or 0)
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt as error:
+        _say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
+        return _INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+    except Exception as error:
+        if os.environ.get("FASTNN_DEBUG") == "1":
+            raise
+        _say(f"fastnn: {_sentence(error)}")
+        return _USAGE if isinstance(error, ValueError | OSError) else _FAILED
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    """What an exception says, on one line."""
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    else:
+        text = str(error)
+    words = " ".join(text.split())
+    known = isinstance(error, ValueError | OSError | ArithmeticError) and words
+    return words if known else f"{type(error).__name__}: {words}"
