@@ -47,31 +47,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--data", metavar="DIR", help="where to look for the data set first")
     train.add_argument("--download", action="store_true", help="fetch the data set if it is not there")
-    train.add_argument(
-        "--epochs", metavar="N", type=float, help="how often to see every image (default: the recipe's)"
-    )
-    train.add_argument(
-        "--seed", metavar="N", type=int, help="of initialisation, order and augmentation (default: 0)"
-    )
-    train.add_argument(
-        "--threads", metavar="N", type=int, help="results do not depend on it (default: all CPUs)"
-    )
-    train.add_argument(
-        "--train-images", metavar="N", type=int, help="use only the first N, for a quick trial"
-    )
+    train.add_argument("--epochs", metavar="N", type=float, help="how often to see every image (default: the recipe's)")
+    train.add_argument("--seed", metavar="N", type=int, help="of initialisation, order and augmentation (default: 0)")
+    train.add_argument("--threads", metavar="N", type=int, help="results do not depend on it (default: all CPUs)")
+    train.add_argument("--train-images", metavar="N", type=int, help="use only the first N, for a quick trial")
     train.add_argument("--test-images", metavar="N", type=int, help="use only the first N, for a quick trial")
     train.add_argument("--out", metavar="DIR", help="folder of the results")
     train.add_argument(
         "--resume",
         metavar="auto|PATH",
-        help="continue, bit for bit, from a checkpoint or the folder of one; auto: from the newest unfinished run of the "
-        "same recipe, data set and seed, if there is one",
+        help="continue, bit for bit, from a checkpoint or the folder of one; auto: from the newest unfinished run of "
+        "the same recipe, data set and seed, if there is one",
     )
     train.set_defaults(run=_train)
 
-    info = commands.add_parser(
-        "info", help="what was built, what this CPU has, what runs", allow_abbrev=False
-    )
+    info = commands.add_parser("info", help="what was built, what this CPU has, what runs", allow_abbrev=False)
     info.set_defaults(run=_info)
 
     summary = commands.add_parser(
@@ -111,9 +101,7 @@ def _train(arguments: argparse.Namespace) -> None:
         say=_say,
     )
     threads = "1 thread" if fastnn.num_threads() == 1 else f"{fastnn.num_threads()} threads"
-    _say(
-        f"{run.recipe.name} on {run.dataset}, seed {run.seed}, {threads}, {fastnn.isa()}; results go to {run.folder}"
-    )
+    _say(f"{run.recipe.name} on {run.dataset}, seed {run.seed}, {threads}, {fastnn.isa()}; results go to {run.folder}")
     training.train_recipe(run, train_set, test_set, say=print)
 
 
@@ -123,7 +111,7 @@ def _info(arguments: argparse.Namespace) -> None:
     rows = {
         "fastnn": f"{build['version']}, Python {platform.python_version()}, NumPy {np.__version__}",
         "built": f"{', '.join(build['built_isas'])}; {openmp}" if build["compiled"] else "no compiled module",
-        "CPU": f"{_cpu_name()}; {fastnn.available_threads()} usable; supports {', '.join(build['available_isas']) or '-'}",
+        "CPU": f"{_cpu_name()}; {fastnn.available_threads()} usable; {', '.join(build['available_isas'])}",
         "runs": f"{build['isa']} kernels" if build["backend"] == "native" else "the NumPy reference",
         "threads": str(build["threads"]),
     }

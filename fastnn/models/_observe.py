@@ -23,9 +23,7 @@ def observe(model: nn.Module, visit: Callable[[str, nn.Module, Any, Any], None])
 
         return forward_and_visit
 
-    leaves = [
-        (path, module) for path, module in model.named_modules() if next(module.children(), None) is None
-    ]
+    leaves = [(path, module) for path, module in model.named_modules() if next(module.children(), None) is None]
     for path, layer in leaves:
         object.__setattr__(layer, "forward", watched(path, layer))  # shadows the method of the class
     try:

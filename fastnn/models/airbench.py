@@ -1,5 +1,6 @@
 """The network that learns CIFAR-10 fastest: fixed whitening filters, six convolutions, a small head."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,7 +44,7 @@ class Scale(nn.Module):
 
 
 def whitening_filters(images: NDArray, size: int = _WHITENING_SIZE, eps: float = _WHITENING_EPS) -> NDArray:
-    """Filters whose answers to the patches of `images` are uncorrelated and of about equal variance, and their negatives.
+    """Filters whose answers to the patches of `images` are uncorrelated and of equal variance, and their negatives.
 
     With the eigenvectors v and eigenvalues l of the second moments of all size x size patches: v / sqrt(l + eps), by
     descending l, then -v / sqrt(l + eps).
@@ -62,21 +63,20 @@ def whitening_filters(images: NDArray, size: int = _WHITENING_SIZE, eps: float =
     images = np.asarray(images)[:_WHITENING_IMAGES]
     if images.ndim != 4 or not len(images) or min(images.shape[2:]) < size:
         raise ValueError(
-            f"whitening_filters: images of at least {size}x{size} pixels are needed. Received: images.shape={images.shape}"
+            f"whitening_filters: images of at least {size}x{size} pixels are needed. "
+            f"Received: images.shape={images.shape}"
         )
     c = images.shape[1]
     n_taps = c * size * size
-    # The filters of the identity cut an image into patches, and the gradient of their weights is the sum of products of
-    # patch elements: a convolution in double computes both, to the same bits on any number of threads.
+    # The filters of the identity cut an image into patches, and the gradient of their weights is the sum of products
+    # of patch elements: a convolution in double computes both, to the same bits on any number of threads.
     cut = np.eye(n_taps).reshape(n_taps, c, size, size)
     moments = np.zeros((n_taps, n_taps))
     n_patches = 0
     for start in range(0, len(images), _WHITENING_CHUNK):
         chunk = images[start : start + _WHITENING_CHUNK].astype(np.float64)
         patches = F.conv2d(chunk, cut)
-        moments += F.conv2d_backward(patches, chunk, cut, need_dx=False, need_dbias=False)[1].reshape(
-            n_taps, n_taps
-        )
+        moments += F.conv2d_backward(patches, chunk, cut, need_dx=False, need_dbias=False)[1].reshape(n_taps, n_taps)
         n_patches += patches.size // n_taps
     eigenvalues, vectors = np.linalg.eigh(moments / n_patches)
     filters = (vectors / np.sqrt(np.maximum(eigenvalues, 0) + eps)).T[::-1].reshape(n_taps, c, size, size)
@@ -86,10 +86,12 @@ def whitening_filters(images: NDArray, size: int = _WHITENING_SIZE, eps: float =
 class Airbench(Chain):
     """A layer of whitening filters, groups of two convolutions with a pool between them, and a linear head.
 
-    Each group is conv 3x3, pool, batch norm, GELU, conv 3x3, batch norm, GELU. The convolutions start as the identity on
-    as many channels as they are given (Dirac), batch norms shift but do not scale, and the logits are divided by nine.
+    Each group is conv 3x3, pool, batch norm, GELU, conv 3x3, batch norm, GELU. The convolutions start as the identity
+    on as many channels as they are given (Dirac), batch norms shift but do not scale, and the logits are divided by
+    nine.
 
-    Before training, `whiten` sets the fixed filters of the first layer from training images; until then they are random.
+    Before training, `whiten` sets the fixed filters of the first layer from training images; until then they are
+    random.
 
     Args:
         num_classes: classes to tell apart.
@@ -114,7 +116,7 @@ class Airbench(Chain):
         channels = [c_whitened, *widths]
         groups = {
             f"group{index + 1}": _group(c_in, c_out, bn_momentum)
-            for index, (c_in, c_out) in enumerate(zip(channels, channels[1:], strict=False))
+            for index, (c_in, c_out) in enumerate(itertools.pairwise(channels))
         }
         super().__init__(
             whitening=nn.Conv2d(3, c_whitened, _WHITENING_SIZE),
@@ -129,12 +131,12 @@ class Airbench(Chain):
         self.whitening.bias.data[...] = 0
 
     def whiten(self, images: NDArray) -> "Airbench":
-        """Set the filters of the first layer from training images, normalised as in training; see `whitening_filters`."""
+        """Set the filters of the first layer from training images, normalised as in training: `whitening_filters`."""
         self.whitening.weight.data[...] = whitening_filters(images)
         return self
 
     def train_whitening(self, on: bool) -> None:
-        """Whether the bias of the first layer is trained; if not, backward stops before that layer and saves its time."""
+        """Whether the bias of the first layer is trained; if not, backward stops before it and saves its time."""
         self.whitening.bias.requires_grad = bool(on)
         self.group1.input_grad = bool(on)
 

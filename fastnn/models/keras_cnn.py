@@ -8,9 +8,7 @@ from fastnn.models._chain import Chain
 __all__ = ["keras_cnn"]
 
 
-def keras_cnn(
-    num_classes: int = 10, widths: Sequence[int] = (32, 64), hidden: int = 512, size: int = 32
-) -> Chain:
+def keras_cnn(num_classes: int = 10, widths: Sequence[int] = (32, 64), hidden: int = 512, size: int = 32) -> Chain:
     """Two convolutions per width, each with batch norm and ReLU, then a pool; one hidden layer. 2.17 M parameters.
 
     Args:

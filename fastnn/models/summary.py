@@ -112,14 +112,10 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
     counted: set[int] = set()  # a layer that is used twice has its parameters once
 
     def visit(path: str, layer: nn.Module, x: Any, y: Any) -> None:
-        n_parameters = (
-            0 if id(layer) in counted else sum(p.size for p in layer._parameters.values() if p is not None)
-        )
+        n_parameters = 0 if id(layer) in counted else sum(p.size for p in layer._parameters.values() if p is not None)
         counted.add(id(layer))
         layers.append(
-            LayerSummary(
-                path, type(layer).__name__, y.shape, n_parameters, _multiplications(layer, y), y.nbytes
-            )
+            LayerSummary(path, type(layer).__name__, y.shape, n_parameters, _multiplications(layer, y), y.nbytes)
         )
 
     modes = [(module, module.training) for module in model.modules()]

@@ -24,10 +24,10 @@ from fastnn.training.evaluate import Evaluation, evaluate, predict
 from fastnn.training.history import History
 from fastnn.training.interrupts import Interrupted
 from fastnn.training.metrics import Meter, top_k_hits
+from fastnn.training.plan import Run
 from fastnn.training.plots import plot_history, save_curves
 from fastnn.training.progress import Progress
 from fastnn.training.recipes import DEFAULT_RECIPE, RECIPES, Recipe, triangle
-from fastnn.training.plan import Run
 from fastnn.training.run import train as train_recipe
 from fastnn.training.trainer import Trainer, fit
 

@@ -73,9 +73,7 @@ class _Best:
                 "(val_... need a val_loader)"
             )
         value = float(row[self.monitor])
-        if math.isnan(value) or (
-            self.value is not None and self.sign * (value - self.value) <= max(self.min_delta, 0)
-        ):
+        if math.isnan(value) or (self.value is not None and self.sign * (value - self.value) <= max(self.min_delta, 0)):
             return False
         self.value = value
         return True
@@ -142,9 +140,7 @@ class Checkpoints(Callback):
         mode: 'min' or 'max' is better; 'auto' takes 'min' for losses.
     """
 
-    def __init__(
-        self, folder: str | os.PathLike[str], monitor: str | None = None, mode: str = "auto"
-    ) -> None:
+    def __init__(self, folder: str | os.PathLike[str], monitor: str | None = None, mode: str = "auto") -> None:
         self.folder = Path(folder)
         self._best = None if monitor is None else _Best(monitor, mode, 0.0)
 
@@ -220,9 +216,7 @@ class Lookahead(Callback):
 
     def __init__(self, decay: float = 0.95, every: int = 5) -> None:
         if not 0 <= decay <= 1 or every < 1:
-            raise ValueError(
-                f"Lookahead: decay in [0, 1] and every >= 1 are needed. Received: {decay}, {every}"
-            )
+            raise ValueError(f"Lookahead: decay in [0, 1] and every >= 1 are needed. Received: {decay}, {every}")
         self.decay = decay
         self.every = every
         self._average: dict[str, NDArray] | None = None

@@ -75,9 +75,7 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _write_tensors(
-    path: str | os.PathLike[str], tensors: Mapping[str, NDArray], metadata: Mapping[str, str]
-) -> None:
+def _write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, NDArray], metadata: Mapping[str, str]) -> None:
     from safetensors.numpy import save
 
     # Not np.ascontiguousarray, which would turn a scalar into a vector.
@@ -150,9 +148,7 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any], kind: str
     """Write nested dicts, lists, tuples, numbers, texts and arrays; `load_state` gives back the same, bit for bit."""
     tensors: dict[str, NDArray] = {}
     skeleton = _pack(state, "", tensors)
-    _write_tensors(
-        path, tensors, {"fastnn_format": _FORMAT, "fastnn_kind": kind, "fastnn": json.dumps(skeleton)}
-    )
+    _write_tensors(path, tensors, {"fastnn_format": _FORMAT, "fastnn_kind": kind, "fastnn": json.dumps(skeleton)})
 
 
 def load_state(path: str | os.PathLike[str], kind: str = "checkpoint") -> dict[str, Any]:
@@ -181,9 +177,7 @@ def _pack(value: Any, path: str, tensors: dict[str, NDArray]) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        items = [
-            [key, _pack(item, f"{path}.{key}" if path else str(key), tensors)] for key, item in value.items()
-        ]
+        items = [[key, _pack(item, f"{path}.{key}" if path else str(key), tensors)] for key, item in value.items()]
         if all(isinstance(key, str) and key != "$" for key, _ in items):
             return dict(items)
         return {

@@ -38,14 +38,12 @@ def find_non_finite(
     dropout drops the same; looks at every layer's parameters and result; and leaves buffers and generator as they were.
     """
     if not _finite(x):
-        return NonFiniteLoss(
-            f"the loss is {loss} in step {step}: the batch itself holds NaN or infinity", step, ""
-        )
+        return NonFiniteLoss(f"the loss is {loss} in step {step}: the batch itself holds NaN or infinity", step, "")
     for path, parameter in model.named_parameters():
         if not _finite(parameter.data):
             layer = path.rpartition(".")[0]
             return NonFiniteLoss(
-                f"the loss is {loss} in step {step}: the update of step {step - 1} made parameter {path} NaN or infinite "
+                f"the loss is {loss} in step {step}: the update of step {step - 1} made {path} NaN or infinite "
                 f"(a smaller learning rate or clipped gradients may help)",
                 max(step - 1, 1),
                 layer,
@@ -56,11 +54,7 @@ def find_non_finite(
         if found or _finite(y):
             return
         broken = [name for name, buffer in layer._buffers.items() if not _finite(buffer)]
-        why = (
-            f"its {broken[0]} is not finite"
-            if broken
-            else "its input and parameters are finite, its result is not"
-        )
+        why = f"its {broken[0]} is not finite" if broken else "its input and parameters are finite, its result is not"
         found.append((path, type(layer).__name__, why))
 
     buffers = [(module, dict(module._buffers)) for module in model.modules()]
@@ -79,9 +73,9 @@ def find_non_finite(
             array[...] = copy
     if found:
         path, kind, why = found[0]
-        message = (
-            f"the loss is {loss} in step {step}: layer {path or 'of the model'} ({kind}) is the first: {why}"
-        )
+        message = f"the loss is {loss} in step {step}: layer {path or 'of the model'} ({kind}) is the first: {why}"
         return NonFiniteLoss(message, step, path)
-    message = f"the loss is {loss} in step {step}: every layer's result is finite, so it is the loss function or its labels"
+    message = (
+        f"the loss is {loss} in step {step}: every layer's result is finite, so it is the loss function or its labels"
+    )
     return NonFiniteLoss(message, step, "")

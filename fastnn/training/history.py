@@ -36,9 +36,7 @@ class History:
     def __getitem__(self, column: str) -> list[Any]:
         """The values of one column, None where an epoch has none."""
         if column not in self.columns:
-            raise KeyError(
-                f"the history has no column {column!r}; it has {', '.join(self.columns) or 'none'}"
-            )
+            raise KeyError(f"the history has no column {column!r}; it has {', '.join(self.columns) or 'none'}")
         return [row.get(column) for row in self.rows]
 
     def __len__(self) -> int:

@@ -5,7 +5,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["Interrupted", "InterruptFlag"]
+__all__ = ["InterruptFlag", "Interrupted"]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -31,9 +31,7 @@ class InterruptFlag:
             self._installed = True
         return self
 
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._installed:
             signal.signal(signal.SIGINT, self._previous)
             self._installed = False

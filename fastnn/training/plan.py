@@ -163,9 +163,7 @@ def plan(
     name = given["recipe"] or DEFAULT_RECIPE
     if name not in RECIPES:
         raise ValueError(f"there is no recipe {name!r}; choose from {', '.join(RECIPES)}")
-    chosen = (
-        RECIPES[name] if given["epochs"] is None else replace(RECIPES[name], epochs=float(given["epochs"]))
-    )
+    chosen = RECIPES[name] if given["epochs"] is None else replace(RECIPES[name], epochs=float(given["epochs"]))
     if not 0 < chosen.epochs < float("inf"):
         raise ValueError(f"epochs must be a positive number. Received: {epochs}")
     used_seed = given["seed"] or 0

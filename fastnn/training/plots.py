@@ -16,9 +16,7 @@ _STYLES = {
 _NAMES = {"train": "training", "val": "validation"}
 
 
-def plot_history(
-    history: History, metric: str = "loss", ax: Any = None, names: dict[str, str] | None = None
-) -> Any:
+def plot_history(history: History, metric: str = "loss", ax: Any = None, names: dict[str, str] | None = None) -> Any:
     """Draw `train_<metric>` and `val_<metric>` over the epochs.
 
     Args:
@@ -34,9 +32,7 @@ def plot_history(
 
         ax = Figure(figsize=(5, 4), layout="constrained").add_subplot()
     for part, style in _STYLES.items():
-        points = [
-            (row["epoch"], row[f"{part}_{metric}"]) for row in history.rows if f"{part}_{metric}" in row
-        ]
+        points = [(row["epoch"], row[f"{part}_{metric}"]) for row in history.rows if f"{part}_{metric}" in row]
         if points:
             label = {**_NAMES, **(names or {})}[part]
             ax.plot(*zip(*points, strict=True), label=label, markersize=3.5, linewidth=1.5, **style)

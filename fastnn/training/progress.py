@@ -38,18 +38,14 @@ class Progress(Callback):
             )
         meter = trainer.meter
         self._bar.set_description_str(f"epoch {trainer.epoch + 1}/{trainer.total_epochs}", refresh=False)
-        self._bar.set_postfix_str(
-            f"loss {meter.loss:.3f}, accuracy {100 * meter.accuracy:.1f} %", refresh=False
-        )
+        self._bar.set_postfix_str(f"loss {meter.loss:.3f}, accuracy {100 * meter.accuracy:.1f} %", refresh=False)
         self._bar.update(trainer.last_batch_size)
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
         words = [f"epoch {row['epoch']}/{trainer.total_epochs}"]
         words.append(f"loss {row['train_loss']:.3f}, accuracy {100 * row['train_accuracy']:.2f} %")
         if "val_loss" in row:
-            words.append(
-                f"{trainer.val_name} loss {row['val_loss']:.3f}, accuracy {100 * row['val_accuracy']:.2f} %"
-            )
+            words.append(f"{trainer.val_name} loss {row['val_loss']:.3f}, accuracy {100 * row['val_accuracy']:.2f} %")
         words.append(f"{row['images_per_second']:,.0f} images/s, {row['train_seconds']:.1f} s")
         self.write(" | ".join(words))
 

@@ -27,8 +27,8 @@ class Recipe:
         batch_size: images of a step; a last batch that is not full is dropped.
         lr, momentum, weight_decay: of SGD with Nesterov momentum.
         norm_bias_lr: factor of the learning rate of batch norm's shifts; their weight decay is divided by it.
-        warmup, first_lr, last_lr: share of the steps in which the learning rate grows, and its factors at the first step
-            and after the last one; see `triangle`.
+        warmup, first_lr, last_lr: share of the steps in which the learning rate grows, and its factors at the first
+            step and after the last one; see `triangle`.
         label_smoothing: of the cross-entropy.
         flip: 'alternate' mirrors every image in every other epoch, 'random' half of them at random, 'none' no image.
         translate: pixels by which images are shifted at random, with reflection.
@@ -71,9 +71,7 @@ class Recipe:
         groups: list[dict[str, Any]] = [{"params": others}]
         if norms:
             factor = self.norm_bias_lr
-            groups.append(
-                {"params": norms, "lr": self.lr * factor, "weight_decay": self.weight_decay / factor}
-            )
+            groups.append({"params": norms, "lr": self.lr * factor, "weight_decay": self.weight_decay / factor})
         return optim.SGD(
             groups,
             lr=self.lr,

@@ -20,10 +20,10 @@ _TEST_BATCH = 500
 
 
 def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = print) -> dict[str, Any]:
-    """Train a recipe; leave metrics.json, history.csv, history.json, curves.png, weights.safetensors and last.safetensors.
+    """Train a recipe; leave metrics.json, history.csv, history.json, curves.png, weights and the last checkpoint.
 
-    The test images decide nothing: the result is the last epoch's, or the best one's on images that the recipe puts aside
-    from the training images. Without such images, what is reported of the test images after each epoch is only reported.
+    The test images decide nothing: the result is the last epoch's, or the best one's on images that the recipe puts
+    aside from the training images. Without these, accuracy on the test images is shown after each epoch, and no more.
 
     Returns:
         What metrics.json holds.
@@ -36,9 +36,7 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
         cut = len(train_set) - recipe.validation
         val_set, val_name = train_set.subset(slice(cut, None)), "validation"
         train_set = train_set.subset(slice(0, cut))
-    loaders = [
-        _loader(run, part, train_set, training=part is train_set) for part in (train_set, val_set, test_set)
-    ]
+    loaders = [_loader(run, part, train_set, training=part is train_set) for part in (train_set, val_set, test_set)]
     train_loader, val_loader, test_loader = loaders
 
     fastnn.manual_seed(run.seed)
@@ -100,9 +98,7 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
     with atomic_write(run.folder / "metrics.json", "w", encoding="utf-8") as file:
         json.dump(metrics, file, indent=1)
         file.write("\n")
-    averaged = (
-        f" ({100 * plain.accuracy:.2f} % without averaging over flips and shifts)" if recipe.tta else ""
-    )
+    averaged = f" ({100 * plain.accuracy:.2f} % without averaging over flips and shifts)" if recipe.tta else ""
     say(
         f"test accuracy {100 * result.accuracy:.2f} %{averaged} after {trainer.train_seconds:.1f} s of training; "
         f"results are in {run.folder}"

@@ -75,9 +75,7 @@ class Trainer:
         config: dict[str, Any] | None = None,
     ) -> None:
         if scheduler_interval not in _INTERVALS:
-            raise ValueError(
-                f"Trainer: scheduler_interval must be 'epoch' or 'step'. Received: {scheduler_interval!r}"
-            )
+            raise ValueError(f"Trainer: scheduler_interval must be 'epoch' or 'step'. Received: {scheduler_interval!r}")
         self.model = model
         self.criterion = criterion
         self.optimizer = optimizer
@@ -117,7 +115,7 @@ class Trainer:
         Ctrl-C lets the running step end, has the callbacks save, and raises `Interrupted`.
 
         Args:
-            train_loader: gives (images, labels), has a length, and `set_epoch(index)` if its order depends on the epoch.
+            train_loader: gives (images, labels); has a length, and `set_epoch(index)` if its order depends on it.
             epochs: not necessarily a whole number; the last epoch may be a part of one.
             val_loader: images to evaluate on after each epoch, or None.
             resume: a checkpoint to continue from.
@@ -131,9 +129,7 @@ class Trainer:
         """
         self.batches_per_epoch = len(train_loader)
         if self.batches_per_epoch < 1:
-            raise ValueError(
-                "Trainer.fit: the loader has no batches; it may drop a last batch that is not full"
-            )
+            raise ValueError("Trainer.fit: the loader has no batches; it may drop a last batch that is not full")
         if not (math.isfinite(epochs) and epochs > 0):
             raise ValueError(f"Trainer.fit: epochs must be a positive number. Received: {epochs}")
         if resume is not None:
@@ -188,9 +184,7 @@ class Trainer:
                 if interrupt.raised and done < end:
                     self._stop_for_interrupt()
         if done < end:
-            raise ValueError(
-                f"Trainer.fit: the loader gave {done} batches, its length is {self.batches_per_epoch}"
-            )
+            raise ValueError(f"Trainer.fit: the loader gave {done} batches, its length is {self.batches_per_epoch}")
 
     def _train_batch(self, x: NDArray, y: NDArray) -> None:
         self._call("on_step_begin")
@@ -291,9 +285,7 @@ class Trainer:
             )
         theirs, mine = _names(state["callbacks"]), _names(self.state_dict()["callbacks"])
         if theirs != mine:
-            raise ValueError(
-                f"the callbacks were {', '.join(theirs) or 'none'} and are {', '.join(mine) or 'none'}"
-            )
+            raise ValueError(f"the callbacks were {', '.join(theirs) or 'none'} and are {', '.join(mine) or 'none'}")
         if (state["scheduler"] is None) != (self.scheduler is None):
             raise ValueError("one of them has a schedule, the other has none")
 
