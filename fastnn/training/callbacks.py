@@ -5,10 +5,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import nn
+from fastnn import optim
 from fastnn.training.plots import save_curves
 
 if TYPE_CHECKING:
@@ -219,37 +218,29 @@ class Lookahead(Callback):
             raise ValueError(f"Lookahead: decay in [0, 1] and every >= 1 are needed. Received: {decay}, {every}")
         self.decay = decay
         self.every = every
-        self._average: dict[str, NDArray] | None = None
+        self._ema: optim.EMA | None = None
+        self._loaded: dict[str, Any] | None = None
 
     def on_fit_begin(self, trainer: "Trainer") -> None:
-        if self._average is None:
-            self._average = {name: array.copy(order="K") for name, array in _floats(trainer.model).items()}
+        if self._ema is None:
+            self._ema = optim.EMA(trainer.model)
+        if self._loaded is not None:
+            self._ema.load_state_dict(self._loaded)
+            self._loaded = None
 
     def on_step_end(self, trainer: "Trainer") -> None:
-        at_end = trainer.step >= trainer.total_steps
-        if trainer.step % self.every and not at_end:
-            return
-        assert self._average is not None
-        decay = self.decay**self.every * (trainer.step / trainer.total_steps) ** 3
-        for name, weights in _floats(trainer.model).items():
-            average = self._average[name]
-            if trainer.step % self.every == 0:
-                average *= np.asarray(decay, average.dtype)
-                average += np.asarray(1 - decay, average.dtype) * weights
-            weights[...] = average
+        is_due = trainer.step % self.every == 0
+        assert self._ema is not None
+        if is_due:
+            self._ema.update(self.decay**self.every * (trainer.step / trainer.total_steps) ** 3)
+        if is_due or trainer.step >= trainer.total_steps:
+            self._ema.copy_to_model()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"average": self._average}
+        return {"ema": self._loaded if self._ema is None else self._ema.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._average = state["average"]
-
-
-def _floats(model: nn.Module) -> dict[str, NDArray]:
-    """Parameters that are trained and floating-point buffers, by path: the arrays themselves, not copies."""
-    arrays = {name: p.data for name, p in model.named_parameters()}
-    arrays.update({name: array for name, array in model.named_buffers() if array.dtype.kind == "f"})
-    return arrays
+        self._ema, self._loaded = None, state["ema"]
 
 
 class FreezeWhitening(Callback):

@@ -84,13 +84,13 @@ class Recipe:
         """The triangle, stepped after every step."""
         return optim.LambdaLR(optimizer, triangle(total_steps, self.warmup, self.first_lr, self.last_lr))
 
-    def augmentation(self) -> list[Any]:
+    def augmentation(self, seed: int = 0) -> list[data.Augmentation]:
         """What is done to the training images."""
-        steps: list[Any] = []
+        steps: list[data.Augmentation] = []
         if self.flip == "alternate":
-            steps.append(data.AlternatingFlip())
+            steps.append(data.AlternatingFlip(seed))
         elif self.flip == "random":
-            steps.append(data.RandomFlip())
+            steps.append(data.RandomHorizontalFlip())
         if self.translate:
             steps.append(data.RandomCrop(padding=self.translate, mode="reflect"))
         return steps

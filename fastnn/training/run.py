@@ -135,7 +135,7 @@ def _loader(run: Run, images: Any, train_set: Any, training: bool) -> data.Loade
         batch_size=batch_size,
         shuffle=True,
         drop_last=True,
-        augment=run.recipe.augmentation(),
+        augment=run.recipe.augmentation(run.seed),
         mean=mean,
         std=std,
         seed=run.seed,
