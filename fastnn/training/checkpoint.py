@@ -172,8 +172,11 @@ def load_state(path: str | os.PathLike[str], kind: str = "checkpoint") -> dict[s
 def _pack(value: Any, path: str, tensors: dict[str, NDArray]) -> Any:
     """`value` as JSON; arrays go into `tensors`, under the path by which they are reached."""
     if isinstance(value, np.ndarray):
-        tensors[path] = value
-        return {"$": "tensor", "name": path}
+        name = path
+        while name in tensors or name == "__metadata__":  # {"a": {"b": x}, "a.b": y} has one path for two
+            name += "'"
+        tensors[name] = value
+        return {"$": "tensor", "name": name}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):

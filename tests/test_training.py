@@ -1,0 +1,546 @@
+"""The training loop: bit-identical resumption, interruption, NaN, early stopping, the same bits on any threads."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import data, nn, optim, training
+from fastnn.training.callbacks import Callback
+from fastnn.training.trainer import count_steps
+
+
+class Batches:
+    """Batches of random images with random labels, in an order that depends on the epoch."""
+
+    def __init__(self, n=6, batch_size=16, size=8, seed=0):
+        rng = np.random.default_rng(seed)
+        self.x = rng.standard_normal((n, batch_size, 3, size, size)).astype(np.float32)
+        self.y = rng.integers(0, 10, (n, batch_size))
+        self.epoch = 0
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __len__(self):
+        return len(self.x)
+
+    def __iter__(self):
+        for index in np.random.default_rng(self.epoch).permutation(len(self)):
+            yield self.x[index], self.y[index]
+
+
+class SigintAt(Callback):
+    """Ctrl-C in the middle of a step."""
+
+    def __init__(self, step):
+        self.at = step
+
+    def on_gradients(self, trainer):
+        if trainer.step + 1 == self.at:
+            signal.raise_signal(signal.SIGINT)
+
+
+class Nothing(Callback):
+    """In the place of SigintAt in the training that goes on."""
+
+
+Nothing.__name__ = "SigintAt"
+
+
+def network(seed=0):
+    fastnn.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.25),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    )
+
+
+def make_trainer(out=None, seed=0, callbacks=(), lr=0.05, **kwargs):
+    model = network(seed)
+    optimizer = optim.SGD(model.parameters(), lr=lr, momentum=0.9, nesterov=True, weight_decay=1e-3)
+    scheduler = optim.LambdaLR(optimizer, lambda step: 1 / (1 + 0.1 * step))
+    files = [training.HistoryFiles(out), training.Checkpoints(out, "val_accuracy")] if out is not None else []
+    return training.Trainer(
+        model,
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        optimizer,
+        scheduler,
+        "step",
+        callbacks=[*callbacks, training.Lookahead(every=4), training.EarlyStopping(patience=50), *files],
+        progress=False,
+        **kwargs,
+    )
+
+
+def comparable(tree, path=""):
+    """A training state as {path: bytes or value}, without what a clock says."""
+    if isinstance(tree, dict):
+        items = [(key, value) for key, value in tree.items() if key not in ("seconds", "train_seconds")]
+        items = [(key, value) for key, value in items if key != "images_per_second"]
+        return {k: v for key, value in items for k, v in comparable(value, f"{path}.{key}").items()}
+    if isinstance(tree, list | tuple):
+        return {k: v for index, value in enumerate(tree) for k, v in comparable(value, f"{path}.{index}").items()}
+    return {path: (tree.shape, tree.dtype.str, tree.tobytes()) if isinstance(tree, np.ndarray) else tree}
+
+
+# ---- resumption ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("stop", [1, 4, 6, 9, 12])
+def test_resume_after_interrupt_equals_uninterrupted_bit_for_bit(tmp_path, stop):
+    """In the middle of an epoch, and at its end: weights, momentum, averages, schedule, dropout, history."""
+    whole = make_trainer(tmp_path, callbacks=[Nothing()])
+    whole.fit(Batches(), 3, Batches(2, seed=1))
+    (tmp_path / "parts").mkdir()
+    first = make_trainer(tmp_path / "parts", callbacks=[SigintAt(stop)])
+    with pytest.raises(training.Interrupted, match=f"after step {stop} of 18"):
+        first.fit(Batches(), 3, Batches(2, seed=1))
+    second = make_trainer(tmp_path / "parts", seed=77, callbacks=[Nothing()])
+    second.fit(Batches(), 3, Batches(2, seed=1), resume=tmp_path / "parts/last.safetensors")
+    expected = comparable(whole.state_dict())
+    assert len(expected) > 60
+    assert comparable(second.state_dict()) == expected
+
+
+def test_resume_with_data_loader_and_augmentation_equals_uninterrupted(tmp_path):
+    images = data.Shapes32(100)
+
+    def loader():
+        return data.Loader(
+            images,
+            batch_size=16,
+            shuffle=True,
+            drop_last=True,
+            augment=[data.RandomCrop(2, "reflect"), data.AlternatingFlip(3), data.Cutout(4)],
+            mean=images.mean,
+            std=images.std,
+            seed=5,
+        )
+
+    def trainer(callback, seed=0):
+        fastnn.manual_seed(seed)
+        model = nn.Sequential(nn.Conv2d(3, 4, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(196, 10))
+        optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        return training.Trainer(
+            model,
+            nn.CrossEntropyLoss(),
+            optimizer,
+            callbacks=[callback, training.Checkpoints(tmp_path)],
+            progress=False,
+        )
+
+    whole = trainer(Nothing())
+    whole.fit(loader(), 3)
+    with pytest.raises(training.Interrupted):
+        trainer(SigintAt(9)).fit(loader(), 3)
+    second = trainer(Nothing(), seed=1)
+    second.fit(loader(), 3, resume=tmp_path / "last.safetensors")
+    assert comparable(second.state_dict()) == comparable(whole.state_dict())
+
+
+def test_fit_twice_equals_fit_once():
+    once, twice = make_trainer(), make_trainer()
+    for trainer in (once, twice):  # Lookahead's decay depends on where the end is
+        trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, training.Lookahead)]
+    once.fit(Batches(), 3, Batches(2))
+    twice.fit(Batches(), 1, Batches(2))
+    twice.fit(Batches(), 3, Batches(2))
+    # Early stopping gave back the best weights in between.
+    assert twice.step == once.step
+    assert len(twice.history) == 3
+
+
+def test_train_bits_do_not_depend_on_threads():
+    """Twenty steps with everything that draws or sums; the images are large enough to be shared out."""
+    results = []
+    for n in (1, 2, 3):
+        fastnn.set_num_threads(n)
+        fastnn.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(3, 16, 3, padding=1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.GELU(),
+            nn.Dropout(0.1),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 24, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(24, 10),
+        )
+        optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+        trainer = training.Trainer(
+            model, nn.CrossEntropyLoss(), optimizer, callbacks=[training.Lookahead()], progress=False
+        )
+        trainer.fit(Batches(10, 64, 32), 2)
+        assert trainer.step == 20
+        results.append(comparable(trainer.state_dict()))
+    assert results[0] == results[1] == results[2]
+
+
+def test_fit_epochs_may_be_a_fraction():
+    trainer = make_trainer()
+    trainer.fit(Batches(), 1.5, Batches(2))
+    assert trainer.step == 9
+    assert trainer.history["step"] == [6, 9]
+    assert count_steps(0.1 * 3, 10) == 3
+    assert count_steps(9.9, 48) == 476
+
+
+# ---- checkpoints that do not fit -------------------------------------------------------------------------------------
+def damaged(name, path):
+    content = bytearray(path.read_bytes())
+    if name == "truncated":
+        content = content[: len(content) // 2]
+    elif name == "empty":
+        content = bytearray()
+    elif name == "header":
+        content[9] ^= 0xFF
+    elif name == "text":
+        content = bytearray(b"not a checkpoint at all, but long enough to be one")
+    elif name == "weights":
+        training.save_weights(network(), path)
+        return
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("name", ["truncated", "empty", "header", "text", "weights"])
+def test_resume_from_a_damaged_file_raises_and_changes_nothing(tmp_path, name):
+    make_trainer(tmp_path).fit(Batches(), 1, Batches(2))
+    damaged(name, tmp_path / "last.safetensors")
+    trainer = make_trainer(seed=3, out=tmp_path)
+    before = comparable(trainer.state_dict())
+    with pytest.raises(training.CheckpointError, match=r"last\.safetensors"):
+        trainer.fit(Batches(), 2, resume=tmp_path / "last.safetensors")
+    assert comparable(trainer.state_dict()) == before
+
+
+def test_resume_of_another_training_raises_and_changes_nothing(tmp_path):
+    make_trainer(config={"seed": 1, "lr": 2}).fit(Batches(), 1, Batches(2))
+    trainer = make_trainer(config={"seed": 1, "lr": 2})
+    trainer.fit(Batches(), 1, Batches(2))
+    trainer.save(tmp_path / "a")
+    cases = {
+        "lr was 2 and is 3": make_trainer(config={"seed": 1, "lr": 3}),
+        "callbacks were": make_trainer(config={"seed": 1, "lr": 2}, callbacks=[Callback()]),
+    }
+    narrow = make_trainer(config={"seed": 1, "lr": 2})
+    narrow.model[-1] = nn.Linear(128, 9)
+    cases["shapes differ"] = narrow
+    frozen = make_trainer(config={"seed": 1, "lr": 2})
+    frozen.optimizer = optim.SGD(list(frozen.model.parameters())[:2], lr=0.1)
+    cases["parameters"] = frozen
+    for words, other in cases.items():
+        before = comparable(other.state_dict())
+        with pytest.raises(training.CheckpointError, match=words):
+            other.load(tmp_path / "a")
+        assert comparable(other.state_dict()) == before
+    with pytest.raises(training.CheckpointError, match="had 6 batches and has 5"):
+        make_trainer(config={"seed": 1, "lr": 2}).fit(Batches(5), 1, resume=tmp_path / "a")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        make_trainer().load(tmp_path / "nowhere")
+
+
+# ---- interruption ----------------------------------------------------------------------------------------------------
+def test_interrupt_restores_the_signal_handler_and_the_model(tmp_path):
+    handler = signal.getsignal(signal.SIGINT)
+    trainer = make_trainer(tmp_path, callbacks=[SigintAt(2)])
+    with pytest.raises(training.Interrupted, match=r"last\.safetensors"):
+        trainer.fit(Batches(), 2, Batches(2))
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert trainer.model.input_grad
+    assert trainer.step == 2
+    assert issubclass(training.Interrupted, KeyboardInterrupt)
+
+
+def test_second_interrupt_stops_at_once():
+    class TwiceAt(SigintAt):
+        def on_gradients(self, trainer):
+            super().on_gradients(trainer)
+            super().on_gradients(trainer)
+
+    trainer = make_trainer(callbacks=[TwiceAt(2)])
+    with pytest.raises(KeyboardInterrupt) as caught:
+        trainer.fit(Batches(), 2, Batches(2))
+    assert not isinstance(caught.value, training.Interrupted)
+    assert trainer.step == 1
+
+
+def test_interrupt_in_the_last_step_finishes_the_files(tmp_path):
+    trainer = make_trainer(tmp_path, callbacks=[SigintAt(6)])
+    with pytest.raises(training.Interrupted):
+        trainer.fit(Batches(), 1, Batches(2))
+    assert (tmp_path / "curves.png").exists()
+    assert len(trainer.history) == 1
+
+
+# ---- NaN -------------------------------------------------------------------------------------------------------------
+class BreaksAt(nn.Module):
+    """The identity, until a call in which one number becomes infinite."""
+
+    def __init__(self, call):
+        super().__init__()
+        self.calls, self.at = 0, call
+
+    def forward(self, x):
+        self.calls += self.training
+        x = x.copy()
+        if self.calls >= self.at:
+            x[0, 0] = np.inf
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
+def test_nan_loss_names_the_first_layer_and_the_step():
+    trainer = make_trainer()
+    trainer.model[2] = nn.Sequential(nn.Identity(), BreaksAt(4))
+    before = None
+
+    class Watch(Callback):
+        def on_step_end(self, trainer):
+            nonlocal before
+            before = {p: a.tobytes() for p, a in trainer.model.state_dict().items() if "num" not in p}
+
+    trainer.callbacks.append(Watch())
+    with pytest.raises(training.NonFiniteLoss, match=r"in step 4: layer 2\.1 \(BreaksAt\) is the first") as caught:
+        trainer.fit(Batches(), 2, Batches(2))
+    assert (caught.value.step, caught.value.layer) == (4, "2.1")
+    assert trainer.step == 3
+    after = trainer.model.state_dict()
+    assert all(after[path].tobytes() == before[path] for path in before if "running" not in path)
+
+
+def test_nan_in_the_update_names_the_parameter_and_its_step():
+    class Poison(Callback):
+        def on_gradients(self, trainer):
+            if trainer.step == 2:
+                trainer.model[6].weight.grad[0, 0] = np.nan
+
+    with pytest.raises(training.NonFiniteLoss, match=r"update of step 3 made 6\.weight") as caught:
+        make_trainer(callbacks=[Poison()]).fit(Batches(), 2, Batches(2))
+    assert (caught.value.step, caught.value.layer) == (3, "6")
+
+
+def test_nan_in_the_images_is_told():
+    batches = Batches()
+    batches.x[:, 0, 0, 0, 0] = np.nan
+    with pytest.raises(training.NonFiniteLoss, match="step 1: the batch itself"):
+        make_trainer().fit(batches, 1)
+
+
+def test_nan_of_the_loss_function_is_told():
+    class Broken(nn.CrossEntropyLoss):
+        def forward(self, input, target):
+            return super().forward(input, target) * float("inf")
+
+    trainer = make_trainer()
+    trainer.criterion = Broken()
+    with pytest.raises(training.NonFiniteLoss, match="it is the loss function") as caught:
+        trainer.fit(Batches(), 1)
+    assert caught.value.layer == ""
+
+
+def test_nan_leaves_the_last_good_checkpoint(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.model[2] = BreaksAt(8)
+    with pytest.raises(training.NonFiniteLoss):
+        trainer.fit(Batches(), 2, Batches(2))
+    assert training.load_state(tmp_path / "last.safetensors")["step"] == 6
+
+
+# ---- callbacks -------------------------------------------------------------------------------------------------------
+class Scores(Callback):
+    """Puts given numbers into the history, and notes the weights of each epoch."""
+
+    def __init__(self, *scores):
+        self.scores = scores
+        self.weights = []
+
+    def on_epoch_end(self, trainer, row):
+        row["score"] = self.scores[len(self.weights)]
+        self.weights.append(trainer.model.state_dict())
+
+
+def test_early_stopping_stops_and_goes_back_to_the_best_weights():
+    scores = Scores(0.1, 0.5, 0.4, float("nan"), 0.45, 0.9)
+    trainer = make_trainer(callbacks=[scores, training.EarlyStopping("score", patience=3)])
+    trainer.callbacks = trainer.callbacks[:2]
+    trainer.fit(Batches(), 6)
+    assert len(trainer.history) == 5
+    assert "score has not improved for 3 epochs" in trainer.stop_reason
+    for path, array in trainer.model.state_dict().items():
+        np.testing.assert_array_equal(array, scores.weights[1][path])
+
+
+@pytest.mark.parametrize(("monitor", "mode", "epochs"), [("loss", "auto", 3), ("score", "max", 4), ("score", "min", 3)])
+def test_early_stopping_knows_what_is_better(monitor, mode, epochs):
+    stopping = training.EarlyStopping(monitor, patience=2, mode=mode, min_delta=0.05, restore_best=False)
+
+    class Trainer:
+        stopped = None
+
+        def stop(self, reason):
+            self.stopped = reason
+
+    trainer, n = Trainer(), 0
+    for value in (0.5, 0.6, 0.62, 0.63, 0.64):
+        stopping.on_epoch_end(trainer, {monitor: value})
+        n += 1
+        if trainer.stopped:
+            break
+    assert n == epochs
+
+
+def test_early_stopping_without_its_column_says_what_there_is():
+    with pytest.raises(ValueError, match=r"nothing named 'val_loss'.*train_loss"):
+        make_trainer().fit(Batches(), 1)
+
+
+def test_checkpoints_keep_the_best_epoch(tmp_path):
+    scores = Scores(0.1, 0.7, 0.3)
+    trainer = make_trainer(callbacks=[scores, training.Checkpoints(tmp_path, "score")])
+    trainer.callbacks = trainer.callbacks[:2]
+    trainer.fit(Batches(), 3)
+    best, last = (training.load_state(tmp_path / f"{name}.safetensors") for name in ("best", "last"))
+    assert (best["step"], last["step"]) == (12, 18)
+    for path, array in best["model"].items():
+        np.testing.assert_array_equal(array, scores.weights[1][path])
+
+
+def test_lookahead_agrees_with_its_formula():
+    class Trace(Callback):
+        def __init__(self):
+            self.weights = []
+
+        def on_step_end(self, trainer):
+            self.weights.append(trainer.model.weight.data.astype(float))
+
+    rng = np.random.default_rng(0)
+    batches = [(rng.standard_normal((4, 3)).astype(np.float32), rng.integers(0, 2, 4)) for _ in range(7)]
+    model = nn.Linear(3, 2)
+    average = model.weight.data.astype(float)
+    before, after = Trace(), Trace()
+    trainer = training.Trainer(
+        model,
+        nn.CrossEntropyLoss(),
+        optim.SGD(model.parameters(), lr=0.5),
+        callbacks=[before, training.Lookahead(decay=0.9, every=3), after],
+        progress=False,
+    )
+    trainer.fit(batches, 1)
+    for step in (3, 6):
+        decay = 0.9**3 * (step / 7) ** 3
+        average = decay * average + (1 - decay) * before.weights[step - 1]
+        np.testing.assert_allclose(after.weights[step - 1], average, rtol=1e-6)
+    np.testing.assert_array_equal(after.weights[6], after.weights[5])  # at the end, the average
+    assert (before.weights[6] != after.weights[6]).any()
+
+
+def test_schedule_of_epochs_and_plateau():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+    scheduler = optim.StepLR(optimizer, step_size=1, gamma=0.1)
+    trainer = training.Trainer(model, nn.CrossEntropyLoss(), optimizer, scheduler, progress=False)
+    history = trainer.fit(Batches(2), 3)
+    np.testing.assert_allclose(history["lr"], [1e-3, 1e-4, 1e-5])
+    optimizer = optim.SGD(model.parameters(), lr=1e-9)
+    scheduler = optim.ReduceLROnPlateau(optimizer, patience=0, threshold=0.5)
+    history = training.Trainer(model, nn.CrossEntropyLoss(), optimizer, scheduler, progress=False).fit(Batches(2), 4)
+    assert history["lr"][-1] < history["lr"][0]
+
+
+# ---- fit and files ---------------------------------------------------------------------------------------------------
+def test_fit_leaves_history_curves_and_checkpoints(tmp_path):
+    history = training.fit(network(), Batches(), 2, val_loader=Batches(2), out=tmp_path / "a/b", progress=False)
+    files = {path.name for path in (tmp_path / "a/b").iterdir()}
+    assert files == {"history.csv", "history.json", "curves.png", "best.safetensors", "last.safetensors"}
+    with open(tmp_path / "a/b/history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [1, 2]
+    for column in ("train_loss", "train_accuracy", "train_top5", "val_loss", "val_accuracy", "val_top5"):
+        assert [float(row[column]) for row in rows] == history[column]
+    assert json.loads((tmp_path / "a/b/history.json").read_text()) == history.rows
+    assert (tmp_path / "a/b/curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_fit_learns():
+    history = training.fit(network(), Batches(2), 30, progress=False)
+    assert history["train_accuracy"][-1] > 0.9
+    assert history["train_loss"][-1] < 0.5 * history["train_loss"][0]
+
+
+def test_fit_checks_its_arguments():
+    with pytest.raises(ValueError, match="no batches"):
+        training.fit(network(), [], 1, progress=False)
+    for epochs in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="epochs must be"):
+            training.fit(network(), Batches(), epochs, progress=False)
+    with pytest.raises(ValueError, match="scheduler_interval"):
+        training.fit(network(), Batches(), 1, scheduler_interval="week", progress=False)
+
+    class Short(Batches):
+        def __len__(self):
+            return 100
+
+    with pytest.raises(ValueError, match="gave 6 batches"):
+        training.fit(network(), Short(), 1, progress=False)
+
+
+def test_fit_clips_gradients():
+    class Norm(Callback):
+        def on_gradients(self, trainer):
+            self.norm = np.sqrt(sum(float((p.grad.astype(float) ** 2).sum()) for p in trainer.model.parameters()))
+
+    norm = Norm()
+    training.fit(network(), Batches(), 1, max_grad_norm=1e-3, callbacks=[norm], progress=False)
+    assert norm.norm <= 1.0001e-3
+
+
+def test_progress_prints_a_line_per_epoch(capsys):
+    training.fit(network(), Batches(), 2, val_loader=Batches(2))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    for words in ("epoch 2/2", "loss", "accuracy", "validation", "images/s"):
+        assert words in lines[1]
+
+
+def test_progress_bar_shows_loss_accuracy_rate_and_time_left(monkeypatch):
+    import io
+
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    monkeypatch.setattr("tqdm.std.tqdm.__init__.__defaults__", None, raising=False)
+    trainer = make_trainer(callbacks=[training.Progress(stream)])
+    trainer.fit(Batches(), 2, Batches(2))
+    text = stream.getvalue()
+    for words in ("epoch 1/2", "loss ", "accuracy ", "img/s", "<"):
+        assert words in text
+
+
+def test_plots_use_no_global_state():
+    code = (
+        "import sys, tempfile; from fastnn import training; h = training.History([{'epoch': 1, 'train_loss': 1.0}]);"
+        "training.save_curves(h, tempfile.mkdtemp() + '/a.png', 'title'); training.plot_history(h);"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_history_json_has_no_nan_and_unknown_columns_are_told(tmp_path):
+    history = training.History([{"epoch": 1, "train_loss": float("nan")}, {"epoch": 2, "extra": 1}])
+    history.to_json(tmp_path / "h.json")
+    assert json.loads((tmp_path / "h.json").read_text())[0]["train_loss"] is None
+    assert history["extra"] == [None, 1]
+    with pytest.raises(KeyError, match="epoch, train_loss, extra"):
+        history["val_loss"]
