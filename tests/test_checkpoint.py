@@ -88,10 +88,15 @@ def test_weights_of_another_network_change_nothing(tmp_path):
 def test_atomic_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="midway"), training.atomic_write(path, "w") as file:
-        file.write("new")
-        file.flush()
-        raise RuntimeError("midway")
+
+    def write():
+        with training.atomic_write(path, "w") as file:
+            file.write("new")
+            file.flush()
+            raise RuntimeError("midway")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        write()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a"]
 

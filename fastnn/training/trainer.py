@@ -127,13 +127,19 @@ class Trainer:
             Interrupted: Ctrl-C.
             CheckpointError: `resume` is damaged or of another training; nothing has changed.
         """
-        self.batches_per_epoch = len(train_loader)
-        if self.batches_per_epoch < 1:
+        batches_per_epoch = len(train_loader)
+        if batches_per_epoch < 1:
             raise ValueError("Trainer.fit: the loader has no batches; it may drop a last batch that is not full")
         if not (math.isfinite(epochs) and epochs > 0):
             raise ValueError(f"Trainer.fit: epochs must be a positive number. Received: {epochs}")
         if resume is not None:
-            self.load(resume)
+            self.load(resume, batches_per_epoch)
+        elif self.step and batches_per_epoch != self.batches_per_epoch:
+            raise ValueError(
+                f"Trainer.fit: an epoch had {self.batches_per_epoch} batches and has {batches_per_epoch}; "
+                "train with the same loader, or with a new Trainer"
+            )
+        self.batches_per_epoch = batches_per_epoch
         self.total_steps = count_steps(epochs, self.batches_per_epoch)
         self.total_epochs = -(-self.total_steps // self.batches_per_epoch)
         with self._prepared(), InterruptFlag() as interrupt:
@@ -257,30 +263,30 @@ class Trainer:
             "stop_reason": self.stop_reason,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict` of a training of the same kind.
+    def load_state_dict(self, state: dict[str, Any], batches_per_epoch: int | None = None) -> None:
+        """Continue from a `state_dict` of a training of the same kind, and of as many batches if they are given.
 
         Raises:
             CheckpointError: it does not fit; nothing has changed.
         """
         before = copy.deepcopy(self.state_dict())
         try:
-            self._check_fit(state)
+            self._check_fit(state, batches_per_epoch)
             self._set_state(state)
         except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
             self._set_state(before)
             words = error.args[0] if error.args else type(error).__name__
             raise CheckpointError(f"the checkpoint does not fit this training: {words}") from error
 
-    def _check_fit(self, state: dict[str, Any]) -> None:
+    def _check_fit(self, state: dict[str, Any], batches_per_epoch: int | None) -> None:
         if state["config"] != self.config:
             mine, theirs = self.config or {}, state["config"] or {}
             names = [name for name in [*theirs, *mine] if theirs.get(name) != mine.get(name)]
             words = [f"{n} was {theirs.get(n)!r} and is {mine.get(n)!r}" for n in dict.fromkeys(names)]
             raise ValueError("; ".join(words))
-        if self.batches_per_epoch and state["step"] and state["batches_per_epoch"] != self.batches_per_epoch:
+        if batches_per_epoch is not None and state["batches_per_epoch"] != batches_per_epoch:
             raise ValueError(
-                f"an epoch had {state['batches_per_epoch']} batches and has {self.batches_per_epoch}; "
+                f"an epoch had {state['batches_per_epoch']} batches and has {batches_per_epoch}; "
                 "the data or the batch size differ"
             )
         theirs, mine = _names(state["callbacks"]), _names(self.state_dict()["callbacks"])
@@ -303,15 +309,15 @@ class Trainer:
         self.train_seconds, self._epoch_seconds = state["seconds"]
         self.images_seen = state["images_seen"]
         self.stop_reason = state["stop_reason"]
-        self.step = state["step"]
+        self.step, self.batches_per_epoch = state["step"], state["batches_per_epoch"]
         _random.set_random_state(state["random"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, from which `fit(..., resume=path)` continues as if it had not stopped."""
         save_state(path, self.state_dict())
 
-    def load(self, path: str | os.PathLike[str]) -> None:
-        """Read a checkpoint.
+    def load(self, path: str | os.PathLike[str], batches_per_epoch: int | None = None) -> None:
+        """Read a checkpoint; see `load_state_dict`.
 
         Raises:
             FileNotFoundError: there is none.
@@ -319,7 +325,7 @@ class Trainer:
         """
         state = load_state(path)
         try:
-            self.load_state_dict(state)
+            self.load_state_dict(state, batches_per_epoch)
         except CheckpointError as error:
             raise CheckpointError(f"{os.fspath(path)}: {error}") from error
 

@@ -1,0 +1,248 @@
+"""The `fastnn` command: results, resumption, errors of one sentence, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import cli, data, models, training
+from fastnn.training import RECIPES
+from fastnn.training.plan import find_unfinished, open_dataset
+
+TINY = ["--dataset", "shapes32", "--train-images", "1100", "--test-images", "200"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("FASTNN_DATA", "FASTNN_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def run(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+def weights(folder):
+    return {key: array.tobytes() for key, array in training.load_weights(folder / "weights.safetensors").items()}
+
+
+# ---- train -----------------------------------------------------------------------------------------------------------
+def test_train_leaves_a_folder_of_results(tmp_path, capsys):
+    assert run("train", *TINY, "--seed", 3, "--threads", 2) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("cifar10-75-shapes32-seed3-")
+    assert {path.name for path in folder.iterdir()} == {
+        "metrics.json",
+        "history.csv",
+        "history.json",
+        "curves.png",
+        "weights.safetensors",
+        "last.safetensors",
+    }
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["recipe"] == "cifar10-75"
+    assert metrics["dataset"] == "shapes32"
+    assert (metrics["seed"], metrics["threads"], metrics["isa"]) == (3, 2, fastnn.isa())
+    assert metrics["steps"] == 4
+    assert metrics["parameters"] == sum(p.size for p in RECIPES["cifar10-75"].make_model().parameters())
+    assert 0 <= metrics["test_accuracy"] <= metrics["test_top5"] <= 1
+    assert 0 < metrics["train_seconds"] < metrics["total_seconds"]
+    assert metrics["images_per_second"] > 0
+    captured = capsys.readouterr()
+    assert f"test accuracy {100 * metrics['test_accuracy']:.2f} %" in captured.out
+    assert "2 threads" in captured.err
+    # The weights are those that were tested.
+    model = RECIPES["cifar10-75"].make_model()
+    training.load_weights(folder / "weights.safetensors", model)
+    test = data.Shapes32(200, train=False)
+    loader = data.Loader(test, batch_size=200, shuffle=False, mean=test.mean, std=test.std)
+    assert training.evaluate(model, loader, tta=2).accuracy == metrics["test_accuracy"]
+
+
+def test_train_interrupted_and_resumed_equals_uninterrupted(tmp_path):
+    assert run("train", *TINY, "--out", tmp_path / "whole") == 0
+    # In a process of its own, as a user would: the signal comes in the middle of the third step.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from fastnn import cli, optim\n"
+        "step, calls = optim.SGD.step, []\n"
+        "def interrupted(self):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 3: signal.raise_signal(signal.SIGINT)\n"
+        "    return step(self)\n"
+        "optim.SGD.step = interrupted\n"
+        f"sys.exit(cli.main({['train', *TINY, '--threads', '1']!r}))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 130
+    assert "interrupted after step 3 of 4; its state is in runs" in result.stderr
+    assert "Traceback" not in result.stderr
+    checkpoint = find_unfinished("runs", "cifar10-75", "shapes32", 0)
+    assert checkpoint is not None
+    assert run("train", *TINY, "--resume", "auto") == 0
+    assert weights(checkpoint.parent) == weights(tmp_path / "whole")
+    assert json.loads((checkpoint.parent / "metrics.json").read_text())["resumed"]
+    assert find_unfinished("runs", "cifar10-75", "shapes32", 0) is None
+
+
+def test_train_resume_auto_without_a_run_starts_anew(tmp_path, capsys):
+    assert run("train", *TINY, "--epochs", 0.5, "--resume", "auto", "--out", tmp_path / "a") == 0
+    assert "no unfinished run" in capsys.readouterr().err
+
+
+def test_train_resume_takes_the_settings_of_the_checkpoint(tmp_path, capsys):
+    out = tmp_path / "a"
+    assert run("train", *TINY, "--epochs", 1, "--seed", 4, "--out", out) == 0
+    before = weights(out)
+    assert run("train", "--resume", out) == 0  # at its end already: evaluates again
+    assert weights(out) == before
+    assert json.loads((out / "metrics.json").read_text())["seed"] == 4
+    capsys.readouterr()
+    assert run("train", "--resume", out, "--seed", 5) == 2
+    assert "seed was 4 and is 5" in capsys.readouterr().err
+    assert weights(out) == before
+
+
+def test_train_recipe_with_validation_reports_its_best_epoch(tmp_path, monkeypatch, capsys):
+    small = replace(
+        RECIPES["vgg_a_bn"],
+        model_options={"stages": ((4,), (8,), (8, 8), (8, 8), (8, 8)), "hidden": 16},
+        epochs=2.0,
+        batch_size=64,
+        validation=100,
+    )
+    monkeypatch.setitem(RECIPES, "vgg_a_bn", small)
+    out = tmp_path / "a"
+    assert run("train", *TINY, "--recipe", "vgg_a_bn", "--out", out) == 0
+    assert "validation loss" in capsys.readouterr().err
+    assert json.loads((out / "metrics.json").read_text())["train_images"] == 1000
+    best = training.load_state(out / "best.safetensors")["model"]
+    assert {key: array.tobytes() for key, array in best.items()} == weights(out)
+
+
+def test_train_lists_its_recipes(capsys):
+    assert run("train", "--recipe", "list") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(RECIPES)
+
+
+@pytest.mark.slow
+def test_train_default_recipe_learns_shapes(tmp_path):
+    arguments = ["--dataset", "shapes32", "--train-images", 6000, "--test-images", 1000, "--epochs", 5]
+    assert run("train", *arguments, "--out", tmp_path / "a") == 0
+    assert json.loads((tmp_path / "a/metrics.json").read_text())["test_accuracy"] > 0.6
+
+
+# ---- errors ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required"),
+        (["fly"], "invalid choice"),
+        (["train", "--epochs", "many"], "invalid float"),
+        (["train", "--epochs", "0", *TINY], "epochs must be"),
+        (["train", "--epochs", "nan", *TINY], "epochs must be"),
+        (["train", "--seed", "-1", *TINY], "seed must not be negative"),
+        (["train", "--threads", "0", *TINY], "between 1 and 4096"),
+        (["train", "--recipe", "none", *TINY], "there is no recipe 'none'; choose from cifar10-75"),
+        (["train", "--dataset", "mnist3d"], "there is no data set"),
+        (["train", "--dataset", "cifar10", "--data", "nowhere"], "CIFAR-10 was not found"),
+        (["train", "--train-images", "0", "--dataset", "shapes32"], "between 1 and"),
+        (["train", "--train-images", "10", "--dataset", "shapes32"], "fewer than a batch"),
+        (["train", "--resume", "nowhere", *TINY], "there is no file nowhere"),
+        (["train", "--out", "file/a", *TINY], "file"),
+        (["train", "--resume", "file", *TINY], "not a whole safetensors file"),
+        (["train", "--resume", "weights", *TINY], "not a checkpoint of fastnn"),
+        (["train", "--wings"], "unrecognized arguments: --wings"),
+        (["summary"], "MODEL"),
+        (["summary", "lenet"], "there is no model 'lenet'"),
+        (["summary", "resnet20", "--batch", "0"], "--batch must be"),
+    ],
+)
+def test_errors_are_one_sentence_and_exit_code_2(arguments, words, tmp_path, capsys):
+    (tmp_path / "file").write_text("text")
+    training.save_weights({"a": np.zeros(1)}, tmp_path / "weights")
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    last = captured.err.splitlines()[-1]
+    assert words in last
+    assert "Traceback" not in captured.err
+    assert len(captured.err.splitlines()) <= 2  # what is trained may be announced before
+    assert captured.out == ""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_train_into_a_read_only_folder_is_told_before_training(tmp_path, capsys):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    assert run("train", *TINY, "--out", tmp_path / "closed") == 2
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_train_with_a_loss_that_is_not_finite_exits_with_1(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(RECIPES, "cifar10-75", replace(RECIPES["cifar10-75"], lr=1e30))
+    with np.errstate(all="ignore"):
+        assert run("train", *TINY, "--out", tmp_path / "a") == 1
+    assert "the loss is" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_unexpected_errors_are_one_sentence_unless_debugging(monkeypatch, capsys):
+    def broken(*arguments):
+        raise AssertionError("inner\nthoughts")
+
+    monkeypatch.setattr(models, "summarize", broken)
+    assert run("summary", "resnet20") == 1
+    assert capsys.readouterr().err == "fastnn: AssertionError: inner thoughts\n"
+    monkeypatch.setenv("FASTNN_DEBUG", "1")
+    with pytest.raises(AssertionError):
+        run("summary", "resnet20")
+
+
+# ---- data sets -------------------------------------------------------------------------------------------------------
+def test_open_dataset_auto_falls_back_to_shapes_and_says_so(monkeypatch):
+    def missing(root, train, download):
+        assert download
+        raise data.DataNotFoundError("CIFAR-10 was not found")
+
+    monkeypatch.setattr(data, "CIFAR10", missing)
+    said = []
+    name, train_set, test_set = open_dataset("auto", n_train=30, n_test=20, say=said.append)
+    assert (name, len(train_set), len(test_set)) == ("shapes32", 30, 20)
+    assert "shapes32" in said[0]
+    assert (train_set.images[:20] != test_set.images).any()
+
+
+# ---- info, summary ---------------------------------------------------------------------------------------------------
+def test_info_tells_what_was_built_and_what_runs(capsys):
+    assert run("info") == 0
+    out = capsys.readouterr().out
+    assert fastnn.__version__ in out
+    assert f"{fastnn.isa()} kernels" in out
+    assert "avx2" in out or "baseline" in out
+
+
+@pytest.mark.parametrize("name", ["airbench94", "cifar10-75"])
+def test_summary_of_a_model_or_a_recipe(name, capsys):
+    assert run("summary", name, "--batch", 4) == 0
+    out = capsys.readouterr().out
+    assert "group1.conv1" in out
+    assert "for a batch of 4" in out
+
+
+def test_module_runs_as_a_command_and_knows_its_version():
+    result = subprocess.run(
+        [sys.executable, "-m", "fastnn", "--version"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert result.stdout == f"fastnn {fastnn.__version__}\n"
+
+
+def test_interrupt_outside_of_training_exits_with_130(monkeypatch, capsys):
+    monkeypatch.setattr(models, "summarize", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert run("summary", "resnet20") == 130
+    assert capsys.readouterr().err == "fastnn: interrupted\n"
