@@ -149,15 +149,16 @@ def test_resume_with_data_loader_and_augmentation_equals_uninterrupted(tmp_path)
 
 
 def test_fit_twice_equals_fit_once():
-    once, twice = make_trainer(), make_trainer()
-    for trainer in (once, twice):  # without Lookahead and EarlyStopping, which do something at the end
-        trainer.callbacks = []
-    once.fit(Batches(), 3, Batches(2))
-    twice.fit(Batches(), 1, Batches(2))
-    twice.fit(Batches(), 3, Batches(2))
-    assert comparable(twice.state_dict()) == comparable(once.state_dict())
+    states = []
+    for parts in ((3,), (1, 3)):
+        trainer = make_trainer()
+        trainer.callbacks = []  # Lookahead and EarlyStopping do something at the end
+        for epochs in parts:
+            trainer.fit(Batches(), epochs, Batches(2))
+        states.append(comparable(trainer.state_dict()))
+    assert states[0] == states[1]
     with pytest.raises(ValueError, match="had 6 batches and has 5"):
-        once.fit(Batches(5), 4)
+        trainer.fit(Batches(5), 4)
 
 
 def test_train_bits_do_not_depend_on_threads():
@@ -247,6 +248,10 @@ def test_resume_of_another_training_raises_and_changes_nothing(tmp_path):
         assert comparable(other.state_dict()) == before
     with pytest.raises(training.CheckpointError, match="had 6 batches and has 5"):
         make_trainer(config={"seed": 1, "lr": 2}).fit(Batches(5), 1, resume=tmp_path / "a")
+    other_order = Batches()
+    other_order.seed = 1
+    with pytest.raises(training.CheckpointError, match="seed was None and is 1"):
+        make_trainer(config={"seed": 1, "lr": 2}).fit(other_order, 1, resume=tmp_path / "a")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         make_trainer().load(tmp_path / "nowhere")
 

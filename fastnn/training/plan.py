@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,8 @@ class Run:
         del settings["name"], settings["description"]
         # Through JSON, so that tuples are the lists that a file gives back.
         settings["model_options"] = json.loads(json.dumps(dict(self.recipe.model_options)))
-        return {"dataset": self.dataset, "seed": self.seed, "n_train": self.n_train, **settings}
+        numbers = {"seed": self.seed, "n_train": self.n_train, "n_test": self.n_test}
+        return {"dataset": self.dataset, **numbers, **settings}
 
 
 def open_dataset(
@@ -151,14 +152,21 @@ def plan(
         CheckpointError: `resume` is not a checkpoint.
         OSError: the data or the checkpoint is missing, or the folder cannot be written to.
     """
-    given = {"recipe": recipe, "dataset": dataset, "epochs": epochs, "seed": seed, "n_train": n_train}
+    given = {
+        "recipe": recipe,
+        "dataset": dataset,
+        "epochs": epochs,
+        "seed": seed,
+        "n_train": n_train,
+        "n_test": n_test,
+    }
     checkpoint = None
     if resume is not None and resume != "auto":
         checkpoint = Path(resume) / _LAST if Path(resume).is_dir() else Path(resume)
     elif resume == "auto" and out is not None and (Path(out) / _LAST).is_file():
         checkpoint = Path(out) / _LAST
     if checkpoint is not None:
-        given = {**_config(checkpoint), **{name: value for name, value in given.items() if value is not None}}
+        given = {**_config(checkpoint, given), **{name: value for name, value in given.items() if value is not None}}
 
     name = given["recipe"] or DEFAULT_RECIPE
     if name not in RECIPES:
@@ -173,7 +181,7 @@ def plan(
         Path(out).mkdir(parents=True, exist_ok=True)
         _check_writable(Path(out))
     found, train_set, test_set = open_dataset(
-        given["dataset"] or "auto", data_root, download, given["n_train"], n_test, say
+        given["dataset"] or "auto", data_root, download, given["n_train"], given["n_test"], say
     )
     if resume == "auto" and checkpoint is None:
         checkpoint = find_unfinished(runs, name, found, used_seed) if out is None else None
@@ -189,13 +197,13 @@ def plan(
     else:
         folder = _new_folder(Path(runs), name, found, used_seed)
     _check_writable(folder)
-    run = Run(chosen, found, folder, used_seed, given["n_train"], n_test, checkpoint)
+    run = Run(chosen, found, folder, used_seed, given["n_train"], given["n_test"], checkpoint)
     return run, train_set, test_set
 
 
-def _config(checkpoint: Path) -> dict[str, Any]:
+def _config(checkpoint: Path, names: Iterable[str]) -> dict[str, Any]:
+    """The settings of that names that a checkpoint was made with."""
     config = load_state(checkpoint).get("config")
-    names = ("recipe", "dataset", "epochs", "seed", "n_train")
     if not isinstance(config, dict) or any(name not in config for name in names):
         raise CheckpointError(f"{checkpoint} is not a checkpoint of a recipe")
     return {name: config[name] for name in names}

@@ -68,13 +68,18 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
     test_start = time.perf_counter()
     result = evaluate(model, test_loader, tta=recipe.tta)
     test_seconds = time.perf_counter() - test_start
-    plain = evaluate(model, test_loader) if recipe.tta else result
+    if not recipe.tta:
+        plain = result.accuracy
+    elif val_set is test_set:  # evaluated after the last epoch already
+        plain = trainer.history["val_accuracy"][-1]
+    else:
+        plain = evaluate(model, test_loader).accuracy
     save_weights(model, run.folder / "weights.safetensors", {"recipe": recipe.name, "dataset": run.dataset})
     metrics = {
         "recipe": recipe.name,
         "dataset": run.dataset,
         "test_accuracy": result.accuracy,
-        "test_accuracy_plain": plain.accuracy,
+        "test_accuracy_plain": plain,
         "test_top5": result.top5,
         "test_loss": result.loss,
         "tta": recipe.tta,
@@ -98,7 +103,7 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
     with atomic_write(run.folder / "metrics.json", "w", encoding="utf-8") as file:
         json.dump(metrics, file, indent=1)
         file.write("\n")
-    averaged = f" ({100 * plain.accuracy:.2f} % without averaging over flips and shifts)" if recipe.tta else ""
+    averaged = f" ({100 * plain:.2f} % without averaging over flips and shifts)" if recipe.tta else ""
     say(
         f"test accuracy {100 * result.accuracy:.2f} %{averaged} after {trainer.train_seconds:.1f} s of training; "
         f"results are in {run.folder}"

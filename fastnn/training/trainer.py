@@ -101,6 +101,7 @@ class Trainer:
         self.stop_reason: str | None = None
         self.saved_to: Path | None = None
         self._epoch_seconds = 0.0
+        self._loader_seed: int | None = None
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
     def fit(
@@ -133,13 +134,14 @@ class Trainer:
         if not (math.isfinite(epochs) and epochs > 0):
             raise ValueError(f"Trainer.fit: epochs must be a positive number. Received: {epochs}")
         if resume is not None:
-            self.load(resume, batches_per_epoch)
+            self.load(resume, train_loader)
         elif self.step and batches_per_epoch != self.batches_per_epoch:
             raise ValueError(
                 f"Trainer.fit: an epoch had {self.batches_per_epoch} batches and has {batches_per_epoch}; "
                 "train with the same loader, or with a new Trainer"
             )
         self.batches_per_epoch = batches_per_epoch
+        self._loader_seed = getattr(train_loader, "seed", None)
         self.total_steps = count_steps(epochs, self.batches_per_epoch)
         self.total_epochs = -(-self.total_steps // self.batches_per_epoch)
         with self._prepared(), InterruptFlag() as interrupt:
@@ -251,6 +253,7 @@ class Trainer:
             "config": self.config,
             "step": self.step,
             "batches_per_epoch": self.batches_per_epoch,
+            "loader_seed": self._loader_seed,
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
@@ -263,32 +266,36 @@ class Trainer:
             "stop_reason": self.stop_reason,
         }
 
-    def load_state_dict(self, state: dict[str, Any], batches_per_epoch: int | None = None) -> None:
-        """Continue from a `state_dict` of a training of the same kind, and of as many batches if they are given.
+    def load_state_dict(self, state: dict[str, Any], loader: Any = None) -> None:
+        """Continue from a `state_dict` of a training of the same kind, and with the same batches if `loader` is given.
 
         Raises:
             CheckpointError: it does not fit; nothing has changed.
         """
         before = copy.deepcopy(self.state_dict())
         try:
-            self._check_fit(state, batches_per_epoch)
+            self._check_fit(state, loader)
             self._set_state(state)
         except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
             self._set_state(before)
             words = error.args[0] if error.args else type(error).__name__
             raise CheckpointError(f"the checkpoint does not fit this training: {words}") from error
 
-    def _check_fit(self, state: dict[str, Any], batches_per_epoch: int | None) -> None:
+    def _check_fit(self, state: dict[str, Any], loader: Any) -> None:
         if state["config"] != self.config:
             mine, theirs = self.config or {}, state["config"] or {}
             names = [name for name in [*theirs, *mine] if theirs.get(name) != mine.get(name)]
             words = [f"{n} was {theirs.get(n)!r} and is {mine.get(n)!r}" for n in dict.fromkeys(names)]
             raise ValueError("; ".join(words))
-        if batches_per_epoch is not None and state["batches_per_epoch"] != batches_per_epoch:
-            raise ValueError(
-                f"an epoch had {state['batches_per_epoch']} batches and has {batches_per_epoch}; "
-                "the data or the batch size differ"
-            )
+        if loader is not None:
+            if state["batches_per_epoch"] != len(loader):
+                raise ValueError(
+                    f"an epoch had {state['batches_per_epoch']} batches and has {len(loader)}; "
+                    "the data or the batch size differ"
+                )
+            seed = getattr(loader, "seed", None)
+            if state["loader_seed"] != seed:
+                raise ValueError(f"the loader's seed was {state['loader_seed']} and is {seed}")
         theirs, mine = _names(state["callbacks"]), _names(self.state_dict()["callbacks"])
         if theirs != mine:
             raise ValueError(f"the callbacks were {', '.join(theirs) or 'none'} and are {', '.join(mine) or 'none'}")
@@ -310,13 +317,14 @@ class Trainer:
         self.images_seen = state["images_seen"]
         self.stop_reason = state["stop_reason"]
         self.step, self.batches_per_epoch = state["step"], state["batches_per_epoch"]
+        self._loader_seed = state["loader_seed"]
         _random.set_random_state(state["random"])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, from which `fit(..., resume=path)` continues as if it had not stopped."""
         save_state(path, self.state_dict())
 
-    def load(self, path: str | os.PathLike[str], batches_per_epoch: int | None = None) -> None:
+    def load(self, path: str | os.PathLike[str], loader: Any = None) -> None:
         """Read a checkpoint; see `load_state_dict`.
 
         Raises:
@@ -325,7 +333,7 @@ class Trainer:
         """
         state = load_state(path)
         try:
-            self.load_state_dict(state, batches_per_epoch)
+            self.load_state_dict(state, loader)
         except CheckpointError as error:
             raise CheckpointError(f"{os.fspath(path)}: {error}") from error
 
