@@ -7,8 +7,7 @@ have checked shapes and layouts; what would crash is refused by the views themse
 read-only output.
 """
 
-from cpython.mem cimport PyMem_Malloc, PyMem_Free
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t  # no-cython-lint: the included files use them
 
 ctypedef fused real:
     float

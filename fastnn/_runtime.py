@@ -7,6 +7,7 @@ FASTNN_BACKEND       native or reference
 
 import contextlib
 import contextvars
+import importlib
 import math
 import operator
 import os
@@ -15,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_native: Any = None
 try:
-    from fastnn import _native
+    _native = importlib.import_module("fastnn._native")
 except ImportError as error:  # pure-Python installation, or a broken build: say so once, and run the reference
-    _native = None  # type: ignore[assignment]
     warnings.warn(
         f"fastnn's compiled module is missing ({error}); everything runs on the NumPy reference, some hundred times "
         "slower. Reinstall with a C compiler to get it: pip install --no-binary fastnn fastnn",
