@@ -73,7 +73,9 @@ def pytest_configure(config):
 def pytest_report_header():
     info = fastnn.build_info()
     where = os.path.dirname(fastnn.__file__)
-    return f"fastnn: {where}, isas {' '.join(info['available_isas'])}, {info['threads']} threads, openmp {info['openmp']}"
+    return (
+        f"fastnn: {where}, isas {' '.join(info['available_isas'])}, {info['threads']} threads, openmp {info['openmp']}"
+    )
 
 
 def _fail_if_skipped(report):
