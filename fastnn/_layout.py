@@ -5,7 +5,6 @@ images by C channels. `pixels(x)` is that view, (H, W, N, C) and C-contiguous; `
 (N, C, H, W) array that users see. Other layouts are accepted everywhere, converted once, and counted.
 """
 
-import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _memory, _runtime
@@ -63,12 +62,12 @@ def pixels(x: NDArray) -> NDArray:
 
 
 def to_nchw(x: NDArray) -> NDArray:
-    """A C-contiguous copy of an (N, C, H, W) array, or `x` itself if it is one."""
-    if x.flags.c_contiguous:
+    """A C-contiguous, aligned, native copy of an (N, C, H, W) array, or `x` itself if it is one."""
+    if x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative:
         return x
     view = x.transpose(_TO_PIXELS)
     n, c, h, w = x.shape
-    out = _memory.empty((n, c, h, w), x.dtype)
+    out = _memory.empty((n, c, h, w), x.dtype.newbyteorder("="))
     if _runtime._native is not None and view.flags.c_contiguous and view.flags.aligned and x.dtype.isnative and x.size:
         rows, columns = view.reshape(h * w, n * c, 1), out.reshape(n * c, h * w, 1)
         _runtime._native.layout_transpose(rows, columns, _runtime.num_threads())
@@ -115,7 +114,9 @@ def empty_like(x: NDArray) -> NDArray:
 
 def as_ordered(x: NDArray, like: NDArray) -> NDArray:
     """`x`, copied if its memory order is not that of the dense array `like`, whose shape it has."""
-    if x.strides == like.strides and x.dtype == like.dtype and x.flags.aligned:
+    # The stride of an axis of length 1 says nothing.
+    steps = zip(x.shape, x.strides, like.strides, strict=True)
+    if all(a == b for size, a, b in steps if size > 1) and x.dtype == like.dtype and x.flags.aligned:
         return x
     out = empty_like(like)
     out[...] = x

@@ -7,8 +7,8 @@ have checked shapes and layouts; what would crash is refused by the views themse
 read-only output.
 """
 
-from cpython.mem cimport PyMem_Malloc, PyMem_Free
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from cpython.mem cimport PyMem_Free, PyMem_Malloc  # no-cython-lint: the included files use them
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t  # no-cython-lint
 
 ctypedef fused real:
     float

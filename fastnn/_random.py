@@ -40,10 +40,10 @@ def draw_key() -> int:
 
 def random_state() -> dict[str, Any]:
     """The generator's state, of plain JSON types, for a checkpoint."""
-    return _generator.bit_generator.state
+    return dict(_generator.bit_generator.state)
 
 
-def set_random_state(state: dict[str, Any]) -> None:
+def set_random_state(state: Any) -> None:
     """Continue from a state of `random_state`."""
     bit_generator = np.random.PCG64()
     bit_generator.state = state

@@ -7,6 +7,7 @@ FASTNN_BACKEND       native or reference
 
 import contextlib
 import contextvars
+import importlib
 import math
 import operator
 import os
@@ -15,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_native: Any = None
 try:
-    from fastnn import _native
+    _native = importlib.import_module("fastnn._native")
 except ImportError as error:  # pure-Python installation, or a broken build: say so once, and run the reference
-    _native = None  # type: ignore[assignment]
     warnings.warn(
         f"fastnn's compiled module is missing ({error}); everything runs on the NumPy reference, some hundred times "
         "slower. Reinstall with a C compiler to get it: pip install --no-binary fastnn fastnn",
@@ -27,19 +28,36 @@ except ImportError as error:  # pure-Python installation, or a broken build: say
     )
 
 _BACKENDS = ("native", "reference")
+_MOST_THREADS = 4096
 
 
 # ---- threads ---------------------------------------------------------------------------------------------------------
-def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """CPUs that the control group of this process may use; infinite without a quota (cgroup v2, then v1)."""
+def _quota(folder: Path) -> float:
+    """CPUs that one control group grants; infinite without a quota (cgroup v2, then v1)."""
     with contextlib.suppress(OSError, ValueError):
-        quota, period = (root / "cpu.max").read_text().split()
-        return math.inf if quota == "max" else int(quota) / int(period)
+        allowed, period = (folder / "cpu.max").read_text().split()
+        return math.inf if allowed == "max" else int(allowed) / int(period)
     with contextlib.suppress(OSError, ValueError):
-        quota = int((root / "cpu/cpu.cfs_quota_us").read_text())
-        period = int((root / "cpu/cpu.cfs_period_us").read_text())
-        return quota / period if quota > 0 else math.inf
+        microseconds = int((folder / "cpu.cfs_quota_us").read_text())
+        return microseconds / int((folder / "cpu.cfs_period_us").read_text()) if microseconds > 0 else math.inf
     return math.inf
+
+
+def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float:
+    """CPUs that the control groups of this process, from its own up to the root, let it use; infinite without a quota.
+
+    In a container the root is usually its own group already, and the path of the membership does not exist.
+    """
+    try:
+        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
+    except OSError:
+        lines = []
+    paths = {controllers: path.lstrip("/") for _, controllers, path in (line for line in lines if len(line) == 3)}
+    cpu_path = next((path for controllers, path in paths.items() if "cpu" in controllers.split(",")), "")
+    folders = []
+    for top, path in ((root, paths.get("", "")), (root / "cpu", cpu_path)):
+        folders += [top / path, *(top / parent for parent in Path(path).parents)]
+    return min(map(_quota, folders))
 
 
 def available_threads() -> int:
@@ -49,13 +67,14 @@ def available_threads() -> int:
 
 
 def _threads_from_environment() -> int:
-    for variable in ("FASTNN_NUM_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(variable, "").split(",")[0].strip()
-        if value:
-            if not value.isdigit() or int(value) < 1:
-                raise ValueError(f"{variable}={value!r}: a positive number is needed")
-            return int(value)
-    return available_threads()
+    ours = os.environ.get("FASTNN_NUM_THREADS", "").strip()
+    if ours:
+        if not ours.isdecimal() or not 1 <= int(ours) <= _MOST_THREADS:
+            raise ValueError(f"FASTNN_NUM_THREADS={ours!r}: a number between 1 and {_MOST_THREADS} is needed")
+        return int(ours)
+    # A list is one number for each level of nesting. What does not make sense is ignored, as OpenMP does.
+    openmp = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(openmp) if openmp.isdecimal() and 1 <= int(openmp) <= _MOST_THREADS else available_threads()
 
 
 _n_threads = _threads_from_environment()
@@ -91,8 +110,8 @@ def set_num_threads(n: int) -> None:
     """
     global _n_threads
     n = operator.index(n)
-    if not 1 <= n <= 4096:
-        raise ValueError(f"set_num_threads: n must be between 1 and 4096. Received: {n}")
+    if not 1 <= n <= _MOST_THREADS:
+        raise ValueError(f"set_num_threads: n must be between 1 and {_MOST_THREADS}. Received: {n}")
     _n_threads = n
 
 
@@ -152,8 +171,9 @@ def _check_backend(name: str) -> None:
         raise RuntimeError("the compiled module is missing: only the 'reference' backend can run")
 
 
-_default_backend = _backend_from_environment()
-_backend: contextvars.ContextVar[str] = contextvars.ContextVar("fastnn_backend", default=_default_backend)
+_first_backend = _backend_from_environment()
+# Each thread has its own, and starts with this one.
+_backend: contextvars.ContextVar[str] = contextvars.ContextVar("fastnn_backend", default=_first_backend)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,10 @@
-"""Fixtures of all tests: every instruction set that this machine has, and several thread counts."""
+"""Fixtures of all tests: every instruction set that this machine has, and several thread counts.
 
+HYPOTHESIS_PROFILE=thorough   300 random examples of each property instead of 20
+FASTNN_NO_SKIPS=1             a test that is skipped counts as failed; for machines where everything must run
+"""
+
+import importlib.util
 import os
 
 import numpy as np
@@ -32,12 +37,6 @@ def _same_runtime_afterwards():
         fastnn.set_isa(isa)
 
 
-@pytest.fixture(autouse=True)
-def _doctest_names(doctest_namespace):
-    doctest_namespace["np"] = np
-    doctest_namespace["nn"] = __import__("fastnn.nn").nn
-
-
 @pytest.fixture(params=fastnn.available_isas())
 def isa(request):
     """Runs the test once with the kernels of each instruction set of this machine."""
@@ -56,7 +55,41 @@ def rng():
     return np.random.default_rng(20240607)
 
 
-def pytest_collection_modifyitems(items):
-    """A test that cannot run is loud: without the compiled module there is nothing to test."""
+# ---- a test that cannot run is loud ----------------------------------------------------------------------------------
+_HAS_TORCH = importlib.util.find_spec("torch") is not None
+_NO_SKIPS = os.environ.get("FASTNN_NO_SKIPS", "") not in ("", "0")
+
+# Without PyTorch these files cannot even be read. `pytest -m torch` then says so below.
+collect_ignore_glob = [] if _HAS_TORCH else ["test_torch*.py"]
+
+
+def pytest_configure(config):
     if _runtime._native is None:
-        raise pytest.UsageError("fastnn._native is missing: build it first (pip install -e .)")
+        raise pytest.UsageError("fastnn._native is missing: build it first (make install)")
+    if config.option.markexpr == "torch" and not _HAS_TORCH:
+        raise pytest.UsageError("these tests compare with PyTorch: pip install torch==2.13.0, or run make test-torch")
+
+
+def pytest_report_header():
+    info = fastnn.build_info()
+    where = os.path.dirname(fastnn.__file__)
+    return (
+        f"fastnn: {where}, isas {' '.join(info['available_isas'])}, {info['threads']} threads, openmp {info['openmp']}"
+    )
+
+
+def _fail_if_skipped(report):
+    if _NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"nothing may be skipped here (FASTNN_NO_SKIPS). {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    return _fail_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    return _fail_if_skipped((yield))

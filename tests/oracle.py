@@ -1,5 +1,11 @@
 """What tests compare with, and how closely."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -82,3 +88,33 @@ def relative_error(actual, expected):
     """The error of gradient checks: |a - b| / max(|a| + |b|), over the whole array."""
     scale = max(np.abs(actual).max(initial=0) + np.abs(expected).max(initial=0), 1e-30)
     return np.abs(actual - expected).max(initial=0) / scale
+
+
+def wait_for_child(child, seconds=20):
+    """Assert that a forked process ends in time, with status 0."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            assert status == 0, f"the child ended with status {status}"
+            return
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise AssertionError(f"the child did not end within {seconds} s")
+
+
+def run_python(code, python=sys.executable, seconds=60, **environment):
+    """Run `code` in a fresh interpreter with these environment variables (None removes one); the finished process."""
+    variables = {**os.environ, **environment}
+    variables = {name: value for name, value in variables.items() if value is not None}
+    command = [str(python), "-P", "-c", code]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=seconds)
+
+
+def output_of(code, **kwargs):
+    """What `run_python` prints; the process must succeed and say nothing on stderr."""
+    done = run_python(code, **kwargs)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, done.stderr
+    return done.stdout.strip()

@@ -49,3 +49,24 @@ def set_flush_denormals(bint on):
 
 def get_flush_denormals():
     return bool(fnn_get_flush_denormals())
+
+
+cdef extern from "fnn.h" nogil:
+    fnn_status fnn_fma_peak_f32(Py_ssize_t iterations, Py_ssize_t n_tasks, float *sums, double *flops, int n_threads)
+    fnn_status fnn_fma_peak_f64(Py_ssize_t iterations, Py_ssize_t n_tasks, double *sums, double *flops, int n_threads)
+
+
+def fma_peak(Py_ssize_t iterations,
+             real[::1] sums,     # OUT, one for each task
+             double[::1] flops,  # OUT, one for each task
+             int n_threads):
+    """Run the register-only multiply-add loop of the running ISA once for each element of `sums`."""
+    cdef fnn_status status
+    if flops.shape[0] != sums.shape[0] or sums.shape[0] < 1 or iterations < 0:
+        raise ValueError("fma_peak: shapes do not fit")
+    with nogil:
+        if real is float:
+            status = fnn_fma_peak_f32(iterations, sums.shape[0], &sums[0], &flops[0], n_threads)
+        else:
+            status = fnn_fma_peak_f64(iterations, sums.shape[0], &sums[0], &flops[0], n_threads)
+    check(status, "fma_peak")

@@ -188,11 +188,17 @@ def conv2d_backward(
     if dy.shape != (len(x), len(weight), *g.out):
         expected = (len(x), len(weight), *g.out)
         raise _check.fail("conv2d_backward", f"dy must have shape {expected}", dy=dy, x=x, weight=weight)
+    n, c_in, h, w = x.shape
+    dx: NDArray | None = None
+    dweight: NDArray | None = None
+    dbias: NDArray | None = None
     if _runtime.uses_reference():
-        dx, dweight, dbias = reference.conv2d_backward(dy, x, weight, g.stride, g.pad, g.dilation, g.groups)
-        return dx if need_dx else None, dweight if need_dweight else None, dbias if need_dbias else None
+        all_of_them = reference.conv2d_backward(dy, x, weight, g.stride, g.pad, g.dilation, g.groups)
+        needed = need_dx, need_dweight, need_dbias
+        dx, dweight, dbias = (d if need else None for d, need in zip(all_of_them, needed, strict=True))
+        return dx, dweight, dbias
     if not len(x):
-        empty_dx = _layout.empty_images(*x.shape, x.dtype) if need_dx else None
+        empty_dx = _layout.empty_images(n, c_in, h, w, x.dtype) if need_dx else None
         zeros = np.zeros_like(weight) if need_dweight else None
         return empty_dx, zeros, np.zeros(len(weight), x.dtype) if need_dbias else None
     if algorithm == "im2col":
@@ -200,9 +206,8 @@ def conv2d_backward(
     native, threads = _runtime._native, _runtime.num_threads()
     settings = (g.stride, g.pad, g.dilation, g.groups)
     dy_pixels, taps = _layout.pixels(dy), _taps(weight)
-    dx = dweight = dbias = None
     if need_dx:
-        dx = _layout.empty_images(*x.shape, x.dtype)
+        dx = _layout.empty_images(n, c_in, h, w, x.dtype)
         dx_pixels = _layout.pixels(dx)
         n_bytes = native.conv2d_workspace("backward_data", dx_pixels, taps, dy_pixels, *settings)
         native.conv2d_backward_data(dy_pixels, taps, dx_pixels, *settings, _memory.workspace(n_bytes), threads)

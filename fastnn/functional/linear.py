@@ -82,15 +82,19 @@ def linear_backward(
     _check_weight("linear_backward", x, weight)
     if dy.shape != (len(x), len(weight)):
         raise _check.fail("linear_backward", f"dy must have shape {(len(x), len(weight))}", dy=dy, x=x, weight=weight)
+    dx: NDArray | None = None
+    dweight: NDArray | None = None
+    dbias: NDArray | None = None
     if _runtime.uses_reference():
-        dx, dweight, dbias = reference.linear_backward(dy, x, weight)
-        return dx if need_dx else None, dweight if need_dweight else None, dbias if need_dbias else None
+        all_of_them = reference.linear_backward(dy, x, weight)
+        needed = need_dx, need_dweight, need_dbias
+        dx, dweight, dbias = (d if need else None for d, need in zip(all_of_them, needed, strict=True))
+        return dx, dweight, dbias
     if not len(x):
         zeros = np.zeros_like(weight) if need_dweight else None
         return np.empty_like(x) if need_dx else None, zeros, np.zeros(len(weight), x.dtype) if need_dbias else None
     native, threads = _runtime._native, _runtime.num_threads()
     dy_pixel, tap = _as_pixel(dy), _as_pixel(weight.T)
-    dx = dweight = dbias = None
     if need_dx:
         dx = _memory.empty(x.shape, x.dtype)
         n_bytes = native.conv2d_workspace("backward_data", dx[None, None], tap, dy_pixel, *_SETTINGS)

@@ -1,6 +1,7 @@
 """The convolution layer."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,26 +87,26 @@ class Conv2d(Module):
     def forward(self, x: NDArray) -> NDArray:
         self._x = x
         bias = None if self.bias is None else self.bias.data
-        return F.conv2d(x, self.weight.data, bias, *self._settings())
+        return F.conv2d(x, self.weight.data, bias, **self._settings())
 
     def backward(self, dy: NDArray) -> NDArray | None:
         dx, dweight, dbias = F.conv2d_backward(
             dy,
             self._x,
             self.weight.data,
-            *self._settings(),
+            **self._settings(),
             need_dx=self.input_grad,
             need_dweight=self.weight.requires_grad,
             need_dbias=self.bias is not None and self.bias.requires_grad,
         )
         if dweight is not None:
             self.weight.add_grad(dweight)
-        if dbias is not None:
+        if self.bias is not None and dbias is not None:
             self.bias.add_grad(dbias)
         return dx
 
-    def _settings(self) -> tuple:
-        return self.stride, self.padding, self.dilation, self.groups, self.algorithm
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("stride", "padding", "dilation", "groups", "algorithm")}
 
     def extra_repr(self) -> str:
         words = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]

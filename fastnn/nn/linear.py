@@ -57,7 +57,7 @@ class Linear(Module):
         )
         if dweight is not None:
             self.weight.add_grad(dweight)
-        if dbias is not None:
+        if self.bias is not None and dbias is not None:
             self.bias.add_grad(dbias)
         return dx
 

@@ -46,6 +46,9 @@ class Module:
 
     training: bool
     input_grad: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, NDArray | None]
+    _modules: "dict[str, Module]"
 
     def __init__(self) -> None:
         # object.__setattr__, since our own looks at these.
@@ -73,22 +76,25 @@ class Module:
 
     # ---- attributes --------------------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:
-        registries = self.__dict__.get("_parameters"), self.__dict__.get("_buffers"), self.__dict__.get("_modules")
-        if any(registry is None for registry in registries):
+        if "_modules" not in self.__dict__:
             raise TypeError(f"{type(self).__name__}: call super().__init__() before assigning attributes")
-        parameters, buffers, modules = registries
         if isinstance(value, Parameter):
-            self._forget(name)
-            parameters[name] = value
+            self.register_parameter(name, value)
         elif isinstance(value, Module):
             self._forget(name)
-            modules[name] = value
-        elif name in buffers and (value is None or isinstance(value, np.ndarray)):
-            buffers[name] = value
-        elif name in parameters and value is None:
-            parameters[name] = None
+            self._modules[name] = value
+        elif name in self._buffers:
+            if value is not None and not isinstance(value, np.ndarray | np.generic):
+                raise TypeError(f"{type(self).__name__}.{name} is a buffer: assign an array. Received: {value!r}")
+            self._buffers[name] = None if value is None else np.asarray(value)
+        elif name in self._parameters:
+            if value is not None:
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a parameter: assign a Parameter, or an array to {name}.data"
+                )
+            self._parameters[name] = None
         else:
-            if name in parameters or name in buffers or name in modules:
+            if name in self._modules:
                 self._forget(name)
             object.__setattr__(self, name, value)
 
@@ -130,10 +136,12 @@ class Module:
         """(path, module) of this module and all below it, each module once."""
         yield from self._walk(prefix, set())
 
-    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, "Module"]]:
-        if id(self) in seen:
-            return
-        seen.add(id(self))
+    def _walk(self, prefix: str, seen: set[int] | None) -> Iterator[tuple[str, "Module"]]:
+        """`seen` None: a module that is in several places is given for each."""
+        if seen is not None:
+            if id(self) in seen:
+                return
+            seen.add(id(self))
         yield prefix, self
         for name, child in self._modules.items():
             yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
@@ -208,53 +216,60 @@ class Module:
         return self
 
     # ---- state -------------------------------------------------------------------------------------------------------
-    def state_dict(self) -> "OrderedDict[str, NDArray]":
-        """Copies of all parameters and buffers by path, C-contiguous: `{"0.weight": ..., "1.running_mean": ...}`."""
-        state: OrderedDict[str, NDArray] = OrderedDict()
-        for path, module in self.named_modules():
+    def _state(self) -> "Iterator[tuple[str, Module, str, NDArray]]":
+        """(key, module, name, array) of every parameter and buffer; what is shared, once for each place."""
+        for path, module in self._walk("", None):
             for name, entry in [*module._parameters.items(), *module._buffers.items()]:
                 if entry is not None:
                     array = entry.data if isinstance(entry, Parameter) else entry
-                    state[f"{path}.{name}" if path else name] = np.array(array, order="C")
-        return state
+                    yield (f"{path}.{name}" if path else name), module, name, array
+
+    def state_dict(self) -> "OrderedDict[str, NDArray]":
+        """Copies of all parameters and buffers by path, C-contiguous: `{"0.weight": ..., "1.running_mean": ...}`."""
+        return OrderedDict((key, np.array(array, order="C")) for key, _, _, array in self._state())
 
     def load_state_dict(self, state_dict: Mapping[str, NDArray], strict: bool = True) -> LoadResult:
         """Copy values into the parameters and buffers of the same paths.
 
         Either everything fits or nothing is changed. Keys may carry the prefix `module.` of PyTorch's DataParallel.
 
+        Returns:
+            The keys that did not match, which is possible only if not `strict`.
         Raises:
-            KeyError: with `strict`, keys are missing or not expected; all are named.
-            ValueError: shapes differ; all such keys are named.
+            ValueError: shapes differ, or with `strict`, keys are missing or not expected; all are named.
         """
-        values = {key.removeprefix("module."): np.asarray(value) for key, value in state_dict.items()}
-        targets: dict[str, tuple[Module, str, NDArray]] = {}
-        for path, module in self.named_modules():
-            for name, entry in [*module._parameters.items(), *module._buffers.items()]:
-                if entry is not None:
-                    array = entry.data if isinstance(entry, Parameter) else entry
-                    targets[f"{path}.{name}" if path else name] = module, name, array
+        targets = {key: (module, name, array) for key, module, name, array in self._state()}
+        values = {
+            key if key in targets else key.removeprefix("module."): np.asarray(value)
+            for key, value in state_dict.items()
+        }
         result = LoadResult([k for k in targets if k not in values], [k for k in values if k not in targets])
-        if strict and (result.missing_keys or result.unexpected_keys):
-            raise KeyError(
-                f"load_state_dict: missing keys: {', '.join(result.missing_keys) or 'none'}; "
-                f"unexpected keys: {', '.join(result.unexpected_keys) or 'none'}"
-            )
-        matched = {key: target for key, target in targets.items() if key in values}
-        wrong = [
-            f"{key}: {values[key].shape} given, {array.shape} needed"
-            for key, (_, _, array) in matched.items()
-            if values[key].shape != array.shape and not (array.ndim == 0 and values[key].size == 1)
-        ]
-        if wrong:
-            raise ValueError("load_state_dict: shapes differ: " + "; ".join(wrong))
-        for key, (module, name, array) in matched.items():
-            new = np.empty_like(array)  # keeps the memory order
-            new[...] = values[key].reshape(array.shape)
-            if name in module._parameters:
-                module._parameters[name].data = new
+        problems = []
+        if strict and result.missing_keys:
+            problems.append("missing keys: " + ", ".join(result.missing_keys))
+        if strict and result.unexpected_keys:
+            problems.append("unexpected keys: " + ", ".join(result.unexpected_keys))
+        new = {}
+        for key, (_, _, array) in targets.items():
+            if key not in values:
+                continue
+            value = values[key]
+            if value.shape != array.shape and not (array.ndim == 0 and value.size == 1):
+                problems.append(f"{key} has shape {value.shape}, {array.shape} is needed")
+            elif not np.can_cast(value.dtype, array.dtype, "same_kind"):
+                problems.append(f"{key} has dtype {value.dtype}, {array.dtype} is needed")
             else:
-                module._buffers[name] = new
+                new[key] = np.empty_like(array)  # keeps the memory order
+                new[key][...] = value.reshape(array.shape)
+        if problems:
+            raise ValueError(f"{type(self).__name__}.load_state_dict: " + "; ".join(problems))
+        for key, array in new.items():
+            module, name, _ = targets[key]
+            parameter = module._parameters.get(name)
+            if parameter is not None:
+                parameter.data = array
+            else:
+                module._buffers[name] = array
         return result
 
     # ---- text --------------------------------------------------------------------------------------------------------

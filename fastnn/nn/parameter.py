@@ -12,7 +12,7 @@ class Parameter:
     """A trainable array.
 
     Args:
-        data: float32 or float64.
+        data: float32 or float64. It is not copied, unless it is read-only.
         requires_grad: whether optimisers change it and layers compute its gradient.
 
     Attributes:
@@ -32,7 +32,7 @@ class Parameter:
         array = np.asarray(data)
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(f"Parameter: float32 or float64 is needed. Received: dtype={array.dtype}")
-        self.data: Any = array
+        self.data: Any = array if array.flags.writeable else array.copy()
         self.grad: Any = None
         self.requires_grad = bool(requires_grad)
 
@@ -53,7 +53,13 @@ class Parameter:
         return self.data.ndim
 
     def add_grad(self, gradient: NDArray) -> None:
-        """Add to the gradient; gradients of several backward passes sum up until `zero_grad`."""
+        """Add to the gradient; gradients of several backward passes sum up until `zero_grad`.
+
+        Raises:
+            ValueError: the gradient does not have the parameter's shape.
+        """
+        if gradient.shape != self.data.shape:
+            raise ValueError(f"a gradient of shape {gradient.shape} for a parameter of shape {self.data.shape}")
         if self.requires_grad:
             self.grad = gradient if self.grad is None else self.grad + gradient
 

@@ -1,5 +1,9 @@
 /* Every op, declared for FNN_REAL. Included by fnn.h once per dtype; hence no include guard. */
 
+/* ---- machine: the peak that benchmarks compare with ------------------------------------------------------ */
+/* n_tasks times the same loop of multiply-adds; flops and sums hold one value for each. */
+fnn_status FNN_OP(fma_peak)(ptrdiff_t iterations, ptrdiff_t n_tasks, FNN_REAL *sums, double *flops, int n_threads);
+
 /* ---- layout: between NCHW and the pixel-major HWNC ---------------------------------------------------- */
 /* out[j][i] = in[i][j] for a dense (rows, columns) matrix of items of `width` reals each. */
 fnn_status FNN_OP(layout_transpose)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t width, const FNN_REAL *in,

@@ -7,6 +7,9 @@
  * aliasing, NaN) stand above the definition, in kernels/<stem>.c.
  */
 
+/* machine: the peak that benchmarks compare with */
+FNN_SLOT(fma_peak, (ptrdiff_t iterations, real *sum, double *flops))
+
 /* gemm: the register kernel under conv2d and linear */
 FNN_SLOT(batch_gemm, (const fnn_batch_gemm *problem))
 FNN_SLOT(batch_gemm_transposed, (const fnn_batch_gemm *problem))

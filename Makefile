@@ -1,0 +1,88 @@
+# The commands of this project. Each makes .venv if it is missing, and installs the package into it when a source is
+# newer than what is installed there. Pass arguments to a command in ARGS:
+#
+#     make train ARGS="--epochs 2 --seed 1"
+#     make test ARGS="-k conv2d"
+
+PYTHON ?= python3
+ARGS ?=
+VENV ?= .venv
+# The build of PyTorch for CPUs; the one on PyPI brings 3 GB of CUDA libraries along.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+BIN := $(VENV)/bin
+# -P keeps this folder off sys.path: what runs is the installed package, not the sources beside it.
+RUN := $(BIN)/python -P
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+# Folders too: their time changes when a file comes or goes.
+SOURCES := pyproject.toml setup.py $(shell find fastnn src_c -name __pycache__ -prune -o \
+    \( -type d -o -name '*.py' -o -name '*.py[xdi]' -o -name '*.pxi' -o -name '*.[ch]' -o -name py.typed \) \
+    ! -name _native.c -print)
+C_SOURCES := $(shell find src_c -name '*.[ch]')
+CYTHON_SOURCES := fastnn/_native.pyx $(wildcard fastnn/_bindings/*.pxi)
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test test-torch lint format bench bench-torch clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+$(VENV)/.created:
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --upgrade "pip>=25.1"
+	@touch $@
+
+# Without build isolation the compiled objects in build/ are used again, and a rebuild takes seconds. build/lib* must go:
+# setuptools would ship a module from there that the sources have lost.
+$(VENV)/.installed: $(VENV)/.created $(SOURCES)
+	$(PIP) install --group build
+	rm -rf build/lib* build/bdist*
+	$(PIP) install --no-build-isolation .
+	@touch $@
+
+$(VENV)/.test-tools: $(VENV)/.created pyproject.toml
+	$(PIP) install --group test
+	@touch $@
+
+$(VENV)/.lint-tools: $(VENV)/.created pyproject.toml
+	$(PIP) install --group lint
+	@touch $@
+
+$(VENV)/.torch: $(VENV)/.created
+	$(PIP) install torch==2.13.0 --extra-index-url $(TORCH_INDEX)
+	@touch $@
+
+install: $(VENV)/.installed  ## install the package into .venv
+
+train: $(VENV)/.installed  ## train the default recipe: on CIFAR-10 if it can be had, else on the built-in shapes
+	$(RUN) -m fastnn train --dataset auto $(ARGS)
+
+test: $(VENV)/.installed $(VENV)/.test-tools  ## run all tests (but the comparison with PyTorch)
+	$(RUN) -m pytest -m "not torch" $(ARGS)
+
+test-torch: $(VENV)/.installed $(VENV)/.test-tools $(VENV)/.torch  ## compare with PyTorch, which this installs
+	$(RUN) -m pytest -m torch $(ARGS)
+
+lint: $(VENV)/.installed $(VENV)/.lint-tools  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint $(CYTHON_SOURCES)
+	$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
+
+format: $(VENV)/.lint-tools  ## let the formatters rewrite the sources
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(C_SOURCES)
+
+bench: $(VENV)/.installed  ## time every direction and algorithm of conv2d
+	$(RUN) benchmarks/bench_conv2d.py $(ARGS)
+
+bench-torch: $(VENV)/.installed $(VENV)/.torch  ## time training steps side by side with PyTorch, which this installs
+	$(RUN) benchmarks/compare_torch.py $(ARGS)
+
+clean:  ## remove everything that was built, .venv too
+	rm -rf $(VENV) build dist *.egg-info fastnn/_native.c fastnn/_native*.so
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

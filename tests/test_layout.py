@@ -1,0 +1,132 @@
+"""The pixel-major layout: shapes and values stay, only memory moves, and only when it must."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import dtypes, layouts, seeds
+
+import fastnn
+from fastnn import _layout
+
+sizes = st.integers(0, 5)
+shapes4 = st.tuples(sizes, sizes, sizes, sizes)
+big_shapes4 = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
+
+
+def filled(shape, dtype, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+@given(shape=st.one_of(shapes4, big_shapes4), dtype=dtypes, seed=seeds)
+def test_layout_pixels_holds_the_same_values_for_any_layout(isa, shape, dtype, seed):
+    x = filled(shape, dtype, seed)
+    for name, given_x in {**layouts(x), "channels_last": x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)}.items():
+        pixels = _layout.pixels(given_x)
+        assert pixels.flags.c_contiguous, name
+        assert pixels.flags.aligned, name
+        assert pixels.dtype == dtype, name
+        np.testing.assert_array_equal(pixels, x.transpose(2, 3, 0, 1), err_msg=name)
+        np.testing.assert_array_equal(_layout.images(pixels), x, err_msg=name)
+
+
+@given(shape=st.one_of(shapes4, big_shapes4), dtype=dtypes, seed=seeds)
+def test_layout_to_nchw_holds_the_same_values_for_any_layout(isa, shape, dtype, seed):
+    x = filled(shape, dtype, seed)
+    for name, given_x in {**layouts(x), "pixel_major": _layout.images(_layout.pixels(x))}.items():
+        nchw = _layout.to_nchw(given_x)
+        assert nchw.flags.c_contiguous, name
+        assert nchw.flags.aligned, name
+        assert nchw.dtype == dtype, name
+        np.testing.assert_array_equal(nchw, x, err_msg=name)
+
+
+def test_layout_pixel_major_is_taken_as_it_is_and_anything_else_is_counted():
+    x = _layout.empty_images(4, 3, 5, 5, np.float32)
+    before = fastnn.conversions()
+    assert np.shares_memory(_layout.pixels(x), x)
+    assert fastnn.conversions() == before
+    nchw = np.ascontiguousarray(x)
+    assert not np.shares_memory(_layout.pixels(nchw), nchw)
+    assert fastnn.conversions() == before + 1
+
+
+def test_layout_one_pixel_images_need_no_copy_whatever_the_strides_of_their_single_axes():
+    x = np.ones((6, 4, 1, 1), np.float32)
+    assert np.shares_memory(_layout.pixels(x), x)
+
+
+def test_layout_read_only_input_is_viewed_not_copied():
+    x = _layout.empty_images(2, 3, 4, 5, np.float32)
+    x.flags.writeable = False
+    pixels = _layout.pixels(x)
+    assert np.shares_memory(pixels, x)
+    assert not pixels.flags.writeable
+
+
+@given(shape=st.lists(st.integers(0, 4), max_size=5).map(tuple), order=st.randoms(), dtype=dtypes)
+def test_layout_flat_is_a_view_in_memory_order(shape, order, dtype):
+    axes = list(range(len(shape)))
+    order.shuffle(axes)
+    x = filled([shape[a] for a in axes], dtype).transpose(np.argsort(axes).astype(int))
+    assert x.shape == shape
+    flat = _layout.flat(x)
+    assert flat.flags.c_contiguous
+    assert np.shares_memory(flat, x) or x.size == 0
+    np.testing.assert_array_equal(flat, x.ravel(order="K"))
+
+
+@given(shape=st.lists(st.integers(0, 4), max_size=5).map(tuple), order=st.randoms(), dtype=dtypes)
+def test_layout_empty_like_has_the_same_flat_order(shape, order, dtype):
+    """What is done to the flat views of x and of empty_like(x), element by element, is right for x."""
+    axes = list(range(len(shape)))
+    order.shuffle(axes)
+    x = filled([shape[a] for a in axes], dtype).transpose(np.argsort(axes).astype(int))
+    y = _layout.empty_like(x)
+    assert y.shape == x.shape
+    assert y.dtype == x.dtype
+    _layout.flat(y)[...] = _layout.flat(x)
+    np.testing.assert_array_equal(y, x)
+
+
+@given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple), dtype=dtypes)
+def test_layout_dense_takes_what_is_dense_and_copies_the_rest(shape, dtype):
+    x = filled(shape, dtype)
+    for name, given_x in layouts(x).items():
+        result = _layout.dense(given_x)
+        assert result.dtype == dtype, name
+        assert result.flags.aligned, name
+        assert np.shares_memory(_layout.flat(result), result), name
+        np.testing.assert_array_equal(result, x, err_msg=name)
+        if name in ("c_contiguous", "fortran", "read_only"):
+            assert result is given_x, name
+
+
+@given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple), order=st.randoms(), dtype=dtypes)
+def test_layout_as_ordered_matches_the_flat_order_of_its_model(shape, order, dtype):
+    axes = list(range(len(shape)))
+    order.shuffle(axes)
+    like = filled([shape[a] for a in axes], dtype).transpose(np.argsort(axes))
+    x = filled(shape, dtype, 1)
+    for name, given_x in layouts(x).items():
+        ordered = _layout.as_ordered(given_x, like)
+        np.testing.assert_array_equal(ordered, x, err_msg=name)
+        assert ordered.dtype == dtype, name
+        expected = _layout.empty_like(like)
+        expected[...] = x
+        np.testing.assert_array_equal(_layout.flat(ordered), _layout.flat(expected), err_msg=name)
+
+
+def test_layout_as_ordered_ignores_the_strides_of_single_axes():
+    like = np.ones((6, 4, 1, 1), np.float32)
+    x = _layout.empty_images(6, 4, 1, 1, np.float32)
+    assert x.strides != like.strides
+    assert _layout.as_ordered(x, like) is x
+
+
+@pytest.mark.parametrize("layout", ["nchw", "channels_last"])
+def test_layout_conversion_has_the_same_bits_on_any_number_of_threads(layout, threads, isa):
+    x = filled((64, 24, 20, 20), np.float32)  # large enough to be shared out
+    if layout == "channels_last":
+        x = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(_layout.pixels(x), x.transpose(2, 3, 0, 1))

@@ -1,0 +1,262 @@
+"""The memory cache: what a caller can still reach is never used again, what nobody reaches is, and it stays bounded."""
+
+import copy
+import gc
+import os
+import pickle
+import threading
+import weakref
+
+import numpy as np
+import pytest
+from oracle import wait_for_child
+
+import fastnn
+from fastnn import _memory
+from fastnn import functional as F
+
+LARGE = (64, 1024)  # 256 KB of float32: from the cache, not from the C allocator
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache():
+    gc.collect()
+    fastnn.empty_cache()
+    yield
+    gc.collect()
+    fastnn.empty_cache()
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def blocks_overlap(a, b):
+    return address(a) < address(b) + b.nbytes and address(b) < address(a) + a.nbytes
+
+
+VIEWS = {
+    "itself": lambda a: a,
+    "slice": lambda a: a[3:5],
+    "strided": lambda a: a[::7, 1::3],
+    "reversed": lambda a: a[::-1],
+    "one element": lambda a: a[10:11, 20],
+    "reshape": lambda a: a.reshape(-1),
+    "transpose": lambda a: a.T,
+    "asarray of a view": lambda a: np.asarray(a[1:].T),
+    "view of another dtype": lambda a: a.view(np.uint32),
+    "broadcast": lambda a: np.broadcast_to(a[0], (5, *a[0].shape)),
+    "sliding window": lambda a: np.lib.stride_tricks.sliding_window_view(a, 3, axis=1),
+    "expanded": lambda a: a[None, ..., None],
+    "memoryview": lambda a: memoryview(a),
+    "array of a memoryview": lambda a: np.asarray(memoryview(a)),
+    "ctypes": lambda a: np.ctypeslib.as_ctypes(a.reshape(-1)),
+    "real part": lambda a: a.real,
+    "flat iterator": lambda a: a.flat,
+    "subclass": lambda a: a.view(np.recarray),
+    "from dlpack": lambda a: np.from_dlpack(a),
+    "view of a view of a view": lambda a: a[1:][1:].reshape(2, -1)[:, 3:],
+}
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_memory_a_view_keeps_its_block(kind):
+    array = _memory.empty(LARGE, np.float32)
+    array[...] = 7
+    view = VIEWS[kind](array)
+    span = (address(array), array.nbytes)
+    del array
+    gc.collect()
+    others = [_memory.empty(LARGE, np.float32) for _ in range(8)]
+    for other in others:
+        other[...] = -1
+        assert address(other) >= sum(span) or address(other) + other.nbytes <= span[0]
+    values = np.array(list(view)) if kind == "flat iterator" else np.array(view)
+    assert (values.view(np.float32) == 7).all() if values.dtype == np.uint32 else (values == 7).all()
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_memory_a_block_returns_when_the_last_view_dies(kind):
+    array = _memory.empty(LARGE, np.float32)
+    where = address(array)
+    view = VIEWS[kind](array)
+    del array
+    del view
+    gc.collect()
+    assert address(_memory.empty(LARGE, np.float32)) == where
+    assert fastnn.memory_info()["used"] == 0
+
+
+def test_memory_results_of_operations_are_never_overwritten(rng):
+    """The same through the public functions: thirty results that are kept, thirty that are dropped in between."""
+    kept = []
+    for i in range(30):
+        x = rng.standard_normal((4, 8, 32, 32)).astype(np.float32)
+        y = F.relu(x)
+        kept.append((y[i % 4, ::2].T, np.maximum(x, 0)[i % 4, ::2].T))
+        F.relu(-x)
+    for view, expected in kept:
+        np.testing.assert_array_equal(view, expected)
+
+
+def test_memory_two_living_arrays_never_share(rng):
+    living = []
+    for _ in range(400):
+        if living and rng.random() < 0.5:
+            del living[rng.integers(len(living))]
+        size = int(rng.integers(20_000, 200_000))
+        new = _memory.empty((size,), np.float32)
+        assert not any(blocks_overlap(new, other) for other in living)
+        living.append(new)
+
+
+def test_memory_similar_sizes_share_blocks():
+    first = _memory.empty((100_000,), np.float32)
+    where = address(first)
+    del first
+    assert address(_memory.empty((99_000,), np.float32)) == where
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (5, 7), (16384,), (16385,), LARGE, (3, 5, 7, 1001)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.int64])
+def test_memory_arrays_are_aligned_writable_and_contiguous(shape, dtype):
+    array = _memory.empty(shape, dtype)
+    assert array.shape == shape
+    assert array.dtype == dtype
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
+    assert array.flags.aligned
+    assert array.size == 0 or address(array) % 64 == 0
+    array[...] = 1
+    assert (array == 1).all()
+
+
+def test_memory_size_class_wastes_at_most_an_eighth():
+    for n_bytes in [*range(65536, 80000, 111), *(2**k + d for k in range(17, 40) for d in (-1, 0, 1))]:
+        size = _memory._size_class(n_bytes)
+        assert n_bytes <= size <= n_bytes * 1.125 + 4096
+        assert _memory._size_class(size) == size
+
+
+def test_memory_cache_holds_at_most_what_was_in_use_at_once():
+    for n in range(20_000, 2_000_000, 13_337):
+        _memory.empty((n,), np.float32)
+        info = fastnn.memory_info()
+        assert info["cached"] + info["used"] <= info["most_used"]
+    assert fastnn.memory_info()["most_used"] <= 2_000_000 * 4 * 1.13
+
+
+def test_memory_is_flat_over_many_steps():
+    x = np.ones((8, 8, 32, 32), np.float32)
+    F.relu(F.relu(x))
+    before = fastnn.memory_info()["most_used"]
+    for _ in range(50):
+        F.relu(F.relu(x))
+    assert fastnn.memory_info()["most_used"] == before
+
+
+def test_memory_empty_cache_frees_and_keeps_what_is_used():
+    kept, dropped = _memory.empty(LARGE, np.float32), _memory.empty(LARGE, np.float32)
+    kept[...] = 3
+    del dropped
+    assert fastnn.memory_info()["cached"] > 0
+    fastnn.empty_cache()
+    info = fastnn.memory_info()
+    assert info["cached"] == 0
+    assert info["used"] == info["most_used"] > 0
+    assert (kept == 3).all()
+
+
+def test_memory_failed_allocation_leaves_the_books_right():
+    _memory.empty(LARGE, np.float32)
+    before = fastnn.memory_info()
+    with pytest.raises(MemoryError):
+        _memory.empty((2**60,), np.uint8)
+    after = fastnn.memory_info()
+    assert after["used"] == before["used"] == 0
+    assert after["most_used"] == before["most_used"]
+
+
+def test_memory_copies_are_independent():
+    array = _memory.empty(LARGE, np.float32)
+    array[...] = 5
+    copies = [array.copy(), copy.deepcopy(array), pickle.loads(pickle.dumps(array))]
+    array[...] = 0
+    assert all((c == 5).all() for c in copies)
+
+
+def test_memory_array_in_a_reference_cycle_returns():
+    class Node:
+        pass
+
+    node = Node()
+    node.self, node.array = node, _memory.empty(LARGE, np.float32)
+    gone = weakref.ref(node)
+    del node
+    gc.collect()
+    assert gone() is None
+    assert fastnn.memory_info()["used"] == 0
+
+
+def test_memory_array_may_die_while_its_thread_holds_the_lock():
+    """The garbage collector can run anywhere, also inside the cache; that must not wait for the lock it holds."""
+    array = _memory.empty(LARGE, np.float32)
+    done = threading.Event()
+
+    def drop(box):
+        with _memory._lock:
+            box.clear()
+        done.set()
+
+    box = [array]
+    del array
+    thread = threading.Thread(target=drop, args=(box,), daemon=True)
+    thread.start()
+    assert done.wait(10)
+    thread.join()
+
+
+def test_memory_many_threads_at_once():
+    wrong = []
+
+    def work(number):
+        generator = np.random.default_rng(number)
+        kept = []
+        for i in range(300):
+            array = _memory.empty((int(generator.integers(17_000, 90_000)),), np.float32)
+            array[...] = number * 1000 + i
+            kept.append((array[::97], number * 1000 + i))
+            if len(kept) > 6:
+                view, value = kept.pop(int(generator.integers(len(kept))))
+                if not (view == value).all():
+                    wrong.append((number, i))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    gc.collect()
+    assert fastnn.memory_info()["used"] == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_memory_fork_while_another_thread_holds_the_lock():
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with _memory._lock:
+            held.set()
+            release.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    child = os.fork()
+    if child == 0:
+        _memory.empty(LARGE, np.float32)[...] = 1
+        os._exit(0)
+    release.set()
+    holder.join()
+    wait_for_child(child)

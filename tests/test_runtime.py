@@ -1,0 +1,343 @@
+"""Threads, instruction sets, backends, forks, the floating-point mode."""
+
+import multiprocessing
+import os
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from oracle import output_of, run_python, wait_for_child
+
+import fastnn
+from fastnn import _runtime
+from fastnn import functional as F
+
+NO_QUOTA = float("inf")
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """A convolution large enough for several threads, and its result."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((32, 16, 16, 16)).astype(np.float32)
+    weight = rng.standard_normal((32, 16, 3, 3)).astype(np.float32)
+    return x, weight, F.conv2d(x, weight, padding=1)
+
+
+# ---- threads ---------------------------------------------------------------------------------------------------------
+def test_runtime_set_num_threads_sets_it():
+    fastnn.set_num_threads(3)
+    assert fastnn.num_threads() == 3
+    fastnn.set_num_threads(np.int64(2))
+    assert fastnn.num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("n", "error"), [(0, ValueError), (-1, ValueError), (4097, ValueError), (1.5, TypeError), ("2", TypeError)]
+)
+def test_runtime_set_num_threads_rejects_and_keeps(n, error):
+    before = fastnn.num_threads()
+    with pytest.raises(error):
+        fastnn.set_num_threads(n)
+    assert fastnn.num_threads() == before
+
+
+THREADS = "import fastnn; print(fastnn.num_threads(), fastnn.available_threads())"
+
+
+@pytest.mark.parametrize(
+    ("ours", "openmp", "expected"),
+    [
+        ("3", None, 3),
+        (None, "5", 5),
+        ("3", "5", 3),
+        (None, "4,2", 4),
+        ("", "", None),
+        (None, "many", None),
+        (None, "0", None),
+    ],
+)
+def test_runtime_number_of_threads_from_the_environment(ours, openmp, expected):
+    done = run_python(THREADS, FASTNN_NUM_THREADS=ours, OMP_NUM_THREADS=openmp)
+    assert done.returncode == 0, done.stderr  # libgomp may say there what it thinks of OMP_NUM_THREADS
+    threads, available = map(int, done.stdout.split())
+    assert threads == (available if expected is None else expected)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "99999999"])
+def test_runtime_bad_number_of_threads_in_the_environment_is_an_error(value):
+    done = run_python("import fastnn", FASTNN_NUM_THREADS=value)
+    assert done.returncode != 0
+    assert "ValueError: FASTNN_NUM_THREADS=" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
+def test_runtime_default_threads_follow_the_affinity():
+    code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); " + THREADS
+    assert output_of(code, FASTNN_NUM_THREADS=None, OMP_NUM_THREADS=None) == "1 1"
+
+
+def write(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("files", "membership", "expected"),
+    [
+        ({}, "", NO_QUOTA),
+        ({"cpu.max": "max 100000\n"}, "0::/\n", NO_QUOTA),
+        ({"cpu.max": "150000 100000\n"}, "0::/\n", 1.5),
+        ({"cpu.max": "garbage"}, "0::/\n", NO_QUOTA),
+        # version 2, nested: the tightest group counts, the own one or one above
+        ({"a/cpu.max": "400000 100000\n", "a/b/cpu.max": "max 100000\n"}, "0::/a/b\n", 4),
+        ({"a/cpu.max": "400000 100000\n", "a/b/cpu.max": "200000 100000\n"}, "0::/a/b\n", 2),
+        # in a container the path of the membership is the host's
+        ({"cpu.max": "300000 100000\n"}, "0::/docker/0123abcd\n", 3),
+        # version 1
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, "3:cpu,cpuacct:/\n", NO_QUOTA),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, "3:cpu,cpuacct:/\n", 0.5),
+        ({"cpu/x/cpu.cfs_quota_us": "250000\n", "cpu/x/cpu.cfs_period_us": "100000\n"}, "9:cpuset:/y\n3:cpu:/x\n", 2.5),
+        ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, "not a membership\n", 2.5),
+    ],
+)  # fmt: skip
+def test_runtime_cgroup_quota(tmp_path, files, membership, expected):
+    write(tmp_path / "root", files)
+    write(tmp_path, {"membership": membership})
+    assert _runtime._cgroup_cpus(tmp_path / "root", tmp_path / "membership") == expected
+
+
+def test_runtime_cgroup_without_any_file_is_no_quota(tmp_path):
+    assert _runtime._cgroup_cpus(tmp_path / "nothing", tmp_path / "nothing") == NO_QUOTA
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(0.1, 1), (1, 1), (1.2, 2), (1000, None), (NO_QUOTA, None)])
+def test_runtime_available_threads_are_cut_to_the_quota(monkeypatch, quota, expected):
+    monkeypatch.setattr(_runtime, "_cgroup_cpus", lambda: quota)
+    affinity = len(os.sched_getaffinity(0))
+    assert fastnn.available_threads() == (affinity if expected is None else min(expected, affinity))
+
+
+def test_runtime_result_does_not_depend_on_threads(problem, isa, threads):
+    x, weight, _ = problem
+    result = F.conv2d(x, weight, padding=1)
+    fastnn.set_num_threads(1)
+    np.testing.assert_array_equal(result, F.conv2d(x, weight, padding=1))
+
+
+def test_runtime_several_python_threads_at_once(problem):
+    x, weight, expected = problem
+    fastnn.set_num_threads(2)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: F.conv2d(x, weight, padding=1), range(24)))
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+# ---- fork ------------------------------------------------------------------------------------------------------------
+def test_runtime_forked_child_computes_on_one_thread(problem):
+    x, weight, expected = problem
+    fastnn.set_num_threads(2)
+    F.conv2d(x, weight, padding=1)  # OpenMP has started its threads
+    child = os.fork()
+    if child == 0:
+        right = fastnn.num_threads() == 1 and np.array_equal(F.conv2d(x, weight, padding=1), expected)
+        os._exit(0 if right else 1)
+    wait_for_child(child)
+    assert fastnn.num_threads() == 2
+
+
+def _convolve(arguments):
+    return F.conv2d(*arguments, padding=1)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_runtime_multiprocessing_after_use(problem, method):
+    x, weight, expected = problem
+    fastnn.set_num_threads(2)
+    _convolve((x, weight))
+    if method == "spawn":  # a fresh interpreter must find this very module
+        code = (
+            "import multiprocessing, numpy as np\n"
+            "from fastnn.functional import relu\n"
+            "if __name__ == '__main__':\n"
+            "    x = np.linspace(-1, 1, 2**20, dtype=np.float32); relu(x)\n"
+            "    with multiprocessing.get_context('spawn').Pool(2) as pool:\n"
+            "        print(all(np.array_equal(y, relu(x)) for y in pool.map(relu, [x, x])))\n"
+        )
+        assert output_of(code, seconds=60) == "True"
+        return
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        results = pool.map_async(_convolve, [(x, weight)] * 4).get(timeout=20)
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+# ---- instruction sets ------------------------------------------------------------------------------------------------
+def expected_isas():
+    """What this machine should have, found without fastnn."""
+    if os.uname().machine != "x86_64":
+        return ["baseline"]
+    flags = set(re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1].split())
+    isas = ["baseline"]
+    if {"avx2", "fma"} <= flags:
+        isas.append("avx2")
+        if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags:
+            isas.append("avx512")
+    return isas
+
+
+def test_runtime_every_isa_of_this_machine_is_tested():
+    """The fixture `isa` runs all of these; a build that lacks one would silently test less."""
+    assert fastnn.available_isas() == expected_isas()
+
+
+def test_runtime_best_isa_is_the_default():
+    assert output_of("import fastnn; print(fastnn.isa())", FASTNN_ISA=None) == expected_isas()[-1]
+
+
+@pytest.mark.parametrize("name", fastnn.available_isas())
+def test_runtime_isa_from_the_environment(name):
+    code = "import fastnn, numpy as np; fastnn.functional.relu(np.ones(99)); print(fastnn.isa())"
+    assert output_of(code, FASTNN_ISA=name) == name
+
+
+@pytest.mark.parametrize("name", ["avx1024", "AVX2", "neon"])
+def test_runtime_unknown_isa_is_a_clear_error(name):
+    done = run_python("import fastnn", FASTNN_ISA=name)
+    assert done.returncode == 1
+    assert f"RuntimeError: unknown instruction set '{name}': choose from baseline, avx2, avx512" in done.stderr
+
+
+def test_runtime_isa_that_the_cpu_lacks_is_a_clear_error(monkeypatch):
+    monkeypatch.setattr(_runtime, "available_isas", lambda: ["baseline"])
+    before = fastnn.isa()
+    with pytest.raises(RuntimeError, match="this CPU or its operating system lacks 'avx2'; it has baseline"):
+        fastnn.set_isa("avx2")
+    assert fastnn.isa() == before
+
+
+# ---- backend ---------------------------------------------------------------------------------------------------------
+def test_runtime_backend_nests_and_ends():
+    assert not _runtime.uses_reference()
+    with fastnn.backend("reference"):
+        assert _runtime.uses_reference()
+        with fastnn.backend("native"):
+            assert not _runtime.uses_reference()
+        assert _runtime.uses_reference()
+    assert not _runtime.uses_reference()
+
+
+def test_runtime_backend_ends_with_an_exception():
+    with pytest.raises(KeyError), fastnn.backend("reference"):
+        raise KeyError
+    assert not _runtime.uses_reference()
+
+
+def test_runtime_backend_is_of_its_thread():
+    inside, go_on = threading.Event(), threading.Event()
+    seen = []
+
+    def other():
+        with fastnn.backend("reference"):
+            seen.append(_runtime.uses_reference())
+            inside.set()
+            go_on.wait(10)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait(10)
+    assert not _runtime.uses_reference()
+    go_on.set()
+    thread.join()
+    assert seen == [True]
+
+
+def test_runtime_reference_backend_calls_no_compiled_code(monkeypatch, problem):
+    class Forbidden:
+        def __getattr__(self, name):
+            raise AssertionError(f"_native.{name} was used")
+
+    x, weight, expected = problem
+    monkeypatch.setattr(_runtime, "_native", Forbidden())
+    with fastnn.backend("reference"):
+        result = F.conv2d(x, weight, padding=1)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_runtime_unknown_backend_is_an_error():
+    with pytest.raises(ValueError, match="unknown backend 'numpy'"), fastnn.backend("numpy"):
+        pass
+    done = run_python("import fastnn", FASTNN_BACKEND="numpy")
+    assert "ValueError: unknown backend 'numpy'" in done.stderr
+
+
+def test_runtime_backend_from_the_environment():
+    code = "import fastnn; print(fastnn.build_info()['backend'])"
+    assert output_of(code, FASTNN_BACKEND="reference") == "reference"
+
+
+# ---- denormals -------------------------------------------------------------------------------------------------------
+def test_runtime_kernels_flush_denormals_and_restore_the_mode(isa, threads):
+    tiny = np.finfo(np.float32).tiny
+    x = np.full((1, 1, 1, 4096 * 64), tiny, np.float32)  # several threads' worth
+    half = np.full((1, 1, 1, 1), 0.5, np.float32)
+    flushed = F.conv2d(x, half)
+    with np.errstate(all="ignore"):
+        assert np.float32(tiny) * np.float32(0.5) > 0, "NumPy must go on computing with denormals"
+        assert (x * np.float32(0.5) > 0).all()
+    assert (flushed == 0).all()
+
+
+def test_runtime_flushing_can_be_switched_off(isa):
+    tiny = np.finfo(np.float32).tiny
+    x, half = np.full((1, 1, 4, 4), tiny, np.float32), np.full((1, 1, 1, 1), 0.5, np.float32)
+    fastnn.set_flush_denormal(False)
+    try:
+        assert (F.conv2d(x, half) == tiny / 2).all()
+    finally:
+        fastnn.set_flush_denormal(True)
+    assert (F.conv2d(x, half) == 0).all()
+
+
+def test_runtime_mode_is_restored_when_an_operation_fails():
+    with pytest.raises(ValueError, match="conv2d"):
+        F.conv2d(np.ones((1, 2, 3, 3)), np.ones((1, 3, 1, 1)))
+    assert np.float32(np.finfo(np.float32).tiny) * np.float32(0.5) > 0
+
+
+# ---- information -----------------------------------------------------------------------------------------------------
+def test_runtime_build_info_tells_all():
+    info = fastnn.build_info()
+    assert set(info) == {
+        "version", "compiled", "built_isas", "available_isas", "isa", "openmp", "threads", "backend"
+    }  # fmt: skip
+    assert info["version"] == fastnn.__version__
+    assert info["compiled"] is True
+    assert set(info["available_isas"]) <= set(info["built_isas"])
+    assert info["isa"] in info["available_isas"]
+    assert info["threads"] == fastnn.num_threads()
+    assert info["backend"] == "native"
+    assert isinstance(info["openmp"], int)
+
+
+def test_runtime_import_prints_nothing_and_loads_little():
+    code = (
+        "import sys, fastnn\n"
+        "heavy = {'matplotlib', 'tqdm', 'safetensors', 'pooch', 'PIL', 'torch', 'scipy', 'sklearn', 'requests'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    assert output_of(code) == "[]"
+
+
+def test_runtime_every_public_name_is_there():
+    for name in fastnn.__all__:
+        assert getattr(fastnn, name) is not None
+    assert set(fastnn.__all__) <= set(dir(fastnn))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = fastnn.nothing
