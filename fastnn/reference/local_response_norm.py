@@ -9,7 +9,8 @@ __all__ = ["local_response_norm", "local_response_norm_backward"]
 def _window_sum(values: NDArray, before: int, after: int) -> NDArray:
     """out[:, c] = sum of values[:, c - before .. c + after], zeros outside"""
     padded = np.pad(values, ((0, 0), (before, after), (0, 0), (0, 0)))
-    return sum(padded[:, start : start + values.shape[1]] for start in range(before + after + 1))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, before + after + 1, axis=1)
+    return windows.sum(axis=-1)
 
 
 def _scale(x: NDArray, size: int, alpha: float, k: float) -> NDArray:

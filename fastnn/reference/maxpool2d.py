@@ -38,8 +38,11 @@ def maximum_backward(
     return dx
 
 
-def _windows(size: tuple[int, ...], kernel: Pair, stride: Pair, pad: Pair, dilation: Pair, out: Pair) -> list[Windows]:
-    return [sliding(size[a], out[a], kernel[a], stride[a], pad[a], dilation[a]) for a in (0, 1)]
+def _windows(
+    size: tuple[int, ...], kernel: Pair, stride: Pair, pad: Pair, dilation: Pair, out: Pair
+) -> tuple[Windows, Windows]:
+    h, w = (sliding(size[a], out[a], kernel[a], stride[a], pad[a], dilation[a]) for a in (0, 1))
+    return h, w
 
 
 def max_pool2d_taps(

@@ -49,6 +49,5 @@ pool_task fnn_pool_task(const fnn_pool_shape *shape, ptrdiff_t task) {
 }
 
 double fnn_pool_cost(const fnn_pool_shape *shape) {
-    return (double)shape->h.begin[shape->h.length] * (double)shape->w.begin[shape->w.length] *
-           (double)shape->row;
+    return (double)shape->h.begin[shape->h.length] * (double)shape->w.begin[shape->w.length] * (double)shape->row;
 }

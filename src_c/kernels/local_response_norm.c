@@ -18,8 +18,8 @@ INLINE v_real power(v_real base, real beta) {
     real lanes[V_LANES];
     v_store(lanes, base);
     for (int i = 0; i < V_LANES; i++) {
-        lanes[i] = sizeof(real) == sizeof(float) ? (real)powf((float)lanes[i], (float)-beta)
-                                                 : (real)pow(lanes[i], -beta);
+        lanes[i] =
+            sizeof(real) == sizeof(float) ? (real)powf((float)lanes[i], (float)-beta) : (real)pow(lanes[i], -beta);
     }
     return v_load(lanes);
 }
@@ -33,9 +33,7 @@ INLINE v_real window_sum(const real *p, ptrdiff_t size, ptrdiff_t lanes) {
     return sum;
 }
 
-INLINE void clear(real *p, ptrdiff_t n) {
-    memset(p, 0, (size_t)n * sizeof(real));
-}
+INLINE void clear(real *p, ptrdiff_t n) { memset(p, 0, (size_t)n * sizeof(real)); }
 
 /* x^2 with zeros around it: element c + size / 2 belongs to channel c. */
 INLINE void square_row(const fnn_local_response_norm *p, real *squares) {
@@ -58,8 +56,7 @@ void KERNEL(local_response_norm_forward)(const fnn_local_response_norm *p) {
     square_row(p, squares);
     for (ptrdiff_t c = 0; c < p->c; c += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(p->c - c);
-        v_store_part(p->out + c, v_load_part(p->x + c, lanes) * power(scale(p, squares, c, lanes), p->beta),
-                     lanes);
+        v_store_part(p->out + c, v_load_part(p->x + c, lanes) * power(scale(p, squares, c, lanes), p->beta), lanes);
     }
 }
 

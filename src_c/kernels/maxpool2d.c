@@ -6,8 +6,7 @@
 enum { VECTORS = 4 };
 
 INLINE v_real load_taps(const void *taps, ptrdiff_t i, ptrdiff_t lanes, int bytes) {
-    return bytes == 1 ? v_load_u8((const uint8_t *)taps + i, lanes)
-                      : v_load_i32((const int32_t *)taps + i, lanes);
+    return bytes == 1 ? v_load_u8((const uint8_t *)taps + i, lanes) : v_load_i32((const int32_t *)taps + i, lanes);
 }
 
 INLINE void store_taps(void *taps, ptrdiff_t i, v_real v, ptrdiff_t lanes, int bytes) {

@@ -13,9 +13,7 @@ typedef struct {
     real *out;
 } im2col;
 
-static ptrdiff_t taps(const fnn_conv2d_shape *s) {
-    return s->kernel_h * s->kernel_w;
-}
+static ptrdiff_t taps(const fnn_conv2d_shape *s) { return s->kernel_h * s->kernel_w; }
 
 static double cost(const fnn_conv2d_shape *s) {
     return (double)s->n * (double)s->c_in * (double)taps(s) * (double)s->h_out * (double)s->w_out;
@@ -27,17 +25,14 @@ typedef struct {
     ptrdiff_t first, count, source;
 } reached;
 
-static reached reached_outputs(ptrdiff_t size, ptrdiff_t out, ptrdiff_t tap, ptrdiff_t stride,
-                               ptrdiff_t pad) {
+static reached reached_outputs(ptrdiff_t size, ptrdiff_t out, ptrdiff_t tap, ptrdiff_t stride, ptrdiff_t pad) {
     ptrdiff_t shift = tap - pad; /* output i reads input i * stride + shift */
     ptrdiff_t first = shift < 0 ? fnn_ceil_div(-shift, stride) : 0;
     ptrdiff_t end = shift < size ? fnn_min(out, (size - 1 - shift) / stride + 1) : 0;
     return (reached){first, fnn_max(0, end - first), first * stride + shift};
 }
 
-static void clear(real *p, ptrdiff_t n) {
-    memset(p, 0, (size_t)n * sizeof(real));
-}
+static void clear(real *p, ptrdiff_t n) { memset(p, 0, (size_t)n * sizeof(real)); }
 
 /* ---- planes: x[n][c][h][w], columns[n][c][kernel_h][kernel_w][h_out][w_out]
  * ------------------------------------- */

@@ -36,8 +36,7 @@ static void local_response_norm_task(void *context, ptrdiff_t task, int thread) 
     }
 }
 
-static fnn_status run(ptrdiff_t rows, fnn_local_response_norm row, int backward, void *workspace,
-                      int n_threads) {
+static fnn_status run(ptrdiff_t rows, fnn_local_response_norm row, int backward, void *workspace, int n_threads) {
     local_response_norm l = {
         .rows = rows,
         .rows_per_task = fnn_ceil_div(FNN_POINTWISE_CHUNK, row.c),
@@ -51,18 +50,15 @@ static fnn_status run(ptrdiff_t rows, fnn_local_response_norm row, int backward,
     return FNN_OK;
 }
 
-fnn_status OP(local_response_norm_forward)(ptrdiff_t rows, ptrdiff_t c, ptrdiff_t size, double alpha,
-                                           double beta, double k, const real *x, real *y, void *workspace,
-                                           int n_threads) {
-    fnn_local_response_norm row = {c, size, (real)(alpha / (double)size), (real)beta, (real)k, x, NULL,
-                                   y, NULL};
+fnn_status OP(local_response_norm_forward)(ptrdiff_t rows, ptrdiff_t c, ptrdiff_t size, double alpha, double beta,
+                                           double k, const real *x, real *y, void *workspace, int n_threads) {
+    fnn_local_response_norm row = {c, size, (real)(alpha / (double)size), (real)beta, (real)k, x, NULL, y, NULL};
     return run(rows, row, 0, workspace, n_threads);
 }
 
-fnn_status OP(local_response_norm_backward)(ptrdiff_t rows, ptrdiff_t c, ptrdiff_t size, double alpha,
-                                            double beta, double k, const real *dy, const real *x, real *dx,
-                                            void *workspace, int n_threads) {
-    fnn_local_response_norm row = {c,  size, (real)(alpha / (double)size), (real)beta, (real)k, x, dy,
-                                   dx, NULL};
+fnn_status OP(local_response_norm_backward)(ptrdiff_t rows, ptrdiff_t c, ptrdiff_t size, double alpha, double beta,
+                                            double k, const real *dy, const real *x, real *dx, void *workspace,
+                                            int n_threads) {
+    fnn_local_response_norm row = {c, size, (real)(alpha / (double)size), (real)beta, (real)k, x, dy, dx, NULL};
     return run(rows, row, 1, workspace, n_threads);
 }

@@ -48,15 +48,15 @@ static void maxpool2d_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
-fnn_status OP(maxpool2d_forward)(const fnn_pool_shape *shape, const real *x, real *y, void *taps,
-                                 int tap_bytes, int n_threads) {
+fnn_status OP(maxpool2d_forward)(const fnn_pool_shape *shape, const real *x, real *y, void *taps, int tap_bytes,
+                                 int n_threads) {
     maxpool2d m = {shape, 0, x, taps, taps == NULL ? 0 : tap_bytes, y};
     fnn_parallel_for(fnn_pool_tasks(shape), fnn_pool_cost(shape), n_threads, maxpool2d_task, &m);
     return FNN_OK;
 }
 
-fnn_status OP(maxpool2d_backward)(const fnn_pool_shape *shape, const real *dy, const void *taps,
-                                  int tap_bytes, real *dx, int n_threads) {
+fnn_status OP(maxpool2d_backward)(const fnn_pool_shape *shape, const real *dy, const void *taps, int tap_bytes,
+                                  real *dx, int n_threads) {
     maxpool2d m = {shape, 1, dy, (char *)taps, tap_bytes, dx};
     fnn_parallel_for(fnn_pool_tasks(shape), fnn_pool_cost(shape), n_threads, maxpool2d_task, &m);
     return FNN_OK;
