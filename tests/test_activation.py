@@ -228,9 +228,7 @@ def test_activation_layers_accept_pytorch_arguments():
 
 # ---- prelu -----------------------------------------------------------------------------------------------------------
 @given(
-    shape=st.sampled_from(
-        [(7,), (5, 1), (5, 17), (3, 4, 2, 5), (2, 33, 3, 1), (4, 3, 6), (0, 3), (1, 16, 1, 1)]
-    ),
+    shape=st.sampled_from([(7,), (5, 1), (5, 17), (3, 4, 2, 5), (2, 33, 3, 1), (4, 3, 6), (0, 3), (1, 16, 1, 1)]),
     shared=st.booleans(),
     dtype=dtypes,
     seed=seeds,

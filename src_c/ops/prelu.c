@@ -47,7 +47,8 @@ static void backward_task(void *context, ptrdiff_t task, int thread) {
     ptrdiff_t first = r.begin * p->channels;
     real *partial = p->partial + task * p->channels;
     if (p->channels == 1) {
-        KERNELS->prelu_backward_shared(r.end - r.begin, p->weight, p->dy + first, p->x + first, p->out + first, partial);
+        KERNELS->prelu_backward_shared(r.end - r.begin, p->weight, p->dy + first, p->x + first, p->out + first,
+                                       partial);
     } else {
         KERNELS->prelu_backward(r.end - r.begin, p->channels, p->weight, p->dy + first, p->x + first, p->out + first,
                                 partial);
