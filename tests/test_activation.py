@@ -55,9 +55,9 @@ LAYERS = {
     "tanh": nn.Tanh(),
     "softplus": nn.Softplus(2.0, 5.0),
 }
-# Rounding errors of one evaluation of C and of NumPy, in units of eps: at most 2.5 each for an exponential or a tanh, and
-# one for each of the few products and sums around them. Where an argument of exp is itself rounded, its error counts as
-# many times as the argument is large: `growth`.
+# Rounding errors of one evaluation of C and of NumPy, in units of eps: at most 2.5 each for an exponential or a tanh,
+# and one for each of the few products and sums around them. Where an argument of exp is itself rounded, its error
+# counts as many times as the argument is large: `growth`.
 TERMS = 10
 # Where an exponential falls below the normal range and is flushed, factors around it (up to some hundred) multiply the
 # error of `tiny`. As a magnitude, this allows for it in float32, and is nothing beside ordinary values.

@@ -1,5 +1,5 @@
-/* PReLU over (rows, channels), cut into chunks of rows. With one weight the matrix is one row of channels each: n rows of
- * a single channel, which the kernels take as a flat array. */
+/* PReLU over (rows, channels), cut into chunks of rows. When all channels share one weight, the matrix counts as rows of a
+ * single channel, for which there are kernels over flat arrays. */
 #include "ops/op.h"
 
 typedef struct {
