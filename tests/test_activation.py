@@ -151,9 +151,9 @@ def test_activation_treats_special_values_like_reference(isa, name, dtype):
     x = SPECIAL.astype(dtype)
     # No growth: beyond the range of exp, results are 0, x or infinite, or denormal and flushed.
     y = from_reference(forward, x)
-    assert_close(forward(x), y, TERMS, growth=1e4 if dtype == np.float64 else 1)
+    assert_close(forward(x), y, TERMS)
     dy = np.ones_like(x)
-    assert_close(backward(dy, x, y), from_reference(backward, dy, x, y), TERMS, growth=1e6)
+    assert_close(backward(dy, x, y), from_reference(backward, dy, x, y), TERMS)
     assert np.isnan(forward(x)[0])
 
 
