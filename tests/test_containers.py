@@ -44,9 +44,7 @@ def small_network():
     """Convolutions, a residual block with both kinds of shortcut, a user's module; float64."""
     body = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.GELU(), nn.Conv2d(4, 4, 3, padding=1))
     projected = nn.Residual(nn.Conv2d(4, 6, 1), nn.Sequential(nn.Conv2d(4, 6, 1, bias=False), Scale()))
-    network = nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Residual(body), Scale(), projected, nn.SiLU()
-    )
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Residual(body), Scale(), projected, nn.SiLU())
     return network.astype(np.float64)
 
 
@@ -158,9 +156,7 @@ def test_residual_changes_neither_input_nor_gradient(rng):
 
 def test_residual_rejects_results_of_different_shapes():
     block = nn.Residual(nn.Conv2d(3, 4, 1))
-    with pytest.raises(
-        ValueError, match=r"Residual: body gives \(1, 4, 2, 2\), shortcut gives \(1, 3, 2, 2\)"
-    ):
+    with pytest.raises(ValueError, match=r"Residual: body gives \(1, 4, 2, 2\), shortcut gives \(1, 3, 2, 2\)"):
         block(np.ones((1, 3, 2, 2), np.float32))
 
 

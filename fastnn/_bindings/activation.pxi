@@ -17,8 +17,8 @@ cdef extern from "fnn.h" nogil:
                                           double *y, int n_threads)
     fnn_status fnn_activation_backward_f32(fnn_activation kind, const double *parameters, Py_ssize_t n, const float *dy,
                                            const float *kept, float *dx, int n_threads)
-    fnn_status fnn_activation_backward_f64(fnn_activation kind, const double *parameters, Py_ssize_t n, const double *dy,
-                                           const double *kept, double *dx, int n_threads)
+    fnn_status fnn_activation_backward_f64(fnn_activation kind, const double *parameters, Py_ssize_t n,
+                                           const double *dy, const double *kept, double *dx, int n_threads)
     fnn_status fnn_prelu_forward_f32(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, const float *x,
                                      const float *weight, float *y, int n_threads)
     fnn_status fnn_prelu_forward_f64(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, const double *x,

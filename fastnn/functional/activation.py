@@ -298,9 +298,7 @@ def prelu_backward(dy: ArrayLike, x: ArrayLike, weight: ArrayLike) -> tuple[NDAr
         native, rows = _runtime._native, (-1, weight.size)
         x_rows, dy_rows = x_ordered.reshape(rows), _layout.ordered(dy, order).reshape(rows)
         workspace = _memory.empty((native.prelu_backward_workspace(*x_rows.shape, weight.size),), x.dtype)
-        native.prelu_backward(
-            dy_rows, x_rows, weight, buffer.reshape(rows), dweight, workspace, _runtime.num_threads()
-        )
+        native.prelu_backward(dy_rows, x_rows, weight, buffer.reshape(rows), dweight, workspace, _runtime.num_threads())
     return _layout.unordered(buffer, order), dweight
 
 

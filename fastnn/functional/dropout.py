@@ -28,8 +28,8 @@ def dropout(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | None
     Raises:
         ValueError: p does not lie in [0, 1], or the key does not fit into 64 bits.
     Example:
-        >>> dropout(np.ones(6), 0.5, key=1)
-        array([2., 0., 2., 0., 2., 2.])
+        >>> dropout(np.ones(6), 0.5, key=3)
+        array([2., 2., 0., 2., 0., 0.])
 
     Source: Srivastava et al., 2014, "Dropout: a simple way to prevent neural networks from overfitting".
     """
@@ -64,11 +64,11 @@ def dropout2d(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | No
     Raises:
         ValueError: as in `dropout`, or x is not four-dimensional.
     Example:
-        >>> dropout2d(np.ones((1, 4, 1, 2)), 0.5, key=1)[0, :, 0]
+        >>> dropout2d(np.ones((1, 4, 1, 2)), 0.5, key=3)[0, :, 0]
         array([[2., 2.],
-               [0., 0.],
                [2., 2.],
-               [0., 0.]])
+               [0., 0.],
+               [2., 2.]])
 
     Source: Tompson et al., 2015, "Efficient object localization using convolutional networks".
     """

@@ -119,9 +119,7 @@ class Residual(Module):
     def forward(self, x: NDArray) -> NDArray:
         y, skipped = self.body.forward(x), self.shortcut.forward(x)
         if y.shape != skipped.shape:
-            raise ValueError(
-                f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal"
-            )
+            raise ValueError(f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal")
         return F.add(y, skipped)
 
     def backward(self, dy: NDArray) -> NDArray | None:

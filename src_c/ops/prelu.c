@@ -1,5 +1,5 @@
-/* PReLU over (rows, channels), cut into chunks of rows. With one weight the matrix is one row of channels each: n rows of
- * a single channel, which the kernels take as a flat array. */
+/* PReLU over (rows, channels), cut into chunks of rows. When all channels share one weight, the matrix counts as rows of a
+ * single channel, for which there are kernels over flat arrays. */
 #include "ops/op.h"
 
 typedef struct {
@@ -47,7 +47,8 @@ static void backward_task(void *context, ptrdiff_t task, int thread) {
     ptrdiff_t first = r.begin * p->channels;
     real *partial = p->partial + task * p->channels;
     if (p->channels == 1) {
-        KERNELS->prelu_backward_shared(r.end - r.begin, p->weight, p->dy + first, p->x + first, p->out + first, partial);
+        KERNELS->prelu_backward_shared(r.end - r.begin, p->weight, p->dy + first, p->x + first, p->out + first,
+                                       partial);
     } else {
         KERNELS->prelu_backward(r.end - r.begin, p->channels, p->weight, p->dy + first, p->x + first, p->out + first,
                                 partial);
