@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -279,6 +280,14 @@ def test_second_interrupt_stops_at_once():
         trainer.fit(Batches(), 2, Batches(2))
     assert not isinstance(caught.value, training.Interrupted)
     assert trainer.step == 1
+
+
+def test_fit_works_in_a_thread_where_signals_cannot_be_caught():
+    trainer = make_trainer()
+    thread = threading.Thread(target=trainer.fit, args=(Batches(), 1, Batches(2)))
+    thread.start()
+    thread.join()
+    assert trainer.step == 6
 
 
 def test_interrupt_in_the_last_step_finishes_the_files(tmp_path):

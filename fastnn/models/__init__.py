@@ -59,6 +59,7 @@ def create(name: str, **kwargs: Any) -> nn.Module:
         ValueError: there is no network of that name.
 
     Example:
+        >>> import numpy as np
         >>> from fastnn import models
         >>> models.create("resnet20", num_classes=100)(np.zeros((1, 3, 32, 32), np.float32)).shape
         (1, 100)

@@ -76,7 +76,9 @@ def whitening_filters(images: NDArray, size: int = _WHITENING_SIZE, eps: float =
     for start in range(0, len(images), _WHITENING_CHUNK):
         chunk = images[start : start + _WHITENING_CHUNK].astype(np.float64)
         patches = F.conv2d(chunk, cut)
-        moments += F.conv2d_backward(patches, chunk, cut, need_dx=False, need_dbias=False)[1].reshape(n_taps, n_taps)
+        products = F.conv2d_backward(patches, chunk, cut, need_dx=False, need_dbias=False)[1]
+        assert products is not None  # it was asked for
+        moments += products.reshape(n_taps, n_taps)
         n_patches += patches.size // n_taps
     eigenvalues, vectors = np.linalg.eigh(moments / n_patches)
     filters = (vectors / np.sqrt(np.maximum(eigenvalues, 0) + eps)).T[::-1].reshape(n_taps, c, size, size)

@@ -36,7 +36,8 @@ def _init_weights(module: nn.Module) -> None:
     """The course's initialisation: Xavier's normal distribution, biases zero."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_normal_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def vgg_a(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidden: int = 512) -> Chain:

@@ -36,11 +36,12 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) 
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from fastnn.training import atomic_write
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with atomic_write(f"{folder}/a.txt", "w") as file:
         ...         _ = file.write("whole")
-        ...     open(f"{folder}/a.txt").read()
+        ...     Path(folder, "a.txt").read_text()
         'whole'
     """
     path = Path(path)

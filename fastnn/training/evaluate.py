@@ -84,7 +84,7 @@ def _shift(x: NDArray, by: int) -> NDArray:
 
 def evaluate(
     model: nn.Module,
-    loader: Iterable[tuple[NDArray, NDArray]],
+    loader: Iterable[Any],
     criterion: Callable[[NDArray, NDArray], float] | None = None,
     tta: int = 0,
     on_batch: Callable[[int], Any] | None = None,

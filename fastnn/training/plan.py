@@ -152,7 +152,7 @@ def plan(
         CheckpointError: `resume` is not a checkpoint.
         OSError: the data or the checkpoint is missing, or the folder cannot be written to.
     """
-    given = {
+    given: dict[str, Any] = {
         "recipe": recipe,
         "dataset": dataset,
         "epochs": epochs,

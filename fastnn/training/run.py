@@ -60,6 +60,8 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
         progress=run.progress,
         config=run.config(),
     )
+    if run.resume is None:  # of an earlier run in the same folder: it would seem to belong to this one
+        (run.folder / "metrics.json").unlink(missing_ok=True)
     prepare_seconds = time.perf_counter() - start
     trainer.fit(train_loader, recipe.epochs, val_loader, run.resume)
     if val_name == "validation" and checkpoints.best.is_file():

@@ -63,7 +63,7 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        criterion: nn.Module,
+        criterion: Any,
         optimizer: Any,
         scheduler: Any = None,
         scheduler_interval: str = "epoch",
@@ -283,9 +283,9 @@ class Trainer:
 
     def _check_fit(self, state: dict[str, Any], loader: Any) -> None:
         if state["config"] != self.config:
-            mine, theirs = self.config or {}, state["config"] or {}
-            names = [name for name in [*theirs, *mine] if theirs.get(name) != mine.get(name)]
-            words = [f"{n} was {theirs.get(n)!r} and is {mine.get(n)!r}" for n in dict.fromkeys(names)]
+            was, now = state["config"] or {}, self.config or {}
+            names = [name for name in dict.fromkeys([*was, *now]) if was.get(name) != now.get(name)]
+            words = [f"{name} was {was.get(name)!r} and is {now.get(name)!r}" for name in names]
             raise ValueError("; ".join(words))
         if loader is not None:
             if state["batches_per_epoch"] != len(loader):
@@ -358,7 +358,7 @@ def fit(
     train_loader: Any,
     epochs: float,
     optimizer: Any = None,
-    criterion: nn.Module | None = None,
+    criterion: Any = None,
     scheduler: Any = None,
     val_loader: Any = None,
     out: str | os.PathLike[str] | None = None,
@@ -376,6 +376,7 @@ def fit(
         **kwargs: go to `Trainer`.
 
     Example:
+        >>> import numpy as np
         >>> from fastnn import training
         >>> batches = [(np.eye(4, dtype=np.float32), np.arange(4))] * 20
         >>> history = training.fit(nn.Linear(4, 4), batches, epochs=2, progress=False)
