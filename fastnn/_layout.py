@@ -145,4 +145,4 @@ def ordered(x: NDArray, order: tuple[int, ...]) -> NDArray:
 
 def unordered(buffer: NDArray, order: tuple[int, ...]) -> NDArray:
     """The array whose `transpose(order)` is `buffer`."""
-    return buffer.transpose(np.argsort(order))
+    return buffer.transpose(sorted(range(buffer.ndim), key=order.__getitem__))
