@@ -61,6 +61,12 @@ def pixels(x: NDArray) -> NDArray:
     return out
 
 
+def pixel_major(x: NDArray) -> NDArray:
+    """An (N, C, H, W) array of floats, copied if it is not pixel-major; anything else as it is."""
+    is_batch = isinstance(x, np.ndarray) and x.ndim == 4 and x.dtype.kind == "f"
+    return images(pixels(x)) if is_batch else x
+
+
 def to_nchw(x: NDArray) -> NDArray:
     """A C-contiguous, aligned, native copy of an (N, C, H, W) array, or `x` itself if it is one."""
     if x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative:

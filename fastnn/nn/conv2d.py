@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _layout
 from fastnn import functional as F
 from fastnn._random import generator
 from fastnn.functional import _check
@@ -85,7 +86,8 @@ class Conv2d(Module):
         self.bias = Parameter(generator().uniform(-bound, bound, out_channels).astype(np.float32)) if bias else None
 
     def forward(self, x: NDArray) -> NDArray:
-        self._x = x
+        # Kept as the kernels read it, so that backward does not convert an NCHW input a second time.
+        self._x = x = _layout.pixel_major(x)
         bias = None if self.bias is None else self.bias.data
         return F.conv2d(x, self.weight.data, bias, **self._settings())
 
