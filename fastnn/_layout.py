@@ -5,6 +5,7 @@ images by C channels. `pixels(x)` is that view, (H, W, N, C) and C-contiguous; `
 (N, C, H, W) array that users see. Other layouts are accepted everywhere, converted once, and counted.
 """
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _memory, _runtime
