@@ -8,6 +8,7 @@ takes the gradient of the loss with respect to the result. Everything has a read
 from fastnn.functional.activation import *  # noqa: F403
 from fastnn.functional.adaptive_pool2d import *  # noqa: F403
 from fastnn.functional.add import *  # noqa: F403
+from fastnn.functional.augment import *  # noqa: F403
 from fastnn.functional.avgpool2d import *  # noqa: F403
 from fastnn.functional.batchnorm import *  # noqa: F403
 from fastnn.functional.class_losses import *  # noqa: F403

@@ -7,6 +7,7 @@ calls the compiled module. `with fastnn.backend("reference"):` runs a whole prog
 from fastnn.reference.activation import *  # noqa: F403
 from fastnn.reference.adaptive_pool2d import *  # noqa: F403
 from fastnn.reference.add import *  # noqa: F403
+from fastnn.reference.augment import *  # noqa: F403
 from fastnn.reference.avgpool2d import *  # noqa: F403
 from fastnn.reference.batchnorm import *  # noqa: F403
 from fastnn.reference.class_losses import *  # noqa: F403

@@ -126,6 +126,11 @@ typedef struct {
     ptrdiff_t row, source_w, taps_w;
     const ptrdiff_t *divisor_h, *divisor_w; /* of average pooling, for each row and column of y */
 } fnn_pool_shape;
+/* A batch of n images taken from a set of n_images. */
+typedef struct {
+    ptrdiff_t n_images, n, c, h, w;
+    int reflect; /* what lies around an image: its reflection, or black */
+} fnn_augment_shape;
 
 #define FNN_REAL float
 #define FNN_OP(name) fnn_##name##_f32

