@@ -1,9 +1,45 @@
 """Images for training: CIFAR-10, MNIST, a synthetic set, batches from memory, and augmentation."""
 
 from fastnn.data._files import DataError, DataNotFoundError
+from fastnn.data.affine import Rotate, Scale, Translate
+from fastnn.data.augment import (
+    AlternatingFlip,
+    Augmentation,
+    Compose,
+    Cutout,
+    RandomCrop,
+    RandomHorizontalFlip,
+)
 from fastnn.data.cifar10 import CIFAR10
+from fastnn.data.colour import Brightness, Contrast, GaussianNoise, Hue, Saturation
 from fastnn.data.dataset import Dataset
+from fastnn.data.loader import Loader
+from fastnn.data.mixing import CutMix, MixUp
 from fastnn.data.mnist import MNIST
 from fastnn.data.shapes32 import Shapes32
 
-__all__ = ["CIFAR10", "MNIST", "DataError", "DataNotFoundError", "Dataset", "Shapes32"]
+__all__ = [
+    "CIFAR10",
+    "MNIST",
+    "AlternatingFlip",
+    "Augmentation",
+    "Brightness",
+    "Compose",
+    "Contrast",
+    "CutMix",
+    "Cutout",
+    "DataError",
+    "DataNotFoundError",
+    "Dataset",
+    "GaussianNoise",
+    "Hue",
+    "Loader",
+    "MixUp",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "Rotate",
+    "Saturation",
+    "Scale",
+    "Shapes32",
+    "Translate",
+]

@@ -5,7 +5,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
+
+
+class Readable(Protocol):
+    """A file open for reading bytes, as far as it is needed here."""
+
+    def read(self, size: int, /) -> bytes: ...
+
 
 _SECONDS = 30  # without a single byte, after which a mirror counts as dead
 
@@ -54,8 +61,8 @@ class Source:
 def download(sources: Sequence[Source]) -> Path:
     """Fetch the first source that answers with the right content into the cache folder.
 
-    The file is written under another name and takes its own only when complete and verified, so that a file in the
-    cache is never half of one.
+    The file is written under another name and takes its own only when complete and verified, so that a file
+    in the cache is never half of one.
 
     Raises:
         DataNotFoundError: no source could be used; the message has the reason for each.
@@ -75,12 +82,16 @@ def download(sources: Sequence[Source]) -> Path:
                     downloader=pooch.HTTPDownloader(progressbar=True, timeout=_SECONDS),
                 )
             )
-        except (requests.RequestException, OSError, ValueError) as error:  # ValueError: pooch's wrong checksum
+        except (
+            requests.RequestException,
+            OSError,
+            ValueError,
+        ) as error:  # ValueError: pooch's wrong checksum
             reasons.append(f"{source.url}: {error}")
     raise DataNotFoundError("download failed: " + "; ".join(reasons))
 
 
-def read_exactly(file: BinaryIO, size: int, name: str) -> bytes:
+def read_exactly(file: Readable, size: int, name: str) -> bytes:
     """The next `size` bytes.
 
     Raises:
@@ -107,7 +118,7 @@ def read_file(path: Path, size: int) -> bytes:
 class CappedReader:
     """A compressed stream that refuses to grow beyond `limit` bytes: no decompression bomb gets past it."""
 
-    def __init__(self, file: BinaryIO, limit: int, name: str) -> None:
+    def __init__(self, file: Readable, limit: int, name: str) -> None:
         self._file, self._left, self._name = file, limit, name
 
     def read(self, size: int) -> bytes:

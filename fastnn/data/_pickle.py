@@ -1,9 +1,9 @@
 """Reading the pickles of CIFAR's Python version without running what they say.
 
-A pickle is a program: it may call any importable function. Here it may call two, and these are stand-ins that only keep
-their arguments; NumPy is not reached, and no other name is. Before that, every instruction is held against the
-list of those that Python 2's pickler writes for dictionaries, lists, strings, numbers and arrays, because some of the
-others let a few bytes reserve gigabytes.
+A pickle is a program: it may call any importable function. Here it may call two, and these are stand-ins that
+only keep their arguments; NumPy is not reached, and no other name is. Before that, every instruction is held
+against the list of those that Python 2's pickler writes for dictionaries, lists, strings, numbers and arrays,
+because some of the others let a few bytes reserve gigabytes.
 """
 
 import io
@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 
 from fastnn.data._files import DataError
 
-_ALLOWED = frozenset(
-    "PROTO STOP MARK GLOBAL REDUCE BUILD EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST LIST APPEND APPENDS "
-    "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE INT LONG LONG1 BININT BININT1 BININT2 "
-    "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET".split()
-)
-_MOST_MEMO_ENTRIES = 1 << 20  # a batch stores some 10,000; the unpickler's memo grows to the largest index used
+_ALLOWED = """
+    PROTO STOP MARK GLOBAL REDUCE BUILD EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST LIST APPEND APPENDS
+    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 NONE NEWTRUE NEWFALSE INT LONG LONG1 BININT BININT1 BININT2
+    STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET
+""".split()  # noqa: SIM905 - forty lines of one string each would hide what is not among them
+# A batch stores some 10,000; the unpickler's memo grows to the largest index used.
+_MOST_MEMO_ENTRIES = 1 << 20
 
 
 class _Array:
-    """Takes the place of numpy.ndarray and of the function that makes an empty one: keeps the state that is set."""
+    """Takes the place of numpy.ndarray and of the function that makes an empty one: keeps the state that is
+    set."""
 
     def __init__(self, *_: Any) -> None:
         self.state: Any = None
@@ -77,15 +79,19 @@ def read_batch(content: bytes, name: str) -> tuple[NDArray[np.uint8], list[Any]]
     try:
         for opcode, argument, _ in pickletools.genops(content):
             if opcode.name not in _ALLOWED:
-                raise DataError(f"{name}: refused, a batch has no use for the pickle instruction {opcode.name}")
-            if opcode.name.endswith("PUT") and not 0 <= int(argument) < _MOST_MEMO_ENTRIES:
+                raise DataError(
+                    f"{name}: refused, a batch has no use for the pickle instruction {opcode.name}"
+                )
+            if opcode.name.endswith("PUT") and not 0 <= int(argument or 0) < _MOST_MEMO_ENTRIES:
                 raise DataError(f"{name}: refused, memo index {argument}")
         batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except DataError:
         raise
     except pickle.UnpicklingError as error:
         raise DataError(f"{name}: refused, {error}") from error
-    except Exception as error:  # a damaged pickle fails in a dozen ways: IndexError, KeyError, struct.error, ...
+    except (
+        Exception
+    ) as error:  # a damaged pickle fails in a dozen ways: IndexError, KeyError, struct.error, ...
         raise DataError(f"{name}: not a readable pickle ({type(error).__name__}: {error})") from error
     if not isinstance(batch, dict):
         raise DataError(f"{name}: a dictionary is expected, not {type(batch).__name__}")

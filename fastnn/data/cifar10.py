@@ -40,10 +40,11 @@ SOURCES = (
 class CIFAR10(Dataset):
     """The 50,000 training or 10,000 test images of CIFAR-10, in their official order.
 
-    Looks in `root`, in the folder that FASTNN_DATA names and in the cache folder, for the binary or the Python version,
-    as a folder (cifar-10-batches-bin, cifar-10-batches-py) or as the archive it comes in (cifar-10-binary.tar.gz,
-    cifar-10-python.tar.gz). `root` may also be such a folder or archive itself. Archives are read in memory and never
-    extracted, and no pickle is executed: what a file may contain is known, and anything else is an error.
+    Looks in `root`, in the folder that FASTNN_DATA names and in the cache folder, for the binary or the
+    Python version, as a folder (cifar-10-batches-bin, cifar-10-batches-py) or as the archive it comes in
+    (cifar-10-binary.tar.gz, cifar-10-python.tar.gz). `root` may also be such a folder or archive itself.
+    Archives are read in memory and never extracted, and no pickle is executed: what a file may contain is
+        known, and anything else is an error.
 
     Args:
         root: where to look first.
@@ -79,7 +80,9 @@ class CIFAR10(Dataset):
             path = _files.download(SOURCES)
             version = next(version for version in _VERSIONS if version.archive == path.name)
         members = version.train if train else version.test
-        batches = _read_archive(path, version, members) if path.is_file() else _read_folder(path, version, members)
+        batches = (
+            _read_archive(path, version, members) if path.is_file() else _read_folder(path, version, members)
+        )
         images = np.empty((len(members) * _RECORDS, 3, 32, 32), np.uint8)
         labels = np.empty(len(images), np.int64)
         rows = images.reshape(len(members), _RECORDS, _PIXELS)
@@ -89,7 +92,7 @@ class CIFAR10(Dataset):
         super().__init__(images, labels, self.names)
 
 
-# ---- one file --------------------------------------------------------------------------------------------------------
+# ---- one file ----------------------------------------------------------------------------------------------
 def _parse_binary(content: bytes, name: str) -> Batch:
     """Records of one label byte and 3072 pixel bytes."""
     records = np.frombuffer(content, np.uint8).reshape(_RECORDS, 1 + _PIXELS)
@@ -100,7 +103,8 @@ def _parse_pickle(content: bytes, name: str) -> Batch:
     pixels, labels = _pickle.read_batch(content, name)
     if pixels.shape != (_RECORDS, _PIXELS) or len(labels) != _RECORDS:
         raise DataError(
-            f"{name}: {_RECORDS} images of {_PIXELS} bytes are expected, not {pixels.shape} with {len(labels)} labels"
+            f"{name}: {_RECORDS} images of {_PIXELS} bytes are expected, "
+            f"not {pixels.shape} with {len(labels)} labels"
         )
     if not all(type(label) is int and 0 <= label < 10 for label in labels):
         raise DataError(f"{name}: a label is not an integer in [0, 10)")
@@ -152,7 +156,7 @@ _VERSIONS = (
 )
 
 
-# ---- folders and archives --------------------------------------------------------------------------------------------
+# ---- folders and archives ----------------------------------------------------------------------------------
 def _candidates() -> Iterator[tuple[str, _Version]]:
     """What to look for in a place, the fastest to read first."""
     yield from ((version.folder, version) for version in _VERSIONS)
@@ -183,13 +187,14 @@ def _read_folder(folder: Path, version: _Version, members: tuple[str, ...]) -> I
 
 
 def _read_archive(path: Path, version: _Version, members: tuple[str, ...]) -> Iterator[tuple[int, Batch]]:
-    """The wanted members, in the order of the archive. Nothing else in it is looked at, and nothing is written."""
+    """The wanted members, in the order of the archive. Nothing else in it is looked at, and nothing is
+    written."""
     positions = {f"{version.folder}/{member}": position for position, member in enumerate(members)}
     limit = (len(_BATCHES) + 2) * _LARGEST_PICKLE
     with contextlib.ExitStack() as stack:
         try:
             stream = _files.CappedReader(stack.enter_context(gzip.open(path)), limit, str(path))
-            archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))
+            archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))  # type: ignore[call-overload]
             for member in archive:
                 position = positions.pop(member.name, None)
                 if position is None:
@@ -203,6 +208,8 @@ def _read_archive(path: Path, version: _Version, members: tuple[str, ...]) -> It
                 yield position, version.parse(_files.read_exactly(file, member.size, name), name)
                 if not positions:
                     return
-        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        except DataError:
+            raise
+        except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
             raise DataError(f"{path}: not a readable archive ({error})") from error
     raise DataError(f"{path}: {', '.join(positions)} is missing")

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn.functional import _check
+
 
 class Dataset:
     """Images with labels, all in memory.
@@ -37,7 +39,7 @@ class Dataset:
         if labels.shape != (len(images),) or (labels.dtype.kind not in "iu" and labels.size):
             raise ValueError(
                 f"{type(self).__name__}: one integer label for each image is needed. "
-                f"Received: images.shape={images.shape}, labels.shape={labels.shape}, labels.dtype={labels.dtype}"
+                f"{_check.received(images=images, labels=labels)}, labels.dtype={labels.dtype}"
             )
         self.images = images
         self.labels: NDArray[np.int64] = labels.astype(np.int64)
@@ -58,7 +60,7 @@ class Dataset:
             >>> from fastnn import data
             >>> train = data.Shapes32(100)
             >>> len(train.subset(slice(0, 90))), len(train.subset(train.labels == 3))
-            (90, 4)
+            (90, 14)
         """
         chosen = indices if isinstance(indices, slice) else np.asarray(indices)
         part = Dataset.__new__(type(self))

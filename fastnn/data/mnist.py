@@ -14,7 +14,10 @@ from fastnn.data import _files
 from fastnn.data._files import DataError, Source
 from fastnn.data.dataset import Dataset
 
-_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 _SHA256 = {
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -28,8 +31,9 @@ _MOST_IMAGES = 10_000_000  # 8 GB: a header that says more is not believed
 class MNIST(Dataset):
     """The 60,000 training or 10,000 test images of MNIST.
 
-    Looks in `root`, in the folder that FASTNN_DATA names and in the cache folder, each with and without a subfolder
-    `mnist`, `MNIST` or `MNIST/raw`, for the four IDX files under their usual names, plain or compressed (.gz).
+    Looks in `root`, in the folder that FASTNN_DATA names and in the cache folder, each with and without a
+    subfolder `mnist`, `MNIST` or `MNIST/raw`, for the four IDX files under their usual names, plain or
+    compressed (.gz).
 
     Args:
         root: where to look first.
@@ -82,8 +86,8 @@ def _locate(name: str, root: str | os.PathLike[str] | None, download: bool) -> P
 def _read_idx(path: Path, item_shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The array of unsigned bytes in an IDX file, whose items must have `item_shape`.
 
-    The header is checked before memory is reserved, and what follows must have exactly the size that it promises: of a
-    compressed file, no more than that (and one byte, to see that it ends) is expanded.
+    The header is checked before memory is reserved, and what follows must have exactly the size that it
+    promises: of a compressed file, no more than that (and one byte, to see that it ends) is expanded.
     """
     name = str(path)
     n_dimensions = 1 + len(item_shape)
@@ -92,12 +96,16 @@ def _read_idx(path: Path, item_shape: tuple[int, ...]) -> NDArray[np.uint8]:
             f">{1 + n_dimensions}I", _files.read_exactly(file, 4 + 4 * n_dimensions, name)
         )
         if magic != _UNSIGNED_BYTE << 8 | n_dimensions:
-            raise DataError(f"{name}: not an IDX file of bytes in {n_dimensions} dimensions (magic {magic:#010x})")
+            raise DataError(
+                f"{name}: not an IDX file of bytes in {n_dimensions} dimensions (magic {magic:#010x})"
+            )
         if tuple(found_shape) != item_shape or n > _MOST_IMAGES:
             raise DataError(f"{name}: {n} items of shape {tuple(found_shape)}, {item_shape} is expected")
         size = n * math.prod(item_shape)
         if path.suffix != ".gz" and path.stat().st_size != 4 + 4 * n_dimensions + size:
-            raise DataError(f"{name}: {path.stat().st_size} bytes do not fit to {n} items of shape {item_shape}")
+            raise DataError(
+                f"{name}: {path.stat().st_size} bytes do not fit to {n} items of shape {item_shape}"
+            )
         content = _files.read_exactly(file, size, name)
         try:
             more = file.read(1)

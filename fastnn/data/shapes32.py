@@ -1,6 +1,7 @@
 """A synthetic set of 32 x 32 colour images that needs no download."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,10 @@ from fastnn.functional import _check
 _SIZE = 32
 _BLOCK = 256  # images drawn together from one stream: their planes stay in the cache
 
-Plane = NDArray[np.float32]
+Plane = NDArray[Any]  # float32
 
-# What each class looks like: a function of coordinates (u, v) in the shape's own frame, where it reaches to about 1. It is
-# positive inside, zero on the outline, and grows about as fast as the distance from it.
+# What each class looks like: a function of coordinates (u, v) in the shape's own frame, where it reaches to
+# about 1. It is positive inside, zero on the outline, and grows about as fast as the distance from it.
 _SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "disc": lambda u, v: 0.9 - _length(u, v),
     "ring": lambda u, v: 0.22 - abs(_length(u, v) - 0.75),
@@ -24,7 +25,9 @@ _SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "cross": lambda u, v: np.minimum(0.28 - np.minimum(abs(u), abs(v)), 1 - np.maximum(abs(u), abs(v))),
     "half disc": lambda u, v: np.minimum(1 - _length(u, v), v + 0.1),
     "stripes": lambda u, v: np.minimum(0.18 - abs(abs(u) - 0.62), 0.9 - abs(v)),
-    "checker": lambda u, v: np.minimum(np.minimum(abs(u), abs(v)) * np.sign(u * v), 0.9 - np.maximum(abs(u), abs(v))),
+    "checker": lambda u, v: np.minimum(
+        np.minimum(abs(u), abs(v)) * np.sign(u * v), 0.9 - np.maximum(abs(u), abs(v))
+    ),
     "two discs": lambda u, v: 0.42 - _length(abs(u) - 0.56, v),
 }
 
@@ -36,10 +39,10 @@ def _length(u: Plane, v: Plane) -> Plane:
 class Shapes32(Dataset):
     """Ten kinds of shapes at random places, sizes, angles and colours, on uneven, noisy grounds.
 
-    The shape may be lighter or darker than its ground, so no pixel tells anything by itself: a linear model stays near
-    chance, a small convolutional network reaches more than 90 %. Everything is computed with operations that IEEE
-    arithmetic defines exactly, so a seed gives the same bytes everywhere; the first images of a larger set are those of a
-    smaller one.
+    Where the shape is and what colour it has says nothing about its class: a linear model stays below 25 %, a
+    small convolutional network passes 90 % in a few epochs. Everything is computed with operations that IEEE
+    arithmetic defines exactly, so a seed gives the same bytes everywhere; the first images of a larger set
+    are those of a smaller one.
 
     Args:
         n: how many images; default 10,000 for training and 2,000 for testing.
@@ -55,8 +58,8 @@ class Shapes32(Dataset):
     """
 
     names = tuple(_SHAPES)
-    mean = (0.5, 0.5, 0.5)
-    std = (0.22, 0.22, 0.22)
+    mean = (0.45, 0.45, 0.45)
+    std = (0.158, 0.158, 0.158)
 
     def __init__(self, n: int | None = None, seed: int = 0, train: bool = True) -> None:
         n = (10_000 if train else 2_000) if n is None else _check.integer("Shapes32", "n", n, 0)
@@ -81,16 +84,16 @@ def _draw(stream: np.random.PCG64) -> tuple[NDArray[np.uint8], NDArray[np.int64]
 
     def uniform(low: float, high: float, *shape: int) -> Plane:
         bits = stream.random_raw(_BLOCK * int(np.prod(shape, dtype=int))).reshape(_BLOCK, *shape)
-        return ((bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24) * np.float32(high - low)) + np.float32(low)
+        return (
+            (bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24) * np.float32(high - low)
+        ) + np.float32(low)
 
     labels = (stream.random_raw(_BLOCK) >> np.uint64(32)).astype(np.int64) % len(_SHAPES)
-    radius = uniform(6, 11, 1, 1)
-    centre_y, centre_x = (uniform(0, 1, 1, 1) * (31 - 1.6 * radius) + 0.8 * radius for _ in range(2))
-    # A point of the circle by its rational parametrisation, in one of the four quadrants.
-    t, quadrant = uniform(0, 1, 1, 1), (uniform(0, 4, 1, 1)).astype(np.int64)
+    radius = uniform(7, 13, 1, 1)
+    centre_y, centre_x = (uniform(0, 1, 1, 1) * (31 - 1.8 * radius) + 0.9 * radius for _ in range(2))
+    # An angle of up to 44 degrees either way, by the rational parametrisation of the circle.
+    t = uniform(-0.4, 0.4, 1, 1)
     cosine, sine = (1 - t * t) / (1 + t * t), 2 * t / (1 + t * t)
-    cosine, sine = np.where(quadrant % 2, -sine, cosine), np.where(quadrant % 2, cosine, sine)
-    cosine, sine = np.where(quadrant < 2, cosine, -cosine), np.where(quadrant < 2, sine, -sine)
 
     position = np.arange(_SIZE, dtype=np.float32)
     y, x = position[:, None] - centre_y, position - centre_x
@@ -101,12 +104,15 @@ def _draw(stream: np.random.PCG64) -> tuple[NDArray[np.uint8], NDArray[np.int64]
         # Antialiased: a pixel that the outline halves is half covered.
         coverage[chosen] = np.clip(shape(u[chosen], v[chosen]) * radius[chosen] + np.float32(0.5), 0, 1)
 
-    # The ground varies linearly across the image; the shape differs from it by a colour with a random sign per channel.
-    ground = uniform(70, 185, 3, 1, 1) + uniform(-1.6, 1.6, 3, 1, 1) * (position[:, None] - 15.5)
+    # The ground varies linearly across the image; three shapes in four are lighter than it, the others
+    # darker.
+    ground = uniform(60, 160, 3, 1, 1) + uniform(-1.6, 1.6, 3, 1, 1) * (position[:, None] - 15.5)
     ground = ground + uniform(-1.6, 1.6, 3, 1, 1) * (position - 15.5)
-    contrast = uniform(25, 75, 3, 1, 1) * np.where(uniform(0, 1, 3, 1, 1) < 0.5, np.float32(-1), np.float32(1))
+    contrast = uniform(15, 90, 3, 1, 1) * np.where(
+        uniform(0, 1, 1, 1, 1) < 0.25, np.float32(-1), np.float32(1)
+    )
     image = ground + contrast * coverage[:, None]
     noise = stream.random_raw(_BLOCK * 3 * _SIZE * _SIZE // 8).astype("<u8").view(np.int8)
-    amplitude = uniform(0, 0.35, 1, 1, 1)
+    amplitude = uniform(0, 0.25, 1, 1, 1)
     image += noise.reshape(image.shape) * amplitude
     return np.clip(image + np.float32(0.5), 0, 255).astype(np.uint8), labels

@@ -10,9 +10,11 @@ from fastnn.functional import _check
 
 __all__ = ["augment_batch", "warp_batch"]
 
-# Threads that these functions use, if not the usual number: one in a loader's own thread, which must not take the
-# cores from the training step that it runs beside.
-thread_limit: contextvars.ContextVar[int | None] = contextvars.ContextVar("fastnn_augment_threads", default=None)
+# Threads that these functions use, if not the usual number: one in a loader's own thread, which must not take
+# the cores from the training step that it runs beside.
+thread_limit: contextvars.ContextVar[int | None] = contextvars.ContextVar(
+    "fastnn_augment_threads", default=None
+)
 
 
 def _threads() -> int:
@@ -34,9 +36,10 @@ def augment_batch(
 ) -> NDArray:
     """A normalised batch of shifted, mirrored and partly covered images, written pixel-major in one pass.
 
-    Result[k, c, i, j] = (v - mean[c]) / std[c], where v is the pixel of image indices[k] that a window moved by
-    shifts[k] = (down, right), mirrored where flips[k], shows at (i, j). Bytes count as v / 255. Outside of an image
-    it is black, or its reflection. The box boxes[k] = (top, left, bottom, right) of the result has v = fill[c].
+    Result[k, c, i, j] = (v - mean[c]) / std[c], where v is the pixel of image indices[k] that a window moved
+    by shifts[k] = (down, right), mirrored where flips[k], shows at (i, j). Bytes count as v / 255. Outside of
+    an image it is black, or its reflection. The box boxes[k] = (top, left, bottom, right) of the result has v
+    = fill[c].
 
     Args:
         images: the set. uint8 takes one pass in C, float32 and float64 take NumPy's.
@@ -81,10 +84,16 @@ def augment_batch(
     if flips.shape != (n,) or flips.dtype != bool:
         raise _check.fail(name, "flips must be one boolean for each index", flips=flips, indices=indices)
     if n and (indices.min() < 0 or indices.max() >= len(images)):
-        raise IndexError(f"{name}: an index lies outside [0, {len(images)}). {_check.received(images=images)}")
+        raise IndexError(
+            f"{name}: an index lies outside [0, {len(images)}). {_check.received(images=images)}"
+        )
     if n and (np.abs(shifts) >= (h, w)).any():
-        raise IndexError(f"{name}: a shift is as large as the image. {_check.received(images=images, shifts=shifts)}")
-    fill, mean, std = (_per_channel(name, key, v, c) for key, v in (("fill", fill), ("mean", mean), ("std", std)))
+        raise IndexError(
+            f"{name}: a shift is as large as the image. {_check.received(images=images, shifts=shifts)}"
+        )
+    fill, mean, std = (
+        _per_channel(name, key, v, c) for key, v in (("fill", fill), ("mean", mean), ("std", std))
+    )
     if not (std > 0).all():
         raise ValueError(f"{name}: std must be positive. Received: {std}")
     reflect = padding_mode == "reflect"
@@ -113,7 +122,8 @@ def augment_batch(
 def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
     """Every image sampled along an affine map, bilinearly.
 
-    Result[k, :, i, j] = x[k, :, a, b] with (a, b) = maps[k] @ (i, j, 1): maps lead from the result to the source.
+    Result[k, :, i, j] = x[k, :, a, b] with (a, b) = maps[k] @ (i, j, 1): maps lead from the result to the
+    source.
 
     Shape:
         - x: (N, C, H, W), float32 or float64; maps: (N, 2, 3)
@@ -123,8 +133,8 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
         TypeError: another dtype.
     Example:
         >>> x = np.array([[[[1.0, 2.0, 4.0]]]])
-        >>> warp_batch(x, [[[1, 0, 0], [0, 1, 0.5]]])  # half a pixel to the left; black comes in from the right
-        array([[[[1.5, 3. , 2. ]]]])
+        >>> warp_batch(x, [[[1, 0, 0], [0, 1, 0.5]]])  # half a pixel to the left; black comes in from the
+        right array([[[[1.5, 3. , 2. ]]]])
     """
     x = _check.floats("warp_batch", "x", x, 4)
     maps = np.asarray(maps, np.float64)
@@ -141,12 +151,16 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
     return out
 
 
-def _integers(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> NDArray[np.int64]:
+def _integers(
+    operation: str, name: str, value: ArrayLike, shape: tuple[int, ...] | None
+) -> NDArray[np.int64]:
     array = np.asarray(value)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{operation}: {name} must be integers. Received: {name}.dtype={array.dtype}")
     if array.ndim != 1 if shape is None else array.shape != shape:
-        raise _check.fail(operation, f"{name} must have shape {'(N,)' if shape is None else shape}", **{name: array})
+        raise _check.fail(
+            operation, f"{name} must have shape {'(N,)' if shape is None else shape}", **{name: array}
+        )
     return np.ascontiguousarray(array, np.int64)
 
 

@@ -1,0 +1,154 @@
+"""Augmentations of colour and light, as torchvision's ColorJitter and GaussianNoise define them."""
+
+import abc
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.data.augment import Augmentation, checked_images, in_unit_range, interval, number
+from fastnn.functional import _check
+
+_GREY = (0.299, 0.587, 0.114)  # weights of red, green, blue in a pixel's brightness (ITU-R BT.601)
+
+
+class ColourAugmentation(Augmentation):
+    """Change pixels by one random number for each image; results are cut to 0..1."""
+
+    least_channels = 1
+
+    @abc.abstractmethod
+    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """One number for each image."""
+
+    @abc.abstractmethod
+    def change(self, x: NDArray, factor: NDArray) -> NDArray:
+        """The images `x` in 0..1, (N, C, H, W), changed by `factor`, (N, 1, 1, 1)."""
+
+    def __call__(self, images: NDArray, rng: np.random.Generator) -> NDArray:
+        images = checked_images(type(self).__name__, images)
+        if images.shape[1] not in (self.least_channels, 3):
+            raise _check.fail(type(self).__name__, "colour images of 3 channels are needed", images=images)
+        factor = self.draw(len(images), rng)[:, None, None, None]
+
+        def changed(x: NDArray) -> NDArray:
+            return np.clip(self.change(x, factor.astype(x.dtype)), 0, 1)
+
+        return in_unit_range(images, changed)
+
+
+class _Blend(ColourAugmentation):
+    """Mixtures of an image with a degenerate one, `factor` parts of the image to 1 - factor of the other."""
+
+    def __init__(self, amount: float | Sequence[float]) -> None:
+        self.amount = interval(type(self).__name__, "amount", amount, 1, 0, 1e3)
+
+    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        return rng.uniform(*self.amount, n)
+
+
+class Brightness(_Blend):
+    """Multiply each image by a factor.
+
+    Args:
+        amount: the factor is 1 plus or minus this much (but not negative), or lies in (least, largest).
+    Example:
+        >>> from fastnn import data
+        >>> data.Brightness((2, 2))(np.array([[[[0.25, 0.75]]]]), np.random.default_rng(0))
+        array([[[[0.5, 1. ]]]])
+    """
+
+    def change(self, x: NDArray, factor: NDArray) -> NDArray:
+        return x * factor
+
+
+class Contrast(_Blend):
+    """Move each image's pixels away from its mean brightness, or towards it.
+
+    Args:
+        amount: the factor is 1 plus or minus this much (but not negative), or lies in (least, largest); 0
+            gives grey.
+    """
+
+    def change(self, x: NDArray, factor: NDArray) -> NDArray:
+        mean = _brightness(x).mean(axis=(1, 2, 3), keepdims=True, dtype=np.float64).astype(x.dtype)
+        return mean + factor * (x - mean)
+
+
+class Saturation(_Blend):
+    """Move each pixel's colour away from grey of its brightness, or towards it.
+
+    Args:
+        amount: the factor is 1 plus or minus this much (but not negative), or lies in (least, largest); 0
+            gives grey.
+    """
+
+    least_channels = 3
+
+    def change(self, x: NDArray, factor: NDArray) -> NDArray:
+        grey = _brightness(x)
+        return grey + factor * (x - grey)
+
+
+class Hue(ColourAugmentation):
+    """Turn each image's colours around the colour circle.
+
+    Args:
+        amount: the largest turn either way as a fraction of the circle, up to 0.5, or (least, largest).
+    """
+
+    least_channels = 3
+
+    def __init__(self, amount: float | Sequence[float]) -> None:
+        self.amount = interval("Hue", "amount", amount, 0, -0.5, 0.5)
+
+    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        return rng.uniform(*self.amount, n)
+
+    def change(self, x: NDArray, factor: NDArray) -> NDArray:
+        red, green, blue = x[:, 0], x[:, 1], x[:, 2]
+        value, least = x.max(axis=1), x.min(axis=1)
+        chroma = value - least
+        safe = np.where(chroma > 0, chroma, 1)
+        # The sixth of the circle in which the colour lies, counted from red.
+        sextant = np.where(
+            value == red,
+            (green - blue) / safe,
+            np.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+        )
+        sextant = sextant + 6 * factor[:, 0]
+        out = np.empty_like(x)
+        for channel, start in enumerate((5, 3, 1)):
+            # Along the circle a channel rises, stays, falls and stays (Smith, 1978, "Color gamut transform
+            # pairs").
+            k = (start + sextant) % 6
+            out[:, channel] = value - chroma * np.clip(np.minimum(k, 4 - k), 0, 1)
+        return out
+
+
+class GaussianNoise(Augmentation):
+    """Add independent normal noise to each value; results are cut to 0..1.
+
+    Args:
+        sigma: the standard deviation, for images in 0..1 (bytes are divided by 255 before).
+    """
+
+    def __init__(self, sigma: float = 0.1) -> None:
+        self.sigma = number("GaussianNoise", "sigma", sigma, 0, 1e3)
+
+    def __call__(self, images: NDArray, rng: np.random.Generator) -> NDArray:
+        images = checked_images("GaussianNoise", images)
+
+        def noisy(x: NDArray) -> NDArray:
+            noise = rng.standard_normal(x.shape, np.float32)
+            return np.clip(x + x.dtype.type(self.sigma) * noise, 0, 1)
+
+        return in_unit_range(images, noisy)
+
+
+def _brightness(x: NDArray) -> NDArray:
+    """(N, 1, H, W): how bright each pixel is."""
+    if x.shape[1] == 1:
+        return x
+    red, green, blue = (x.dtype.type(weight) for weight in _GREY)
+    return (red * x[:, 0] + green * x[:, 1] + blue * x[:, 2])[:, None]

@@ -1,0 +1,110 @@
+"""Augmentations that mix images and their labels: `mixing(images, labels, rng)` returns new images and soft
+labels."""
+
+import abc
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn.data.augment import checked_images, in_unit_range, number
+from fastnn.functional import _check
+
+
+class Mixing(abc.ABC):
+    """Mix every image of a batch with another one of it, and the labels in the same proportion.
+
+    Args:
+        alpha: the image's part is drawn, once a batch, from the distribution Beta(alpha, alpha): 1 is
+            uniform, smaller
+            values favour images that are nearly whole.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = number(type(self).__name__, "alpha", alpha, 1e-6, 1e6)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(alpha={self.alpha})"
+
+    def __call__(
+        self, images: NDArray, labels: ArrayLike, rng: np.random.Generator, num_classes: int | None = None
+    ) -> tuple[NDArray, NDArray]:
+        """Mixed images, and their labels as probabilities of the classes.
+
+        Shape:
+            - images: (N, C, H, W), uint8, float32 or float64
+            - labels: (N,) integers, for which num_classes is needed, or (N, classes) probabilities
+            - Result: as images; (N, classes), float32 or as the probabilities given
+        """
+        images = checked_images(type(self).__name__, images)
+        probabilities = one_hot(labels, num_classes) if np.ndim(labels) == 1 else np.asarray(labels)
+        if len(probabilities) != len(images):
+            raise _check.fail(
+                type(self).__name__, "one label for each image is needed", images=images, labels=labels
+            )
+        part = rng.beta(self.alpha, self.alpha)
+        partner = rng.permutation(len(images))
+        mixed, part = self.mix(images, partner, part, rng)
+        first = probabilities.dtype.type(part)
+        return mixed, first * probabilities + (1 - first) * probabilities[partner]
+
+    @abc.abstractmethod
+    def mix(
+        self, images: NDArray, partner: NDArray[np.int64], part: float, rng: np.random.Generator
+    ) -> tuple[NDArray, float]:
+        """`images` mixed with images[partner], and the part of the first that is in the result."""
+
+
+class MixUp(Mixing):
+    """Each image becomes the weighted mean of itself and another.
+
+    Example:
+        >>> from fastnn import data
+        >>> images, rng = np.zeros((4, 3, 32, 32), np.float32), np.random.default_rng(0)
+        >>> mixed, probabilities = data.MixUp(0.2)(images, [0, 1, 2, 1], rng, num_classes=3)
+        >>> probabilities.shape, bool(np.allclose(probabilities.sum(axis=1), 1))
+        ((4, 3), True)
+
+    Source: Zhang et al., 2018, "mixup: Beyond empirical risk minimization".
+    """
+
+    def mix(
+        self, images: NDArray, partner: NDArray[np.int64], part: float, rng: np.random.Generator
+    ) -> tuple[NDArray, float]:
+        def blended(x: NDArray) -> NDArray:
+            first = x.dtype.type(part)
+            return first * x + (1 - first) * x[partner]
+
+        return in_unit_range(images, blended), part
+
+
+class CutMix(Mixing):
+    """A rectangle of each image is replaced by that of another; labels mix by the areas.
+
+    Source: Yun et al., 2019, "CutMix: Regularization strategy to train strong classifiers with localizable
+        features".
+    """
+
+    def mix(
+        self, images: NDArray, partner: NDArray[np.int64], part: float, rng: np.random.Generator
+    ) -> tuple[NDArray, float]:
+        h, w = images.shape[2:]
+        side = np.sqrt(1 - part)
+        centre_y, centre_x = rng.integers(0, max(h, 1)), rng.integers(0, max(w, 1))
+        half_h, half_w = int(h * side) / 2, int(w * side) / 2
+        top, bottom = max(0, int(centre_y - half_h)), min(h, int(centre_y + half_h))
+        left, right = max(0, int(centre_x - half_w)), min(w, int(centre_x + half_w))
+        mixed = images.copy("K")
+        mixed[:, :, top:bottom, left:right] = images[partner, :, top:bottom, left:right]
+        return mixed, 1 - (bottom - top) * (right - left) / max(h * w, 1)
+
+
+def one_hot(labels: ArrayLike, num_classes: int | None) -> NDArray[np.float32]:
+    """Labels as probabilities: 1 for the class, 0 for the others."""
+    labels = np.asarray(labels)
+    if num_classes is None:
+        raise ValueError("one_hot: num_classes is needed with integer labels")
+    if labels.size and (labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= num_classes):
+        raise ValueError(f"one_hot: labels must be integers in [0, {num_classes})")
+    probabilities = np.zeros((labels.size, num_classes), np.float32)
+    probabilities[np.arange(labels.size), labels.astype(np.int64)] = 1
+    return probabilities
