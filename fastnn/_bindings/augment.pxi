@@ -32,10 +32,10 @@ def augment_batch(const uint8_t[:, :, :, ::1] images,  # IN (images, C, H, W)
     cdef fnn_augment_shape shape
     shape.n_images, shape.n, shape.c = images.shape[0], indices.shape[0], images.shape[1]
     shape.h, shape.w, shape.reflect = images.shape[2], images.shape[3], reflect
-    if (out.shape[0] != shape.h or out.shape[1] != shape.w or out.shape[2] != shape.n
-            or out.shape[3] != shape.c or shifts.shape[0] != shape.n or shifts.shape[1] != 2 or flips.shape[0] != shape.n
-            or boxes.shape[0] != shape.n or boxes.shape[1] != 4 or table.shape[0] != shape.c
-            or table.shape[1] != 256 or fill.shape[0] != shape.c):
+    if (out.shape[0] != shape.h or out.shape[1] != shape.w or out.shape[2] != shape.n or out.shape[3] != shape.c
+            or shifts.shape[0] != shape.n or shifts.shape[1] != 2 or flips.shape[0] != shape.n
+            or boxes.shape[0] != shape.n or boxes.shape[1] != 4 or fill.shape[0] != shape.c
+            or table.shape[0] != shape.c or table.shape[1] != 256):
         raise ValueError("augment_batch: shapes do not fit")
     with nogil:
         if real is float:

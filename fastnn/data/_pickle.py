@@ -79,9 +79,7 @@ def read_batch(content: bytes, name: str) -> tuple[NDArray[np.uint8], list[Any]]
     try:
         for opcode, argument, _ in pickletools.genops(content):
             if opcode.name not in _ALLOWED:
-                raise DataError(
-                    f"{name}: refused, a batch has no use for the pickle instruction {opcode.name}"
-                )
+                raise DataError(f"{name}: refused, a batch has no use for the pickle instruction {opcode.name}")
             if opcode.name.endswith("PUT") and not 0 <= int(argument or 0) < _MOST_MEMO_ENTRIES:
                 raise DataError(f"{name}: refused, memo index {argument}")
         batch = _Unpickler(io.BytesIO(content), encoding="bytes").load()
@@ -89,9 +87,7 @@ def read_batch(content: bytes, name: str) -> tuple[NDArray[np.uint8], list[Any]]
         raise
     except pickle.UnpicklingError as error:
         raise DataError(f"{name}: refused, {error}") from error
-    except (
-        Exception
-    ) as error:  # a damaged pickle fails in a dozen ways: IndexError, KeyError, struct.error, ...
+    except Exception as error:  # a damaged pickle fails in a dozen ways: IndexError, KeyError, struct.error, ...
         raise DataError(f"{name}: not a readable pickle ({type(error).__name__}: {error})") from error
     if not isinstance(batch, dict):
         raise DataError(f"{name}: a dictionary is expected, not {type(batch).__name__}")

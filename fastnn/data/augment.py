@@ -30,9 +30,7 @@ class Augmentation(abc.ABC):
         """
 
     def __repr__(self) -> str:
-        arguments = ", ".join(
-            f"{key}={value!r}" for key, value in vars(self).items() if not key.startswith("_")
-        )
+        arguments = ", ".join(f"{key}={value!r}" for key, value in vars(self).items() if not key.startswith("_"))
         return f"{type(self).__name__}({arguments})"
 
 
@@ -135,12 +133,8 @@ class RandomCrop(PlacementAugmentation):
         if placement.shifts is not None or placement.boxes is not None:
             return False
         if self.padding >= min(placement.size):
-            raise ValueError(
-                f"RandomCrop: padding {self.padding} is not less than the image, {placement.size}"
-            )
-        shifts = rng.integers(
-            -self.padding, self.padding, (placement.indices.size, 2), np.int64, endpoint=True
-        )
+            raise ValueError(f"RandomCrop: padding {self.padding} is not less than the image, {placement.size}")
+        shifts = rng.integers(-self.padding, self.padding, (placement.indices.size, 2), np.int64, endpoint=True)
         if placement.flips is not None:  # the pass crops first: of a mirrored image the other way
             shifts[:, 1] *= np.where(placement.flips, -1, 1)
         placement.shifts, placement.padding_mode = shifts, self.mode

@@ -82,9 +82,7 @@ class Loader:
         else:
             self.images, self.labels = _checked_images(dataset), _checked_labels(labels)
         if self.labels is not None and len(self.labels) != len(self.images):
-            raise _check.fail(
-                "Loader", "images and labels differ in number", images=self.images, labels=self.labels
-            )
+            raise _check.fail("Loader", "images and labels differ in number", images=self.images, labels=self.labels)
         self.batch_size = _check.integer("Loader", "batch_size", batch_size, 1)
         self.seed = _check.integer("Loader", "seed", seed, 0)
         self.shuffle, self.drop_last, self.prefetch = bool(shuffle), bool(drop_last), bool(prefetch)
@@ -116,14 +114,10 @@ class Loader:
             raise ValueError("Loader: labels are needed for mixing")
         if self.labels.dtype.kind == "f":
             if self.labels.ndim != 2:
-                raise _check.fail(
-                    "Loader", "labels must be integers or (M, classes) to be mixed", labels=self.labels
-                )
+                raise _check.fail("Loader", "labels must be integers or (M, classes) to be mixed", labels=self.labels)
             return
         if self.labels.ndim != 1 or (self.labels.size and self.labels.min() < 0):
-            raise _check.fail(
-                "Loader", "labels must be (M,) non-negative integers to be mixed", labels=self.labels
-            )
+            raise _check.fail("Loader", "labels must be (M,) non-negative integers to be mixed", labels=self.labels)
         needed = int(self.labels.max(initial=-1)) + 1
         self.num_classes = self.num_classes or needed
         if needed > self.num_classes:
@@ -227,9 +221,7 @@ class Loader:
         return _layout.images(pixels)
 
     def _gather_features(self, indices: NDArray[np.int64]) -> NDArray:
-        x = self.images[indices].astype(
-            np.float64 if self.images.dtype == np.uint8 else self.dtype, copy=False
-        )
+        x = self.images[indices].astype(np.float64 if self.images.dtype == np.uint8 else self.dtype, copy=False)
         if self.images.dtype == np.uint8:
             x /= 255
         per_channel = (-1,) + (1,) * (x.ndim - 2)
@@ -243,9 +235,7 @@ def _checked_images(value: ArrayLike) -> NDArray:
     if images.dtype != np.uint8:
         images = _check.floats("Loader", "images", images)
     if images.ndim < 2:
-        raise _check.fail(
-            "Loader", f"images has {images.ndim} dimensions, 2 or more are needed", images=images
-        )
+        raise _check.fail("Loader", f"images has {images.ndim} dimensions, 2 or more are needed", images=images)
     return np.ascontiguousarray(images)
 
 
@@ -262,8 +252,8 @@ def _split(augment: Any) -> tuple[list[Augmentation], list[mixing.Mixing]]:
     """The augmentations of images, in order, and the mixings, which come after them."""
     steps: list[Augmentation] = []
     mixings: list[mixing.Mixing] = []
-    single = augment is None or isinstance(augment, Augmentation | mixing.Mixing)
-    pending = ([] if augment is None else [augment]) if single else list(augment)
+    several = isinstance(augment, Iterable) and not isinstance(augment, Augmentation)
+    pending = list(augment) if several else [] if augment is None else [augment]
     while pending:
         step = pending.pop(0)
         if isinstance(step, Compose):

@@ -38,9 +38,7 @@ class Mixing(abc.ABC):
         images = checked_images(type(self).__name__, images)
         probabilities = one_hot(labels, num_classes) if np.ndim(labels) == 1 else np.asarray(labels)
         if len(probabilities) != len(images):
-            raise _check.fail(
-                type(self).__name__, "one label for each image is needed", images=images, labels=labels
-            )
+            raise _check.fail(type(self).__name__, "one label for each image is needed", images=images, labels=labels)
         part = rng.beta(self.alpha, self.alpha)
         partner = rng.permutation(len(images))
         mixed, part = self.mix(images, partner, part, rng)

@@ -56,9 +56,7 @@ class MNIST(Dataset):
     mean = (0.1307,)
     std = (0.3081,)
 
-    def __init__(
-        self, root: str | os.PathLike[str] | None = None, train: bool = True, download: bool = False
-    ) -> None:
+    def __init__(self, root: str | os.PathLike[str] | None = None, train: bool = True, download: bool = False) -> None:
         split = "train" if train else "t10k"
         image_file, label_file = f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"
         images = _read_idx(_locate(image_file, root, download), (28, 28))
@@ -96,16 +94,12 @@ def _read_idx(path: Path, item_shape: tuple[int, ...]) -> NDArray[np.uint8]:
             f">{1 + n_dimensions}I", _files.read_exactly(file, 4 + 4 * n_dimensions, name)
         )
         if magic != _UNSIGNED_BYTE << 8 | n_dimensions:
-            raise DataError(
-                f"{name}: not an IDX file of bytes in {n_dimensions} dimensions (magic {magic:#010x})"
-            )
+            raise DataError(f"{name}: not an IDX file of bytes in {n_dimensions} dimensions (magic {magic:#010x})")
         if tuple(found_shape) != item_shape or n > _MOST_IMAGES:
             raise DataError(f"{name}: {n} items of shape {tuple(found_shape)}, {item_shape} is expected")
         size = n * math.prod(item_shape)
         if path.suffix != ".gz" and path.stat().st_size != 4 + 4 * n_dimensions + size:
-            raise DataError(
-                f"{name}: {path.stat().st_size} bytes do not fit to {n} items of shape {item_shape}"
-            )
+            raise DataError(f"{name}: {path.stat().st_size} bytes do not fit to {n} items of shape {item_shape}")
         content = _files.read_exactly(file, size, name)
         try:
             more = file.read(1)

@@ -25,9 +25,7 @@ _SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "cross": lambda u, v: np.minimum(0.28 - np.minimum(abs(u), abs(v)), 1 - np.maximum(abs(u), abs(v))),
     "half disc": lambda u, v: np.minimum(1 - _length(u, v), v + 0.1),
     "stripes": lambda u, v: np.minimum(0.18 - abs(abs(u) - 0.62), 0.9 - abs(v)),
-    "checker": lambda u, v: np.minimum(
-        np.minimum(abs(u), abs(v)) * np.sign(u * v), 0.9 - np.maximum(abs(u), abs(v))
-    ),
+    "checker": lambda u, v: np.minimum(np.minimum(abs(u), abs(v)) * np.sign(u * v), 0.9 - np.maximum(abs(u), abs(v))),
     "two discs": lambda u, v: 0.42 - _length(abs(u) - 0.56, v),
 }
 
@@ -84,9 +82,9 @@ def _draw(stream: np.random.PCG64) -> tuple[NDArray[np.uint8], NDArray[np.int64]
 
     def uniform(low: float, high: float, *shape: int) -> Plane:
         bits = stream.random_raw(_BLOCK * int(np.prod(shape, dtype=int))).reshape(_BLOCK, *shape)
-        return (
-            (bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24) * np.float32(high - low)
-        ) + np.float32(low)
+        return ((bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24) * np.float32(high - low)) + np.float32(
+            low
+        )
 
     labels = (stream.random_raw(_BLOCK) >> np.uint64(32)).astype(np.int64) % len(_SHAPES)
     radius = uniform(7, 13, 1, 1)
@@ -108,9 +106,7 @@ def _draw(stream: np.random.PCG64) -> tuple[NDArray[np.uint8], NDArray[np.int64]
     # darker.
     ground = uniform(60, 160, 3, 1, 1) + uniform(-1.6, 1.6, 3, 1, 1) * (position[:, None] - 15.5)
     ground = ground + uniform(-1.6, 1.6, 3, 1, 1) * (position - 15.5)
-    contrast = uniform(15, 90, 3, 1, 1) * np.where(
-        uniform(0, 1, 1, 1, 1) < 0.25, np.float32(-1), np.float32(1)
-    )
+    contrast = uniform(15, 90, 3, 1, 1) * np.where(uniform(0, 1, 1, 1, 1) < 0.25, np.float32(-1), np.float32(1))
     image = ground + contrast * coverage[:, None]
     noise = stream.random_raw(_BLOCK * 3 * _SIZE * _SIZE // 8).astype("<u8").view(np.int8)
     amplitude = uniform(0, 0.25, 1, 1, 1)

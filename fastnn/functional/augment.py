@@ -12,9 +12,7 @@ __all__ = ["augment_batch", "warp_batch"]
 
 # Threads that these functions use, if not the usual number: one in a loader's own thread, which must not take
 # the cores from the training step that it runs beside.
-thread_limit: contextvars.ContextVar[int | None] = contextvars.ContextVar(
-    "fastnn_augment_threads", default=None
-)
+thread_limit: contextvars.ContextVar[int | None] = contextvars.ContextVar("fastnn_augment_threads", default=None)
 
 
 def _threads() -> int:
@@ -84,16 +82,10 @@ def augment_batch(
     if flips.shape != (n,) or flips.dtype != bool:
         raise _check.fail(name, "flips must be one boolean for each index", flips=flips, indices=indices)
     if n and (indices.min() < 0 or indices.max() >= len(images)):
-        raise IndexError(
-            f"{name}: an index lies outside [0, {len(images)}). {_check.received(images=images)}"
-        )
+        raise IndexError(f"{name}: an index lies outside [0, {len(images)}). {_check.received(images=images)}")
     if n and (np.abs(shifts) >= (h, w)).any():
-        raise IndexError(
-            f"{name}: a shift is as large as the image. {_check.received(images=images, shifts=shifts)}"
-        )
-    fill, mean, std = (
-        _per_channel(name, key, v, c) for key, v in (("fill", fill), ("mean", mean), ("std", std))
-    )
+        raise IndexError(f"{name}: a shift is as large as the image. {_check.received(images=images, shifts=shifts)}")
+    fill, mean, std = (_per_channel(name, key, v, c) for key, v in (("fill", fill), ("mean", mean), ("std", std)))
     if not (std > 0).all():
         raise ValueError(f"{name}: std must be positive. Received: {std}")
     reflect = padding_mode == "reflect"
@@ -151,16 +143,12 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
     return out
 
 
-def _integers(
-    operation: str, name: str, value: ArrayLike, shape: tuple[int, ...] | None
-) -> NDArray[np.int64]:
+def _integers(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> NDArray[np.int64]:
     array = np.asarray(value)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{operation}: {name} must be integers. Received: {name}.dtype={array.dtype}")
     if array.ndim != 1 if shape is None else array.shape != shape:
-        raise _check.fail(
-            operation, f"{name} must have shape {'(N,)' if shape is None else shape}", **{name: array}
-        )
+        raise _check.fail(operation, f"{name} must have shape {'(N,)' if shape is None else shape}", **{name: array})
     return np.ascontiguousarray(array, np.int64)
 
 
