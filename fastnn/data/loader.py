@@ -214,8 +214,6 @@ class Loader:
     def _normalised(self, x: NDArray) -> NDArray:
         """(x - mean) / std of a batch that is the loader's own, pixel-major."""
         pixels = _layout.pixels(x)
-        if not pixels.flags.writeable or np.may_share_memory(pixels, self.images):
-            pixels = pixels.copy()
         pixels -= self.mean.astype(x.dtype)
         pixels /= self.std.astype(x.dtype)
         return _layout.images(pixels)
