@@ -176,9 +176,8 @@ class Cutout(PlacementAugmentation):
 
     Args:
         size: the side of the square.
-        fill: its colour in 0..1, one number or one for each channel. The set's mean is what the paper covers
-            with: it
-            becomes 0 when images are normalised. For CIFAR-10, that is `data.CIFAR10.mean`.
+        fill: its colour in 0..1, one number or one for each channel. The paper covers with the set's mean
+            (for CIFAR-10, `data.CIFAR10.mean`), which becomes 0 when images are normalised.
 
     Source: DeVries and Taylor, 2017, "Improved regularization of convolutional neural networks with cutout".
     """

@@ -44,7 +44,7 @@ class CIFAR10(Dataset):
     Python version, as a folder (cifar-10-batches-bin, cifar-10-batches-py) or as the archive it comes in
     (cifar-10-binary.tar.gz, cifar-10-python.tar.gz). `root` may also be such a folder or archive itself.
     Archives are read in memory and never extracted, and no pickle is executed: what a file may contain is
-        known, and anything else is an error.
+    known, and anything else is an error.
 
     Args:
         root: where to look first.

@@ -19,8 +19,7 @@ Batch = tuple[NDArray, NDArray | None]
 
 
 class Loader:
-    """Goes through a data set in batches, augmented, normalised and in the memory layout that layers like
-    best.
+    """Goes through a data set in batches, augmented, normalised and in the memory layout that layers like best.
 
     One thread prepares the next batches while the present one is used. The content of a batch is a function
     of the seed, the epoch and the batch's number in it, so that training can be continued anywhere, bit for
@@ -31,16 +30,14 @@ class Loader:
 
     Args:
         dataset: anything with `images` and `labels` (and `classes`), or an array of images or features.
-        labels: with an array: integers, probabilities of classes, or other targets, one for each image; None
-            gives
+        labels: with an array: integers, probabilities of classes, or other targets, one for each image; None gives
             batches (x, None).
         batch_size: images in a batch.
         shuffle: a new random order in each epoch.
         drop_last: leave out the last batch of an epoch if it is smaller.
-        augment: an augmentation or a list of them, `MixUp` and `CutMix` last; these make labels
-        probabilities. mean, std: x = (v - mean) / std, where bytes count as v / 255 and floats as they are:
-        one number, or one for each
-            channel. Default: 0 and 1.
+        augment: an augmentation or a list of them, `MixUp` and `CutMix` last; these make labels probabilities.
+        mean, std: x = (v - mean) / std, where bytes count as v / 255 and floats as they are: one number, or one for
+            each channel. Default: 0 and 1.
         seed: of the order and of the augmentation.
         dtype: of x, float32 or float64.
         prefetch: prepare batches ahead, in a thread.
@@ -55,8 +52,8 @@ class Loader:
     Example:
         >>> from fastnn import data
         >>> train = data.Shapes32(256)
-        >>> loader = data.Loader(train, batch_size=100, shuffle=True, augment=data.RandomCrop(4), mean=0.45,
-        std=0.16) >>> [(x.shape, y.shape) for x, y in loader]
+        >>> loader = data.Loader(train, batch_size=100, shuffle=True, augment=data.RandomCrop(4), mean=0.45, std=0.16)
+        >>> [(x.shape, y.shape) for x, y in loader]
         [((100, 3, 32, 32), (100,)), ((100, 3, 32, 32), (100,)), ((56, 3, 32, 32), (56,))]
     """
 

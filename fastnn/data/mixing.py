@@ -1,5 +1,4 @@
-"""Augmentations that mix images and their labels: `mixing(images, labels, rng)` returns new images and soft
-labels."""
+"""Augmentations that mix images and their labels: `mixing(images, labels, rng)` returns both anew."""
 
 import abc
 
@@ -14,9 +13,8 @@ class Mixing(abc.ABC):
     """Mix every image of a batch with another one of it, and the labels in the same proportion.
 
     Args:
-        alpha: the image's part is drawn, once a batch, from the distribution Beta(alpha, alpha): 1 is
-            uniform, smaller
-            values favour images that are nearly whole.
+        alpha: the image's part is drawn, once a batch, from the distribution Beta(alpha, alpha): 1 is uniform,
+            smaller values favour images that are nearly whole.
     """
 
     def __init__(self, alpha: float = 1.0) -> None:

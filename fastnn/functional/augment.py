@@ -34,10 +34,9 @@ def augment_batch(
 ) -> NDArray:
     """A normalised batch of shifted, mirrored and partly covered images, written pixel-major in one pass.
 
-    Result[k, c, i, j] = (v - mean[c]) / std[c], where v is the pixel of image indices[k] that a window moved
-    by shifts[k] = (down, right), mirrored where flips[k], shows at (i, j). Bytes count as v / 255. Outside of
-    an image it is black, or its reflection. The box boxes[k] = (top, left, bottom, right) of the result has v
-    = fill[c].
+    Result[k, c, i, j] = (v - mean[c]) / std[c], where v is the pixel of image indices[k] that a window moved by
+    shifts[k] = (down, right), mirrored where flips[k], shows at (i, j). Bytes count as v / 255. Outside of an image
+    there is black, or its reflection. In the box boxes[k] = (top, left, bottom, right) of the result, v is fill[c].
 
     Args:
         images: the set. uint8 takes one pass in C, float32 and float64 take NumPy's.
@@ -125,8 +124,8 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
         TypeError: another dtype.
     Example:
         >>> x = np.array([[[[1.0, 2.0, 4.0]]]])
-        >>> warp_batch(x, [[[1, 0, 0], [0, 1, 0.5]]])  # half a pixel to the left; black comes in from the
-        right array([[[[1.5, 3. , 2. ]]]])
+        >>> warp_batch(x, [[[1, 0, 0], [0, 1, 0.5]]])  # half a pixel to the left
+        array([[[[1.5, 3. , 2. ]]]])
     """
     x = _check.floats("warp_batch", "x", x, 4)
     maps = np.asarray(maps, np.float64)

@@ -19,8 +19,8 @@ def augment_batch(
 ) -> NDArray:
     """out[k, c, i, j] = (v - mean[c]) / std[c], in float64, where
 
-    v = images[indices[k], c, i + down, (w - 1 - j if flips[k] else j) + right], with (down, right) =
-    shifts[k], bytes divided by 255, black (0) or mirrored outside the image, and fill[c] inside the box
+    v = images[indices[k], c, i + down, (w - 1 - j if flips[k] else j) + right], with (down, right) = shifts[k],
+    bytes divided by 255, black (0) or mirrored outside the image, and fill[c] inside the box
     (top, left, bottom, right) = boxes[k].
     """
     _, c, h, w = images.shape

@@ -3,9 +3,7 @@
  * mean) / std whatever it costs to compute. */
 #include "ops/op.h"
 
-enum {
-    BLOCK = 16
-}; /* images of one task: their pixels fill whole cache lines of the result from 1 channel on */
+enum { BLOCK = 16 }; /* images of one task: their pixels fill whole cache lines of the result from 1 channel on */
 
 typedef struct {
     const fnn_augment_shape *shape;
@@ -28,8 +26,7 @@ static inline ptrdiff_t inside(ptrdiff_t position, ptrdiff_t size, int reflect) 
 /* Row `i` of image `k` of the batch. */
 static void write_row(const augment *a, ptrdiff_t k, ptrdiff_t i) {
     const fnn_augment_shape *s = a->shape;
-    ptrdiff_t stride = s->n * s->c, row = inside(i + a->shifts[2 * k], s->h, s->reflect),
-              shift = a->shifts[2 * k + 1];
+    ptrdiff_t stride = s->n * s->c, row = inside(i + a->shifts[2 * k], s->h, s->reflect), shift = a->shifts[2 * k + 1];
     ptrdiff_t plane = s->h * s->w;
     const uint8_t *image = a->images + a->indices[k] * s->c * plane + (row < 0 ? 0 : row * s->w);
     real *out = a->out + i * s->w * stride + k * s->c;
@@ -71,8 +68,8 @@ static void augment_task(void *context, ptrdiff_t task, int thread) {
 }
 
 fnn_status OP(augment_batch)(const fnn_augment_shape *shape, const uint8_t *images, const int64_t *indices,
-                             const int64_t *shifts, const uint8_t *flips, const int64_t *boxes,
-                             const real *table, const real *fill, real *out, int n_threads) {
+                             const int64_t *shifts, const uint8_t *flips, const int64_t *boxes, const real *table,
+                             const real *fill, real *out, int n_threads) {
     for (ptrdiff_t k = 0; k < shape->n; k++) {
         int64_t down = shifts[2 * k], right = shifts[2 * k + 1];
         int outside = down <= -shape->h || down >= shape->h || right <= -shape->w || right >= shape->w;
@@ -81,8 +78,8 @@ fnn_status OP(augment_batch)(const fnn_augment_shape *shape, const uint8_t *imag
         }
     }
     augment a = {shape, images, indices, shifts, boxes, flips, table, fill, out};
-    fnn_parallel_for(fnn_ceil_div(shape->n, BLOCK), 2.0 * shape->n * shape->c * shape->h * shape->w,
-                     n_threads, augment_task, &a);
+    fnn_parallel_for(fnn_ceil_div(shape->n, BLOCK), 2.0 * shape->n * shape->c * shape->h * shape->w, n_threads,
+                     augment_task, &a);
     return FNN_OK;
 }
 
@@ -119,8 +116,7 @@ static void warp_task(void *context, ptrdiff_t i, int thread) {
             ptrdiff_t top = floor_of(y), left = floor_of(x);
             real down = y - (real)top, right = x - (real)left;
             const real *corner[4] = {pixel_or_null(p, k, top, left), pixel_or_null(p, k, top, left + 1),
-                                     pixel_or_null(p, k, top + 1, left),
-                                     pixel_or_null(p, k, top + 1, left + 1)};
+                                     pixel_or_null(p, k, top + 1, left), pixel_or_null(p, k, top + 1, left + 1)};
             real weight[4] = {(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right};
             for (ptrdiff_t channel = 0; channel < p->c; channel++) {
                 real sum = 0;
