@@ -43,7 +43,7 @@ def case(direction: str, algorithm: str, n: int, size: int, c_in: int, c_out: in
     rng = np.random.default_rng(0)
 
     def images(channels: int) -> np.ndarray:
-        result = empty_images(n, channels, size, size, dtype)
+        result = empty_images((n, channels, size, size), dtype)
         result[...] = rng.standard_normal(result.shape, np.float32)
         return result
 

@@ -24,8 +24,9 @@ def conversions() -> int:
     return _conversions
 
 
-def empty_images(n: int, c: int, h: int, w: int, dtype: DTypeLike) -> NDArray:
-    """An uninitialised (n, c, h, w) array, pixel-major in memory."""
+def empty_images(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
+    """An uninitialised array of `shape` (N, C, H, W), pixel-major in memory."""
+    n, c, h, w = shape
     return images(_memory.empty((h, w, n, c), dtype))
 
 

@@ -197,7 +197,7 @@ def test_activation_accepts_any_layout(name, layout, rng):
 
 
 def test_activation_keeps_the_pixel_major_order(rng):
-    x = fastnn._layout.empty_images(2, 3, 4, 5, np.float32)
+    x = fastnn._layout.empty_images((2, 3, 4, 5), np.float32)
     x[...] = rng.standard_normal(x.shape)
     before = fastnn._layout.conversions()
     y = F.gelu(x)

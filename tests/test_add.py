@@ -35,7 +35,7 @@ def test_add_accepts_any_layout(layout, rng):
 
 
 def test_add_keeps_the_pixel_major_order(rng):
-    a = fastnn._layout.empty_images(2, 3, 4, 5, np.float32)
+    a = fastnn._layout.empty_images((2, 3, 4, 5), np.float32)
     a[...] = rng.standard_normal(a.shape)
     assert F.add(a, np.ones((2, 3, 4, 5), np.float32)).strides == a.strides
 

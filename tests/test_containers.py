@@ -134,7 +134,7 @@ def test_residual_adds_body_and_shortcut(rng):
 
 def test_residual_stays_in_the_pixel_major_layout(rng):
     block = nn.Residual(nn.Conv2d(4, 4, 3, padding=1))
-    x = _layout.empty_images(2, 4, 5, 6, np.float32)
+    x = _layout.empty_images((2, 4, 5, 6), np.float32)
     x[...] = rng.standard_normal(x.shape)
     before = _layout.conversions()
     y = block(x)

@@ -42,7 +42,7 @@ def test_layout_to_nchw_holds_the_same_values_for_any_layout(isa, shape, dtype, 
 
 
 def test_layout_pixel_major_is_taken_as_it_is_and_anything_else_is_counted():
-    x = _layout.empty_images(4, 3, 5, 5, np.float32)
+    x = _layout.empty_images((4, 3, 5, 5), np.float32)
     before = fastnn.conversions()
     assert np.shares_memory(_layout.pixels(x), x)
     assert fastnn.conversions() == before
@@ -57,7 +57,7 @@ def test_layout_one_pixel_images_need_no_copy_whatever_the_strides_of_their_sing
 
 
 def test_layout_read_only_input_is_viewed_not_copied():
-    x = _layout.empty_images(2, 3, 4, 5, np.float32)
+    x = _layout.empty_images((2, 3, 4, 5), np.float32)
     x.flags.writeable = False
     pixels = _layout.pixels(x)
     assert np.shares_memory(pixels, x)
@@ -119,7 +119,7 @@ def test_layout_as_ordered_matches_the_flat_order_of_its_model(shape, order, dty
 
 def test_layout_as_ordered_ignores_the_strides_of_single_axes():
     like = np.ones((6, 4, 1, 1), np.float32)
-    x = _layout.empty_images(6, 4, 1, 1, np.float32)
+    x = _layout.empty_images((6, 4, 1, 1), np.float32)
     assert x.strides != like.strides
     assert _layout.as_ordered(x, like) is x
 

@@ -122,7 +122,7 @@ def test_softmax_accepts_any_layout(name, dim, layout, rng):
 
 
 def test_softmax_over_channels_takes_pixel_major_images_as_they_are(rng):
-    x = fastnn._layout.empty_images(2, 3, 4, 5, np.float32)
+    x = fastnn._layout.empty_images((2, 3, 4, 5), np.float32)
     x[...] = rng.standard_normal(x.shape)
     before = fastnn._layout.conversions()
     y = F.softmax(x, 1)

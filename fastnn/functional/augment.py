@@ -88,7 +88,7 @@ def augment_batch(
     if not (std > 0).all():
         raise ValueError(f"{name}: std must be positive. Received: {std}")
     reflect = padding_mode == "reflect"
-    out = _layout.empty_images(n, c, h, w, dtype)
+    out = _layout.empty_images((n, c, h, w), dtype)
     if out.size == 0:
         return out
     if _runtime.uses_reference() or images.dtype != np.uint8:
@@ -137,7 +137,7 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
     if _runtime.uses_reference():
         return reference.warp_batch(x, maps, fill)
     n, c, h, w = x.shape
-    out = _layout.empty_images(n, c, h, w, x.dtype)
+    out = _layout.empty_images((n, c, h, w), x.dtype)
     _runtime._native.warp_batch(_layout.pixels(x), maps.reshape(n, 6), fill, _layout.pixels(out), _threads())
     return out
 

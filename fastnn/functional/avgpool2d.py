@@ -14,7 +14,7 @@ def forward(x: NDArray, windows: _pooling.Windows, twin: Callable[..., NDArray])
     """The mean of every window."""
     if _runtime.uses_reference():
         return twin(x, *windows.settings)
-    y = _layout.empty_images(*x.shape[:2], *windows.out, x.dtype)
+    y = _layout.empty_images((*x.shape[:2], *windows.out), x.dtype)
     if y.size:
         h, w = windows.h, windows.w
         _runtime._native.avgpool2d_forward(
@@ -41,7 +41,7 @@ def backward(
     windows.check_result(operation, "dy", dy, shape)
     if _runtime.uses_reference():
         return twin(dy, shape, *windows.settings)
-    dx = _layout.empty_images(*shape, dy.dtype)
+    dx = _layout.empty_images(shape, dy.dtype)
     if dx.size:
         h, w = windows.h, windows.w
         _runtime._native.avgpool2d_backward(

@@ -36,7 +36,7 @@ def _rows(x: NDArray) -> NDArray:
 def _empty(x: NDArray) -> NDArray:
     """An uninitialised result of the shape of x, pixel-major in memory."""
     n, c, h, w = _layout.as_images(x).shape
-    return _layout.empty_images(n, c, h, w, x.dtype).reshape(x.shape)
+    return _layout.empty_images((n, c, h, w), x.dtype).reshape(x.shape)
 
 
 def _statistics(x: NDArray) -> tuple[NDArray, NDArray]:

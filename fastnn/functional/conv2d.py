@@ -139,7 +139,7 @@ def conv2d(
         return reference.conv2d(x, weight, bias, g.stride, g.pad, g.dilation, g.groups, g.out)
     if algorithm == "im2col":
         return conv2d_im2col(x, weight, bias, g)
-    y = _layout.empty_images(len(x), len(weight), *g.out, x.dtype)
+    y = _layout.empty_images((len(x), len(weight), *g.out), x.dtype)
     if not len(x):
         return y
     native = _runtime._native
@@ -198,7 +198,7 @@ def conv2d_backward(
         dx, dweight, dbias = (d if need else None for d, need in zip(all_of_them, needed, strict=True))
         return dx, dweight, dbias
     if not len(x):
-        empty_dx = _layout.empty_images(n, c_in, h, w, x.dtype) if need_dx else None
+        empty_dx = _layout.empty_images((n, c_in, h, w), x.dtype) if need_dx else None
         zeros = np.zeros_like(weight) if need_dweight else None
         return empty_dx, zeros, np.zeros(len(weight), x.dtype) if need_dbias else None
     if algorithm == "im2col":
@@ -207,7 +207,7 @@ def conv2d_backward(
     settings = (g.stride, g.pad, g.dilation, g.groups)
     dy_pixels, taps = _layout.pixels(dy), _taps(weight)
     if need_dx:
-        dx = _layout.empty_images(n, c_in, h, w, x.dtype)
+        dx = _layout.empty_images((n, c_in, h, w), x.dtype)
         dx_pixels = _layout.pixels(dx)
         n_bytes = native.conv2d_workspace("backward_data", dx_pixels, taps, dy_pixels, *settings)
         native.conv2d_backward_data(dy_pixels, taps, dx_pixels, *settings, _memory.workspace(n_bytes), threads)

@@ -125,7 +125,7 @@ def _dropout2d(operation: str, x: NDArray, p: float, key: int | None) -> NDArray
     key = _key(operation, key)
     if _runtime.uses_reference():
         return reference.dropout2d(x, p, key)
-    y = _layout.empty_images(*x.shape, x.dtype)
+    y = _layout.empty_images(x.shape, x.dtype)
     if x.size:
         n, c, h, w = x.shape
         factors = _dropout(operation, np.ones(n * c, x.dtype), p, key)

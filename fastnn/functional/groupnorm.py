@@ -19,7 +19,7 @@ def _images(x: NDArray) -> NDArray:
 def _empty(x: NDArray) -> NDArray:
     """An uninitialised result of the shape of x, pixel-major in memory."""
     n, c, h, w = _layout.as_images(x).shape
-    return _layout.empty_images(n, c, h, w, x.dtype).reshape(x.shape)
+    return _layout.empty_images((n, c, h, w), x.dtype).reshape(x.shape)
 
 
 def group_norm(

@@ -180,7 +180,7 @@ def _patch_rows(x: NDArray, weight: NDArray, g: Geometry) -> NDArray:
 
 def conv2d_im2col(x: NDArray, weight: NDArray, bias: NDArray | None, g: Geometry) -> NDArray:
     """`conv2d` of checked arguments through the matrix of patches."""
-    y = _layout.empty_images(len(x), len(weight), *g.out, x.dtype)
+    y = _layout.empty_images((len(x), len(weight), *g.out), x.dtype)
     if not len(x):
         return y
     native = _runtime._native
@@ -201,7 +201,7 @@ def conv2d_im2col_backward(
     dy_rows, matrix = _layout.pixels(dy).reshape(1, 1, -1, len(weight)), _weight_matrix(weight)
     dx = dweight = dbias = None
     if need_dx:
-        dx = _layout.empty_images(*x.shape, x.dtype)
+        dx = _layout.empty_images(x.shape, x.dtype)
         drows = _memory.empty((1, 1, dy_rows.shape[2], x.shape[1] * weight[0, 0].size), x.dtype)
         n_bytes = native.conv2d_workspace("backward_data", drows, matrix, dy_rows, *_PRODUCT, g.groups)
         workspace = _memory.workspace(n_bytes)

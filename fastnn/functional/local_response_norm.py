@@ -38,7 +38,7 @@ def local_response_norm(x: ArrayLike, size: int, alpha: float = 1e-4, beta: floa
     settings = _settings("local_response_norm", size, alpha, beta, k)
     if _runtime.uses_reference():
         return reference.local_response_norm(x, *settings)
-    y = _layout.empty_images(*x.shape, x.dtype)
+    y = _layout.empty_images(x.shape, x.dtype)
     if y.size:
         rows, threads = _rows(x), _runtime.num_threads()
         workspace = _memory.workspace(_runtime._native.local_response_norm_workspace(rows, settings[0], threads))
@@ -63,7 +63,7 @@ def local_response_norm_backward(
     settings = _settings(operation, size, alpha, beta, k)
     if _runtime.uses_reference():
         return reference.local_response_norm_backward(dy, x, *settings)
-    dx = _layout.empty_images(*x.shape, x.dtype)
+    dx = _layout.empty_images(x.shape, x.dtype)
     if dx.size:
         rows, threads = _rows(x), _runtime.num_threads()
         workspace = _memory.workspace(_runtime._native.local_response_norm_workspace(rows, settings[0], threads))

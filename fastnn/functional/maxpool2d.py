@@ -23,8 +23,8 @@ def forward(
     if _runtime.uses_reference():
         y, taps = twin(x, *windows.settings)
         return y, taps.astype(windows.tap_dtype)
-    y = _layout.empty_images(*x.shape[:2], *windows.out, x.dtype)
-    taps = _layout.empty_images(*y.shape, windows.tap_dtype) if want_taps else _NO_TAPS
+    y = _layout.empty_images((*x.shape[:2], *windows.out), x.dtype)
+    taps = _layout.empty_images(y.shape, windows.tap_dtype) if want_taps else _NO_TAPS
     if y.size:
         h, w = windows.h, windows.w
         _runtime._native.maxpool2d_forward(
@@ -49,7 +49,7 @@ def backward(
     windows.check_taps(operation, taps, shape)
     if _runtime.uses_reference():
         return twin(dy, taps, shape, *windows.settings)
-    dx = _layout.empty_images(*shape, dy.dtype)
+    dx = _layout.empty_images(shape, dy.dtype)
     if dx.size:
         h, w = windows.h, windows.w
         _runtime._native.maxpool2d_backward(

@@ -26,7 +26,7 @@ typedef enum {
 typedef enum { FNN_BASELINE = 0, FNN_AVX2 = 1, FNN_AVX512 = 2, FNN_ISA_COUNT = 3 } fnn_isa;
 
 int fnn_isa_is_built(fnn_isa isa);
-int fnn_isa_is_supported(fnn_isa isa); /* by this CPU and by its operating system */
+int fnn_isa_is_supported(fnn_isa isa);  /* by this CPU and by its operating system */
 fnn_status fnn_isa_select(fnn_isa isa); /* caller has checked: built and supported */
 fnn_isa fnn_isa_selected(void);
 

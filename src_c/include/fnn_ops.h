@@ -83,8 +83,7 @@ fnn_status FNN_OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const F
 /* Gradients of batchnorm_forward; with `training`, mean and invstd are functions of x. dx may be NULL. */
 fnn_status FNN_OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *dy, const FNN_REAL *x,
                                       const double *mean, const double *invstd, const FNN_REAL *weight, int training,
-                                      FNN_REAL *dx, FNN_REAL *dweight, FNN_REAL *dbias, void *workspace,
-                                      int n_threads);
+                                      FNN_REAL *dx, FNN_REAL *dweight, FNN_REAL *dbias, void *workspace, int n_threads);
 
 /* ---- layernorm, groupnorm ------------------------------------------------------------------------------- */
 /* Every row of x[rows][features] by itself: mean and invstd = 1 / sqrt(variance + eps) are outputs of the forward pass and

@@ -13,7 +13,8 @@ FNN_SLOT(fma_peak, (ptrdiff_t iterations, real *sum, double *flops))
 /* gemm: the register kernel under conv2d and linear */
 FNN_SLOT(batch_gemm, (const fnn_batch_gemm *problem))
 FNN_SLOT(batch_gemm_transposed, (const fnn_batch_gemm *problem))
-FNN_SLOT(transpose, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
+FNN_SLOT(transpose,
+         (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
 FNN_SLOT(column_sums, (ptrdiff_t rows, ptrdiff_t columns, const real *x, real *sums))
 
 /* depthwise: convolution of each channel with its own filter */
@@ -40,8 +41,10 @@ FNN_SLOT(tanh_backward, (ptrdiff_t n, const real *parameters, const real *dy, co
 FNN_SLOT(softplus_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
 FNN_SLOT(softplus_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
 FNN_SLOT(prelu_forward, (ptrdiff_t rows, ptrdiff_t channels, const real *weight, const real *x, real *y))
-FNN_SLOT(prelu_backward, (ptrdiff_t rows, ptrdiff_t channels, const real *weight, const real *dy, const real *x, real *dx, real *dweight))
-FNN_SLOT(prelu_backward_shared, (ptrdiff_t n, const real *weight, const real *dy, const real *x, real *dx, real *dweight))
+FNN_SLOT(prelu_backward, (ptrdiff_t rows, ptrdiff_t channels, const real *weight, const real *dy, const real *x,
+                          real *dx, real *dweight))
+FNN_SLOT(prelu_backward_shared,
+         (ptrdiff_t n, const real *weight, const real *dy, const real *x, real *dx, real *dweight))
 
 /* add */
 FNN_SLOT(add, (ptrdiff_t n, const real *a, const real *b, real *y))
@@ -58,14 +61,20 @@ FNN_SLOT(maxpool_backward, (const fnn_maxpool *problem))
 FNN_SLOT(avgpool, (const fnn_avgpool *problem))
 
 /* batchnorm (and groupnorm): passes over the columns of a matrix */
-FNN_SLOT(column_moments, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, real *shift, real *sum, real *square_sum))
-FNN_SLOT(column_affine, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, const real *center, const real *scale, const real *offset, real *y))
-FNN_SLOT(column_products, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x, const real *center, real *sum, real *product_sum))
-FNN_SLOT(column_backward, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x, const real *center, const real *dy_scale, const real *x_scale, const real *offset, real *dx))
+FNN_SLOT(column_moments,
+         (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, real *shift, real *sum, real *square_sum))
+FNN_SLOT(column_affine, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, const real *center,
+                         const real *scale, const real *offset, real *y))
+FNN_SLOT(column_products, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x,
+                           const real *center, real *sum, real *product_sum))
+FNN_SLOT(column_backward, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x,
+                           const real *center, const real *dy_scale, const real *x_scale, const real *offset, real *dx))
 
 /* layernorm */
-FNN_SLOT(layernorm_forward, (ptrdiff_t rows, ptrdiff_t features, const real *x, const real *weight, const real *bias, double eps, real *y, double *mean, double *invstd))
-FNN_SLOT(layernorm_backward, (ptrdiff_t rows, ptrdiff_t features, const real *dy, const real *x, const double *mean, const double *invstd, const real *weight, real *dx, real *dweight, real *dbias))
+FNN_SLOT(layernorm_forward, (ptrdiff_t rows, ptrdiff_t features, const real *x, const real *weight, const real *bias,
+                             double eps, real *y, double *mean, double *invstd))
+FNN_SLOT(layernorm_backward, (ptrdiff_t rows, ptrdiff_t features, const real *dy, const real *x, const double *mean,
+                              const double *invstd, const real *weight, real *dx, real *dweight, real *dbias))
 
 /* dropout, local_response_norm */
 FNN_SLOT(dropout, (ptrdiff_t first, ptrdiff_t n, uint64_t key, uint32_t threshold, real scale, const real *x, real *y))
@@ -78,8 +87,10 @@ FNN_SLOT(cross_entropy, (const fnn_cross_entropy *problem))
 
 /* optimizer */
 FNN_SLOT(sgd_step, (const fnn_sgd *sgd, ptrdiff_t n, real *w, const real *g, real *velocity))
-FNN_SLOT(adam_step, (const fnn_adam *adam, ptrdiff_t n, real *w, const real *g, real *first, real *second, real *largest))
-FNN_SLOT(rmsprop_step, (const fnn_rmsprop *rmsprop, ptrdiff_t n, real *w, const real *g, real *square, real *velocity, real *mean))
+FNN_SLOT(adam_step,
+         (const fnn_adam *adam, ptrdiff_t n, real *w, const real *g, real *first, real *second, real *largest))
+FNN_SLOT(rmsprop_step,
+         (const fnn_rmsprop *rmsprop, ptrdiff_t n, real *w, const real *g, real *square, real *velocity, real *mean))
 FNN_SLOT(adagrad_step, (const fnn_adagrad *adagrad, ptrdiff_t n, real *w, const real *g, real *sum))
 FNN_SLOT(average_step, (double weight, ptrdiff_t n, real *average, const real *value))
 FNN_SLOT(sum_of_squares, (ptrdiff_t n, const real *x, double *sum))

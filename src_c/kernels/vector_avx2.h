@@ -46,7 +46,7 @@ INLINE v_mask v_le(v_real a, v_real b) { return V_COMPARE(a, b, _CMP_LE_OQ); }
 INLINE v_mask v_eq(v_real a, v_real b) { return V_COMPARE(a, b, _CMP_EQ_OQ); }
 INLINE v_mask v_is_nan(v_real a) { return V_COMPARE(a, a, _CMP_UNORD_Q); }
 INLINE v_mask v_or(v_mask a, v_mask b) { return V_CALL(or)(a, b); }
-INLINE v_mask v_and(v_mask a, v_mask b) { return V_CALL(and)(a, b); }
+INLINE v_mask v_and(v_mask a, v_mask b) { return V_CALL (and)(a, b); }
 INLINE v_real v_select(v_mask mask, v_real yes, v_real no) { return V_CALL(blendv)(no, yes, mask); }
 
 /* Lanes as 32-bit integers, which fill a whole register of floats and half of one of doubles. */
