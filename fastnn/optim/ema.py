@@ -58,10 +58,9 @@ class EMA:
             for name, entry in [*module._parameters.items(), *module._buffers.items()]:
                 if entry is None or id(entry) in seen:
                     continue
-                array = entry
                 if isinstance(entry, Parameter):
                     seen.add(id(entry))
-                    array = entry.data
+                array = entry.data if isinstance(entry, Parameter) else entry
                 yield (f"{prefix}.{name}" if prefix else name), array, module, name
 
     def update(self, decay: float | None = None) -> None:
@@ -144,7 +143,8 @@ def _copy(array: NDArray) -> NDArray:
 
 
 def _put(module: Module, name: str, array: NDArray) -> None:
-    if name in module._parameters:
-        module._parameters[name].data = array
+    parameter = module._parameters.get(name)
+    if parameter is not None:
+        parameter.data = array
     else:
         module._buffers[name] = array
