@@ -167,6 +167,7 @@ def test_train_default_recipe_learns_shapes(tmp_path):
         (["train", "--dataset", "cifar10", "--data", "nowhere"], "CIFAR-10 was not found"),
         (["train", "--train-images", "0", "--dataset", "shapes32"], "between 1 and"),
         (["train", "--train-images", "10", "--dataset", "shapes32"], "fewer than a batch"),
+        (["train", "--recipe", "vgg_a_bn", *TINY], "puts 5000 training images aside, of 1100"),
         (["train", "--resume", "nowhere", *TINY], "there is no file nowhere"),
         (["train", "--out", "file/a", *TINY], "file"),
         (["train", "--resume", "file", *TINY], "not a whole safetensors file"),

@@ -26,14 +26,20 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
     aside from the training images. Without these, accuracy on the test images is shown after each epoch, and no more.
 
     Returns:
-        What metrics.json holds.
+        What metrics.json holds. `train_seconds` counts what training takes once the images are in memory: making the
+        network, its whitening (together `prepare_seconds`) and all steps, but not the evaluations and the files.
     """
     start = time.perf_counter()
     recipe = run.recipe
     classes = len(train_set.classes)
     val_set, val_name = test_set, "test"
-    if 0 < recipe.validation < len(train_set):
+    if recipe.validation:
         cut = len(train_set) - recipe.validation
+        if cut < 1:
+            raise ValueError(
+                f"recipe {recipe.name} puts {recipe.validation} training images aside, of {len(train_set)}; "
+                "use more images or another recipe"
+            )
         val_set, val_name = train_set.subset(slice(cut, None)), "validation"
         train_set = train_set.subset(slice(0, cut))
     loaders = [_loader(run, part, train_set, training=part is train_set) for part in (train_set, val_set, test_set)]
@@ -77,6 +83,7 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
     else:
         plain = evaluate(model, test_loader).accuracy
     save_weights(model, run.folder / "weights.safetensors", {"recipe": recipe.name, "dataset": run.dataset})
+    train_seconds = prepare_seconds + trainer.train_seconds
     metrics = {
         "recipe": recipe.name,
         "dataset": run.dataset,
@@ -91,7 +98,7 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
         "parameters": sum(p.size for p in model.parameters()),
         "train_images": len(train_set),
         "test_images": len(test_set),
-        "train_seconds": round(trainer.train_seconds, 3),
+        "train_seconds": round(train_seconds, 3),
         "test_seconds": round(test_seconds, 3),
         "prepare_seconds": round(prepare_seconds, 3),
         "total_seconds": round(time.perf_counter() - start, 3),
@@ -107,7 +114,7 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
         file.write("\n")
     averaged = f" ({100 * plain:.2f} % without averaging over flips and shifts)" if recipe.tta else ""
     say(
-        f"test accuracy {100 * result.accuracy:.2f} %{averaged} after {trainer.train_seconds:.1f} s of training; "
+        f"test accuracy {100 * result.accuracy:.2f} %{averaged} after {train_seconds:.1f} s of training; "
         f"results are in {run.folder}"
     )
     return metrics
