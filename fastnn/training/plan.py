@@ -81,10 +81,14 @@ def open_dataset(
         try:
             train, test = (data.CIFAR10(root, train=part, download=fetch) for part in (True, False))
             return "cifar10", train.subset(slice(0, n_train)), test.subset(slice(0, n_test))
-        except data.DataNotFoundError as error:
+        except data.DataNotFoundError:
             if name == "cifar10":
                 raise
-            say(f"{error}. So this trains on shapes32, synthetic images that are made on the fly.")
+            # The error itself is about every mirror and every place that was tried.
+            say(
+                "CIFAR-10 was not found and could not be downloaded (--dataset cifar10 --download tells why), so this "
+                "trains on shapes32, synthetic images that are made on the fly"
+            )
     return (
         "shapes32",
         data.Shapes32(n_train or _SHAPES_TRAIN),
