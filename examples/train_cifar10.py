@@ -1,4 +1,4 @@
-"""Train a small network on CIFAR-10, with the loop written out. Without the data: `Shapes32()` in place of `CIFAR10()`."""
+"""Train a small network on CIFAR-10, the loop written out. Without the data: `Shapes32()` in place of `CIFAR10()`."""
 
 import numpy as np
 
