@@ -249,9 +249,9 @@ def test_module_load_names_every_problem_and_changes_nothing(network):
     for words in (
         "missing keys: first.weight, rest.0.bias",
         "unexpected keys: extra",
-        "rest.0.weight has shape (9, 9), (3, 2) is needed",
-        "rest.2.mean has shape (4,), (3,) is needed",
-        "first.mean has dtype <U1, float32 is needed",
+        "shapes differ: rest.0.weight: (9, 9) given, (3, 2) needed",
+        "rest.2.mean: (4,) given, (3,) needed",
+        "dtypes differ: first.mean: <U1 given, float32 needed",
     ):
         assert words in str(error.value)
     assert_unchanged(network, before)
@@ -266,7 +266,7 @@ def test_module_load_not_strict_takes_what_matches_and_reports_the_rest(network)
 
 def test_module_load_not_strict_still_refuses_wrong_shapes(network):
     before = snapshot(network)
-    with pytest.raises(ValueError, match=r"first\.weight has shape"):
+    with pytest.raises(ValueError, match=r"shapes differ: first\.weight"):
         network.load_state_dict({"rest.0.bias": np.ones(3), "first.weight": np.zeros(3)}, strict=False)
     assert_unchanged(network, before)
 

@@ -18,7 +18,11 @@ import fastnn
 from fastnn import functional as F
 from fastnn import nn
 
-pytestmark = pytest.mark.torch
+pytestmark = [
+    pytest.mark.torch,
+    # PyTorch says so where padding="same" costs it a copy.
+    pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning"),
+]
 
 dtypes = st.sampled_from([np.float32, np.float64])
 # Both sides round; the longest sums here have some thousand terms, and both add them in some tree-like order.

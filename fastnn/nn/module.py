@@ -249,18 +249,22 @@ class Module:
             problems.append("missing keys: " + ", ".join(result.missing_keys))
         if strict and result.unexpected_keys:
             problems.append("unexpected keys: " + ", ".join(result.unexpected_keys))
-        new = {}
+        shapes, dtypes, new = [], [], {}
         for key, (_, _, array) in targets.items():
             if key not in values:
                 continue
             value = values[key]
             if value.shape != array.shape and not (array.ndim == 0 and value.size == 1):
-                problems.append(f"{key} has shape {value.shape}, {array.shape} is needed")
+                shapes.append(f"{key}: {value.shape} given, {array.shape} needed")
             elif not np.can_cast(value.dtype, array.dtype, "same_kind"):
-                problems.append(f"{key} has dtype {value.dtype}, {array.dtype} is needed")
+                dtypes.append(f"{key}: {value.dtype} given, {array.dtype} needed")
             else:
                 new[key] = np.empty_like(array)  # keeps the memory order
                 new[key][...] = value.reshape(array.shape)
+        if shapes:
+            problems.append("shapes differ: " + ", ".join(shapes))
+        if dtypes:
+            problems.append("dtypes differ: " + ", ".join(dtypes))
         if problems:
             raise ValueError(f"{type(self).__name__}.load_state_dict: " + "; ".join(problems))
         for key, array in new.items():
