@@ -249,9 +249,9 @@ def test_module_load_names_every_problem_and_changes_nothing(network):
     for words in (
         "missing keys: first.weight, rest.0.bias",
         "unexpected keys: extra",
-        "shapes differ: rest.0.weight: (9, 9) given, (3, 2) needed",
-        "rest.2.mean: (4,) given, (3,) needed",
-        "dtypes differ: first.mean: <U1 given, float32 needed",
+        "shapes differ: rest.0.weight: (9, 9) given, (3, 2) is needed",
+        "rest.2.mean: (4,) given, (3,) is needed",
+        "dtypes differ: first.mean: <U1 given, float32 is needed",
     ):
         assert words in str(error.value)
     assert_unchanged(network, before)

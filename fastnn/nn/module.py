@@ -255,9 +255,9 @@ class Module:
                 continue
             value = values[key]
             if value.shape != array.shape and not (array.ndim == 0 and value.size == 1):
-                shapes.append(f"{key}: {value.shape} given, {array.shape} needed")
+                shapes.append(f"{key}: {value.shape} given, {array.shape} is needed")
             elif not np.can_cast(value.dtype, array.dtype, "same_kind"):
-                dtypes.append(f"{key}: {value.dtype} given, {array.dtype} needed")
+                dtypes.append(f"{key}: {value.dtype} given, {array.dtype} is needed")
             else:
                 new[key] = np.empty_like(array)  # keeps the memory order
                 new[key][...] = value.reshape(array.shape)
