@@ -75,7 +75,7 @@ def geometry(
 def _taps(weight: NDArray) -> NDArray:
     """The C-contiguous (kernel_h, kernel_w, c_in / groups, c_out) array of a weight: a view if that is how it lies."""
     view = weight.transpose(2, 3, 1, 0)
-    return view if view.flags.c_contiguous and view.flags.aligned else np.ascontiguousarray(view)
+    return view if view.flags.c_contiguous and view.flags.aligned else view.copy(order="C")
 
 
 def _check_algorithm(algorithm: str) -> None:
