@@ -1,5 +1,8 @@
 """The running machine: threads, instruction set, backend. Environment variables are read here, once.
 
+What makes no sense in them is told at the first use of an operation, of `num_threads()` or of `isa()` rather than while
+importing, where the `fastnn` command could not answer with a sentence.
+
 FASTNN_NUM_THREADS   threads of every operation (default: OMP_NUM_THREADS, else what the machine grants this process)
 FASTNN_ISA           baseline, avx2 or avx512: force one instead of the best that the CPU supports
 FASTNN_BACKEND       native or reference
@@ -12,9 +15,11 @@ import math
 import operator
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 _native: Any = None
 try:
@@ -28,7 +33,31 @@ except ImportError as error:  # pure-Python installation, or a broken build: say
     )
 
 _BACKENDS = ("native", "reference")
+_DEFAULT_BACKEND = "native" if _native is not None else "reference"
 _MOST_THREADS = 4096
+
+_environment_error: ValueError | RuntimeError | None = None
+
+
+def _from_environment(read: Callable[[], _T], otherwise: _T) -> _T:
+    """What `read` makes of the environment; `otherwise` if it makes no sense, which `check_environment` will tell."""
+    global _environment_error
+    try:
+        return read()
+    except (ValueError, RuntimeError) as error:
+        _environment_error = _environment_error or error
+        return otherwise
+
+
+def check_environment() -> None:
+    """Raise the error, if there is one, of the environment variables at the time of import.
+
+    Raises:
+        ValueError: FASTNN_NUM_THREADS or FASTNN_BACKEND is not what it can be.
+        RuntimeError: FASTNN_ISA or FASTNN_BACKEND asks for what is not there.
+    """
+    if _environment_error is not None:
+        raise _environment_error.with_traceback(None)  # else it would grow with every call
 
 
 # ---- threads ---------------------------------------------------------------------------------------------------------
@@ -77,7 +106,7 @@ def _threads_from_environment() -> int:
     return int(openmp) if openmp.isdecimal() and 1 <= int(openmp) <= _MOST_THREADS else available_threads()
 
 
-_n_threads = _threads_from_environment()
+_n_threads = _from_environment(_threads_from_environment, 1)
 _forked = False
 
 
@@ -99,6 +128,7 @@ def num_threads() -> int:
         >>> fastnn.num_threads() >= 1
         True
     """
+    check_environment()
     return 1 if _forked else _n_threads
 
 
@@ -126,6 +156,7 @@ def available_isas() -> list[str]:
 
 def isa() -> str:
     """The name of the instruction set whose kernels run, or 'reference' without a compiled module."""
+    check_environment()
     return _native.isa_selected() if _native is not None else "reference"
 
 
@@ -150,18 +181,28 @@ def set_isa(name: str) -> None:
 def _isa_from_environment() -> None:
     if _native is None:
         return
+    best = available_isas()[-1]
     requested = os.environ.get("FASTNN_ISA", "")
-    set_isa(requested or available_isas()[-1])
+    set_isa(best)
+    if requested:
+        try:
+            set_isa(requested)
+        except RuntimeError as error:
+            raise RuntimeError(f"FASTNN_ISA={requested!r}: {error}") from None
 
 
-_isa_from_environment()
+_from_environment(_isa_from_environment, None)
 
 
 # ---- backend ---------------------------------------------------------------------------------------------------------
 def _backend_from_environment() -> str:
-    name = os.environ.get("FASTNN_BACKEND", "") or ("native" if _native is not None else "reference")
-    _check_backend(name)
-    return name
+    name = os.environ.get("FASTNN_BACKEND", "")
+    try:
+        if name:
+            _check_backend(name)
+    except (ValueError, RuntimeError) as error:
+        raise type(error)(f"FASTNN_BACKEND={name!r}: {error}") from None
+    return name or _DEFAULT_BACKEND
 
 
 def _check_backend(name: str) -> None:
@@ -171,9 +212,10 @@ def _check_backend(name: str) -> None:
         raise RuntimeError("the compiled module is missing: only the 'reference' backend can run")
 
 
-_first_backend = _backend_from_environment()
-# Each thread has its own, and starts with this one.
-_backend: contextvars.ContextVar[str] = contextvars.ContextVar("fastnn_backend", default=_first_backend)
+# Each thread has its own, and starts with that of the environment.
+_backend: contextvars.ContextVar[str] = contextvars.ContextVar(
+    "fastnn_backend", default=_from_environment(_backend_from_environment, _DEFAULT_BACKEND)
+)
 
 
 @contextlib.contextmanager
@@ -196,7 +238,8 @@ def backend(name: str) -> Iterator[None]:
 
 
 def uses_reference() -> bool:
-    """Whether operations run as their NumPy twins."""
+    """Whether operations run as their NumPy twins. Every operation asks."""
+    check_environment()
     return _backend.get() == "reference"
 
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 import fastnn
+from fastnn import _runtime
 
 __all__ = ["main"]
 
@@ -148,6 +149,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
     except SystemExit as exit_request:  # argparse has said what there is to say
         return int(exit_request.code or 0)
+    try:
+        _runtime.check_environment()
+    except (ValueError, RuntimeError) as error:
+        _say(f"fastnn: {error}")
+        return _USAGE
     try:
         arguments.run(arguments)
         sys.stdout.flush()

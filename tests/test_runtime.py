@@ -69,9 +69,48 @@ def test_runtime_number_of_threads_from_the_environment(ours, openmp, expected):
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "99999999"])
 def test_runtime_bad_number_of_threads_in_the_environment_is_an_error(value):
-    done = run_python("import fastnn", FASTNN_NUM_THREADS=value)
+    done = run_python("import fastnn; fastnn.num_threads()", FASTNN_NUM_THREADS=value)
     assert done.returncode != 0
-    assert "ValueError: FASTNN_NUM_THREADS=" in done.stderr
+    assert f"ValueError: FASTNN_NUM_THREADS='{value}': a number between 1 and 4096 is needed" in done.stderr
+
+
+BAD_ENVIRONMENTS = [
+    ({"FASTNN_NUM_THREADS": "two"}, "ValueError"),
+    ({"FASTNN_ISA": "avx1024"}, "RuntimeError"),
+    ({"FASTNN_BACKEND": "numpy"}, "ValueError"),
+]
+
+
+@pytest.mark.parametrize(("environment", "error"), BAD_ENVIRONMENTS)
+def test_runtime_bad_environment_is_told_by_every_use_but_not_by_the_import(environment, error):
+    code = (
+        "import numpy as np, fastnn\n"
+        "from fastnn import nn, functional as F\n"
+        "uses = [lambda: F.relu(np.ones(3)), lambda: nn.Linear(2, 2)(np.ones((1, 2), np.float32)),\n"
+        "        fastnn.num_threads, fastnn.isa, fastnn.build_info]\n"
+        "for use in uses * 2:\n"
+        "    try:\n"
+        "        use()\n"
+        "    except (ValueError, RuntimeError) as error:\n"
+        "        print(type(error).__name__, error)\n"
+    )
+    lines = output_of(code, **environment).splitlines()
+    ((name, value),) = environment.items()
+    assert len(lines) == 10
+    assert len(set(lines)) == 1
+    assert lines[0].startswith(f"{error} {name}='{value}': ")
+
+
+@pytest.mark.parametrize(("environment", "error"), BAD_ENVIRONMENTS)
+@pytest.mark.parametrize("arguments", [["info"], ["train", "--epochs", "1"], ["summary", "resnet20"]])
+def test_runtime_bad_environment_makes_the_command_say_so_and_exit_with_2(environment, error, arguments):
+    code = f"import sys; from fastnn.cli import main; sys.exit(main({arguments!r}))"
+    done = run_python(code, **environment)
+    assert done.returncode == 2
+    ((name, value),) = environment.items()
+    assert done.stderr.startswith(f"fastnn: {name}='{value}': ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
@@ -209,9 +248,9 @@ def test_runtime_isa_from_the_environment(name):
 
 @pytest.mark.parametrize("name", ["avx1024", "AVX2", "neon"])
 def test_runtime_unknown_isa_is_a_clear_error(name):
-    done = run_python("import fastnn", FASTNN_ISA=name)
+    done = run_python("import fastnn; fastnn.isa()", FASTNN_ISA=name)
     assert done.returncode == 1
-    assert f"RuntimeError: unknown instruction set '{name}': choose from baseline, avx2, avx512" in done.stderr
+    assert f"RuntimeError: FASTNN_ISA='{name}': unknown instruction set '{name}': choose from baseline, avx2, avx512" in done.stderr
 
 
 def test_runtime_isa_that_the_cpu_lacks_is_a_clear_error(monkeypatch):
@@ -273,8 +312,8 @@ def test_runtime_reference_backend_calls_no_compiled_code(monkeypatch, problem):
 def test_runtime_unknown_backend_is_an_error():
     with pytest.raises(ValueError, match="unknown backend 'numpy'"), fastnn.backend("numpy"):
         pass
-    done = run_python("import fastnn", FASTNN_BACKEND="numpy")
-    assert "ValueError: unknown backend 'numpy'" in done.stderr
+    done = run_python("import fastnn; fastnn.isa()", FASTNN_BACKEND="numpy")
+    assert "ValueError: FASTNN_BACKEND='numpy': unknown backend 'numpy'" in done.stderr
 
 
 def test_runtime_backend_from_the_environment():
