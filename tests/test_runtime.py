@@ -250,7 +250,10 @@ def test_runtime_isa_from_the_environment(name):
 def test_runtime_unknown_isa_is_a_clear_error(name):
     done = run_python("import fastnn; fastnn.isa()", FASTNN_ISA=name)
     assert done.returncode == 1
-    assert f"RuntimeError: FASTNN_ISA='{name}': unknown instruction set '{name}': choose from baseline, avx2, avx512" in done.stderr
+    assert (
+        f"RuntimeError: FASTNN_ISA='{name}': unknown instruction set '{name}': choose from baseline, avx2, avx512"
+        in done.stderr
+    )
 
 
 def test_runtime_isa_that_the_cpu_lacks_is_a_clear_error(monkeypatch):
