@@ -27,6 +27,7 @@ from fastnn._version import __version__
 
 # Loaded at first use (PEP 562), so that `import fastnn` costs little more than NumPy.
 _SUBMODULES = ("data", "functional", "models", "nn", "optim", "reference", "training")
+_LATE_FUNCTIONS = {"save": "save_weights", "load": "load_weights"}  # of fastnn.training, under a shorter name
 
 __all__ = [
     "__version__",
@@ -45,6 +46,7 @@ __all__ = [
     "set_isa",
     "set_num_threads",
     "set_random_state",
+    *_LATE_FUNCTIONS,
     *_SUBMODULES,
 ]
 
@@ -52,6 +54,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"fastnn.{name}")
+    if name in _LATE_FUNCTIONS:
+        return getattr(importlib.import_module("fastnn.training"), _LATE_FUNCTIONS[name])
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
 

@@ -212,10 +212,9 @@ def _check_backend(name: str) -> None:
         raise RuntimeError("the compiled module is missing: only the 'reference' backend can run")
 
 
-# Each thread has its own, and starts with that of the environment.
-_backend: contextvars.ContextVar[str] = contextvars.ContextVar(
-    "fastnn_backend", default=_from_environment(_backend_from_environment, _DEFAULT_BACKEND)
-)
+_first_backend = _from_environment(_backend_from_environment, _DEFAULT_BACKEND)
+# Each thread has its own, and starts with this one.
+_backend: contextvars.ContextVar[str] = contextvars.ContextVar("fastnn_backend", default=_first_backend)
 
 
 @contextlib.contextmanager

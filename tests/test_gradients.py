@@ -201,6 +201,13 @@ def test_gradients_tables_hold_every_layer_and_loss():
         assert all(type(make()) is cls for make, *_ in entries)
 
 
+@pytest.mark.parametrize("cls", [*LAYERS, *LOSSES], ids=lambda cls: cls.__name__)
+def test_gradients_docstring_of_class_says_what_a_caller_needs(cls):
+    assert cls.__doc__
+    for section in ("Shape:", "Example:"):
+        assert section in cls.__doc__, section
+
+
 # ---- layers ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("make", "shape"), cases(LAYERS))
 def test_gradients_of_layer_agree_with_differences(isa, make, shape, rng):

@@ -372,9 +372,16 @@ def test_runtime_import_prints_nothing_and_loads_little():
     code = (
         "import sys, fastnn\n"
         "heavy = {'matplotlib', 'tqdm', 'safetensors', 'pooch', 'PIL', 'torch', 'scipy', 'sklearn', 'requests'}\n"
-        "print(sorted(heavy & set(sys.modules)))\n"
+        "print(sorted(heavy & set(sys.modules)), [m for m in fastnn._SUBMODULES if f'fastnn.{m}' in sys.modules])\n"
     )
-    assert output_of(code) == "[]"
+    assert output_of(code) == "[] []"
+
+
+def test_runtime_save_and_load_are_short_names_of_the_training_ones(tmp_path):
+    assert fastnn.save is fastnn.training.save_weights
+    assert fastnn.load is fastnn.training.load_weights
+    fastnn.save({"a": np.arange(3.0)}, tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(fastnn.load(tmp_path / "a.safetensors")["a"], [0, 1, 2])
 
 
 def test_runtime_every_public_name_is_there():

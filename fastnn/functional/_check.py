@@ -68,6 +68,14 @@ def values(operation: str, name: str, value: Any, n: int, what: str) -> NDArray 
     return np.require(array, requirements=("C", "A"))
 
 
+def numbers(operation: str, name: str, value: Any) -> NDArray[np.float64]:
+    """`value`, an array of any real dtype, as a C-contiguous one of float64."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{operation}: {name} must hold numbers. Received: dtype={array.dtype}")
+    return np.require(array, np.float64, ("C", "A"))
+
+
 def epsilon(operation: str, value: Any) -> float:
     """`value` as a finite number that is not negative."""
     number = float(value)

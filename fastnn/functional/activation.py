@@ -34,6 +34,8 @@ def relu(x: ArrayLike) -> NDArray:
     Shape:
         - x: any, float32 or float64
         - Result: the same
+    Raises:
+        TypeError: x is not float32 or float64.
     Example:
         >>> relu(np.array([-1.0, 0.0, 2.0]))
         array([0., 0., 2.])
@@ -59,6 +61,8 @@ def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
     Shape:
         - x: any, float32 or float64
         - Result: the same
+    Raises:
+        TypeError: x is not float32 or float64.
     Example:
         >>> leaky_relu(np.array([-10.0, 2.0]), 0.1)
         array([-1.,  2.])
@@ -84,6 +88,8 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray:
     Shape:
         - x: any, float32 or float64
         - Result: the same
+    Raises:
+        TypeError: x is not float32 or float64.
     Example:
         >>> elu(np.array([-np.inf, -1.0, 2.0])).round(3)
         array([-1.   , -0.632,  2.   ])
@@ -145,6 +151,8 @@ def silu(x: ArrayLike) -> NDArray:
     Shape:
         - x: any, float32 or float64
         - Result: the same
+    Raises:
+        TypeError: x is not float32 or float64.
     Example:
         >>> silu(np.array([-1.0, 0.0, 1.0])).round(4)
         array([-0.2689,  0.    ,  0.7311])
@@ -171,6 +179,8 @@ def sigmoid(x: ArrayLike) -> NDArray:
     Shape:
         - x: any, float32 or float64
         - Result: the same
+    Raises:
+        TypeError: x is not float32 or float64.
     Example:
         >>> sigmoid(np.array([-np.inf, 0.0, np.inf]))
         array([0. , 0.5, 1. ])
@@ -196,6 +206,8 @@ def tanh(x: ArrayLike) -> NDArray:
     Shape:
         - x: any, float32 or float64
         - Result: the same
+    Raises:
+        TypeError: x is not float32 or float64.
     Example:
         >>> tanh(np.array([-np.inf, 0.0, np.inf]))
         array([-1.,  0.,  1.])

@@ -94,6 +94,12 @@ def adaptive_max_pool2d_taps(x: ArrayLike, output_size: OutputSize) -> tuple[NDA
     Shape:
         - x: (N, C, H, W), float32 or float64
         - Result: (y, taps), both (N, C, H_out, W_out); taps are uint8, or int32 if a window has more than 256 pixels
+    Raises:
+        ValueError, TypeError: as `adaptive_max_pool2d`.
+    Example:
+        >>> y, taps = adaptive_max_pool2d_taps(np.array([[[[1.0, 2.0], [4.0, 3.0]]]]), 1)
+        >>> float(y[0, 0, 0, 0]), int(taps[0, 0, 0, 0])
+        (4.0, 2)
     """
     x = _check.floats("adaptive_max_pool2d", "x", x, 4)
     windows = _pooling.adaptive("adaptive_max_pool2d", x.shape, output_size)
@@ -101,7 +107,18 @@ def adaptive_max_pool2d_taps(x: ArrayLike, output_size: OutputSize) -> tuple[NDA
 
 
 def adaptive_max_pool2d_indices(taps: ArrayLike, input_size: Sequence[int]) -> NDArray[np.int64]:
-    """The positions in the H * W pixels of an image that the taps of `adaptive_max_pool2d_taps` stand for."""
+    """The positions in the H * W pixels of an image that the taps of `adaptive_max_pool2d_taps` stand for.
+
+    Shape:
+        - taps, result: (N, C, H_out, W_out); input_size: (N, C, H, W)
+    Raises:
+        ValueError: shapes do not fit; the message shows them.
+        TypeError: the taps have another dtype than those of such a pooling.
+    Example:
+        >>> y, taps = adaptive_max_pool2d_taps(np.arange(6.0).reshape(1, 1, 2, 3), (1, 2))
+        >>> adaptive_max_pool2d_indices(taps, (1, 1, 2, 3))[0, 0]
+        array([[4, 5]])
+    """
     operation = "adaptive_max_pool2d_indices"
     taps = np.asarray(taps)
     shape = _pooling.image_shape(operation, input_size)

@@ -128,7 +128,7 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
         array([[[[1.5, 3. , 2. ]]]])
     """
     x = _check.floats("warp_batch", "x", x, 4)
-    maps = np.asarray(maps, np.float64)
+    maps = _check.numbers("warp_batch", "maps", maps)
     if maps.shape != (len(x), 2, 3) or not np.isfinite(maps).all():
         raise _check.fail("warp_batch", "maps must be a finite 2 by 3 matrix for each image", x=x, maps=maps)
     maps = maps.astype(x.dtype)
@@ -152,7 +152,7 @@ def _integers(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...
 
 
 def _per_channel(operation: str, name: str, value: ArrayLike, channels: int) -> NDArray[np.float64]:
-    array = np.asarray(value, np.float64)
+    array = _check.numbers(operation, name, value)
     if array.shape not in ((), (1,), (channels,)) or not np.isfinite(array).all():
         raise ValueError(f"{operation}: {name} must be one finite number, or {channels}. Received: {value!r}")
     return np.ascontiguousarray(np.broadcast_to(array, channels))

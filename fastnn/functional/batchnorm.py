@@ -172,8 +172,8 @@ def batch_norm_backward(
     channels = x.shape[1]
     weight = _check.values("batch_norm_backward", "weight", weight, channels, "channel")
     _check.same_dtype("batch_norm_backward", dy=dy, x=x, weight=weight)
-    mean = np.require(mean, np.float64, ("C", "A"))
-    invstd = np.require(invstd, np.float64, ("C", "A"))
+    mean = _check.numbers("batch_norm_backward", "mean", mean)
+    invstd = _check.numbers("batch_norm_backward", "invstd", invstd)
     if mean.shape != (channels,) or invstd.shape != (channels,):
         reason = f"mean and invstd need one value for each channel, {channels} in all"
         raise _check.fail("batch_norm_backward", reason, mean=mean, invstd=invstd)

@@ -61,6 +61,8 @@ def cross_entropy_and_gradient(
     Shape:
         - input, target, weight: as in `cross_entropy`
         - Result: (loss, dx); dx has the shape of the input. With reduction='none', dx holds the gradient of each loss.
+    Raises:
+        ValueError, TypeError: as `cross_entropy`.
     Example:
         >>> loss, dx = cross_entropy_and_gradient(np.zeros((1, 4)), np.array([2]))
         >>> dx

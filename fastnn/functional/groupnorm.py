@@ -102,8 +102,8 @@ def group_norm_backward(
     n, channels = x.shape[:2]
     weight = _check.values("group_norm_backward", "weight", weight, channels, "channel")
     _check.same_dtype("group_norm_backward", dy=dy, x=x, weight=weight)
-    mean = np.require(mean, np.float64, ("C", "A"))
-    invstd = np.require(invstd, np.float64, ("C", "A"))
+    mean = _check.numbers("group_norm_backward", "mean", mean)
+    invstd = _check.numbers("group_norm_backward", "invstd", invstd)
     _check.same_shape("group_norm_backward", mean=mean, invstd=invstd)
     if mean.ndim != 2 or len(mean) != n or not mean.shape[1] or channels % mean.shape[1]:
         raise _check.fail("group_norm_backward", "mean must have shape (N, num_groups)", mean=mean, x=x)

@@ -149,8 +149,8 @@ def layer_norm_backward(
     weight = _affine("layer_norm_backward", "weight", weight, axes)
     _check.same_dtype("layer_norm_backward", dy=dy, x=x, weight=weight)
     leading, features = x.shape[: x.ndim - len(axes)], math.prod(axes)
-    mean = np.require(mean, np.float64, ("C", "A"))
-    invstd = np.require(invstd, np.float64, ("C", "A"))
+    mean = _check.numbers("layer_norm_backward", "mean", mean)
+    invstd = _check.numbers("layer_norm_backward", "invstd", invstd)
     if mean.shape != leading or invstd.shape != leading:
         raise _check.fail("layer_norm_backward", f"mean and invstd must have shape {leading}", mean=mean, invstd=invstd)
     mean, invstd = mean.reshape(-1), invstd.reshape(-1)

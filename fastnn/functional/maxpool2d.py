@@ -127,6 +127,8 @@ def max_pool2d_taps(
     Shape:
         - x: (N, C, H, W), float32 or float64
         - Result: (y, taps), both (N, C, H_out, W_out); taps are uint8, or int32 if a window has more than 256 pixels
+    Raises:
+        ValueError, TypeError: as `max_pool2d`.
     Example:
         >>> y, taps = max_pool2d_taps(np.array([[[[1.0, 2.0], [4.0, 3.0]]]]), 2)
         >>> float(y[0, 0, 0, 0]), int(taps[0, 0, 0, 0])
@@ -148,6 +150,15 @@ def max_pool2d_indices(
 ) -> NDArray[np.int64]:
     """The positions in the H * W pixels of an image that the taps of `max_pool2d_taps` stand for.
 
+    Args:
+        taps: from `max_pool2d_taps`.
+        input_size: the shape of x.
+        kernel_size, stride, padding, dilation, ceil_mode: as in `max_pool2d_taps`.
+    Shape:
+        - taps, result: (N, C, H_out, W_out)
+    Raises:
+        ValueError: shapes do not fit; the message shows them.
+        TypeError: the taps have another dtype than those of such a pooling.
     Example:
         >>> y, taps = max_pool2d_taps(np.arange(16.0).reshape(1, 1, 4, 4), 2)
         >>> max_pool2d_indices(taps, (1, 1, 4, 4), 2)[0, 0]

@@ -147,6 +147,11 @@ def adam_step(
     Raises:
         ValueError: shapes differ, step < 1, or an array to be changed is read-only.
         TypeError: a dtype other than float32 and float64.
+    Example:
+        >>> w, exp_avg, exp_avg_sq = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
+        >>> adam_step(w, np.array([3.0, -4.0]), exp_avg, exp_avg_sq, step=1, lr=0.5)
+        >>> w.round(6)
+        array([0.5, 2.5])
 
     Source: Kingma and Ba, 2015, "Adam"; Loshchilov and Hutter, 2019, "Decoupled weight decay regularization".
     """
@@ -204,6 +209,11 @@ def rmsprop_step(
     Raises:
         ValueError: shapes differ, or an array to be changed is read-only.
         TypeError: a dtype other than float32 and float64.
+    Example:
+        >>> w, square_avg = np.array([1.0, 2.0]), np.zeros(2)
+        >>> rmsprop_step(w, np.array([3.0, -4.0]), square_avg, lr=0.5, alpha=0.75)
+        >>> w.round(6), square_avg
+        (array([0., 3.]), array([2.25, 4.  ]))
 
     Source: Tieleman and Hinton, 2012, lecture 6.5; centered: Graves, 2013; PyTorch's definition.
     """
@@ -257,6 +267,11 @@ def adagrad_step(
     Raises:
         ValueError: shapes differ, or an array to be changed is read-only.
         TypeError: a dtype other than float32 and float64.
+    Example:
+        >>> w, total = np.array([1.0, 2.0]), np.zeros(2)
+        >>> adagrad_step(w, np.array([3.0, -4.0]), total, lr=0.5)
+        >>> w, total
+        (array([0.5, 2.5]), array([ 9., 16.]))
 
     Source: Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic optimization".
     """
@@ -277,6 +292,9 @@ def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
         decay: what remains of the old mean; 0 takes the value, up to rounding.
     Shape:
         - average, value: the same, float32 or float64
+    Raises:
+        ValueError: shapes differ, or the average is read-only.
+        TypeError: a dtype other than float32 and float64.
     Example:
         >>> mean = np.array([4.0])
         >>> average_step(mean, np.array([8.0]), decay=0.75)
@@ -293,6 +311,11 @@ def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
 def sum_of_squares(x: ArrayLike) -> float:
     """The sum of the squares of all elements, accumulated in double in a fixed order.
 
+    Shape:
+        - x: any, float32 or float64
+        - Result: a float
+    Raises:
+        TypeError: x is not float32 or float64.
     Example:
         >>> sum_of_squares(np.array([3.0, 4.0]))
         25.0

@@ -18,6 +18,8 @@ class ReLU(Module):
         inplace: accepted for scripts written for PyTorch; results are always fresh arrays.
     Shape:
         - Input, output: any, float32 or float64
+    Raises:
+        TypeError: the input is not float32 or float64.
     Example:
         >>> nn.ReLU()(np.array([-1.0, 3.0]))
         array([0., 3.])
@@ -44,6 +46,8 @@ class LeakyReLU(Module):
         inplace: accepted for scripts written for PyTorch; results are always fresh arrays.
     Shape:
         - Input, output: any, float32 or float64
+    Raises:
+        TypeError: the input is not float32 or float64.
     Example:
         >>> nn.LeakyReLU(0.5)(np.array([-1.0, 3.0]))
         array([-0.5,  3. ])
@@ -111,6 +115,8 @@ class ELU(Module):
         inplace: accepted for scripts written for PyTorch; results are always fresh arrays.
     Shape:
         - Input, output: any, float32 or float64
+    Raises:
+        TypeError: the input is not float32 or float64.
     Example:
         >>> nn.ELU(2.0)(np.array([-np.inf, 3.0]))
         array([-2.,  3.])
@@ -173,6 +179,8 @@ class SiLU(Module):
         inplace: accepted for scripts written for PyTorch; results are always fresh arrays.
     Shape:
         - Input, output: any, float32 or float64
+    Raises:
+        TypeError: the input is not float32 or float64.
     Example:
         >>> nn.SiLU()(np.array([0.0, 1.0])).round(4)
         array([0.    , 0.7311])
@@ -197,6 +205,8 @@ class Sigmoid(Module):
 
     Shape:
         - Input, output: any, float32 or float64
+    Raises:
+        TypeError: the input is not float32 or float64.
     Example:
         >>> nn.Sigmoid()(np.array([-np.inf, 0.0]))
         array([0. , 0.5])
@@ -217,6 +227,8 @@ class Tanh(Module):
 
     Shape:
         - Input, output: any, float32 or float64
+    Raises:
+        TypeError: the input is not float32 or float64.
     Example:
         >>> nn.Tanh()(np.array([0.0, np.inf]))
         array([0., 1.])
@@ -240,6 +252,8 @@ class Softplus(Module):
         threshold: where beta * x is above it, y is x.
     Shape:
         - Input, output: any, float32 or float64
+    Raises:
+        TypeError: the input is not float32 or float64.
     Example:
         >>> nn.Softplus()(np.array([0.0, 30.0])).round(4)
         array([ 0.6931, 30.    ])

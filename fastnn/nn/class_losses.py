@@ -23,6 +23,9 @@ class NLLLoss(Loss):
         - Target: (N) or (N, d1, ...), integers
     Attributes:
         weight: buffer (C,), or None
+    Raises:
+        ValueError: shapes do not fit, or a label lies outside [0, C); the message names the first one.
+        TypeError: the input is not float32 or float64, or the target holds no integers.
     Example:
         >>> round(nn.NLLLoss()(np.log([[0.5, 0.5], [0.25, 0.75]]), np.array([0, -100])), 4)
         0.6931
@@ -53,6 +56,9 @@ class MultiMarginLoss(Loss):
         - Target: (N), integers
     Attributes:
         weight: buffer (C,), or None
+    Raises:
+        ValueError: shapes do not fit, or a label lies outside [0, C); the message names the first one.
+        TypeError: the input is not float32 or float64, or the target holds no integers.
     Example:
         >>> nn.MultiMarginLoss()(np.array([[0.5, 0.0, -1.0, 2.0]]), np.array([0]))
         0.75
@@ -87,6 +93,9 @@ class FocalLoss(Loss):
         - Target: (N), integers
     Attributes:
         alpha: buffer (C,), or None
+    Raises:
+        ValueError: shapes do not fit, or a label lies outside [0, C); the message names the first one.
+        TypeError: the input is not float32 or float64, or the target holds no integers.
     Example:
         >>> round(nn.FocalLoss()(np.log([[0.5, 0.5]]), np.array([0])), 4)
         0.1733

@@ -16,6 +16,11 @@ class Identity(Module):
 
     Args:
         *args, **kwargs: ignored, so that it can stand in for any layer.
+    Shape:
+        - Input, output: any
+    Example:
+        >>> nn.Identity(54, unused=True)(np.array([1.0, 2.0]))
+        array([1., 2.])
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -33,7 +38,11 @@ class Sequential(Module):
 
     Args:
         *modules: the modules, in order.
-
+    Shape:
+        - Input: that of the first module
+        - Output: that of the last one
+    Raises:
+        TypeError: not a module.
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
         >>> model(np.zeros((3, 4), np.float32)).shape, len(model), type(model[1]).__name__
@@ -99,10 +108,11 @@ class Residual(Module):
     Args:
         body: a module.
         shortcut: a module whose result has the shape of body's; None for the identity.
-
+    Shape:
+        - Input: that of body and shortcut
+        - Output: that of both
     Raises:
         ValueError: the two results differ in shape.
-
     Example:
         >>> block = nn.Residual(nn.Conv2d(8, 8, 3, padding=1))
         >>> block(np.zeros((2, 8, 5, 5), np.float32)).shape

@@ -77,6 +77,9 @@ class MSELoss(Loss):
         reduction: 'mean' over all elements, 'sum', or 'none'.
     Shape:
         - Input, target: any, the same
+    Raises:
+        ValueError: shapes differ.
+        TypeError: dtypes differ, or are not float32 or float64.
     Example:
         >>> criterion = nn.MSELoss()
         >>> criterion(np.array([1.0, 2.0]), np.array([1.0, 5.0])), criterion.backward()
@@ -94,6 +97,9 @@ class L1Loss(Loss):
         reduction: 'mean' over all elements, 'sum', or 'none'.
     Shape:
         - Input, target: any, the same
+    Raises:
+        ValueError: shapes differ.
+        TypeError: dtypes differ, or are not float32 or float64.
     Example:
         >>> nn.L1Loss()(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
         1.5
@@ -111,6 +117,9 @@ class SmoothL1Loss(Loss):
         beta: where the square turns into a line; 0 gives L1Loss.
     Shape:
         - Input, target: any, the same
+    Raises:
+        ValueError: shapes differ.
+        TypeError: dtypes differ, or are not float32 or float64.
     Example:
         >>> nn.SmoothL1Loss(reduction="sum")(np.array([1.0, 2.0]), np.array([1.5, 5.0]))
         2.625
@@ -137,6 +146,9 @@ class HuberLoss(Loss):
         delta: where the square turns into a line; positive.
     Shape:
         - Input, target: any, the same
+    Raises:
+        ValueError: shapes differ.
+        TypeError: dtypes differ, or are not float32 or float64.
     Example:
         >>> nn.HuberLoss(reduction="sum", delta=2.0)(np.array([1.0, 2.0]), np.array([1.5, 5.0]))
         4.125
@@ -194,6 +206,9 @@ class BCEWithLogitsLoss(Loss):
         - Input (scores), target: any, the same
     Attributes:
         weight, pos_weight: buffers, or None
+    Raises:
+        ValueError: shapes differ.
+        TypeError: dtypes differ, or are not float32 or float64.
     Example:
         >>> nn.BCEWithLogitsLoss(reduction="none")(np.array([1e4, -1e4]), np.array([1.0, 1.0]))
         array([    0., 10000.])

@@ -17,6 +17,9 @@ class Softmax(Module):
         dim: the axis along which results sum to 1; None means 0 for one or three dimensions, else 1.
     Shape:
         - Input, output: any of at least one dimension, float32 or float64
+    Raises:
+        TypeError: the input is not float32 or float64.
+        IndexError: the input has no axis `dim`.
     Example:
         >>> nn.Softmax(dim=1)(np.zeros((1, 4)))
         array([[0.25, 0.25, 0.25, 0.25]])
@@ -46,6 +49,9 @@ class LogSoftmax(Module):
         dim: as in `Softmax`.
     Shape:
         - Input, output: any of at least one dimension, float32 or float64
+    Raises:
+        TypeError: the input is not float32 or float64.
+        IndexError: the input has no axis `dim`.
     Example:
         >>> np.exp(nn.LogSoftmax(dim=1)(np.zeros((1, 2))))
         array([[0.5, 0.5]])

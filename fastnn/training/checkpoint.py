@@ -136,7 +136,7 @@ def load_weights(path: str | os.PathLike[str], model: nn.Module | None = None, s
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: it is not a whole safetensors file.
-        KeyError, ValueError: see `Module.load_state_dict`. In every case the model is unchanged.
+        ValueError: the model does not fit, see `Module.load_state_dict`. In every case the model is unchanged.
     """
     tensors, _ = _read_tensors(path)
     if model is None:

@@ -1,0 +1,315 @@
+"""The types of the compiled module. Arrays of one call have one dtype; their layouts are checked when it runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Real = NDArray[np.float32] | NDArray[np.float64]
+_Taps = NDArray[np.uint8] | NDArray[np.int32]
+_Pair = tuple[int, int]
+
+ISA_NAMES: tuple[str, ...]
+ACTIVATIONS: dict[str, int]
+
+# machine
+def isa_built() -> list[str]: ...
+def isa_supported() -> list[str]: ...
+def isa_select(name: str) -> None: ...
+def isa_selected() -> str: ...
+def openmp_version() -> int: ...
+def set_flush_denormals(on: bool) -> None: ...
+def get_flush_denormals() -> bool: ...
+def fma_peak(iterations: int, sums: _Real, flops: NDArray[np.float64], n_threads: int) -> None: ...
+
+# memory
+class Lease:
+    """Lends the memory of `block` to arrays, and hands `block` to `give_back` when the last of them is gone."""
+
+    def __new__(cls, bytes: NDArray[np.uint8], block: Any, give_back: Callable[[Any], object]) -> Lease: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+# layout
+def layout_transpose(x: _Real, out: _Real, n_threads: int) -> None: ...
+
+# conv2d
+def conv2d_workspace(
+    direction: str, x: _Real, weight: _Real, y: _Real, stride: _Pair, pad: _Pair, dilation: _Pair, groups: int
+) -> int: ...
+def conv2d_forward(
+    x: _Real,
+    weight: _Real,
+    bias: _Real | None,
+    y: _Real,
+    stride: _Pair,
+    pad: _Pair,
+    dilation: _Pair,
+    groups: int,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+def conv2d_backward_data(
+    dy: _Real,
+    weight: _Real,
+    dx: _Real,
+    stride: _Pair,
+    pad: _Pair,
+    dilation: _Pair,
+    groups: int,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+def conv2d_backward_weight(
+    x: _Real,
+    dy: _Real,
+    dweight: _Real,
+    dbias: _Real | None,
+    stride: _Pair,
+    pad: _Pair,
+    dilation: _Pair,
+    groups: int,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+
+# im2col
+def im2col(
+    planes: bool,
+    x: _Real,
+    columns: _Real,
+    image: tuple[int, int, int, int],
+    out: _Pair,
+    kernel: _Pair,
+    stride: _Pair,
+    pad: _Pair,
+    dilation: _Pair,
+    n_threads: int,
+) -> None: ...
+def col2im(
+    planes: bool,
+    columns: _Real,
+    x: _Real,
+    image: tuple[int, int, int, int],
+    out: _Pair,
+    kernel: _Pair,
+    stride: _Pair,
+    pad: _Pair,
+    dilation: _Pair,
+    n_threads: int,
+) -> None: ...
+
+# activation
+def activation_forward(name: str, first: float, second: float, x: _Real, y: _Real, n_threads: int) -> None: ...
+def activation_backward(
+    name: str, first: float, second: float, dy: _Real, kept: _Real, dx: _Real, n_threads: int
+) -> None: ...
+def prelu_forward(x: _Real, weight: _Real, y: _Real, n_threads: int) -> None: ...
+def prelu_backward_workspace(rows: int, channels: int, weights: int) -> int: ...
+def prelu_backward(
+    dy: _Real, x: _Real, weight: _Real, dx: _Real, dweight: _Real, workspace: _Real, n_threads: int
+) -> None: ...
+
+# add
+def add(a: _Real, b: _Real, y: _Real, n_threads: int) -> None: ...
+
+# softmax
+def softmax_forward(log: bool, x: _Real, y: _Real, n_threads: int) -> None: ...
+def softmax_backward(log: bool, dy: _Real, y: _Real, dx: _Real, n_threads: int) -> None: ...
+
+# maxpool2d
+def maxpool2d_forward(
+    x: _Real,
+    y: _Real,
+    taps: _Taps,
+    begin_h: NDArray[np.intp],
+    entries_h: NDArray[np.intp],
+    begin_w: NDArray[np.intp],
+    entries_w: NDArray[np.intp],
+    taps_w: int,
+    want_taps: bool,
+    n_threads: int,
+) -> None: ...
+def maxpool2d_backward(
+    dy: _Real,
+    taps: _Taps,
+    dx: _Real,
+    begin_h: NDArray[np.intp],
+    entries_h: NDArray[np.intp],
+    begin_w: NDArray[np.intp],
+    entries_w: NDArray[np.intp],
+    taps_w: int,
+    n_threads: int,
+) -> None: ...
+
+# avgpool2d
+def avgpool2d_forward(
+    x: _Real,
+    y: _Real,
+    begin_h: NDArray[np.intp],
+    entries_h: NDArray[np.intp],
+    begin_w: NDArray[np.intp],
+    entries_w: NDArray[np.intp],
+    divisor_h: NDArray[np.intp],
+    divisor_w: NDArray[np.intp],
+    n_threads: int,
+) -> None: ...
+def avgpool2d_backward(
+    dy: _Real,
+    dx: _Real,
+    begin_h: NDArray[np.intp],
+    entries_h: NDArray[np.intp],
+    begin_w: NDArray[np.intp],
+    entries_w: NDArray[np.intp],
+    divisor_h: NDArray[np.intp],
+    divisor_w: NDArray[np.intp],
+    n_threads: int,
+) -> None: ...
+
+# batchnorm
+def batchnorm_workspace(x: _Real) -> int: ...
+def batchnorm_statistics(
+    x: _Real, mean: NDArray[np.float64], variance: NDArray[np.float64], workspace: NDArray[np.uint8], n_threads: int
+) -> None: ...
+def batchnorm_forward(
+    x: _Real,
+    mean: NDArray[np.float64],
+    invstd: NDArray[np.float64],
+    weight: _Real | None,
+    bias: _Real | None,
+    y: _Real,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+def batchnorm_backward(
+    dy: _Real,
+    x: _Real,
+    mean: NDArray[np.float64],
+    invstd: NDArray[np.float64],
+    weight: _Real | None,
+    training: bool,
+    dx: _Real | None,
+    dweight: _Real,
+    dbias: _Real,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+
+# layernorm
+def layernorm_forward(
+    x: _Real,
+    weight: _Real | None,
+    bias: _Real | None,
+    eps: float,
+    y: _Real,
+    mean: NDArray[np.float64],
+    invstd: NDArray[np.float64],
+    n_threads: int,
+) -> None: ...
+def layernorm_backward_workspace(x: _Real, need_dweight: bool) -> int: ...
+def layernorm_backward(
+    dy: _Real,
+    x: _Real,
+    mean: NDArray[np.float64],
+    invstd: NDArray[np.float64],
+    weight: _Real | None,
+    dx: _Real | None,
+    dweight: _Real | None,
+    dbias: _Real | None,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+
+# groupnorm
+def groupnorm_workspace(x: _Real, groups: int) -> int: ...
+def groupnorm_forward(
+    x: _Real,
+    weight: _Real | None,
+    bias: _Real | None,
+    eps: float,
+    y: _Real,
+    mean: NDArray[np.float64],
+    invstd: NDArray[np.float64],
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+def groupnorm_backward(
+    dy: _Real,
+    x: _Real,
+    mean: NDArray[np.float64],
+    invstd: NDArray[np.float64],
+    weight: _Real | None,
+    dx: _Real | None,
+    dweight: _Real,
+    dbias: _Real,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+
+# local_response_norm
+def local_response_norm_workspace(x: _Real, size: int, n_threads: int) -> int: ...
+def local_response_norm_forward(
+    x: _Real, y: _Real, size: int, alpha: float, beta: float, k: float, workspace: NDArray[np.uint8], n_threads: int
+) -> None: ...
+def local_response_norm_backward(
+    dy: _Real,
+    x: _Real,
+    dx: _Real,
+    size: int,
+    alpha: float,
+    beta: float,
+    k: float,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+
+# dropout
+def dropout(x: _Real, y: _Real, key: int, threshold: int, scale: float, n_threads: int) -> None: ...
+def dropout_channels(x: _Real, factors: _Real, y: _Real, n_threads: int) -> None: ...
+
+# cross_entropy
+def cross_entropy(
+    x: _Real,
+    labels: NDArray[np.int64] | None,
+    probabilities: _Real | None,
+    class_weight: _Real | None,
+    ignore_index: int,
+    label_smoothing: float,
+    mean: bool,
+    losses: NDArray[np.float64],
+    dx: _Real,
+    n_threads: int,
+) -> float: ...
+
+# optimizer
+def sgd_step(settings: dict[str, Any], w: _Real, g: _Real, velocity: _Real | None, n_threads: int) -> None: ...
+def adam_step(
+    settings: dict[str, Any], w: _Real, g: _Real, first: _Real, second: _Real, largest: _Real | None, n_threads: int
+) -> None: ...
+def rmsprop_step(
+    settings: dict[str, Any],
+    w: _Real,
+    g: _Real,
+    square: _Real,
+    velocity: _Real | None,
+    mean: _Real | None,
+    n_threads: int,
+) -> None: ...
+def adagrad_step(settings: dict[str, Any], w: _Real, g: _Real, total: _Real, n_threads: int) -> None: ...
+def average_step(weight: float, average: _Real, value: _Real, n_threads: int) -> None: ...
+def sum_of_squares(x: _Real, n_threads: int) -> float: ...
+
+# augment
+def augment_batch(
+    images: NDArray[np.uint8],
+    indices: NDArray[np.int64],
+    shifts: NDArray[np.int64],
+    flips: NDArray[np.uint8],
+    boxes: NDArray[np.int64],
+    table: _Real,
+    fill: _Real,
+    out: _Real,
+    reflect: bool,
+    n_threads: int,
+) -> None: ...
+def warp_batch(x: _Real, maps: _Real, fill: float, out: _Real, n_threads: int) -> None: ...
