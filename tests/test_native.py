@@ -7,20 +7,17 @@ from pathlib import Path
 import fastnn
 from fastnn import _native
 
+STUB = ast.parse(Path(fastnn.__file__).with_name("_native.pyi").read_text()).body
+PUBLIC = {name: value for name, value in vars(_native).items() if not name.startswith("_")}
+FUNCTIONS = {name for name, value in PUBLIC.items() if callable(value) and not isinstance(value, type)}
+
 
 def test_native_stub_has_the_functions_of_the_module_and_their_parameters():
-    tree = ast.parse(Path(fastnn.__file__).with_name("_native.pyi").read_text())
-    described = {f.name: [a.arg for a in f.args.args] for f in tree.body if isinstance(f, ast.FunctionDef)}
-    functions = {
-        name: value
-        for name, value in vars(_native).items()
-        if callable(value) and not (isinstance(value, type) or name.startswith("_"))
-    }
-    assert described == {name: list(inspect.signature(value).parameters) for name, value in functions.items()}
+    described = {item.name: [a.arg for a in item.args.args] for item in STUB if isinstance(item, ast.FunctionDef)}
+    assert described == {name: list(inspect.signature(PUBLIC[name]).parameters) for name in FUNCTIONS}
 
 
 def test_native_stub_has_all_other_names_of_the_module():
-    tree = ast.parse(Path(fastnn.__file__).with_name("_native.pyi").read_text())
-    others = {node.target.id for node in tree.body if isinstance(node, ast.AnnAssign)}
-    others |= {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
-    assert others == {n for n, v in vars(_native).items() if n[0] != "_" and (not callable(v) or isinstance(v, type))}
+    described = {item.target.id for item in STUB if isinstance(item, ast.AnnAssign)}
+    described |= {item.name for item in STUB if isinstance(item, ast.ClassDef)}
+    assert described == set(PUBLIC) - FUNCTIONS

@@ -239,7 +239,7 @@ def test_resume_of_another_training_raises_and_changes_nothing(tmp_path):
     }
     narrow = make_trainer(config={"seed": 1, "lr": 2})
     narrow.model[-1] = nn.Linear(128, 9)
-    cases[r"\(9, 128\) is needed"] = narrow
+    cases[r"\(9, 128\) needed"] = narrow
     frozen = make_trainer(config={"seed": 1, "lr": 2})
     frozen.optimizer = optim.SGD(list(frozen.model.parameters())[:2], lr=0.1)
     cases["parameters"] = frozen
@@ -486,7 +486,8 @@ def test_fit_leaves_history_curves_and_checkpoints(tmp_path):
     assert [int(row["epoch"]) for row in rows] == [1, 2]
     for column in ("train_loss", "train_accuracy", "train_top5", "val_loss", "val_accuracy", "val_top5"):
         assert [float(row[column]) for row in rows] == history[column]
-    assert json.loads((tmp_path / "a/b/history.json").read_text()) == history.rows
+    assert json.loads((tmp_path / "a/b/history.json").read_text()) == {"epochs": history.rows, "steps": history.steps}
+    assert [record["step"] for record in history.steps] == list(range(1, 13))
     assert (tmp_path / "a/b/curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
@@ -552,11 +553,56 @@ def test_plots_use_no_global_state():
 
 def test_history_json_has_no_nan_and_unknown_columns_are_told(tmp_path):
     history = training.History([{"epoch": 1, "train_loss": float("nan")}, {"epoch": 2, "extra": 1}])
+    history.add_step(1, 0.5, 8, float("inf"), 0.25)
     history.to_json(tmp_path / "h.json")
-    assert json.loads((tmp_path / "h.json").read_text())[0]["train_loss"] is None
+    written = json.loads((tmp_path / "h.json").read_text())
+    assert written["epochs"][0]["train_loss"] is None
+    assert written["steps"][0] == {"step": 1, "epoch": 0.5, "images": 8, "train_loss": None, "train_accuracy": 0.25}
     assert history["extra"] == [None, 1]
     with pytest.raises(KeyError, match="epoch, train_loss, extra"):
         history["val_loss"]
+
+
+@pytest.mark.parametrize("n", [1, 199, 200, 201, 1000])
+def test_history_joins_steps_so_that_there_are_never_many(n, rng):
+    history = training.History()
+    images, losses, accuracies = rng.integers(1, 9, n), rng.uniform(0, 3, n), rng.uniform(0, 1, n)
+    for step in range(n):
+        history.add_step(step + 1, (step + 1) / 10, int(images[step]), float(losses[step]), float(accuracies[step]))
+    assert len(history.steps) < 200
+    assert n < 100 or len(history.steps) >= 100
+    bounds = [0, *(record["step"] for record in history.steps)]
+    assert len(set(np.diff(bounds))) == 1, "every record is of equally many steps"
+    for record, (begin, end) in zip(history.steps, itertools.pairwise(bounds), strict=True):
+        assert record["epoch"] == end / 10
+        assert record["images"] == images[begin:end].sum()
+        weights = images[begin:end]
+        assert record["train_loss"] == pytest.approx(np.average(losses[begin:end], weights=weights))
+        assert record["train_accuracy"] == pytest.approx(np.average(accuracies[begin:end], weights=weights))
+
+
+def test_history_steps_agree_with_the_epochs():
+    history = training.fit(network(), Batches(), 2, progress=False)
+    for index, row in enumerate(history.rows):
+        own = history.steps[6 * index : 6 * index + 6]
+        assert np.mean([record["train_loss"] for record in own]) == pytest.approx(row["train_loss"])
+        assert np.mean([record["train_accuracy"] for record in own]) == pytest.approx(row["train_accuracy"])
+        assert own[-1]["epoch"] == row["epoch"]
+
+
+def test_plots_show_training_over_steps_and_validation_where_it_was_measured():
+    history = training.fit(network(), Batches(), 2.5, val_loader=Batches(2), progress=False)
+    train, val = training.plot_history(history, "loss", names={"val": "test"}).get_lines()
+    np.testing.assert_allclose(train.get_xdata(), np.arange(1, 16) / 6)
+    np.testing.assert_array_equal(train.get_ydata(), [record["train_loss"] for record in history.steps])
+    np.testing.assert_allclose(val.get_xdata(), [1, 2, 2.5])
+    np.testing.assert_array_equal(val.get_ydata(), history["val_loss"])
+    assert (train.get_label(), val.get_label()) == ("training", "test")
+    assert val.get_marker() == "o"
+    ticks = val.axes.get_xticks()
+    np.testing.assert_array_equal(ticks, ticks.round())
+    train, val = training.plot_history(history, "top5").get_lines()  # of epochs only
+    np.testing.assert_allclose(train.get_xdata(), [1, 2, 2.5])
 
 
 # ---- recipes ---------------------------------------------------------------------------------------------------------

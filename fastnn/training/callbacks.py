@@ -190,7 +190,7 @@ class HistoryFiles(Callback):
         self._draw(trainer)
 
     def on_interrupt(self, trainer: "Trainer") -> None:
-        if len(trainer.history):
+        if trainer.history.steps:
             self._draw(trainer)
 
     def _draw(self, trainer: "Trainer") -> None:

@@ -1,4 +1,4 @@
-"""What happened in each epoch, as CSV and JSON."""
+"""What happened in each epoch, and how the training loss went between, as CSV and JSON."""
 
 import csv
 import json
@@ -9,9 +9,17 @@ from fastnn.training.checkpoint import atomic_write
 
 __all__ = ["History"]
 
+# Step records that a history holds at most; when there are so many, neighbours are joined. Enough for a smooth curve.
+_MOST_STEPS = 200
+
 
 class History:
-    """One row per epoch: a dict of numbers by name.
+    """One row per epoch: a dict of numbers by name. And one record for every few steps, however long the training.
+
+    Attributes:
+        rows: of the epochs.
+        steps: training loss and accuracy, means over the same number of steps each: 1 at first, doubled whenever there
+            are 200 records. Each holds the last step, the epochs done then, the images, `train_loss`, `train_accuracy`.
 
     Example:
         >>> from fastnn.training import History
@@ -23,6 +31,38 @@ class History:
 
     def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
         self.rows: list[dict[str, Any]] = list(rows or [])
+        self.steps: list[dict[str, Any]] = []
+        self._steps_per_record = 1
+        self._open: list[dict[str, Any]] = []  # steps of the record that is not complete
+
+    def add_step(self, step: int, epoch: float, images: int, loss: float, accuracy: float) -> None:
+        """Add a step of training.
+
+        Args:
+            step: its number, from 1.
+            epoch: epochs done after it, a fraction.
+            images: of its batch.
+            loss, accuracy: means over the batch.
+        """
+        self._open.append(
+            {"step": step, "epoch": epoch, "images": images, "train_loss": loss, "train_accuracy": accuracy}
+        )
+        if len(self._open) < self._steps_per_record:
+            return
+        self.steps.append(_joined(self._open))
+        self._open = []
+        if len(self.steps) == _MOST_STEPS:
+            self.steps = [_joined(self.steps[i : i + 2]) for i in range(0, _MOST_STEPS, 2)]
+            self._steps_per_record *= 2
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it."""
+        return {"rows": self.rows, "steps": self.steps, "per_record": self._steps_per_record, "open": self._open}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+        self.rows, self.steps, self._open = list(state["rows"]), list(state["steps"]), list(state["open"])
+        self._steps_per_record = state["per_record"]
 
     def append(self, row: dict[str, Any]) -> None:
         """Add an epoch."""
@@ -50,11 +90,27 @@ class History:
             writer.writerows(self.rows)
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write a list of objects, one per epoch. NaN and infinity, which JSON lacks, become null."""
-        rows = [{name: _finite(value) for name, value in row.items()} for row in self.rows]
+        """Write the rows as "epochs" and the records as "steps". NaN and infinity, which JSON lacks, become null."""
+        tables = {"epochs": self.rows, "steps": self.steps}
+        finite = {
+            key: [{name: _finite(value) for name, value in row.items()} for row in table]
+            for key, table in tables.items()
+        }
         with atomic_write(path, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=1, allow_nan=False)
+            json.dump(finite, file, indent=1, allow_nan=False)
             file.write("\n")
+
+
+def _joined(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """One record in the place of several; means are weighted with the images."""
+    if len(records) == 1:
+        return records[0]
+    images = sum(record["images"] for record in records)
+    means = {
+        name: sum(record[name] * record["images"] for record in records) / images
+        for name in ("train_loss", "train_accuracy")
+    }
+    return {**records[-1], "images": images, **means}
 
 
 def _finite(value: Any) -> Any:

@@ -10,14 +10,14 @@ __all__ = ["plot_history", "save_curves"]
 
 # Of the palette of Okabe and Ito, which colour-blind people can tell apart too; the line style differs as well.
 _STYLES = {
-    "train": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-    "val": {"color": "#D55E00", "linestyle": "--", "marker": "s"},
+    "train": {"color": "#0072B2", "linestyle": "-", "linewidth": 1.2},
+    "val": {"color": "#D55E00", "linestyle": "--", "linewidth": 1.2, "marker": "o", "markersize": 4.5},
 }
 _NAMES = {"train": "training", "val": "validation"}
 
 
 def plot_history(history: History, metric: str = "loss", ax: Any = None, names: dict[str, str] | None = None) -> Any:
-    """Draw `train_<metric>` and `val_<metric>` over the epochs.
+    """Draw `train_<metric>` over the steps, if there are records of them, and `val_<metric>` of each epoch.
 
     Args:
         history: of a training.
@@ -32,16 +32,32 @@ def plot_history(history: History, metric: str = "loss", ax: Any = None, names: 
 
         ax = Figure(figsize=(5, 4), layout="constrained").add_subplot()
     for part, style in _STYLES.items():
-        points = [(row["epoch"], row[f"{part}_{metric}"]) for row in history.rows if f"{part}_{metric}" in row]
+        points = _points(history, f"{part}_{metric}")
         if points:
             label = {**_NAMES, **(names or {})}[part]
-            ax.plot(*zip(*points, strict=True), label=label, markersize=3.5, linewidth=1.5, **style)
+            marker = {"marker": "o"} if len(points) == 1 else {}  # a line through one point shows nothing
+            ax.plot(*zip(*points, strict=True), label=label, **{**style, **marker})
+    ax.set_xlim(left=0)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel("epoch")
     ax.set_ylabel(metric)
     ax.grid(alpha=0.3)
     if ax.get_legend_handles_labels()[0]:
         ax.legend()
     return ax
+
+
+def _points(history: History, column: str) -> list[tuple[float, float]]:
+    """(epochs done, value): of the step records if they have this column, else of the rows."""
+    if history.steps and column in history.steps[0]:
+        return [(record["epoch"], record[column]) for record in history.steps]
+    # The last epoch may be a part of one: its row counts it, its step tells where it ended.
+    epochs_per_step = history.steps[-1]["epoch"] / history.steps[-1]["step"] if history.steps else None
+    return [
+        (row["step"] * epochs_per_step if epochs_per_step and "step" in row else row["epoch"], row[column])
+        for row in history.rows
+        if column in row
+    ]
 
 
 def save_curves(

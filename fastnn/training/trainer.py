@@ -212,7 +212,10 @@ class Trainer:
         self.step += 1
         self.last_batch_size = len(x)
         self.images_seen += len(x)
+        hits = self.meter.hits
         self.meter.update(loss, logits, y)
+        accuracy = (self.meter.hits - hits) / len(x)
+        self.history.add_step(self.step, self.step / self.batches_per_epoch, len(x), float(loss), accuracy)
         self._call("on_step_end")
 
     def _finish_epoch(self, val_loader: Any) -> None:
@@ -259,7 +262,7 @@ class Trainer:
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "random": _random.random_state(),
             "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in self.callbacks],
-            "history": self.history.rows,
+            "history": self.history.state_dict(),
             "meter": self.meter.state_dict(),
             "seconds": [self.train_seconds, self._epoch_seconds],
             "images_seen": self.images_seen,
@@ -312,7 +315,7 @@ class Trainer:
         for callback, entry in zip(own, stateful, strict=True):
             callback.load_state_dict(entry)
         self.meter.load_state_dict(state["meter"])
-        self.history.rows = list(state["history"])
+        self.history.load_state_dict(state["history"])
         self.train_seconds, self._epoch_seconds = state["seconds"]
         self.images_seen = state["images_seen"]
         self.stop_reason = state["stop_reason"]
