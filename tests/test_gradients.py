@@ -8,7 +8,7 @@ import inspect
 
 import numpy as np
 import pytest
-from oracle import numeric_gradient, relative_error
+from oracle import layouts, numeric_gradient, relative_error
 
 import fastnn
 from fastnn import _runtime, nn
@@ -249,6 +249,40 @@ def test_layer_keeps_dtype_and_changes_no_argument(make, shape, dtype, rng):
     assert y.dtype == dx.dtype == dtype
     assert dx.shape == shape
     assert all(parameter.grad.dtype == dtype for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize(("make", "shape"), cases(LAYERS))
+def test_layer_of_an_empty_batch_gives_an_empty_result_and_no_gradient(make, shape, backend, rng):
+    layer = ready(make, rng)
+    y_shape, state = layer(apart(shape, rng)).shape, layer.state_dict()
+    with fastnn.backend(backend):
+        y = layer(np.zeros((0, *shape[1:])))
+        dx = layer.backward(y)
+    assert y.shape == (0, *y_shape[1:])
+    assert dx.shape == (0, *shape[1:])
+    assert y.dtype == dx.dtype == np.float64
+    assert not any(parameter.grad.any() for parameter in layer.parameters())
+    for key, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, state[key], err_msg=key)
+
+
+@pytest.mark.parametrize(("make", "shape"), cases(LAYERS))
+def test_layer_gives_the_same_for_any_layout(make, shape, rng):
+    """To the last bit; but a sum over all elements may follow their order in memory."""
+    layer, x = ready(make, rng), apart(shape, rng)
+    dy = rng.standard_normal(called(layer, x).shape)
+    results = []
+    for name in layouts(x):
+        layer.zero_grad()
+        y = called(layer, layouts(x)[name])
+        dx = layer.backward(layouts(dy)[name])
+        results.append((y, dx, [p.grad for p in layer.parameters()]))
+    for y, dx, gradients in results:
+        np.testing.assert_array_equal(y, results[0][0])
+        np.testing.assert_array_equal(dx, results[0][1])
+        for a, b in zip(gradients, results[0][2], strict=True):
+            assert relative_error(a, b) < 1e-14
 
 
 @pytest.mark.parametrize(("make", "shape"), cases(LAYERS))

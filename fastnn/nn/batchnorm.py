@@ -99,7 +99,8 @@ class BatchNorm1d(_BatchNorm):
     Args:
         num_features: C.
         eps: added to the variance.
-        momentum: weight of a batch in the running statistics; None for their mean over all batches.
+        momentum: weight of a batch in the running statistics; None for their mean over all batches. Some courses call
+            one minus this the momentum.
         affine: whether there are a weight and a bias.
         track_running_stats: whether there are running statistics; without them, `eval()` uses those of the batch, too.
     Shape:

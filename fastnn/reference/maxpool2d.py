@@ -17,7 +17,7 @@ def maximum(x: NDArray, windows_h: Windows, windows_w: Windows, kernel_w: int) -
     taps = np.empty(y.shape, np.int64)
     for i, (rows, p) in enumerate(windows_h):
         for j, (columns, q) in enumerate(windows_w):
-            window = x[:, :, rows][:, :, :, columns].reshape(n, c, -1)
+            window = x[:, :, rows][:, :, :, columns].reshape(n, c, len(rows) * len(columns))
             best = window.argmax(axis=2)  # the first of equals; a NaN, if there is one
             y[:, :, i, j] = np.take_along_axis(window, best[:, :, None], axis=2)[:, :, 0]
             taps[:, :, i, j] = (p[:, None] * kernel_w + q).reshape(-1)[best]
