@@ -80,7 +80,7 @@ def test_fit_twice_equals_fit_once():
         trainer.fit(Batches(5), 4)
 
 
-def test_train_bits_do_not_depend_on_threads():
+def test_train_bits_do_not_depend_on_threads(isa):
     """Twenty steps with everything that draws or sums; the images are large enough to be shared out."""
     results = []
     for n in (1, 2, 3):
@@ -156,7 +156,7 @@ def test_resume_of_another_training_raises_and_changes_nothing(tmp_path):
     }
     narrow = make_trainer(config={"seed": 1, "lr": 2})
     narrow.model[-1] = nn.Linear(128, 9)
-    cases[r"\(9, 128\) needed"] = narrow
+    cases[r"\(9, 128\) is needed"] = narrow
     frozen = make_trainer(config={"seed": 1, "lr": 2})
     frozen.optimizer = optim.SGD(list(frozen.model.parameters())[:2], lr=0.1)
     cases["parameters"] = frozen
