@@ -16,8 +16,11 @@ import fastnn
 from fastnn import cli, data, models, training
 from fastnn.training import RECIPES
 from fastnn.training.plan import find_unfinished, open_dataset
+from fastnn.training.trainer import count_steps
 
 TINY = ["--dataset", "shapes32", "--train-images", "1100", "--test-images", "200"]
+DEFAULT = RECIPES[training.DEFAULT_RECIPE]
+TINY_STEPS = count_steps(DEFAULT.epochs, 1100 // DEFAULT.batch_size)
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +64,7 @@ def test_train_leaves_a_folder_of_results(tmp_path, capsys):
     assert metrics["recipe"] == "cifar10-75"
     assert metrics["dataset"] == "shapes32"
     assert (metrics["seed"], metrics["threads"], metrics["isa"]) == (3, 2, fastnn.isa())
-    assert metrics["steps"] == 4
+    assert metrics["steps"] == TINY_STEPS
     assert metrics["parameters"] == sum(p.size for p in RECIPES["cifar10-75"].make_model().parameters())
     assert 0 <= metrics["test_accuracy"] <= metrics["test_top5"] <= 1
     assert 0 < metrics["train_seconds"] < metrics["total_seconds"]
@@ -93,7 +96,7 @@ def test_train_interrupted_and_resumed_equals_uninterrupted(tmp_path):
     )
     result = python("-c", code)
     assert result.returncode == 130, result.stderr
-    assert "interrupted after step 3 of 4; its state is in runs" in result.stderr
+    assert f"interrupted after step 3 of {TINY_STEPS}; its state is in runs" in result.stderr
     assert "Traceback" not in result.stderr
     checkpoint = find_unfinished("runs", "cifar10-75", "shapes32", 0)
     assert checkpoint is not None
