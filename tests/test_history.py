@@ -52,7 +52,7 @@ def test_plots_use_no_global_state():
         "training.save_curves(h, tempfile.mkdtemp() + '/a.png', 'title'); training.plot_history(h);"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)
 
 
 def test_history_json_has_no_nan_and_unknown_columns_are_told(tmp_path):
