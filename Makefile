@@ -77,10 +77,10 @@ format: $(VENV)/.lint-tools  ## let the formatters rewrite the sources
 	$(BIN)/clang-format -i $(C_SOURCES)
 
 bench: $(VENV)/.installed  ## time every direction and algorithm of conv2d
-	$(RUN) benchmarks/bench_conv2d.py $(ARGS)
+	$(BIN)/python benchmarks/bench_conv2d.py $(ARGS)
 
 bench-torch: $(VENV)/.installed $(VENV)/.torch  ## time training steps side by side with PyTorch, which this installs
-	$(RUN) benchmarks/compare_torch.py $(ARGS)
+	$(BIN)/python benchmarks/compare_torch.py $(ARGS)
 
 clean:  ## remove everything that was built, .venv too
 	rm -rf $(VENV) build dist *.egg-info fastnn/_native.c fastnn/_native*.so
