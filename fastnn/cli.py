@@ -80,9 +80,9 @@ def _add_reproduce(commands: "argparse._SubParsersAction[_Parser]") -> None:
     reproduce = commands.add_parser(
         "reproduce",
         help="do an assignment of a course and compare every number with the published one",
-        description="Run the recipe of an assignment. The results go to runs/NAME, or to --out: report.html and report.md, "
-        "metrics.json, history.csv, figures. The same command continues a run that was interrupted. It fails if a number "
-        "is not the expected one.",
+        description="Run the recipe of an assignment. The results go to runs/NAME, or to --out: report.html and "
+        "report.md, metrics.json, history.csv, figures. The same command continues a run that was interrupted. It "
+        "fails if a number is not the expected one.",
         allow_abbrev=False,
     )
     reproduce.add_argument("name", metavar="NAME|all", nargs="?", help="of the recipe")
@@ -95,7 +95,7 @@ def _add_reproduce(commands: "argparse._SubParsersAction[_Parser]") -> None:
     reproduce.add_argument("--model", metavar="NAME", help="the network, where a recipe has a choice")
     reproduce.add_argument("--image", metavar="FILE", help="the picture to show augmentation on")
     reproduce.add_argument("--full", action="store_true", help="every point of a search, not a part of them")
-    reproduce.add_argument("--seed", metavar="N", type=int, default=0, help="of what the course leaves open (default: 0)")
+    reproduce.add_argument("--seed", metavar="N", type=int, default=0, help="of what the course leaves open")
     reproduce.add_argument("--threads", metavar="N", type=int, help="results do not depend on it (default: all CPUs)")
     reproduce.set_defaults(run=_reproduce)
 

@@ -172,7 +172,7 @@ def _checks_html(checks: Checks) -> str:
         what, *numbers, allowed, verdict = _cells(row)
         note = f'<span class="note">{_inline(row.note)}</span>' if row.note else ""
         cells = [f"<td>{escape(what)}{note}</td>"]
-        cells += [f'<td{_NUMBER}>{escape(number)}</td>' for number in numbers]
+        cells += [f"<td{_NUMBER}>{escape(number)}</td>" for number in numbers]
         cells.append(f"<td>{escape(allowed)}</td>")
         name = _VERDICT_CLASS[row.verdict]
         cells.append(f'<td class="{name}">{escape(verdict)}</td>')
