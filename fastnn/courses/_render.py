@@ -5,6 +5,8 @@ import re
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from fastnn.courses.report import FAIL, NOT_RUN, PASS, Checks, Figure, Report, Row, Table, Task, Text
 
 _COLUMNS = ["what", "expected", "ours", "difference", "allowed", "verdict"]
@@ -50,6 +52,10 @@ def _value(value: Any, digits: int = 12) -> str:
     """A number with as many digits as somebody may have printed; anything else as it is."""
     if value is None:
         return ""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, list | tuple | np.ndarray):
+        return f"{np.size(value):,} values"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -59,11 +65,11 @@ def _value(value: Any, digits: int = 12) -> str:
 
 def _cell(value: Any) -> str:
     """Of a table that is no check."""
-    return _value(value.item() if hasattr(value, "item") and getattr(value, "size", 0) == 1 else value, digits=6)
+    return _value(value, digits=6)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or hasattr(value, "dtype")
+    return isinstance(value, int | float | np.number)
 
 
 def _difference(row: Row) -> str:
