@@ -255,7 +255,11 @@ CAUSES = {
     "half": ({"dweight": lambda x, dy, w: x.T @ dy / 2}, "weight", "2 times too small"),
     "twice": ({"dbias": lambda x, dy, w: 2 * dy.sum(0)}, "bias", "2 times too large"),
     "mean for sum": ({"dbias": lambda x, dy, w: dy.mean(0)}, "bias", "6 times too small, which is the batch size"),
-    "sum for mean": ({"dweight": lambda x, dy, w: x.T @ dy * 6}, "weight", "6 times too large, which is the batch size"),
+    "sum for mean": (
+        {"dweight": lambda x, dy, w: x.T @ dy * 6},
+        "weight",
+        "6 times too large, which is the batch size",
+    ),
     "factor": ({"dx": lambda x, dy, w: dy @ w.T * 1.7}, "input", "1.7 times too large: a constant factor"),
     "sign": ({"dx": lambda x, dy, w: -dy @ w.T}, "input", "the sign is wrong"),
     "sign and factor": ({"dx": lambda x, dy, w: -3.5 * dy @ w.T}, "input", "3.5 times too large and the sign is wrong"),

@@ -152,7 +152,7 @@ def test_plot_filters_over_many_channels_is_a_table_in_one_scale():
     assert tiles.shape == (7, 15)
     assert (tiles[4:, 8:11] == -5).all()
     assert ax.images[0].get_clim() == (-5, 5)
-    assert insight.plot_filters(weight, limit=1).images[0].get_array().shape == (3, 3, 3)
+    assert insight.plot_filters(weight, limit=1).images[0].get_array().shape == (3, 3)
 
 
 def test_plot_feature_maps_has_one_scale_or_one_for_each():

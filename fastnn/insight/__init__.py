@@ -1,7 +1,7 @@
 """Looking inside: are the gradients right, what does the network look at, what does it confuse.
 
-    insight.gradcheck(MyLayer(), x).raise_if_wrong()
-    insight.plot_overlay(image, insight.grad_cam(model, image[None], "features.8")[0])
+insight.gradcheck(MyLayer(), x).raise_if_wrong()
+insight.plot_overlay(image, insight.grad_cam(model, image[None], "features.8")[0])
 """
 
 from fastnn.insight.confusion import confusion_matrix, per_class_accuracy

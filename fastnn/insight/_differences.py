@@ -13,7 +13,8 @@ __all__ = ["Comparison", "Differences"]
 _PARTS_OF_STEP = (1.0, 0.1, 0.01, 0.001)
 
 # Rounding errors of a network, in units of the last place of its output.
-_ROUNDING = 100 * float(np.finfo(np.float64).eps)
+_ROUNDING = 100
+_EPS = float(np.finfo(np.float64).eps)
 
 
 class _Estimate(NamedTuple):
@@ -62,8 +63,10 @@ class Differences:
         right = (4 * half_forth - forth) / h  # the error is of second order in h
         left = (4 * half_back - back) / h
         central = np.sum(4 * (half_forth + half_back) - (forth + back) / 2) / (3 * h)  # of fourth order
-        changed = (forth != 0) | (back != 0)
-        noise = _ROUNDING * float(np.sum(np.abs(self._y * self._dy), where=changed)) / h
+        changed = (forth != 0) | (back != 0) | (half_forth != 0) | (half_back != 0)
+        size = np.abs(self._y * self._dy)
+        # An element that stays the same may have changed by less than its last place.
+        noise = _EPS * (_ROUNDING * float(np.sum(size, where=changed)) + float(np.sum(size))) / h
         return _Estimate(
             float(central), float(np.minimum(left, right).sum()), float(np.maximum(left, right).sum()), noise
         )

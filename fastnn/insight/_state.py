@@ -101,7 +101,9 @@ def targets_or_best(operation: str, target: ArrayLike | None, scores: NDArray) -
         ValueError: the scores are not (N, classes), or `target` is not one class or N of them.
     """
     if scores.ndim != 2:
-        raise ValueError(f"{operation}: the network must give (N, classes). Received: an output of shape {scores.shape}")
+        raise ValueError(
+            f"{operation}: the network must give (N, classes). Received: an output of shape {scores.shape}"
+        )
     n, classes = scores.shape
     if target is None:
         return scores.argmax(axis=1)

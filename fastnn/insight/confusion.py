@@ -48,8 +48,8 @@ def confusion_matrix(
         if labels.size and labels.dtype.kind not in "iu":
             raise TypeError(f"confusion_matrix: {name} must be integers. Received: dtype={labels.dtype}")
     if num_classes is None:
-        highest = max(right.max(initial=-1), given.max(initial=-1))
-        num_classes = max(int(highest) + 1, scored or 0)
+        highest = max((int(labels.max()) for labels in (right, given) if labels.size), default=-1)
+        num_classes = max(highest + 1, scored or 0)
     for name, labels in (("targets", right), ("predictions", given)):
         outside = (labels < 0) | (labels >= num_classes)
         if outside.any():
