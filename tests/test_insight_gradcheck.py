@@ -250,6 +250,31 @@ def test_gradcheck_of_dead_network_at_zero_bias_passes():
     assert result["0.bias"].kinks == 3
 
 
+def test_gradcheck_of_black_images_lets_the_layers_decide(rng):
+    """Zero input and zero biases: many ReLUs at their kinks act on one loss, and 0 lies on neither side of it."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    for layer in (model[0], model[2]):
+        layer.bias.data[:] = 0
+    x, labels = np.zeros((5, 4)), np.array([0, 1, 2, 0, 1])
+    result = insight.gradcheck(model, x, labels, criterion=nn.CrossEntropyLoss())
+    assert result.ok, str(result)
+    assert result["input"].kinks == 20
+    assert result["input"].error < 1e-8
+
+    class Wrong(nn.ReLU):
+        def backward(self, dy):
+            return np.where(self._x == 0, 1.5 * dy, super().backward(dy))
+
+        def forward(self, x):
+            self._x = x
+            return super().forward(x)
+
+    model[1] = Wrong()
+    result = insight.gradcheck(model, x, labels, criterion=nn.CrossEntropyLoss())
+    assert not result.ok
+    assert result.notes[0].startswith("layer '1' (Wrong) is wrong on its own")
+
+
 # ---- wrong gradients are named ---------------------------------------------------------------------------------------
 CAUSES = {
     "half": ({"dweight": lambda x, dy, w: x.T @ dy / 2}, "weight", "2 times too small"),

@@ -142,6 +142,7 @@ def plot_bars(
             number.format(length), (length - error if negative else length + error, place),
             xytext=(-4 if negative else 4, 0), textcoords="offset points",
             ha="right" if negative else "left", va="center", fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8},  # a line may pass behind it
         )  # fmt: skip
     if reference is not None:
         ax.axvline(reference, color=PALETTE[1], linestyle="--", linewidth=1.4, label=reference_name)

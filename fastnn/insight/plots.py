@@ -86,7 +86,7 @@ def plot_filters(
 
     Filters over one or three channels are grey or coloured images, each stretched to the whole range of brightness.
     Filters over other numbers of channels become a table: a row for each filter, a column for each of its channels,
-    orange where a weight is positive and blue where it is negative, in one scale.
+    orange where a weight is positive and violet where it is negative, in one scale.
 
     Args:
         weight: (K, C, kernel_h, kernel_w), or (K, features).
@@ -122,6 +122,7 @@ def plot_filters(
     ax = new_axes(_figure_size(tiles.shape)) if ax is None else ax
     image = ax.imshow(np.ma.masked_invalid(tiles), cmap="PuOr_r", vmin=-top, vmax=top, interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03).set_label("weight")
+    ax.set_facecolor("0.3")  # the gaps; white means 0
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_xlabel(f"{channels} channels of the input")
