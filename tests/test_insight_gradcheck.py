@@ -241,6 +241,19 @@ def test_gradcheck_of_equal_maxima_counts_kinks():
     assert insight.gradcheck(nn.L1Loss(), np.zeros((2, 3)), np.zeros((2, 3))).kinks == 6
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ReLU(), nn.LeakyReLU(0.2), nn.LeakyReLU(-0.5), nn.PReLU(), nn.MaxPool2d(3, 2, 1), nn.AdaptiveMaxPool2d(2),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_gradcheck_of_layers_with_kinks_passes_at_them(layer, isa, rng):
+    result = insight.gradcheck(layer, rng.integers(-1, 2, (2, 2, 4, 4)).astype(float))
+    assert result.ok, str(result)
+    assert result.kinks > 0
+
+
 def test_gradcheck_of_dead_network_at_zero_bias_passes():
     """Zero input, zero bias: every ReLU is at its kink, from the bias's point of view."""
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())

@@ -138,7 +138,8 @@ def gradcheck(
     The result of `forward` is weighted with random numbers, which are also what `backward` is given. Differences are
     central, extrapolated from two steps. At a kink (ReLU at 0, equal maxima of a pooling window) the one-sided ones
     decide: left, right, or anything between is right, and the entry counts as a kink. Kinks that lie within a step, but
-    not at the point itself, are avoided with smaller steps.
+    not at the point itself, are avoided with smaller steps. Where several kinks of a network act on one result, none of
+    this bounds what is right; then every layer must be right alone, and the network right beside the point.
 
     The work is done on a copy in float64, in the modes that the module is in: the module itself and the states of all
     random generators stay as they are. Random layers draw the same numbers every time.
