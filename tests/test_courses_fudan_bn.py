@@ -54,7 +54,8 @@ def test_fudan_bn_quick_writes_every_figure_and_no_row_fails(tmp_path):
 
 
 def test_fudan_bn_records_what_the_training_did(tmp_path):
-    report = run(tmp_path)
+    run(tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
     context = courses.Context(courses.get("fudan-bn"), tmp_path / "again", quick=True)
     train, val = fudan_bn._images(context, 96)
     result = fudan_bn._train(context, "key", models.vgg_a_light, 1e-3, 2, train, val)
@@ -63,7 +64,7 @@ def test_fudan_bn_records_what_the_training_did(tmp_path):
     assert result["probe_steps"].tolist() == [1, 2, 3, 4, 5, 6]
     assert result["distances"].shape == result["smoothness"].shape == (6, len(fudan_bn.STEP_SIZES))
     # The recipe's own training of the same network is the same, whatever was trained before it.
-    assert report._metrics["best validation accuracy of VGG-A at 0.001"] == result["val_accuracy"].max()
+    assert metrics["best validation accuracy of VGG-A at 0.001"] == result["val_accuracy"].max()
 
 
 def test_fudan_bn_goes_on_bit_for_bit_after_an_interruption(tmp_path, monkeypatch):

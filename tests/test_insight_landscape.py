@@ -1,5 +1,7 @@
 """Loss landscapes, bands of losses, the smoothness along the gradient: numbers, pictures, and no trace left behind."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -135,9 +137,10 @@ def test_loss_landscape_leaves_no_trace_of_an_error(rng):
     model, _, x, y = used_network(rng)
     before = trace(model)
 
-    def fails_the_third_time(logits, y, calls=[]):  # noqa: B006 - counts its calls
-        calls.append(1)
-        if len(calls) == 3:
+    calls = itertools.count(1)
+
+    def fails_the_third_time(logits, y):
+        if next(calls) == 3:
             raise RuntimeError("full")
         return 1.0
 
@@ -263,9 +266,7 @@ def test_probe_gradient_of_a_quadratic_is_exact(rng):
     np.testing.assert_allclose(probe.losses, expected, rtol=1e-12)
     assert probe.loss_range == (min(probe.loss, *probe.losses), max(probe.loss, *probe.losses))
     assert probe.beta <= np.linalg.eigvalsh(hessian)[-1] * (1 + 1e-10)
-    np.testing.assert_array_equal(
-        insight.gradient_predictiveness(model, nn.MSELoss(), x, y, etas), probe.distances
-    )
+    np.testing.assert_array_equal(insight.gradient_predictiveness(model, nn.MSELoss(), x, y, etas), probe.distances)
     assert insight.beta_smoothness(model, nn.MSELoss(), x, y, etas) == probe.smoothness.max()
 
 

@@ -358,7 +358,10 @@ def _report_landscape(context: Context, runs: dict[str, dict[float, Result]], ju
             for name, band in bands.items()
         ]
         + [
-            [f"{name}, published", *(f"{value:.3f}" for value in (p["width"], *p["quarters"], p["minimum"], p["maximum"]))]
+            [
+                f"{name}, published",
+                *(f"{value:.3f}" for value in (p["width"], *p["quarters"], p["minimum"], p["maximum"])),
+            ]
             for name, p in PUBLISHED_BAND.items()
         ],
     )
@@ -497,6 +500,4 @@ def _report_full(context: Context, results: dict[str, Result]) -> None:
         return
     for name, published in PUBLISHED_ACCURACY.items():
         ours = float(results[name]["val_accuracy"].max()) if results else None
-        report.check(
-            f"validation accuracy in %, {name}", published[MAIN_RATE], ours, tolerance=1.5, full_only=True
-        )
+        report.check(f"validation accuracy in %, {name}", published[MAIN_RATE], ours, tolerance=1.5, full_only=True)

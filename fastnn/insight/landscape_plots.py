@@ -67,7 +67,8 @@ def plot_loss_landscape(landscape: LossLandscape, ax: Any = None, label: str | N
     else:
         edges = np.linspace(low, high if high > low else low + 1e-6 * max(1.0, abs(low)), levels)
     areas = ax.contourf(landscape.alphas, landscape.betas, losses.T, levels=edges, cmap="viridis", extend="both")
-    ax.contour(landscape.alphas, landscape.betas, losses.T, levels=edges, colors="white", linewidths=0.4)
+    if high > low:
+        ax.contour(landscape.alphas, landscape.betas, losses.T, levels=edges, colors="white", linewidths=0.4)
     ax.plot(0, 0, "x", color="white", markersize=7)
     ax.figure.colorbar(areas, ax=ax, label="loss", format="%.3g")
     ax.set_xlabel("step alpha along the first direction")

@@ -11,9 +11,7 @@ _STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 _LIGHT_STAGES = ((16,), (32,))
 
 
-def _vgg(
-    num_classes: int, stages: Sequence[Sequence[int]], hidden: int, batch_norm: bool, pixels: int = 1
-) -> Chain:
+def _vgg(num_classes: int, stages: Sequence[Sequence[int]], hidden: int, batch_norm: bool, pixels: int = 1) -> Chain:
     """`pixels`: how many the last stage leaves."""
     layers: list[nn.Module] = []
     c_in = 3
