@@ -19,7 +19,7 @@ MAIN_RATE = LEARNING_RATES[0]  # of the curves, and of the full run
 BATCH_SIZE, SEED = 128, 2020
 # Along the gradient itself, not along Adam's step: half of to four times 0.1, a usual rate of plain SGD.
 STEP_SIZES = (0.05, 0.1, 0.2, 0.4)
-PROBES = 20  # in each training, besides the one after the first step
+PROBES, QUICK_PROBES = 20, 8  # in each training, besides the one after the first step
 ALL_IMAGES, COURSE_EPOCHS = 50_000, 20
 
 PLAIN, NORMED = "VGG-A", "VGG-A with batch norm"
@@ -200,7 +200,8 @@ def _train(
     steps = count_steps(epochs, len(loader))
     x, y = next(iter(_loader(train.subset(slice(0, BATCH_SIZE)), BATCH_SIZE)))
     assert y is not None  # a data set has labels
-    recorder = _Recorder(x, y, every=max(1, steps // PROBES))
+    probes = QUICK_PROBES if context.quick else PROBES
+    recorder = _Recorder(x, y, every=max(1, steps // probes))
     folder = context.out / "unfinished" / "".join(c if c.isalnum() else "-" for c in key)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoints = training.Checkpoints(folder)
