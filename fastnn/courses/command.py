@@ -34,9 +34,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
         if every and arguments.out is not None:
             folder /= name
         start = time.perf_counter()
-        report = courses.run(
-            name, quick=arguments.quick, out=folder, data=arguments.data, seed=arguments.seed, **known
-        )
+        report = courses.run(name, quick=arguments.quick, out=folder, data=arguments.data, seed=arguments.seed, **known)
         seconds = duration(time.perf_counter() - start)
         print(f"{name}: {report.verdict()} ({seconds}); {folder / 'report.html'}", flush=True)
         if report.failed:

@@ -256,8 +256,8 @@ def _explain(context: Context, train: Part) -> None:
         f"output is about s * sqrt(n) times its input. For s = 1e-3 and n = {N_HIDDEN} that is 0.007, and ReLU removes "
         f"half of it: what tells two images apart shrinks from {course[0]['signal']:.0e} after the first layer to "
         f"{course[-1]['signal']:.0e} after the last. The gradient shrinks by the same factors on its way back, and a "
-        "weight's gradient is a product of both, so it is tiny in **every** layer. Adam would still stretch it to steps "
-        "of full size, since it divides by the gradient's own size, but what it divides is the sum of gradient and "
+        "weight's gradient is a product of both, so it is tiny in **every** layer. Adam would still stretch it to "
+        "steps of full size, since it divides by the gradient's own size, but what it divides is the sum of gradient and "
         f"weight decay: in the first layer the gradient is {course[0]['gradient'] / course[0]['decay']:.0e} of the "
         "decay. So Adam follows the decay and drives the weights to 0; only the last layer's bias learns, and the "
         "network gives the same class to all images.\n\n"
@@ -340,7 +340,9 @@ def _depth_curves(results: dict[tuple[str, int], dict[str, Any]]) -> Any:
         for depth, (colour, line, marker) in _LINES.items():
             accuracy = 100 * results[variant, depth]["val_accuracy"]
             epochs = np.arange(1, len(accuracy) + 1)
-            ax.plot(epochs, accuracy, color=colour, linestyle=line, marker=marker, markersize=4, label=f"{depth} layers")
+            ax.plot(
+                epochs, accuracy, color=colour, linestyle=line, marker=marker, markersize=4, label=f"{depth} layers"
+            )
         ax.set_title(variant)
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
