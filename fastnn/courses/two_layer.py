@@ -211,13 +211,11 @@ def train(
         after_step: called with the number of each step and its loss.
     """
     parameters = net.parameters()
-    optimizer = optim.SGD(
-        [
-            {"params": [parameters["W1"], parameters["W2"]], "weight_decay": net.penalty_factor * reg},
-            {"params": [parameters["b1"], parameters["b2"]]},
-        ],
-        lr=lr,
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": [parameters["W1"], parameters["W2"]], "weight_decay": net.penalty_factor * reg},
+        {"params": [parameters["b1"], parameters["b2"]]},
+    ]
+    optimizer = optim.SGD(groups, lr=lr)
     epoch = max(len(x) // batch_size, 1)
     log = TrainingLog()
     for step in progress(range(n_steps)):
