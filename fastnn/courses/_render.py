@@ -13,7 +13,7 @@ _COLUMNS = ["what", "expected", "ours", "difference", "allowed", "verdict"]
 _QUICK = "A quick run: less data or fewer steps than the course asks for. Rows that need all of it are not judged."
 # Colours of text on white with a contrast of at least 5 to 1; the words say the same.
 _VERDICT_CLASS = {PASS: "pass", FAIL: "fail", NOT_RUN: "open"}
-_NUMBER = ' class="number"'
+_NUMBER, _FAILED = ' class="number"', ' class="failed"'
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -36,7 +36,7 @@ th, td { padding: .28rem .7rem; border-bottom: 1px solid #e3e6ea; text-align: le
 th { border-bottom: 2px solid #b8bec6; white-space: nowrap; }
 td.number { text-align: right; white-space: nowrap; }
 td .note { display: block; color: #57606a; font-size: .87rem; }
-tr.fail td { background: #fdf0ef; }
+tr.failed td { background: #fdf0ef; }
 td.pass, td.fail, td.open { font-weight: 600; white-space: nowrap; }
 .pass { color: #14692f; } .fail { color: #b3201a; } .open { color: #57606a; }
 figure { margin: 1.25rem 0; }
@@ -182,7 +182,7 @@ def _checks_html(checks: Checks) -> str:
         cells.append(f"<td>{escape(allowed)}</td>")
         name = _VERDICT_CLASS[row.verdict]
         cells.append(f'<td class="{name}">{escape(verdict)}</td>')
-        lines.append(f'<tr class="{name if name == "fail" else "row"}">{"".join(cells)}</tr>')
+        lines.append(f"<tr{_FAILED if name == 'fail' else ''}>{''.join(cells)}</tr>")
     return _grid("", _COLUMNS, lines)
 
 

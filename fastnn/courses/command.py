@@ -5,6 +5,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import fastnn
 from fastnn import courses
@@ -44,7 +45,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _options(arguments: argparse.Namespace) -> dict[str, object]:
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options of recipes that were given."""
     if arguments.seed < 0:
         raise ValueError(f"--seed must not be negative. Received: {arguments.seed}")
@@ -57,7 +58,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, object]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _refuse_unknown(options: dict[str, object], chosen: list[str]) -> None:
+def _refuse_unknown(options: dict[str, Any], chosen: list[str]) -> None:
     """With `all`, an option goes to the recipes that have it; one that none has is a mistake."""
     for key in options:
         if not any(key in courses.get(name).options for name in chosen):
