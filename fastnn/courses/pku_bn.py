@@ -92,9 +92,9 @@ FAULTS = (
     Fault("dropped the variance term of dx", 0.83233, lambda g, x_hat, std: (g - _mean_term(g)) / std),
     Fault("dropped the mean term of dx", 0.82820, lambda g, x_hat, std: (g - _variance_term(g, x_hat)) / std),
     Fault(
-        "multiplied by sqrt(var + eps) instead of dividing by it",
+        "dropped both terms and multiplied by sqrt(var + eps) instead of dividing by it",
         0.23577,
-        lambda g, x_hat, std: (g - _mean_term(g) - _variance_term(g, x_hat)) * std,
+        lambda g, x_hat, std: g * std,
     ),
 )
 
@@ -157,7 +157,7 @@ def _moving_average(values: list[NDArray], decay: float, start: NDArray) -> NDAr
 
 
 def statistics_rules(norm: ObservedBatchNorm1d, samples: int) -> list[tuple[str, float, NDArray, NDArray]]:
-    """The ways to get statistics for inference from those of the batches: name, the loss it leads to, mean, variance."""
+    """Ways to get statistics for inference from those of the batches: name, published loss, mean, variance."""
     means, variances = norm.means, norm.variances
     mean, variance = np.mean(means, axis=0), np.mean(variances, axis=0)
     zero = np.zeros_like(mean)
@@ -231,7 +231,7 @@ def _check_gradients(context: Context, model: nn.Sequential, norm: ObservedBatch
     "pku-bn",
     course="PKU, Introduction to Computer Vision 2025, assignment 2",
     title="Batch normalisation from scratch",
-    about="batch norm forward, backward and inference; 50 losses, validation loss 0.028552, signs of mistakes; a second",
+    about="batch norm forward, backward, inference; 50 losses, validation loss 0.028552, signs of mistakes; a second",
 )
 def pku_bn(context: Context) -> None:
     """The whole part: it takes a second, so `quick` changes nothing."""

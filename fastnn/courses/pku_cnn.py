@@ -215,7 +215,9 @@ class _Course:
         name = f"lr-{lr:g}" + ("" if augment == "none" else "-" + augment.replace(" ", "-"))
 
         def compute() -> dict[str, NDArray]:
-            loader = raw_loader(self.train_set, BATCH_SIZE, augmentations(augment), shuffle=True, seed=self.context.seed)
+            loader = raw_loader(
+                self.train_set, BATCH_SIZE, augmentations(augment), shuffle=True, seed=self.context.seed
+            )
             watched = _Watched(loader, self.context, name)
             model, result = train_once(watched, self.test_set, lr, self.epochs, self.context.seed)
             last = result["epochs"][-1]
@@ -264,7 +266,9 @@ def _learning_rates(context: Context, course: _Course) -> dict[float, dict[str, 
     failed = runs[1e-2]["epochs"][-1]
     note = "so large a step makes units that never fire again; what is left is the same guess for every image"
     loss = float(failed[4])
-    report.check("validation loss, learning rate 1e-2: stuck at ln 10", 2.303, loss, tolerance=0.02, full_only=True, note=note)
+    report.check(
+        "validation loss, learning rate 1e-2: stuck at ln 10", 2.303, loss, tolerance=0.02, full_only=True, note=note
+    )
     return runs
 
 
@@ -345,10 +349,10 @@ def _improvement(context: Context, course: _Course) -> None:
             )
         ],
     )
+    plain = 100 * float(metrics["test_accuracy_plain"])
     report.text(
-        f"(e) reached {100 * accuracy:.2f} % after {metrics['train_seconds']:.0f} s of training; without averaging over "
-        f"test images, {100 * float(metrics['test_accuracy_plain']):.2f} %. The best of (c) and (d) reached "
-        f"{100 * best:.2f} %."
+        f"(e) reached {100 * accuracy:.2f} % after {metrics['train_seconds']:.0f} s of training; {plain:.2f} % without "
+        f"averaging over test images. The best of (c) and (d) reached {100 * best:.2f} %."
     )
 
 

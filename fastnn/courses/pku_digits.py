@@ -51,16 +51,18 @@ def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> NDArray[np.ui
     Raises:
         ModuleNotFoundError: Pillow is missing; `courses.run` says how to get it.
         OSError: there is no such file.
-        DataError: it is not a picture.
+        DataError: it is not a picture, or a damaged one.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert(mode))
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} is not a picture that Pillow can read") from error
-    except (SyntaxError, EOFError) as error:  # what Pillow raises for damaged PNGs
+    except OSError as error:
+        if error.errno is not None:  # the file cannot be opened
+            raise
+        raise DataError(f"{path} is not a picture, or damaged: {error}") from error
+    except (SyntaxError, EOFError) as error:  # so Pillow calls what is wrong inside of a PNG
         raise DataError(f"{path} is damaged: {error}") from error
 
 
@@ -121,7 +123,7 @@ def initial_values() -> dict[str, NDArray[np.float64]]:
         >>> {name: value.shape for name, value in initial_values().items()}
         {'W1': (784, 16), 'W2': (16, 1), 'gamma': (16,), 'beta': (16,)}
     """
-    rng = np.random.RandomState(SEED)  # noqa: NPY002 - the course's numbers come from this generator
+    rng = np.random.RandomState(SEED)
     shapes = {"W1": (PIXELS, HIDDEN), "W2": (HIDDEN, 1), "gamma": (HIDDEN,), "beta": (HIDDEN,)}
     return {name: rng.randn(*shape) for name, shape in shapes.items()}
 
