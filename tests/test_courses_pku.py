@@ -23,7 +23,7 @@ def quiet(text):
 
 @pytest.fixture
 def small_cifar(monkeypatch):
-    """256 training and 100 test images of the synthetic set in place of CIFAR-10."""
+    """130 training and 40 test images of the synthetic set in place of CIFAR-10."""
     monkeypatch.setattr(
         data, "CIFAR10", lambda root=None, train=True: data.Shapes32(256 if train else 100, train=train)
     )
@@ -227,7 +227,7 @@ def test_courses_pku_cnn_writes_a_report_and_resumes(tmp_path, monkeypatch, smal
     assert verdicts["validation top-1 of (e)"] == "not run (quick)"
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"learning-rates.png", "augmentations.png", "augmentation-curves.png", "history.csv"} <= names
-    assert "weights-lr-0.0001-position-and-colour.safetensors" in names
+    assert "weights-lr-1e-4-position-and-colour.safetensors" in names
     first = json.loads((tmp_path / "out" / "metrics.json").read_text())
 
     def not_again(*args, **kwargs):
@@ -251,6 +251,7 @@ def test_courses_pku_cnn_bad_options_fail_before_training(tmp_path, monkeypatch,
 
 def test_courses_pku_cnn_short_run_is_not_compared_with_the_published_one(tmp_path, monkeypatch, small_cifar):
     monkeypatch.setattr(pku_cnn, "LEARNING_RATES", (1e-2, 1e-4))
+    monkeypatch.setattr(pku_cnn, "AUGMENTED", ("position",))
     report = courses.run("pku-cnn", out=tmp_path, say=quiet, epochs=1)
     judged = [row.what for row in report.rows if row.what.startswith("validation top-1")]
     assert judged == ["validation top-1 of (e)"]

@@ -30,6 +30,11 @@ _PUBLISHED_FLIP = (0.76, 0.03)  # 1e-4 with mirrored images, from the same stude
 _QUICK_TRAIN, _QUICK_TEST = 2000, 1000
 
 
+def _short(lr: float) -> str:
+    """1e-3 for 0.001."""
+    return f"{lr:.0e}".replace("e-0", "e-")
+
+
 # ---- (a) the network, (b) the loss -----------------------------------------------------------------------------------
 def figure6_cnn(num_classes: int = 10) -> nn.Sequential:
     """The network of the assignment's Figure 6: 890,410 parameters, no padding.
@@ -212,7 +217,7 @@ class _Course:
 
     def run(self, lr: float, augment: str = "none") -> dict[str, NDArray]:
         """The arrays of `train_once`."""
-        name = f"lr-{lr:g}" + ("" if augment == "none" else "-" + augment.replace(" ", "-"))
+        name = f"lr-{_short(lr)}" + ("" if augment == "none" else "-" + augment.replace(" ", "-"))
 
         def compute() -> dict[str, NDArray]:
             loader = raw_loader(
@@ -238,23 +243,24 @@ def _learning_rates(context: Context, course: _Course) -> dict[float, dict[str, 
         "(c) Learning rates",
         "Train with learning rates 1e-3, 1e-4 and 1e-5 and show loss, top-1 and top-5 accuracy of training and "
         "validation; 1e-2 is known to fail.",
-        f"Adam, batches of {BATCH_SIZE}, pixels in 0..255, no augmentation, {course.epochs} epochs of "
+        f"Adam, batches of {BATCH_SIZE}, pixels in 0..255, no augmentation, epochs: {course.epochs}, of "
         f"{len(course.train_set):,} images; validation is on {len(course.test_set):,} test images, as in the course.",
     )
     runs = {lr: course.run(lr) for lr in LEARNING_RATES}
     report.figure(
         "learning-rates",
-        figures.plot_runs({f"{lr:g}": run for lr, run in sorted(runs.items())}, "learning rate"),
+        figures.plot_runs({_short(lr): run for lr, run in sorted(runs.items())}, "learning rate"),
         "Loss and accuracies by learning rate. Training (lines) is the mean over the epoch so far, so it starts anew "
-        "with every epoch; validation (dots) is measured after each.",
+        "with every epoch; validation (dots) is measured after each. Losses above "
+        f"{figures.LARGEST_LOSS} are cut off.",
     )
     rows = []
     for lr, run in runs.items():
         last = run["epochs"][-1]
-        rows.append([f"{lr:g}", *(f"{last[column]:.4f}" for column in (1, 2, 3, 4, 5, 6))])
+        rows.append([_short(lr), *(f"{last[column]:.4f}" for column in (1, 2, 3, 4, 5, 6))])
         expected, tolerance = _PUBLISHED[lr]
         if course.comparable:
-            what = f"validation top-1, learning rate {lr:g}"
+            what = f"validation top-1, learning rate {_short(lr)}"
             report.check(what, expected, float(last[5]), tolerance=tolerance, full_only=True)
     columns = ["learning rate", "loss", "top-1", "top-5", "validation loss", "validation top-1", "validation top-5"]
     report.table("After the last epoch", columns, rows)
@@ -289,7 +295,7 @@ def _augmentation(
         "(d) Augmentation",
         "Show two kinds of augmentation or more, of position and of colour, on an enlarged picture as in Figure 4, and "
         "train with them: what becomes of the gap between training and validation accuracy?",
-        f"The augmentations of `fastnn.data` below; learning rate {BEST_LR:g}, the rest as in (c).",
+        f"The augmentations of `fastnn.data` below; learning rate {_short(BEST_LR)}, the rest as in (c).",
     )
     report.figure("augmentations", figures.plot_augmentations(image), "The picture and what augmentations make of it.")
     results = {"none": runs[BEST_LR]}

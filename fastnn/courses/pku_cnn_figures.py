@@ -11,6 +11,8 @@ from fastnn import data
 # Of the palette of Okabe and Ito, which colour-blind people can tell apart; the markers differ as well.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _MARKERS = ("o", "s", "^", "D")
+# Raw pixels and too large a rate make the first losses huge: shown in full they would flatten the rest.
+LARGEST_LOSS = 3.5
 
 
 def plot_runs(runs: Mapping[str, Mapping[str, NDArray]], what: str) -> Any:
@@ -24,17 +26,16 @@ def plot_runs(runs: Mapping[str, Mapping[str, NDArray]], what: str) -> Any:
 
     figure = Figure(figsize=(11, 6), layout="constrained")
     axes = figure.subplots(2, 3, sharex=True, sharey="col")
-    lines = []
+    lines: list[Any] = []
     for (_, run), colour, marker in zip(runs.items(), _COLOURS, _MARKERS, strict=False):
         log, epochs = run["log"], run["epochs"]
         for column, percent in ((1, 1), (2, 100), (3, 100)):
             above, below = axes[0, column - 1], axes[1, column - 1]
             (line,) = above.plot(log[:, 0], percent * log[:, column], color=colour, linewidth=1.2)
-            style = {"marker": marker, "markersize": 4.5, "linewidth": 1, "linestyle": "--"}
+            style: dict[str, Any] = {"marker": marker, "markersize": 4.5, "linewidth": 1, "linestyle": "--"}
             (dots,) = below.plot(epochs[:, 0], percent * epochs[:, column + 3], color=colour, **style)
         lines.append((line, dots))
-    # Raw pixels make the first losses huge, and those of too large a rate for long.
-    axes[0, 0].set_yscale("log")
+    axes[0, 0].set_ylim(0, LARGEST_LOSS)
     for row, part in zip(axes, ("training", "validation"), strict=True):
         for ax, name in zip(row, ("loss", "top-1 accuracy (%)", "top-5 accuracy (%)"), strict=True):
             ax.set_ylabel(f"{part} {name}")
@@ -57,11 +58,11 @@ def shown_augmentations(side: int) -> dict[str, data.Augmentation]:
         "rotated": data.Rotate((10, 25)),
         "enlarged": data.Scale((1.2, 1.4)),
         "covered": data.Cutout(side // 3),
-        "brightness": data.Brightness((1.3, 1.6)),
+        "brightness": data.Brightness((0.5, 0.7)),
         "contrast": data.Contrast((0.4, 0.6)),
         "saturation": data.Saturation((1.8, 2.2)),
         "hue": data.Hue((0.15, 0.25)),
-        "noise": data.GaussianNoise(0.1),
+        "noise": data.GaussianNoise(0.06),
     }
 
 
@@ -80,12 +81,13 @@ def plot_augmentations(image: NDArray[np.uint8], seed: int = 3) -> Any:
         for name, augmentation in shown_augmentations(min(image.shape[1:])).items()
     }
     names = list(changed)
-    rows = (["original", *names[:5]], ["original", *names[5:]])
-    figure = Figure(figsize=(12, 4.6), layout="constrained")
-    for axes, shown, kind in zip(figure.subplots(2, 6), rows, ("position", "colour"), strict=True):
-        for ax, name in zip(axes, shown, strict=True):
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    parts = figure.subfigures(2)
+    for part, shown, kind in zip(parts, (names[:5], names[5:]), ("position", "colour"), strict=True):
+        part.suptitle(f"Augmentation of {kind}", fontsize=11)
+        for ax, name in zip(part.subplots(1, 6), ["original", *shown], strict=True):
             # Pixels as squares: on an enlarged picture, smoothing would hide what happened to them.
             ax.imshow(changed.get(name, image).transpose(1, 2, 0), interpolation="nearest")
-            ax.set_title(name if name != "original" else f"original ({kind} changed to the right)", fontsize=9)
+            ax.set_title(name, fontsize=9)
             ax.set_axis_off()
     return figure

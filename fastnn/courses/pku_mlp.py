@@ -103,8 +103,8 @@ def pku_mlp(context: Context) -> None:
     report.figure(
         "weights",
         _plot_weights(first_weights, model[0].weight.data),
-        "Weights of the 16 hidden units as pictures: at the start (upper rows), and what training added (lower rows). "
-        "Only pixels where some digit has ink are changed.",
+        "Weights of the 16 hidden units as pictures: at the start, and what training added to them. Only pixels where "
+        "some digit has ink are changed.",
     )
     report.history([{"iteration": i, "loss": loss} for i, loss in enumerate(losses)])
     save_weights(model, context.out / "weights.safetensors", {"recipe": "pku-mlp"})
@@ -137,7 +137,7 @@ def plot_losses(losses: list[float], expected: tuple[float, ...]) -> Any:
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     ax = figure.add_subplot()
     ax.plot(losses, color=_BLUE, label="fastnn")
-    style = {"marker": "o", "markersize": 5, "markerfacecolor": "none", "linestyle": "none"}
+    style: dict[str, Any] = {"marker": "o", "markersize": 5, "markerfacecolor": "none", "linestyle": "none"}
     ax.plot(expected, color=_ORANGE, label="course", **style)
     ax.set_yscale("log")
     ax.set_xlabel("iteration")
@@ -150,13 +150,17 @@ def plot_losses(losses: list[float], expected: tuple[float, ...]) -> Any:
 def _plot_weights(before: NDArray, after: NDArray) -> Any:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.4), layout="constrained")
-    axes = figure.subplots(4, 8)
-    for rows, pictures, name in ((axes[:2], before, "at the start"), (axes[2:], after - before, "change")):
-        limit = float(np.abs(pictures).max()) or 1.0
-        for unit, ax in enumerate(rows.flat):
-            shown = ax.imshow(pictures[unit].reshape(28, 28), cmap="PuOr", vmin=-limit, vmax=limit)
-            ax.set_title(f"unit {unit}", fontsize=7, pad=2)
-            ax.set_axis_off()
-        figure.colorbar(shown, ax=list(rows.flat), label=f"weight, {name}", shrink=0.9)
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    for ax, rows, name in zip(figure.subplots(2), (before, after - before), ("at the start", "change"), strict=True):
+        limit = float(np.abs(rows).max())
+        shown = ax.imshow(_tiles(rows), cmap="PuOr", vmin=-limit, vmax=limit)
+        ax.set_title(f"weights of the 16 hidden units, {name}", fontsize=9)
+        ax.set_axis_off()
+        figure.colorbar(shown, ax=ax, label="weight")
     return figure
+
+
+def _tiles(rows: NDArray) -> NDArray:
+    """16 rows of 784 numbers as one picture of 2 by 8 pictures, with gaps."""
+    pictures = np.pad(rows.reshape(2, 8, 28, 28), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=np.nan)
+    return pictures.transpose(0, 2, 1, 3).reshape(2 * 30, 8 * 30)
