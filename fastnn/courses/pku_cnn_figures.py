@@ -82,7 +82,7 @@ def plot_augmentations(image: NDArray[np.uint8], seed: int = 3) -> Any:
     }
     names = list(changed)
     figure = Figure(figsize=(12, 5), layout="constrained")
-    parts = figure.subfigures(2)
+    parts: Any = figure.subfigures(2)
     for part, shown, kind in zip(parts, (names[:5], names[5:]), ("position", "colour"), strict=True):
         part.suptitle(f"Augmentation of {kind}", fontsize=11)
         for ax, name in zip(part.subplots(1, 6), ["original", *shown], strict=True):

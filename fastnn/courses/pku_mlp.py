@@ -150,7 +150,7 @@ def plot_losses(losses: list[float], expected: tuple[float, ...]) -> Any:
 def _plot_weights(before: NDArray, after: NDArray) -> Any:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(8, 4.4), layout="constrained")
     for ax, rows, name in zip(figure.subplots(2), (before, after - before), ("at the start", "change"), strict=True):
         limit = float(np.abs(rows).max())
         shown = ax.imshow(_tiles(rows), cmap="PuOr", vmin=-limit, vmax=limit)
