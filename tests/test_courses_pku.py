@@ -227,6 +227,7 @@ def test_courses_pku_cnn_writes_a_report_and_resumes(tmp_path, monkeypatch, smal
     assert verdicts["validation top-1 of (e)"] == "not run (quick)"
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"learning-rates.png", "augmentations.png", "augmentation-curves.png", "history.csv"} <= names
+    assert not list((tmp_path / "out" / "unfinished").iterdir())
     assert "weights-lr-1e-4-position-and-colour.safetensors" in names
     first = json.loads((tmp_path / "out" / "metrics.json").read_text())
 
@@ -237,6 +238,44 @@ def test_courses_pku_cnn_writes_a_report_and_resumes(tmp_path, monkeypatch, smal
     monkeypatch.setattr(pku_cnn.training, "train_recipe", not_again)
     courses.run("pku-cnn", **run)
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["rows"] == first["rows"]
+
+
+class Failing:
+    """A loader that is interrupted in its third epoch."""
+
+    def __init__(self, loader):
+        self.loader, self.seed = loader, loader.seed
+
+    def __len__(self):
+        return len(self.loader)
+
+    def __iter__(self):
+        for batch in self.loader:
+            if self.loader.epoch == 2:
+                raise KeyboardInterrupt
+            yield batch
+
+    def set_epoch(self, epoch):
+        self.loader.set_epoch(epoch)
+
+
+def test_courses_pku_cnn_training_continues_where_it_was_interrupted(tmp_path, small_cifar):
+    train_set, test_set = data.CIFAR10(), data.CIFAR10(train=False)
+
+    def loader(seed=0):
+        return pku_cnn.raw_loader(train_set, 20, data.RandomHorizontalFlip(), shuffle=True, seed=seed)
+
+    _, whole = pku_cnn.train_once(loader(), test_set, 1e-3, 3)
+    with pytest.raises(KeyboardInterrupt):
+        pku_cnn.train_once(Failing(loader()), test_set, 1e-3, 3, folder=tmp_path)
+    said = []
+    _, continued = pku_cnn.train_once(loader(), test_set, 1e-3, 3, folder=tmp_path, say=said.append)
+    for name, array in whole.items():
+        np.testing.assert_array_equal(continued[name], array)
+    assert not said
+    _, other = pku_cnn.train_once(loader(), test_set, 1e-3, 2, folder=tmp_path, say=said.append)
+    np.testing.assert_array_equal(other["epochs"], whole["epochs"][:2])
+    assert "epochs was 3" in said[0]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """PKU, assignment 2, part 3: a convolutional network on CIFAR-10, tuned step by step."""
 
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,13 +126,19 @@ class _Log(training.Callback):
     """Means of the running epoch every 50 iterations, as train.py logs them; so its curves are stairs."""
 
     def __init__(self) -> None:
-        self.records: list[tuple[float, float, float, float]] = []
+        self.records: list[list[float]] = []
 
     def on_step_end(self, trainer: training.Trainer) -> None:
         if trainer.step % LOG_EVERY == 0:
             meter = trainer.meter
             epochs = trainer.step / trainer.batches_per_epoch
-            self.records.append((epochs, meter.loss, meter.accuracy, meter.top5))
+            self.records.append([epochs, meter.loss, meter.accuracy, meter.top5])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"records": self.records}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.records = [list(record) for record in state["records"]]
 
 
 def raw_loader(images: Any, batch_size: int, augment: Any = None, shuffle: bool = False, seed: int = 0) -> data.Loader:
@@ -147,7 +155,13 @@ def raw_loader(images: Any, batch_size: int, augment: Any = None, shuffle: bool 
 
 
 def train_once(
-    train_loader: Any, test_set: Any, lr: float, epochs: float, seed: int = 0
+    train_loader: Any,
+    test_set: Any,
+    lr: float,
+    epochs: float,
+    seed: int = 0,
+    folder: Path | None = None,
+    say: Callable[[str], Any] = print,
 ) -> tuple[nn.Module, dict[str, NDArray]]:
     """Train the network of Figure 6 with Adam.
 
@@ -157,6 +171,8 @@ def train_once(
         lr: learning rate.
         epochs: how long.
         seed: of the initial weights.
+        folder: keeps the state after each epoch, and continues from one that is there; None for neither.
+        say: is told if that one cannot be used.
     Returns:
         The network, and arrays: `log` with columns epochs, loss, top-1, top-5 of training, every 50 iterations;
         `epochs` with columns epochs, loss, top-1, top-5 of training (means over the epoch), and the last three of
@@ -164,8 +180,23 @@ def train_once(
     """
     fastnn.manual_seed(seed)
     model, log = figure6_cnn(), _Log()
-    optimizer = optim.Adam(model.parameters(), lr=lr)
-    trainer = training.Trainer(model, CrossEntropy(), optimizer, callbacks=[log], progress=False)
+    callbacks: list[training.Callback] = [log]
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        callbacks.append(training.Checkpoints(folder))
+    trainer = training.Trainer(
+        model,
+        CrossEntropy(),
+        optim.Adam(model.parameters(), lr=lr),
+        callbacks=callbacks,
+        progress=False,
+        config={"lr": lr, "epochs": epochs, "seed": seed, "version": fastnn.__version__},
+    )
+    if folder is not None and (folder / "last.safetensors").is_file():
+        try:
+            trainer.load(folder / "last.safetensors", train_loader)
+        except training.CheckpointError as error:
+            say(f"the training starts anew: {error}")
     history = trainer.fit(train_loader, epochs, raw_loader(test_set, 500))
     names = ("train_loss", "train_accuracy", "train_top5", "val_loss", "val_accuracy", "val_top5")
     rows = [[row["step"] / trainer.batches_per_epoch, *(row[name] for name in names)] for row in history.rows]
@@ -218,19 +249,22 @@ class _Course:
     def run(self, lr: float, augment: str = "none") -> dict[str, NDArray]:
         """The arrays of `train_once`."""
         name = f"lr-{_short(lr)}" + ("" if augment == "none" else "-" + augment.replace(" ", "-"))
+        folder = self.context.out / "unfinished" / name
 
         def compute() -> dict[str, NDArray]:
             loader = raw_loader(
                 self.train_set, BATCH_SIZE, augmentations(augment), shuffle=True, seed=self.context.seed
             )
             watched = _Watched(loader, self.context, name)
-            model, result = train_once(watched, self.test_set, lr, self.epochs, self.context.seed)
+            settings = self.epochs, self.context.seed, folder, self.context.say
+            model, result = train_once(watched, self.test_set, lr, *settings)
             last = result["epochs"][-1]
             self.context.say(f"{name}: top-1 {100 * last[2]:.2f} %, validation {100 * last[5]:.2f} %")
             training.save_weights(model, self.context.out / f"weights-{name}.safetensors", {"recipe": "pku-cnn"})
             return result
 
         result = {key: np.asarray(value) for key, value in self.context.stage(name, compute).items()}
+        shutil.rmtree(folder, ignore_errors=True)  # the stage has its result
         columns = ("epoch", "train_loss", "train_top1", "train_top5", "val_loss", "val_top1", "val_top5")
         for row in result["epochs"]:
             self.history.append({"run": name, **dict(zip(columns, row.tolist(), strict=True))})
