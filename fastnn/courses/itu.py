@@ -5,6 +5,7 @@ report stand beside ours; its code has an error in the gradient of the penalty, 
 explains every number that differs.
 """
 
+import importlib
 import math
 from typing import Any
 
@@ -447,6 +448,7 @@ def _tuned_task(context: Context, splits: Splits, settings: dict[str, Any], n_st
 )
 def itu_two_layer(context: Context) -> None:
     """All tasks, in the order of the assignment."""
+    importlib.import_module("optuna")  # if it is missing, say so now, not when the grid is reached
     full = bool(context.option("full", False))
     quick = context.quick
     grid = QUICK_GRID if quick else GRID if full else PART_OF_GRID
