@@ -56,7 +56,7 @@ def grid_search(
         >>> len(rows), tune.best(rows)["x"], tune.best(rows)["value"]
         (6, 2, 1.0)
 
-    Source: Optuna's GridSampler (Akiba et al., 2019, "Optuna: A next-generation hyperparameter optimization framework").
+    Source: Akiba et al., 2019, "Optuna: A next-generation hyperparameter optimization framework" (its GridSampler).
     """
     choices = {name: _choices("grid_search", name, values) for name, values in grid.items()}
     if not choices:
@@ -129,12 +129,16 @@ def search(
     plain = {name: _plain_range(name, given) for name, given in space.items()}
     optuna = _optuna()
     distributions = {name: _distribution(optuna, given) for name, given in plain.items()}
-    make = optuna.samplers.TPESampler if sampler == "tpe" else optuna.samplers.RandomSampler
     description = {"kind": sampler, "space": plain, "seed": seed, "maximize": maximize}
     with _study(optuna, storage, description, maximize) as study:
         while len(rows := _rows(optuna, study, list(space))) < n_trials:
             # A fresh sampler for each point, seeded by the number of results: no hidden state is lost between runs.
-            study.sampler = make(seed=int(np.random.SeedSequence((seed, len(rows))).generate_state(1)[0]))
+            state = int(np.random.SeedSequence((seed, len(rows))).generate_state(1)[0])
+            if sampler == "tpe":
+                # It must not look at points that have no result: an interrupted run leaves one behind.
+                study.sampler = optuna.samplers.TPESampler(seed=state, constant_liar=False)
+            else:
+                study.sampler = optuna.samplers.RandomSampler(seed=state)
             _evaluate(objective, study, study.ask(distributions), maximize)
             if on_result is not None:
                 rows = _rows(optuna, study, list(space))

@@ -1,6 +1,6 @@
 """ITU, BLG 506E, assignment III: a two-layer network, checked on toy data and tuned on CIFAR-10.
 
-The assignment is the second of EECS 498-007 (University of Michigan), part `two_layer_net`. The numbers of one published
+The assignment is the second of EECS 498-007 (University of Michigan), part `two_layer_net`. The numbers of a published
 report stand beside ours; its code has an error in the gradient of the penalty, which is repeated here to show that it
 explains every number that differs.
 """
@@ -17,7 +17,7 @@ from fastnn.courses import itu_figures
 from fastnn.courses.context import Context
 from fastnn.courses.cuda_random import CudaNormals
 from fastnn.courses.recipe import recipe
-from fastnn.courses.two_layer import TrainingLog, TwoLayerNet, numeric_gradients, relative_error, train
+from fastnn.courses.two_layer import TrainingLog, TwoLayerNet, numeric_gradients, train
 
 # ---- what the course and the report say ------------------------------------------------------------------------------
 TOY_LABELS = np.array([0, 1, 2, 2, 1])
@@ -36,8 +36,8 @@ UNTUNED_LOSSES = {0: 2.302862, 100: 2.302695, 200: 2.302668, 300: 2.302551, 400:
 REPORTED_LOSSES = {0: 2.302862, 100: 2.302759, 200: 2.302736, 300: 2.302609, 400: 2.302618}
 UNTUNED_ACCURACY = 0.0977
 
-# The report prints the best point for each of its six learning rates and seven sizes. Of the six penalties and decays it
-# prints only those of the best point, 1e-5 and 0.92, which are the last of their lists; the others are chosen here.
+# The report prints the best point for each of its six learning rates and seven sizes. Of the six penalties and decays
+# it prints only those of the best point, 1e-5 and 0.92, the last of their lists; the others are chosen here.
 GRID: dict[str, list[Any]] = {
     "lr": [5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1.0],
     "hidden": [16, 32, 64, 128, 256, 512, 1024],
@@ -89,7 +89,7 @@ class Rows:
 
 
 class Splits:
-    """CIFAR-10 as the course cuts it: 40,000 images to train on, the last 10,000 training images to validate, a test set."""
+    """CIFAR-10 as the course cuts it: 40,000 training images, the other 10,000 to validate, and the test images."""
 
     def __init__(self, context: Context, dtype: DTypeLike) -> None:
         everything, test = data.CIFAR10(context.data), data.CIFAR10(context.data, train=False)
@@ -104,7 +104,7 @@ class Splits:
 
 def torch_choice(seed: int) -> Any:
     """draw(N, size) gives what `torch.randint(N, (size,))` gives on a CPU after `torch.manual_seed(seed)`."""
-    words = np.random.RandomState(seed)  # noqa: NPY002 - PyTorch uses the same Mersenne twister, seeded in the same way
+    words = np.random.RandomState(seed)  # PyTorch has the same Mersenne twister, seeded in the same way
     return lambda n, size: (words.randint(0, 2**32, size, np.uint32) % n).astype(np.int64)
 
 
@@ -120,12 +120,17 @@ def toy(dtype: DTypeLike, factor: float = _CORRECT, arithmetic: DTypeLike | None
 
 
 # ---- toy data --------------------------------------------------------------------------------------------------------
+def relative_error(a: NDArray, b: NDArray) -> float:
+    """The course's measure: the largest |a - b| over the largest |a| + |b|, wherever the two are."""
+    return float(np.abs(a - b).max() / max((np.abs(a) + np.abs(b)).max(), 1e-10))
+
+
 def gradient_errors(factor: float) -> dict[str, float]:
     """The relative error of each gradient against central differences, in the course's float64 setting."""
     net, x = toy(np.float64, factor)
     numeric = numeric_gradients(net, x, TOY_LABELS, 0.05, h=1e-7)
     gradients = net.gradients(x, TOY_LABELS, 0.05)
-    return {name: relative_error(numeric[name], gradients[name], floor=1e-10) for name in gradients}
+    return {name: relative_error(numeric[name], gradients[name]) for name in gradients}
 
 
 def toy_training(factor: float) -> TrainingLog:
@@ -159,8 +164,8 @@ def _toy_tasks(context: Context) -> None:
     report.task(
         "Backward pass",
         asked="Gradients that agree with numeric ones (central differences, h = 1e-7) to a relative error of 1e-4.",
-        done="The penalty reg * sum W² has the gradient 2 * reg * W. The published report adds reg * W instead: half of "
-        "it. The same error, made on purpose, gives the report's numbers, which its own course would reject.",
+        done="The penalty reg * sum W² has the gradient 2 * reg * W. The published report adds reg * W instead: half "
+        "of it. The same error, made on purpose, gives the report's numbers, which its own course would reject.",
     )
     correct, halved = gradient_errors(_CORRECT), gradient_errors(_HALVED)
     report.table(
@@ -175,7 +180,9 @@ def _toy_tasks(context: Context) -> None:
         report.check(
             f"halved gradient: relative error of {name}", REPORTED_ERRORS[name], halved[name], tolerance=2e-6, note=note
         )
-    report.text("The rows of the biases are rounding of the differences: with h = 1e-7 only their size means something.")
+    report.text(
+        "The rows of the biases are rounding of the differences: with h = 1e-7 only their size means something."
+    )
 
     report.task(
         "Training on toy data",
@@ -232,11 +239,11 @@ def _untuned_task(context: Context, n_steps: int) -> NDArray:
     report = context.report
     report.task(
         "The untuned network on CIFAR-10",
-        asked="Train 3072-36-10 with learning rate 0.01, reg 0.25, batches of 1000, 500 steps; the course expects a bad "
-        "result and asks why.",
-        done="In float64, with the indices of PyTorch's CPU generator and the initial weights of its GPU generator. The "
-        "loss at step 0, ln 10 and the penalty, is 2.30286 to 2e-6 with any generator; so are the first five digits of "
-        "the others and the class that wins, as the weights only shrink. The sixth and seventh digit need the course's "
+        asked="Train 3072-36-10 with learning rate 0.01, reg 0.25, batches of 1000, 500 steps; the course expects a "
+        "bad result and asks why.",
+        done="In float64, with the indices of PyTorch's CPU generator and the initial weights of its GPU generator. "
+        "The loss at step 0, ln 10 and the penalty, is 2.30286 to 2e-6 with any generator; so are the first five digits "
+        "of the others and the class that wins, as the weights only shrink. The sixth and seventh digit need the course's "
         "generators.",
     )
     splits = Splits(context, np.float64)
@@ -255,9 +262,9 @@ def _untuned_task(context: Context, n_steps: int) -> NDArray:
     report.check("validation accuracy", UNTUNED_ACCURACY, ours["accuracy"], tolerance=5e-5, full_only=True)
     report.check("classes that are ever predicted", [7], ours["classes"], full_only=True, note="all are called horses")
     report.text(
-        "Why it fails: with weights of 1e-4 all scores are about 0, the gradient of the first layer is proportional to the "
-        "second layer's weights and the reverse, and the penalty shrinks both faster than they grow. Only the bias of the "
-        "output learns anything: which class is the most frequent."
+        "Why it fails: with weights of 1e-4 all scores are about 0, the gradient of the first layer is proportional to "
+        "the second layer's weights and the reverse, and the penalty shrinks both faster than they grow. Only the bias "
+        "of the output learns anything: which class is the most frequent."
     )
     report.history([{"part": "untuned", "step": i, "train_loss": loss} for i, loss in enumerate(ours["losses"])])
     return ours["before"]
@@ -342,8 +349,8 @@ def _sweep_tasks(context: Context, splits: Splits, n_steps: int, batch_size: int
     report.task(
         "What the settings do",
         asked="Train with several hidden sizes, penalties and learning rates, and plot what they change.",
-        done=f"{n_steps} steps with batches of {batch_size} images, learning rate times 0.95 each epoch, float32; all else "
-        "as the course sets it.",
+        done=f"{n_steps} steps with batches of {batch_size} images, learning rate times 0.95 each epoch, float32; all "
+        "else as the course sets it.",
     )
     words = {"hidden": "hidden units", "reg": "penalty reg", "lr": "learning rate"}
     found = {}
@@ -352,7 +359,9 @@ def _sweep_tasks(context: Context, splits: Splits, n_steps: int, batch_size: int
         found[name] = {run["value"]: run["accuracy"] for run in runs}
         rest = ", ".join(f"{key} {value:g}" for key, value in fixed.items())
         figure = itu_figures.sweep(runs, words[name])
-        report.figure(f"sweep-{name}", figure, f"Accuracy by {words[name]}, with {rest}; batches left, validation right.")
+        report.figure(
+            f"sweep-{name}", figure, f"Accuracy by {words[name]}, with {rest}; batches left, validation right."
+        )
         cells = [
             [f"{run['value']:g}", f"{100 * run['accuracy']:.2f} %" if run["finished"] else "diverged"] for run in runs
         ]
@@ -370,8 +379,8 @@ def _grid_task(context: Context, splits: Splits, grid: dict[str, list[Any]], n_s
     report.task(
         "Grid search",
         asked="Tune learning rate, hidden size, penalty and decay. The report's grid has 6 x 7 x 6 x 6 = 1512 points.",
-        done=f"{n_points} of {whole} points ({lists}), {n_steps} steps with batches of 200 each, by `fastnn.tune.grid_search` "
-        "on Optuna's GridSampler. "
+        done=f"{n_points} of {whole} points ({lists}), {n_steps} steps with batches of 200 each, by "
+        "`fastnn.tune.grid_search` on Optuna's GridSampler. "
         + ("" if n_points == whole else "`--full` does all points. ")
         + "Of penalties and decays the report prints only the last, best ones; the lists between are chosen here. Each "
         "result is kept in a file, so an interrupted search goes on where it stopped.",
@@ -422,8 +431,8 @@ def _tuned_task(context: Context, splits: Splits, settings: dict[str, Any], n_st
     report.task(
         "The tuned network",
         asked="Train the best network, test it once, and show the weights of its first layer before and after tuning.",
-        done=f"{described}, {n_steps} steps with batches of 200: the size, learning rate and decay of the report's best "
-        "point, trained longer and with a penalty that this needs.",
+        done=f"{described}, {n_steps} steps with batches of 200: the size, learning rate and decay of the report's "
+        "best point, trained longer and with a penalty that this needs.",
     )
     result = context.stage("tuned", lambda: _tuned(splits, settings, n_steps, context))
     report.check("validation accuracy of the tuned network", 0.54, result["val"], at_least=True, full_only=True)
@@ -443,7 +452,7 @@ def _tuned_task(context: Context, splits: Splits, settings: dict[str, Any], n_st
     "itu-two-layer",
     course="ITU, BLG 506E Computer Vision, assignment III",
     title="A two-layer network: gradients, training, and a grid search",
-    about="The two-layer network of EECS 498-007 and ITU on toy data and CIFAR-10, swept, tuned with Optuna and tested.",
+    about="The two-layer network of EECS 498-007 and ITU: toy data, CIFAR-10, sweeps, a grid search, a tuned network.",
     options=("full",),
 )
 def itu_two_layer(context: Context) -> None:
