@@ -56,7 +56,7 @@ BEST_OF_SIZE = {16: 0.4513, 32: 0.4827, 64: 0.5116, 128: 0.5211, 256: 0.5267, 51
 BEST_OF_LR = {5e-4: 0.0977, 1e-3: 0.1238, 5e-3: 0.2286, 1e-2: 0.3072, 5e-2: 0.4729, 1.0: 0.5437}
 
 # The best point of the report's grid with three times its steps and a penalty that they need.
-TUNED: dict[str, Any] = {"lr": 1.0, "hidden": 1024, "reg": 1e-4, "decay": 0.92}
+TUNED: dict[str, Any] = {"lr": 1.0, "hidden": 1024, "reg": 5e-4, "decay": 0.92}
 TUNED_STEPS = 9000
 
 _MODULE_STD = 1e-4
@@ -136,8 +136,8 @@ def gradient_errors(factor: float) -> dict[str, float]:
 def toy_training(factor: float) -> TrainingLog:
     """200 steps from the course's float32 values, in float64."""
     net, x = toy(np.float32, factor, np.float64)
-    settings = {"n_steps": 200, "lr": 0.1, "decay": 0.95, "reg": 1e-6, "batch_size": 200}
-    return train(net, x, TOY_LABELS, draw=torch_choice(0), **settings)
+    draw = torch_choice(0)
+    return train(net, x, TOY_LABELS, draw=draw, n_steps=200, lr=0.1, decay=0.95, reg=1e-6, batch_size=200)
 
 
 def _toy_tasks(context: Context) -> None:
@@ -178,7 +178,7 @@ def _toy_tasks(context: Context) -> None:
     for name in ("W1", "W2"):
         note = "fails the course's bound of 1e-4; ours with the same error in the code"
         report.check(
-            f"halved gradient: relative error of {name}", REPORTED_ERRORS[name], halved[name], tolerance=2e-6, note=note
+            f"halved gradient: relative error of {name}", REPORTED_ERRORS[name], halved[name], tolerance=5e-6, note=note
         )
     report.text(
         "The rows of the biases are rounding of the differences: with h = 1e-7 only their size means something."
@@ -213,7 +213,6 @@ def untuned(splits: Splits, factor: float, n_steps: int, context: Context) -> di
     net = TwoLayerNet.random(
         3072, 36, 10, _MODULE_STD, lambda *shape: normals.randn(*shape, dtype=np.float64), factor, np.float64
     )
-    before = net.values()["W1"].copy()
     log = train(
         net,
         *splits.train,
@@ -230,8 +229,7 @@ def untuned(splits: Splits, factor: float, n_steps: int, context: Context) -> di
         "losses": log.losses,
         "accuracy": float((predicted == splits.val[1]).mean()),
         "classes": np.unique(predicted).tolist(),
-        "before": before,
-        "after": net.values()["W1"].copy(),
+        "weights": net.values()["W1"].copy(),
     }
 
 
@@ -241,10 +239,9 @@ def _untuned_task(context: Context, n_steps: int) -> NDArray:
         "The untuned network on CIFAR-10",
         asked="Train 3072-36-10 with learning rate 0.01, reg 0.25, batches of 1000, 500 steps; the course expects a "
         "bad result and asks why.",
-        done="In float64, with the indices of PyTorch's CPU generator and the initial weights of its GPU generator. "
-        "The loss at step 0, ln 10 and the penalty, is 2.30286 to 2e-6 with any generator; so are the first five digits "
-        "of the others and the class that wins, as the weights only shrink. The sixth and seventh digit need the course's "
-        "generators.",
+        done="In float64. The batches are those of PyTorch's CPU generator, which is the same everywhere, and the "
+        "initial weights those of its GPU generator. Other initial weights change these losses by up to 2e-6, the seventh "
+        "digit: only that one needs the course's GPU. Other batches change them by up to 6e-5, and another class may win.",
     )
     splits = Splits(context, np.float64)
     runs = {"correct": context.stage("untuned", lambda: untuned(splits, _CORRECT, n_steps, context))}
@@ -254,9 +251,13 @@ def _untuned_task(context: Context, n_steps: int) -> NDArray:
     rows: list[list[Any]] = []
     for step, expected in UNTUNED_LOSSES.items():
         found = [f"{run['losses'][step]:.6f}" if step < n_steps else "-" for run in runs.values()]
-        rows.append([step, expected, found[0], REPORTED_LOSSES[step], found[1] if len(found) > 1 else "-"])
+        reported = REPORTED_LOSSES[step]
+        rows.append([step, f"{expected:.6f}", found[0], f"{reported:.6f}", found[1] if len(found) > 1 else "-"])
         value = ours["losses"][step] if step < n_steps else math.nan
         report.check(f"loss at step {step}", expected, value, tolerance=2e-6, full_only=step >= n_steps)
+    for step, reported in REPORTED_LOSSES.items():
+        value = runs["halved"]["losses"][step] if "halved" in runs else math.nan
+        report.check(f"halved gradient: loss at step {step}", reported, value, tolerance=2e-6, full_only=True)
     columns = ["step", "correct: expected", "correct: ours", "halved: the report", "halved: ours"]
     report.table("Loss of the untuned network", columns, rows)
     report.check("validation accuracy", UNTUNED_ACCURACY, ours["accuracy"], tolerance=5e-5, full_only=True)
@@ -267,7 +268,7 @@ def _untuned_task(context: Context, n_steps: int) -> NDArray:
         "of the output learns anything: which class is the most frequent."
     )
     report.history([{"part": "untuned", "step": i, "train_loss": loss} for i, loss in enumerate(ours["losses"])])
-    return ours["before"]
+    return ours["weights"]
 
 
 # ---- runs of the float32 network -------------------------------------------------------------------------------------
@@ -441,7 +442,9 @@ def _tuned_task(context: Context, splits: Splits, settings: dict[str, Any], n_st
     found = f"Validation {100 * result['val']:.2f} %, test {100 * result['test']:.2f} %."
     report.text(f"{found} The report: 54.37 % and 54.00 %; the course's own network: 56.44 % and 56.03 %.")
     report.figure("tuned-training", itu_figures.accuracies(result["epochs"]), "Accuracy of the tuned network.")
-    report.figure("weights-before", itu_figures.weights(before), "First layer of the untuned network: noise.")
+    report.figure(
+        "weights-before", itu_figures.weights(before), "First layer of the untuned network, trained: still noise."
+    )
     caption = "First layer of the tuned network, the 36 units with the largest weights: colours and rough edges."
     report.figure("weights-after", itu_figures.weights(result["after"]), caption)
     report.history([{"part": "tuned", **row} for row in result["epochs"]])
