@@ -196,7 +196,7 @@ def test_report_writes_all_its_files(tmp_path):
         ("Task 1", 1.30378789133, 1.3037878913298202),
         ("Task 1", 50_000, 49_999),
     ]
-    rows = list(csv.DictReader((tmp_path / "history.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
     assert rows == [{"epoch": "1", "loss": "2.5", "accuracy": ""}, {"epoch": "2", "loss": "", "accuracy": "0.5"}]
 
 

@@ -5,13 +5,15 @@ import re
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from fastnn.courses.report import FAIL, NOT_RUN, PASS, Checks, Figure, Report, Row, Table, Task, Text
 
 _COLUMNS = ["what", "expected", "ours", "difference", "allowed", "verdict"]
 _QUICK = "A quick run: less data or fewer steps than the course asks for. Rows that need all of it are not judged."
 # Colours of text on white with a contrast of at least 5 to 1; the words say the same.
 _VERDICT_CLASS = {PASS: "pass", FAIL: "fail", NOT_RUN: "open"}
-_NUMBER = ' class="number"'
+_NUMBER, _FAILED = ' class="number"', ' class="failed"'
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -34,7 +36,7 @@ th, td { padding: .28rem .7rem; border-bottom: 1px solid #e3e6ea; text-align: le
 th { border-bottom: 2px solid #b8bec6; white-space: nowrap; }
 td.number { text-align: right; white-space: nowrap; }
 td .note { display: block; color: #57606a; font-size: .87rem; }
-tr.fail td { background: #fdf0ef; }
+tr.failed td { background: #fdf0ef; }
 td.pass, td.fail, td.open { font-weight: 600; white-space: nowrap; }
 .pass { color: #14692f; } .fail { color: #b3201a; } .open { color: #57606a; }
 figure { margin: 1.25rem 0; }
@@ -50,6 +52,10 @@ def _value(value: Any, digits: int = 12) -> str:
     """A number with as many digits as somebody may have printed; anything else as it is."""
     if value is None:
         return ""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, list | tuple | np.ndarray):
+        return f"{np.size(value):,} values"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -59,11 +65,11 @@ def _value(value: Any, digits: int = 12) -> str:
 
 def _cell(value: Any) -> str:
     """Of a table that is no check."""
-    return _value(value.item() if hasattr(value, "item") and getattr(value, "size", 0) == 1 else value, digits=6)
+    return _value(value, digits=6)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or hasattr(value, "dtype")
+    return isinstance(value, int | float | np.number)
 
 
 def _difference(row: Row) -> str:
@@ -176,7 +182,7 @@ def _checks_html(checks: Checks) -> str:
         cells.append(f"<td>{escape(allowed)}</td>")
         name = _VERDICT_CLASS[row.verdict]
         cells.append(f'<td class="{name}">{escape(verdict)}</td>')
-        lines.append(f'<tr class="{name if name == "fail" else "row"}">{"".join(cells)}</tr>')
+        lines.append(f"<tr{_FAILED if name == 'fail' else ''}>{''.join(cells)}</tr>")
     return _grid("", _COLUMNS, lines)
 
 

@@ -5,6 +5,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import fastnn
 from fastnn import courses
@@ -34,9 +35,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
         if every and arguments.out is not None:
             folder /= name
         start = time.perf_counter()
-        report = courses.run(
-            name, quick=arguments.quick, out=folder, data=arguments.data, seed=arguments.seed, **known
-        )
+        report = courses.run(name, quick=arguments.quick, out=folder, data=arguments.data, seed=arguments.seed, **known)
         seconds = duration(time.perf_counter() - start)
         print(f"{name}: {report.verdict()} ({seconds}); {folder / 'report.html'}", flush=True)
         if report.failed:
@@ -46,7 +45,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _options(arguments: argparse.Namespace) -> dict[str, object]:
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options of recipes that were given."""
     if arguments.seed < 0:
         raise ValueError(f"--seed must not be negative. Received: {arguments.seed}")
@@ -59,7 +58,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, object]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _refuse_unknown(options: dict[str, object], chosen: list[str]) -> None:
+def _refuse_unknown(options: dict[str, Any], chosen: list[str]) -> None:
     """With `all`, an option goes to the recipes that have it; one that none has is a mistake."""
     for key in options:
         if not any(key in courses.get(name).options for name in chosen):

@@ -153,9 +153,11 @@ class Report:
             verdict = PASS if passed else FAIL
             row = Row(self._heading(), what, expected, ours, difference, allowed, verdict, note, elements)
         items = self._items()
-        if not items or not isinstance(items[-1], Checks):
-            items.append(Checks())
-        items[-1].rows.append(row)  # type: ignore[union-attr]
+        group = items[-1] if items else None
+        if not isinstance(group, Checks):
+            group = Checks()
+            items.append(group)
+        group.rows.append(row)
         return row.verdict != FAIL
 
     def table(self, caption: str, columns: list[str], rows: list[list[Any]]) -> None:
