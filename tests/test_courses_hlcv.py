@@ -201,7 +201,9 @@ def test_signal_vanishes_with_small_weights_only(rng):
     fastnn.manual_seed(0)
     x = rng.uniform(-1, 1, (200, 3072)).astype(np.float32)
     y = rng.integers(0, 10, 200)
-    layers = {variant: hlcv_mlp.signal_and_gradient(hlcv_mlp.build([50] * 4, variant), x, y) for variant in hlcv_mlp.VARIANTS}
+    layers = {
+        variant: hlcv_mlp.signal_and_gradient(hlcv_mlp.build([50] * 4, variant), x, y) for variant in hlcv_mlp.VARIANTS
+    }
     signals = {variant: [row["signal"] for row in rows] for variant, rows in layers.items()}
     for a, b in zip(signals[hlcv_mlp.COURSE_INIT], signals[hlcv_mlp.COURSE_INIT][1:], strict=False):
         assert b < 0.02 * a  # 1e-3 * sqrt(50) is 0.007

@@ -252,8 +252,8 @@ def _tuned_run(context: Context, split: _Split, settings: Settings, n_steps: int
     report.task(
         "The tuned network",
         "Reach more than 48 % of the validation images, better 52 %; then test once.",
-        f"{n_hidden} hidden units, learning rate {lr:g}, penalty {reg:g}, {n_steps // _STEPS_OF_EPOCH} epochs "
-        f"({n_steps:,} steps), float32.",
+        f"{n_hidden} hidden units, learning rate {lr:g}, penalty {reg:g}; {n_steps:,} steps, "
+        f"{_STEPS_OF_EPOCH} to an epoch; float32.",
     )
 
     def compute() -> dict[str, Any]:

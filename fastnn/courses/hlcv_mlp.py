@@ -173,27 +173,30 @@ def hlcv_mlp(context: Context) -> None:
     rows = images.images.reshape(len(images), -1)
     train = rows[:n_train], images.labels[:n_train]
     validation = rows[N_TRAIN:], images.labels[N_TRAIN:]
-    _depths(context, train, validation, epochs)
-    _explain(context, train)
-    _best(context, train, validation, best_epochs)
+    results = _depths(context, train, validation, epochs)
+    _explain(context, train, results[COURSE_INIT, max(DEPTHS)])
+    best_small = max(float(result["val_accuracy"][-1]) for result in results.values())
+    _best(context, train, validation, best_epochs, best_small)
 
 
-def _depths(context: Context, train: Part, validation: Part, epochs: int) -> None:
-    """Every depth with every kind of initial values."""
+def _depths(context: Context, train: Part, validation: Part, epochs: int) -> dict[tuple[str, int], dict[str, Any]]:
+    """Every depth with every kind of initial values; returns what became of each."""
     report = context.report
     report.task(
         "Accuracy by depth",
         "Build the two-layer network with a library, and deeper ones; train them with Adam and report training and "
         "validation accuracy.",
         f"`nn.Linear` and `nn.ReLU` with {N_HIDDEN} units in each hidden layer; Adam, learning rate {LR:g} times "
-        f"{LR_DECAY} per epoch, weight decay {WEIGHT_DECAY:g}, batches of {BATCH_SIZE}, {epochs} epochs of "
+        f"{LR_DECAY} per epoch, weight decay {WEIGHT_DECAY:g}, batches of {BATCH_SIZE}; epochs: {epochs}, of "
         f"{len(train[0]):,} images in [-1, 1]. Weights begin as the exercise says, N(0, 1e-3), and in two other ways. "
         "Training accuracy is that of the first 5,000 images.",
     )
 
     def compute(depth: int, variant: str) -> dict[str, Any]:
         model = build([N_HIDDEN] * (depth - 1), variant)
-        return _fit(context, model, train, validation, epochs, f"{depth} layers, {variant}")
+        result = _fit(context, model, train, validation, epochs, f"{depth} layers, {variant}")
+        result["classes_predicted"] = len(np.unique(_predict(model, validation[0])))
+        return result
 
     results = {}
     for variant in VARIANTS:
@@ -218,10 +221,11 @@ def _depths(context: Context, train: Part, validation: Part, epochs: int) -> Non
             what = f"{depth} layers, {variant}: validation accuracy"
             report.check(what, 0.45, last[variant, depth], at_least=True, full_only=True)
     report.figure("depths", _depth_curves(results), "Validation accuracy by epoch, for each kind of initial values")
+    return results
 
 
-def _explain(context: Context, train: Part) -> None:
-    """Signal and gradient in every layer of the deepest network before training."""
+def _explain(context: Context, train: Part, failed: dict[str, Any]) -> None:
+    """Signal and gradient in every layer of the deepest network before training, and how it ended."""
     report = context.report
     report.task(
         "Why deep networks fail with these initial values",
@@ -256,11 +260,12 @@ def _explain(context: Context, train: Part) -> None:
         f"output is about s * sqrt(n) times its input. For s = 1e-3 and n = {N_HIDDEN} that is 0.007, and ReLU removes "
         f"half of it: what tells two images apart shrinks from {course[0]['signal']:.0e} after the first layer to "
         f"{course[-1]['signal']:.0e} after the last. The gradient shrinks by the same factors on its way back, and a "
-        "weight's gradient is a product of both, so it is tiny in **every** layer. Adam would still stretch it to steps "
-        "of full size, since it divides by the gradient's own size, but what it divides is the sum of gradient and "
-        f"weight decay: in the first layer the gradient is {course[0]['gradient'] / course[0]['decay']:.0e} of the "
-        "decay. So Adam follows the decay and drives the weights to 0; only the last layer's bias learns, and the "
-        "network gives the same class to all images.\n\n"
+        "weight's gradient is a product of both, so it is tiny in **every** layer. Adam would still stretch it to "
+        "steps of full size, since it divides by the gradient's own size, but what it divides is the sum of gradient "
+        f"and weight decay: in the first layer the gradient is {course[0]['gradient'] / course[0]['decay']:.0e} of the "
+        "decay. So Adam follows the decay, which knows nothing of the images. What the network answers is left to the "
+        f"last layer's bias: after training it names {failed['classes_predicted']} of the ten classes for all 1,000 "
+        "validation images.\n\n"
         "**Kaiming's initial values** have s = sqrt(2 / n), which keeps the signal's size from layer to layer "
         f"(after the last layer {kaiming[-1]['signal']:.1g}). **Batch norm** keeps the small weights, but divides the "
         f"outputs of every hidden layer by their own standard deviation (after the last layer "
@@ -271,6 +276,7 @@ def _explain(context: Context, train: Part) -> None:
         f"{COURSE_INIT}: gradient / weight decay, first layer", 0.1, course[0]["gradient"] / course[0]["decay"],
         at_most=True, note="Adam follows the weight decay",
     )  # fmt: skip
+    report.check(f"{COURSE_INIT}: classes named after training", 1, failed["classes_predicted"])
     for variant, layers in ((KAIMING, kaiming), (BATCH_NORM, batch_norm)):
         ratio = layers[0]["gradient"] / layers[0]["decay"]
         report.check(
@@ -279,14 +285,17 @@ def _explain(context: Context, train: Part) -> None:
     report.figure("signal", _signal_figure(stage), "The network of five layers before training, layer by layer")
 
 
-def _best(context: Context, train: Part, validation: Part, epochs: int) -> None:
-    """A wide network with all that helps, and the only look at the test images."""
+def _best(context: Context, train: Part, validation: Part, epochs: int, best_small: float) -> None:
+    """A wide network with all that helps, and the only look at the test images.
+
+    `best_small` is the validation accuracy of the best network so far.
+    """
     report = context.report
     report.task(
         "The best network",
         "Find the best network by validation accuracy and test it.",
         f"Three layers with {' and '.join(map(str, _BEST_HIDDEN))} hidden units, batch norm, dropout 0.3, half of the "
-        f"images mirrored, weight decay 1e-5, learning rate times 0.9 per epoch, {epochs} epochs.",
+        f"images mirrored, weight decay 1e-5, learning rate times 0.9 per epoch; epochs: {epochs}.",
     )
 
     def compute() -> dict[str, Any]:
@@ -307,7 +316,8 @@ def _best(context: Context, train: Part, validation: Part, epochs: int) -> None:
     report.metric("best_test_accuracy", stage["test_accuracy"])
     report.metric("best_test_accuracy_of_course", stage["test_accuracy_of_course"])
     report.text(
-        f"Training {stage['train_accuracy'][-1]:.1%}, validation {val_accuracy:.1%}. Tested once: "
+        f"Training {stage['train_accuracy'][-1]:.1%}, validation {val_accuracy:.1%}, where the best of the networks "
+        f"with {N_HIDDEN} units has {best_small:.1%}. Tested once: "
         f"{stage['test_accuracy']:.1%} of the 10,000 test images, {stage['test_accuracy_of_course']:.1%} of the first "
         "1,000, which are all that the exercise looks at."
     )
@@ -340,7 +350,9 @@ def _depth_curves(results: dict[tuple[str, int], dict[str, Any]]) -> Any:
         for depth, (colour, line, marker) in _LINES.items():
             accuracy = 100 * results[variant, depth]["val_accuracy"]
             epochs = np.arange(1, len(accuracy) + 1)
-            ax.plot(epochs, accuracy, color=colour, linestyle=line, marker=marker, markersize=4, label=f"{depth} layers")
+            ax.plot(
+                epochs, accuracy, color=colour, linestyle=line, marker=marker, markersize=4, label=f"{depth} layers"
+            )
         ax.set_title(variant)
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)

@@ -3,6 +3,8 @@
 Everything here is determined to the last digit by NumPy's legacy generator, so it is checked to that digit.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -151,12 +153,12 @@ def check_toy(report: Report) -> np.random.RandomState:
         "here, so the learning rate falls by 5 % after every step, the first included.",
     )
     log, random = train_toy()
-    for step, expected in LOSSES.items():
-        report.check(f"loss at step {step}", expected, log.losses[step], tolerance=1e-9)
+    for step, loss in LOSSES.items():
+        report.check(f"loss at step {step}", loss, log.losses[step], tolerance=1e-9)
     report.check("loss at step 99", FINAL_LOSS, log.losses[99], tolerance=1e-9)
     full, _ = train_toy(full_batch=True)
-    for step, expected in FULL_BATCH_LOSSES.items():
-        report.check(f"all samples in each step: loss at step {step}", expected, full.losses[step], tolerance=1e-9)
+    for step, loss in FULL_BATCH_LOSSES.items():
+        report.check(f"all samples in each step: loss at step {step}", loss, full.losses[step], tolerance=1e-9)
     report.check("all samples in each step: loss at step 99", FULL_BATCH_FINAL_LOSS, full.losses[99], tolerance=1e-9)
     constant, _ = train_toy(decay=1.0)
     report.check(
@@ -170,7 +172,7 @@ def check_toy(report: Report) -> np.random.RandomState:
     return random
 
 
-def _loss_figure(sampled: TrainingLog, full: TrainingLog):  # type: ignore[no-untyped-def]
+def _loss_figure(sampled: TrainingLog, full: TrainingLog) -> Any:
     """Both toy trainings in one picture."""
     from matplotlib.figure import Figure
 

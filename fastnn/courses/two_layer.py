@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn import nn, optim
 from fastnn import functional as F
+from fastnn import nn, optim
 
 __all__ = ["Rows", "TrainingLog", "TwoLayerNet", "numeric_gradients", "relative_error", "train"]
 
@@ -58,9 +58,11 @@ class TwoLayerNet:
         self.network = nn.Sequential(self.first, nn.ReLU(), self.second)
         self.network.input_grad = False  # nothing lies below the first layer
         self.criterion = nn.CrossEntropyLoss()
-        for layer, weight, bias in ((self.first, w1, b1), (self.second, w2, b2)):
+        self._parameters: dict[str, nn.Parameter] = {}
+        for number, layer, weight, bias in ((1, self.first, w1, b1), (2, self.second, w2, b2)):
             layer.weight.data = np.array(weight, self.dtype, order="C").T
             layer.bias = nn.Parameter(np.array(bias, self.dtype))
+            self._parameters |= {f"W{number}": layer.weight, f"b{number}": layer.bias}
 
     @classmethod
     def random(
@@ -81,8 +83,7 @@ class TwoLayerNet:
     # ---- values ------------------------------------------------------------------------------------------------------
     def parameters(self) -> dict[str, nn.Parameter]:
         """The parameters by the course's names; weights have `nn.Linear`'s shape, the transpose of the course's."""
-        assert self.first.bias is not None and self.second.bias is not None  # this class gave them one
-        return {"W1": self.first.weight, "b1": self.first.bias, "W2": self.second.weight, "b2": self.second.bias}
+        return dict(self._parameters)
 
     def values(self) -> dict[str, NDArray]:
         """Views of W1, b1, W2, b2 in the course's shapes: what is written into them changes the network."""
@@ -210,13 +211,11 @@ def train(
         after_step: called with the number of each step and its loss.
     """
     parameters = net.parameters()
-    optimizer = optim.SGD(
-        [
-            {"params": [parameters["W1"], parameters["W2"]], "weight_decay": net.penalty_factor * reg},
-            {"params": [parameters["b1"], parameters["b2"]]},
-        ],
-        lr=lr,
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": [parameters["W1"], parameters["W2"]], "weight_decay": net.penalty_factor * reg},
+        {"params": [parameters["b1"], parameters["b2"]]},
+    ]
+    optimizer = optim.SGD(groups, lr=lr)
     epoch = max(len(x) // batch_size, 1)
     log = TrainingLog()
     for step in progress(range(n_steps)):
