@@ -62,20 +62,14 @@ def grid_search(
     if not choices:
         raise ValueError("grid_search: the grid is empty")
     optuna = _optuna()
-
-    class Grid(optuna.samplers.GridSampler):
-        """Without the sampler's own end, which only Optuna's own loop understands: the loop below counts."""
-
-        def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
-            pass
-
     total = math.prod(len(values) for values in choices.values())
     distributions = {name: optuna.distributions.CategoricalDistribution(values) for name, values in choices.items()}
     description = {"kind": "grid", "space": choices, "maximize": maximize}
     with _study(optuna, storage, description, maximize) as study:
         # The seed numbers the points, so it must be the same whenever the storage is opened. A point whose evaluation
         # was cut short is still marked as running, and the sampler gives such points again when no other is left.
-        study.sampler = Grid(choices, seed=0)
+        study.sampler = optuna.samplers.GridSampler(choices, seed=0)
+        study.sampler.after_trial = lambda *_: None  # it would stop Optuna's own loop; the one below counts
         while len(rows := _rows(optuna, study, list(choices))) < total:
             _evaluate(objective, study, study.ask(distributions), maximize)
             if on_result is not None:

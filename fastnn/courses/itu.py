@@ -7,6 +7,7 @@ explains every number that differs.
 
 import importlib
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ BEST_OF_LR = {5e-4: 0.0977, 1e-3: 0.1238, 5e-3: 0.2286, 1e-2: 0.3072, 5e-2: 0.47
 TUNED: dict[str, Any] = {"lr": 1.0, "hidden": 1024, "reg": 5e-4, "decay": 0.92}
 TUNED_STEPS = 9000
 
-_MODULE_STD = 1e-4
+_WEIGHT_STD = 1e-4
 _CORRECT, _HALVED = 2.0, 1.0  # factors of reg * W in the gradient
 
 
@@ -111,10 +112,10 @@ def torch_choice(seed: int) -> Any:
 def toy(dtype: DTypeLike, factor: float = _CORRECT, arithmetic: DTypeLike | None = None) -> tuple[TwoLayerNet, NDArray]:
     """The toy network, 4-10-3, and its five samples. The course draws other numbers for float64 than for float32."""
     normals = CudaNormals(0)
-    std = np.dtype(dtype).type(_MODULE_STD)
-    w1 = std * normals.randn(4, 10, dtype=dtype)
-    w2 = std * normals.randn(10, 3, dtype=dtype)
-    x = np.dtype(dtype).type(10) * normals.randn(5, 4, dtype=dtype)
+    scalar: Any = np.dtype(dtype).type
+    w1 = scalar(_WEIGHT_STD) * normals.randn(4, 10, dtype=dtype)
+    w2 = scalar(_WEIGHT_STD) * normals.randn(10, 3, dtype=dtype)
+    x = scalar(10) * normals.randn(5, 4, dtype=dtype)
     arithmetic = arithmetic or dtype
     return TwoLayerNet(w1, np.zeros(10), w2, np.zeros(3), factor, arithmetic), x.astype(arithmetic)
 
@@ -211,7 +212,7 @@ def untuned(splits: Splits, factor: float, n_steps: int, context: Context) -> di
     """The course's first run: 36 hidden units and settings that learn nothing."""
     normals = CudaNormals(0)
     net = TwoLayerNet.random(
-        3072, 36, 10, _MODULE_STD, lambda *shape: normals.randn(*shape, dtype=np.float64), factor, np.float64
+        3072, 36, 10, _WEIGHT_STD, lambda *shape: normals.randn(*shape, dtype=np.float64), factor, np.float64
     )
     log = train(
         net,
@@ -240,8 +241,9 @@ def _untuned_task(context: Context, n_steps: int) -> NDArray:
         asked="Train 3072-36-10 with learning rate 0.01, reg 0.25, batches of 1000, 500 steps; the course expects a "
         "bad result and asks why.",
         done="In float64. The batches are those of PyTorch's CPU generator, which is the same everywhere, and the "
-        "initial weights those of its GPU generator. Other initial weights change these losses by up to 2e-6, the seventh "
-        "digit: only that one needs the course's GPU. Other batches change them by up to 6e-5, and another class may win.",
+        "initial weights those of its GPU generator. Other initial weights change these losses by up to 2e-6, the "
+        "seventh digit: only that one needs the course's GPU. Other batches change them by up to 6e-5, and another "
+        "class may win.",
     )
     splits = Splits(context, np.float64)
     runs = {"correct": context.stage("untuned", lambda: untuned(splits, _CORRECT, n_steps, context))}
@@ -291,7 +293,7 @@ def train_point(
     """
     rng = np.random.default_rng(context.seed)
     hidden = settings["hidden"]
-    net = TwoLayerNet.random(3072, hidden, 10, _MODULE_STD, lambda *shape: rng.standard_normal(shape), dtype=np.float32)
+    net = TwoLayerNet.random(3072, hidden, 10, _WEIGHT_STD, lambda *shape: rng.standard_normal(shape), dtype=np.float32)
     log = TrainingLog()
 
     def after_step(step: int, loss: float) -> None:
@@ -356,7 +358,7 @@ def _sweep_tasks(context: Context, splits: Splits, n_steps: int, batch_size: int
     words = {"hidden": "hidden units", "reg": "penalty reg", "lr": "learning rate"}
     found = {}
     for name, (fixed, _) in SWEEPS.items():
-        runs = context.stage(f"sweep-{name}", lambda name=name: _sweep(splits, name, n_steps, batch_size, context))
+        runs = context.stage(f"sweep-{name}", partial(_sweep, splits, name, n_steps, batch_size, context))
         found[name] = {run["value"]: run["accuracy"] for run in runs}
         rest = ", ".join(f"{key} {value:g}" for key, value in fixed.items())
         figure = itu_figures.sweep(runs, words[name])
