@@ -411,7 +411,8 @@ def _grid_task(context: Context, splits: Splits, grid: dict[str, list[Any]], n_s
     if n_points == whole:
         for lr, expected in BEST_OF_LR.items():
             best = max(row["value"] for row in rows if row["lr"] == lr)
-            report.check(f"best with learning rate {lr:g}", expected, best, tolerance=0.03, full_only=True)
+            what = f"best with learning rate {lr:g}"
+            report.check(what, expected, best, tolerance=0.03, at_least=True, full_only=True, note="decays differ")
     winner = tune.best(rows)
     report.metric("grid", rows)
     report.text("Best: " + ", ".join(f"{name} {winner[name]:g}" for name in grid) + ".")
