@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(run=_train)
 
+    _add_reproduce(commands)
+
     info = commands.add_parser("info", help="what was built, what this CPU has, what runs", allow_abbrev=False)
     info.set_defaults(run=_info)
 
@@ -72,6 +74,30 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--batch", metavar="N", type=int, default=1, help="images (default: 1)")
     summary.set_defaults(run=_summary)
     return parser
+
+
+def _add_reproduce(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="do an assignment of a course and compare every number with the published one",
+        description="Run the recipe of an assignment. The results go to runs/NAME, or to --out: report.html and "
+        "report.md, metrics.json, history.csv, figures. The same command continues a run that was interrupted. It "
+        "fails if a number is not the expected one.",
+        allow_abbrev=False,
+    )
+    reproduce.add_argument("name", metavar="NAME|all", nargs="?", help="of the recipe")
+    reproduce.add_argument("--list", action="store_true", help="show the recipes, by course, with their options")
+    reproduce.add_argument("--quick", action="store_true", help="the same code on less data, in at most a minute")
+    reproduce.add_argument("--out", metavar="DIR", help="folder of the results; with all, each has a folder in it")
+    reproduce.add_argument("--data", metavar="DIR", help="where to look for data first")
+    reproduce.add_argument("--epochs", metavar="N", type=int, help="how often to see every image")
+    reproduce.add_argument("--n-items", metavar="N", type=int, help="use only N training images")
+    reproduce.add_argument("--model", metavar="NAME", help="the network, where a recipe has a choice")
+    reproduce.add_argument("--image", metavar="FILE", help="the picture to show augmentation on")
+    reproduce.add_argument("--full", action="store_true", help="every point of a search, not a part of them")
+    reproduce.add_argument("--seed", metavar="N", type=int, default=0, help="of what the course leaves open")
+    reproduce.add_argument("--threads", metavar="N", type=int, help="results do not depend on it (default: all CPUs)")
+    reproduce.set_defaults(run=_reproduce)
 
 
 def _say(text: str) -> None:
@@ -104,6 +130,12 @@ def _train(arguments: argparse.Namespace) -> None:
     threads = "1 thread" if fastnn.num_threads() == 1 else f"{fastnn.num_threads()} threads"
     _say(f"{run.recipe.name} on {run.dataset}, seed {run.seed}, {threads}, {fastnn.isa()}; results go to {run.folder}")
     training.train_recipe(run, train_set, test_set, say=print)
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    from fastnn.courses.command import reproduce
+
+    return reproduce(arguments)
 
 
 def _info(arguments: argparse.Namespace) -> None:
@@ -155,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"fastnn: {error}")
         return _USAGE
     try:
-        arguments.run(arguments)
+        code = arguments.run(arguments) or 0  # most commands return nothing: they succeed or raise
         sys.stdout.flush()
     except KeyboardInterrupt as error:
         _say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
@@ -167,8 +199,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("FASTNN_DEBUG") == "1":
             raise
         _say(f"fastnn: {_sentence(error)}")
-        return _USAGE if isinstance(error, ValueError | OSError) else _FAILED
-    return 0
+        return _USAGE if isinstance(error, ValueError | OSError | ImportError) else _FAILED
+    return code
 
 
 def _sentence(error: Exception) -> str:
@@ -178,5 +210,5 @@ def _sentence(error: Exception) -> str:
     else:
         text = str(error)
     words = " ".join(text.split())
-    known = isinstance(error, ValueError | OSError | ArithmeticError) and words
+    known = isinstance(error, ValueError | OSError | ImportError | ArithmeticError) and words
     return words if known else f"{type(error).__name__}: {words}"

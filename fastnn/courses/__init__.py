@@ -1,0 +1,102 @@
+"""The assignments of four university courses, each reproduced by one recipe.
+
+    report = courses.run("pku-mlp", out="runs/pku-mlp")
+
+Every file of this package whose functions carry `@recipe` adds to the list.
+"""
+
+import importlib
+import os
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastnn._random import random_state, set_random_state
+from fastnn.courses import recipe as _recipes
+from fastnn.courses.context import Context, MissingExtraError
+from fastnn.courses.recipe import Recipe
+from fastnn.courses.report import Report
+
+__all__ = ["Context", "MissingExtraError", "Recipe", "Report", "default_folder", "get", "names", "run"]
+
+# What pip calls the packages that a recipe may need beyond those of fastnn.
+_EXTRAS = {"optuna": "tune", "PIL": "image"}
+
+
+def names() -> list[str]:
+    """The names of all recipes."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return sorted(_recipes.registry)
+
+
+def get(name: str) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    known = names()
+    if name not in known:
+        raise ValueError(f"there is no recipe {name!r}; choose from {', '.join(known)}")
+    return _recipes.registry[name]
+
+
+def default_folder(name: str, quick: bool = False) -> Path:
+    """Where the results of a recipe go unless told: always the same folder, so that running it again continues."""
+    return Path("runs") / (f"{name}-quick" if quick else name)
+
+
+def run(
+    name: str,
+    *,
+    quick: bool = False,
+    out: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    say: Callable[[str], Any] | None = None,
+    **options: Any,
+) -> Report:
+    """Run a recipe and write its report; stages that are stored in `out` from an earlier run are not run again.
+
+    Args:
+        name: one of `names()`.
+        quick: the same code on less data, in at most a minute.
+        out: folder of the results; None for `default_folder`.
+        data: where to look for data first.
+        seed: of everything random that the course does not fix.
+        say: is told what happens; None prints it on standard error.
+        options: of the recipe, such as `epochs=2`; None stands for the recipe's own value.
+    Returns:
+        The report; `report.failed` names the rows that do not have the expected number.
+    Raises:
+        ValueError: there is no such recipe, or it has no such option, or the data is damaged.
+        MissingExtraError: a package is not installed that the recipe needs.
+        OSError: the folder cannot be written, or the data is not there.
+        KeyboardInterrupt: interrupted; the same call continues.
+    """
+    recipe = get(name)
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in given:
+        if key not in recipe.options:
+            known = f"it has {', '.join(recipe.options)}" if recipe.options else "it has none"
+            raise ValueError(f"{name} has no option {key!r}; {known}")
+    folder = default_folder(name, quick) if out is None else Path(out)
+    context = Context(recipe, folder, quick=quick, data=data, seed=seed, options=given, say=say)
+    state = random_state()
+    try:
+        recipe.function(context)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{name} was interrupted; run it again to continue") from None
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        raise MissingExtraError(
+            f"{name} needs {package}, which is not installed: pip install 'fastnn[{_EXTRAS[package]}]'"
+        ) from None
+    finally:
+        set_random_state(state)
+    context.finish()
+    return context.report

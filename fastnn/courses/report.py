@@ -1,0 +1,304 @@
+"""What a recipe found: task by task the numbers beside the expected ones, tables and figures."""
+
+import json
+import math
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastnn.training.checkpoint import atomic_write
+from fastnn.training.history import History
+
+__all__ = ["FAIL", "NOT_RUN", "PASS", "Checks", "Figure", "Report", "Row", "Table", "Task", "Text"]
+
+PASS, FAIL, NOT_RUN = "pass", "fail", "not run (quick)"
+_DPI = 120
+
+
+@dataclass(frozen=True)
+class Row:
+    """An expected number and ours. Of arrays these are the two elements that are worst."""
+
+    task: str
+    what: str
+    expected: Any
+    ours: Any
+    difference: float | None
+    allowed: str
+    verdict: str
+    note: str
+    elements: int  # that were compared
+
+
+@dataclass
+class Text:
+    markdown: str
+
+
+@dataclass
+class Checks:
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass
+class Table:
+    caption: str
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+@dataclass
+class Figure:
+    name: str
+    caption: str
+    png: bytes
+
+
+@dataclass
+class Task:
+    heading: str
+    asked: str = ""
+    done: str = ""
+    items: list[Text | Checks | Table | Figure] = field(default_factory=list)
+
+
+class Report:
+    """Collects results and writes report.md, report.html, metrics.json, history.csv and the figures.
+
+    Args:
+        title, course, about: what stands at the top.
+        out: an existing folder.
+        quick: says so in the report; rows that need the full run are not judged.
+    Attributes:
+        tasks: the sections.
+        facts: of the run, by name, for the top of the report.
+
+    Example:
+        >>> import tempfile
+        >>> from fastnn.courses import Report
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = Report("Two plus two", folder)
+        ...     report.task("Task 1", asked="Add.", done="Added.")
+        ...     ok = report.check("sum", expected=4, ours=2 + 2)
+        ...     report.write()
+        >>> ok, report.failed
+        (True, [])
+    """
+
+    def __init__(
+        self,
+        title: str,
+        out: str | os.PathLike[str],
+        *,
+        course: str = "",
+        about: str = "",
+        quick: bool = False,
+    ) -> None:
+        self.title, self.course, self.about, self.quick = title, course, about, quick
+        self.out = Path(out)
+        self.tasks: list[Task] = []
+        self.facts: dict[str, str] = {}
+        self._metrics: dict[str, Any] = {}
+        self._history: list[dict[str, Any]] = []
+
+    # ---- filling -----------------------------------------------------------------------------------------------------
+    def task(self, heading: str, asked: str = "", done: str = "") -> None:
+        """Start a section: what the course asks for, and what was done here."""
+        self.tasks.append(Task(heading, asked, done))
+
+    def text(self, markdown: str) -> None:
+        """Add paragraphs, lists (`- `), code, **bold** and sub-headings (`### `)."""
+        self._add(Text(markdown))
+
+    def check(
+        self,
+        what: str,
+        expected: Any,
+        ours: Any,
+        *,
+        tolerance: float | None = None,
+        relative: bool = False,
+        at_least: bool = False,
+        at_most: bool = False,
+        full_only: bool = False,
+        note: str = "",
+    ) -> bool:
+        """Add a row that compares a number, a text or an array of numbers with what is expected.
+
+        Args:
+            what: the name of the row.
+            expected, ours: of the same shape; of arrays the worst element decides and is shown.
+            tolerance: largest difference allowed; None wants equality.
+            relative: differences are divided by the size of what is expected.
+            at_least, at_most: expected is a bound, which `tolerance` widens.
+            full_only: a quick run cannot have this number, and does not judge it.
+            note: a remark.
+        Returns:
+            Whether the row passes, or is not judged.
+        Raises:
+            ValueError: the arguments contradict each other.
+        """
+        if (at_least and at_most) or (tolerance is not None and not 0 <= tolerance < math.inf):
+            raise ValueError(f"check {what!r}: at_least and at_most exclude each other, and tolerance is not negative")
+        bound = "at least" if at_least else "at most" if at_most else ""
+        if full_only and self.quick:
+            row = Row(self._heading(), what, expected, ours, None, bound, NOT_RUN, note, np.size(expected))
+        else:
+            expected, ours, difference, passed, elements = _compare(expected, ours, tolerance, relative, bound)
+            allowed = _allowed(tolerance, relative, bound)
+            verdict = PASS if passed else FAIL
+            row = Row(self._heading(), what, expected, ours, difference, allowed, verdict, note, elements)
+        items = self._items()
+        group = items[-1] if items else None
+        if not isinstance(group, Checks):
+            group = Checks()
+            items.append(group)
+        group.rows.append(row)
+        return row.verdict != FAIL
+
+    def table(self, caption: str, columns: list[str], rows: list[list[Any]]) -> None:
+        """Add a table of numbers and texts.
+
+        Raises:
+            ValueError: a row has not as many cells as there are columns.
+        """
+        cells = [list(row) for row in rows]
+        if any(len(row) != len(columns) for row in cells):
+            raise ValueError(f"table {caption!r}: every row needs {len(columns)} cells")
+        self._add(Table(caption, list(columns), cells))
+
+    def figure(self, name: str, figure: Any, caption: str) -> None:
+        """Write a matplotlib Figure to `name`.png and show it.
+
+        Raises:
+            ValueError: the name is not a plain file name, or was used before.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise ValueError(f"figure {name!r}: the name may hold letters, digits, _ and -")
+        if any(isinstance(item, Figure) and item.name == name for task in self.tasks for item in task.items):
+            raise ValueError(f"there are two figures {name!r}")
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        path = self.out / f"{name}.png"
+        figure.set_dpi(_DPI)
+        with atomic_write(path) as file:
+            FigureCanvasAgg(figure).print_png(file)
+        self._add(Figure(name, caption, path.read_bytes()))
+
+    def metric(self, name: str, value: Any) -> None:
+        """Keep a number in metrics.json that is no row."""
+        self._metrics[name] = value
+
+    def history(self, rows: list[dict[str, Any]]) -> None:
+        """Add lines to history.csv."""
+        self._history.extend(dict(row) for row in rows)
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+    @property
+    def rows(self) -> list[Row]:
+        """All that were checked."""
+        return [row for task in self.tasks for item in task.items if isinstance(item, Checks) for row in item.rows]
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of the rows that do not have the expected number."""
+        return [row.what for row in self.rows if row.verdict == FAIL]
+
+    def verdict(self) -> str:
+        """One sentence."""
+        judged = [row for row in self.rows if row.verdict != NOT_RUN]
+        left = len(self.rows) - len(judged)
+        passed = len(judged) - len(self.failed)
+        words = f"{passed} of {len(judged)} rows pass"
+        if left:
+            words += f", {left} need the full run"
+        return words + (f"; failed: {'; '.join(self.failed)}" if self.failed else "")
+
+    # ---- writing -----------------------------------------------------------------------------------------------------
+    def write(self) -> None:
+        """Write the files; figures have been written before."""
+        from fastnn.courses import _render
+
+        for name, text in (
+            ("report.md", _render.to_markdown(self)),
+            ("report.html", _render.to_html(self)),
+            ("metrics.json", json.dumps(self._json(), indent=1, allow_nan=False) + "\n"),
+        ):
+            with atomic_write(self.out / name, "w", encoding="utf-8") as file:
+                file.write(text)
+        if self._history:
+            History(self._history).to_csv(self.out / "history.csv")
+
+    def _json(self) -> dict[str, Any]:
+        return _plain(
+            {
+                "title": self.title,
+                "quick": self.quick,
+                "passed": not self.failed,
+                "failed": self.failed,
+                "facts": self.facts,
+                "metrics": self._metrics,
+                "rows": [vars(row) for row in self.rows],
+            }
+        )
+
+    def _items(self) -> list[Text | Checks | Table | Figure]:
+        if not self.tasks:
+            self.task("Results")
+        return self.tasks[-1].items
+
+    def _add(self, item: Text | Checks | Table | Figure) -> None:
+        self._items().append(item)
+
+    def _heading(self) -> str:
+        self._items()
+        return self.tasks[-1].heading
+
+
+def _compare(
+    expected: Any, ours: Any, tolerance: float | None, relative: bool, bound: str
+) -> tuple[Any, Any, float | None, bool, int]:
+    """(expected, ours, difference, whether it passes, elements); of arrays the worst element."""
+    a, b = np.asarray(expected), np.asarray(ours)
+    if not (_is_number(a) and _is_number(b)):
+        return expected, ours, None, bool(np.array_equal(a, b)), 1
+    if a.shape != b.shape or not a.size:
+        return f"shape {a.shape}", f"shape {b.shape}", None, False, a.size
+    with np.errstate(all="ignore"):
+        difference = b.astype(np.float64) - a.astype(np.float64)
+        if relative:
+            difference = difference / np.abs(a)
+        difference = np.where(a == b, 0.0, difference)  # of two infinities, and relative to 0
+    badness = {"at least": -difference, "at most": difference}.get(bound, np.abs(difference))
+    worst = np.unravel_index(np.argmax(badness), badness.shape)  # NaN counts as the largest
+    passed = bool(badness[worst] <= (tolerance or 0.0))
+    return a[worst].item(), b[worst].item(), float(difference[worst]), passed, a.size
+
+
+def _is_number(array: np.ndarray) -> bool:
+    return array.dtype.kind in "iuf"
+
+
+def _allowed(tolerance: float | None, relative: bool, bound: str) -> str:
+    """What the column of the table says."""
+    if not tolerance:
+        return bound or "equal"
+    width = f"{tolerance:g}{' of it' if relative else ''}"
+    return f"{bound}, within {width}" if bound else f"\N{PLUS-MINUS SIGN}{width}"
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON knows it: arrays become lists, NaN and infinity null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
