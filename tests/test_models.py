@@ -11,6 +11,8 @@ PARAMETERS = {
     "keras_cnn": 2_168_746,
     "vgg_a": 9_750_922,
     "vgg_a_bn": 9_756_426,
+    "vgg_a_light": 285_162,
+    "vgg_a_light_bn": 285_162 + 2 * (16 + 32),
     "resnet20": 272_474,
     "airbench94": 1_972_792,
 }
@@ -19,6 +21,8 @@ SMALL = {
     "keras_cnn": {"widths": (4, 8), "hidden": 16},
     "vgg_a": {"stages": ((4,), (4,), (8, 8), (8,), (8,)), "hidden": 8},
     "vgg_a_bn": {"stages": ((4,), (4,), (8, 8), (8,), (8,)), "hidden": 8},
+    "vgg_a_light": {"hidden": 16},
+    "vgg_a_light_bn": {"hidden": 16},
     "resnet20": {"widths": (4, 8, 8), "blocks": 1},
     "airbench": {"widths": (4, 8, 8)},
 }

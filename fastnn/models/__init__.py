@@ -10,7 +10,7 @@ from fastnn.models.airbench import Airbench, Scale, airbench, airbench94, whiten
 from fastnn.models.keras_cnn import keras_cnn
 from fastnn.models.resnet import resnet20
 from fastnn.models.summary import LayerSummary, Summary, summarize
-from fastnn.models.vgg import vgg_a, vgg_a_bn
+from fastnn.models.vgg import vgg_a, vgg_a_bn, vgg_a_light, vgg_a_light_bn
 
 __all__ = [
     "Airbench",
@@ -28,6 +28,8 @@ __all__ = [
     "summarize",
     "vgg_a",
     "vgg_a_bn",
+    "vgg_a_light",
+    "vgg_a_light_bn",
     "whitening_filters",
 ]
 
@@ -38,6 +40,8 @@ _MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet20": resnet20,
     "vgg_a": vgg_a,
     "vgg_a_bn": vgg_a_bn,
+    "vgg_a_light": vgg_a_light,
+    "vgg_a_light_bn": vgg_a_light_bn,
 }
 
 
@@ -47,7 +51,7 @@ def names() -> list[str]:
     Example:
         >>> from fastnn import models
         >>> models.names()
-        ['airbench', 'airbench94', 'keras_cnn', 'resnet20', 'vgg_a', 'vgg_a_bn']
+        ['airbench', 'airbench94', 'keras_cnn', 'resnet20', 'vgg_a', 'vgg_a_bn', 'vgg_a_light', 'vgg_a_light_bn']
     """
     return sorted(_MODELS)
 

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from fastnn import nn
 from fastnn.models._chain import Chain
 
-__all__ = ["vgg_a", "vgg_a_bn"]
+__all__ = ["vgg_a", "vgg_a_bn", "vgg_a_light", "vgg_a_light_bn"]
 
 _STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
+_LIGHT_STAGES = ((16,), (32,))
 
 
-def _vgg(num_classes: int, stages: Sequence[Sequence[int]], hidden: int, batch_norm: bool) -> Chain:
+def _vgg(num_classes: int, stages: Sequence[Sequence[int]], hidden: int, batch_norm: bool, pixels: int = 1) -> Chain:
+    """`pixels`: how many the last stage leaves."""
     layers: list[nn.Module] = []
     c_in = 3
     for stage in stages:
@@ -22,14 +24,13 @@ def _vgg(num_classes: int, stages: Sequence[Sequence[int]], hidden: int, batch_n
             c_in = width
         layers.append(nn.MaxPool2d(2))
     classifier = nn.Sequential(
-        nn.Linear(c_in, hidden),
+        nn.Linear(c_in * pixels, hidden),
         nn.ReLU(),
         nn.Linear(hidden, hidden),
         nn.ReLU(),
         nn.Linear(hidden, num_classes),
     )
-    model = Chain(features=nn.Sequential(*layers), flatten=nn.Flatten(), classifier=classifier)
-    return model.apply(_init_weights)
+    return Chain(features=nn.Sequential(*layers), flatten=nn.Flatten(), classifier=classifier)
 
 
 def _init_weights(module: nn.Module) -> None:
@@ -58,7 +59,7 @@ def vgg_a(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidd
     Source: Simonyan and Zisserman, 2015, "Very deep convolutional networks for large-scale image recognition",
     configuration A, with the classifier of Fudan's course on neural networks.
     """
-    return _vgg(num_classes, stages, hidden, batch_norm=False)
+    return _vgg(num_classes, stages, hidden, batch_norm=False).apply(_init_weights)
 
 
 def vgg_a_bn(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidden: int = 512) -> Chain:
@@ -73,4 +74,38 @@ def vgg_a_bn(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, h
 
     Source: the batch norm exercise of Fudan's course; Ioffe and Szegedy, 2015, "Batch normalization".
     """
-    return _vgg(num_classes, stages, hidden, batch_norm=True)
+    return _vgg(num_classes, stages, hidden, batch_norm=True).apply(_init_weights)
+
+
+def vgg_a_light(num_classes: int = 10, hidden: int = 128) -> Chain:
+    """Two 3x3 convolutions, a pool after each, and three linear layers. 285,162 parameters, default initial values.
+
+    Args:
+        num_classes: classes to tell apart.
+        hidden: units of the two hidden layers.
+    Shape:
+        - Input: (N, 3, 32, 32)
+        - Output: (N, num_classes)
+    Example:
+        >>> from fastnn import models
+        >>> sum(p.size for p in models.vgg_a_light().parameters())
+        285162
+
+    Source: the small network of the batch norm exercise of Fudan's course.
+    """
+    return _vgg(num_classes, _LIGHT_STAGES, hidden, batch_norm=False, pixels=64)
+
+
+def vgg_a_light_bn(num_classes: int = 10, hidden: int = 128) -> Chain:
+    """`vgg_a_light` with batch norm between each convolution and its ReLU. 285,258 parameters.
+
+    Args and shape: see `vgg_a_light`.
+
+    Example:
+        >>> from fastnn import models
+        >>> sum(p.size for p in models.vgg_a_light_bn().parameters())
+        285258
+
+    Source: batch norm as in `vgg_a_bn`; the course has this network without it only.
+    """
+    return _vgg(num_classes, _LIGHT_STAGES, hidden, batch_norm=True, pixels=64)

@@ -1,0 +1,183 @@
+"""The loss around trained parameters, and the band of the losses of several trainings."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _random, nn
+from fastnn.functional import _check
+from fastnn.insight._preserve import moved, preserved
+
+__all__ = ["LossLandscape", "loss_landscape", "lr_band"]
+
+_NORMALIZE = ("filter", "layer", None)
+_BATCH_NORM = ("running", "batch")
+
+
+class LossLandscape(NamedTuple):
+    """What `loss_landscape` measured.
+
+    Attributes:
+        alphas: (steps,), how far along the first direction; 0 is the network as it is.
+        betas: (steps,), how far along the second one; None if there is only one.
+        losses: (steps,), or (steps, steps) with losses[i, k] at alphas[i] and betas[k]. May hold inf and nan, far away.
+    """
+
+    alphas: NDArray[np.float64]
+    betas: NDArray[np.float64] | None
+    losses: NDArray[np.float64]
+
+
+def loss_landscape(
+    model: nn.Module,
+    criterion: Any,
+    batches: Iterable[Any],
+    *,
+    directions: int = 1,
+    steps: int = 21,
+    span: float = 1.0,
+    seed: int = 0,
+    normalize: str | None = "filter",
+    include_vectors: bool = False,
+    batch_norm: str = "running",
+) -> LossLandscape:
+    """The mean loss at theta + alpha * d (+ beta * e), for random directions d and e in the space of the parameters.
+
+    Weights may be scaled without changing what a network with ReLU or batch norm computes, so that a direction of
+    fixed length says nothing about how sharp a minimum is. Filter normalisation undoes that: each filter of d (each
+    row of a linear layer) is scaled to the norm of the filter it will be added to.
+
+    The network is run in evaluation mode: no dropout, nothing updates the running statistics. Parameters, gradients,
+    buffers and modes are afterwards what they were, bit for bit.
+
+    Args:
+        model: the network, at theta. Frozen parameters (`requires_grad` False) stay where they are.
+        criterion: the loss: `criterion(logits, y)` is the mean over a batch.
+        batches: (x, y) pairs; all are read once and kept, so that every point sees the same images.
+        directions: 1 for a line, 2 for a plane.
+        steps: points along each direction; an odd number includes theta itself.
+        span: alpha and beta go from -span to span; at 1, a direction is as long as the parameters.
+        seed: of the directions.
+        normalize: 'filter', 'layer' (one scale for each parameter), or None for a direction as it is drawn.
+        include_vectors: also move parameters of one dimension (biases, weights of batch norm), each scaled like one
+            filter. A bias that is zero has no scale and stays.
+        batch_norm: statistics of batch norm: 'running', those of theta at every point; or 'batch', those that the
+            images have at the point, which is what training sees.
+    Returns:
+        `LossLandscape`: alphas, betas, losses.
+    Raises:
+        ValueError: an argument is out of its range, or there are no images.
+    Example:
+        >>> from fastnn import insight
+        >>> model = nn.Linear(4, 2)
+        >>> batch = np.eye(4, dtype=np.float32), np.array([0, 1, 1, 0])
+        >>> line = insight.loss_landscape(model, nn.CrossEntropyLoss(), [batch], steps=5)
+        >>> line.alphas.tolist(), line.losses.shape
+        ([-1.0, -0.5, 0.0, 0.5, 1.0], (5,))
+        >>> bool(line.losses[2] == nn.CrossEntropyLoss()(model(batch[0]), batch[1]))
+        True
+
+    Source: Li et al., 2018, "Visualizing the loss landscape of neural nets".
+    """
+    name = "loss_landscape"
+    if directions not in (1, 2):
+        raise ValueError(f"{name}: directions must be 1 or 2. Received: {directions!r}")
+    steps = _check.integer(name, "steps", steps, 2)
+    if not (math.isfinite(span) and span > 0):
+        raise ValueError(f"{name}: span must be a positive number. Received: {span!r}")
+    _one_of(name, "normalize", normalize, _NORMALIZE)
+    _one_of(name, "batch_norm", batch_norm, _BATCH_NORM)
+    kept = [(x, y) for x, y in batches]
+    if not sum(len(x) for x, _ in kept):
+        raise ValueError(f"{name}: the batches hold no images")
+    parameters = [p for p in model.parameters() if p.requires_grad and (include_vectors or p.ndim > 1)]
+    rng = np.random.default_rng(seed)
+    chosen = [[_direction(rng, p.data, normalize) for p in parameters] for _ in range(directions)]
+    # Whole numbers, so that the middle is exactly 0 and the loss there exactly that of theta.
+    alphas = span * np.arange(1 - steps, steps, 2) / (steps - 1)
+    losses = np.empty((steps,) * directions)
+    theta = [p.data for p in parameters]
+    with preserved(model):
+        model.eval()
+        if batch_norm == "batch":
+            for module in model.modules():
+                if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                    module.train()
+        random_state = _random.random_state()
+        for index in np.ndindex(losses.shape):
+            for number, parameter in enumerate(parameters):
+                place = theta[number]
+                for position, direction in zip(index, chosen, strict=True):
+                    place = moved(place, float(alphas[position]), direction[number])
+                parameter.data = place
+            _random.set_random_state(random_state)  # a layer that is random in evaluation, too, is the same everywhere
+            losses[index] = _mean_loss(model, criterion, kept)
+    return LossLandscape(alphas, alphas.copy() if directions == 2 else None, losses)
+
+
+def _one_of(operation: str, name: str, value: Any, known: Sequence[Any]) -> None:
+    if value not in known:
+        words = ", ".join(map(repr, known))
+        raise ValueError(f"{operation}: {name} must be one of {words}. Received: {value!r}")
+
+
+def _direction(rng: np.random.Generator, weight: NDArray, normalize: str | None) -> NDArray:
+    """A random direction for one parameter, in its dtype."""
+    drawn = rng.standard_normal(weight.shape)
+    if normalize is not None:
+        each = normalize == "filter" and weight.ndim > 1
+        axes = tuple(range(1, weight.ndim)) if each else None
+        length = np.sqrt(np.square(drawn).sum(axis=axes, keepdims=True))
+        wanted = np.sqrt(np.square(weight, dtype=np.float64).sum(axis=axes, keepdims=True))
+        drawn *= wanted / np.maximum(length, np.finfo(np.float64).tiny)
+    return drawn.astype(weight.dtype)
+
+
+def _mean_loss(model: nn.Module, criterion: Any, batches: Sequence[tuple[Any, Any]]) -> float:
+    """Over all images; far from theta it may overflow, which is a result, not an accident."""
+    if len(batches) == 1:
+        weights = [1.0]
+    else:
+        images = sum(len(x) for x, _ in batches)
+        weights = [len(x) / images for x, _ in batches]
+    with np.errstate(over="ignore", invalid="ignore"):
+        return sum(
+            weight * float(criterion(model(x), y)) for weight, (x, y) in zip(weights, batches, strict=True) if len(x)
+        )
+
+
+def lr_band(
+    losses_by_lr: Mapping[float, ArrayLike] | Sequence[ArrayLike],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The smallest and the largest loss of each step over several trainings, say with different learning rates.
+
+    A narrow band means that the loss hardly depends on the length of the steps.
+
+    Args:
+        losses_by_lr: {learning rate: losses of all steps}, or just the losses of each training. A loss that is not a
+            number counts as infinite: that training has diverged.
+    Shape:
+        - each entry: (steps,)
+        - Output: two arrays (steps,), minimum and maximum
+    Raises:
+        ValueError: there are no trainings, or they differ in length.
+    Example:
+        >>> from fastnn import insight
+        >>> minimum, maximum = insight.lr_band({0.1: [2.0, 1.0], 0.01: [2.5, 2.0], 1.0: [2.0, float("nan")]})
+        >>> minimum.tolist(), maximum.tolist()
+        ([2.0, 1.0], [2.5, inf])
+
+    Source: the band of Santurkar et al., 2018, "How does batch normalization help optimization?", over trainings
+    instead of steps along one gradient, as Fudan's course on neural networks draws it.
+    """
+    entries = list(losses_by_lr.values()) if isinstance(losses_by_lr, Mapping) else list(losses_by_lr)
+    curves = [_check.numbers("lr_band", "losses", entry) for entry in entries]
+    if not curves or any(curve.ndim != 1 or curve.shape != curves[0].shape for curve in curves):
+        shapes = ", ".join(str(curve.shape) for curve in curves) or "nothing"
+        raise ValueError(f"lr_band: the losses of one or more trainings of equal length are needed. Received: {shapes}")
+    table = np.stack(curves)
+    table[np.isnan(table)] = np.inf
+    return table.min(axis=0), table.max(axis=0)

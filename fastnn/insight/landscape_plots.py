@@ -1,0 +1,169 @@
+"""Pictures of loss landscapes, bands of losses, and the smoothness along gradients."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn.functional import _check
+from fastnn.insight.landscape import LossLandscape
+
+__all__ = ["plot_beta_smoothness", "plot_gradient_predictiveness", "plot_loss_landscape", "plot_lr_band"]
+
+# Of the palette of Okabe and Ito, which colour-blind people can tell apart too; the line style differs as well.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_DASHES = ("-", "--", "-.", ":")
+
+Series = Mapping[str, tuple[ArrayLike, ArrayLike]]
+
+
+def _axes(ax: Any) -> Any:
+    """`ax`, or those of a new figure, which no window shows."""
+    if ax is not None:
+        return ax
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(6, 4), layout="constrained").add_subplot()
+
+
+def _style(index: int) -> dict[str, Any]:
+    return {"color": _COLOURS[index % len(_COLOURS)], "linestyle": _DASHES[index % len(_DASHES)], "linewidth": 1.3}
+
+
+def _finish(ax: Any, xlabel: str, ylabel: str) -> Any:
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.grid(alpha=0.3)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend()
+    return ax
+
+
+def plot_loss_landscape(landscape: LossLandscape, ax: Any = None, label: str | None = None, levels: int = 16) -> Any:
+    """Draw a line of losses, or the contours of a plane of them with theta as a cross.
+
+    Args:
+        landscape: of `loss_landscape`.
+        ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
+        label: of a line in the legend; several lines may share axes.
+        levels: about how many contours; they are spaced by the logarithm of the loss if it varies more than tenfold.
+    Returns:
+        The axes; `ax.figure.savefig(...)` writes them to a file.
+    Example:
+        >>> from fastnn import insight
+        >>> line = insight.LossLandscape(np.linspace(-1, 1, 3), None, np.array([2.0, 1.0, 3.0]))
+        >>> insight.plot_loss_landscape(line).get_xlabel()
+        'step alpha along a random direction'
+    """
+    ax = _axes(ax)
+    losses = np.ma.masked_invalid(landscape.losses)
+    if landscape.betas is None:
+        ax.plot(landscape.alphas, losses, label=label, **_style(len(ax.lines)))
+        return _finish(ax, "step alpha along a random direction", "loss")
+    low, high = (float(losses.min()), float(losses.max())) if losses.count() else (0.0, 1.0)
+    if low > 0 and high > 10 * low:
+        edges = np.geomspace(low, high, levels)
+    else:
+        edges = np.linspace(low, high if high > low else low + 1e-6 * max(1.0, abs(low)), levels)
+    areas = ax.contourf(landscape.alphas, landscape.betas, losses.T, levels=edges, cmap="viridis", extend="both")
+    if high > low:
+        ax.contour(landscape.alphas, landscape.betas, losses.T, levels=edges, colors="white", linewidths=0.4)
+    ax.plot(0, 0, "x", color="white", markersize=7)
+    ax.figure.colorbar(areas, ax=ax, label="loss", format="%.3g")
+    ax.set_xlabel("step alpha along the first direction")
+    ax.set_ylabel("step beta along the second direction")
+    ax.set_aspect("equal")
+    return ax
+
+
+def plot_lr_band(
+    bands: Mapping[str, tuple[ArrayLike, ArrayLike]], ax: Any = None, every: int = 1, log: bool = False
+) -> Any:
+    """Fill the area between the smallest and the largest loss of each step, for one or several networks.
+
+    Args:
+        bands: {name for the legend: (minimum, maximum)}, as `lr_band` gives them.
+        ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
+        every: average this many steps into one point, so that thousands of noisy steps can be read.
+        log: a logarithmic axis of losses.
+    Returns:
+        The axes; `ax.figure.savefig(...)` writes them to a file.
+    Raises:
+        ValueError: `every` is not positive, or larger than the number of steps.
+    Example:
+        >>> from fastnn import insight
+        >>> band = insight.lr_band({1e-3: [2.3, 1.9, 1.5], 1e-4: [2.3, 2.2, 2.0]})
+        >>> len(insight.plot_lr_band({"VGG-A": band}).collections)
+        1
+    """
+    every = _check.integer("plot_lr_band", "every", every, 1)
+    ax = _axes(ax)
+    for index, (name, (minimum, maximum)) in enumerate(bands.items()):
+        low, high = (_averaged(curve, every) for curve in (minimum, maximum))
+        steps = (np.arange(len(low)) + 0.5) * every + 0.5  # the first step is 1; a point lies amid those it averages
+        style = _style(index)
+        ax.fill_between(steps, low, high, color=style["color"], alpha=0.35, linewidth=0, label=name)
+        for curve in (low, high):
+            ax.plot(steps, curve, **{**style, "linewidth": 0.8})
+    if log:
+        ax.set_yscale("log")
+    return _finish(ax, "step", "training loss" if every == 1 else f"training loss, mean of {every} steps")
+
+
+def _averaged(curve: ArrayLike, every: int) -> NDArray[np.float64]:
+    values = np.asarray(curve, np.float64)
+    if every > len(values):
+        raise ValueError(f"plot_lr_band: every={every} is more than the {len(values)} steps there are")
+    blocks = values[: len(values) // every * every].reshape(-1, every).mean(axis=1)
+    blocks[~np.isfinite(blocks)] = np.nan  # what has no upper bound cannot be drawn
+    return blocks
+
+
+def plot_gradient_predictiveness(series: Series, ax: Any = None) -> Any:
+    """Draw how much the gradient changes along itself in the course of a training, for one or several networks.
+
+    The area spans the step sizes; the line is the largest.
+
+    Args:
+        series: {name for the legend: (steps, distances)}; distances (T,) or (T, step sizes), as
+            `gradient_predictiveness` gives them at each of T steps.
+        ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
+    Returns:
+        The axes; `ax.figure.savefig(...)` writes them to a file.
+    Example:
+        >>> from fastnn import insight
+        >>> insight.plot_gradient_predictiveness({"VGG-A": ([1, 20], [[0.1, 0.4], [0.2, 0.9]])}).get_xlabel()
+        'step'
+    """
+    return _plot_series(series, ax, "change of the gradient, $\\|\\nabla L(\\theta - \\eta g) - g\\|$", area=True)
+
+
+def plot_beta_smoothness(series: Series, ax: Any = None) -> Any:
+    """Draw the largest change of the gradient over the distance, in the course of a training.
+
+    Args:
+        series: {name for the legend: (steps, values)}; values (T,), or (T, step sizes) of which the largest counts.
+        ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
+    Returns:
+        The axes; `ax.figure.savefig(...)` writes them to a file.
+    Example:
+        >>> from fastnn import insight
+        >>> ax = insight.plot_beta_smoothness({"VGG-A": ([1, 20], [[0.1, 0.4], [0.2, 0.9]])})
+        >>> ax.lines[0].get_ydata().tolist()
+        [0.4, 0.9]
+    """
+    ylabel = "effective $\\beta$, max of $\\|\\nabla L(\\theta - \\eta g) - g\\| / (\\eta \\|g\\|)$"
+    return _plot_series(series, ax, ylabel, area=False)
+
+
+def _plot_series(series: Series, ax: Any, ylabel: str, area: bool) -> Any:
+    ax = _axes(ax)
+    for index, (name, (steps, values)) in enumerate(series.items()):
+        table = np.array(values, np.float64).reshape(len(np.asarray(steps)), -1)
+        table[~np.isfinite(table)] = np.nan
+        style = _style(index)
+        if area and table.shape[1] > 1:
+            ax.fill_between(steps, table.min(axis=1), table.max(axis=1), color=style["color"], alpha=0.25, linewidth=0)
+        ax.plot(steps, table.max(axis=1), marker="o", markersize=3, label=name, **style)
+    return _finish(ax, "step", ylabel)
