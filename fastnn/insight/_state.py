@@ -1,0 +1,117 @@
+"""Looking into a network, and leaving it as it was."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _random, nn
+
+__all__ = ["frozen_randomness", "observed", "preserved", "targets_or_best"]
+
+
+@contextlib.contextmanager
+def preserved(model: nn.Module) -> Iterator[None]:
+    """Within the block: eval mode, gradients of the input but not of parameters. Everything returns afterwards."""
+    modules = list(model.modules())
+    flags = [(module, module.training, module.input_grad) for module in modules]
+    buffers = [(module, dict(module._buffers)) for module in modules]
+    gradients = [(parameter, parameter.grad, parameter.requires_grad) for parameter in model.parameters()]
+    for module in modules:
+        # Not by assignment: containers hand `input_grad` on, and what they hand it to could not be told afterwards.
+        object.__setattr__(module, "training", False)
+        object.__setattr__(module, "input_grad", True)
+    for parameter, _, _ in gradients:
+        parameter.grad, parameter.requires_grad = None, False
+    try:
+        yield
+    finally:
+        for module, training, input_grad in flags:
+            object.__setattr__(module, "training", training)
+            object.__setattr__(module, "input_grad", input_grad)
+        for module, arrays in buffers:
+            module._buffers.update(arrays)
+        for parameter, gradient, requires_grad in gradients:
+            parameter.grad, parameter.requires_grad = gradient, requires_grad
+
+
+@contextlib.contextmanager
+def observed(
+    module: nn.Module,
+    on_forward: Callable[[tuple[Any, ...], Any], None],
+    on_backward: Callable[[tuple[Any, ...]], None],
+) -> Iterator[None]:
+    """Within the block, call `on_forward(arguments, y)` after each forward and `on_backward(arguments)` before each
+    backward of this module."""
+    shadowed = {name: module.__dict__[name] for name in ("forward", "backward") if name in module.__dict__}
+    forward, backward = module.forward, module.backward
+
+    @functools.wraps(forward)
+    def forward_and_tell(*arguments: Any) -> Any:
+        y = forward(*arguments)
+        on_forward(arguments, y)
+        return y
+
+    @functools.wraps(backward)  # keeps the signature, too
+    def tell_and_backward(*arguments: Any) -> Any:
+        on_backward(arguments)
+        return backward(*arguments)
+
+    object.__setattr__(module, "forward", forward_and_tell)  # shadows the method of the class
+    object.__setattr__(module, "backward", tell_and_backward)
+    try:
+        yield
+    finally:
+        for name in ("forward", "backward"):
+            if name in shadowed:
+                object.__setattr__(module, name, shadowed[name])
+            else:
+                object.__delattr__(module, name)
+
+
+@contextlib.contextmanager
+def frozen_randomness(module: nn.Module) -> Iterator[Callable[[], None]]:
+    """Give a function that rewinds every generator the module can draw from; all are rewound after the block.
+
+    These are the generator of fastnn, the global one of NumPy, and generators that are attributes of a module.
+    """
+    own = [value for part in module.modules() for value in vars(part).values()]
+    generators = [_random.generator(), *(value for value in own if isinstance(value, np.random.Generator))]
+    states = [generator.bit_generator.state for generator in generators]
+    legacy = np.random.get_state()  # noqa: NPY002 - layers written by users draw from it
+
+    def rewind() -> None:
+        for generator, state in zip(generators, states, strict=True):
+            generator.bit_generator.state = state
+        np.random.set_state(legacy)  # noqa: NPY002
+
+    try:
+        yield rewind
+    finally:
+        rewind()
+
+
+def targets_or_best(operation: str, target: ArrayLike | None, scores: NDArray) -> NDArray[np.intp]:
+    """One class for each row of `scores`: `target`, or that of the highest score.
+
+    Raises:
+        ValueError: the scores are not (N, classes), or `target` is not one class or N of them.
+    """
+    if scores.ndim != 2:
+        raise ValueError(
+            f"{operation}: the network must give (N, classes). Received: an output of shape {scores.shape}"
+        )
+    n, classes = scores.shape
+    if target is None:
+        return scores.argmax(axis=1)
+    labels = np.asarray(target)
+    if labels.dtype.kind not in "iu" or labels.shape not in ((), (n,)):
+        raise ValueError(
+            f"{operation}: target must be one class or one for each of the {n} images. Received: {target!r}"
+        )
+    if ((labels < 0) | (labels >= classes)).any():
+        raise ValueError(f"{operation}: target must lie in [0, {classes}). Received: {target!r}")
+    return np.broadcast_to(labels, (n,)).astype(np.intp)

@@ -1,0 +1,78 @@
+"""Which classes a network takes for which."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["confusion_matrix", "per_class_accuracy"]
+
+_SUMS = {"true": 1, "pred": 0, "all": None}  # the axes that sum to one
+
+
+def confusion_matrix(
+    targets: ArrayLike, predictions: ArrayLike, num_classes: int | None = None, normalize: str | None = None
+) -> NDArray:
+    """Count how often an image of class i (row) was taken for class j (column).
+
+    Args:
+        targets: the right labels.
+        predictions: labels, or scores of which the highest counts.
+        num_classes: C; None for as many as occur.
+        normalize: 'true' divides by the images of each class (the diagonal is then the accuracy of each class), 'pred'
+            by those that were taken for each class, 'all' by their number; None leaves the counts.
+    Shape:
+        - targets: (N,)
+        - predictions: (N,), or (N, C)
+        - Output: (C, C), int64, or float64 if normalised. A class without images has zeros.
+    Raises:
+        ValueError: lengths differ, a label lies outside [0, C), or `normalize` is none of these.
+        TypeError: labels that are not integers.
+    Example:
+        >>> from fastnn import insight
+        >>> insight.confusion_matrix([0, 0, 1, 2], [0, 1, 1, 2])
+        array([[1, 1, 0],
+               [0, 1, 0],
+               [0, 0, 1]])
+    """
+    right, given = np.asarray(targets), np.asarray(predictions)
+    scored = None
+    if given.ndim == 2:
+        scored, given = given.shape[1], given.argmax(axis=1)
+    if right.ndim != 1 or right.shape != given.shape:
+        raise ValueError(
+            f"confusion_matrix: one prediction for each target is needed. "
+            f"Received: targets.shape={right.shape}, predictions.shape={np.shape(predictions)}"
+        )
+    if normalize is not None and normalize not in _SUMS:
+        raise ValueError(f"confusion_matrix: normalize must be 'true', 'pred', 'all' or None. Received: {normalize!r}")
+    for name, labels in (("targets", right), ("predictions", given)):
+        if labels.size and labels.dtype.kind not in "iu":
+            raise TypeError(f"confusion_matrix: {name} must be integers. Received: dtype={labels.dtype}")
+    if num_classes is None:
+        highest = max((int(labels.max()) for labels in (right, given) if labels.size), default=-1)
+        num_classes = max(highest + 1, scored or 0)
+    for name, labels in (("targets", right), ("predictions", given)):
+        outside = (labels < 0) | (labels >= num_classes)
+        if outside.any():
+            raise ValueError(f"confusion_matrix: {name} holds {labels[outside][0]}, outside [0, {num_classes})")
+    cells = right.astype(np.int64) * num_classes + given.astype(np.int64)
+    counts = np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
+    if normalize is None:
+        return counts
+    return counts / np.maximum(counts.sum(axis=_SUMS[normalize], keepdims=True), 1)
+
+
+def per_class_accuracy(matrix: ArrayLike) -> NDArray[np.float64]:
+    """The part of each class that was recognised, of the counts of `confusion_matrix`; NaN for a class without images.
+
+    Raises:
+        ValueError: the matrix is not square.
+    Example:
+        >>> from fastnn import insight
+        >>> insight.per_class_accuracy([[3, 1], [0, 2]])
+        array([0.75, 1.  ])
+    """
+    counts = np.asarray(matrix, np.float64)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise ValueError(f"per_class_accuracy: a square matrix is needed. Received: matrix.shape={counts.shape}")
+    images = counts.sum(axis=1)
+    return np.divide(counts.diagonal(), images, out=np.full(len(counts), np.nan), where=images > 0)

@@ -1,0 +1,157 @@
+"""Curves and bars."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.training.history import History
+
+__all__ = ["PALETTE", "new_axes", "plot_bars", "plot_curves"]
+
+# Of Okabe and Ito: colour-blind people can tell them apart, too. Lines differ in their style as well.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
+
+
+def new_axes(size: tuple[float, float]) -> Any:
+    """The axes of a new figure of so many inches, which no window shows."""
+    from matplotlib.figure import Figure  # not pyplot: it has a global state and would choose a backend
+
+    return Figure(figsize=size, dpi=120, layout="constrained").add_subplot()
+
+
+def plot_curves(
+    curves: Mapping[str, Any],
+    ax: Any = None,
+    *,
+    metric: str | None = None,
+    xlabel: str = "epoch",
+    ylabel: str | None = None,
+    logarithmic: bool = False,
+    title: str = "",
+) -> Any:
+    """Draw several curves and a legend.
+
+    Args:
+        curves: by the name in the legend. A curve is a sequence of numbers (the first one is that of epoch 1), a pair
+            (xs, ys) of sequences, or a `History` or list of dicts, of which `metric` is drawn over "epoch".
+        ax: matplotlib axes; None for those of a new figure.
+        metric: the column of histories: 'val_accuracy'.
+        xlabel, ylabel: of the axes; `ylabel` is `metric` if None.
+        logarithmic: the vertical axis.
+        title: above the curves.
+    Returns:
+        The axes.
+    Raises:
+        ValueError: a history is given and no metric, or xs and ys differ in length.
+    Example:
+        >>> from fastnn import insight
+        >>> ax = insight.plot_curves({"SGD": [2.3, 1.9, 1.7], "Adam": [2.1, 1.6, 1.5]}, ylabel="loss")
+        >>> [line.get_label() for line in ax.lines]
+        ['SGD', 'Adam']
+    """
+    points = {name: _points(name, curve, metric) for name, curve in curves.items()}
+    ax = new_axes((5.5, 4)) if ax is None else ax
+    for i, (name, (xs, ys)) in enumerate(points.items()):
+        ax.plot(
+            xs,
+            ys,
+            label=name,
+            color=PALETTE[i % len(PALETTE)],
+            linestyle=_LINES[i % len(_LINES)],
+            linewidth=1.4,
+            marker="o" if len(xs) == 1 else None,  # a line through one point shows nothing
+        )
+    if logarithmic:
+        ax.set_yscale("log")
+    if xlabel == "epoch":
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(metric or "" if ylabel is None else ylabel)
+    ax.set_title(title)
+    ax.grid(alpha=0.3)
+    if points:
+        ax.legend()
+    return ax
+
+
+def _points(name: str, curve: Any, metric: str | None) -> tuple[Sequence[float], Sequence[float]]:
+    rows = curve.rows if isinstance(curve, History) else curve
+    if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
+        if metric is None:
+            raise ValueError(f"plot_curves: {name!r} is a history: say which metric to draw")
+        found = [(row.get("epoch", i), row[metric]) for i, row in enumerate(rows, 1) if metric in row]
+        if not found:
+            raise ValueError(f"plot_curves: the history {name!r} has no column {metric!r}")
+        return [x for x, _ in found], [y for _, y in found]
+    if isinstance(curve, tuple) and len(curve) == 2 and np.ndim(curve[0]) == np.ndim(curve[1]) == 1:
+        xs, ys = curve
+    else:
+        xs, ys = range(1, len(rows) + 1), rows
+    if len(xs) != len(ys):
+        raise ValueError(f"plot_curves: {name!r} has {len(xs)} xs and {len(ys)} ys")
+    return xs, ys
+
+
+def plot_bars(
+    values: Mapping[str, float],
+    ax: Any = None,
+    *,
+    xlabel: str = "",
+    errors: Mapping[str, float] | None = None,
+    reference: float | None = None,
+    reference_name: str = "reference",
+    number: str = "{:.1f}",
+    title: str = "",
+) -> Any:
+    """Draw a horizontal bar for each name, the first on top, with its number behind it.
+
+    Args:
+        values: by name.
+        ax: matplotlib axes; None for those of a new figure.
+        xlabel: what the numbers are, with their unit.
+        errors: by name: drawn as a line of that length to both sides.
+        reference: a number to compare with, drawn as a line across.
+        reference_name: its name in the legend.
+        number: the format of the numbers.
+        title: above the bars.
+    Returns:
+        The axes.
+    Raises:
+        ValueError: an error belongs to no bar.
+    Example:
+        >>> from fastnn import insight
+        >>> ax = insight.plot_bars({"SGD": 81.2, "Adam": 79.9}, xlabel="accuracy (%)", reference=80)
+        >>> [text.get_text() for text in ax.texts]
+        ['81.2', '79.9']
+    """
+    unknown = set(errors or ()) - set(values)
+    if unknown:
+        raise ValueError(f"plot_bars: there is no bar for the errors of {', '.join(sorted(unknown))}")
+    ax = new_axes((5.5, max(1.8, 0.36 * len(values) + 1.1))) if ax is None else ax
+    places = range(len(values))
+    lengths = list(values.values())
+    spread = [float((errors or {}).get(name, 0.0)) for name in values]
+    ax.barh(places, lengths, height=0.7, color=PALETTE[0])
+    if errors:
+        ax.errorbar(lengths, places, xerr=spread, fmt="none", ecolor="black", elinewidth=1.2, capsize=3)
+    for place, length, error in zip(places, lengths, spread, strict=True):
+        negative = length < 0
+        ax.annotate(
+            number.format(length), (length - error if negative else length + error, place),
+            xytext=(-4 if negative else 4, 0), textcoords="offset points",
+            ha="right" if negative else "left", va="center", fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8},  # a line may pass behind it
+        )  # fmt: skip
+    if reference is not None:
+        ax.axvline(reference, color=PALETTE[1], linestyle="--", linewidth=1.4, label=reference_name)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    ax.margins(x=0.15)  # room for the numbers
+    ax.set_yticks(places, list(values))
+    ax.invert_yaxis()
+    ax.set_xlabel(xlabel)
+    ax.set_title(title, pad=24 if reference is not None and title else 6)
+    ax.grid(axis="x", alpha=0.3)
+    ax.set_axisbelow(True)
+    return ax

@@ -1,0 +1,329 @@
+"""Pictures of filters, feature maps, heat maps, curves and tables.
+
+Every function draws on the axes that it is given, or on those of a new figure that no window shows, and returns the
+axes: `ax.figure.savefig("picture.png")` writes a file.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn.insight.curves import new_axes, plot_bars, plot_curves
+
+__all__ = [
+    "plot_bars",
+    "plot_confusion_matrix",
+    "plot_curves",
+    "plot_feature_maps",
+    "plot_filters",
+    "plot_images",
+    "plot_overlay",
+]
+
+
+def plot_confusion_matrix(
+    matrix: ArrayLike, class_names: Sequence[str] | None = None, ax: Any = None, title: str = ""
+) -> Any:
+    """Draw a matrix of `confusion_matrix`, with its numbers in the cells.
+
+    The colour is the part of the images of a class, whether the numbers are counts or parts.
+
+    Args:
+        matrix: (C, C).
+        class_names: C of them; None for numbers.
+        ax: matplotlib axes; None for those of a new figure.
+        title: above the matrix.
+    Returns:
+        The axes.
+    Raises:
+        ValueError: the matrix is not square, or the names are not as many.
+    Example:
+        >>> from fastnn import insight
+        >>> insight.plot_confusion_matrix([[3, 1], [0, 2]], ["cat", "dog"]).get_ylabel()
+        'true class'
+    """
+    cells = np.asarray(matrix)
+    if cells.ndim != 2 or cells.shape[0] != cells.shape[1]:
+        raise ValueError(f"plot_confusion_matrix: a square matrix is needed. Received: matrix.shape={cells.shape}")
+    n = len(cells)
+    names = [str(i) for i in range(n)] if class_names is None else list(class_names)
+    if len(names) != n:
+        raise ValueError(f"plot_confusion_matrix: {n} class names are needed. Received: {len(names)}")
+    side = max(3.5, 0.62 * n + 1.5)
+    ax = new_axes((side + 0.6, side)) if ax is None else ax
+    rows = cells.sum(axis=1, keepdims=True)
+    parts = np.divide(cells, rows, out=np.zeros(cells.shape), where=rows > 0)
+    image = ax.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
+    bar.set_label("part of the true class")
+    counts = np.issubdtype(cells.dtype, np.integer)
+    for (i, j), value in np.ndenumerate(cells):
+        words = str(value) if counts else f"{value:.2f}"
+        ax.text(j, i, words, ha="center", va="center", fontsize=8, color="white" if parts[i, j] > 0.5 else "black")
+    upright = sum(map(len, names)) <= 4 * n
+    ax.set_xticks(range(n), names, rotation=0 if upright else 45, ha="center" if upright else "right")
+    ax.set_yticks(range(n), names)
+    ax.set_xlabel("predicted class")
+    ax.set_ylabel("true class")
+    ax.set_title(title)
+    return ax
+
+
+def plot_filters(
+    weight: ArrayLike,
+    image_shape: tuple[int, ...] | None = None,
+    ax: Any = None,
+    *,
+    columns: int | None = None,
+    channels_last: bool = False,
+    limit: int | None = 64,
+    title: str = "",
+) -> Any:
+    """Draw the filters of a convolution, or the rows of a first fully connected layer, as images.
+
+    Filters over one or three channels are grey or coloured images, each stretched to the whole range of brightness.
+    Filters over other numbers of channels become a table: a row for each filter, a column for each of its channels,
+    orange where a weight is positive and violet where it is negative, in one scale.
+
+    Args:
+        weight: (K, C, kernel_h, kernel_w), or (K, features).
+        image_shape: for rows: the (C, H, W) that a row is the flat form of; None for a square with one or three
+            channels, whichever fits.
+        ax: matplotlib axes; None for those of a new figure.
+        columns: images in a row; None for about a square.
+        channels_last: the rows are images that were flattened in the order H, W, C.
+        limit: draw at most so many filters, and so many channels; None for all.
+        title: above the images.
+    Returns:
+        The axes.
+    Raises:
+        ValueError: the shape is no such, or rows are no images.
+    Example:
+        >>> from fastnn import insight
+        >>> ax = insight.plot_filters(nn.Conv2d(3, 16, 5).weight.data)
+        >>> ax.images[0].get_array().shape
+        (23, 23, 3)
+    """
+    filters = np.asarray(weight, np.float64)
+    if filters.ndim == 2:
+        filters = _rows_as_images(filters, image_shape, channels_last)
+    if filters.ndim != 4 or not filters.size:
+        raise ValueError(f"plot_filters: (K, C, H, W) or (K, features) is needed. Received: {np.shape(weight)}")
+    filters = filters[:limit]
+    if filters.shape[1] in (1, 3):
+        return plot_images([_stretched(image) for image in filters], ax=ax, columns=columns, title=title)
+    filters = filters[:, :limit]
+    k, channels, h, w = filters.shape
+    top = float(np.abs(filters).max()) or 1.0
+    tiles = _mosaic(filters.reshape(k * channels, h, w), channels, np.nan)
+    ax = new_axes(_figure_size(tiles.shape)) if ax is None else ax
+    image = ax.imshow(np.ma.masked_invalid(tiles), cmap="PuOr_r", vmin=-top, vmax=top, interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03).set_label("weight")
+    ax.set_facecolor("0.3")  # the gaps; white means 0
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_xlabel(f"{channels} channels of the input")
+    ax.set_ylabel(f"{k} filters")
+    ax.set_title(title)
+    return ax
+
+
+def plot_feature_maps(
+    maps: ArrayLike,
+    ax: Any = None,
+    *,
+    columns: int | None = None,
+    same_scale: bool = False,
+    limit: int | None = 64,
+    title: str = "",
+) -> Any:
+    """Draw the channels that a layer gives for one image.
+
+    Args:
+        maps: (C, H, W).
+        ax: matplotlib axes; None for those of a new figure.
+        columns: maps in a row; None for about a square.
+        same_scale: one scale of brightness for all maps, with a colour bar, instead of one for each.
+        limit: draw at most so many; None for all.
+        title: above the maps.
+    Returns:
+        The axes.
+    Raises:
+        ValueError: the array is not (C, H, W).
+    Example:
+        >>> from fastnn import insight
+        >>> y = nn.Conv2d(3, 8, 3)(np.ones((1, 3, 10, 10), np.float32))
+        >>> ax = insight.plot_feature_maps(y[0], columns=4)
+        >>> ax.images[0].get_array().shape
+        (17, 35)
+    """
+    channels = np.asarray(maps, np.float64)
+    if channels.ndim != 3 or not channels.size:
+        raise ValueError(f"plot_feature_maps: (C, H, W) is needed. Received: {channels.shape}")
+    channels = channels[:limit]
+    tiles = _mosaic(
+        channels if same_scale else np.stack([_stretched(one) for one in channels]),
+        columns or _columns(len(channels)),
+        np.nan,
+    )
+    ax = new_axes(_figure_size(tiles.shape)) if ax is None else ax
+    image = ax.imshow(np.ma.masked_invalid(tiles), cmap="viridis", interpolation="nearest")
+    if same_scale:
+        ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03).set_label("activation")
+    ax.set_axis_off()
+    ax.set_title(title)
+    return ax
+
+
+def plot_images(
+    images: ArrayLike | Sequence[NDArray],
+    titles: Iterable[str] | None = None,
+    ax: Any = None,
+    *,
+    columns: int | None = None,
+    title: str = "",
+) -> Any:
+    """Draw a grid of images, each with a title if there are any.
+
+    Args:
+        images: numbers in [0, 1], or uint8. What lies outside is cut off.
+        titles: one for each image.
+        ax: matplotlib axes; None for those of a new figure.
+        columns: images in a row; None for about a square.
+        title: above the grid.
+    Shape:
+        - images: (N, C, H, W) with C = 1 or 3, or (N, H, W)
+    Returns:
+        The axes.
+    Raises:
+        ValueError: another shape, or not as many titles as images.
+    Example:
+        >>> from fastnn import insight
+        >>> ax = insight.plot_images(np.zeros((4, 3, 8, 8), np.uint8), ["cat", "dog", "cat", "frog"])
+        >>> [text.get_text() for text in ax.texts]
+        ['cat', 'dog', 'cat', 'frog']
+    """
+    batch = np.asarray(images)
+    if batch.dtype == np.uint8:
+        batch = batch / 255
+    if batch.ndim == 3:
+        batch = batch[:, None]
+    if batch.ndim != 4 or batch.shape[1] not in (1, 3) or not batch.size:
+        raise ValueError(f"plot_images: (N, 1 or 3, H, W) or (N, H, W) is needed. Received: {np.shape(images)}")
+    names = None if titles is None else [str(name) for name in titles]
+    if names is not None and len(names) != len(batch):
+        raise ValueError(f"plot_images: {len(batch)} titles are needed. Received: {len(names)}")
+    n, _, h, w = batch.shape
+    columns = columns or _columns(n)
+    gap = 1 if names is None else max(2, math.ceil(0.22 * h))  # room for a line of text
+    pixels = np.clip(batch.transpose(0, 2, 3, 1), 0, 1)
+    tiles = _mosaic(np.broadcast_to(pixels, (n, h, w, 3)), columns, 1.0, gap)
+    ax = new_axes(_figure_size(tiles.shape, 1.0 if names is None else 1.25)) if ax is None else ax
+    ax.imshow(tiles, interpolation="nearest")
+    for i, name in enumerate(names or ()):
+        row, column = divmod(i, columns)
+        ax.text(
+            column * (w + gap) + (w - 1) / 2, row * (h + gap) - 1, name,
+            ha="center", va="bottom", fontsize=8, clip_on=False,
+        )  # fmt: skip
+    ax.set_axis_off()
+    ax.set_title(title, pad=18 if names else 6)
+    return ax
+
+
+def plot_overlay(
+    image: ArrayLike, heat: ArrayLike, ax: Any = None, *, alpha: float = 0.55, colorbar: bool = True, title: str = ""
+) -> Any:
+    """Draw a heat map over an image: what is warm matters.
+
+    The image is grey, so that colours mean heat and nothing else. Maps with negative values (of `occlusion`) have a
+    scale with 0 in its middle.
+
+    Args:
+        image: (C, H, W) with C = 1 or 3, or (H, W); numbers of any range.
+        heat: (H, W), as `saliency`, `grad_cam` and `occlusion` give for one image.
+        ax: matplotlib axes; None for those of a new figure.
+        alpha: how much the map covers the image, in [0, 1].
+        colorbar: draw one.
+        title: above the image.
+    Returns:
+        The axes.
+    Raises:
+        ValueError: the shapes do not fit.
+    Example:
+        >>> from fastnn import insight
+        >>> len(insight.plot_overlay(np.zeros((3, 8, 8)), np.eye(8)).images)
+        2
+    """
+    picture, values = np.asarray(image, np.float64), np.asarray(heat, np.float64)
+    if picture.ndim == 3 and picture.shape[0] in (1, 3):
+        picture = picture.mean(axis=0)
+    if picture.ndim != 2 or picture.shape != values.shape:
+        raise ValueError(
+            f"plot_overlay: an image (C, H, W) and a map (H, W) are needed. "
+            f"Received: image.shape={np.shape(image)}, heat.shape={values.shape}"
+        )
+    ax = new_axes((4.2 if colorbar else 3.5, 3.5)) if ax is None else ax
+    ax.imshow(_stretched(picture), cmap="gray", vmin=0, vmax=1)
+    top = float(np.abs(values).max(initial=0)) or 1.0
+    signed = bool((values < 0).any())
+    heat_map = ax.imshow(
+        values, cmap="PuOr_r" if signed else "inferno", vmin=-top if signed else 0, vmax=top, alpha=alpha
+    )
+    if colorbar:
+        ax.figure.colorbar(heat_map, ax=ax, fraction=0.046, pad=0.03)
+    ax.set_axis_off()
+    ax.set_title(title)
+    return ax
+
+
+# ---- tiles -----------------------------------------------------------------------------------------------------------
+def _stretched(image: NDArray) -> NDArray:
+    """Values from 0 to 1; all 0.5 if they are equal."""
+    low, high = image.min(), image.max()
+    return (image - low) / (high - low) if high > low else np.full(image.shape, 0.5)
+
+
+def _columns(n: int) -> int:
+    return math.ceil(math.sqrt(n))
+
+
+def _mosaic(tiles: NDArray, columns: int, background: float, gap: int = 1) -> NDArray:
+    """(N, H, W) or (N, H, W, 3) side by side, `gap` pixels apart."""
+    n, h, w, *channels = tiles.shape
+    columns = min(columns, n)
+    rows = math.ceil(n / columns)
+    grid = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, *channels), background)
+    for i, tile in enumerate(tiles):
+        row, column = divmod(i, columns)
+        grid[row * (h + gap) : row * (h + gap) + h, column * (w + gap) : column * (w + gap) + w] = tile
+    return grid
+
+
+def _figure_size(shape: tuple[int, ...], factor: float = 1.0) -> tuple[float, float]:
+    """Inches: the longer side has five."""
+    h, w = shape[:2]
+    scale = 5 * factor / max(h, w)
+    return max(2.5, w * scale), max(2.0, h * scale + 0.4)
+
+
+def _rows_as_images(rows: NDArray, shape: tuple[int, ...] | None, channels_last: bool) -> NDArray:
+    features = rows.shape[1]
+    if shape is None:
+        for channels in (3, 1):
+            side = math.isqrt(features // channels)
+            if side and channels * side * side == features:
+                shape = (channels, side, side)
+                break
+    if shape is None or len(shape) != 3 or math.prod(shape) != features:
+        raise ValueError(
+            f"plot_filters: image_shape (C, H, W) must have as many elements as a row. "
+            f"Received: weight.shape={rows.shape}, image_shape={shape}"
+        )
+    channels, h, w = shape
+    if channels_last:
+        return rows.reshape(-1, h, w, channels).transpose(0, 3, 1, 2)
+    return rows.reshape(-1, channels, h, w)
