@@ -26,7 +26,7 @@ from fastnn._runtime import (
 from fastnn._version import __version__
 
 # Loaded at first use (PEP 562), so that `import fastnn` costs little more than NumPy.
-_SUBMODULES = ("courses", "data", "functional", "models", "nn", "optim", "reference", "training", "tune")
+_SUBMODULES = ("courses", "data", "functional", "insight", "models", "nn", "optim", "reference", "training", "tune")
 _LATE_FUNCTIONS = {"save": "save_weights", "load": "load_weights"}  # of fastnn.training, under a shorter name
 
 __all__ = [
