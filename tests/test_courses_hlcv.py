@@ -219,6 +219,7 @@ def test_mlp_recipe_runs_on_small_data_and_resumes(monkeypatch, tmp_path):
     images[:, 0] = 25 * labels[:, None, None]  # the colour tells the class
     monkeypatch.setattr(data, "CIFAR10", lambda root=None, train=True: data.Dataset(images, labels))
     monkeypatch.setattr(hlcv_mlp, "N_TRAIN", 600)
+    monkeypatch.setattr(hlcv_mlp, "_BEST_HIDDEN", [20, 10])
     said = []
     report = courses.run("hlcv-mlp", quick=True, out=tmp_path, say=said.append)
     assert not [row for row in report.failed if "gradient" in row]
