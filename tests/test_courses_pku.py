@@ -292,7 +292,6 @@ def test_courses_pku_cnn_short_run_is_not_compared_with_the_published_one(tmp_pa
     monkeypatch.setattr(pku_cnn, "LEARNING_RATES", (1e-2, 1e-4))
     monkeypatch.setattr(pku_cnn, "AUGMENTED", ("position",))
     report = courses.run("pku-cnn", out=tmp_path, say=quiet, epochs=1)
-    judged = [row.what for row in report.rows if row.what.startswith("validation top-1")]
-    assert judged == ["validation top-1 of (e)"]
+    assert not [row.what for row in report.rows if row.what.startswith("validation top-1")]
     assert "are not compared" in (tmp_path / "report.md").read_text()
     assert all(math.isfinite(row.ours) for row in report.rows)

@@ -29,7 +29,7 @@ AUGMENTED = ("position", "position and colour")
 _PUBLISHED = {1e-3: (0.65, 0.04), 1e-4: (0.72, 0.03), 1e-5: (0.61, 0.03), 1e-2: (0.10, 0.005)}
 _PUBLISHED_FLIP = (0.76, 0.03)  # 1e-4 with mirrored images, from the same student's log
 
-_QUICK_TRAIN, _QUICK_TEST = 2000, 1000
+_QUICK_TRAIN, _QUICK_TEST = 2000, 500
 
 
 def _short(lr: float) -> str:
@@ -244,7 +244,12 @@ class _Course:
     @property
     def comparable(self) -> bool:
         """Whether the published accuracies are of as long a training, on as many images."""
-        return self.context.quick or (self.epochs == EPOCHS and len(self.train_set) == 50_000)
+        return self.all_images and (self.context.quick or self.epochs == EPOCHS)
+
+    @property
+    def all_images(self) -> bool:
+        """Whether this is a full run on all images, or a quick one, whose report lists the rows of the full one."""
+        return self.context.quick or len(self.train_set) == 50_000
 
     def run(self, lr: float, augment: str = "none") -> dict[str, NDArray]:
         """The arrays of `train_once`."""
@@ -374,7 +379,10 @@ def _improvement(context: Context, course: _Course) -> None:
 
     metrics = context.stage(f"recipe-{chosen.name}", compute)
     accuracy = float(metrics["test_accuracy"])
-    report.check("validation top-1 of (e)", 0.75, accuracy, at_least=True, full_only=True)
+    if course.all_images:
+        report.check("validation top-1 of (e)", 0.75, accuracy, at_least=True, full_only=True)
+    else:
+        report.metric("validation top-1 of (e)", accuracy)
     report.metric("train_seconds of (e)", float(metrics["train_seconds"]))
     best = max(row["val_top1"] for row in course.history)
     report.table(
