@@ -227,7 +227,9 @@ def test_loader_does_not_run_ahead_without_bound():
 
 
 def run(script):
-    return subprocess.run([sys.executable, "-P", "-W", "error", "-c", script], capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", script], capture_output=True, text=True, timeout=60
+    )
 
 
 def test_loader_left_open_does_not_hold_up_the_end_of_the_interpreter():
