@@ -6,6 +6,7 @@ FASTNN_NO_SKIPS=1             a test that is skipped counts as failed; for machi
 
 import importlib.util
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, settings
 
 import fastnn
 from fastnn import _runtime
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, which some of them send themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "default",
