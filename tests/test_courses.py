@@ -54,11 +54,9 @@ def new_recipe(monkeypatch):
     courses.names()  # reads the files of the real ones into the real list
     monkeypatch.setattr(recipe_module, "registry", {})
 
-    def register(function, name="toy", course="A course", options=(), version=1):
+    def register(function, name="toy", course="A course", **settings):
         recipe_module.registry.pop(name, None)
-        recipe_module.recipe(
-            name, course=course, title=f"The {name}", about=f"About {name}.", options=options, version=version
-        )(function)
+        recipe_module.recipe(name, course=course, title=f"The {name}", about=f"About {name}.", **settings)(function)
 
     return register
 
@@ -342,6 +340,24 @@ def test_stage_of_other_settings_runs_again(change, new_recipe):
     courses.run("toy", out="out", say=said.append, **change)
     assert recipe.calls == ["first", "second"] * 2
     assert "of other settings" in said[0]
+
+
+def test_stage_is_read_whatever_the_drawing_options_are(new_recipe):
+    recipe = TwoStages()
+    new_recipe(recipe, options=("epochs", "image"), drawing_options=("image",))
+    for image in (None, "a.png", "b.png", None):
+        courses.run("toy", out="out", epochs=2, image=image, say=str)
+    assert recipe.calls == ["first", "second"]
+    courses.run("toy", out="out", epochs=3, image="a.png", say=str)
+    assert recipe.calls == ["first", "second"] * 2
+    settings = load_state(next(Path("out/stages").glob("first*")), kind="stage")["settings"]
+    assert settings["options"] == {"epochs": "3"}
+    assert "image a.png" in Path("out/report.md").read_text()
+
+
+def test_drawing_option_is_an_option(new_recipe):
+    with pytest.raises(ValueError, match=r"toy: the drawing options \('image',\) must be among the options"):
+        new_recipe(TwoStages(), options=("epochs",), drawing_options=("image",))
 
 
 def test_stage_name_is_used_once(new_recipe):

@@ -156,6 +156,7 @@ class Context:
 
     def _settings(self, key: str) -> dict[str, Any]:
         """What a stored stage must have in common with this run to be used by it."""
+        computing = sorted(self._options.keys() - set(self.recipe.drawing_options))
         return {
             "recipe": self.recipe.name,
             "version": self.recipe.version,
@@ -163,7 +164,7 @@ class Context:
             "stage": key,
             "quick": self.quick,
             "seed": self.seed,
-            "options": {name: str(self._options[name]) for name in sorted(self._options)},
+            "options": {name: str(self._options[name]) for name in computing},
         }
 
     # ---- words -------------------------------------------------------------------------------------------------------

@@ -410,6 +410,7 @@ def _improvement(context: Context, course: _Course) -> None:
     title="A convolutional network on CIFAR-10",
     about="Figure 6's network: learning rates, augmentation, improvement to 75 %; long, --epochs shortens it",
     options=("epochs", "n_items", "image"),
+    drawing_options=("image",),
 )
 def pku_cnn(context: Context) -> None:
     """Six trainings in the course's setting, and one by the default recipe."""
