@@ -386,6 +386,58 @@ def test_interrupted_recipe_continues(new_recipe, capsys):
     assert Path("runs/toy/report.md").exists()
 
 
+# ---- data ------------------------------------------------------------------------------------------------------------
+class Batches(TwoStages):
+    """The same on CIFAR-10."""
+
+    def __call__(self, context):
+        images = context.cifar10()
+        assert [len(part) for part in images] == [50_000, 10_000]
+        super().__call__(context)
+
+
+@pytest.fixture
+def cifar10_folder():
+    """A folder with CIFAR-10 in its binary version, in which every image is black and of class 3."""
+    folder = Path("images/cifar-10-batches-bin")
+    folder.mkdir(parents=True)
+    records = np.zeros((10_000, 3073), np.uint8)
+    records[:, 0] = 3
+    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        (folder / f"{name}.bin").write_bytes(records.tobytes())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("data_batch_1", 5), ("data_batch_3", 3073 * 9_999), ("test_batch", 3073 * 10_000 - 1)]
+)
+def test_stage_of_other_images_runs_again(name, place, new_recipe, cifar10_folder):
+    """CIFAR10 reads a folder whose pixels or labels were changed, so stages have to tell the images apart."""
+    recipe, said = Batches(), []
+    new_recipe(recipe)
+    for _ in range(2):
+        courses.run("toy", out="out", data="images", say=str)
+    assert recipe.calls == ["first", "second"]
+    path = cifar10_folder / f"{name}.bin"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    courses.run("toy", out="out", data="images", say=said.append)
+    assert recipe.calls == ["first", "second"] * 2
+    assert "of other settings" in said[0]
+
+
+@pytest.mark.skipif(not os.environ.get("FASTNN_DATA"), reason="FASTNN_DATA is not set")
+def test_stage_of_the_official_images_has_the_settings_that_it_always_had(new_recipe):
+    new_recipe(Batches())
+    courses.run("toy", out="out", say=str)
+    settings = load_state(next(Path("out/stages").glob("first*")), kind="stage")["settings"]
+    assert settings == {
+        "recipe": "toy", "version": 1, "fastnn": fastnn.__version__, "stage": "first lr=0.1", "quick": False,
+        "seed": 0, "options": {},
+    }  # fmt: skip
+
+
 # ---- time ------------------------------------------------------------------------------------------------------------
 def test_forecast_follows_from_the_first_steps(new_recipe, monkeypatch):
     clock = SimpleNamespace(now=0.0)

@@ -105,8 +105,7 @@ def fudan_bn(context: Context) -> None:
 # ---- training --------------------------------------------------------------------------------------------------------
 def _images(context: Context, n_items: int) -> tuple[data.Dataset, data.Dataset]:
     """The first n_items training images, and as validation images the test set or, for few items, a part of it."""
-    train = data.CIFAR10(context.data)
-    val = data.CIFAR10(context.data, train=False)
+    train, val = context.cifar10()
     n_val = len(val) if n_items == ALL_IMAGES else min(len(val), max(500, n_items // 5))
     return train.subset(slice(0, n_items)), val.subset(slice(0, n_val))
 
@@ -213,7 +212,14 @@ def _train(
         optim.Adam(model.parameters(), lr=rate),
         callbacks=[recorder, checkpoints],
         progress=False,
-        config={"network": repr(model), "lr": rate, "n_items": len(train), "epochs": epochs, "seed": context.seed},
+        config={
+            "network": repr(model),
+            "lr": rate,
+            "n_items": len(train),
+            "epochs": epochs,
+            "seed": context.seed,
+            **context.data_settings,
+        },  # fmt: skip
     )
     _continue(context, trainer, checkpoints.last, loader)
     history = trainer.fit(_Watched(context, loader, key), epochs, _loader(val, 250))

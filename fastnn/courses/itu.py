@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn import data, training, tune
+from fastnn import training, tune
 from fastnn.courses import itu_figures
 from fastnn.courses.context import Context
 from fastnn.courses.cuda_random import CudaNormals
@@ -93,7 +93,7 @@ class Splits:
     """CIFAR-10 as the course cuts it: 40,000 training images, the other 10,000 to validate, and the test images."""
 
     def __init__(self, context: Context, dtype: DTypeLike) -> None:
-        everything, test = data.CIFAR10(context.data), data.CIFAR10(context.data, train=False)
+        everything, test = context.cifar10()
         n_train, n_val = (8000, 2000) if context.quick and dtype == np.float32 else (40_000, 10_000)
         images, labels = everything.images, everything.labels
         # The mean is that of all 50,000 images, also in the course.
@@ -397,7 +397,8 @@ def _grid_task(context: Context, splits: Splits, grid: dict[str, list[Any]], n_s
         settings = ", ".join(f"{name} {row[name]:g}" for name in grid)
         context.say(f"grid {done}/{total}: {settings}: {100 * row['value']:.2f} % ({row['seconds']:.1f} s)")
 
-    storage = context.out / f"grid-{n_points}x{n_steps}-seed{context.seed}.sqlite3"
+    other_images = "".join(f"-{name}-{value}" for name, value in context.data_settings.items())
+    storage = context.out / f"grid-{n_points}x{n_steps}-seed{context.seed}{other_images}.sqlite3"
     rows = tune.grid_search(objective, grid, storage=storage, on_result=say)
     ranked = sorted(rows, key=lambda row: -row["value"])
     cells = [[*(f"{row[name]:g}" for name in grid), f"{100 * row['value']:.2f} %"] for row in ranked[:10]]
