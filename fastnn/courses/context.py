@@ -28,8 +28,8 @@ _T = TypeVar("_T")
 # needs no forecast.
 _SECONDS_MEASURED, _SHORTEST_FORECAST = 3.0, 20.0
 
-# `_checksum` of the CIFAR-10 that everybody has. Of an archive that was downloaded the SHA-256 is verified, but a folder
-# of batches is read whatever its pixels and labels are, as long as there are enough of them.
+# `_checksum` of the CIFAR-10 that everybody has. The SHA-256 of a download is verified, but a folder of batches is read
+# whatever its pixels and labels are, as long as there are enough of them.
 _OFFICIAL_CIFAR10 = 2743666080
 
 

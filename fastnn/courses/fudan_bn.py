@@ -219,7 +219,7 @@ def _train(
             "epochs": epochs,
             "seed": context.seed,
             **context.data_settings,
-        },  # fmt: skip
+        },
     )
     _continue(context, trainer, checkpoints.last, loader)
     history = trainer.fit(_Watched(context, loader, key), epochs, _loader(val, 250))
