@@ -250,6 +250,10 @@ class Context:
                     self._measured_seconds += time.perf_counter() - start
                     self._announce()
 
+    def skip(self, work: float) -> None:
+        """Count work as done that is not to be done: its results are kept elsewhere, or a loop has ended early."""
+        self._done += work
+
     def _announce(self) -> None:
         """Say once how long the rest takes."""
         if self._announced or not self._total_work or self._measured_seconds < _SECONDS_MEASURED:

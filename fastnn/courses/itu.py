@@ -317,6 +317,7 @@ def train_point(
                 after_step=after_step,
             )
     except _DivergedError:
+        context.skip((n_steps - len(log.losses) + 1) * _work(hidden, batch_size))  # with the step that did not end
         return net, log, False
     return net, whole, True
 
@@ -393,13 +394,16 @@ def _grid_task(context: Context, splits: Splits, grid: dict[str, list[Any]], n_s
         net, _, finished = train_point(splits, settings, n_steps, 200, context, "grid")
         return net.accuracy(*splits.val) if finished else math.nan
 
+    def skip_stored(rows: list[dict[str, Any]]) -> None:
+        context.skip(sum(n_steps * _work(row["hidden"], 200) for row in rows))
+
     def say(row: dict[str, Any], done: int, total: int) -> None:
         settings = ", ".join(f"{name} {row[name]:g}" for name in grid)
         context.say(f"grid {done}/{total}: {settings}: {100 * row['value']:.2f} % ({row['seconds']:.1f} s)")
 
     other_images = "".join(f"-{name}-{value}" for name, value in context.data_settings.items())
     storage = context.out / f"grid-{n_points}x{n_steps}-seed{context.seed}{other_images}.sqlite3"
-    rows = tune.grid_search(objective, grid, storage=storage, on_result=say)
+    rows = tune.grid_search(objective, grid, storage=storage, on_start=skip_stored, on_result=say)
     ranked = sorted(rows, key=lambda row: -row["value"])
     cells = [[*(f"{row[name]:g}" for name in grid), f"{100 * row['value']:.2f} %"] for row in ranked[:10]]
     report.table("The best points", [*grid, "validation accuracy"], cells)
@@ -459,7 +463,8 @@ def _tuned_task(context: Context, splits: Splits, settings: dict[str, Any], n_st
     "itu-two-layer",
     course="ITU, BLG 506E Computer Vision, assignment III",
     title="A two-layer network: gradients, training, and a grid search",
-    about="The two-layer network of EECS 498-007 and ITU: toy data, CIFAR-10, sweeps, a grid search, a tuned network.",
+    about="Checks the two-layer network of EECS 498-007 on toy data, then tunes it on CIFAR-10 by sweeps and a grid "
+    "search.",
     options=("full",),
 )
 def itu_two_layer(context: Context) -> None:
