@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -178,7 +179,7 @@ def test_recipes_say_what_they_are():
         assert recipe.name == name
         assert recipe.course
         assert recipe.title
-        assert recipe.about
+        assert re.fullmatch(r"[A-Z](?:[^.!?]|[.](?=\d))*[.]", recipe.about), recipe.about  # one sentence
         assert set(recipe.options) <= {"epochs", "n_items", "model", "image", "full"}, name
 
 

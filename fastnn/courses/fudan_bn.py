@@ -56,8 +56,8 @@ Result = dict[str, Any]
     "fudan-bn",
     course="Fudan, Neural Network and Deep Learning 2025, project 2",
     title="VGG-A with and without batch normalisation",
-    about="VGG-A with and without batch norm at four learning rates: curves, loss landscape band, smoothness of the "
-    "gradient; --full adds the course's own 20 epochs on all images.",
+    about="Trains VGG-A with and without batch norm at four learning rates and compares their losses and how smooth "
+    "their gradients are; --full adds the course's own 20 epochs on all images.",
     options=("epochs", "n_items", "model", "full"),
 )
 def fudan_bn(context: Context) -> None:

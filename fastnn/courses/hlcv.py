@@ -98,8 +98,8 @@ _STEPS_OF_EPOCH = N_TRAIN // 200
     "hlcv-two-layer",
     course=COURSE,
     title="A two-layer network from scratch",
-    about="Scores, loss, gradients and training on toy data to the last digit, then CIFAR-10: the published run, and "
-    "a tuned network.",
+    about="Compares scores, loss, gradients and training on toy data to the last digit, then the published run on "
+    "CIFAR-10, and tunes the network.",
     options=("epochs",),
 )
 def hlcv_two_layer(context: Context) -> None:

@@ -157,7 +157,8 @@ _BEST_HIDDEN, _BEST_WORK = [1024, 512], 8.0
     "hlcv-mlp",
     course=COURSE,
     title="Networks of two to five layers",
-    about="Accuracy by depth with Adam, why deep networks fail with N(0, 1e-3) as initial weights, and two cures.",
+    about="Measures accuracy by depth, explains why deep networks fail with initial weights from N(0, 1e-3), and shows "
+    "two cures.",
     options=("epochs",),
 )
 def hlcv_mlp(context: Context) -> None:

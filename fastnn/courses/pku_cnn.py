@@ -411,7 +411,8 @@ def _improvement(context: Context, course: _Course) -> None:
     "pku-cnn",
     course="PKU, Introduction to Computer Vision 2025, assignment 2",
     title="A convolutional network on CIFAR-10",
-    about="Figure 6's network: learning rates, augmentation, improvement to 75 %; long, --epochs shortens it",
+    about="Trains the network of Figure 6 at four learning rates and with augmentation, which takes long unless "
+    "--epochs shortens it, and improves it to 75 %.",
     options=("epochs", "n_items", "image"),
     drawing_options=("image",),
 )

@@ -72,7 +72,7 @@ def check_losses(report: Report, expected: tuple[float, ...], losses: list[float
     "pku-mlp",
     course="PKU, Introduction to Computer Vision 2025, assignment 2",
     title="Backpropagation through a 784-16-1 network",
-    about="the 784-16-1 network on ten digits; all 50 printed losses to 1e-6; a second",
+    about="Trains the 784-16-1 network on ten digits and compares all 50 printed losses to 1e-6.",
 )
 def pku_mlp(context: Context) -> None:
     """The whole part: it takes less than a second, so `quick` changes nothing."""

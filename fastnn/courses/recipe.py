@@ -17,7 +17,8 @@ class Recipe:
     Attributes:
         name: by which it is run.
         course: whose assignment it is.
-        title, about: of the report; one sentence for the list of recipes.
+        title: of the report.
+        about: one sentence for the report and the list of recipes.
         function: runs it, filling `context.report`.
         options: names of the settings that it takes, as `context.option` knows them.
         drawing_options: those of them that change drawings only; stored stages are used whatever they are.
