@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from html_page import Page
 
@@ -109,11 +110,14 @@ def no_data(context):
         (["toy", "--epochs", "x"], "invalid int"),
         (["toy", "--seed", "-1"], "--seed must not be negative"),
         (["toy", "--threads", "0"], "between 1 and 4096"),
-        (["toy", "--data", "nowhere"], "there is no folder nowhere"),
-        (["toy", "--out", "file"], "file: "),
+        (["toy", "--data", "nowhere"], "there is no folder nowhere: let --data or"),
+        (
+            ["toy", "--out", "file"],
+            "file: no results can be written there (File exists): name another folder with --out",
+        ),
         (["toy", "--out", "file/a"], "file/a: "),
         (["data"], "courses/nothing.npz was not found in "),
-        (["optuna"], "optuna needs optuna, which is not installed: pip install 'fastnn[tune]'"),
+        (["optuna"], "optuna needs Optuna, which is not installed: pip install 'fastnn[tune]'"),
         (["toy", "--wings"], "unrecognized arguments: --wings"),
     ],
 )
@@ -137,7 +141,9 @@ def test_reproduce_into_a_read_only_folder_is_told_first(new_recipe, monkeypatch
     new_recipe(calls.append)
     monkeypatch.setattr("tempfile.mkstemp", closed)
     assert run("reproduce", "toy", "--out", "closed") == 2
-    assert capsys.readouterr().err == "fastnn: closed: Permission denied\n"
+    assert capsys.readouterr().err == (
+        "fastnn: closed: no results can be written there (Permission denied): name another folder with --out\n"
+    )
     assert not calls
 
 
@@ -170,6 +176,76 @@ def test_reproduce_that_is_interrupted_continues(new_recipe, capsys):
     assert calls == ["first", "second", "second"]
     assert "first: done before" in capsys.readouterr().err
     assert Path("runs/toy/report.md").exists()
+
+
+# ---- what every recipe says --------------------------------------------------------------------------------------
+@pytest.fixture
+def nothing_there(tmp_path, monkeypatch):
+    """A computer without data, on which work is a mistake."""
+    monkeypatch.setattr("fastnn.data._files.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.delenv("FASTNN_DATA", raising=False)
+    monkeypatch.delenv("FASTNN_DEBUG", raising=False)
+    monkeypatch.setattr(fastnn.nn.Module, "__call__", lambda *_: pytest.fail("work before the data was looked for"))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "image.jpg").write_bytes(b"\xff\xd8\xff")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def only_sentence(capsys):
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("name", courses.names())
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "nowhere"], "there is no folder nowhere: let --data or the environment variable FASTNN_DATA name"),
+        (["--data", "empty"], "let --data or the environment variable FASTNN_DATA name the folder that has"),
+        (["--out", "file"], "file: no results can be written there (File exists): name another folder with --out"),
+        (["--out", "file/a"], "file/a: no results can be written there (Not a directory): name another folder"),
+    ],
+)
+def test_every_recipe_tells_a_wrong_folder_at_once(name, arguments, words, nothing_there, capsys):
+    assert run("reproduce", name, "--out", "out", *arguments) == 2
+    assert words in only_sentence(capsys)
+
+
+@pytest.mark.parametrize("name", courses.names())
+def test_every_recipe_tells_a_read_only_folder_at_once(name, nothing_there, monkeypatch, capsys):
+    def closed(**kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", str(kwargs["dir"]))
+
+    monkeypatch.setattr("tempfile.mkstemp", closed)
+    assert run("reproduce", name, "--out", "closed") == 2
+    words = "closed: no results can be written there (Permission denied): name another folder with --out"
+    assert only_sentence(capsys) == f"fastnn: {words}"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "module", "package"),
+    [
+        ("itu-two-layer", [], "optuna", "Optuna"),
+        ("pku-mlp", [], "PIL", "Pillow"),
+        ("pku-bn", [], "PIL", "Pillow"),
+        ("pku-cnn", ["--image", "image.jpg"], "PIL", "Pillow"),
+    ],
+)
+def test_recipes_tell_a_missing_package_at_once(name, options, module, package, nothing_there, monkeypatch, capsys):
+    (nothing_there / "empty/pku-mnist-subset").mkdir()
+    (nothing_there / "empty/pku-mnist-subset/0.png").write_bytes(b"")
+    images = fastnn.data.Dataset(np.zeros((2000, 3, 32, 32), np.uint8), np.zeros(2000, np.int64))
+    monkeypatch.setattr(fastnn.data, "CIFAR10", lambda root=None, train=True: images)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert run("reproduce", name, "--data", "empty", *options) == 2
+    assert only_sentence(capsys) == (
+        f"fastnn: {name} needs {package}, which is not installed: "
+        f"pip install 'fastnn[{'tune' if module == 'optuna' else 'image'}]'"
+    )
 
 
 # ---- the recipes -----------------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ _T = TypeVar("_T")
 # needs no forecast.
 _SECONDS_MEASURED, _SHORTEST_FORECAST = 3.0, 20.0
 
+_NAME_THE_DATA = "let --data or the environment variable FASTNN_DATA name the folder that has the data"
+
 # `_checksum` of the CIFAR-10 that everybody has. The SHA-256 of a download is verified, but a folder of batches is read
 # whatever its pixels and labels are, as long as there are enough of them.
 _OFFICIAL_CIFAR10 = 2743666080
@@ -69,14 +71,15 @@ class Context:
         say: Callable[[str], Any] | None = None,
     ) -> None:
         if data is not None and not Path(data).expanduser().is_dir():
-            raise _data.DataNotFoundError(f"there is no folder {os.fspath(data)}")
+            raise _data.DataNotFoundError(f"there is no folder {os.fspath(data)}: {_NAME_THE_DATA}")
         self.recipe, self.quick, self.seed = recipe, quick, seed
         self.out = Path(out)
         self.data = None if data is None else os.fspath(data)
         self.data_settings: dict[str, Any] = {}
         self._options = dict(options or {})
         self._say = say
-        _make_writable(self.out / "stages", self.out)
+        for folder in (self.out, self.out / "stages"):
+            _make_writable(folder, self.out)
         self.report = Report(recipe.title, self.out, course=recipe.course, about=recipe.about, quick=quick)
         self._stages: set[str] = set()
         self._seconds = 0.0  # of all stages, also of those that an earlier run has done
@@ -109,8 +112,7 @@ class Context:
 
     def _not_found(self, what: str) -> _data.DataNotFoundError:
         return _data.DataNotFoundError(
-            f"{what} was not found in {', '.join(map(str, places(self.data)))}: let --data or the environment variable "
-            "FASTNN_DATA name the folder that has it"
+            f"{what} was not found in {', '.join(map(str, places(self.data)))}: {_NAME_THE_DATA}"
         )
 
     def cifar10(self) -> tuple[_data.Dataset, _data.Dataset]:
@@ -313,4 +315,5 @@ def _make_writable(folder: Path, named: Path) -> None:
         os.close(descriptor)
         os.unlink(path)
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(named)) from None
+        words = f"no results can be written there ({error.strerror}): name another folder with --out"
+        raise type(error)(error.errno, words, str(named)) from None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn import training, tune
+from fastnn import data, training, tune
 from fastnn.courses import itu_figures
 from fastnn.courses.context import Context
 from fastnn.courses.cuda_random import CudaNormals
@@ -92,9 +92,8 @@ class Rows:
 class Splits:
     """CIFAR-10 as the course cuts it: 40,000 training images, the other 10,000 to validate, and the test images."""
 
-    def __init__(self, context: Context, dtype: DTypeLike) -> None:
-        everything, test = context.cifar10()
-        n_train, n_val = (8000, 2000) if context.quick and dtype == np.float32 else (40_000, 10_000)
+    def __init__(self, everything: data.Dataset, test: data.Dataset, dtype: DTypeLike, quick: bool) -> None:
+        n_train, n_val = (8000, 2000) if quick and dtype == np.float32 else (40_000, 10_000)
         images, labels = everything.images, everything.labels
         # The mean is that of all 50,000 images, also in the course.
         mean = np.array([images[:, channel].mean(dtype=np.float64) / 255 for channel in range(3)])
@@ -234,7 +233,7 @@ def untuned(splits: Splits, factor: float, n_steps: int, context: Context) -> di
     }
 
 
-def _untuned_task(context: Context, n_steps: int) -> NDArray:
+def _untuned_task(context: Context, splits: Splits, n_steps: int) -> NDArray:
     report = context.report
     report.task(
         "The untuned network on CIFAR-10",
@@ -245,7 +244,6 @@ def _untuned_task(context: Context, n_steps: int) -> NDArray:
         "seventh digit: only that one needs the course's GPU. Other batches change them by up to 6e-5, and another "
         "class may win.",
     )
-    splits = Splits(context, np.float64)
     runs = {"correct": context.stage("untuned", lambda: untuned(splits, _CORRECT, n_steps, context))}
     if not context.quick:
         runs["halved"] = context.stage("untuned-halved", lambda: untuned(splits, _HALVED, n_steps, context))
@@ -470,6 +468,7 @@ def _tuned_task(context: Context, splits: Splits, settings: dict[str, Any], n_st
 def itu_two_layer(context: Context) -> None:
     """All tasks, in the order of the assignment."""
     importlib.import_module("optuna")  # if it is missing, say so now, not when the grid is reached
+    images = context.cifar10()
     full = bool(context.option("full", False))
     quick = context.quick
     grid = QUICK_GRID if quick else GRID if full else PART_OF_GRID
@@ -486,8 +485,8 @@ def itu_two_layer(context: Context) -> None:
     context.forecast(work, "billion operations")
 
     _toy_tasks(context)
-    before = _untuned_task(context, untuned_steps)
-    splits = Splits(context, np.float32)
+    before = _untuned_task(context, Splits(*images, np.float64, quick), untuned_steps)
+    splits = Splits(*images, np.float32, quick)
     _sweep_tasks(context, splits, sweep_steps, sweep_batch)
     _grid_task(context, splits, grid, grid_steps)
     _tuned_task(context, splits, settings, tuned_steps, before)
