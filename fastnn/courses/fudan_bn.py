@@ -12,6 +12,7 @@ import fastnn
 from fastnn import data, insight, models, nn, optim, training
 from fastnn.courses.context import Context
 from fastnn.courses.recipe import recipe
+from fastnn.training.plots import count_epochs
 from fastnn.training.trainer import count_steps
 
 LEARNING_RATES = (1e-3, 2e-3, 1e-4, 5e-4)
@@ -312,14 +313,16 @@ def _draw_curves(results: dict[str, Result]) -> Any:
         every = max(1, len(losses) // 100)
         means = losses[: len(losses) // every * every].reshape(-1, every).mean(axis=1)
         epochs_per_step = len(result["val_accuracy"]) / len(losses)
-        loss_ax.plot((np.arange(len(means)) + 1) * every * epochs_per_step, means, label=name, linewidth=1.3, **style)
+        loss_ax.plot(
+            (np.arange(len(means)) + 1) * every * epochs_per_step, means, label=name, linewidth=1.3,
+            marker="o" if len(means) == 1 else None, **style,
+        )  # fmt: skip
         accuracy = result["val_accuracy"]
         accuracy_ax.plot(np.arange(len(accuracy)) + 1, accuracy, marker="o", markersize=4, label=name, **style)
     loss_ax.set_ylabel("training loss")
-    accuracy_ax.set_ylabel("validation accuracy in %")
+    accuracy_ax.set_ylabel("validation accuracy (%)")
     for ax in (loss_ax, accuracy_ax):
-        ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        count_epochs(ax)
         ax.grid(alpha=0.3)
         ax.legend()
     return figure

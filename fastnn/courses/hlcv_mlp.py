@@ -14,6 +14,7 @@ from fastnn import data, nn, optim
 from fastnn.courses.context import Context
 from fastnn.courses.hlcv import BLUE, COURSE, GREEN, N_TEST_OF_COURSE, N_TRAIN, ORANGE
 from fastnn.courses.recipe import recipe
+from fastnn.training.plots import count_epochs
 
 __all__ = ["build", "hlcv_mlp", "signal_and_gradient"]
 
@@ -354,8 +355,7 @@ def _depth_curves(results: dict[tuple[str, int], dict[str, Any]]) -> Any:
                 epochs, accuracy, color=colour, linestyle=line, marker=marker, markersize=4, label=f"{depth} layers"
             )
         ax.set_title(variant)
-        ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        count_epochs(ax)
         ax.grid(alpha=0.3)
         ax.legend()
     figure.axes[0].set_ylabel("validation accuracy (%)")
@@ -397,8 +397,7 @@ def _best_curves(stage: dict[str, Any]) -> Any:
     )
     right.set_ylabel("accuracy (%)")
     for ax in (left, right):
-        ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        count_epochs(ax)
         ax.grid(alpha=0.3)
         ax.legend()
     return figure

@@ -151,12 +151,13 @@ def _plot_weights(before: NDArray, after: NDArray) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.4), layout="constrained")
-    for ax, rows, name in zip(figure.subplots(2), (before, after - before), ("at the start", "change"), strict=True):
+    parts = (before, "at the start", "weight"), (after - before, "what training added", "change of the weight")
+    for ax, (rows, name, label) in zip(figure.subplots(2), parts, strict=True):
         limit = float(np.abs(rows).max())
         shown = ax.imshow(_tiles(rows), cmap="PuOr", vmin=-limit, vmax=limit)
         ax.set_title(f"weights of the 16 hidden units, {name}", fontsize=9)
         ax.set_axis_off()
-        figure.colorbar(shown, ax=ax, label="weight")
+        figure.colorbar(shown, ax=ax, label=label)
     return figure
 
 
