@@ -221,7 +221,12 @@ class Context:
         self._total_work, self._unit, self._announced = float(total_work), unit, False
 
     def progress(
-        self, iterable: Iterable[_T], label: str, total: int | None = None, *, work: float = 1.0
+        self,
+        iterable: Iterable[_T],
+        label: str,
+        total: int | None = None,
+        *,
+        work: float | Callable[[int], float] = 1.0,
     ) -> Iterator[_T]:
         """Go through `iterable` with a bar that shows the time left, if standard error is a terminal.
 
@@ -229,7 +234,8 @@ class Context:
             iterable: what to go through.
             label: what the bar says.
             total: how many there are, if `iterable` has no length.
-            work: what each counts in the units of `forecast`. In nested loops only the innermost count.
+            work: what each counts in the units of `forecast`, or a function that tells it of the first, second, ...
+                (0, 1, ...). In nested loops only the innermost count.
         """
         from tqdm import tqdm
 
@@ -243,12 +249,13 @@ class Context:
             leave=False,
             disable=not stream.isatty(),
         ) as bar:
-            for item in bar:
+            for index, item in enumerate(bar):
                 before, start = self._done, time.perf_counter()
                 yield item
                 if self._done == before:
-                    self._done += work
-                    self._measured_work += work
+                    done = work(index) if callable(work) else work
+                    self._done += done
+                    self._measured_work += done
                     self._measured_seconds += time.perf_counter() - start
                     self._announce()
 

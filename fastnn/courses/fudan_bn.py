@@ -74,10 +74,10 @@ def fudan_bn(context: Context) -> None:
     train, val = _images(context, n_items)
 
     steps = count_steps(epochs, -(-n_items // BATCH_SIZE))
-    total = steps * len(NETWORKS[model]) * len(LEARNING_RATES)
+    total = _work(context, steps) * len(NETWORKS[model]) * len(LEARNING_RATES)
     if full:
-        total += 2 * COURSE_EPOCHS * -(-ALL_IMAGES // BATCH_SIZE)
-    context.forecast(total, "training steps")
+        total += 2 * _work(context, COURSE_EPOCHS * -(-ALL_IMAGES // BATCH_SIZE))
+    context.forecast(total, "gradients of a batch")
 
     runs: dict[str, dict[float, Result]] = {name: {} for name in NETWORKS[model]}
     for rate in LEARNING_RATES:
@@ -116,18 +116,42 @@ def _loader(images: data.Dataset, batch_size: int, shuffle: bool = False, seed: 
     return data.Loader(images, batch_size=batch_size, shuffle=shuffle, seed=seed, mean=0.5, std=0.5)
 
 
-class _Watched:
-    """A loader whose batches the context counts."""
+# ---- probes, and what they cost --------------------------------------------------------------------------------------
+def _between_probes(context: Context, steps: int) -> int:
+    return max(1, steps // (QUICK_PROBES if context.quick else PROBES))
 
-    def __init__(self, context: Context, loader: data.Loader, label: str) -> None:
-        self.context, self.loader, self.label = context, loader, label
+
+def _probes_after(step: int, every: int) -> bool:
+    """Whether the gradient is probed after this step; the first is 1."""
+    return step == 1 or step % every == 0
+
+
+def _work_of_step(step: int, every: int) -> int:
+    """Gradients that are computed for it: its own, and with a probe one at the parameters and one at each step size."""
+    return 2 + len(STEP_SIZES) if _probes_after(step, every) else 1
+
+
+def _work(context: Context, steps: int) -> int:
+    """Gradients of a training of so many steps."""
+    every = _between_probes(context, steps)
+    return sum(_work_of_step(step, every) for step in range(1, steps + 1))
+
+
+class _Watched:
+    """A loader whose batches the context counts; `every` steps there is a probe."""
+
+    def __init__(self, context: Context, loader: data.Loader, label: str, every: int) -> None:
+        self.context, self.loader, self.label, self.every = context, loader, label, every
         self.seed, self.set_epoch = loader.seed, loader.set_epoch
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
-        return self.context.progress(self.loader, self.label, len(self.loader))
+        before = self.loader.epoch * len(self)
+        return self.context.progress(
+            self.loader, self.label, len(self), work=lambda index: _work_of_step(before + index + 1, self.every)
+        )
 
 
 class _Recorder(training.Callback):
@@ -153,7 +177,7 @@ class _Recorder(training.Callback):
         self._last = gradient
 
     def on_step_end(self, trainer: training.Trainer) -> None:
-        if trainer.step == 1 or trainer.step % self.every == 0:
+        if _probes_after(trainer.step, self.every):
             probe = insight.probe_gradient(trainer.model, self.criterion, self.x, self.y, STEP_SIZES)
             low, high = probe.loss_range
             self._probe_steps.append(trainer.step)
@@ -202,8 +226,7 @@ def _train(
     steps = count_steps(epochs, len(loader))
     x, y = next(iter(_loader(train.subset(slice(0, BATCH_SIZE)), BATCH_SIZE)))
     assert y is not None  # a data set has labels
-    probes = QUICK_PROBES if context.quick else PROBES
-    recorder = _Recorder(x, y, every=max(1, steps // probes))
+    recorder = _Recorder(x, y, every=_between_probes(context, steps))
     folder = context.out / "unfinished" / "".join(c if c.isalnum() else "-" for c in key)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoints = training.Checkpoints(folder)
@@ -223,7 +246,7 @@ def _train(
         },
     )
     _continue(context, trainer, checkpoints.last, loader)
-    history = trainer.fit(_Watched(context, loader, key), epochs, _loader(val, 250))
+    history = trainer.fit(_Watched(context, loader, key, recorder.every), epochs, _loader(val, 250))
     if rate == MAIN_RATE:
         name = key.partition(",")[0].lower().replace(" ", "-") + ("-all-images" if "all images" in key else "")
         training.save_weights(model, context.out / f"{name}.safetensors")
