@@ -34,7 +34,16 @@ def layout_transpose(x: _Real, out: _Real, n_threads: int) -> None: ...
 
 # conv2d
 def conv2d_workspace(
-    direction: str, x: _Real, weight: _Real, y: _Real, stride: _Pair, pad: _Pair, dilation: _Pair, groups: int
+    direction: str,
+    x: _Real,
+    weight: _Real,
+    y: _Real,
+    stride: _Pair,
+    pad: _Pair,
+    dilation: _Pair,
+    groups: int,
+    winograd: bool,
+    n_threads: int,
 ) -> int: ...
 def conv2d_forward(
     x: _Real,
@@ -45,6 +54,7 @@ def conv2d_forward(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
+    winograd: bool,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...
@@ -56,6 +66,7 @@ def conv2d_backward_data(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
+    winograd: bool,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...
@@ -68,6 +79,7 @@ def conv2d_backward_weight(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
+    winograd: bool,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...

@@ -12,7 +12,7 @@ from fastnn.functional.im2col import conv2d_im2col, conv2d_im2col_backward
 
 __all__ = ["conv2d", "conv2d_backward"]
 
-ALGORITHMS = ("auto", "direct", "im2col")
+ALGORITHMS = ("auto", "direct", "winograd", "im2col")
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,10 @@ def conv2d(
         return y
     native = _runtime._native
     x_pixels, taps, y_pixels = _layout.pixels(x), _taps(weight), _layout.pixels(y)
-    n_bytes = native.conv2d_workspace("forward", x_pixels, taps, y_pixels, g.stride, g.pad, g.dilation, g.groups)
-    native.conv2d_forward(
-        x_pixels, taps, None if bias is None else np.ascontiguousarray(bias), y_pixels,
-        g.stride, g.pad, g.dilation, g.groups, _memory.workspace(n_bytes), _runtime.num_threads(),
-    )  # fmt: skip
+    settings, threads = (g.stride, g.pad, g.dilation, g.groups, algorithm == "winograd"), _runtime.num_threads()
+    n_bytes = native.conv2d_workspace("forward", x_pixels, taps, y_pixels, *settings, threads)
+    bias = None if bias is None else np.ascontiguousarray(bias)
+    native.conv2d_forward(x_pixels, taps, bias, y_pixels, *settings, _memory.workspace(n_bytes), threads)
     return y
 
 
@@ -204,18 +203,18 @@ def conv2d_backward(
     if algorithm == "im2col":
         return conv2d_im2col_backward(dy, x, weight, g, need_dx, need_dweight, need_dbias)
     native, threads = _runtime._native, _runtime.num_threads()
-    settings = (g.stride, g.pad, g.dilation, g.groups)
+    settings = (g.stride, g.pad, g.dilation, g.groups, algorithm == "winograd")
     dy_pixels, taps = _layout.pixels(dy), _taps(weight)
     if need_dx:
         dx = _layout.empty_images((n, c_in, h, w), x.dtype)
         dx_pixels = _layout.pixels(dx)
-        n_bytes = native.conv2d_workspace("backward_data", dx_pixels, taps, dy_pixels, *settings)
+        n_bytes = native.conv2d_workspace("backward_data", dx_pixels, taps, dy_pixels, *settings, threads)
         native.conv2d_backward_data(dy_pixels, taps, dx_pixels, *settings, _memory.workspace(n_bytes), threads)
     if need_dweight or need_dbias:
         x_pixels = _layout.pixels(x)
         dtaps = _memory.empty(taps.shape, x.dtype)
         dbias = np.empty(len(weight), x.dtype) if need_dbias else None
-        n_bytes = native.conv2d_workspace("backward_weight", x_pixels, dtaps, dy_pixels, *settings)
+        n_bytes = native.conv2d_workspace("backward_weight", x_pixels, dtaps, dy_pixels, *settings, threads)
         workspace = _memory.workspace(n_bytes)
         native.conv2d_backward_weight(x_pixels, dy_pixels, dtaps, dbias, *settings, workspace, threads)
         dweight = dtaps.transpose(3, 2, 0, 1) if need_dweight else None

@@ -186,10 +186,10 @@ def conv2d_im2col(x: NDArray, weight: NDArray, bias: NDArray | None, g: Geometry
     native = _runtime._native
     rows, matrix = _patch_rows(x, weight, g), _weight_matrix(weight)
     y_rows = _layout.pixels(y).reshape(1, 1, -1, len(weight))
-    n_bytes = native.conv2d_workspace("forward", rows, matrix, y_rows, *_PRODUCT, g.groups)
+    n_bytes = native.conv2d_workspace("forward", rows, matrix, y_rows, *_PRODUCT, g.groups, False, _runtime.num_threads())
     bias = None if bias is None else np.ascontiguousarray(bias)
     workspace = _memory.workspace(n_bytes)
-    native.conv2d_forward(rows, matrix, bias, y_rows, *_PRODUCT, g.groups, workspace, _runtime.num_threads())
+    native.conv2d_forward(rows, matrix, bias, y_rows, *_PRODUCT, g.groups, False, workspace, _runtime.num_threads())
     return y
 
 
@@ -203,18 +203,18 @@ def conv2d_im2col_backward(
     if need_dx:
         dx = _layout.empty_images(x.shape, x.dtype)
         drows = _memory.empty((1, 1, dy_rows.shape[2], x.shape[1] * weight[0, 0].size), x.dtype)
-        n_bytes = native.conv2d_workspace("backward_data", drows, matrix, dy_rows, *_PRODUCT, g.groups)
+        n_bytes = native.conv2d_workspace("backward_data", drows, matrix, dy_rows, *_PRODUCT, g.groups, False, _runtime.num_threads())
         workspace = _memory.workspace(n_bytes)
-        native.conv2d_backward_data(dy_rows, matrix, drows, *_PRODUCT, g.groups, workspace, threads)
+        native.conv2d_backward_data(dy_rows, matrix, drows, *_PRODUCT, g.groups, False, workspace, threads)
         arguments = _patch_arguments(x.shape, weight, g)
         native.col2im(False, drows.reshape(-1), _layout.pixels(dx).reshape(-1), *arguments, threads)
     if need_dweight or need_dbias:
         rows = _patch_rows(x, weight, g)
         dmatrix = _memory.empty(matrix.shape, x.dtype)
         dbias = np.empty(len(weight), x.dtype) if need_dbias else None
-        n_bytes = native.conv2d_workspace("backward_weight", rows, dmatrix, dy_rows, *_PRODUCT, g.groups)
+        n_bytes = native.conv2d_workspace("backward_weight", rows, dmatrix, dy_rows, *_PRODUCT, g.groups, False, _runtime.num_threads())
         workspace = _memory.workspace(n_bytes)
-        native.conv2d_backward_weight(rows, dy_rows, dmatrix, dbias, *_PRODUCT, g.groups, workspace, threads)
+        native.conv2d_backward_weight(rows, dy_rows, dmatrix, dbias, *_PRODUCT, g.groups, False, workspace, threads)
         kernel_h, kernel_w = weight.shape[2:]
         dtaps = dmatrix.reshape(kernel_h, kernel_w, weight.shape[1], len(weight))
         dweight = dtaps.transpose(3, 2, 0, 1) if need_dweight else None

@@ -10,10 +10,10 @@ fnn_status FNN_OP(layout_transpose)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t
                                     FNN_REAL *out, int n_threads);
 
 /* ---- conv2d ------------------------------------------------------------------------------------------- */
-/* Bytes that the workspace of each direction must hold; it must be aligned to 64. */
-ptrdiff_t FNN_OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape);
-ptrdiff_t FNN_OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape);
-ptrdiff_t FNN_OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape);
+/* Bytes that the workspace of each direction must hold for at most n_threads threads; it must be aligned to 64. */
+ptrdiff_t FNN_OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads);
+ptrdiff_t FNN_OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads);
+ptrdiff_t FNN_OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads);
 /* y = conv(x, weight) + bias; bias may be NULL. */
 fnn_status FNN_OP(conv2d_forward)(const fnn_conv2d_shape *shape, const FNN_REAL *x, const FNN_REAL *weight,
                                   const FNN_REAL *bias, FNN_REAL *y, void *workspace, int n_threads);

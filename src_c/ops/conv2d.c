@@ -8,6 +8,7 @@
 #include "core/taps.h"
 #include "core/workspace.h"
 #include "ops/op.h"
+#include "ops/winograd.h"
 
 /* Taps of one kernel call; more are added by further calls. */
 enum { MAX_TAPS = 64 };
@@ -52,12 +53,18 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, voi
     return workspace.used;
 }
 
-ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape) {
+ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        return OP(winograd_forward_workspace)(shape, n_threads);
+    }
     conv2d c;
     return prepare(&c, shape, 0, NULL);
 }
 
-ptrdiff_t OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape) {
+ptrdiff_t OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        return OP(winograd_backward_data_workspace)(shape, n_threads);
+    }
     conv2d c;
     return prepare(&c, shape, 1, NULL);
 }
@@ -220,6 +227,10 @@ static void run_all(conv2d *c, int n_threads) {
 
 fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias,
                               real *y, void *workspace, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        OP(winograd_forward)(shape, x, weight, bias, y, workspace, n_threads);
+        return FNN_OK;
+    }
     conv2d c;
     prepare(&c, shape, 0, workspace);
     c.x = x, c.weight = weight, c.bias = bias, c.y = y;
@@ -229,6 +240,10 @@ fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, cons
 
 fnn_status OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, real *dx,
                                     void *workspace, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        OP(winograd_backward_data)(shape, dy, weight, dx, workspace, n_threads);
+        return FNN_OK;
+    }
     conv2d c;
     prepare(&c, shape, 1, workspace);
     c.x = dy, c.weight = weight, c.bias = NULL, c.y = dx;

@@ -8,7 +8,9 @@
 
 #include "core/taps.h"
 #include "core/workspace.h"
+#include "ops/conv2d_bias.h"
 #include "ops/op.h"
+#include "ops/winograd.h"
 
 enum {
     CHUNK_ROWS = 256,         /* rows of the (w, n) x channels matrix that are summed in registers at a time */
@@ -24,9 +26,9 @@ typedef struct {
     ptrdiff_t weights, bands, band_rows;
     tap_map map;
     const real *x, *dy;
-    real *dweight, *dbias;
+    real *dweight;
     real *sums;      /* [band][weights] if there are several bands */
-    real *bias_sums; /* [row][c_out] */
+    real *bias_sums;
 } weight_gradient;
 
 static int is_depthwise(const fnn_conv2d_shape *s) { return s->groups == s->c_in && s->groups == s->c_out; }
@@ -49,11 +51,14 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, void *ba
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, 0, &workspace, &g->map);
     g->sums = workspace_take(&workspace, g->bands > 1 ? g->bands * g->weights : 0, sizeof(real));
-    g->bias_sums = workspace_take(&workspace, s->h_out * s->c_out, sizeof(real));
+    g->bias_sums = workspace_take(&workspace, conv2d_bias_sums(s), sizeof(real));
     return workspace.used;
 }
 
-ptrdiff_t OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape) {
+ptrdiff_t OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        return OP(winograd_backward_weight_workspace)(shape, n_threads);
+    }
     weight_gradient g;
     return prepare(&g, shape, NULL);
 }
@@ -181,19 +186,15 @@ static void add_bands_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
-/* Task: one output row. */
-static void bias_task(void *context, ptrdiff_t h, int thread) {
-    (void)thread;
-    const weight_gradient *g = context;
-    ptrdiff_t rows = g->shape->w_out * g->shape->n, channels = g->shape->c_out;
-    KERNELS->column_sums(rows, channels, g->dy + h * rows * channels, g->bias_sums + h * channels);
-}
-
 fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
                                       real *dbias, void *workspace, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        OP(winograd_backward_weight)(shape, x, dy, dweight, dbias, workspace, n_threads);
+        return FNN_OK;
+    }
     weight_gradient g;
     prepare(&g, shape, workspace);
-    g.x = x, g.dy = dy, g.dweight = dweight, g.dbias = dbias;
+    g.x = x, g.dy = dy, g.dweight = dweight;
     const fnn_conv2d_shape *s = shape;
     double outputs = (double)s->n * s->h_out * s->w_out * s->c_out;
     double cost = outputs * s->kernel_h * s->kernel_w * g.c_in / 16;
@@ -207,8 +208,7 @@ fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real 
                          add_bands_task, &g);
     }
     if (dbias != NULL) {
-        fnn_parallel_for(s->h_out, outputs, n_threads, bias_task, &g);
-        KERNELS->column_sums(s->h_out, s->c_out, g.bias_sums, dbias);
+        OP(conv2d_bias_gradient)(s, dy, g.bias_sums, dbias, n_threads);
     }
     return FNN_OK;
 }
