@@ -13,18 +13,19 @@ FNN_SLOT(fma_peak, (ptrdiff_t iterations, real *sum, double *flops))
 /* gemm: the register kernel under conv2d and linear */
 FNN_SLOT(batch_gemm, (const fnn_batch_gemm *problem))
 FNN_SLOT(batch_gemm_transposed, (const fnn_batch_gemm *problem))
+FNN_SLOT(column_sums, (ptrdiff_t rows, ptrdiff_t columns, const real *x, real *sums))
+
+/* transpose */
 FNN_SLOT(transpose,
          (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
-FNN_SLOT(column_sums, (ptrdiff_t rows, ptrdiff_t columns, const real *x, real *sums))
 
 /* winograd: the transforms of F(2 x 2, 3 x 3) */
 FNN_SLOT(winograd_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
 FNN_SLOT(winograd_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
-FNN_SLOT(winograd_output, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
-                           real *const *out))
+FNN_SLOT(winograd_output,
+         (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias, real *const *out))
 FNN_SLOT(winograd_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
-FNN_SLOT(winograd_filter_gradient,
-         (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
+FNN_SLOT(winograd_filter_gradient, (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
 
 /* depthwise: convolution of each channel with its own filter */
 FNN_SLOT(depthwise, (const fnn_depthwise *problem))

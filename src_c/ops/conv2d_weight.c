@@ -27,7 +27,7 @@ typedef struct {
     tap_map map;
     const real *x, *dy;
     real *dweight;
-    real *sums;      /* [band][weights] if there are several bands */
+    real *sums; /* [band][weights] if there are several bands */
     real *bias_sums;
 } weight_gradient;
 

@@ -16,7 +16,7 @@ enum {
 
 typedef struct {
     int backward;
-    ptrdiff_t depth, columns;   /* channels summed over, channels produced */
+    ptrdiff_t depth, columns;     /* channels summed over, channels produced */
     ptrdiff_t h, w, pad_h, pad_w; /* of x, as this direction reads it */
     ptrdiff_t y_h, y_w;
     ptrdiff_t panel_columns, panels;
@@ -77,7 +77,7 @@ static real *panel_filters(const winograd *c, ptrdiff_t panel, ptrdiff_t positio
 }
 
 /* Channels of the depth that a task of `filter_task` transforms. */
-enum { FILTER_DEPTH = 16 };
+enum { FILTER_DEPTH = 32 };
 
 /* Task: the weights of some channels of the depth, for one panel. */
 static void filter_task(void *context, ptrdiff_t task, int thread) {
@@ -183,8 +183,8 @@ static void run_all(winograd *c, int n_threads) {
     fnn_parallel_for(c->tiles.chunks, weights * (double)c->tiles.rows, n_threads, multiply_task, c);
 }
 
-void OP(winograd_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias,
-                                real *y, void *workspace, int n_threads) {
+void OP(winograd_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias, real *y,
+                          void *workspace, int n_threads) {
     winograd c;
     prepare(&c, shape, 0, n_threads, workspace);
     c.x = x, c.weight = weight, c.bias = bias, c.y = y;
@@ -192,7 +192,7 @@ void OP(winograd_forward)(const fnn_conv2d_shape *shape, const real *x, const re
 }
 
 void OP(winograd_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, real *dx,
-                                      void *workspace, int n_threads) {
+                                void *workspace, int n_threads) {
     winograd c;
     prepare(&c, shape, 1, n_threads, workspace);
     c.x = dy, c.weight = weight, c.bias = NULL, c.y = dx;

@@ -11,9 +11,9 @@
 
 enum {
     CHUNK_BYTES = 768 * 1024, /* of transformed tiles that a task works on, if they can be so few: they stay in L2 */
-    LEAST_ROWS = 48,
+    LEAST_ROWS = 192,
     MOST_ROWS = 192,
-    BLOCK_CHANNELS = 256,      /* of a task */
+    BLOCK_CHANNELS = 128,      /* of a task */
     GEMM_ROWS = 96,            /* input channels of one kernel call: a multiple of every tile height */
     WANTED_TASKS = 8,          /* enough to keep the threads of a laptop busy to the end */
     MAX_BAND_BYTES = 64 << 20, /* of memory for the sums of all bands */
@@ -163,7 +163,7 @@ static void finish_task(void *context, ptrdiff_t task, int thread) {
 }
 
 void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
-                                        real *dbias, void *workspace, int n_threads) {
+                                  real *dbias, void *workspace, int n_threads) {
     weight_gradient g;
     prepare(&g, shape, n_threads, workspace);
     g.x = x, g.dy = dy, g.dweight = dweight;
