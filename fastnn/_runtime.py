@@ -242,6 +242,35 @@ def uses_reference() -> bool:
     return _backend.get() == "reference"
 
 
+# ---- joined layers ---------------------------------------------------------------------------------------------------
+_joins_layers: contextvars.ContextVar[bool] = contextvars.ContextVar("fastnn_joins_layers", default=True)
+
+
+@contextlib.contextmanager
+def joined_layers(on: bool) -> Iterator[None]:
+    """Within the block, containers compute some neighbours, such as batch norm and ReLU, in one pass, or do not.
+
+    Results are the same but for the last bit. It is on by default; without it every layer runs on its own, and what
+    goes from one to the next can be looked at.
+
+    Example:
+        >>> import numpy as np, fastnn
+        >>> model = fastnn.nn.Sequential(fastnn.nn.BatchNorm1d(2), fastnn.nn.ReLU())
+        >>> with fastnn.joined_layers(False):
+        ...     y = model(np.array([[1.0, 4.0], [3.0, 2.0]]))
+    """
+    token = _joins_layers.set(bool(on))
+    try:
+        yield
+    finally:
+        _joins_layers.reset(token)
+
+
+def joins_layers() -> bool:
+    """Whether containers may compute neighbours together."""
+    return _joins_layers.get()
+
+
 # ---- denormals -------------------------------------------------------------------------------------------------------
 def set_flush_denormal(on: bool) -> None:
     """Treat denormal numbers as zero inside the C kernels (on by default: they can be a hundred times slower).

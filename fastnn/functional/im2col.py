@@ -186,7 +186,9 @@ def conv2d_im2col(x: NDArray, weight: NDArray, bias: NDArray | None, g: Geometry
     native = _runtime._native
     rows, matrix = _patch_rows(x, weight, g), _weight_matrix(weight)
     y_rows = _layout.pixels(y).reshape(1, 1, -1, len(weight))
-    n_bytes = native.conv2d_workspace("forward", rows, matrix, y_rows, *_PRODUCT, g.groups, False, _runtime.num_threads())
+    n_bytes = native.conv2d_workspace(
+        "forward", rows, matrix, y_rows, *_PRODUCT, g.groups, False, _runtime.num_threads()
+    )
     bias = None if bias is None else np.ascontiguousarray(bias)
     workspace = _memory.workspace(n_bytes)
     native.conv2d_forward(rows, matrix, bias, y_rows, *_PRODUCT, g.groups, False, workspace, _runtime.num_threads())
@@ -203,7 +205,9 @@ def conv2d_im2col_backward(
     if need_dx:
         dx = _layout.empty_images(x.shape, x.dtype)
         drows = _memory.empty((1, 1, dy_rows.shape[2], x.shape[1] * weight[0, 0].size), x.dtype)
-        n_bytes = native.conv2d_workspace("backward_data", drows, matrix, dy_rows, *_PRODUCT, g.groups, False, _runtime.num_threads())
+        n_bytes = native.conv2d_workspace(
+            "backward_data", drows, matrix, dy_rows, *_PRODUCT, g.groups, False, _runtime.num_threads()
+        )
         workspace = _memory.workspace(n_bytes)
         native.conv2d_backward_data(dy_rows, matrix, drows, *_PRODUCT, g.groups, False, workspace, threads)
         arguments = _patch_arguments(x.shape, weight, g)
@@ -212,7 +216,9 @@ def conv2d_im2col_backward(
         rows = _patch_rows(x, weight, g)
         dmatrix = _memory.empty(matrix.shape, x.dtype)
         dbias = np.empty(len(weight), x.dtype) if need_dbias else None
-        n_bytes = native.conv2d_workspace("backward_weight", rows, dmatrix, dy_rows, *_PRODUCT, g.groups, False, _runtime.num_threads())
+        n_bytes = native.conv2d_workspace(
+            "backward_weight", rows, dmatrix, dy_rows, *_PRODUCT, g.groups, False, _runtime.num_threads()
+        )
         workspace = _memory.workspace(n_bytes)
         native.conv2d_backward_weight(rows, dy_rows, dmatrix, dbias, *_PRODUCT, g.groups, False, workspace, threads)
         kernel_h, kernel_w = weight.shape[2:]

@@ -38,6 +38,9 @@ int fnn_get_flush_denormals(void);
 ptrdiff_t fnn_panel_columns_f32(void);
 ptrdiff_t fnn_panel_columns_f64(void);
 
+/* What is applied to a result before it is stored, so that it need not be read again. */
+typedef enum { FNN_THEN_NOTHING = 0, FNN_THEN_RELU = 1, FNN_THEN_GELU = 2 } fnn_then;
+
 /* ---- geometry ---------------------------------------------------------------------------------------- */
 
 /* How a convolution is computed: as sums of matrix products over the taps, or by Winograd's F(2 x 2, 3 x 3). The latter

@@ -73,12 +73,9 @@ FNN_SLOT(avgpool, (const fnn_avgpool *problem))
 /* batchnorm (and groupnorm): passes over the columns of a matrix */
 FNN_SLOT(column_moments,
          (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, real *shift, real *sum, real *square_sum))
-FNN_SLOT(column_affine, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, const real *center,
-                         const real *scale, const real *offset, real *y))
-FNN_SLOT(column_products, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x,
-                           const real *center, real *sum, real *product_sum))
-FNN_SLOT(column_backward, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x,
-                           const real *center, const real *dy_scale, const real *x_scale, const real *offset, real *dx))
+FNN_SLOT(column_affine, (const fnn_columns *problem))
+FNN_SLOT(column_products, (const fnn_columns *problem))
+FNN_SLOT(column_backward, (const fnn_columns *problem))
 
 /* layernorm */
 FNN_SLOT(layernorm_forward, (ptrdiff_t rows, ptrdiff_t features, const real *x, const real *weight, const real *bias,
