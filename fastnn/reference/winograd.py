@@ -1,7 +1,7 @@
 """Convolution of 3 x 3 filters by Winograd's F(2 x 2, 3 x 3): 16 multiplications for 2 x 2 outputs instead of 36.
 
-Outputs are cut into tiles of 2 x 2. A tile y depends on a tile d of 4 x 4 inputs, which overlap by two pixels, and on the
-filter g:
+Outputs are cut into tiles of 2 x 2. A tile y depends on a tile d of 4 x 4 inputs, which overlap by two pixels, and on
+the filter g:
 
     y = A^T [ (G g G^T) * (B^T d B) ] A         * multiplies element by element; summed over input channels in [ ]
 
@@ -31,7 +31,7 @@ def _both_sides(matrix: NDArray, tiles: NDArray) -> NDArray:
 
 
 def _input_tiles(x: NDArray, pad: Pair, out: Pair) -> NDArray:
-    """tiles[n, c, i, j]: the 4 x 4 pixels of the padded images that the outputs (2 i .. 2 i + 1, 2 j .. 2 j + 1) read."""
+    """tiles[n, c, i, j]: the 4 x 4 pixels of the padded images from (2 i, 2 j) on, which outputs from there on read."""
     h, w = x.shape[2:]
     below, right = (2 * ((size + 1) // 2) + 2 for size in out)  # an odd size has a last tile that is half outside
     padded = np.pad(x, ((0, 0), (0, 0), (pad[0], below - pad[0] - h), (pad[1], right - pad[1] - w)))
