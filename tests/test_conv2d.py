@@ -194,7 +194,7 @@ X, W = np.zeros((2, 3, 8, 8), np.float32), np.zeros((4, 3, 3, 3), np.float32)
         ((X, W, None, 1, 0, 5), ValueError, r"the kernel reaches over 11 x 11 pixels, the padded image has only 8 x 8"),
         ((X, W, None, 1, 0, 1, 2), ValueError, r"x has 3 channels, weight expects 6 \(2 groups of 3\)"),
         ((X, W, None, 1, 0, 1, 0), ValueError, r"groups must be >= 1"),
-        ((X, W, None, 1, 0, 1, 1, "fft"), ValueError, r"algorithm must be one of auto, direct, im2col"),
+        ((X, W, None, 1, 0, 1, 1, "fft"), ValueError, r"algorithm must be one of auto, direct, winograd, im2col"),
         ((X, W[:, :, :0]), ValueError, r"weight must not be empty"),
         ((X[:, :, :0], W, None, 1, 5), ValueError, r"the padded image"),
     ],

@@ -1,5 +1,5 @@
-# Binds src_c/ops/conv2d.c and conv2d_weight.c, and through them winograd.c and winograd_weight.c. Activations are (h, w, n, channels), weights (kernel_h, kernel_w,
-# c_in / groups, c_out), both dense.
+# Binds src_c/ops/conv2d.c and conv2d_weight.c, and through them winograd.c and winograd_weight.c. Activations are
+# (h, w, n, channels), weights (kernel_h, kernel_w, c_in / groups, c_out), both dense.
 
 cdef extern from "fnn.h" nogil:
     ctypedef enum fnn_conv2d_algorithm:

@@ -24,3 +24,4 @@ from fastnn.reference.losses import *  # noqa: F403
 from fastnn.reference.maxpool2d import *  # noqa: F403
 from fastnn.reference.optimizer import *  # noqa: F403
 from fastnn.reference.softmax import *  # noqa: F403
+from fastnn.reference.winograd import *  # noqa: F403

@@ -69,7 +69,7 @@ static ptrdiff_t used_columns(const winograd *c, ptrdiff_t panel) {
     return fnn_min(c->panel_columns, c->columns - panel * c->panel_columns);
 }
 static ptrdiff_t stored_columns(const winograd *c, ptrdiff_t panel) {
-    return fnn_ceil_div(used_columns(c, panel), LINE) * LINE;
+    return fnn_min(c->panel_columns, fnn_ceil_div(used_columns(c, panel), LINE) * LINE);
 }
 static real *panel_filters(const winograd *c, ptrdiff_t panel, ptrdiff_t position) {
     return c->filters + panel * WINOGRAD_POSITIONS * c->depth * c->panel_columns +
