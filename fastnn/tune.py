@@ -20,6 +20,7 @@ from fastnn.functional import _check
 __all__ = ["best", "grid_search", "search"]
 
 Objective = Callable[[dict[str, Any]], float]
+OnStart = Callable[[list[dict[str, Any]]], None]
 OnResult = Callable[[dict[str, Any], int, int], None]
 
 _OWN_COLUMNS = ("value", "seconds")
@@ -32,6 +33,7 @@ def grid_search(
     *,
     storage: str | os.PathLike[str] | None = None,
     maximize: bool = True,
+    on_start: OnStart | None = None,
     on_result: OnResult | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate every combination of the given values, in an order that is shuffled but always the same.
@@ -43,6 +45,7 @@ def grid_search(
         grid: the values of each setting: str, int, float, bool or None.
         storage: an SQLite file that keeps the results; made if it does not exist. None keeps them in memory.
         maximize: whether a larger value is better.
+        on_start: called before the first evaluation with the rows that the storage holds already.
         on_result: called after each evaluation with its row, the number of points done and the number of all points.
     Returns:
         A row for each point, in the order of evaluation: its settings, `value`, and `seconds` that it took.
@@ -70,6 +73,8 @@ def grid_search(
         # was cut short is still marked as running, and the sampler gives such points again when no other is left.
         study.sampler = optuna.samplers.GridSampler(choices, seed=0)
         study.sampler.after_trial = lambda *_: None  # it would stop Optuna's own loop; the one below counts
+        if on_start is not None:
+            on_start(_rows(optuna, study, list(choices)))
         while len(rows := _rows(optuna, study, list(choices))) < total:
             _evaluate(objective, study, study.ask(distributions), maximize)
             if on_result is not None:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import fastnn
-from fastnn import _runtime
+from fastnn import _runtime, courses
+from fastnn.courses import recipe as recipes
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, which some of them send themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -99,3 +100,18 @@ def pytest_runtest_makereport():
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report():
     return _fail_if_skipped((yield))
+
+
+@pytest.fixture
+def new_recipe(monkeypatch, tmp_path):
+    """Registers recipes that are gone after the test, which has no others and runs in a folder of its own."""
+    courses.names()  # reads the files of the real ones into the real list
+    monkeypatch.setattr(recipes, "registry", {})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FASTNN_DEBUG", raising=False)
+
+    def register(function, name="toy", course="A course", **settings):
+        recipes.registry.pop(name, None)
+        recipes.recipe(name, course=course, title=f"The {name}", about=f"About {name}.", **settings)(function)
+
+    return register

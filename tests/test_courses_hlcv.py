@@ -165,7 +165,7 @@ def test_centred_rows_convert_what_is_selected(rng):
 @needs_data
 def test_published_run_begins_with_the_published_losses():
     _, random = hlcv_toy.train_toy()
-    split = hlcv._Split(None)
+    split = hlcv._Split(data.CIFAR10(), data.CIFAR10(train=False))
     net = TwoLayerNet.random(3072, 50, 10, 1e-4, random.randn)
     log = train(
         net, split.x, split.y, draw=random.choice, n_steps=101, lr=1e-4, decay=0.95, reg=0.25, batch_size=200,

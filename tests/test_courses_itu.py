@@ -108,6 +108,11 @@ def test_courses_itu_recipe_runs_and_continues(tmp_path, monkeypatch, rng):
     monkeypatch.setattr(data, "CIFAR10", Images)
     monkeypatch.setattr(itu, "QUICK_GRID", {"lr": [0.05, 1.0], "hidden": [16], "reg": [1e-5], "decay": [0.92]})
     monkeypatch.setattr(itu, "SWEEPS", {"hidden": ({"lr": 0.1, "reg": 1e-3}, [2, 128])})
+    work = []  # forecast and done, at the end of each run
+    finish = courses.Context.finish
+    monkeypatch.setattr(
+        courses.Context, "finish", lambda self: (work.append((self._total_work, self._done)), finish(self))
+    )
     said = []
     report = courses.run("itu-two-layer", quick=True, out=tmp_path, say=said.append)
     # These images are not those of the course: only the losses on them may differ.
@@ -121,6 +126,8 @@ def test_courses_itu_recipe_runs_and_continues(tmp_path, monkeypatch, rng):
     again = courses.run("itu-two-layer", quick=True, out=tmp_path, say=said.append)
     assert not any(text.startswith("grid") for text in said)  # every result was kept
     assert [row.ours for row in again.rows] == [row.ours for row in report.rows]
+    assert len(work) == 2
+    assert all(done == pytest.approx(total) for total, done in work)  # what was stored is not work to do
 
 
 def test_courses_itu_training_that_diverges_stops(tmp_path, rng):
@@ -135,6 +142,7 @@ def test_courses_itu_training_that_diverges_stops(tmp_path, rng):
     assert not finished
     assert not math.isfinite(log.losses[-1])
     assert len(log.losses) < 500
+    assert context._done == pytest.approx(500 * itu._work(8, 20))  # the rest is not work to do
 
 
 def test_courses_itu_figure_of_a_grid_shows_what_diverged():

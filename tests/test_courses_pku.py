@@ -77,7 +77,7 @@ def test_courses_pku_image_colours_and_grey(tmp_path):
 def test_courses_pku_without_pillow_is_a_sentence(tmp_path, monkeypatch):
     write_digits(tmp_path / "mnist_subset")
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(courses.MissingExtraError, match=r"pku-mlp needs PIL.*fastnn\[image\]"):
+    with pytest.raises(courses.MissingExtraError, match=r"pku-mlp needs Pillow.*fastnn\[image\]"):
         courses.run("pku-mlp", out=tmp_path / "out", data=tmp_path, say=quiet)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import fastnn
 from fastnn import insight, nn, optim
-from fastnn.insight._preserve import preserved
+from fastnn.insight._state import input_gradients, preserved
 from fastnn.insight.landscape import _direction
 
 
@@ -33,7 +33,8 @@ def batch(rng, n=8, dtype=np.float32):
 def trace(model):
     """Everything that a look at the network must not change."""
     return (
-        [(p.data.tobytes(), id(p.data), None if p.grad is None else p.grad.tobytes()) for p in model.parameters()],
+        [(p.data.tobytes(), id(p.data), p.requires_grad, id(p.grad)) for p in model.parameters()],
+        [None if p.grad is None else p.grad.tobytes() for p in model.parameters()],
         [(name, array.tobytes()) for name, array in model.named_buffers()],
         [(m.training, m.input_grad) for m in model.modules()],
         fastnn.random_state(),
@@ -149,13 +150,26 @@ def test_loss_landscape_leaves_no_trace_of_an_error(rng):
     assert trace(model) == before
 
 
-def test_preserved_puts_back_a_buffer_that_was_written_into(rng):
-    model = network()
+def spoil(model):
+    model[1].running_mean[...] = 5  # written into
+    model[1].running_var = np.ones_like(model[1].running_var)  # replaced
+    model[1].train(not model[1].training)
+    model.input_grad = False
+    for parameter in model.parameters():
+        parameter.data = parameter.data + 1
+        parameter.grad = None
+        parameter.requires_grad = not parameter.requires_grad
+    nn.Linear(2, 2)  # draws
+    raise RuntimeError("within")
+
+
+@pytest.mark.parametrize("look", [preserved, input_gradients])
+def test_a_look_puts_back_all_that_may_change(look, rng):
+    model, _, _, _ = used_network(rng)
+    model[0].weight.requires_grad = False
     before = trace(model)
-    with preserved(model):
-        model[1].running_mean[...] = 5
-        model[1].train(False)
-        model.input_grad = False
+    with pytest.raises(RuntimeError, match="within"), look(model):  # also if it ends with an error
+        spoil(model)
     assert trace(model) == before
 
 

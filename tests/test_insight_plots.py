@@ -182,6 +182,7 @@ def test_plot_curves_takes_numbers_pairs_and_histories():
     only = insight.plot_curves({"c": rows}, metric="val_loss").lines[0]
     assert list(only.get_xdata()) == [2]
     assert only.get_marker() == "o"  # a single point shows
+    assert all(tick == int(tick) for tick in only.axes.get_xticks())  # and no part of an epoch
 
 
 def test_plot_bars_writes_numbers_behind_bars():

@@ -60,10 +60,12 @@ def test_tune_grid_search_continues_after_interruptions(tmp_path):
     for evaluations, error in ((3, KeyboardInterrupt), (2, RuntimeError)):
         with pytest.raises(error):
             tune.grid_search(StopAfter(score, evaluations, error), grid, storage=path)
-    told = []
+    stored, told = [], []
     rows = tune.grid_search(
-        StopAfter(score, 3), grid, storage=path, on_result=lambda row, done, total: told.append((done, total))
-    )
+        StopAfter(score, 3), grid, storage=path, on_start=stored.extend,
+        on_result=lambda row, done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert stored == rows[:5]
     assert told == [(6, 8), (7, 8), (8, 8)]
     assert sorted(points(rows), key=str) == sorted(points(tune.grid_search(score, grid)), key=str)
     assert tune.grid_search(StopAfter(score, 0), grid, storage=path) == rows  # nothing is evaluated again

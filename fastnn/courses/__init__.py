@@ -20,8 +20,8 @@ from fastnn.courses.report import Report
 
 __all__ = ["Context", "MissingExtraError", "Recipe", "Report", "default_folder", "get", "names", "run"]
 
-# What pip calls the packages that a recipe may need beyond those of fastnn.
-_EXTRAS = {"optuna": "tune", "PIL": "image"}
+# What a recipe may need beyond the packages that come with fastnn: by module, its name and what pip calls it.
+_EXTRAS = {"optuna": ("Optuna", "tune"), "PIL": ("Pillow", "image")}
 
 
 def names() -> list[str]:
@@ -93,8 +93,9 @@ def run(
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRAS:
             raise
+        called, extra = _EXTRAS[package]
         raise MissingExtraError(
-            f"{name} needs {package}, which is not installed: pip install 'fastnn[{_EXTRAS[package]}]'"
+            f"{name} needs {called}, which is not installed: pip install 'fastnn[{extra}]'"
         ) from None
     finally:
         set_random_state(state)

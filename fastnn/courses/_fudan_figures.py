@@ -26,11 +26,11 @@ def compare(runs: Mapping[str, Mapping[str, Any]]) -> Any:
     figure = _figure(11, 0.36 * len(runs) + 2.8)
     left, right = figure.subplots(1, 2)
     insight.plot_curves(
-        {name: _percent(run["val_accuracy"]) for name, run in runs.items()}, left, ylabel="validation accuracy, %"
+        {name: _percent(run["val_accuracy"]) for name, run in runs.items()}, left, ylabel="validation accuracy (%)"
     )
     _tell_apart(left)
     errors = {name: 100 - _percent(run["val_accuracy"])[-1] for name, run in runs.items()}
-    insight.plot_bars(errors, right, xlabel="validation error, %", number="{:.2f}")
+    insight.plot_bars(errors, right, xlabel="validation error (%)", number="{:.2f}")
     return figure
 
 
@@ -53,7 +53,7 @@ def curves(result: Mapping[str, Any]) -> Any:
         {name: list(map(float, result[f"{part}_loss"])) for part, name in names.items()}, left, ylabel="loss"
     )
     insight.plot_curves(
-        {name: _percent(result[f"{part}_accuracy"]) for part, name in names.items()}, right, ylabel="accuracy, %"
+        {name: _percent(result[f"{part}_accuracy"]) for part, name in names.items()}, right, ylabel="accuracy (%)"
     )
     return figure
 

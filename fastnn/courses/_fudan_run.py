@@ -3,8 +3,9 @@
 import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import fastnn
@@ -87,7 +88,7 @@ def make_plan(context: Context) -> Plan:
 
 def load(context: Context, plan: Plan) -> Images:
     """CIFAR-10, in parts that do not overlap but for the training images of studies and final network."""
-    train, test = data.CIFAR10(context.data), data.CIFAR10(context.data, train=False)
+    train, test = context.cifar10()
     rest = len(train) - VALIDATION_IMAGES
     if not 1 <= plan.n_items <= rest:
         raise ValueError(f"fudan-cnn: n_items must lie between 1 and {rest}. Received: {plan.n_items}")
@@ -144,6 +145,7 @@ def train_variant(
     augment: Sequence[data.Augmentation] = (),
     callbacks: Sequence[training.Callback] = (),
     folder: Path | None = None,
+    data_settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[Chain, dict[str, Any]]:
     """Train a variant; the learning rate rises in the first fifth of the steps and falls to 0 in the rest.
 
@@ -155,6 +157,7 @@ def train_variant(
         augment: of the training images.
         callbacks: of the trainer.
         folder: where to keep checkpoints, from which an interrupted training continues; None for a short one.
+        data_settings: of the context; a checkpoint of other images is not continued.
     Returns:
         The network, and what was measured: lists with a number for each epoch, and numbers. `val_loss` is the
         cross-entropy whatever the training minimised. A training that diverges has NaN for the epochs that it lacks.
@@ -183,7 +186,7 @@ def train_variant(
         scheduler_interval="step",
         callbacks=all_callbacks,
         progress=False,
-        config={"variant": variant.name, "epochs": epochs},
+        config={"variant": variant.name, "epochs": epochs, **data_settings},
     )
     if checkpoints is not None and checkpoints.last.is_file():
         with contextlib.suppress(training.CheckpointError):  # of another training: begin anew
@@ -219,8 +222,9 @@ def train_stage(
         bar = _Steps(context, key, len(train_set), epochs, cost(variant))
         folder = context.out / "stages" if keep else None
         model, result = train_variant(
-            variant, train_set, val_set, epochs, context.seed, augment=augment, callbacks=[bar], folder=folder
-        )
+            variant, train_set, val_set, epochs, context.seed, augment=augment, callbacks=[bar], folder=folder,
+            data_settings=context.data_settings,
+        )  # fmt: skip
         return {**result, "weights": dict(model.state_dict())} if keep else result
 
     result = context.stage(key, compute)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 import fastnn
 from fastnn import data as _data
 from fastnn._random import manual_seed, random_state, set_random_state
@@ -25,6 +27,12 @@ _T = TypeVar("_T")
 # The speed of the first steps is believed after so many seconds; a recipe that takes less than the second number
 # needs no forecast.
 _SECONDS_MEASURED, _SHORTEST_FORECAST = 3.0, 20.0
+
+_NAME_THE_DATA = "let --data or the environment variable FASTNN_DATA name the folder that has the data"
+
+# `_checksum` of the CIFAR-10 that everybody has. The SHA-256 of a download is verified, but a folder of batches is read
+# whatever its pixels and labels are, as long as there are enough of them.
+_OFFICIAL_CIFAR10 = 2743666080
 
 
 class MissingExtraError(ImportError):
@@ -45,6 +53,8 @@ class Context:
         out: folder of the results.
         data: where to look for data first, or None: the `root` of `data.CIFAR10`.
         seed: of everything random that the course does not fix.
+        data_settings: what distinguishes the images from the official ones: nothing, or a checksum. Goes into the
+            settings of whatever is stored.
     Raises:
         OSError: the folder cannot be written, or there is no folder `data`.
     """
@@ -61,13 +71,15 @@ class Context:
         say: Callable[[str], Any] | None = None,
     ) -> None:
         if data is not None and not Path(data).expanduser().is_dir():
-            raise _data.DataNotFoundError(f"there is no folder {os.fspath(data)}")
+            raise _data.DataNotFoundError(f"there is no folder {os.fspath(data)}: {_NAME_THE_DATA}")
         self.recipe, self.quick, self.seed = recipe, quick, seed
         self.out = Path(out)
         self.data = None if data is None else os.fspath(data)
+        self.data_settings: dict[str, Any] = {}
         self._options = dict(options or {})
         self._say = say
-        _make_writable(self.out / "stages", self.out)
+        for folder in (self.out, self.out / "stages"):
+            _make_writable(folder, self.out)
         self.report = Report(recipe.title, self.out, course=recipe.course, about=recipe.about, quick=quick)
         self._stages: set[str] = set()
         self._seconds = 0.0  # of all stages, also of those that an earlier run has done
@@ -96,10 +108,31 @@ class Context:
         for place in places(self.data):
             if (place / name).exists():
                 return place / name
-        raise _data.DataNotFoundError(
-            f"{name} was not found in {', '.join(map(str, places(self.data)))}: let --data or the environment variable "
-            "FASTNN_DATA name the folder that has it"
+        raise self._not_found(name)
+
+    def _not_found(self, what: str) -> _data.DataNotFoundError:
+        return _data.DataNotFoundError(
+            f"{what} was not found in {', '.join(map(str, places(self.data)))}: {_NAME_THE_DATA}"
         )
+
+    def cifar10(self) -> tuple[_data.Dataset, _data.Dataset]:
+        """The training and the test images of CIFAR-10.
+
+        A recipe asks for both before its first stage on them: whatever is missing is told then, and stages that were
+        computed from other images are not used.
+
+        Raises:
+            DataNotFoundError: they are nowhere; the message says where they were looked for.
+            DataError: a file is damaged or missing.
+        """
+        try:
+            train, test = _data.CIFAR10(self.data), _data.CIFAR10(self.data, train=False)
+        except _data.DataNotFoundError:
+            raise self._not_found("CIFAR-10, a folder cifar-10-batches-py or cifar-10-batches-bin,") from None
+        checksum = _checksum(train, test)
+        # The official images add nothing: what is stored of them stays valid.
+        self.data_settings = {} if checksum == _OFFICIAL_CIFAR10 else {"cifar10": checksum}
+        return train, test
 
     # ---- stages ------------------------------------------------------------------------------------------------------
     def stage(self, key: str, compute: Callable[[], Any]) -> Any:
@@ -156,6 +189,7 @@ class Context:
 
     def _settings(self, key: str) -> dict[str, Any]:
         """What a stored stage must have in common with this run to be used by it."""
+        computing = sorted(self._options.keys() - set(self.recipe.drawing_options))
         return {
             "recipe": self.recipe.name,
             "version": self.recipe.version,
@@ -163,7 +197,8 @@ class Context:
             "stage": key,
             "quick": self.quick,
             "seed": self.seed,
-            "options": {name: str(self._options[name]) for name in sorted(self._options)},
+            "options": {name: str(self._options[name]) for name in computing},
+            **self.data_settings,
         }
 
     # ---- words -------------------------------------------------------------------------------------------------------
@@ -217,6 +252,10 @@ class Context:
                     self._measured_seconds += time.perf_counter() - start
                     self._announce()
 
+    def skip(self, work: float) -> None:
+        """Count work as done that is not to be done: its results are kept elsewhere, or a loop has ended early."""
+        self._done += work
+
     def _announce(self) -> None:
         """Say once how long the rest takes."""
         if self._announced or not self._total_work or self._measured_seconds < _SECONDS_MEASURED:
@@ -259,6 +298,15 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def _checksum(*parts: _data.Dataset) -> int:
+    """Of all pixels and labels: CIFAR-10 takes a tenth of a second."""
+    value = 0
+    for part in parts:
+        value = zlib.crc32(np.ascontiguousarray(part.images).data, value)
+        value = zlib.crc32(np.asarray(part.labels, "<i8").tobytes(), value)
+    return value
+
+
 def _make_writable(folder: Path, named: Path) -> None:
     """Make the folder and try to write a file there; an error is about `named`, the folder that the user knows."""
     try:
@@ -267,4 +315,5 @@ def _make_writable(folder: Path, named: Path) -> None:
         os.close(descriptor)
         os.unlink(path)
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(named)) from None
+        words = f"no results can be written there ({error.strerror}): name another folder with --out"
+        raise type(error)(error.errno, words, str(named)) from None

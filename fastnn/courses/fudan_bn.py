@@ -12,6 +12,7 @@ import fastnn
 from fastnn import data, insight, models, nn, optim, training
 from fastnn.courses.context import Context
 from fastnn.courses.recipe import recipe
+from fastnn.training.plots import count_epochs
 from fastnn.training.trainer import count_steps
 
 LEARNING_RATES = (1e-3, 2e-3, 1e-4, 5e-4)
@@ -56,8 +57,8 @@ Result = dict[str, Any]
     "fudan-bn",
     course="Fudan, Neural Network and Deep Learning 2025, project 2",
     title="VGG-A with and without batch normalisation",
-    about="VGG-A with and without batch norm at four learning rates: curves, loss landscape band, smoothness of the "
-    "gradient; --full adds the course's own 20 epochs on all images.",
+    about="Trains VGG-A with and without batch norm at four learning rates and compares their losses and how smooth "
+    "their gradients are; --full adds the course's own 20 epochs on all images.",
     options=("epochs", "n_items", "model", "full"),
 )
 def fudan_bn(context: Context) -> None:
@@ -105,8 +106,7 @@ def fudan_bn(context: Context) -> None:
 # ---- training --------------------------------------------------------------------------------------------------------
 def _images(context: Context, n_items: int) -> tuple[data.Dataset, data.Dataset]:
     """The first n_items training images, and as validation images the test set or, for few items, a part of it."""
-    train = data.CIFAR10(context.data)
-    val = data.CIFAR10(context.data, train=False)
+    train, val = context.cifar10()
     n_val = len(val) if n_items == ALL_IMAGES else min(len(val), max(500, n_items // 5))
     return train.subset(slice(0, n_items)), val.subset(slice(0, n_val))
 
@@ -213,7 +213,14 @@ def _train(
         optim.Adam(model.parameters(), lr=rate),
         callbacks=[recorder, checkpoints],
         progress=False,
-        config={"network": repr(model), "lr": rate, "n_items": len(train), "epochs": epochs, "seed": context.seed},
+        config={
+            "network": repr(model),
+            "lr": rate,
+            "n_items": len(train),
+            "epochs": epochs,
+            "seed": context.seed,
+            **context.data_settings,
+        },
     )
     _continue(context, trainer, checkpoints.last, loader)
     history = trainer.fit(_Watched(context, loader, key), epochs, _loader(val, 250))
@@ -306,14 +313,16 @@ def _draw_curves(results: dict[str, Result]) -> Any:
         every = max(1, len(losses) // 100)
         means = losses[: len(losses) // every * every].reshape(-1, every).mean(axis=1)
         epochs_per_step = len(result["val_accuracy"]) / len(losses)
-        loss_ax.plot((np.arange(len(means)) + 1) * every * epochs_per_step, means, label=name, linewidth=1.3, **style)
+        loss_ax.plot(
+            (np.arange(len(means)) + 1) * every * epochs_per_step, means, label=name, linewidth=1.3,
+            marker="o" if len(means) == 1 else None, **style,
+        )  # fmt: skip
         accuracy = result["val_accuracy"]
         accuracy_ax.plot(np.arange(len(accuracy)) + 1, accuracy, marker="o", markersize=4, label=name, **style)
     loss_ax.set_ylabel("training loss")
-    accuracy_ax.set_ylabel("validation accuracy in %")
+    accuracy_ax.set_ylabel("validation accuracy (%)")
     for ax in (loss_ax, accuracy_ax):
-        ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        count_epochs(ax)
         ax.grid(alpha=0.3)
         ax.legend()
     return figure

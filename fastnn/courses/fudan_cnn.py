@@ -80,7 +80,8 @@ _REPORTED = {
     "fudan-cnn",
     course="Fudan, Neural Network and Deep Learning 2025, project 2",
     title="A convolutional network on CIFAR-10, studied and looked into",
-    about="studies of filters, losses, activations and optimisers; the best test error; what the network looks at.",
+    about="Studies filters, losses, activations and optimisers of a network, tests the best one and shows what it "
+    "looks at.",
     options=("epochs", "n_items"),
 )
 def fudan_cnn(context: Context) -> None:

@@ -18,7 +18,7 @@ from fastnn.courses.hlcv_toy import check_toy
 from fastnn.courses.recipe import recipe
 from fastnn.courses.two_layer import TrainingLog, TwoLayerNet, train
 
-__all__ = ["COURSE", "CentredRows", "hlcv_two_layer", "load_rows"]
+__all__ = ["COURSE", "CentredRows", "as_rows", "hlcv_two_layer"]
 
 COURSE = "Saarland, High-Level Computer Vision 2020, exercise 2"
 N_TRAIN, N_VALIDATION = 49_000, 1_000
@@ -62,28 +62,27 @@ class CentredRows:
         return CentredRows(self.pixels, self.mean, dtype)
 
 
-def load_rows(root: str | None, train: bool = True) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """CIFAR-10 with each image as a row in the exercise's order: line, column, colour.
+def as_rows(images: data.Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Each image as a row in the exercise's order: line, column, colour; and the labels.
 
     Shape:
         - Result: (N, 3072) uint8; (N,) int64
     """
-    images = data.CIFAR10(root, train=train)
     return images.images.transpose(0, 2, 3, 1).reshape(len(images), -1), images.labels
 
 
 class _Split:
-    """Training and validation rows as the exercise cuts them; the test images are read at their only use."""
+    """Training and validation rows as the exercise cuts them; the test images become rows at their only use."""
 
-    def __init__(self, root: str | None) -> None:
-        pixels, labels = load_rows(root)
-        self.root = root
+    def __init__(self, train: data.Dataset, test: data.Dataset) -> None:
+        pixels, labels = as_rows(train)
+        self._test = test
         self.mean = pixels[:N_TRAIN].mean(axis=0, dtype=np.float64)
         self.x, self.y = CentredRows(pixels[:N_TRAIN], self.mean), labels[:N_TRAIN]
         self.x_val, self.y_val = CentredRows(pixels[N_TRAIN:], self.mean), labels[N_TRAIN:]
 
     def test(self, dtype: DTypeLike) -> tuple[CentredRows, NDArray[np.int64]]:
-        pixels, labels = load_rows(self.root, train=False)
+        pixels, labels = as_rows(self._test)
         return CentredRows(pixels, self.mean, dtype), labels
 
 
@@ -99,8 +98,8 @@ _STEPS_OF_EPOCH = N_TRAIN // 200
     "hlcv-two-layer",
     course=COURSE,
     title="A two-layer network from scratch",
-    about="Scores, loss, gradients and training on toy data to the last digit, then CIFAR-10: the published run, and "
-    "a tuned network.",
+    about="Compares scores, loss, gradients and training on toy data to the last digit, then the published run on "
+    "CIFAR-10, and tunes the network.",
     options=("epochs",),
 )
 def hlcv_two_layer(context: Context) -> None:
@@ -111,8 +110,8 @@ def hlcv_two_layer(context: Context) -> None:
     search = n_search * sum(_work(n_hidden) for n_hidden, _, _ in grid)
     context.forecast(1000 * _work(50, np.float64) + search + n_tuned * _work(largest), "steps of 100 hidden units")
 
+    split = _Split(*context.cifar10())
     random = check_toy(context.report)
-    split = _Split(context.data)
     _published_run(context, split, random)
     settings = _search(context, split, grid, n_search)
     _tuned_run(context, split, settings, n_tuned)

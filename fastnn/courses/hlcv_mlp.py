@@ -14,6 +14,7 @@ from fastnn import data, nn, optim
 from fastnn.courses.context import Context
 from fastnn.courses.hlcv import BLUE, COURSE, GREEN, N_TEST_OF_COURSE, N_TRAIN, ORANGE
 from fastnn.courses.recipe import recipe
+from fastnn.training.plots import count_epochs
 
 __all__ = ["build", "hlcv_mlp", "signal_and_gradient"]
 
@@ -157,7 +158,8 @@ _BEST_HIDDEN, _BEST_WORK = [1024, 512], 8.0
     "hlcv-mlp",
     course=COURSE,
     title="Networks of two to five layers",
-    about="Accuracy by depth with Adam, why deep networks fail with N(0, 1e-3) as initial weights, and two cures.",
+    about="Measures accuracy by depth, explains why deep networks fail with initial weights from N(0, 1e-3), and shows "
+    "two cures.",
     options=("epochs",),
 )
 def hlcv_mlp(context: Context) -> None:
@@ -169,14 +171,14 @@ def hlcv_mlp(context: Context) -> None:
     small = len(DEPTHS) * len(VARIANTS) * epochs * steps
     context.forecast(small + best_epochs * steps * _BEST_WORK, "steps of a network with 50 hidden units")
 
-    images = data.CIFAR10(context.data)
+    images, test = context.cifar10()
     rows = images.images.reshape(len(images), -1)
     train = rows[:n_train], images.labels[:n_train]
     validation = rows[N_TRAIN:], images.labels[N_TRAIN:]
     results = _depths(context, train, validation, epochs)
     _explain(context, train, results[COURSE_INIT, max(DEPTHS)])
     best_small = max(float(result["val_accuracy"][-1]) for result in results.values())
-    _best(context, train, validation, best_epochs, best_small)
+    _best(context, train, validation, test, best_epochs, best_small)
 
 
 def _depths(context: Context, train: Part, validation: Part, epochs: int) -> dict[tuple[str, int], dict[str, Any]]:
@@ -285,7 +287,7 @@ def _explain(context: Context, train: Part, failed: dict[str, Any]) -> None:
     report.figure("signal", _signal_figure(stage), "The network of five layers before training, layer by layer")
 
 
-def _best(context: Context, train: Part, validation: Part, epochs: int, best_small: float) -> None:
+def _best(context: Context, train: Part, validation: Part, test: data.Dataset, epochs: int, best_small: float) -> None:
     """A wide network with all that helps, and the only look at the test images.
 
     `best_small` is the validation accuracy of the best network so far.
@@ -304,7 +306,6 @@ def _best(context: Context, train: Part, validation: Part, epochs: int, best_sma
             context, model, train, validation, epochs, "the best network",
             weight_decay=1e-5, lr_decay=0.9, augment=True, work=_BEST_WORK,
         )  # fmt: skip
-        test = data.CIFAR10(context.data, train=False)
         correct = _predict(model, test.images.reshape(len(test), -1)) == test.labels
         result["test_accuracy"] = float(correct.mean())
         result["test_accuracy_of_course"] = float(correct[:N_TEST_OF_COURSE].mean())
@@ -354,8 +355,7 @@ def _depth_curves(results: dict[tuple[str, int], dict[str, Any]]) -> Any:
                 epochs, accuracy, color=colour, linestyle=line, marker=marker, markersize=4, label=f"{depth} layers"
             )
         ax.set_title(variant)
-        ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        count_epochs(ax)
         ax.grid(alpha=0.3)
         ax.legend()
     figure.axes[0].set_ylabel("validation accuracy (%)")
@@ -397,8 +397,7 @@ def _best_curves(stage: dict[str, Any]) -> Any:
     )
     right.set_ylabel("accuracy (%)")
     for ax in (left, right):
-        ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        count_epochs(ax)
         ax.grid(alpha=0.3)
         ax.legend()
     return figure

@@ -92,9 +92,8 @@ class Rows:
 class Splits:
     """CIFAR-10 as the course cuts it: 40,000 training images, the other 10,000 to validate, and the test images."""
 
-    def __init__(self, context: Context, dtype: DTypeLike) -> None:
-        everything, test = data.CIFAR10(context.data), data.CIFAR10(context.data, train=False)
-        n_train, n_val = (8000, 2000) if context.quick and dtype == np.float32 else (40_000, 10_000)
+    def __init__(self, everything: data.Dataset, test: data.Dataset, dtype: DTypeLike, quick: bool) -> None:
+        n_train, n_val = (8000, 2000) if quick and dtype == np.float32 else (40_000, 10_000)
         images, labels = everything.images, everything.labels
         # The mean is that of all 50,000 images, also in the course.
         mean = np.array([images[:, channel].mean(dtype=np.float64) / 255 for channel in range(3)])
@@ -234,7 +233,7 @@ def untuned(splits: Splits, factor: float, n_steps: int, context: Context) -> di
     }
 
 
-def _untuned_task(context: Context, n_steps: int) -> NDArray:
+def _untuned_task(context: Context, splits: Splits, n_steps: int) -> NDArray:
     report = context.report
     report.task(
         "The untuned network on CIFAR-10",
@@ -245,7 +244,6 @@ def _untuned_task(context: Context, n_steps: int) -> NDArray:
         "seventh digit: only that one needs the course's GPU. Other batches change them by up to 6e-5, and another "
         "class may win.",
     )
-    splits = Splits(context, np.float64)
     runs = {"correct": context.stage("untuned", lambda: untuned(splits, _CORRECT, n_steps, context))}
     if not context.quick:
         runs["halved"] = context.stage("untuned-halved", lambda: untuned(splits, _HALVED, n_steps, context))
@@ -317,6 +315,7 @@ def train_point(
                 after_step=after_step,
             )
     except _DivergedError:
+        context.skip((n_steps - len(log.losses) + 1) * _work(hidden, batch_size))  # with the step that did not end
         return net, log, False
     return net, whole, True
 
@@ -393,12 +392,16 @@ def _grid_task(context: Context, splits: Splits, grid: dict[str, list[Any]], n_s
         net, _, finished = train_point(splits, settings, n_steps, 200, context, "grid")
         return net.accuracy(*splits.val) if finished else math.nan
 
+    def skip_stored(rows: list[dict[str, Any]]) -> None:
+        context.skip(sum(n_steps * _work(row["hidden"], 200) for row in rows))
+
     def say(row: dict[str, Any], done: int, total: int) -> None:
         settings = ", ".join(f"{name} {row[name]:g}" for name in grid)
         context.say(f"grid {done}/{total}: {settings}: {100 * row['value']:.2f} % ({row['seconds']:.1f} s)")
 
-    storage = context.out / f"grid-{n_points}x{n_steps}-seed{context.seed}.sqlite3"
-    rows = tune.grid_search(objective, grid, storage=storage, on_result=say)
+    other_images = "".join(f"-{name}-{value}" for name, value in context.data_settings.items())
+    storage = context.out / f"grid-{n_points}x{n_steps}-seed{context.seed}{other_images}.sqlite3"
+    rows = tune.grid_search(objective, grid, storage=storage, on_start=skip_stored, on_result=say)
     ranked = sorted(rows, key=lambda row: -row["value"])
     cells = [[*(f"{row[name]:g}" for name in grid), f"{100 * row['value']:.2f} %"] for row in ranked[:10]]
     report.table("The best points", [*grid, "validation accuracy"], cells)
@@ -458,12 +461,14 @@ def _tuned_task(context: Context, splits: Splits, settings: dict[str, Any], n_st
     "itu-two-layer",
     course="ITU, BLG 506E Computer Vision, assignment III",
     title="A two-layer network: gradients, training, and a grid search",
-    about="The two-layer network of EECS 498-007 and ITU: toy data, CIFAR-10, sweeps, a grid search, a tuned network.",
+    about="Checks the two-layer network of EECS 498-007 on toy data, then tunes it on CIFAR-10 by sweeps and a grid "
+    "search.",
     options=("full",),
 )
 def itu_two_layer(context: Context) -> None:
     """All tasks, in the order of the assignment."""
     importlib.import_module("optuna")  # if it is missing, say so now, not when the grid is reached
+    images = context.cifar10()
     full = bool(context.option("full", False))
     quick = context.quick
     grid = QUICK_GRID if quick else GRID if full else PART_OF_GRID
@@ -480,8 +485,8 @@ def itu_two_layer(context: Context) -> None:
     context.forecast(work, "billion operations")
 
     _toy_tasks(context)
-    before = _untuned_task(context, untuned_steps)
-    splits = Splits(context, np.float32)
+    before = _untuned_task(context, Splits(*images, np.float64, quick), untuned_steps)
+    splits = Splits(*images, np.float32, quick)
     _sweep_tasks(context, splits, sweep_steps, sweep_batch)
     _grid_task(context, splits, grid, grid_steps)
     _tuned_task(context, splits, settings, tuned_steps, before)

@@ -93,7 +93,8 @@ def accuracies(epochs: Sequence[Mapping[str, float]]) -> Any:
         (("batch_accuracy", "last batch of an epoch"), ("val_accuracy", "validation"))
     ):
         values = [100 * row[column] for row in epochs]
-        ax.plot(steps, values, color=_COLOURS[number], linestyle=_LINES[number], label=name)
+        marker = "o" if len(values) == 1 else None
+        ax.plot(steps, values, color=_COLOURS[number], linestyle=_LINES[number], marker=marker, label=name)
     ax.legend()
     return figure
 

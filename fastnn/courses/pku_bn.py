@@ -231,7 +231,8 @@ def _check_gradients(context: Context, model: nn.Sequential, norm: ObservedBatch
     "pku-bn",
     course="PKU, Introduction to Computer Vision 2025, assignment 2",
     title="Batch normalisation from scratch",
-    about="batch norm forward, backward, inference; 50 losses, validation loss 0.028552, signs of mistakes; a second",
+    about="Compares batch norm, forward, backward and for inference, with the 50 printed losses and the validation "
+    "loss 0.028552, and shows what usual mistakes lead to.",
 )
 def pku_bn(context: Context) -> None:
     """The whole part: it takes a second, so `quick` changes nothing."""

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,7 @@ def train_once(
     seed: int = 0,
     folder: Path | None = None,
     say: Callable[[str], Any] = print,
+    data_settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[nn.Module, dict[str, NDArray]]:
     """Train the network of Figure 6 with Adam.
 
@@ -173,6 +175,7 @@ def train_once(
         seed: of the initial weights.
         folder: keeps the state after each epoch, and continues from one that is there; None for neither.
         say: is told if that one cannot be used.
+        data_settings: of the context; the state of a training on other images is not continued.
     Returns:
         The network, and arrays: `log` with columns epochs, loss, top-1, top-5 of training, every 50 iterations;
         `epochs` with columns epochs, loss, top-1, top-5 of training (means over the epoch), and the last three of
@@ -190,7 +193,7 @@ def train_once(
         optim.Adam(model.parameters(), lr=lr),
         callbacks=callbacks,
         progress=False,
-        config={"lr": lr, "epochs": epochs, "seed": seed, "version": fastnn.__version__},
+        config={"lr": lr, "epochs": epochs, "seed": seed, "version": fastnn.__version__, **data_settings},
     )
     if folder is not None and (folder / "last.safetensors").is_file():
         try:
@@ -261,7 +264,7 @@ class _Course:
                 self.train_set, BATCH_SIZE, augmentations(augment), shuffle=True, seed=self.context.seed
             )
             watched = _Watched(loader, self.context, name)
-            settings = self.epochs, self.context.seed, folder, self.context.say
+            settings = self.epochs, self.context.seed, folder, self.context.say, self.context.data_settings
             model, result = train_once(watched, self.test_set, lr, *settings)
             last = result["epochs"][-1]
             self.context.say(f"{name}: top-1 {100 * last[2]:.2f} %, validation {100 * last[5]:.2f} %")
@@ -408,15 +411,17 @@ def _improvement(context: Context, course: _Course) -> None:
     "pku-cnn",
     course="PKU, Introduction to Computer Vision 2025, assignment 2",
     title="A convolutional network on CIFAR-10",
-    about="Figure 6's network: learning rates, augmentation, improvement to 75 %; long, --epochs shortens it",
+    about="Trains the network of Figure 6 at four learning rates and with augmentation, which takes long unless "
+    "--epochs shortens it, and improves it to 75 %.",
     options=("epochs", "n_items", "image"),
+    drawing_options=("image",),
 )
 def pku_cnn(context: Context) -> None:
     """Six trainings in the course's setting, and one by the default recipe."""
     n_train = context.option("n_items", _QUICK_TRAIN if context.quick else None)
     n_test = _QUICK_TEST if context.quick else None
-    train_set = data.CIFAR10(context.data).subset(slice(0, n_train))
-    test_set = data.CIFAR10(context.data, train=False).subset(slice(0, n_test))
+    train, test = context.cifar10()
+    train_set, test_set = train.subset(slice(0, n_train)), test.subset(slice(0, n_test))
     least = training.RECIPES[training.DEFAULT_RECIPE].batch_size
     if len(train_set) < least:
         raise ValueError(f"pku-cnn needs {least} images or more: (e) trains in batches of so many. Received: {n_train}")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import data
+from fastnn.training.plots import count_epochs
 
 # Of the palette of Okabe and Ito, which colour-blind people can tell apart; the markers differ as well.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -31,7 +32,8 @@ def plot_runs(runs: Mapping[str, Mapping[str, NDArray]], what: str) -> Any:
         log, epochs = run["log"], run["epochs"]
         for column, percent in ((1, 1), (2, 100), (3, 100)):
             above, below = axes[0, column - 1], axes[1, column - 1]
-            (line,) = above.plot(log[:, 0], percent * log[:, column], color=colour, linewidth=1.2)
+            alone = marker if len(log) == 1 else None  # a line through one point shows nothing
+            (line,) = above.plot(log[:, 0], percent * log[:, column], color=colour, linewidth=1.2, marker=alone)
             style: dict[str, Any] = {"marker": marker, "markersize": 4.5, "linewidth": 1, "linestyle": "--"}
             (dots,) = below.plot(epochs[:, 0], percent * epochs[:, column + 3], color=colour, **style)
         lines.append((line, dots))
@@ -42,7 +44,7 @@ def plot_runs(runs: Mapping[str, Mapping[str, NDArray]], what: str) -> Any:
             ax.grid(alpha=0.3, which="both")
             ax.set_xlim(left=0)
     for ax in axes[1]:
-        ax.set_xlabel("epoch")
+        count_epochs(ax)
     from matplotlib.legend_handler import HandlerTuple
 
     handler = {tuple: HandlerTuple(ndivide=None)}

@@ -84,7 +84,8 @@ def read_digits(root: str | os.PathLike[str] | None = None) -> NDArray[np.float6
     if folder is None:
         raise DataNotFoundError(
             f"the ten digits 0.png to 9.png of the PKU assignment were not found: there is neither {_FOLDERS[0]} nor "
-            f"{_FOLDERS[1]} in {', '.join(map(str, places_tried))}"
+            f"{_FOLDERS[1]} in {', '.join(map(str, places_tried))}: let --data or the environment variable "
+            "FASTNN_DATA name the folder that has one of them"
         )
     # Ten files, one after the other; everything that follows works on the whole array.
     rows = [_read_digit(folder / f"{digit}.png", total) for digit, total in enumerate(_SUMS)]

@@ -72,7 +72,7 @@ def check_losses(report: Report, expected: tuple[float, ...], losses: list[float
     "pku-mlp",
     course="PKU, Introduction to Computer Vision 2025, assignment 2",
     title="Backpropagation through a 784-16-1 network",
-    about="the 784-16-1 network on ten digits; all 50 printed losses to 1e-6; a second",
+    about="Trains the 784-16-1 network on ten digits and compares all 50 printed losses to 1e-6.",
 )
 def pku_mlp(context: Context) -> None:
     """The whole part: it takes less than a second, so `quick` changes nothing."""
@@ -151,12 +151,13 @@ def _plot_weights(before: NDArray, after: NDArray) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.4), layout="constrained")
-    for ax, rows, name in zip(figure.subplots(2), (before, after - before), ("at the start", "change"), strict=True):
+    parts = (before, "at the start", "weight"), (after - before, "what training added", "change of the weight")
+    for ax, (rows, name, label) in zip(figure.subplots(2), parts, strict=True):
         limit = float(np.abs(rows).max())
         shown = ax.imshow(_tiles(rows), cmap="PuOr", vmin=-limit, vmax=limit)
         ax.set_title(f"weights of the 16 hidden units, {name}", fontsize=9)
         ax.set_axis_off()
-        figure.colorbar(shown, ax=ax, label="weight")
+        figure.colorbar(shown, ax=ax, label=label)
     return figure
 
 

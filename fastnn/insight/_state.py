@@ -8,34 +8,64 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _random, nn
+from fastnn import _layout, _random, nn
 
-__all__ = ["frozen_randomness", "observed", "preserved", "targets_or_best"]
+__all__ = ["frozen_randomness", "input_gradients", "moved", "observed", "preserved", "targets_or_best"]
 
 
 @contextlib.contextmanager
 def preserved(model: nn.Module) -> Iterator[None]:
-    """Within the block: eval mode, gradients of the input but not of parameters. Everything returns afterwards."""
-    modules = list(model.modules())
-    flags = [(module, module.training, module.input_grad) for module in modules]
-    buffers = [(module, dict(module._buffers)) for module in modules]
-    gradients = [(parameter, parameter.grad, parameter.requires_grad) for parameter in model.parameters()]
-    for module in modules:
-        # Not by assignment: containers hand `input_grad` on, and what they hand it to could not be told afterwards.
-        object.__setattr__(module, "training", False)
-        object.__setattr__(module, "input_grad", True)
-    for parameter, _, _ in gradients:
-        parameter.grad, parameter.requires_grad = None, False
+    """Within the block the model may be moved and run in any mode; afterwards it is as it was, bit for bit.
+
+    Put back are the arrays of the parameters (the same objects, which must be replaced and not written into), their
+    gradients and `requires_grad`, the buffers and what they hold, every module's mode and `input_grad`, and the random
+    numbers of dropout. What layers keep of their last `forward` is not.
+    """
+    parameters = [
+        (parameter, parameter.data, parameter.grad, parameter.requires_grad) for parameter in model.parameters()
+    ]
+    buffers = [
+        (module, name, array, None if array is None else array.copy())
+        for module in model.modules()
+        for name, array in module._buffers.items()
+    ]
+    modes = [(module, module.training, module.input_grad) for module in model.modules()]
+    random_state = _random.random_state()
     try:
         yield
     finally:
-        for module, training, input_grad in flags:
+        for parameter, data, grad, requires_grad in parameters:
+            parameter.data, parameter.grad, parameter.requires_grad = data, grad, requires_grad
+        for module, name, array, content in buffers:
+            if array is not None and content is not None and array.flags.writeable:
+                array[...] = content  # a user's layer may write into its buffer instead of replacing it
+            module._buffers[name] = array
+        for module, training, input_grad in modes:
+            # Not by assignment: containers hand it on, over what their parts had.
             object.__setattr__(module, "training", training)
             object.__setattr__(module, "input_grad", input_grad)
-        for module, arrays in buffers:
-            module._buffers.update(arrays)
-        for parameter, gradient, requires_grad in gradients:
-            parameter.grad, parameter.requires_grad = gradient, requires_grad
+        _random.set_random_state(random_state)
+
+
+@contextlib.contextmanager
+def input_gradients(model: nn.Module) -> Iterator[None]:
+    """Within the block: eval mode, gradients of the input but not of parameters. Afterwards all is `preserved`."""
+    with preserved(model):
+        for module in model.modules():
+            # Not by assignment, as in `preserved`.
+            object.__setattr__(module, "training", False)
+            object.__setattr__(module, "input_grad", True)
+        for parameter in model.parameters():
+            parameter.grad, parameter.requires_grad = None, False
+        yield
+
+
+def moved(array: NDArray, step: float, direction: NDArray) -> NDArray:
+    """array + step * direction, a new array in the memory order of `array`."""
+    result = _layout.empty_like(_layout.dense(array))
+    np.multiply(direction, np.asarray(step, array.dtype), out=result)
+    result += array
+    return result
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.training.history import History
+from fastnn.training.plots import count_epochs
 
 __all__ = ["PALETTE", "new_axes", "plot_bars", "plot_curves"]
 
@@ -65,9 +66,9 @@ def plot_curves(
         )
     if logarithmic:
         ax.set_yscale("log")
-    if xlabel == "epoch":
-        ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel(xlabel)
+    if xlabel == "epoch":
+        count_epochs(ax)
     ax.set_ylabel(metric or "" if ylabel is None else ylabel)
     ax.set_title(title)
     ax.grid(alpha=0.3)

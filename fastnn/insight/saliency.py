@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import nn
 from fastnn.functional import _check
-from fastnn.insight._state import observed, preserved, targets_or_best
+from fastnn.insight._state import input_gradients, observed, targets_or_best
 
 __all__ = ["grad_cam", "occlusion", "saliency"]
 
@@ -40,7 +40,7 @@ def saliency(model: nn.Module, x: NDArray, target: ArrayLike | None = None) -> N
     saliency maps".
     """
     x = _check.floats("saliency", "x", x, (2, 4))
-    with preserved(model):
+    with input_gradients(model):
         scores = model(x)
         dx = np.abs(model.backward(_one_hot(targets_or_best("saliency", target, scores), scores)))
     return dx.max(axis=1) if dx.ndim == 4 else dx
@@ -89,7 +89,7 @@ def grad_cam(
         if not gradients:  # backward runs in reverse: the first is that of the last forward
             gradients.append(np.array(arguments[0]))
 
-    with preserved(model), observed(watched, keep_features, keep_gradient):
+    with input_gradients(model), observed(watched, keep_features, keep_gradient):
         scores = model(x)
         model.backward(_one_hot(targets_or_best("grad_cam", target, scores), scores))
     if not features or not gradients:
@@ -181,7 +181,7 @@ def occlusion(
     for row, column in corners:
         times[row : row + covered[0], column : column + covered[1]] += 1
     jobs = [(image, *corner) for image in range(n) for corner in corners]
-    with preserved(model):
+    with input_gradients(model):
         scores = np.array(model(x))
         labels = targets_or_best("occlusion", target, scores)
         for begin in range(0, len(jobs), batch_size):

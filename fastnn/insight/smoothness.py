@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _random, nn
 from fastnn.functional import _check
-from fastnn.insight._preserve import moved, preserved
+from fastnn.insight._state import moved, preserved
 
 __all__ = ["GradientProbe", "beta_smoothness", "gradient_predictiveness", "probe_gradient"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from fastnn.training.checkpoint import atomic_write
 from fastnn.training.history import History
 
-__all__ = ["plot_history", "save_curves"]
+__all__ = ["count_epochs", "plot_history", "save_curves"]
 
 # Of the palette of Okabe and Ito, which colour-blind people can tell apart too; the line style differs as well.
 _STYLES = {
@@ -38,13 +38,30 @@ def plot_history(history: History, metric: str = "loss", ax: Any = None, names: 
             marker = {"marker": "o"} if len(points) == 1 else {}  # a line through one point shows nothing
             ax.plot(*zip(*points, strict=True), label=label, **{**style, **marker})
     ax.set_xlim(left=0)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set_xlabel("epoch")
+    count_epochs(ax)
     ax.set_ylabel(metric)
     ax.grid(alpha=0.3)
     if ax.get_legend_handles_labels()[0]:
         ax.legend()
     return ax
+
+
+def count_epochs(ax: Any) -> None:
+    """Let the horizontal axis count epochs: only whole ones are marked, also if there is but one.
+
+    Args:
+        ax: matplotlib axes.
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> ax = Figure().add_subplot()
+        >>> _ = ax.plot([1], [0.5], "o")
+        >>> count_epochs(ax)
+        >>> ax.get_xlabel(), all(tick == int(tick) for tick in ax.get_xticks())
+        ('epoch', True)
+    """
+    # A locator wants two marks, and would rather mark fractions than one whole number.
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    ax.set_xlabel("epoch")
 
 
 def _points(history: History, column: str) -> list[tuple[float, float]]:
