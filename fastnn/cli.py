@@ -5,13 +5,12 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
 import fastnn
-from fastnn import _runtime
+from fastnn import _machine, _runtime
 
 __all__ = ["main"]
 
@@ -144,22 +143,12 @@ def _info(arguments: argparse.Namespace) -> None:
     rows = {
         "fastnn": f"{build['version']}, Python {platform.python_version()}, NumPy {np.__version__}",
         "built": f"{', '.join(build['built_isas'])}; {openmp}" if build["compiled"] else "no compiled module",
-        "CPU": f"{_cpu_name()}; {fastnn.available_threads()} usable; {', '.join(build['available_isas'])}",
+        "CPU": f"{_machine.cpu_name()}; {fastnn.available_threads()} usable; {', '.join(build['available_isas'])}",
         "runs": f"{build['isa']} kernels" if build["backend"] == "native" else "the NumPy reference",
         "threads": str(build["threads"]),
     }
     for name, text in rows.items():
         print(f"{name:<8} {text}")
-
-
-def _cpu_name() -> str:
-    """As the system calls it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _summary(arguments: argparse.Namespace) -> None:

@@ -74,13 +74,20 @@ def geometry(
 
 def _taps(weight: NDArray) -> NDArray:
     """The C-contiguous (kernel_h, kernel_w, c_in / groups, c_out) array of a weight: a view if that is how it lies."""
-    view = weight.transpose(2, 3, 1, 0)
-    return view if view.flags.c_contiguous and view.flags.aligned else view.copy(order="C")
+    return _layout.contiguous(weight.transpose(2, 3, 1, 0))
 
 
-def _check_algorithm(algorithm: str) -> None:
+def chosen_algorithm(algorithm: str) -> tuple[str, str]:
+    """The algorithm that runs, 'direct' or 'im2col', and the reason in words.
+
+    Raises:
+        ValueError: there is no algorithm of that name.
+    """
     if algorithm not in ALGORITHMS:
         raise ValueError(f"conv2d: algorithm must be one of {', '.join(ALGORITHMS)}. Received: {algorithm!r}")
+    if algorithm == "auto":
+        return "direct", "'auto' always takes it: it needs no matrix of patches and skips taps on padding"
+    return algorithm, f"algorithm={algorithm!r} was asked for"
 
 
 def conv2d(
@@ -131,13 +138,13 @@ def conv2d(
     weight = _check.floats("conv2d", "weight", weight, 4)
     bias = None if bias is None else _check.floats("conv2d", "bias", bias, 1)
     _check.same_dtype("conv2d", x=x, weight=weight, bias=bias)
-    _check_algorithm(algorithm)
+    method, _ = chosen_algorithm(algorithm)
     g = geometry("conv2d", x, weight, stride, padding, dilation, groups)
     if bias is not None and bias.shape != weight.shape[:1]:
         raise _check.fail("conv2d", f"bias needs one value for each of {len(weight)} filters", bias=bias, weight=weight)
     if _runtime.uses_reference():
         return reference.conv2d(x, weight, bias, g.stride, g.pad, g.dilation, g.groups, g.out)
-    if algorithm == "im2col":
+    if method == "im2col":
         return conv2d_im2col(x, weight, bias, g)
     y = _layout.empty_images((len(x), len(weight), *g.out), x.dtype)
     if not len(x):
@@ -183,7 +190,7 @@ def conv2d_backward(
     weight = _check.floats("conv2d_backward", "weight", weight, 4)
     dy = _check.floats("conv2d_backward", "dy", dy, 4)
     _check.same_dtype("conv2d_backward", dy=dy, x=x, weight=weight)
-    _check_algorithm(algorithm)
+    method, _ = chosen_algorithm(algorithm)
     g = geometry("conv2d_backward", x, weight, stride, padding, dilation, groups)
     if dy.shape != (len(x), len(weight), *g.out):
         expected = (len(x), len(weight), *g.out)
@@ -201,7 +208,7 @@ def conv2d_backward(
         empty_dx = _layout.empty_images((n, c_in, h, w), x.dtype) if need_dx else None
         zeros = np.zeros_like(weight) if need_dweight else None
         return empty_dx, zeros, np.zeros(len(weight), x.dtype) if need_dbias else None
-    if algorithm == "im2col":
+    if method == "im2col":
         return conv2d_im2col_backward(dy, x, weight, g, need_dx, need_dweight, need_dbias)
     native, threads = _runtime._native, _runtime.num_threads()
     settings = (g.stride, g.pad, g.dilation, g.groups)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _memory, _runtime, reference
+from fastnn import _layout, _memory, _runtime, reference
 from fastnn.functional import _check
 
 __all__ = ["linear", "linear_backward"]
@@ -15,7 +15,7 @@ _SETTINGS = (_ONE, (0, 0), _ONE, 1)
 
 def _as_pixel(x: NDArray) -> NDArray:
     """The (1, 1, rows, features) view of a matrix, copied only if its memory is not C-contiguous."""
-    return np.ascontiguousarray(x)[None, None] if x.flags.aligned else x.copy()[None, None]
+    return _layout.contiguous(x)[None, None]
 
 
 def _check_weight(operation: str, x: NDArray, weight: NDArray) -> None:
