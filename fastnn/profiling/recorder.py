@@ -216,7 +216,8 @@ class Recorder:
         names = {event.name.partition(" ")[0] for event in frame.events}
         leaf = next(layer.children(), None) is None
         if not leaf or not names & (_OF_DATA | _OF_WEIGHT):
-            self._add((path, "backward"), kind, seconds, frame.events, moved["backward"], 0)
+            parts_of_it = (dx is not None) + any(p.requires_grad for p in layer.parameters()) if product else 0
+            self._add((path, "backward"), kind, seconds, frame.events, moved["backward"], parts_of_it * product)
             return
         # The gradient of the input comes first; what follows its last call of C is for the weights.
         ends = [event.end for event in frame.events if event.name.partition(" ")[0] in _OF_DATA]

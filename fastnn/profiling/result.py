@@ -149,10 +149,11 @@ class Profile:
     # ---- parts of the table ------------------------------------------------------------------------------------------
     def _head(self) -> list[str]:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        rounds = "1 round" if self.rounds == 1 else f"medians of {self.rounds} rounds"
         speed = f", {self.batch_size / self.seconds:.0f} images/s" if self.seconds else ""
         lines = [
             f"{self.cpu}, {self.isa}, {threads}, {self.dtype}",
-            f"a step of {self.batch_size} images: {self.seconds * 1e3:.2f} ms{speed} (medians of {self.rounds} rounds)",
+            f"a step of {self.batch_size} images: {self.seconds * 1e3:.2f} ms{speed} ({rounds})",
         ]
         if self.peak_gflops is not None and self.bandwidth_gbs is not None:
             lines.append(
@@ -251,5 +252,4 @@ def _cells(row: ProfileRow) -> list[str]:
 
 
 def _kernels(row: ProfileRow) -> str:
-    method = f"{row.algorithm}: " if row.algorithm else ""
-    return method + ", ".join(row.kernels)
+    return ": ".join(filter(None, (row.algorithm, ", ".join(row.kernels))))

@@ -19,7 +19,7 @@ _STYLES = {
 }
 _FONT_POINTS = 6.5
 # Columns of the list of layers: so many lines of it are as high as the axes.
-_LINES = 26
+_LINES = 34
 
 
 def plot_roofline(profile: Profile, ax: Any = None) -> Any:
@@ -39,13 +39,14 @@ def plot_roofline(profile: Profile, ax: Any = None) -> Any:
         if points:
             ax.plot(*zip(*((row.intensity, row.gflops) for row in points), strict=True), linestyle="none",
                     markersize=5, markeredgecolor="white", markeredgewidth=0.4, label=direction, **style)  # fmt: skip
-    _number_markers(ax, rows, numbers)
-    _legends(ax, numbers)
+    kinds = {row.path: row.kind for row in rows}
+    _legend(ax, [f"{number}  {path}, {kinds[path]}" for path, number in numbers.items()])
     ax.set_xlabel("multiplications and additions for each byte moved at least")
     ax.set_ylabel("GF/s")
     threads = "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
     ax.set_title(f"{profile.cpu}, {profile.isa}, {threads}, {profile.dtype}, {profile.batch_size} images", fontsize=9)
     ax.grid(alpha=0.3, which="both", linewidth=0.4)
+    _number_markers(ax, rows, numbers)  # last: what stands beside the axes takes room from them
     return ax
 
 
@@ -98,8 +99,8 @@ def _free_place(
     """The offset, on circles of growing radius, of a box that meets none of `taken`; the farthest if all do."""
     dx = dy = 0.0
     for radius in range(9, 90, 4):
-        for turn in range(16):
-            angle = math.pi / 4 + turn * math.pi / 8
+        for turn in range(24):
+            angle = math.pi / 4 + turn * math.pi / 12
             dx, dy = radius * math.cos(angle), radius * math.sin(angle)
             left, low = x + dx - width / 2, y + dy - height / 2
             if not any(
@@ -110,15 +111,15 @@ def _free_place(
     return dx, dy
 
 
-def _legends(ax: Any, numbers: dict[str, int]) -> None:
+def _legend(ax: Any, names: list[str]) -> None:
     """Lines and directions, then the names of the numbered layers, right of the axes."""
     from matplotlib.lines import Line2D
 
     handles, _ = ax.get_legend_handles_labels()
-    nothing = [Line2D([], [], linestyle="none", label=f"{number}  {path}") for path, number in numbers.items()]
+    nothing = [Line2D([], [], linestyle="none", label=name) for name in names]
     columns = max(1, math.ceil((len(handles) + len(nothing)) / _LINES))
     legend = ax.legend(
         handles=[*handles, *nothing], loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0, ncols=columns,
-        fontsize=7, frameon=False, handlelength=1.6,
+        fontsize=7, frameon=False, handlelength=1.6, labelspacing=0.35,
     )  # fmt: skip
     legend.set_zorder(5)
