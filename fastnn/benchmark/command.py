@@ -124,7 +124,13 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [head, ["---"] * len(head)]
     for row in rows:
         speeds, memory, best = row["images_per_second"], row["memory"], row["best_torch"]
-        cells = [row["network"], row["mode"], str(row["batch"]), f"{speeds['fastnn']:.0f}", _megabytes(memory, "fastnn")]
+        cells = [
+            row["network"],
+            row["mode"],
+            str(row["batch"]),
+            f"{speeds['fastnn']:.0f}",
+            _megabytes(memory, "fastnn"),
+        ]
         if compares:
             cells[4:4] = [f"{speeds[best]:.0f}", best.removeprefix("torch "), _ratio(row)]
             cells.append(_megabytes(memory, best))

@@ -1,5 +1,6 @@
 """The processes that take turns."""
 
+import contextlib
 import json
 import os
 import statistics
@@ -60,12 +61,10 @@ class Contestant:
         assert stdin is not None
         assert stdout is not None
         line = ""
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it is gone, which is told below
             stdin.write(json.dumps(request) + "\n")
             stdin.flush()
             line = stdout.readline()
-        except BrokenPipeError:  # it is gone; what it said is told below
-            pass
         if not line:
             raise RuntimeError(f"{self.name} ended with status {self._process.wait()}; its words are above")
         return json.loads(line)
@@ -91,16 +90,14 @@ class Contestant:
 
     def memory(self) -> dict[str, int]:
         """Bytes that a step needs at most: see `worker.peak_memory`."""
-        return self._ask(do="memory", first=self._steps)  # type: ignore[return-value]
+        return self._ask(do="memory", first=self._steps)
 
     def close(self) -> None:
         """Let the process end."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it is gone, and never read the line it was sent
             self._process.stdin.close()
-        except BrokenPipeError:  # it is gone, and a line it was sent is not read
-            pass
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:

@@ -151,7 +151,7 @@ def main() -> None:
     for name in LIBRARIES[kind]:
         importlib.import_module(name)
     before = memory.resident()
-    side = Fastnn(**settings) if kind == "fastnn" else Torch(**settings)
+    side: Any = Fastnn(**settings) if kind == "fastnn" else Torch(**settings)
     for line in sys.stdin:
         request = json.loads(line)
         if request["do"] == "results":

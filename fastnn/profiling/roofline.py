@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_roofline"]
 
-# Of the palette of Okabe and Ito, which colour-blind people can tell apart too; the shape of the marker differs as well.
+# Of the palette of Okabe and Ito, which colour-blind people can tell apart too; the markers differ as well.
 _STYLES = {
     "forward": {"color": "#0072B2", "marker": "o"},
     "backward data": {"color": "#D55E00", "marker": "s"},
