@@ -1,4 +1,4 @@
-"""`fastnn bench`: with PyTorch hidden it runs alone; what it says, writes and refuses. The rest: test_torch_bench.py."""
+"""`fastnn bench`: with PyTorch hidden it runs alone; what it says, writes, refuses. The rest: test_torch_bench.py."""
 
 import importlib.metadata
 import json
