@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn import _layout, _memory, _runtime
+from fastnn import _layout, _runtime
 
 # Each of the three arrays of the bandwidth measurement: more than the last-level cache of most CPUs. Where the cache is
 # larger still, the figure is that of the cache, as it is for the activations of a network.
@@ -55,7 +55,7 @@ def fma_peak(dtype: DTypeLike, threads: int, iterations: int = 2_000_000, repeat
     for _ in range(repeats):
         start = time.perf_counter()
         _runtime._native.fma_peak(iterations, sums, flops, threads)
-        best = max(best, flops.sum() / (time.perf_counter() - start) / 1e9)
+        best = max(best, float(flops.sum()) / (time.perf_counter() - start) / 1e9)
     return best
 
 
@@ -70,10 +70,9 @@ class Stream:
     """
 
     def __init__(self, dtype: DTypeLike, n_bytes: int = _STREAM_BYTES) -> None:
-        shape = (max(1, n_bytes // np.dtype(dtype).itemsize),)
-        self._arrays = [_memory.empty(shape, dtype) for _ in range(3)]
-        for array in self._arrays:
-            array[...] = 1  # the first touch of a page costs more than reading it
+        # Not from the cache of fastnn, which would keep so much for the next ones. The first touch of a page, which
+        # costs more than reading it, is here.
+        self._arrays = [np.ones(max(1, n_bytes // np.dtype(dtype).itemsize), dtype) for _ in range(3)]
 
     def bandwidth(self, threads: int, repeats: int = 3) -> float:
         """GB/s at this moment, the best of several measurements."""

@@ -146,6 +146,43 @@ def test_profile_gives_each_layer_its_own_time_and_counts_calls(monkeypatch):
     assert profile.seconds == 22.0
 
 
+class Sometimes(nn.Module):
+    """Runs its layer in every other step."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.steps = layer, 0
+
+    def forward(self, x):
+        self.steps += 1
+        return self.layer(x) if self.steps % 2 else x * 1
+
+    def backward(self, dy):
+        return self.layer.backward(dy) if self.steps % 2 else dy * 1
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_profile_of_layers_that_run_at_times(rounds):
+    model = nn.Sequential(Sometimes(nn.ReLU()), nn.Flatten(), nn.Linear(192, 5))
+    profile = fastnn.profile(model, *batch(), rounds=rounds, warmup=1)  # the warm-up is one in which it runs
+    assert [r.calls for r in profile.rows if r.path == "0.layer"] == ([] if rounds == 1 else [1, 1])
+    assert model[0].steps == 0
+
+
+def test_profile_of_a_single_layer_calls_it_a_dot():
+    x, y = batch()
+    profile = fastnn.profile(nn.Linear(192, 5), x.reshape(6, -1), y, rounds=1)
+    assert row(profile, "", "forward").multiplications == 6 * 192 * 5
+    assert any(line.split()[:2] == [".", "Linear"] for line in str(profile).splitlines())
+    assert "1  ., Linear" in [text.get_text() for text in profile.plot().get_legend().get_texts()]
+
+
+def test_profile_leaves_no_memory_in_the_cache():
+    fastnn.empty_cache()
+    fastnn.profile(nn.Linear(192, 5), batch()[0].reshape(6, -1), batch()[1], rounds=1)
+    assert fastnn.memory_info()["cached"] < 1_000_000  # the measurement of the bandwidth takes a hundred times as much
+
+
 # ---- what ran --------------------------------------------------------------------------------------------------------
 def test_profile_tells_the_algorithm_and_the_kernels_that_ran():
     model = nn.Sequential(

@@ -3,6 +3,7 @@
 Requests come as JSON lines on stdin, answers go as JSON lines to stdout. Whatever libraries print goes to stderr.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -165,4 +166,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches all contestants; whoever started them tells of it
+        main()

@@ -69,7 +69,7 @@ def values(operation: str, name: str, value: Any, n: int, what: str) -> NDArray 
     array = floats(operation, name, value)
     if array.shape != (n,):
         raise fail(operation, f"{name} needs one value for each {what}, {n} in all", **{name: array})
-    return np.require(array, requirements=("C", "A"))
+    return _layout.contiguous(array)
 
 
 def numbers(operation: str, name: str, value: Any) -> NDArray[np.float64]:

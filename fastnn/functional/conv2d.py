@@ -153,7 +153,7 @@ def conv2d(
     x_pixels, taps, y_pixels = _layout.pixels(x), _taps(weight), _layout.pixels(y)
     n_bytes = native.conv2d_workspace("forward", x_pixels, taps, y_pixels, g.stride, g.pad, g.dilation, g.groups)
     native.conv2d_forward(
-        x_pixels, taps, None if bias is None else np.ascontiguousarray(bias), y_pixels,
+        x_pixels, taps, None if bias is None else _layout.contiguous(bias), y_pixels,
         g.stride, g.pad, g.dilation, g.groups, _memory.workspace(n_bytes), _runtime.num_threads(),
     )  # fmt: skip
     return y

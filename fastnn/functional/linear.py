@@ -54,7 +54,7 @@ def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> ND
         native = _runtime._native
         x_pixel, tap, y_pixel = _as_pixel(x), _as_pixel(weight.T), y[None, None]
         n_bytes = native.conv2d_workspace("forward", x_pixel, tap, y_pixel, *_SETTINGS)
-        bias = None if bias is None else np.ascontiguousarray(bias)
+        bias = None if bias is None else _layout.contiguous(bias)
         native.conv2d_forward(
             x_pixel, tap, bias, y_pixel, *_SETTINGS, _memory.workspace(n_bytes), _runtime.num_threads()
         )

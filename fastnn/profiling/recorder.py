@@ -11,10 +11,11 @@ from typing import Any
 from fastnn import _layout, _runtime, nn
 from fastnn.profiling import work
 
-__all__ = ["DIRECTIONS", "Key", "Recorder", "Tally"]
+__all__ = ["DIRECTIONS", "WHOLE_STEP", "Key", "Recorder", "Tally"]
 
 DIRECTIONS = ("forward", "backward", "backward data", "backward weight", "step")
 Key = tuple[str, str]  # path of the layer, direction
+WHOLE_STEP: Key = ("(step)", "step")
 
 # Native functions that end the part of a backward which computes the gradient of the input.
 _OF_DATA = frozenset({"conv2d_backward_data", "col2im"})
@@ -62,16 +63,15 @@ class _NativeCalls:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._native, name)
-        if isinstance(value, type) or not callable(value):
-            return value
 
         def call_and_tell(*arguments: Any) -> Any:
             result = value(*arguments)
             self._tell(name, arguments)
             return result
 
-        self.__dict__[name] = call_and_tell  # the next look-up finds it without this method
-        return call_and_tell
+        observed = call_and_tell if callable(value) and not isinstance(value, type) else value
+        self.__dict__[name] = observed  # the next look-up finds it without this method
+        return observed
 
 
 class Recorder:
@@ -95,7 +95,7 @@ class Recorder:
     # ---- a step ------------------------------------------------------------------------------------------------------
     @contextlib.contextmanager
     def step(self) -> Iterator[dict[Key, Tally]]:
-        """The tallies of a step fill while the block runs; that of ("", "step") is the time of all of it."""
+        """The tallies of a step fill while the block runs; that of `WHOLE_STEP` is the time of all of it."""
         self._tallies = {}
         whole = _Frame()
         self._frames = [whole]
@@ -107,7 +107,7 @@ class Recorder:
             self._frames = []
         known = sum(tally.seconds for tally in self._tallies.values())
         # What observing took is nobody's time.
-        self._tallies["", "step"] = Tally("", known + max(0.0, elapsed - whole.inner))
+        self._tallies[WHOLE_STEP] = Tally("", known + max(0.0, elapsed - whole.inner))
 
     @contextlib.contextmanager
     def observing(self) -> Iterator[None]:

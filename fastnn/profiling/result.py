@@ -30,8 +30,8 @@ class ProfileRow:
     """One layer in one direction. All numbers are those of one step.
 
     Attributes:
-        path: of the layer in the network; '(loss)', '(optimizer)' and '(rest)' are what is no layer: the rest is
-            Python between the layers.
+        path: of the layer in the network, '' for the network itself; '(loss)', '(optimizer)' and '(rest)' are what is
+            no layer: the rest is Python between the layers.
         kind: the name of its class.
         direction: 'forward'; 'backward', for convolutions and linear layers 'backward data' and 'backward weight'; or
             'step' of the optimiser. Converting dy counts for the data.
@@ -237,7 +237,7 @@ def make_row(peak_gflops: float | None, bandwidth_gbs: float | None, **values: A
 def _cells(row: ProfileRow) -> list[str]:
     """The columns of the table but the last."""
     return [
-        row.path,
+        row.path or ".",
         row.kind,
         row.direction,
         str(row.calls),

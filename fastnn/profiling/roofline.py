@@ -40,7 +40,7 @@ def plot_roofline(profile: Profile, ax: Any = None) -> Any:
             ax.plot(*zip(*((row.intensity, row.gflops) for row in points), strict=True), linestyle="none",
                     markersize=5, markeredgecolor="white", markeredgewidth=0.4, label=direction, **style)  # fmt: skip
     kinds = {row.path: row.kind for row in rows}
-    _legend(ax, [f"{number}  {path}, {kinds[path]}" for path, number in numbers.items()])
+    _legend(ax, [f"{number}  {path or '.'}, {kinds[path]}" for path, number in numbers.items()])
     ax.set_xlabel("multiplications and additions for each byte moved at least")
     ax.set_ylabel("GF/s")
     threads = "1 thread" if profile.threads == 1 else f"{profile.threads} threads"

@@ -12,7 +12,7 @@ from fastnn import _machine, _runtime, nn, optim
 from fastnn.functional import _check
 from fastnn.functional.conv2d import chosen_algorithm
 from fastnn.insight._preserve import preserved
-from fastnn.profiling.recorder import DIRECTIONS, Key, Recorder, Tally
+from fastnn.profiling.recorder import DIRECTIONS, WHOLE_STEP, Key, Recorder, Tally
 from fastnn.profiling.result import Copy, Profile, ProfileRow, make_row
 
 __all__ = ["profile"]
@@ -196,15 +196,18 @@ def _optimizer_as_found(optimizer: optim.Optimizer) -> Iterator[None]:
 # ---- from steps to rows ----------------------------------------------------------------------------------------------
 def _rows(recorder: Recorder, steps: list[dict[Key, Tally]], machine: _Machine) -> Iterator[ProfileRow]:
     """By layer in the order of the forwards, then by direction; the loss, the optimiser and the rest come last."""
-    medians = {key: statistics.median(step[key].seconds for step in steps) for key in recorder.order}
+    # A network may leave layers out at random: a layer took no time in a step in which it did not run.
+    keys = [key for key in recorder.order if any(key in step for step in steps)]
+    nothing = Tally("")
+    medians = {key: statistics.median(step.get(key, nothing).seconds for step in steps) for key in keys}
     rest = statistics.median(
-        step["", "step"].seconds - sum(step[key].seconds for key in recorder.order) for step in steps
+        step[WHOLE_STEP].seconds - sum(step.get(key, nothing).seconds for key in keys) for step in steps
     )
     whole = sum(medians.values()) + rest
     paths = [*recorder.layers, "(loss)", "(optimizer)"]
     position = {path: index for index, path in enumerate(paths)}
-    for path, direction in sorted(recorder.order, key=lambda key: (position[key[0]], DIRECTIONS.index(key[1]))):
-        tally = steps[-1][path, direction]
+    for path, direction in sorted(keys, key=lambda key: (position[key[0]], DIRECTIONS.index(key[1]))):
+        tally = next(step[path, direction] for step in reversed(steps) if (path, direction) in step)
         algorithm, why = _algorithm(recorder.layers.get(path))
         yield make_row(
             machine.peak, machine.bandwidth,
