@@ -199,6 +199,14 @@ def test_profile_tells_the_algorithm_and_the_kernels_that_ran():
     assert row(profile, "2", "backward weight").kernels == ("im2col", "conv2d_backward_weight (matrix product)")
 
 
+def test_profile_tells_why_an_instruction_set_runs(isa):
+    profile = fastnn.profile(small_model(), *batch(), rounds=1)
+    best = fastnn.available_isas()[-1]
+    assert profile.isa == isa
+    assert ("the best" if isa == best else f"though {best} is there") in profile.isa_why
+    assert f"{isa}: {profile.isa_why}" in str(profile).splitlines()
+
+
 def test_profile_runs_on_the_reference():
     with fastnn.backend("reference"):
         profile = fastnn.profile(small_model(), *batch(), rounds=1)

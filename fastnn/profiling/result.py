@@ -80,7 +80,7 @@ class Profile:
         rows: layers in the order in which they run, each with its directions; then loss, optimiser, rest.
         seconds: of a step, the sum of the rows.
         batch_size, rounds, threads, dtype: of the measurement.
-        isa: the instruction set whose kernels ran; 'reference' for the NumPy twins.
+        isa, isa_why: the instruction set whose kernels ran, 'reference' for the NumPy twins, and why it did.
         cpu: its name.
         peak_gflops: multiply-adds on registers, all threads, median over the rounds; None without a compiled module.
         bandwidth_gbs: GB/s of y = a + b on arrays longer than the caches; likewise.
@@ -92,6 +92,7 @@ class Profile:
     threads: int
     dtype: str
     isa: str
+    isa_why: str
     cpu: str
     peak_gflops: float | None
     bandwidth_gbs: float | None
@@ -198,13 +199,17 @@ class Profile:
         )  # fmt: skip
 
     def _reasons(self) -> list[str]:
+        """Why this instruction set, and why each algorithm."""
         reasons: dict[tuple[str, str], set[str]] = {}
         for row in self.rows:
             if row.algorithm:
                 reasons.setdefault((row.algorithm, row.why), set()).add(row.path)
         return [
-            f"{algorithm}, in {len(paths)} layer{'s' if len(paths) > 1 else ''}: {why}"
-            for (algorithm, why), paths in reasons.items()
+            f"{self.isa}: {self.isa_why}",
+            *(
+                f"{algorithm}, in {len(paths)} layer{'s' if len(paths) > 1 else ''}: {why}"
+                for (algorithm, why), paths in reasons.items()
+            ),
         ]
 
     def _copy_lines(self) -> list[str]:

@@ -78,21 +78,29 @@ def profile(
             tallies = _step(recorder, model, x, y, criterion, optimizer)
             if number >= 0:
                 steps.append(tallies)
+    isa, isa_why = _isa()
     return Profile(
         rows=tuple(_rows(recorder, steps, machine)),
         batch_size=len(x),
         rounds=rounds,
         threads=_runtime.num_threads(),
         dtype=str(dtype),
-        isa=_isa(),
+        isa=isa,
+        isa_why=isa_why,
         cpu=_machine.cpu_name(),
         peak_gflops=machine.peak,
         bandwidth_gbs=machine.bandwidth,
     )
 
 
-def _isa() -> str:
-    return "reference" if _runtime.uses_reference() else _runtime.isa()
+def _isa() -> tuple[str, str]:
+    """The instruction set whose kernels run, and why."""
+    if _runtime.uses_reference():
+        return "reference", "the 'reference' backend was chosen"
+    name, best = _runtime.isa(), _runtime.available_isas()[-1]
+    if name != best:
+        return name, f"it was chosen, though {best} is there"
+    return name, "the best that this build, this CPU and its system have"
 
 
 class _Machine:
