@@ -28,8 +28,26 @@ from fastnn._runtime import (
 from fastnn._version import __version__
 
 # Loaded at first use (PEP 562), so that `import fastnn` costs little more than NumPy.
-_SUBMODULES = ("courses", "data", "functional", "insight", "models", "nn", "optim", "reference", "training", "tune")
-_LATE_FUNCTIONS = {"save": "save_weights", "load": "load_weights"}  # of fastnn.training, under a shorter name
+_SUBMODULES = (
+    "benchmark",
+    "courses",
+    "data",
+    "functional",
+    "insight",
+    "models",
+    "nn",
+    "optim",
+    "profiling",
+    "reference",
+    "training",
+    "tune",
+)
+# Their name here -> where they are.
+_LATE_FUNCTIONS = {
+    "load": ("training", "load_weights"),
+    "profile": ("profiling", "profile"),
+    "save": ("training", "save_weights"),
+}
 
 __all__ = [
     "__version__",
@@ -59,7 +77,8 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"fastnn.{name}")
     if name in _LATE_FUNCTIONS:
-        return getattr(importlib.import_module("fastnn.training"), _LATE_FUNCTIONS[name])
+        module, function = _LATE_FUNCTIONS[name]
+        return getattr(importlib.import_module(f"fastnn.{module}"), function)
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
 

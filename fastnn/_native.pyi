@@ -33,6 +33,7 @@ class Lease:
 def layout_transpose(x: _Real, out: _Real, n_threads: int) -> None: ...
 
 # conv2d
+def conv2d_is_depthwise(c_in: int, c_out: int, groups: int) -> bool: ...
 def conv2d_workspace(
     direction: str,
     x: _Real,

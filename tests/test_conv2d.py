@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from oracle import assert_close, dtypes, from_reference, layouts, numeric_gradient, relative_error, seeds
 
 import fastnn
+from fastnn import _runtime, nn
 from fastnn import functional as F
-from fastnn import nn
+from fastnn.functional.conv2d import chosen_algorithm
 
 
 def pairs(low, high):
@@ -251,3 +252,26 @@ def test_conv2d_layer_weights_fill_their_interval():
 def test_conv2d_layer_rejects_channels_that_groups_do_not_divide():
     with pytest.raises(ValueError, match=r"Conv2d: groups must divide the channels"):
         nn.Conv2d(3, 4, 3, groups=2)
+
+
+def test_conv2d_chosen_algorithm_is_the_one_that_runs(monkeypatch):
+    calls = []
+    native = _runtime._native
+
+    class Watched:
+        def __getattr__(self, name):
+            calls.append(name)
+            return getattr(native, name)
+
+    monkeypatch.setattr(_runtime, "_native", Watched())
+    for algorithm in ("auto", "direct", "im2col"):
+        calls.clear()
+        F.conv2d(np.ones((1, 2, 4, 4)), np.ones((3, 2, 3, 3)), algorithm=algorithm)
+        chosen, why = chosen_algorithm(algorithm)
+        assert ("im2col" in calls) == (chosen == "im2col")
+        assert why
+
+
+@pytest.mark.parametrize(("c_in", "c_out", "groups"), [(4, 4, 4), (1, 1, 1), (4, 4, 2), (4, 8, 4), (4, 4, 1)])
+def test_conv2d_native_is_depthwise_if_each_channel_has_one_filter(c_in, c_out, groups):
+    assert _runtime._native.conv2d_is_depthwise(c_in, c_out, groups) is (c_in == c_out == groups)

@@ -51,6 +51,48 @@ def test_layout_pixel_major_is_taken_as_it_is_and_anything_else_is_counted():
     assert fastnn.conversions() == before + 1
 
 
+def test_layout_copies_can_be_watched():
+    nchw = filled((4, 3, 5, 5), np.float32)
+    pixel_major = _layout.pixel_major(nchw)
+    like, every_other = np.asfortranarray(nchw[0]), filled((8, 6), np.float64)[:, ::2]
+    seen = []
+    with _layout.watch_copies(lambda purpose, copy: seen.append((purpose, copy.nbytes))):
+        _layout.pixels(nchw)
+        _layout.pixels(nchw.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2))
+        _layout.pixels(nchw[:, :, ::-1])
+        _layout.to_nchw(pixel_major)
+        _layout.dense(every_other)
+        _layout.as_ordered(nchw[0], like)
+        _layout.ordered(every_other, (1, 0))
+        _layout.contiguous(every_other)
+    assert [purpose for purpose, _ in seen] == [
+        "pixel-major",
+        "pixel-major",
+        "pixel-major",
+        "NCHW",
+        "dense",
+        "in the memory order of its partner",
+        "in the order of the kernel",
+        "C-contiguous",
+    ]
+    assert [n_bytes for _, n_bytes in seen] == [nchw.nbytes] * 4 + [192, nchw[0].nbytes, 192, 192]
+    _layout.pixels(nchw)  # nobody watches any more
+    assert len(seen) == 8
+
+
+def test_layout_what_is_not_copied_is_not_told():
+    nchw = filled((4, 3, 5, 5), np.float32)
+    pixel_major = _layout.pixel_major(nchw)
+    with _layout.watch_copies(lambda purpose, copy: pytest.fail(purpose)):
+        for x in (nchw, pixel_major):
+            _layout.dense(x)
+            _layout.as_ordered(x, x)
+        _layout.pixels(pixel_major)
+        _layout.to_nchw(nchw)
+        _layout.contiguous(nchw)
+        _layout.ordered(pixel_major, (2, 3, 0, 1))
+
+
 def test_layout_one_pixel_images_need_no_copy_whatever_the_strides_of_their_single_axes():
     x = np.ones((6, 4, 1, 1), np.float32)
     assert np.shares_memory(_layout.pixels(x), x)

@@ -14,6 +14,7 @@ cdef extern from "fnn.h" nogil:
         Py_ssize_t dilation_h, dilation_w
         Py_ssize_t groups
         fnn_conv2d_algorithm algorithm
+    int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *shape)
     Py_ssize_t fnn_conv2d_forward_workspace_f32(const fnn_conv2d_shape *shape, int n_threads)
     Py_ssize_t fnn_conv2d_forward_workspace_f64(const fnn_conv2d_shape *shape, int n_threads)
     Py_ssize_t fnn_conv2d_backward_data_workspace_f32(const fnn_conv2d_shape *shape, int n_threads)
@@ -61,6 +62,13 @@ cdef int check_workspace(const uint8_t[::1] workspace, Py_ssize_t needed) except
     if workspace.shape[0] < needed or <size_t>&workspace[0] % 64 != 0:
         raise ValueError(f"workspace of {workspace.shape[0]} bytes, {needed} aligned to 64 are needed")
     return 0
+
+
+def conv2d_is_depthwise(Py_ssize_t c_in, Py_ssize_t c_out, Py_ssize_t groups):
+    """Whether convolutions of so many channels and groups run the depthwise kernels instead of matrix products."""
+    cdef fnn_conv2d_shape s
+    s.c_in, s.c_out, s.groups = c_in, c_out, groups
+    return bool(fnn_conv2d_is_depthwise(&s))
 
 
 def conv2d_workspace(str direction, const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,

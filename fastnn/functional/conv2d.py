@@ -16,8 +16,7 @@ __all__ = ["conv2d", "conv2d_backward"]
 
 def _taps(weight: NDArray) -> NDArray:
     """The C-contiguous (kernel_h, kernel_w, c_in / groups, c_out) array of a weight: a view if that is how it lies."""
-    view = weight.transpose(2, 3, 1, 0)
-    return view if view.flags.c_contiguous and view.flags.aligned else view.copy(order="C")
+    return _layout.contiguous(weight.transpose(2, 3, 1, 0))
 
 
 def conv2d(
@@ -90,7 +89,7 @@ def conv2d(
     x_pixels, taps, y_pixels = _layout.pixels(x), _taps(weight), _layout.pixels(y)
     settings, threads = (g.stride, g.pad, g.dilation, g.groups, chosen == "winograd"), _runtime.num_threads()
     n_bytes = native.conv2d_workspace("forward", x_pixels, taps, y_pixels, *settings, threads)
-    bias = None if bias is None else np.ascontiguousarray(bias)
+    bias = None if bias is None else _layout.contiguous(bias)
     native.conv2d_forward(x_pixels, taps, bias, y_pixels, *settings, _memory.workspace(n_bytes), threads)
     return y
 

@@ -77,7 +77,6 @@ def im2col(
     columns = _memory.empty((len(x), x.shape[1] * kernel[0] * kernel[1], out[0] * out[1]), x.dtype)
     if columns.size:
         planes = _layout.to_nchw(x)
-        planes = planes if planes.flags.aligned else planes.copy()
         _runtime._native.im2col(
             True, planes.reshape(-1), columns.reshape(-1), x.shape, out, kernel, steps, pad, dilations,
             _runtime.num_threads(),
@@ -132,7 +131,7 @@ def col2im(
     shape = (len(columns), columns.shape[1] // taps, *image)
     x = _memory.empty(shape, columns.dtype)
     if x.size:
-        dense = np.ascontiguousarray(columns) if columns.flags.aligned else columns.copy(order="C")
+        dense = _layout.contiguous(columns)
         _runtime._native.col2im(
             True,
             dense.reshape(-1),
@@ -161,7 +160,7 @@ def _product(g: Geometry) -> tuple:
 
 def _weight_matrix(weight: NDArray) -> NDArray:
     """A weight as the (1, 1, taps * c_in / groups, c_out) filter of that product."""
-    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(1, 1, -1, len(weight))
+    return _layout.contiguous(weight.transpose(2, 3, 1, 0)).reshape(1, 1, -1, len(weight))
 
 
 def _patch_arguments(shape: tuple[int, ...], weight: NDArray, g: Geometry) -> tuple:
@@ -188,7 +187,7 @@ def conv2d_im2col(x: NDArray, weight: NDArray, bias: NDArray | None, g: Geometry
     y_rows = _layout.pixels(y).reshape(1, 1, -1, len(weight))
     settings, threads = _product(g), _runtime.num_threads()
     n_bytes = native.conv2d_workspace("forward", rows, matrix, y_rows, *settings, threads)
-    bias = None if bias is None else np.ascontiguousarray(bias)
+    bias = None if bias is None else _layout.contiguous(bias)
     native.conv2d_forward(rows, matrix, bias, y_rows, *settings, _memory.workspace(n_bytes), threads)
     return y
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _memory, _runtime, reference
+from fastnn import _layout, _memory, _runtime, reference
 from fastnn.functional import _check
 
 __all__ = ["linear", "linear_backward"]
@@ -15,7 +15,7 @@ _SETTINGS = (_ONE, (0, 0), _ONE, 1, False)
 
 def _as_pixel(x: NDArray) -> NDArray:
     """The (1, 1, rows, features) view of a matrix, copied only if its memory is not C-contiguous."""
-    return np.ascontiguousarray(x)[None, None] if x.flags.aligned else x.copy()[None, None]
+    return _layout.contiguous(x)[None, None]
 
 
 def _check_weight(operation: str, x: NDArray, weight: NDArray) -> None:
@@ -54,7 +54,7 @@ def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> ND
         native, threads = _runtime._native, _runtime.num_threads()
         x_pixel, tap, y_pixel = _as_pixel(x), _as_pixel(weight.T), y[None, None]
         n_bytes = native.conv2d_workspace("forward", x_pixel, tap, y_pixel, *_SETTINGS, threads)
-        bias = None if bias is None else np.ascontiguousarray(bias)
+        bias = None if bias is None else _layout.contiguous(bias)
         native.conv2d_forward(x_pixel, tap, bias, y_pixel, *_SETTINGS, _memory.workspace(n_bytes), threads)
     return y
 

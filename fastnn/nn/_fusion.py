@@ -39,7 +39,7 @@ def _activation(module: Module) -> str | None:
     """What `functional.batch_norm_activation` calls this activation; None if it does not have it."""
     if is_itself(module, ReLU):
         return "relu"
-    if is_itself(module, GELU) and module.approximate == "none":  # type: ignore[attr-defined]
+    if is_itself(module, GELU) and module.approximate == "none":
         return "gelu"
     return None
 

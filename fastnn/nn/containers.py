@@ -155,6 +155,7 @@ class Residual(Module):
 
     def forward_then(self, x: NDArray, activation: str | None) -> NDArray:
         """activation(forward(x)), if `can_join`."""
+        assert isinstance(self.body, Sequential)
         *before, last = self.body
         y, skipped = self.body._run(before, x), self.shortcut.forward(x)
         self._check_shapes(y, skipped)

@@ -60,6 +60,10 @@ typedef struct {
     fnn_conv2d_algorithm algorithm;
 } fnn_conv2d_shape;
 
+/* Whether every channel has one filter of its own: such convolutions have kernels of their own, all others are matrix
+ * products. */
+int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *shape);
+
 /* A batch of softmax cross-entropies. Targets are labels, or probabilities of all classes. */
 typedef struct {
     ptrdiff_t rows, classes;

@@ -30,8 +30,6 @@ typedef struct {
     real *y;
 } conv2d;
 
-static int is_depthwise(const fnn_conv2d_shape *s) { return s->groups == s->c_in && s->groups == s->c_out; }
-
 /* Set up `c` and take its pieces of the workspace; returns the bytes used. With base NULL only counts. */
 static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, void *base) {
     ptrdiff_t c_in = s->c_in / s->groups, c_out = s->c_out / s->groups;
@@ -48,7 +46,7 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, voi
     c->taps = s->kernel_h * s->kernel_w;
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, backward, &workspace, &c->map);
-    ptrdiff_t packed = is_depthwise(s) ? 0 : s->groups * c->panels * c->taps * c->depth * c->panel_columns;
+    ptrdiff_t packed = fnn_conv2d_is_depthwise(s) ? 0 : s->groups * c->panels * c->taps * c->depth * c->panel_columns;
     c->packed = workspace_take(&workspace, packed, sizeof(real));
     return workspace.used;
 }
@@ -128,7 +126,7 @@ static ptrdiff_t list_taps(const conv2d *c, ptrdiff_t h, ptrdiff_t w, ptrdiff_t 
         ptrdiff_t in_h = source_h[tap / c->map.w.kernel], in_w = source_w[tap % c->map.w.kernel];
         if (in_h >= 0 && in_w >= 0) {
             x_offset[*count] = (in_h * c->x_width + in_w) * c->shape->n * c->x_channels;
-            weight_offset[*count] = (is_depthwise(c->shape) ? tap : number) * weight_step;
+            weight_offset[*count] = (fnn_conv2d_is_depthwise(c->shape) ? tap : number) * weight_step;
             ++*count;
         }
     }
@@ -216,7 +214,7 @@ static void depthwise_task(void *context, ptrdiff_t task, int thread) {
 static void run_all(conv2d *c, int n_threads) {
     ptrdiff_t work_items = c->map.h.length * c->map.n_runs;
     double cost = (double)c->map.h.length * c->y_width * c->shape->n * c->taps * c->depth * c->y_channels / 16;
-    if (is_depthwise(c->shape)) {
+    if (fnn_conv2d_is_depthwise(c->shape)) {
         fnn_parallel_for(work_items, cost, n_threads, depthwise_task, c);
         return;
     }

@@ -31,8 +31,6 @@ typedef struct {
     real *bias_sums;
 } weight_gradient;
 
-static int is_depthwise(const fnn_conv2d_shape *s) { return s->groups == s->c_in && s->groups == s->c_out; }
-
 static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, void *base) {
     g->shape = s;
     g->c_in = s->c_in / s->groups;
@@ -42,7 +40,7 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, void *ba
     g->blocks = fnn_ceil_div(g->c_in, BLOCK_CHANNELS);
     g->block = fnn_ceil_div(g->c_in, g->blocks);
     g->weights = s->kernel_h * s->kernel_w * g->c_in * s->c_out;
-    ptrdiff_t tasks = is_depthwise(s) ? 1 : s->groups * g->panels * g->blocks;
+    ptrdiff_t tasks = fnn_conv2d_is_depthwise(s) ? 1 : s->groups * g->panels * g->blocks;
     ptrdiff_t bands = fnn_min(fnn_ceil_div(WANTED_TASKS, tasks), s->h_out);
     ptrdiff_t affordable = MAX_BAND_BYTES / (g->weights * (ptrdiff_t)sizeof(real));
     bands = fnn_max(1, fnn_min(bands, affordable));
@@ -198,7 +196,7 @@ fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real 
     const fnn_conv2d_shape *s = shape;
     double outputs = (double)s->n * s->h_out * s->w_out * s->c_out;
     double cost = outputs * s->kernel_h * s->kernel_w * g.c_in / 16;
-    if (is_depthwise(s)) {
+    if (fnn_conv2d_is_depthwise(s)) {
         fnn_parallel_for(g.bands, cost, n_threads, depthwise_task, &g);
     } else {
         fnn_parallel_for(g.bands * s->groups * g.blocks * g.panels, cost, n_threads, multiply_task, &g);
