@@ -1,7 +1,7 @@
 """Modules made of modules."""
 
 from collections.abc import Iterator
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from numpy.typing import NDArray
 
@@ -142,34 +142,33 @@ class Residual(Module):
             return self.forward_then(x, None)
         y, skipped = self.body.forward(x), self.shortcut.forward(x)
         self._check_shapes(y, skipped)
-        self._last_norm = None
+        self._joined = False
         return F.add(y, skipped)
 
     def can_join(self) -> bool:
         """Whether the body ends with batch norm, which can add the shortcut's result in its own pass."""
-        if not (_runtime.joins_layers() and _fusion.is_itself(self, Residual)):
+        if not (_runtime.joins_layers() and _fusion.is_itself(self, Residual) and isinstance(self.body, Sequential)):
             return False
-        if not (_fusion.is_itself(self.body, Sequential) and isinstance(self.body, Sequential) and len(self.body)):
-            return False
-        return _fusion.is_itself(self.body[-1], BatchNorm1d, BatchNorm2d)
+        is_norm = len(self.body) > 0 and _fusion.is_itself(self.body[-1], BatchNorm1d, BatchNorm2d)
+        return is_norm and _fusion.is_itself(self.body, Sequential)
 
     def forward_then(self, x: NDArray, activation: str | None) -> NDArray:
         """activation(forward(x)), if `can_join`."""
-        assert isinstance(self.body, Sequential)
-        *before, last = self.body
-        y, skipped = self.body._run(before, x), self.shortcut.forward(x)
+        body = cast(Sequential, self.body)
+        *before, last = body
+        y, skipped = body._run(before, x), self.shortcut.forward(x)
         self._check_shapes(y, skipped)
-        self._last_norm = last
-        return last.forward_then(y, activation, skipped)
+        self._joined = True
+        return cast(BatchNorm2d, last).forward_then(y, activation, skipped)
 
     def _check_shapes(self, y: NDArray, skipped: NDArray) -> None:
         if y.shape != skipped.shape:
             raise ValueError(f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal")
 
-    def backward(self, dy: NDArray) -> NDArray | None:
-        skipped: NDArray | None = dy
-        if self._last_norm is not None:
-            dy, skipped = self._last_norm.backward_then(dy)
+    def backward(self, dy: Any) -> NDArray | None:
+        skipped = dy
+        if self._joined:
+            dy, skipped = cast(BatchNorm2d, cast(Sequential, self.body)[-1]).backward_then(dy)
         dx, dskipped = self.body.backward(dy), self.shortcut.backward(skipped)
         return F.add(dx, dskipped) if self.input_grad else None
 
