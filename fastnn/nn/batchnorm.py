@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from fastnn import functional as F
 from fastnn.functional import _check
+from fastnn.functional.batchnorm import normalize
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -63,8 +64,8 @@ class _BatchNorm(Module):
             batches = np.asarray(batches + 1, np.int64)
         if momentum is None:  # every batch so far has the same weight
             momentum = 0.0 if batches is None else 1 / max(1, int(batches))
-        result = F.batch_norm_activation(
-            x, self.running_mean, self.running_var,
+        result = normalize(
+            type(self).__name__, x, self.running_mean, self.running_var,
             None if self.weight is None else self.weight.data, None if self.bias is None else self.bias.data,
             use_batch, momentum, self.eps, activation, residual,
         )  # fmt: skip
