@@ -309,6 +309,37 @@ def test_winograd_binding_refuses_a_workspace_of_the_direct_algorithm():
         _native.conv2d_forward(x, weight, None, y, *settings, True, np.zeros(needed, np.uint8), 1)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", [((20, 16, 9, 8), (48, 16, 3, 3), (1, 1)), ((3, 131, 5, 4), (140, 131, 3, 3), (0, 2))])
+def test_winograd_stays_in_the_workspace_that_it_asks_for(isa, threads, case, dtype):
+    """What follows the workspace keeps its bytes, and the result does not depend on what the workspace held."""
+    x, weight, _, dy = arrays(case, dtype, 5)
+    x, dy, weight = _layout.pixels(x), _layout.pixels(dy), np.ascontiguousarray(weight.transpose(2, 3, 1, 0))
+    settings = ((1, 1), case[2], (1, 1), 1, True)
+
+    def run(direction, workspace):
+        if direction == "forward":
+            out = np.zeros_like(dy)
+            _native.conv2d_forward(x, weight, None, out, *settings, workspace, threads)
+        elif direction == "backward_data":
+            out = np.zeros_like(x)
+            _native.conv2d_backward_data(dy, weight, out, *settings, workspace, threads)
+        else:
+            out, dbias = np.zeros_like(weight), np.zeros(dy.shape[3], dtype)
+            _native.conv2d_backward_weight(x, dy, out, dbias, *settings, workspace, threads)
+        return out
+
+    for direction in DIRECTIONS:
+        needed = _native.conv2d_workspace(direction, x, weight, dy, *settings, threads)
+        results = []
+        for filling in (0, 255):  # 255: NaN in both dtypes
+            room = np.full(needed + 8192 + 64, filling, np.uint8)
+            start = -room.ctypes.data % 64
+            results.append(run(direction, room[start : start + needed + 4096]))
+            assert (room[start + needed :] == filling).all(), direction
+        np.testing.assert_array_equal(*results)
+
+
 # ---- the choice ------------------------------------------------------------------------------------------------------
 def chosen(n, c_in, c_out, size, direction="forward", kernel=3, padding=1, **settings):
     weight_shape = (c_out, c_in // settings.get("groups", 1), kernel, kernel)
