@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from oracle import dtypes, layouts, seeds
 
 import fastnn
-from fastnn import _layout
+from fastnn import _layout, _native
 
 sizes = st.integers(0, 5)
 shapes4 = st.tuples(sizes, sizes, sizes, sizes)
@@ -164,6 +164,29 @@ def test_layout_as_ordered_ignores_the_strides_of_single_axes():
     x = _layout.empty_images((6, 4, 1, 1), np.float32)
     assert x.strides != like.strides
     assert _layout.as_ordered(x, like) is x
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_layout_transposes_matrices_around_blocks_of_vectors_and_nothing_beside_them(isa, dtype):
+    """Blocks are of 4, 8 or 16 rows and columns (2, 4 or 8 in float64); tasks have 32 rows."""
+    lengths = [1, 2, 3, 4, 5, 7, 8, 9, 11, 15, 16, 17, 19, 31, 32, 33, 47, 65]
+    for rows in lengths:
+        for columns in lengths:
+            x = filled((rows, columns, 1), dtype, rows)
+            room = np.full(rows * columns + 32, 7, dtype)
+            _native.layout_transpose(x, room[16:-16].reshape(columns, rows, 1), 1)
+            np.testing.assert_array_equal(room[16:-16].reshape(columns, rows), x[..., 0].T)
+            assert (room[:16] == 7).all()
+            assert (room[-16:] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_layout_transposition_moves_bits_and_computes_nothing(isa, dtype):
+    bits = np.random.default_rng(3).integers(0, 256, (37, 21 * np.dtype(dtype).itemsize), np.uint8)  # some are NaN
+    x = bits.view(dtype)
+    out = np.zeros((21, 37, 1), dtype)
+    _native.layout_transpose(x[..., None], out, 1)
+    assert out[..., 0].tobytes() == x.T.tobytes()
 
 
 @pytest.mark.parametrize("layout", ["nchw", "channels_last"])

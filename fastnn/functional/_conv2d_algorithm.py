@@ -24,7 +24,7 @@ _WINOGRAD_NEEDS = "a 3 x 3 kernel, stride 1, dilation 1, groups 1 and padding 0 
 # and rounded. One rule serves float32 and float64.
 _TRANSFORM_CHANNEL = 100  # for every tile and channel: from or to the 16 positions
 _TRANSFORM_FILTER = {"forward": 400, "backward_data": 400, "backward_weight": 1500}  # for every pair of channels
-_WORTH_IT = 0.95  # of the cost of the direct algorithm; at a tie, the one with the smaller rounding error
+_WORTH_IT = 0.95  # of the cost of the direct algorithm; about as far as these constants can be trusted
 
 
 def _winograd_can(kernel: Sequence[int], stride: Pair, pad: Pair, dilation: Pair, groups: int) -> bool:
