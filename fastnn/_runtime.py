@@ -251,7 +251,7 @@ _joins_layers: contextvars.ContextVar[bool] = contextvars.ContextVar("fastnn_joi
 def joined_layers(on: bool) -> Iterator[None]:
     """Within the block, containers compute some neighbours, such as batch norm and ReLU, in one pass, or do not.
 
-    Results are the same but for the last bit. It is on by default; without it every layer runs on its own, and what
+    Results are the same, bit for bit. It is on by default; without it every layer runs on its own, and what
     goes from one to the next can be looked at.
 
     Example:

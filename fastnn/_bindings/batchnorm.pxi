@@ -15,8 +15,8 @@ cdef extern from "fnn.h" nogil:
     fnn_status fnn_batchnorm_backward_f32(Py_ssize_t rows, Py_ssize_t channels, const float *dy, const float *x,
                                           const double *mean, const double *invstd, const float *weight,
                                           const float *bias, fnn_then then, const float *y, int training,
-                                          float *dx, float *dresidual, float *dweight, float *dbias, void *workspace,
-                                          int n_threads)
+                                          float *dx, float *dresidual, float *dweight, float *dbias,
+                                          void *workspace, int n_threads)
     Py_ssize_t fnn_batchnorm_workspace_f64(Py_ssize_t rows, Py_ssize_t channels)
     fnn_status fnn_batchnorm_statistics_f64(Py_ssize_t rows, Py_ssize_t channels, const double *x, double *mean,
                                             double *variance, void *workspace, int n_threads)
@@ -27,8 +27,8 @@ cdef extern from "fnn.h" nogil:
     fnn_status fnn_batchnorm_backward_f64(Py_ssize_t rows, Py_ssize_t channels, const double *dy, const double *x,
                                           const double *mean, const double *invstd, const double *weight,
                                           const double *bias, fnn_then then, const double *y, int training,
-                                          double *dx, double *dresidual, double *dweight, double *dbias, void *workspace,
-                                          int n_threads)
+                                          double *dx, double *dresidual, double *dweight, double *dbias,
+                                          void *workspace, int n_threads)
 
 
 cdef const real *optional_values(const real[::1] values, Py_ssize_t n) except? NULL:

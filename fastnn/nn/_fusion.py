@@ -1,20 +1,22 @@
-"""Neighbours in a chain of layers that are computed in one pass over memory.
+"""Neighbours in a chain of layers that are computed together, with less to read and write.
 
     batch norm, ReLU or GELU               a _NormActivation
     a residual block, ReLU                 a _ResidualActivation
+    ReLU, max pooling                      a _PoolActivation
 
-What comes out is the same, but for the last bit. A layer whose `forward` or `backward` someone has replaced, to look at
+What comes out is the same, bit for bit. A layer whose `forward` or `backward` someone has replaced, to look at
 what goes through it, is left alone, and so are subclasses with methods of their own.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from numpy.typing import NDArray
 
 from fastnn import _runtime
 from fastnn.nn.activation import GELU, ReLU
 from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
+from fastnn.nn.maxpool2d import MaxPool2d
 from fastnn.nn.module import Module
 
 __all__ = ["Step", "is_itself", "plan"]
@@ -70,8 +72,25 @@ class _ResidualActivation:
         return self._residual.backward(dy)
 
 
+class _PoolActivation:
+    """max_pool(relu(x)), as relu(max_pool(x)): the largest of a window is the same element before and after relu,
+    unless none is positive, and then no gradient passes. So relu has only the pooled pixels to do.
+    """
+
+    def __init__(self, activation: ReLU, pool: MaxPool2d) -> None:
+        self._activation, self._pool = activation, pool
+
+    def forward(self, x: NDArray) -> NDArray:
+        return self._activation.forward(cast(NDArray, self._pool.forward(x)))
+
+    def backward(self, dy: NDArray) -> NDArray:
+        return self._pool.backward(self._activation.backward(dy))
+
+
 def _joined(first: Module, second: Module) -> Step | None:
     """The step that does what both do, if there is one."""
+    if is_itself(first, ReLU) and is_itself(second, MaxPool2d) and not second.return_indices:
+        return _PoolActivation(first, second)  # type: ignore[arg-type]
     activation = _activation(second)
     if activation is None:
         return None
