@@ -10,7 +10,7 @@ enum {
     CHUNK_BYTES = 768 * 1024,
     /* Rows of a task, whatever their size: fewer would read the transformed weights too often, more gain nothing. */
     LEAST_ROWS = 48,
-    MOST_ROWS = 192,
+    MOST_ROWS = 96,
     LINE = 64 / sizeof(real) /* shifts the 16 positions against each other, or they would share a set of the cache */
 };
 
