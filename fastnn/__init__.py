@@ -17,7 +17,9 @@ from fastnn._runtime import (
     available_threads,
     backend,
     build_info,
+    conv2d_algorithm,
     isa,
+    joined_layers,
     num_threads,
     set_flush_denormal,
     set_isa,
@@ -26,8 +28,26 @@ from fastnn._runtime import (
 from fastnn._version import __version__
 
 # Loaded at first use (PEP 562), so that `import fastnn` costs little more than NumPy.
-_SUBMODULES = ("courses", "data", "functional", "insight", "models", "nn", "optim", "reference", "training", "tune")
-_LATE_FUNCTIONS = {"save": "save_weights", "load": "load_weights"}  # of fastnn.training, under a shorter name
+_SUBMODULES = (
+    "benchmark",
+    "courses",
+    "data",
+    "functional",
+    "insight",
+    "models",
+    "nn",
+    "optim",
+    "profiling",
+    "reference",
+    "training",
+    "tune",
+)
+# Their name here -> where they are.
+_LATE_FUNCTIONS = {
+    "load": ("training", "load_weights"),
+    "profile": ("profiling", "profile"),
+    "save": ("training", "save_weights"),
+}
 
 __all__ = [
     "__version__",
@@ -35,9 +55,11 @@ __all__ = [
     "available_threads",
     "backend",
     "build_info",
+    "conv2d_algorithm",
     "conversions",
     "empty_cache",
     "isa",
+    "joined_layers",
     "manual_seed",
     "memory_info",
     "num_threads",
@@ -55,7 +77,8 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"fastnn.{name}")
     if name in _LATE_FUNCTIONS:
-        return getattr(importlib.import_module("fastnn.training"), _LATE_FUNCTIONS[name])
+        module, function = _LATE_FUNCTIONS[name]
+        return getattr(importlib.import_module(f"fastnn.{module}"), function)
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
 

@@ -5,6 +5,9 @@ images by C channels. `pixels(x)` is that view, (H, W, N, C) and C-contiguous; `
 (N, C, H, W) array that users see. Other layouts are accepted everywhere, converted once, and counted.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -14,6 +17,32 @@ _TO_PIXELS = (2, 3, 0, 1)
 _TO_IMAGES = (2, 3, 0, 1)  # the permutation is its own inverse
 
 _conversions = 0
+
+# Is told of every array that is copied because of how it lies, while `watch_copies` is on.
+_watcher: Callable[[str, NDArray], None] | None = None
+
+
+@contextlib.contextmanager
+def watch_copies(watcher: Callable[[str, NDArray], None]) -> Iterator[None]:
+    """Within the block, call `watcher(what it was copied to, the copy)` after each copy, of any thread."""
+    global _watcher
+    before, _watcher = _watcher, watcher
+    try:
+        yield
+    finally:
+        _watcher = before
+
+
+def copied(purpose: str, copy: NDArray) -> NDArray:
+    """`copy`, after telling whoever watches that an array was copied, to be `purpose`."""
+    if _watcher is not None:
+        _watcher(purpose, copy)
+    return copy
+
+
+def contiguous(x: NDArray) -> NDArray:
+    """`x` itself if it is C-contiguous and aligned, else a copy."""
+    return x if x.flags.c_contiguous and x.flags.aligned else copied("C-contiguous", x.copy(order="C"))
 
 
 def conversions() -> int:
@@ -53,14 +82,14 @@ def pixels(x: NDArray) -> NDArray:
     if native is not None and x.dtype.isnative and x.flags.aligned and x.size:
         if x.flags.c_contiguous:  # NCHW is a (N * C, H * W) matrix, HWNC its transpose
             native.layout_transpose(x.reshape(n * c, h * w, 1), out.reshape(h * w, n * c, 1), _runtime.num_threads())
-            return out
+            return copied("pixel-major", out)
         channels_last = x.transpose(0, 2, 3, 1)
         if channels_last.flags.c_contiguous:
             rows = channels_last.reshape(n, h * w, c)
             native.layout_transpose(rows, out.reshape(h * w, n, c), _runtime.num_threads())
-            return out
+            return copied("pixel-major", out)
     out[...] = view
-    return out
+    return copied("pixel-major", out)
 
 
 def pixel_major(x: NDArray) -> NDArray:
@@ -81,7 +110,7 @@ def to_nchw(x: NDArray) -> NDArray:
         _runtime._native.layout_transpose(rows, columns, _runtime.num_threads())
     else:
         out[...] = x
-    return out
+    return copied("NCHW", out)
 
 
 def flat(x: NDArray) -> NDArray:
@@ -110,7 +139,7 @@ def dense(x: NDArray) -> NDArray:
         return images(pixels(x))
     out = _memory.empty(x.shape, x.dtype.newbyteorder("="))
     out[...] = x
-    return out
+    return copied("dense", out)
 
 
 def empty_like(x: NDArray) -> NDArray:
@@ -128,7 +157,7 @@ def as_ordered(x: NDArray, like: NDArray) -> NDArray:
         return x
     out = empty_like(like)
     out[...] = x
-    return out
+    return copied("in the memory order of its partner", out)
 
 
 def axis_last(x: NDArray, axis: int) -> tuple[int, ...]:
@@ -148,7 +177,7 @@ def ordered(x: NDArray, order: tuple[int, ...]) -> NDArray:
         return pixels(x)
     out = _memory.empty(view.shape, x.dtype.newbyteorder("="))
     out[...] = view
-    return out
+    return copied("in the order of the kernel", out)
 
 
 def unordered(buffer: NDArray, order: tuple[int, ...]) -> NDArray:

@@ -33,8 +33,18 @@ class Lease:
 def layout_transpose(x: _Real, out: _Real, n_threads: int) -> None: ...
 
 # conv2d
+def conv2d_is_depthwise(c_in: int, c_out: int, groups: int) -> bool: ...
 def conv2d_workspace(
-    direction: str, x: _Real, weight: _Real, y: _Real, stride: _Pair, pad: _Pair, dilation: _Pair, groups: int
+    direction: str,
+    x: _Real,
+    weight: _Real,
+    y: _Real,
+    stride: _Pair,
+    pad: _Pair,
+    dilation: _Pair,
+    groups: int,
+    winograd: bool,
+    n_threads: int,
 ) -> int: ...
 def conv2d_forward(
     x: _Real,
@@ -45,6 +55,7 @@ def conv2d_forward(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
+    winograd: bool,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...
@@ -56,6 +67,7 @@ def conv2d_backward_data(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
+    winograd: bool,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...
@@ -68,6 +80,7 @@ def conv2d_backward_weight(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
+    winograd: bool,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...
@@ -176,6 +189,8 @@ def batchnorm_forward(
     invstd: NDArray[np.float64],
     weight: _Real | None,
     bias: _Real | None,
+    then: str | None,
+    residual: _Real | None,
     y: _Real,
     workspace: NDArray[np.uint8],
     n_threads: int,
@@ -186,8 +201,12 @@ def batchnorm_backward(
     mean: NDArray[np.float64],
     invstd: NDArray[np.float64],
     weight: _Real | None,
+    bias: _Real | None,
+    then: str | None,
+    y: _Real | None,
     training: bool,
     dx: _Real | None,
+    dresidual: _Real | None,
     dweight: _Real,
     dbias: _Real,
     workspace: NDArray[np.uint8],

@@ -3,9 +3,10 @@
 What makes no sense in them is told at the first use of an operation, of `num_threads()` or of `isa()` rather than while
 importing, where the `fastnn` command could not answer with a sentence.
 
-FASTNN_NUM_THREADS   threads of every operation (default: OMP_NUM_THREADS, else what the machine grants this process)
-FASTNN_ISA           baseline, avx2 or avx512: force one instead of the best that the CPU supports
-FASTNN_BACKEND       native or reference
+FASTNN_NUM_THREADS       threads of every operation (default: OMP_NUM_THREADS, else what the machine grants us)
+FASTNN_ISA               baseline, avx2 or avx512: force one instead of the best that the CPU supports
+FASTNN_BACKEND           native or reference
+FASTNN_CONV2D_ALGORITHM  direct, winograd or im2col: for convolutions that leave it open, instead of the cheaper one
 """
 
 import contextlib
@@ -53,7 +54,7 @@ def check_environment() -> None:
     """Raise the error, if there is one, of the environment variables at the time of import.
 
     Raises:
-        ValueError: FASTNN_NUM_THREADS or FASTNN_BACKEND is not what it can be.
+        ValueError: FASTNN_NUM_THREADS, FASTNN_BACKEND or FASTNN_CONV2D_ALGORITHM is not what it can be.
         RuntimeError: FASTNN_ISA or FASTNN_BACKEND asks for what is not there.
     """
     if _environment_error is not None:
@@ -242,6 +243,89 @@ def uses_reference() -> bool:
     return _backend.get() == "reference"
 
 
+# ---- joined layers ---------------------------------------------------------------------------------------------------
+_joins_layers: contextvars.ContextVar[bool] = contextvars.ContextVar("fastnn_joins_layers", default=True)
+
+
+@contextlib.contextmanager
+def joined_layers(on: bool) -> Iterator[None]:
+    """Within the block, containers compute some neighbours, such as batch norm and ReLU, in one pass, or do not.
+
+    Results are the same, bit for bit. It is on by default; without it every layer runs on its own, and what
+    goes from one to the next can be looked at.
+
+    Example:
+        >>> import numpy as np, fastnn
+        >>> model = fastnn.nn.Sequential(fastnn.nn.BatchNorm1d(2), fastnn.nn.ReLU())
+        >>> with fastnn.joined_layers(False):
+        ...     y = model(np.array([[1.0, 4.0], [3.0, 2.0]]))
+    """
+    token = _joins_layers.set(bool(on))
+    try:
+        yield
+    finally:
+        _joins_layers.reset(token)
+
+
+def joins_layers() -> bool:
+    """Whether containers may compute neighbours together."""
+    return _joins_layers.get()
+
+
+# ---- the algorithm of convolutions -----------------------------------------------------------------------------------
+CONV2D_ALGORITHMS = ("auto", "direct", "winograd", "im2col")
+
+
+def _check_conv2d_algorithm(name: str) -> None:
+    if name not in CONV2D_ALGORITHMS:
+        raise ValueError(f"unknown algorithm {name!r}: choose from {', '.join(CONV2D_ALGORITHMS)}")
+
+
+def _conv2d_algorithm_from_environment() -> str:
+    name = os.environ.get("FASTNN_CONV2D_ALGORITHM", "") or "auto"
+    try:
+        _check_conv2d_algorithm(name)
+    except ValueError as error:
+        raise ValueError(f"FASTNN_CONV2D_ALGORITHM={name!r}: {error}") from None
+    return name
+
+
+_first_conv2d_algorithm = _from_environment(_conv2d_algorithm_from_environment, "auto")
+_conv2d_algorithm: contextvars.ContextVar[str] = contextvars.ContextVar(
+    "fastnn_conv2d_algorithm", default=_first_conv2d_algorithm
+)
+
+
+@contextlib.contextmanager
+def conv2d_algorithm(name: str) -> Iterator[None]:
+    """Within the block, compute convolutions by the algorithm `name` where they leave it open (algorithm='auto').
+
+    A convolution that the algorithm cannot do is computed by 'direct'. With 'auto' the cheaper one is taken. On the
+    reference backend there is no preference: what leaves it open is computed by the definition.
+
+    Raises:
+        ValueError: there is no such algorithm; see `functional.conv2d`.
+    Example:
+        >>> import numpy as np, fastnn
+        >>> x, weight = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
+        >>> with fastnn.conv2d_algorithm("winograd"):
+        ...     fastnn.functional.conv2d(x, weight)[0, 0]
+        array([[9., 9.],
+               [9., 9.]])
+    """
+    _check_conv2d_algorithm(name)
+    token = _conv2d_algorithm.set(name)
+    try:
+        yield
+    finally:
+        _conv2d_algorithm.reset(token)
+
+
+def preferred_conv2d_algorithm() -> str:
+    """What convolutions that leave their algorithm open should take; 'auto' for the cheaper one."""
+    return _conv2d_algorithm.get()
+
+
 # ---- denormals -------------------------------------------------------------------------------------------------------
 def set_flush_denormal(on: bool) -> None:
     """Treat denormal numbers as zero inside the C kernels (on by default: they can be a hundred times slower).
@@ -259,7 +343,8 @@ def build_info() -> dict[str, Any]:
     Example:
         >>> import fastnn
         >>> sorted(fastnn.build_info())
-        ['available_isas', 'backend', 'built_isas', 'compiled', 'isa', 'openmp', 'threads', 'version']
+        ['available_isas', 'backend', 'built_isas', 'compiled', 'conv2d_algorithm', 'isa', 'openmp', 'threads',
+         'version']
     """
     from fastnn._version import __version__
 
@@ -272,4 +357,5 @@ def build_info() -> dict[str, Any]:
         "openmp": _native.openmp_version() if _native is not None else 0,
         "threads": num_threads(),
         "backend": _backend.get(),
+        "conv2d_algorithm": _conv2d_algorithm.get(),
     }

@@ -5,13 +5,12 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
 import fastnn
-from fastnn import _runtime
+from fastnn import _machine, _runtime
 
 __all__ = ["main"]
 
@@ -73,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("model", metavar="MODEL", help="the name of a model or of a recipe")
     summary.add_argument("--batch", metavar="N", type=int, default=1, help="images (default: 1)")
     summary.set_defaults(run=_summary)
+
+    _add_profile(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -98,6 +100,64 @@ def _add_reproduce(commands: "argparse._SubParsersAction[_Parser]") -> None:
     reproduce.add_argument("--seed", metavar="N", type=int, default=0, help="of what the course leaves open")
     reproduce.add_argument("--threads", metavar="N", type=int, help="results do not depend on it (default: all CPUs)")
     reproduce.set_defaults(run=_reproduce)
+
+
+def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    profile = commands.add_parser(
+        "profile",
+        help="where the time of a training step goes, layer by layer",
+        description="Time every layer of a training step on random images, forward and backward, and compare it with "
+        "the multiply-add peak and the streaming bandwidth of this machine.",
+        allow_abbrev=False,
+    )
+    profile.add_argument("model", metavar="NETWORK|RECIPE", help="the name of a model or of a recipe")
+    profile.add_argument("--batch-size", metavar="N", type=int, help="images (default: the recipe's, or 128)")
+    profile.add_argument("--threads", metavar="N", type=int, help="default: all CPUs")
+    profile.add_argument("--rounds", metavar="N", type=int, default=7, help="steps that count (default: 7)")
+    profile.add_argument("--out", metavar="DIR", help="write profile.txt, profile.csv and roofline.png to this folder")
+    profile.set_defaults(run=_profile)
+
+
+def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="time training steps or inference, in turns with PyTorch if it is installed",
+        description="Every contestant is a process that is built, warmed up and kept; then they take turns, one at a "
+        "time, and the table, in Markdown, has medians over the rounds. PyTorch runs with NCHW and channels_last "
+        "tensors, each as it is and compiled, each with and without huge pages; the ratio is to the best of these. "
+        "Before anything is timed, all compute the same from the same weights, and must agree. Without PyTorch, only "
+        "fastnn is timed.",
+        allow_abbrev=False,
+    )
+    bench.add_argument(
+        "--networks", nargs="+", metavar="NAME", help="default: keras_cnn vgg_a vgg_a_bn resnet20 airbench94"
+    )
+    bench.add_argument(
+        "--batch-sizes",
+        "--batch",
+        nargs="+",
+        metavar="N",
+        type=int,
+        help="images of a step (default: 128, with --inference 1 32 512)",
+    )
+    bench.add_argument("--inference", action="store_true", help="time the forward in eval mode, not training steps")
+    bench.add_argument("--threads", metavar="N", type=int, help="of every contestant (default: all CPUs)")
+    bench.add_argument(
+        "--modes",
+        nargs="*",
+        metavar="MODE",
+        help="of PyTorch: nchw, channels_last, compile, compile_channels_last (default: all); none: fastnn alone",
+    )
+    bench.add_argument("--rounds", metavar="N", type=int, default=7, help="default: 7")
+    bench.add_argument(
+        "--seconds", metavar="S", type=float, default=1.0, help="of timed steps, each round and contestant (default: 1)"
+    )
+    bench.add_argument(
+        "--warmup", metavar="N", type=int, default=3, help="rounds of two steps before any that counts (default: 3)"
+    )
+    bench.add_argument("--isa", metavar="NAME", help="hold all sides to baseline, avx2 or avx512")
+    bench.add_argument("--json", "--out", dest="json", metavar="FILE", help="write all figures to this file, too")
+    bench.set_defaults(run=_bench)
 
 
 def _say(text: str) -> None:
@@ -144,22 +204,12 @@ def _info(arguments: argparse.Namespace) -> None:
     rows = {
         "fastnn": f"{build['version']}, Python {platform.python_version()}, NumPy {np.__version__}",
         "built": f"{', '.join(build['built_isas'])}; {openmp}" if build["compiled"] else "no compiled module",
-        "CPU": f"{_cpu_name()}; {fastnn.available_threads()} usable; {', '.join(build['available_isas'])}",
+        "CPU": f"{_machine.cpu_name()}; {fastnn.available_threads()} usable; {', '.join(build['available_isas'])}",
         "runs": f"{build['isa']} kernels" if build["backend"] == "native" else "the NumPy reference",
         "threads": str(build["threads"]),
     }
     for name, text in rows.items():
         print(f"{name:<8} {text}")
-
-
-def _cpu_name() -> str:
-    """As the system calls it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _summary(arguments: argparse.Namespace) -> None:
@@ -170,6 +220,18 @@ def _summary(arguments: argparse.Namespace) -> None:
     recipe = training.RECIPES.get(arguments.model)
     model = models.create(arguments.model) if recipe is None else recipe.make_model()
     print(models.summarize(model, (arguments.batch, 3, 32, 32)))
+
+
+def _profile(arguments: argparse.Namespace) -> None:
+    from fastnn.profiling.command import profile_command
+
+    profile_command(arguments)
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from fastnn.benchmark.command import bench
+
+    bench(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

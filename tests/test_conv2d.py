@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from oracle import assert_close, dtypes, from_reference, layouts, numeric_gradient, relative_error, seeds
 
 import fastnn
+from fastnn import _runtime, nn
 from fastnn import functional as F
-from fastnn import nn
+from fastnn.functional.conv2d import chosen_algorithm
 
 
 def pairs(low, high):
@@ -84,11 +85,11 @@ def test_conv2d_forward_matches_reference(isa, problem):
     expected = from_reference(F.conv2d, x, weight, bias, *settings)
     magnitude = from_reference(F.conv2d, np.abs(x), np.abs(weight), np.abs(bias), *settings)
     terms = weight[0].size + 1
-    assert_close(F.conv2d(x, weight, bias, *settings), expected, terms, magnitude)
-    assert_close(F.conv2d(x, weight, bias, *settings, "im2col"), expected, terms, magnitude)
+    for algorithm in ("auto", "direct", "im2col"):
+        assert_close(F.conv2d(x, weight, bias, *settings, algorithm), expected, terms, magnitude)
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "im2col"])
+@pytest.mark.parametrize("algorithm", ["auto", "direct", "im2col"])
 @given(problem=problems())
 def test_conv2d_backward_matches_reference(isa, algorithm, problem):
     shapes, settings, dtype, seed = problem
@@ -116,31 +117,34 @@ def test_conv2d_gradients_match_finite_differences(isa, algorithm, stride, paddi
         assert relative_error(gradient, numeric) < 1e-8
 
 
+@pytest.mark.parametrize("algorithm", ["auto", "direct"])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("groups", [1, 16])
-def test_conv2d_bits_do_not_depend_on_threads(isa, stride, groups, rng):
+def test_conv2d_bits_do_not_depend_on_threads(isa, stride, groups, algorithm, rng):
     x = rng.standard_normal((32, 16, 16, 16)).astype(np.float32)
     weight = rng.standard_normal((48 if groups == 1 else 16, 16 // groups, 3, 3)).astype(np.float32)
     results = []
     for n in (1, 2, 3):
         fastnn.set_num_threads(n)
-        y = F.conv2d(x, weight, None, stride, 1, 1, groups)
+        y = F.conv2d(x, weight, None, stride, 1, 1, groups, algorithm)
         dy = np.sin(y)
-        results.append([y, *F.conv2d_backward(dy, x, weight, stride, 1, 1, groups)])
+        results.append([y, *F.conv2d_backward(dy, x, weight, stride, 1, 1, groups, algorithm)])
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("algorithm", ["direct", "winograd", "im2col"])
 @pytest.mark.parametrize("layout", list(layouts(np.zeros((1, 1, 1, 1), np.float32))))
-def test_conv2d_accepts_any_layout_and_changes_none(layout, rng):
+def test_conv2d_accepts_any_layout_and_changes_none(layout, algorithm, rng):
     x, weight = rng.standard_normal((3, 5, 6, 4)), rng.standard_normal((7, 5, 3, 3))
     dy = rng.standard_normal((3, 7, 6, 4))
     given = [layouts(array)[layout] for array in (x, weight, dy)]
     before = [array.copy() for array in given]
-    np.testing.assert_array_equal(F.conv2d(given[0], given[1], padding=1), F.conv2d(x, weight, padding=1))
-    expected = F.conv2d_backward(dy, x, weight, padding=1)
-    for a, b in zip(F.conv2d_backward(given[2], given[0], given[1], padding=1), expected, strict=True):
+    settings = {"padding": 1, "algorithm": algorithm}
+    np.testing.assert_array_equal(F.conv2d(given[0], given[1], **settings), F.conv2d(x, weight, **settings))
+    expected = F.conv2d_backward(dy, x, weight, **settings)
+    for a, b in zip(F.conv2d_backward(given[2], given[0], given[1], **settings), expected, strict=True):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(given, before, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -194,7 +198,7 @@ X, W = np.zeros((2, 3, 8, 8), np.float32), np.zeros((4, 3, 3, 3), np.float32)
         ((X, W, None, 1, 0, 5), ValueError, r"the kernel reaches over 11 x 11 pixels, the padded image has only 8 x 8"),
         ((X, W, None, 1, 0, 1, 2), ValueError, r"x has 3 channels, weight expects 6 \(2 groups of 3\)"),
         ((X, W, None, 1, 0, 1, 0), ValueError, r"groups must be >= 1"),
-        ((X, W, None, 1, 0, 1, 1, "fft"), ValueError, r"algorithm must be one of auto, direct, im2col"),
+        ((X, W, None, 1, 0, 1, 1, "fft"), ValueError, r"algorithm must be one of auto, direct, winograd, im2col"),
         ((X, W[:, :, :0]), ValueError, r"weight must not be empty"),
         ((X[:, :, :0], W, None, 1, 5), ValueError, r"the padded image"),
     ],
@@ -248,6 +252,41 @@ def test_conv2d_layer_weights_fill_their_interval():
     assert layer.weight.data.dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"algorithm": "fft"}, "algorithm must be one of auto, direct, winograd, im2col. Received: 'fft'"),
+        ({"padding": "full"}, "padding must be integers, 'same' or 'valid'. Received: 'full'"),
+    ],
+)
+def test_conv2d_layer_is_told_at_once_what_cannot_be(settings, words):
+    with pytest.raises(ValueError, match="Conv2d: " + words):
+        nn.Conv2d(3, 4, 3, **settings)
+
+
 def test_conv2d_layer_rejects_channels_that_groups_do_not_divide():
     with pytest.raises(ValueError, match=r"Conv2d: groups must divide the channels"):
         nn.Conv2d(3, 4, 3, groups=2)
+
+
+def test_conv2d_chosen_algorithm_is_the_one_that_runs(monkeypatch):
+    calls = []
+    native = _runtime._native
+
+    class Watched:
+        def __getattr__(self, name):
+            calls.append(name)
+            return getattr(native, name)
+
+    monkeypatch.setattr(_runtime, "_native", Watched())
+    for algorithm in ("auto", "direct", "im2col"):
+        calls.clear()
+        F.conv2d(np.ones((1, 2, 4, 4)), np.ones((3, 2, 3, 3)), algorithm=algorithm)
+        chosen, why = chosen_algorithm(algorithm)
+        assert ("im2col" in calls) == (chosen == "im2col")
+        assert why
+
+
+@pytest.mark.parametrize(("c_in", "c_out", "groups"), [(4, 4, 4), (1, 1, 1), (4, 4, 2), (4, 8, 4), (4, 4, 1)])
+def test_conv2d_native_is_depthwise_if_each_channel_has_one_filter(c_in, c_out, groups):
+    assert _runtime._native.conv2d_is_depthwise(c_in, c_out, groups) is (c_in == c_out == groups)

@@ -147,11 +147,12 @@ def test_im2col_convolution_matches_direct_and_reference(isa, case, dtype, seed)
     dy = rng.standard_normal(y.shape).astype(dtype)
     gradients = F.conv2d_backward(dy, x, weight, algorithm="im2col", **kwargs)
 
+    kwargs["algorithm"] = "direct"
     sizes = F.conv2d(abs(x), abs(weight), abs(bias), **kwargs)
     gradient_sizes = F.conv2d_backward(abs(dy), abs(x), abs(weight), **kwargs)
     taps, pixels = int(np.prod(weight_shape[1:])), int(np.prod(y.shape)) // y.shape[1]
     terms = (weight_shape[0] * weight_shape[2] * weight_shape[3], pixels, pixels)
-    for backend in ("native", "reference"):  # native is the direct algorithm here
+    for backend in ("native", "reference"):
         with fastnn.backend(backend):
             assert_close(y, F.conv2d(x, weight, bias, **kwargs), taps + 1, sizes)
             expected = F.conv2d_backward(dy, x, weight, **kwargs)

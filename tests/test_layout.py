@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from oracle import dtypes, layouts, seeds
 
 import fastnn
-from fastnn import _layout
+from fastnn import _layout, _native
 
 sizes = st.integers(0, 5)
 shapes4 = st.tuples(sizes, sizes, sizes, sizes)
@@ -49,6 +49,48 @@ def test_layout_pixel_major_is_taken_as_it_is_and_anything_else_is_counted():
     nchw = np.ascontiguousarray(x)
     assert not np.shares_memory(_layout.pixels(nchw), nchw)
     assert fastnn.conversions() == before + 1
+
+
+def test_layout_copies_can_be_watched():
+    nchw = filled((4, 3, 5, 5), np.float32)
+    pixel_major = _layout.pixel_major(nchw)
+    like, every_other = np.asfortranarray(nchw[0]), filled((8, 6), np.float64)[:, ::2]
+    seen = []
+    with _layout.watch_copies(lambda purpose, copy: seen.append((purpose, copy.nbytes))):
+        _layout.pixels(nchw)
+        _layout.pixels(nchw.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2))
+        _layout.pixels(nchw[:, :, ::-1])
+        _layout.to_nchw(pixel_major)
+        _layout.dense(every_other)
+        _layout.as_ordered(nchw[0], like)
+        _layout.ordered(every_other, (1, 0))
+        _layout.contiguous(every_other)
+    assert [purpose for purpose, _ in seen] == [
+        "pixel-major",
+        "pixel-major",
+        "pixel-major",
+        "NCHW",
+        "dense",
+        "in the memory order of its partner",
+        "in the order of the kernel",
+        "C-contiguous",
+    ]
+    assert [n_bytes for _, n_bytes in seen] == [nchw.nbytes] * 4 + [192, nchw[0].nbytes, 192, 192]
+    _layout.pixels(nchw)  # nobody watches any more
+    assert len(seen) == 8
+
+
+def test_layout_what_is_not_copied_is_not_told():
+    nchw = filled((4, 3, 5, 5), np.float32)
+    pixel_major = _layout.pixel_major(nchw)
+    with _layout.watch_copies(lambda purpose, copy: pytest.fail(purpose)):
+        for x in (nchw, pixel_major):
+            _layout.dense(x)
+            _layout.as_ordered(x, x)
+        _layout.pixels(pixel_major)
+        _layout.to_nchw(nchw)
+        _layout.contiguous(nchw)
+        _layout.ordered(pixel_major, (2, 3, 0, 1))
 
 
 def test_layout_one_pixel_images_need_no_copy_whatever_the_strides_of_their_single_axes():
@@ -122,6 +164,29 @@ def test_layout_as_ordered_ignores_the_strides_of_single_axes():
     x = _layout.empty_images((6, 4, 1, 1), np.float32)
     assert x.strides != like.strides
     assert _layout.as_ordered(x, like) is x
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_layout_transposes_matrices_around_blocks_of_vectors_and_nothing_beside_them(isa, dtype):
+    """Blocks are of 4, 8 or 16 rows and columns (2, 4 or 8 in float64); tasks have 32 rows."""
+    lengths = [1, 2, 3, 4, 5, 7, 8, 9, 11, 15, 16, 17, 19, 31, 32, 33, 47, 65]
+    for rows in lengths:
+        for columns in lengths:
+            x = filled((rows, columns, 1), dtype, rows)
+            room = np.full(rows * columns + 32, 7, dtype)
+            _native.layout_transpose(x, room[16:-16].reshape(columns, rows, 1), 1)
+            np.testing.assert_array_equal(room[16:-16].reshape(columns, rows), x[..., 0].T)
+            assert (room[:16] == 7).all()
+            assert (room[-16:] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_layout_transposition_moves_bits_and_computes_nothing(isa, dtype):
+    bits = np.random.default_rng(3).integers(0, 256, (37, 21 * np.dtype(dtype).itemsize), np.uint8)  # some are NaN
+    x = bits.view(dtype)
+    out = np.zeros((21, 37, 1), dtype)
+    _native.layout_transpose(x[..., None], out, 1)
+    assert out[..., 0].tobytes() == x.T.tobytes()
 
 
 @pytest.mark.parametrize("layout", ["nchw", "channels_last"])

@@ -109,7 +109,8 @@ def test_models_airbench_convolutions_start_as_the_identity(rng):
     model = models.airbench(widths=(24, 32, 32))
     conv = model.group1.conv1
     x = rng.standard_normal((2, 24, 7, 7)).astype(np.float32)
-    oracle.assert_close(conv(x)[:, :24], x)
+    with fastnn.conv2d_algorithm("direct"):  # another one may round where this one multiplies by 0 and 1
+        oracle.assert_close(conv(x)[:, :24], x)
     assert np.abs(model.group2.conv1.weight.data[24:]).max() > 0  # filters beyond the input's channels are random
 
 

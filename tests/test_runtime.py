@@ -78,6 +78,7 @@ BAD_ENVIRONMENTS = [
     ({"FASTNN_NUM_THREADS": "two"}, "ValueError"),
     ({"FASTNN_ISA": "avx1024"}, "RuntimeError"),
     ({"FASTNN_BACKEND": "numpy"}, "ValueError"),
+    ({"FASTNN_CONV2D_ALGORITHM": "fft"}, "ValueError"),
 ]
 
 
@@ -324,6 +325,18 @@ def test_runtime_backend_from_the_environment():
     assert output_of(code, FASTNN_BACKEND="reference") == "reference"
 
 
+@pytest.mark.parametrize(("value", "expected"), [(None, "auto"), ("", "auto"), ("auto", "auto"), ("im2col", "im2col")])
+def test_runtime_algorithm_of_convolutions_from_the_environment(value, expected):
+    code = "import fastnn; print(fastnn.build_info()['conv2d_algorithm'])"
+    assert output_of(code, FASTNN_CONV2D_ALGORITHM=value) == expected
+
+
+def test_runtime_unknown_algorithm_of_convolutions_is_an_error():
+    done = run_python("import fastnn; fastnn.isa()", FASTNN_CONV2D_ALGORITHM="fft")
+    words = "unknown algorithm 'fft': choose from auto, direct, winograd, im2col"
+    assert f"ValueError: FASTNN_CONV2D_ALGORITHM='fft': {words}" in done.stderr
+
+
 # ---- denormals -------------------------------------------------------------------------------------------------------
 def test_runtime_kernels_flush_denormals_and_restore_the_mode(isa, threads):
     tiny = np.finfo(np.float32).tiny
@@ -357,7 +370,7 @@ def test_runtime_mode_is_restored_when_an_operation_fails():
 def test_runtime_build_info_tells_all():
     info = fastnn.build_info()
     assert set(info) == {
-        "version", "compiled", "built_isas", "available_isas", "isa", "openmp", "threads", "backend"
+        "version", "compiled", "built_isas", "available_isas", "isa", "openmp", "threads", "backend", "conv2d_algorithm"
     }  # fmt: skip
     assert info["version"] == fastnn.__version__
     assert info["compiled"] is True
@@ -365,6 +378,7 @@ def test_runtime_build_info_tells_all():
     assert info["isa"] in info["available_isas"]
     assert info["threads"] == fastnn.num_threads()
     assert info["backend"] == "native"
+    assert info["conv2d_algorithm"] == "auto"
     assert isinstance(info["openmp"], int)
 
 

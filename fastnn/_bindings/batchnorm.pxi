@@ -1,26 +1,34 @@
 # Binds src_c/ops/batchnorm.c. Activations are (rows, channels) matrices; statistics are float64.
 
 cdef extern from "fnn.h" nogil:
+    ctypedef enum fnn_then:
+        FNN_THEN_NOTHING
+        FNN_THEN_RELU
+        FNN_THEN_GELU
     Py_ssize_t fnn_batchnorm_workspace_f32(Py_ssize_t rows, Py_ssize_t channels)
     fnn_status fnn_batchnorm_statistics_f32(Py_ssize_t rows, Py_ssize_t channels, const float *x, double *mean,
                                             double *variance, void *workspace, int n_threads)
     fnn_status fnn_batchnorm_forward_f32(Py_ssize_t rows, Py_ssize_t channels, const float *x, const double *mean,
-                                         const double *invstd, const float *weight, const float *bias, float *y,
-                                         void *workspace, int n_threads)
+                                         const double *invstd, const float *weight, const float *bias,
+                                         fnn_then then, const float *residual, float *y, void *workspace,
+                                         int n_threads)
     fnn_status fnn_batchnorm_backward_f32(Py_ssize_t rows, Py_ssize_t channels, const float *dy, const float *x,
                                           const double *mean, const double *invstd, const float *weight,
-                                          int training, float *dx, float *dweight, float *dbias, void *workspace,
-                                          int n_threads)
+                                          const float *bias, fnn_then then, const float *y, int training,
+                                          float *dx, float *dresidual, float *dweight, float *dbias,
+                                          void *workspace, int n_threads)
     Py_ssize_t fnn_batchnorm_workspace_f64(Py_ssize_t rows, Py_ssize_t channels)
     fnn_status fnn_batchnorm_statistics_f64(Py_ssize_t rows, Py_ssize_t channels, const double *x, double *mean,
                                             double *variance, void *workspace, int n_threads)
     fnn_status fnn_batchnorm_forward_f64(Py_ssize_t rows, Py_ssize_t channels, const double *x, const double *mean,
-                                         const double *invstd, const double *weight, const double *bias, double *y,
-                                         void *workspace, int n_threads)
+                                         const double *invstd, const double *weight, const double *bias,
+                                         fnn_then then, const double *residual, double *y, void *workspace,
+                                         int n_threads)
     fnn_status fnn_batchnorm_backward_f64(Py_ssize_t rows, Py_ssize_t channels, const double *dy, const double *x,
                                           const double *mean, const double *invstd, const double *weight,
-                                          int training, double *dx, double *dweight, double *dbias, void *workspace,
-                                          int n_threads)
+                                          const double *bias, fnn_then then, const double *y, int training,
+                                          double *dx, double *dresidual, double *dweight, double *dbias,
+                                          void *workspace, int n_threads)
 
 
 cdef const real *optional_values(const real[::1] values, Py_ssize_t n) except? NULL:
@@ -67,30 +75,52 @@ def batchnorm_statistics(const real[:, ::1] x,       # IN
     check(status, "batch_norm")
 
 
+cdef fnn_then then_of(str name) except *:
+    if name is None:
+        return FNN_THEN_NOTHING
+    if name == "relu":
+        return FNN_THEN_RELU
+    if name == "gelu":
+        return FNN_THEN_GELU
+    raise ValueError(f"there is no kernel that applies {name!r}")
+
+
+cdef const real *optional_matrix(const real[:, ::1] matrix, Py_ssize_t rows, Py_ssize_t columns) except? NULL:
+    """The address of `matrix`, or NULL if it is None; refuses another shape."""
+    if matrix is None:
+        return NULL
+    check_matrix(matrix.shape[0] == rows and matrix.shape[1] == columns)
+    return &matrix[0, 0]
+
+
 def batchnorm_forward(const real[:, ::1] x,        # IN
                       const double[::1] mean,      # IN
                       const double[::1] invstd,    # IN
                       const real[::1] weight,      # IN or None
                       const real[::1] bias,        # IN or None
+                      str then,                    # None, "relu" or "gelu"
+                      const real[:, ::1] residual,  # IN or None
                       real[:, ::1] y,              # OUT
                       uint8_t[::1] workspace,      # OUT
                       int n_threads):
     cdef Py_ssize_t rows = x.shape[0], channels = x.shape[1]
     cdef const real *weight_data = optional_values[real](weight, channels)
     cdef const real *bias_data = optional_values[real](bias, channels)
+    cdef fnn_then applied = then_of(then)
     cdef fnn_status status
     check_matrix(min(rows, channels) > 0 and y.shape[0] == rows and y.shape[1] == channels
                  and mean.shape[0] == channels and invstd.shape[0] == channels)
+    cdef const real *residual_data = optional_matrix[real](residual, rows, channels)
     if real is float:
         check_workspace(workspace, fnn_batchnorm_workspace_f32(rows, channels))
         with nogil:
             status = fnn_batchnorm_forward_f32(rows, channels, &x[0, 0], &mean[0], &invstd[0], weight_data, bias_data,
-                                               &y[0, 0], &workspace[0], n_threads)
+                                               applied, residual_data, &y[0, 0], &workspace[0], n_threads)
     else:
         check_workspace(workspace, fnn_batchnorm_workspace_f64(rows, channels))
         with nogil:
             status = fnn_batchnorm_forward_f64(rows, channels, &x[0, 0], &mean[0], &invstd[0], weight_data, bias_data,
-                                               &y[0, 0], &workspace[0], n_threads)
+                                               applied, residual_data, &y[0, 0], &workspace[0], n_threads)
     check(status, "batch_norm")
 
 
@@ -99,30 +129,44 @@ def batchnorm_backward(const real[:, ::1] dy,       # IN
                        const double[::1] mean,      # IN
                        const double[::1] invstd,    # IN
                        const real[::1] weight,      # IN or None
+                       const real[::1] bias,        # IN or None
+                       str then,                    # None, "relu" or "gelu"
+                       const real[:, ::1] y,        # IN or None
                        bint training,
                        real[:, ::1] dx,             # OUT or None
+                       real[:, ::1] dresidual,      # OUT or None
                        real[::1] dweight,           # OUT
                        real[::1] dbias,             # OUT
                        uint8_t[::1] workspace,      # OUT
                        int n_threads):
     cdef Py_ssize_t rows = x.shape[0], channels = x.shape[1]
     cdef const real *weight_data = optional_values[real](weight, channels)
+    cdef const real *bias_data = optional_values[real](bias, channels)
+    cdef fnn_then applied = then_of(then)
     cdef real *dx_data = NULL
+    cdef real *dresidual_data = NULL
     cdef fnn_status status
     check_matrix(min(rows, channels) > 0 and dy.shape[0] == rows and dy.shape[1] == channels
                  and mean.shape[0] == channels and invstd.shape[0] == channels
                  and dweight.shape[0] == channels and dbias.shape[0] == channels)
+    cdef const real *y_data = optional_matrix[real](y, rows, channels)
     if dx is not None:
         check_matrix(dx.shape[0] == rows and dx.shape[1] == channels)
         dx_data = &dx[0, 0]
+    if dresidual is not None:
+        check_matrix(dresidual.shape[0] == rows and dresidual.shape[1] == channels
+                     and applied == FNN_THEN_RELU and y is not None)
+        dresidual_data = &dresidual[0, 0]
     if real is float:
         check_workspace(workspace, fnn_batchnorm_workspace_f32(rows, channels))
         with nogil:
             status = fnn_batchnorm_backward_f32(rows, channels, &dy[0, 0], &x[0, 0], &mean[0], &invstd[0], weight_data,
-                                                training, dx_data, &dweight[0], &dbias[0], &workspace[0], n_threads)
+                                                bias_data, applied, y_data, training, dx_data, dresidual_data,
+                                                &dweight[0], &dbias[0], &workspace[0], n_threads)
     else:
         check_workspace(workspace, fnn_batchnorm_workspace_f64(rows, channels))
         with nogil:
             status = fnn_batchnorm_backward_f64(rows, channels, &dy[0, 0], &x[0, 0], &mean[0], &invstd[0], weight_data,
-                                                training, dx_data, &dweight[0], &dbias[0], &workspace[0], n_threads)
+                                                bias_data, applied, y_data, training, dx_data, dresidual_data,
+                                                &dweight[0], &dbias[0], &workspace[0], n_threads)
     check(status, "batch_norm_backward")

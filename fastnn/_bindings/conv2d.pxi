@@ -1,7 +1,10 @@
-# Binds src_c/ops/conv2d.c and conv2d_weight.c. Activations are (h, w, n, channels), weights (kernel_h, kernel_w,
-# c_in / groups, c_out), both dense.
+# Binds src_c/ops/conv2d.c and conv2d_weight.c, and through them winograd.c and winograd_weight.c. Activations are
+# (h, w, n, channels), weights (kernel_h, kernel_w, c_in / groups, c_out), both dense.
 
 cdef extern from "fnn.h" nogil:
+    ctypedef enum fnn_conv2d_algorithm:
+        FNN_DIRECT
+        FNN_WINOGRAD
     ctypedef struct fnn_conv2d_shape:
         Py_ssize_t n, c_in, h, w
         Py_ssize_t c_out, h_out, w_out
@@ -10,12 +13,14 @@ cdef extern from "fnn.h" nogil:
         Py_ssize_t pad_top, pad_left
         Py_ssize_t dilation_h, dilation_w
         Py_ssize_t groups
-    Py_ssize_t fnn_conv2d_forward_workspace_f32(const fnn_conv2d_shape *shape)
-    Py_ssize_t fnn_conv2d_forward_workspace_f64(const fnn_conv2d_shape *shape)
-    Py_ssize_t fnn_conv2d_backward_data_workspace_f32(const fnn_conv2d_shape *shape)
-    Py_ssize_t fnn_conv2d_backward_data_workspace_f64(const fnn_conv2d_shape *shape)
-    Py_ssize_t fnn_conv2d_backward_weight_workspace_f32(const fnn_conv2d_shape *shape)
-    Py_ssize_t fnn_conv2d_backward_weight_workspace_f64(const fnn_conv2d_shape *shape)
+        fnn_conv2d_algorithm algorithm
+    int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *shape)
+    Py_ssize_t fnn_conv2d_forward_workspace_f32(const fnn_conv2d_shape *shape, int n_threads)
+    Py_ssize_t fnn_conv2d_forward_workspace_f64(const fnn_conv2d_shape *shape, int n_threads)
+    Py_ssize_t fnn_conv2d_backward_data_workspace_f32(const fnn_conv2d_shape *shape, int n_threads)
+    Py_ssize_t fnn_conv2d_backward_data_workspace_f64(const fnn_conv2d_shape *shape, int n_threads)
+    Py_ssize_t fnn_conv2d_backward_weight_workspace_f32(const fnn_conv2d_shape *shape, int n_threads)
+    Py_ssize_t fnn_conv2d_backward_weight_workspace_f64(const fnn_conv2d_shape *shape, int n_threads)
     fnn_status fnn_conv2d_forward_f32(const fnn_conv2d_shape *shape, const float *x, const float *weight,
                                       const float *bias, float *y, void *workspace, int n_threads)
     fnn_status fnn_conv2d_forward_f64(const fnn_conv2d_shape *shape, const double *x, const double *weight,
@@ -32,7 +37,7 @@ cdef extern from "fnn.h" nogil:
 
 cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,
                                    const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation,
-                                   Py_ssize_t groups) except *:
+                                   Py_ssize_t groups, bint winograd=False) except *:
     """The struct for arrays of these shapes; refuses what would read or write outside them."""
     cdef fnn_conv2d_shape s
     s.h, s.w, s.n, s.c_in = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
@@ -42,10 +47,14 @@ cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, 
     s.pad_top, s.pad_left = pad
     s.dilation_h, s.dilation_w = dilation
     s.groups = groups
+    s.algorithm = FNN_WINOGRAD if winograd else FNN_DIRECT
     if (y.shape[2] != s.n or weight.shape[3] != s.c_out or weight.shape[2] * groups != s.c_in
             or s.c_out % groups != 0 or min(stride) < 1 or min(dilation) < 1 or groups < 1
             or min(s.kernel_h, s.kernel_w, s.h, s.w, s.n, s.c_in, s.h_out, s.w_out, s.c_out) < 1):
         raise ValueError("conv2d: shapes do not fit")
+    if winograd and (s.kernel_h != 3 or s.kernel_w != 3 or groups != 1 or stride != (1, 1) or dilation != (1, 1)
+                     or min(pad) < 0 or max(pad) > 2):
+        raise ValueError("conv2d: Winograd's algorithm cannot do this convolution")
     return s
 
 
@@ -55,32 +64,40 @@ cdef int check_workspace(const uint8_t[::1] workspace, Py_ssize_t needed) except
     return 0
 
 
+def conv2d_is_depthwise(Py_ssize_t c_in, Py_ssize_t c_out, Py_ssize_t groups):
+    """Whether convolutions of so many channels and groups run the depthwise kernels instead of matrix products."""
+    cdef fnn_conv2d_shape s
+    s.c_in, s.c_out, s.groups = c_in, c_out, groups
+    return bool(fnn_conv2d_is_depthwise(&s))
+
+
 def conv2d_workspace(str direction, const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,
-                     const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation, Py_ssize_t groups):
+                     const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation, Py_ssize_t groups,
+                     bint winograd, int n_threads):
     """Bytes of workspace for 'forward', 'backward_data' or 'backward_weight' on these arrays."""
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, winograd)
     if real is float:
         if direction == "forward":
-            return fnn_conv2d_forward_workspace_f32(&s)
+            return fnn_conv2d_forward_workspace_f32(&s, n_threads)
         if direction == "backward_data":
-            return fnn_conv2d_backward_data_workspace_f32(&s)
-        return fnn_conv2d_backward_weight_workspace_f32(&s)
+            return fnn_conv2d_backward_data_workspace_f32(&s, n_threads)
+        return fnn_conv2d_backward_weight_workspace_f32(&s, n_threads)
     else:
         if direction == "forward":
-            return fnn_conv2d_forward_workspace_f64(&s)
+            return fnn_conv2d_forward_workspace_f64(&s, n_threads)
         if direction == "backward_data":
-            return fnn_conv2d_backward_data_workspace_f64(&s)
-        return fnn_conv2d_backward_weight_workspace_f64(&s)
+            return fnn_conv2d_backward_data_workspace_f64(&s, n_threads)
+        return fnn_conv2d_backward_weight_workspace_f64(&s, n_threads)
 
 
 def conv2d_forward(const real[:, :, :, ::1] x,       # IN
                    const real[:, :, :, ::1] weight,  # IN
                    const real[::1] bias,             # IN or None
                    real[:, :, :, ::1] y,             # OUT
-                   tuple stride, tuple pad, tuple dilation, Py_ssize_t groups,
+                   tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, bint winograd,
                    uint8_t[::1] workspace,           # OUT
                    int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, winograd)
     cdef fnn_status status
     cdef const real *bias_data = NULL
     if bias is not None:
@@ -88,12 +105,12 @@ def conv2d_forward(const real[:, :, :, ::1] x,       # IN
             raise ValueError("conv2d: bias does not fit")
         bias_data = &bias[0]
     if real is float:
-        check_workspace(workspace, fnn_conv2d_forward_workspace_f32(&s))
+        check_workspace(workspace, fnn_conv2d_forward_workspace_f32(&s, n_threads))
         with nogil:
             status = fnn_conv2d_forward_f32(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, &y[0, 0, 0, 0],
                                             &workspace[0], n_threads)
     else:
-        check_workspace(workspace, fnn_conv2d_forward_workspace_f64(&s))
+        check_workspace(workspace, fnn_conv2d_forward_workspace_f64(&s, n_threads))
         with nogil:
             status = fnn_conv2d_forward_f64(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, &y[0, 0, 0, 0],
                                             &workspace[0], n_threads)
@@ -103,18 +120,18 @@ def conv2d_forward(const real[:, :, :, ::1] x,       # IN
 def conv2d_backward_data(const real[:, :, :, ::1] dy,      # IN
                          const real[:, :, :, ::1] weight,  # IN
                          real[:, :, :, ::1] dx,            # OUT
-                         tuple stride, tuple pad, tuple dilation, Py_ssize_t groups,
+                         tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, bint winograd,
                          uint8_t[::1] workspace,           # OUT
                          int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(dx, weight, dy, stride, pad, dilation, groups)
+    cdef fnn_conv2d_shape s = conv2d_shape(dx, weight, dy, stride, pad, dilation, groups, winograd)
     cdef fnn_status status
     if real is float:
-        check_workspace(workspace, fnn_conv2d_backward_data_workspace_f32(&s))
+        check_workspace(workspace, fnn_conv2d_backward_data_workspace_f32(&s, n_threads))
         with nogil:
             status = fnn_conv2d_backward_data_f32(&s, &dy[0, 0, 0, 0], &weight[0, 0, 0, 0], &dx[0, 0, 0, 0],
                                                   &workspace[0], n_threads)
     else:
-        check_workspace(workspace, fnn_conv2d_backward_data_workspace_f64(&s))
+        check_workspace(workspace, fnn_conv2d_backward_data_workspace_f64(&s, n_threads))
         with nogil:
             status = fnn_conv2d_backward_data_f64(&s, &dy[0, 0, 0, 0], &weight[0, 0, 0, 0], &dx[0, 0, 0, 0],
                                                   &workspace[0], n_threads)
@@ -125,10 +142,10 @@ def conv2d_backward_weight(const real[:, :, :, ::1] x,    # IN
                            const real[:, :, :, ::1] dy,   # IN
                            real[:, :, :, ::1] dweight,    # OUT
                            real[::1] dbias,               # OUT or None
-                           tuple stride, tuple pad, tuple dilation, Py_ssize_t groups,
+                           tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, bint winograd,
                            uint8_t[::1] workspace,        # OUT
                            int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, dweight, dy, stride, pad, dilation, groups)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, dweight, dy, stride, pad, dilation, groups, winograd)
     cdef fnn_status status
     cdef real *dbias_data = NULL
     if dbias is not None:
@@ -136,12 +153,12 @@ def conv2d_backward_weight(const real[:, :, :, ::1] x,    # IN
             raise ValueError("conv2d_backward: dbias does not fit")
         dbias_data = &dbias[0]
     if real is float:
-        check_workspace(workspace, fnn_conv2d_backward_weight_workspace_f32(&s))
+        check_workspace(workspace, fnn_conv2d_backward_weight_workspace_f32(&s, n_threads))
         with nogil:
             status = fnn_conv2d_backward_weight_f32(&s, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dweight[0, 0, 0, 0],
                                                     dbias_data, &workspace[0], n_threads)
     else:
-        check_workspace(workspace, fnn_conv2d_backward_weight_workspace_f64(&s))
+        check_workspace(workspace, fnn_conv2d_backward_weight_workspace_f64(&s, n_threads))
         with nogil:
             status = fnn_conv2d_backward_weight_f64(&s, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dweight[0, 0, 0, 0],
                                                     dbias_data, &workspace[0], n_threads)

@@ -11,6 +11,7 @@ from fastnn.functional.add import *  # noqa: F403
 from fastnn.functional.augment import *  # noqa: F403
 from fastnn.functional.avgpool2d import *  # noqa: F403
 from fastnn.functional.batchnorm import *  # noqa: F403
+from fastnn.functional.batchnorm_activation import *  # noqa: F403
 from fastnn.functional.class_losses import *  # noqa: F403
 from fastnn.functional.conv2d import *  # noqa: F403
 from fastnn.functional.cross_entropy import *  # noqa: F403

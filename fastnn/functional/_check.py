@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _layout
+
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -41,7 +43,9 @@ def floats(operation: str, name: str, value: Any, ndim: int | tuple[int, ...] | 
     if ndim is not None and array.ndim not in (ndim if isinstance(ndim, tuple) else (ndim,)):
         wanted = " or ".join(map(str, ndim if isinstance(ndim, tuple) else (ndim,)))
         raise fail(operation, f"{name} has {array.ndim} dimensions, {wanted} are needed", **{name: array})
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.isnative:
+        return array
+    return _layout.copied("in native byte order", array.astype(array.dtype.newbyteorder("=")))
 
 
 def same_dtype(operation: str, **arrays: NDArray | None) -> None:
@@ -65,7 +69,7 @@ def values(operation: str, name: str, value: Any, n: int, what: str) -> NDArray 
     array = floats(operation, name, value)
     if array.shape != (n,):
         raise fail(operation, f"{name} needs one value for each {what}, {n} in all", **{name: array})
-    return np.require(array, requirements=("C", "A"))
+    return _layout.contiguous(array)
 
 
 def numbers(operation: str, name: str, value: Any) -> NDArray[np.float64]:

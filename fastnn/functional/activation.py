@@ -321,7 +321,7 @@ def _prelu_arguments(operation: str, x: ArrayLike, weight: ArrayLike) -> tuple[N
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.size not in (1, channels):
         raise _check.fail(operation, f"weight needs 1 or {channels} elements", x=x, weight=weight)
-    return x, np.ascontiguousarray(weight) if weight.flags.aligned else weight.copy()
+    return x, _layout.contiguous(weight)
 
 
 def _gelu_name(operation: str, approximate: str) -> str:

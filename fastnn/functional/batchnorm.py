@@ -99,21 +99,42 @@ def batch_norm(
     Source: Ioffe and Szegedy, 2015, "Batch normalization: accelerating deep network training by reducing internal
     covariate shift"; conventions of the running statistics: PyTorch's.
     """
-    x = _check.floats("batch_norm", "x", x, (2, 3, 4))
+    return normalize("batch_norm", x, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def normalize(
+    operation: str,
+    x: ArrayLike,
+    running_mean: ArrayLike | None,
+    running_var: ArrayLike | None,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    activation: str | None = None,
+    residual: ArrayLike | None = None,
+) -> BatchNormResult:
+    """`batch_norm`, and what `batch_norm_activation` does after it."""
+    x = _check.floats(operation, "x", x, (2, 3, 4))
     channels = x.shape[1]
-    running_mean = _check.values("batch_norm", "running_mean", running_mean, channels, "channel")
-    running_var = _check.values("batch_norm", "running_var", running_var, channels, "channel")
-    weight = _check.values("batch_norm", "weight", weight, channels, "channel")
-    bias = _check.values("batch_norm", "bias", bias, channels, "channel")
-    _check.same_dtype("batch_norm", x=x, weight=weight, bias=bias)
-    eps = _check.epsilon("batch_norm", eps)
+    running_mean = _check.values(operation, "running_mean", running_mean, channels, "channel")
+    running_var = _check.values(operation, "running_var", running_var, channels, "channel")
+    weight = _check.values(operation, "weight", weight, channels, "channel")
+    bias = _check.values(operation, "bias", bias, channels, "channel")
+    _check.same_dtype(operation, x=x, weight=weight, bias=bias)
+    eps = _check.epsilon(operation, eps)
+    if residual is not None:
+        residual = _check.floats(operation, "residual", residual)
+        _check.same_shape(operation, residual=residual, x=x)
+        _check.same_dtype(operation, residual=residual, x=x)
     if (running_mean is None) != (running_var is None):
-        raise ValueError("batch_norm: running_mean and running_var must both be given or both be None")
+        raise ValueError(f"{operation}: running_mean and running_var must both be given or both be None")
     if training and x.size:
         count = x.size // channels
         if count == 1:
             raise _check.fail(
-                "batch_norm",
+                operation,
                 "training needs more than one value per channel, since one has no variance; if this is the last batch "
                 "of an epoch, leave it out (drop_last=True)",
                 x=x,
@@ -126,16 +147,19 @@ def batch_norm(
     elif training:  # on an empty batch
         mean, variance = np.zeros(channels), np.ones(channels)
     else:
-        raise ValueError("batch_norm: without training, running_mean and running_var are needed. Received: None")
+        raise ValueError(f"{operation}: without training, running_mean and running_var are needed. Received: None")
     invstd = 1 / np.sqrt(variance + eps)
     if _runtime.uses_reference():
-        y = reference.batch_norm(x, mean, invstd, weight, bias)
+        y = reference.batch_norm_activation(x, mean, invstd, weight, bias, activation, residual)
         return BatchNormResult(y, mean, invstd, running_mean, running_var)
     y = _empty(x)
     if x.size:
         rows, native = _rows(x), _runtime._native
         workspace = _memory.workspace(native.batchnorm_workspace(rows))
-        native.batchnorm_forward(rows, mean, invstd, weight, bias, _rows(y), workspace, _runtime.num_threads())
+        native.batchnorm_forward(
+            rows, mean, invstd, weight, bias, activation, None if residual is None else _rows(residual),
+            _rows(y), workspace, _runtime.num_threads(),
+        )  # fmt: skip
     return BatchNormResult(y, mean, invstd, running_mean, running_var)
 
 
@@ -166,28 +190,54 @@ def batch_norm_backward(
         - mean, invstd, weight: (C,)
         - Result: (dx, dweight, dbias); dx has the shape of x, or is None; the others (C,)
     """
-    x = _check.floats("batch_norm_backward", "x", x, (2, 3, 4))
-    dy = _check.floats("batch_norm_backward", "dy", dy)
-    _check.same_shape("batch_norm_backward", dy=dy, x=x)
+    operation = "batch_norm_backward"
+    return gradients(operation, dy, x, mean, invstd, weight, None, training, need_dx)[:3]
+
+
+def gradients(
+    operation: str,
+    dy: ArrayLike,
+    x: ArrayLike,
+    mean: ArrayLike,
+    invstd: ArrayLike,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    training: bool,
+    need_dx: bool,
+    activation: str | None = None,
+    y: ArrayLike | None = None,
+    need_dresidual: bool = False,
+) -> tuple[NDArray | None, NDArray, NDArray, NDArray | None]:
+    """`batch_norm_backward` and `batch_norm_activation_backward`."""
+    x = _check.floats(operation, "x", x, (2, 3, 4))
+    dy = _check.floats(operation, "dy", dy)
+    _check.same_shape(operation, dy=dy, x=x)
     channels = x.shape[1]
-    weight = _check.values("batch_norm_backward", "weight", weight, channels, "channel")
-    _check.same_dtype("batch_norm_backward", dy=dy, x=x, weight=weight)
-    mean = _check.numbers("batch_norm_backward", "mean", mean)
-    invstd = _check.numbers("batch_norm_backward", "invstd", invstd)
+    weight = _check.values(operation, "weight", weight, channels, "channel")
+    bias = _check.values(operation, "bias", bias, channels, "channel")
+    y = None if y is None else _check.floats(operation, "y", y)
+    _check.same_dtype(operation, dy=dy, x=x, y=y, weight=weight, bias=bias)
+    if y is not None:
+        _check.same_shape(operation, y=y, x=x)
+    mean = _check.numbers(operation, "mean", mean)
+    invstd = _check.numbers(operation, "invstd", invstd)
     if mean.shape != (channels,) or invstd.shape != (channels,):
         reason = f"mean and invstd need one value for each channel, {channels} in all"
-        raise _check.fail("batch_norm_backward", reason, mean=mean, invstd=invstd)
+        raise _check.fail(operation, reason, mean=mean, invstd=invstd)
     if not x.size:
-        dx = _empty(x) if need_dx else None
-        return dx, np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)
+        dx, dresidual = _empty(x) if need_dx else None, _empty(x) if need_dresidual else None
+        return dx, np.zeros(channels, x.dtype), np.zeros(channels, x.dtype), dresidual
     if _runtime.uses_reference():
-        dx, dweight, dbias = reference.batch_norm_backward(dy, x, mean, invstd, weight, training)
-        return dx if need_dx else None, dweight, dbias
-    dx = _empty(x) if need_dx else None
+        dx, dweight, dbias, dresidual = reference.batch_norm_activation_backward(
+            dy, x, mean, invstd, weight, bias, training, activation, y
+        )
+        return dx if need_dx else None, dweight, dbias, dresidual if need_dresidual else None
+    dx, dresidual = _empty(x) if need_dx else None, _empty(x) if need_dresidual else None
     dweight, dbias = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     x_rows, native = _rows(x), _runtime._native
     native.batchnorm_backward(
-        _rows(dy), x_rows, mean, invstd, weight, training, None if dx is None else _rows(dx), dweight, dbias,
+        _rows(dy), x_rows, mean, invstd, weight, bias, activation, None if y is None else _rows(y), training,
+        None if dx is None else _rows(dx), None if dresidual is None else _rows(dresidual), dweight, dbias,
         _memory.workspace(native.batchnorm_workspace(x_rows)), _runtime.num_threads(),
     )  # fmt: skip
-    return dx, dweight, dbias
+    return dx, dweight, dbias, dresidual

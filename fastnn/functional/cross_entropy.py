@@ -45,7 +45,7 @@ def _in_rows(array: NDArray, axes: tuple[int, ...]) -> NDArray:
     """A dense array with its axes in this order."""
     if array.ndim == 4 and axes == (2, 3, 0, 1):
         return _layout.pixels(array)
-    return np.require(array.transpose(axes), requirements=["C", "ALIGNED"])
+    return _layout.contiguous(array.transpose(axes))
 
 
 def cross_entropy_and_gradient(

@@ -1,18 +1,13 @@
 """Patches of images as columns of a matrix, and convolution as one product with it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _layout, _memory, _runtime, reference
 from fastnn.functional import _check
-
-if TYPE_CHECKING:
-    from fastnn.functional.conv2d import Geometry
+from fastnn.functional._conv2d_geometry import Geometry
 
 __all__ = ["col2im", "im2col"]
 
@@ -82,7 +77,6 @@ def im2col(
     columns = _memory.empty((len(x), x.shape[1] * kernel[0] * kernel[1], out[0] * out[1]), x.dtype)
     if columns.size:
         planes = _layout.to_nchw(x)
-        planes = planes if planes.flags.aligned else planes.copy()
         _runtime._native.im2col(
             True, planes.reshape(-1), columns.reshape(-1), x.shape, out, kernel, steps, pad, dilations,
             _runtime.num_threads(),
@@ -137,7 +131,7 @@ def col2im(
     shape = (len(columns), columns.shape[1] // taps, *image)
     x = _memory.empty(shape, columns.dtype)
     if x.size:
-        dense = np.ascontiguousarray(columns) if columns.flags.aligned else columns.copy(order="C")
+        dense = _layout.contiguous(columns)
         _runtime._native.col2im(
             True,
             dense.reshape(-1),
@@ -156,12 +150,17 @@ def col2im(
 # ---- convolution -----------------------------------------------------------------------------------------------------
 # The patches are the rows of one matrix, in the order of the pixel-major layout: (pixels * n) rows of (groups, taps,
 # channels of a group). As images they have one pixel and one tap, and so the matrix kernels of conv2d multiply them.
-_PRODUCT = ((1, 1), (0, 0), (1, 1))
+_STRIDE_PAD_DILATION = ((1, 1), (0, 0), (1, 1))
+
+
+def _product(g: Geometry) -> tuple:
+    """The settings of that product: `groups` of them in one, and not by Winograd's algorithm."""
+    return *_STRIDE_PAD_DILATION, g.groups, False
 
 
 def _weight_matrix(weight: NDArray) -> NDArray:
     """A weight as the (1, 1, taps * c_in / groups, c_out) filter of that product."""
-    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(1, 1, -1, len(weight))
+    return _layout.contiguous(weight.transpose(2, 3, 1, 0)).reshape(1, 1, -1, len(weight))
 
 
 def _patch_arguments(shape: tuple[int, ...], weight: NDArray, g: Geometry) -> tuple:
@@ -186,10 +185,10 @@ def conv2d_im2col(x: NDArray, weight: NDArray, bias: NDArray | None, g: Geometry
     native = _runtime._native
     rows, matrix = _patch_rows(x, weight, g), _weight_matrix(weight)
     y_rows = _layout.pixels(y).reshape(1, 1, -1, len(weight))
-    n_bytes = native.conv2d_workspace("forward", rows, matrix, y_rows, *_PRODUCT, g.groups)
-    bias = None if bias is None else np.ascontiguousarray(bias)
-    workspace = _memory.workspace(n_bytes)
-    native.conv2d_forward(rows, matrix, bias, y_rows, *_PRODUCT, g.groups, workspace, _runtime.num_threads())
+    settings, threads = _product(g), _runtime.num_threads()
+    n_bytes = native.conv2d_workspace("forward", rows, matrix, y_rows, *settings, threads)
+    bias = None if bias is None else _layout.contiguous(bias)
+    native.conv2d_forward(rows, matrix, bias, y_rows, *settings, _memory.workspace(n_bytes), threads)
     return y
 
 
@@ -197,24 +196,24 @@ def conv2d_im2col_backward(
     dy: NDArray, x: NDArray, weight: NDArray, g: Geometry, need_dx: bool, need_dweight: bool, need_dbias: bool
 ) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
     """`conv2d_backward` of checked arguments, with at least one image, through the matrix of patches."""
-    native, threads = _runtime._native, _runtime.num_threads()
+    native, settings, threads = _runtime._native, _product(g), _runtime.num_threads()
     dy_rows, matrix = _layout.pixels(dy).reshape(1, 1, -1, len(weight)), _weight_matrix(weight)
     dx = dweight = dbias = None
     if need_dx:
         dx = _layout.empty_images(x.shape, x.dtype)
         drows = _memory.empty((1, 1, dy_rows.shape[2], x.shape[1] * weight[0, 0].size), x.dtype)
-        n_bytes = native.conv2d_workspace("backward_data", drows, matrix, dy_rows, *_PRODUCT, g.groups)
+        n_bytes = native.conv2d_workspace("backward_data", drows, matrix, dy_rows, *settings, threads)
         workspace = _memory.workspace(n_bytes)
-        native.conv2d_backward_data(dy_rows, matrix, drows, *_PRODUCT, g.groups, workspace, threads)
+        native.conv2d_backward_data(dy_rows, matrix, drows, *settings, workspace, threads)
         arguments = _patch_arguments(x.shape, weight, g)
         native.col2im(False, drows.reshape(-1), _layout.pixels(dx).reshape(-1), *arguments, threads)
     if need_dweight or need_dbias:
         rows = _patch_rows(x, weight, g)
         dmatrix = _memory.empty(matrix.shape, x.dtype)
         dbias = np.empty(len(weight), x.dtype) if need_dbias else None
-        n_bytes = native.conv2d_workspace("backward_weight", rows, dmatrix, dy_rows, *_PRODUCT, g.groups)
+        n_bytes = native.conv2d_workspace("backward_weight", rows, dmatrix, dy_rows, *settings, threads)
         workspace = _memory.workspace(n_bytes)
-        native.conv2d_backward_weight(rows, dy_rows, dmatrix, dbias, *_PRODUCT, g.groups, workspace, threads)
+        native.conv2d_backward_weight(rows, dy_rows, dmatrix, dbias, *settings, workspace, threads)
         kernel_h, kernel_w = weight.shape[2:]
         dtaps = dmatrix.reshape(kernel_h, kernel_w, weight.shape[1], len(weight))
         dweight = dtaps.transpose(3, 2, 0, 1) if need_dweight else None

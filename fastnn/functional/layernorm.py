@@ -51,7 +51,7 @@ def _affine(operation: str, name: str, value: ArrayLike | None, axes: tuple[int,
     array = _check.floats(operation, name, value)
     if array.shape != axes:
         raise _check.fail(operation, f"{name} must have normalized_shape {axes}", **{name: array})
-    return np.require(array, requirements=("C", "A")).reshape(-1)
+    return _layout.contiguous(array).reshape(-1)
 
 
 def _rows(x: NDArray, features: int) -> NDArray:

@@ -3,19 +3,19 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _memory, _runtime, reference
+from fastnn import _layout, _memory, _runtime, reference
 from fastnn.functional import _check
 
 __all__ = ["linear", "linear_backward"]
 
 # A linear layer is the convolution of an image of one pixel with a filter of one tap.
 _ONE = (1, 1)
-_SETTINGS = (_ONE, (0, 0), _ONE, 1)
+_SETTINGS = (_ONE, (0, 0), _ONE, 1, False)
 
 
 def _as_pixel(x: NDArray) -> NDArray:
     """The (1, 1, rows, features) view of a matrix, copied only if its memory is not C-contiguous."""
-    return np.ascontiguousarray(x)[None, None] if x.flags.aligned else x.copy()[None, None]
+    return _layout.contiguous(x)[None, None]
 
 
 def _check_weight(operation: str, x: NDArray, weight: NDArray) -> None:
@@ -51,13 +51,11 @@ def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> ND
         return reference.linear(x, weight, bias)
     y = _memory.empty((len(x), len(weight)), x.dtype)
     if len(x):
-        native = _runtime._native
+        native, threads = _runtime._native, _runtime.num_threads()
         x_pixel, tap, y_pixel = _as_pixel(x), _as_pixel(weight.T), y[None, None]
-        n_bytes = native.conv2d_workspace("forward", x_pixel, tap, y_pixel, *_SETTINGS)
-        bias = None if bias is None else np.ascontiguousarray(bias)
-        native.conv2d_forward(
-            x_pixel, tap, bias, y_pixel, *_SETTINGS, _memory.workspace(n_bytes), _runtime.num_threads()
-        )
+        n_bytes = native.conv2d_workspace("forward", x_pixel, tap, y_pixel, *_SETTINGS, threads)
+        bias = None if bias is None else _layout.contiguous(bias)
+        native.conv2d_forward(x_pixel, tap, bias, y_pixel, *_SETTINGS, _memory.workspace(n_bytes), threads)
     return y
 
 
@@ -97,13 +95,13 @@ def linear_backward(
     dy_pixel, tap = _as_pixel(dy), _as_pixel(weight.T)
     if need_dx:
         dx = _memory.empty(x.shape, x.dtype)
-        n_bytes = native.conv2d_workspace("backward_data", dx[None, None], tap, dy_pixel, *_SETTINGS)
+        n_bytes = native.conv2d_workspace("backward_data", dx[None, None], tap, dy_pixel, *_SETTINGS, threads)
         native.conv2d_backward_data(dy_pixel, tap, dx[None, None], *_SETTINGS, _memory.workspace(n_bytes), threads)
     if need_dweight or need_dbias:
         x_pixel = _as_pixel(x)
         dtap = _memory.empty(tap.shape, x.dtype)
         dbias = np.empty(len(weight), x.dtype) if need_dbias else None
-        n_bytes = native.conv2d_workspace("backward_weight", x_pixel, dtap, dy_pixel, *_SETTINGS)
+        n_bytes = native.conv2d_workspace("backward_weight", x_pixel, dtap, dy_pixel, *_SETTINGS, threads)
         workspace = _memory.workspace(n_bytes)
         native.conv2d_backward_weight(x_pixel, dy_pixel, dtap, dbias, *_SETTINGS, workspace, threads)
         dweight = dtap[0, 0].T if need_dweight else None

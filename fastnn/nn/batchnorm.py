@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from fastnn import functional as F
 from fastnn.functional import _check
+from fastnn.functional.batchnorm import normalize
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -49,6 +50,10 @@ class _BatchNorm(Module):
             self.num_batches_tracked = np.zeros((), np.int64)
 
     def forward(self, x: NDArray) -> NDArray:
+        return self.forward_then(x)
+
+    def forward_then(self, x: NDArray, activation: str | None = None, residual: NDArray | None = None) -> NDArray:
+        """activation(forward(x) + residual) in one pass, see `functional.batch_norm_activation`."""
         x = _check.floats(type(self).__name__, "x", x, self._ranks)
         if x.shape[1] != self.num_features:
             reason = f"x has {x.shape[1]} channels, num_features is {self.num_features}"
@@ -59,27 +64,34 @@ class _BatchNorm(Module):
             batches = np.asarray(batches + 1, np.int64)
         if momentum is None:  # every batch so far has the same weight
             momentum = 0.0 if batches is None else 1 / max(1, int(batches))
-        result = F.batch_norm(
-            x, self.running_mean, self.running_var,
+        result = normalize(
+            type(self).__name__, x, self.running_mean, self.running_var,
             None if self.weight is None else self.weight.data, None if self.bias is None else self.bias.data,
-            use_batch, momentum, self.eps,
+            use_batch, momentum, self.eps, activation, residual,
         )  # fmt: skip
         if self.training:
             self.running_mean, self.running_var = result.running_mean, result.running_var
             self.num_batches_tracked = batches
         self._x, self._mean, self._invstd, self._used_batch = x, result.mean, result.invstd, use_batch
+        self._activation, self._y = activation, None if residual is None else result.y
         return result.y
 
     def backward(self, dy: NDArray) -> NDArray | None:
+        return self.backward_then(dy)[0]
+
+    def backward_then(self, dy: NDArray) -> tuple[NDArray | None, NDArray | None]:
+        """Gradients of the arguments x and residual of `forward_then`."""
         weight = None if self.weight is None else self.weight.data
-        dx, dweight, dbias = F.batch_norm_backward(
-            dy, self._x, self._mean, self._invstd, weight, self._used_batch, need_dx=self.input_grad
-        )
+        bias = None if self.bias is None else self.bias.data
+        dx, dweight, dbias, dresidual = F.batch_norm_activation_backward(
+            dy, self._x, self._mean, self._invstd, weight, bias, self._used_batch, self._activation, self._y,
+            need_dx=self.input_grad,
+        )  # fmt: skip
         if self.weight is not None:
             self.weight.add_grad(dweight)
         if self.bias is not None:
             self.bias.add_grad(dbias)
-        return dx
+        return dx, dresidual
 
     def extra_repr(self) -> str:
         return (

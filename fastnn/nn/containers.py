@@ -1,11 +1,14 @@
 """Modules made of modules."""
 
 from collections.abc import Iterator
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from numpy.typing import NDArray
 
+from fastnn import _runtime
 from fastnn import functional as F
+from fastnn.nn import _fusion
+from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from fastnn.nn.module import Module
 
 __all__ = ["Identity", "Residual", "Sequential"]
@@ -36,6 +39,9 @@ class Identity(Module):
 class Sequential(Module):
     """Modules applied one after the other; their names are "0", "1", ...
 
+    Batch norm with the activation after it, and a `Residual` with the ReLU after it, are computed in one pass over
+    memory; `fastnn.joined_layers(False)` switches that off.
+
     Args:
         *modules: the modules, in order.
     Shape:
@@ -62,15 +68,20 @@ class Sequential(Module):
         return self
 
     def forward(self, x: Any) -> Any:
-        for module in self._modules.values():
-            x = module.forward(x)
+        return self._run(list(self._modules.values()), x)
+
+    def _run(self, modules: list[Module], x: Any) -> Any:
+        """Apply some of the modules, and remember how, for `backward`."""
+        self._steps = _fusion.plan(modules)
+        for step in self._steps:
+            x = step.forward(x)
         return x
 
     def backward(self, dy: Any) -> Any:
-        for module in reversed(self._modules.values()):
+        for step in reversed(self._steps):
             if dy is None:  # the first layer with parameters was told that its input is data
                 break
-            dy = module.backward(dy)
+            dy = step.backward(dy)
         return dy
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -127,14 +138,39 @@ class Residual(Module):
         self.shortcut = Identity() if shortcut is None else shortcut
 
     def forward(self, x: NDArray) -> NDArray:
+        if self.can_join():
+            return self.forward_then(x, None)
         y, skipped = self.body.forward(x), self.shortcut.forward(x)
-        if y.shape != skipped.shape:
-            raise ValueError(f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal")
+        self._check_shapes(y, skipped)
+        self._joined = False
         return F.add(y, skipped)
 
-    def backward(self, dy: NDArray) -> NDArray | None:
-        dx, skipped = self.body.backward(dy), self.shortcut.backward(dy)
-        return F.add(dx, skipped) if self.input_grad else None
+    def can_join(self) -> bool:
+        """Whether the body ends with batch norm, which can add the shortcut's result in its own pass."""
+        if not (_runtime.joins_layers() and _fusion.is_itself(self, Residual) and isinstance(self.body, Sequential)):
+            return False
+        is_norm = len(self.body) > 0 and _fusion.is_itself(self.body[-1], BatchNorm1d, BatchNorm2d)
+        return is_norm and _fusion.is_itself(self.body, Sequential)
+
+    def forward_then(self, x: NDArray, activation: str | None) -> NDArray:
+        """activation(forward(x)), if `can_join`."""
+        body = cast(Sequential, self.body)
+        *before, last = body
+        y, skipped = body._run(before, x), self.shortcut.forward(x)
+        self._check_shapes(y, skipped)
+        self._joined = True
+        return cast(BatchNorm2d, last).forward_then(y, activation, skipped)
+
+    def _check_shapes(self, y: NDArray, skipped: NDArray) -> None:
+        if y.shape != skipped.shape:
+            raise ValueError(f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal")
+
+    def backward(self, dy: Any) -> NDArray | None:
+        skipped = dy
+        if self._joined:
+            dy, skipped = cast(BatchNorm2d, cast(Sequential, self.body)[-1]).backward_then(dy)
+        dx, dskipped = self.body.backward(dy), self.shortcut.backward(skipped)
+        return F.add(dx, dskipped) if self.input_grad else None
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

@@ -10,6 +10,8 @@ from fastnn import _layout
 from fastnn import functional as F
 from fastnn._random import generator
 from fastnn.functional import _check
+from fastnn.functional._conv2d_algorithm import check_algorithm
+from fastnn.functional._conv2d_geometry import padding_argument, total_padding
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -32,7 +34,7 @@ class Conv2d(Module):
         groups: cut the channels into groups with filters of their own; groups=in_channels is a depthwise convolution.
         bias: whether to add one.
         padding_mode: only 'zeros'.
-        algorithm: 'auto', 'direct' or 'im2col'; see `functional.conv2d`.
+        algorithm: 'auto', 'direct', 'winograd' or 'im2col'; see `functional.conv2d`.
     Shape:
         - Input: (N, C_in, H, W), float32 or float64
         - Output: (N, C_out, H_out, W_out), H_out = (H + 2 pad_h - dilation_h (kernel_h - 1) - 1) // stride_h + 1
@@ -41,7 +43,7 @@ class Conv2d(Module):
             kernel_w); in memory the taps come first, so that the kernels read it as it is
         bias: Parameter (C_out,), from the same distribution, or None
     Raises:
-        ValueError: the input does not fit; the message shows the shapes.
+        ValueError: the input does not fit, or the algorithm cannot do such a convolution; the message shows the shapes.
     Example:
         >>> nn.Conv2d(3, 8, 3, padding=1)(np.zeros((2, 3, 32, 32), np.float32)).shape
         (2, 8, 32, 32)
@@ -68,9 +70,12 @@ class Conv2d(Module):
         self.groups = _check.integer("Conv2d", "groups", groups, 1)
         self.kernel_size = _check.pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride = _check.pair("Conv2d", "stride", stride, 1)
-        self.padding = padding if isinstance(padding, str) else _check.pair("Conv2d", "padding", padding, 0)
+        self.padding = padding_argument("Conv2d", padding)
         self.dilation = _check.pair("Conv2d", "dilation", dilation, 1)
         self.algorithm = algorithm
+        pad_h, pad_w = total_padding(self.padding, self.kernel_size, self.dilation)
+        pad = pad_h // 2, pad_w // 2
+        check_algorithm("Conv2d", algorithm, self.kernel_size, self.stride, pad, self.dilation, self.groups)
         if padding_mode != "zeros":
             raise ValueError(f"Conv2d: padding_mode must be 'zeros'. Received: {padding_mode!r}")
         if in_channels % groups or out_channels % groups:

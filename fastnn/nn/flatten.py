@@ -43,11 +43,11 @@ class Flatten(Module):
                 f"Received: x.shape={x.shape}, start_dim={self.start_dim}, end_dim={self.end_dim}"
             )
         self._input_size = x.shape
-        ordered = _layout.to_nchw(x) if x.ndim == 4 else np.ascontiguousarray(x)
+        ordered = _layout.to_nchw(x) if x.ndim == 4 else _layout.contiguous(x)
         return ordered.reshape(*x.shape[:first], math.prod(x.shape[first : last + 1]), *x.shape[last + 1 :])
 
     def backward(self, dy: NDArray) -> NDArray:
-        dx = np.ascontiguousarray(dy).reshape(self._input_size)
+        dx = _layout.contiguous(np.asarray(dy)).reshape(self._input_size)
         # Pixel-major, so that the layer below reads it as it is.
         return _layout.images(_layout.pixels(dx)) if dx.ndim == 4 else dx
 

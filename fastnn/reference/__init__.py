@@ -10,6 +10,7 @@ from fastnn.reference.add import *  # noqa: F403
 from fastnn.reference.augment import *  # noqa: F403
 from fastnn.reference.avgpool2d import *  # noqa: F403
 from fastnn.reference.batchnorm import *  # noqa: F403
+from fastnn.reference.batchnorm_activation import *  # noqa: F403
 from fastnn.reference.class_losses import *  # noqa: F403
 from fastnn.reference.conv2d import *  # noqa: F403
 from fastnn.reference.cross_entropy import *  # noqa: F403
@@ -23,3 +24,4 @@ from fastnn.reference.losses import *  # noqa: F403
 from fastnn.reference.maxpool2d import *  # noqa: F403
 from fastnn.reference.optimizer import *  # noqa: F403
 from fastnn.reference.softmax import *  # noqa: F403
+from fastnn.reference.winograd import *  # noqa: F403

@@ -106,6 +106,25 @@ typedef struct {
     real *out;
 } fnn_avgpool;
 
+/* A pass over a matrix of rows x columns, rows `stride` apart, with parameters for each column. `then` is applied to what
+ * column_affine computes, and its gradient g to what the others read as dy:
+ *
+ *     column_affine     out = then(z + residual),  z = (x - center) * scale + offset      residual NULL: 0
+ *     column_products   sum = sum of g, product_sum = sum of g * (x - center), gradient = g unless it is NULL
+ *     column_backward   out = g * dy_scale + (x - center) * x_scale + x_offset
+ *
+ * g = dy without `then`; for relu, dy where y > 0, or where z > 0 if y is NULL; for gelu, dy * gelu'(z), but
+ * column_backward does not know it. out and gradient may be x, dy or residual.
+ */
+typedef struct {
+    ptrdiff_t rows, columns, stride;
+    fnn_then then;
+    const real *x, *dy, *y, *residual;
+    const real *center, *scale, *offset;
+    const real *dy_scale, *x_scale, *x_offset;
+    real *out, *gradient, *sum, *product_sum;
+} fnn_columns;
+
 /* Local response normalisation of one row of c channels. `scratch` holds 3 * (c + size) reals. */
 typedef struct {
     ptrdiff_t c, size;

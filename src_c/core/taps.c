@@ -2,6 +2,8 @@
 
 #include "core/parallel.h"
 
+int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *s) { return s->groups == s->c_in && s->groups == s->c_out; }
+
 static void forward_axis(tap_axis *axis, ptrdiff_t sources, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t dilation) {
     for (ptrdiff_t d = 0; d < axis->length; d++) {
         for (ptrdiff_t k = 0; k < axis->kernel; k++) {

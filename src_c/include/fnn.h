@@ -38,7 +38,14 @@ int fnn_get_flush_denormals(void);
 ptrdiff_t fnn_panel_columns_f32(void);
 ptrdiff_t fnn_panel_columns_f64(void);
 
+/* What is applied to a result before it is stored, so that it need not be read again. */
+typedef enum { FNN_THEN_NOTHING = 0, FNN_THEN_RELU = 1, FNN_THEN_GELU = 2 } fnn_then;
+
 /* ---- geometry ---------------------------------------------------------------------------------------- */
+
+/* How a convolution is computed: as sums of matrix products over the taps, or by Winograd's F(2 x 2, 3 x 3). The latter
+ * is for kernels of 3 x 3, stride and dilation 1, one group, and padding of 0 to 2: caller has checked. */
+typedef enum { FNN_DIRECT = 0, FNN_WINOGRAD = 1 } fnn_conv2d_algorithm;
 
 /* One convolution. Activations are pixel-major: x[h][w][n][c_in], y[h_out][w_out][n][c_out].
  * Weights are tap-major: weight[kernel_h][kernel_w][c_in / groups][c_out]. */
@@ -50,7 +57,12 @@ typedef struct {
     ptrdiff_t pad_top, pad_left; /* below and to the right, h_out and w_out decide */
     ptrdiff_t dilation_h, dilation_w;
     ptrdiff_t groups;
+    fnn_conv2d_algorithm algorithm;
 } fnn_conv2d_shape;
+
+/* Whether every channel has one filter of its own: such convolutions have kernels of their own, all others are matrix
+ * products. */
+int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *shape);
 
 /* A batch of softmax cross-entropies. Targets are labels, or probabilities of all classes. */
 typedef struct {

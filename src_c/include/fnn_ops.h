@@ -10,10 +10,10 @@ fnn_status FNN_OP(layout_transpose)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t
                                     FNN_REAL *out, int n_threads);
 
 /* ---- conv2d ------------------------------------------------------------------------------------------- */
-/* Bytes that the workspace of each direction must hold; it must be aligned to 64. */
-ptrdiff_t FNN_OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape);
-ptrdiff_t FNN_OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape);
-ptrdiff_t FNN_OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape);
+/* Bytes that the workspace of each direction must hold for at most n_threads threads; it must be aligned to 64. */
+ptrdiff_t FNN_OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads);
+ptrdiff_t FNN_OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads);
+ptrdiff_t FNN_OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads);
 /* y = conv(x, weight) + bias; bias may be NULL. */
 fnn_status FNN_OP(conv2d_forward)(const fnn_conv2d_shape *shape, const FNN_REAL *x, const FNN_REAL *weight,
                                   const FNN_REAL *bias, FNN_REAL *y, void *workspace, int n_threads);
@@ -76,14 +76,18 @@ ptrdiff_t FNN_OP(batchnorm_workspace)(ptrdiff_t rows, ptrdiff_t channels); /* by
 /* Of every channel: the mean and the biased variance. */
 fnn_status FNN_OP(batchnorm_statistics)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *x, double *mean,
                                         double *variance, void *workspace, int n_threads);
-/* y = (x - mean) * invstd * weight + bias */
+/* y = then(z + residual), z = (x - mean) * invstd * weight + bias; residual may be NULL (zeros). */
 fnn_status FNN_OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *x, const double *mean,
-                                     const double *invstd, const FNN_REAL *weight, const FNN_REAL *bias, FNN_REAL *y,
-                                     void *workspace, int n_threads);
-/* Gradients of batchnorm_forward; with `training`, mean and invstd are functions of x. dx may be NULL. */
+                                     const double *invstd, const FNN_REAL *weight, const FNN_REAL *bias, fnn_then then,
+                                     const FNN_REAL *residual, FNN_REAL *y, void *workspace, int n_threads);
+/* `training`: mean and invstd are those of x, not constants. dx may be NULL. y is that of the forward pass, needed with
+ * relu and a residual, else NULL; gelu cannot have a residual. dresidual, with relu and y only, is NULL if it is not
+ * wanted. */
 fnn_status FNN_OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *dy, const FNN_REAL *x,
-                                      const double *mean, const double *invstd, const FNN_REAL *weight, int training,
-                                      FNN_REAL *dx, FNN_REAL *dweight, FNN_REAL *dbias, void *workspace, int n_threads);
+                                      const double *mean, const double *invstd, const FNN_REAL *weight,
+                                      const FNN_REAL *bias, fnn_then then, const FNN_REAL *y, int training,
+                                      FNN_REAL *dx, FNN_REAL *dresidual, FNN_REAL *dweight, FNN_REAL *dbias,
+                                      void *workspace, int n_threads);
 
 /* ---- layernorm, groupnorm ------------------------------------------------------------------------------- */
 /* Every row of x[rows][features] by itself: mean and invstd = 1 / sqrt(variance + eps) are outputs of the forward pass and

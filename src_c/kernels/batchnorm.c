@@ -2,7 +2,7 @@
  * (a column is a channel of one image). Rows are `stride` apart, and every row is read and written once.
  * Inputs may be the output only if they start at the same element. NaN propagates within its column.
  */
-#include "kernels/kernel.h"
+#include "kernels/activation.h"
 
 enum {
     BLOCK = 4,      /* vectors of columns in registers: enough independent sums to hide the latency of an addition */
@@ -56,103 +56,149 @@ void KERNEL(column_moments)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride,
     }
 }
 
-INLINE void affine_block(int vectors, ptrdiff_t lanes, ptrdiff_t rows, ptrdiff_t stride, const real *x,
-                         const real *center, const real *scale, const real *offset, real *y) {
-    v_real centers[BLOCK], scales[BLOCK], offsets[BLOCK];
-    for (int v = 0; v < vectors; v++) {
-        centers[v] = v_load_part(center + v * V_LANES, lanes);
-        scales[v] = v_load_part(scale + v * V_LANES, lanes);
-        offsets[v] = v_load_part(offset + v * V_LANES, lanes);
+/* What the blocks below are made for; constants wherever they are inlined. */
+#define PASS                                                                                                           \
+    const int VECTORS, const fnn_then THEN, const int FLAG, const fnn_columns *p, ptrdiff_t column, ptrdiff_t lanes
+
+/* The parameters of the columns of one block. */
+INLINE void load_columns(const int VECTORS, const real *from, ptrdiff_t lanes, v_real *to) {
+    for (int v = 0; v < VECTORS; v++) {
+        to[v] = v_load_part(from + v * V_LANES, lanes);
     }
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        for (int v = 0; v < vectors; v++) {
-            ptrdiff_t at = i * stride + v * V_LANES;
-            v_real distance = v_load_part(x + at, lanes) - centers[v];
-            v_store_part(y + at, v_fma(distance, scales[v], offsets[v]), lanes);
+}
+
+/* FLAG: there is a residual. The difference to the center comes first, so that a large mean costs no precision. */
+INLINE void affine_block(PASS) {
+    v_real center[BLOCK], scale[BLOCK], offset[BLOCK];
+    load_columns(VECTORS, p->center + column, lanes, center);
+    load_columns(VECTORS, p->scale + column, lanes, scale);
+    load_columns(VECTORS, p->offset + column, lanes, offset);
+    for (ptrdiff_t i = 0; i < p->rows; i++) {
+        for (int v = 0; v < VECTORS; v++) {
+            ptrdiff_t at = i * p->stride + column + v * V_LANES;
+            v_real z = v_fma(v_load_part(p->x + at, lanes) - center[v], scale[v], offset[v]);
+            if (FLAG) {
+                z = z + v_load_part(p->residual + at, lanes);
+            }
+            z = THEN == FNN_THEN_RELU ? relu(z, NULL) : THEN == FNN_THEN_GELU ? gelu(z, NULL) : z;
+            v_store_part(p->out + at, z, lanes);
         }
     }
 }
 
-/* y = (x - center) * scale + offset. The difference comes first, so that a large mean costs no precision. */
-void KERNEL(column_affine)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, const real *center,
-                           const real *scale, const real *offset, real *y) {
-    ptrdiff_t j = 0;
-    for (; j + BLOCK * V_LANES <= columns; j += BLOCK * V_LANES) {
-        affine_block(BLOCK, V_LANES, rows, stride, x + j, center + j, scale + j, offset + j, y + j);
+/* The gradient before `then`. */
+INLINE v_real through(const fnn_then THEN, const int FROM_Y, const fnn_columns *p, ptrdiff_t at, ptrdiff_t lanes,
+                      v_real distance, v_real scale, v_real offset) {
+    v_real dy = v_load_part(p->dy + at, lanes);
+    if (THEN == FNN_THEN_NOTHING) {
+        return dy;
     }
-    for (; j < columns; j += V_LANES) {
-        ptrdiff_t lanes = v_lanes_left(columns - j);
-        affine_block(1, lanes, rows, stride, x + j, center + j, scale + j, offset + j, y + j);
-    }
+    v_real kept = FROM_Y ? v_load_part(p->y + at, lanes) : v_fma(distance, scale, offset);
+    return THEN == FNN_THEN_RELU ? relu_gradient(dy, kept, NULL) : gelu_gradient(dy, kept, NULL);
 }
 
-INLINE void products_block(int vectors, ptrdiff_t lanes, ptrdiff_t rows, ptrdiff_t stride, const real *dy,
-                           const real *x, const real *center, real *sum, real *product_sum) {
-    v_real centers[BLOCK], sums[BLOCK], products[BLOCK];
-    for (int v = 0; v < vectors; v++) {
-        centers[v] = v_load_part(center + v * V_LANES, lanes);
-        sums[v] = v_zero();
-        products[v] = v_zero();
+/* FLAG: relu's gradient is told from y. */
+INLINE void products_block(PASS) {
+    v_real center[BLOCK], scale[BLOCK], offset[BLOCK], sum[BLOCK], product_sum[BLOCK];
+    load_columns(VECTORS, p->center + column, lanes, center);
+    for (int v = 0; v < VECTORS; v++) {
+        sum[v] = product_sum[v] = scale[v] = offset[v] = v_zero();
     }
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        for (int v = 0; v < vectors; v++) {
-            ptrdiff_t at = i * stride + v * V_LANES;
-            v_real gradient = v_load_part(dy + at, lanes);
-            sums[v] = sums[v] + gradient;
-            products[v] = v_fma(gradient, v_load_part(x + at, lanes) - centers[v], products[v]);
+    if (THEN != FNN_THEN_NOTHING && !FLAG) {
+        load_columns(VECTORS, p->scale + column, lanes, scale);
+        load_columns(VECTORS, p->offset + column, lanes, offset);
+    }
+    for (ptrdiff_t i = 0; i < p->rows; i++) {
+        for (int v = 0; v < VECTORS; v++) {
+            ptrdiff_t at = i * p->stride + column + v * V_LANES;
+            v_real distance = v_load_part(p->x + at, lanes) - center[v];
+            v_real gradient = through(THEN, FLAG, p, at, lanes, distance, scale[v], offset[v]);
+            sum[v] = sum[v] + gradient;
+            product_sum[v] = v_fma(gradient, distance, product_sum[v]);
+            if (p->gradient != NULL) {
+                v_store_part(p->gradient + at, gradient, lanes);
+            }
         }
     }
-    for (int v = 0; v < vectors; v++) {
-        v_store_part(sum + v * V_LANES, sums[v], lanes);
-        v_store_part(product_sum + v * V_LANES, products[v], lanes);
+    for (int v = 0; v < VECTORS; v++) {
+        v_store_part(p->sum + column + v * V_LANES, sum[v], lanes);
+        v_store_part(p->product_sum + column + v * V_LANES, product_sum[v], lanes);
     }
 }
 
-/* sum = sum of dy, product_sum = sum of dy * (x - center), for every column. */
-void KERNEL(column_products)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x,
-                             const real *center, real *sum, real *product_sum) {
-    ptrdiff_t j = 0;
-    for (; j + BLOCK * V_LANES <= columns; j += BLOCK * V_LANES) {
-        products_block(BLOCK, V_LANES, rows, stride, dy + j, x + j, center + j, sum + j, product_sum + j);
+/* FLAG: relu's gradient is told from y. */
+INLINE void backward_block(PASS) {
+    v_real center[BLOCK], scale[BLOCK], offset[BLOCK], dy_scale[BLOCK], x_scale[BLOCK], x_offset[BLOCK];
+    load_columns(VECTORS, p->center + column, lanes, center);
+    load_columns(VECTORS, p->dy_scale + column, lanes, dy_scale);
+    load_columns(VECTORS, p->x_scale + column, lanes, x_scale);
+    load_columns(VECTORS, p->x_offset + column, lanes, x_offset);
+    for (int v = 0; v < VECTORS; v++) {
+        scale[v] = offset[v] = v_zero();
     }
-    for (; j < columns; j += V_LANES) {
-        ptrdiff_t lanes = v_lanes_left(columns - j);
-        products_block(1, lanes, rows, stride, dy + j, x + j, center + j, sum + j, product_sum + j);
+    if (THEN != FNN_THEN_NOTHING && !FLAG) {
+        load_columns(VECTORS, p->scale + column, lanes, scale);
+        load_columns(VECTORS, p->offset + column, lanes, offset);
     }
-}
-
-INLINE void backward_block(int vectors, ptrdiff_t lanes, ptrdiff_t rows, ptrdiff_t stride, const real *dy,
-                           const real *x, const real *center, const real *dy_scale, const real *x_scale,
-                           const real *offset, real *dx) {
-    v_real centers[BLOCK], dy_scales[BLOCK], x_scales[BLOCK], offsets[BLOCK];
-    for (int v = 0; v < vectors; v++) {
-        centers[v] = v_load_part(center + v * V_LANES, lanes);
-        dy_scales[v] = v_load_part(dy_scale + v * V_LANES, lanes);
-        x_scales[v] = v_load_part(x_scale + v * V_LANES, lanes);
-        offsets[v] = v_load_part(offset + v * V_LANES, lanes);
-    }
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        for (int v = 0; v < vectors; v++) {
-            ptrdiff_t at = i * stride + v * V_LANES;
-            v_real distance = v_load_part(x + at, lanes) - centers[v];
-            v_real from_statistics = v_fma(distance, x_scales[v], offsets[v]);
-            v_store_part(dx + at, v_fma(v_load_part(dy + at, lanes), dy_scales[v], from_statistics), lanes);
+    for (ptrdiff_t i = 0; i < p->rows; i++) {
+        for (int v = 0; v < VECTORS; v++) {
+            ptrdiff_t at = i * p->stride + column + v * V_LANES;
+            v_real distance = v_load_part(p->x + at, lanes) - center[v];
+            v_real gradient = through(THEN, FLAG, p, at, lanes, distance, scale[v], offset[v]);
+            v_real from_statistics = v_fma(distance, x_scale[v], x_offset[v]);
+            v_store_part(p->out + at, v_fma(gradient, dy_scale[v], from_statistics), lanes);
         }
     }
 }
 
-/* dx = dy * dy_scale + (x - center) * x_scale + offset */
-void KERNEL(column_backward)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x,
-                             const real *center, const real *dy_scale, const real *x_scale, const real *offset,
-                             real *dx) {
-    ptrdiff_t j = 0;
-    for (; j + BLOCK * V_LANES <= columns; j += BLOCK * V_LANES) {
-        backward_block(BLOCK, V_LANES, rows, stride, dy + j, x + j, center + j, dy_scale + j, x_scale + j, offset + j,
-                       dx + j);
+/* All columns: in blocks of several vectors, then one by one. */
+#define ALL_COLUMNS(block, THEN, FLAG)                                                                                 \
+    {                                                                                                                  \
+        ptrdiff_t column = 0;                                                                                          \
+        for (; column + BLOCK * V_LANES <= p->columns; column += BLOCK * V_LANES) {                                    \
+            block(BLOCK, THEN, FLAG, p, column, V_LANES);                                                              \
+        }                                                                                                              \
+        for (; column < p->columns; column += V_LANES) {                                                               \
+            block(1, THEN, FLAG, p, column, v_lanes_left(p->columns - column));                                        \
+        }                                                                                                              \
     }
-    for (; j < columns; j += V_LANES) {
-        ptrdiff_t lanes = v_lanes_left(columns - j);
-        backward_block(1, lanes, rows, stride, dy + j, x + j, center + j, dy_scale + j, x_scale + j, offset + j,
-                       dx + j);
+
+void KERNEL(column_affine)(const fnn_columns *p) {
+    if (p->residual != NULL) {
+        if (p->then == FNN_THEN_RELU) {
+            ALL_COLUMNS(affine_block, FNN_THEN_RELU, 1)
+        } else if (p->then == FNN_THEN_GELU) {
+            ALL_COLUMNS(affine_block, FNN_THEN_GELU, 1)
+        } else {
+            ALL_COLUMNS(affine_block, FNN_THEN_NOTHING, 1)
+        }
+    } else if (p->then == FNN_THEN_RELU) {
+        ALL_COLUMNS(affine_block, FNN_THEN_RELU, 0)
+    } else if (p->then == FNN_THEN_GELU) {
+        ALL_COLUMNS(affine_block, FNN_THEN_GELU, 0)
+    } else {
+        ALL_COLUMNS(affine_block, FNN_THEN_NOTHING, 0)
+    }
+}
+
+void KERNEL(column_products)(const fnn_columns *p) {
+    if (p->then == FNN_THEN_RELU && p->y != NULL) {
+        ALL_COLUMNS(products_block, FNN_THEN_RELU, 1)
+    } else if (p->then == FNN_THEN_RELU) {
+        ALL_COLUMNS(products_block, FNN_THEN_RELU, 0)
+    } else if (p->then == FNN_THEN_GELU) {
+        ALL_COLUMNS(products_block, FNN_THEN_GELU, 0)
+    } else {
+        ALL_COLUMNS(products_block, FNN_THEN_NOTHING, 0)
+    }
+}
+
+void KERNEL(column_backward)(const fnn_columns *p) {
+    if (p->then == FNN_THEN_RELU && p->y != NULL) {
+        ALL_COLUMNS(backward_block, FNN_THEN_RELU, 1)
+    } else if (p->then == FNN_THEN_RELU) {
+        ALL_COLUMNS(backward_block, FNN_THEN_RELU, 0)
+    } else {
+        ALL_COLUMNS(backward_block, FNN_THEN_NOTHING, 0)
     }
 }

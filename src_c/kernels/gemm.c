@@ -145,23 +145,6 @@ void KERNEL(batch_gemm)(const fnn_batch_gemm *problem) { gemm(problem, 0); }
 
 void KERNEL(batch_gemm_transposed)(const fnn_batch_gemm *problem) { gemm(problem, 1); }
 
-/* out[j * out_stride + i] = in[i * in_stride + j]. In blocks that keep both sides in L1. */
-void KERNEL(transpose)(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride, real *out,
-                       ptrdiff_t out_stride) {
-    enum { BLOCK = 16 };
-    for (ptrdiff_t i0 = 0; i0 < rows; i0 += BLOCK) {
-        for (ptrdiff_t j0 = 0; j0 < columns; j0 += BLOCK) {
-            ptrdiff_t i1 = i0 + BLOCK < rows ? i0 + BLOCK : rows;
-            ptrdiff_t j1 = j0 + BLOCK < columns ? j0 + BLOCK : columns;
-            for (ptrdiff_t j = j0; j < j1; j++) {
-                for (ptrdiff_t i = i0; i < i1; i++) {
-                    out[j * out_stride + i] = in[i * in_stride + j];
-                }
-            }
-        }
-    }
-}
-
 /* sums[j] = sum over i of x[i][j], rows in ascending order, for a dense (rows, columns) matrix. */
 void KERNEL(column_sums)(ptrdiff_t rows, ptrdiff_t columns, const real *x, real *sums) {
     for (ptrdiff_t j = 0; j < columns; j += V_LANES) {

@@ -13,9 +13,19 @@ FNN_SLOT(fma_peak, (ptrdiff_t iterations, real *sum, double *flops))
 /* gemm: the register kernel under conv2d and linear */
 FNN_SLOT(batch_gemm, (const fnn_batch_gemm *problem))
 FNN_SLOT(batch_gemm_transposed, (const fnn_batch_gemm *problem))
+FNN_SLOT(column_sums, (ptrdiff_t rows, ptrdiff_t columns, const real *x, real *sums))
+
+/* transpose */
 FNN_SLOT(transpose,
          (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
-FNN_SLOT(column_sums, (ptrdiff_t rows, ptrdiff_t columns, const real *x, real *sums))
+
+/* winograd: the transforms of F(2 x 2, 3 x 3) */
+FNN_SLOT(winograd_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
+FNN_SLOT(winograd_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
+FNN_SLOT(winograd_output,
+         (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias, real *const *out))
+FNN_SLOT(winograd_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
+FNN_SLOT(winograd_filter_gradient, (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
 
 /* depthwise: convolution of each channel with its own filter */
 FNN_SLOT(depthwise, (const fnn_depthwise *problem))
@@ -63,12 +73,9 @@ FNN_SLOT(avgpool, (const fnn_avgpool *problem))
 /* batchnorm (and groupnorm): passes over the columns of a matrix */
 FNN_SLOT(column_moments,
          (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, real *shift, real *sum, real *square_sum))
-FNN_SLOT(column_affine, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *x, const real *center,
-                         const real *scale, const real *offset, real *y))
-FNN_SLOT(column_products, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x,
-                           const real *center, real *sum, real *product_sum))
-FNN_SLOT(column_backward, (ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t stride, const real *dy, const real *x,
-                           const real *center, const real *dy_scale, const real *x_scale, const real *offset, real *dx))
+FNN_SLOT(column_affine, (const fnn_columns *problem))
+FNN_SLOT(column_products, (const fnn_columns *problem))
+FNN_SLOT(column_backward, (const fnn_columns *problem))
 
 /* layernorm */
 FNN_SLOT(layernorm_forward, (ptrdiff_t rows, ptrdiff_t features, const real *x, const real *weight, const real *bias,

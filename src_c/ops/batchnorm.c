@@ -42,31 +42,42 @@ fnn_status OP(batchnorm_statistics)(ptrdiff_t rows, ptrdiff_t channels, const re
     return FNN_OK;
 }
 
-/* The mean, rounded, is subtracted from x; the little that it was rounded by goes into the offset. */
-fnn_status OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const real *x, const double *mean,
-                                 const double *invstd, const real *weight, const real *bias, real *y, void *workspace,
-                                 int n_threads) {
-    column_passes p;
-    prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
-    for (ptrdiff_t j = 0; j < p.width; j++) {
+/* The parameters of z = (x - mean) * invstd * weight + bias. The mean, rounded, is subtracted from x; the little that it
+ * was rounded by goes into the offset. */
+static void fill_affine(column_passes *p, ptrdiff_t channels, const double *mean, const double *invstd,
+                        const real *weight, const real *bias) {
+    for (ptrdiff_t j = 0; j < p->width; j++) {
         ptrdiff_t c = j % channels;
         double scale = invstd[c] * (weight == NULL ? 1 : (double)weight[c]);
-        p.center[j] = (real)mean[c];
-        p.scale[j] = (real)scale;
-        p.offset[j] = (real)((bias == NULL ? 0 : (double)bias[c]) - (mean[c] - (double)p.center[j]) * scale);
+        p->center[j] = (real)mean[c];
+        p->scale[j] = (real)scale;
+        p->offset[j] = (real)((bias == NULL ? 0 : (double)bias[c]) - (mean[c] - (double)p->center[j]) * scale);
     }
+}
+
+fnn_status OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const real *x, const double *mean,
+                                 const double *invstd, const real *weight, const real *bias, fnn_then then,
+                                 const real *residual, real *y, void *workspace, int n_threads) {
+    column_passes p;
+    prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
+    fill_affine(&p, channels, mean, invstd, weight, bias);
+    p.then = then, p.residual = residual;
     OP(columns_affine)(&p, x, y, n_threads);
     return FNN_OK;
 }
 
 fnn_status OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const real *dy, const real *x, const double *mean,
-                                  const double *invstd, const real *weight, int training, real *dx, real *dweight,
-                                  real *dbias, void *workspace, int n_threads) {
+                                  const double *invstd, const real *weight, const real *bias, fnn_then then,
+                                  const real *y, int training, real *dx, real *dresidual, real *dweight, real *dbias,
+                                  void *workspace, int n_threads) {
     column_passes p;
     prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
-    for (ptrdiff_t j = 0; j < p.width; j++) {
-        p.center[j] = (real)mean[j % channels];
-    }
+    fill_affine(&p, channels, mean, invstd, weight, bias);
+    p.then = then, p.y = y;
+    /* relu's gradient is cheaper to find twice than to store; that of gelu, and constants as statistics, need it
+     * stored, for which dx serves. */
+    int stored = then == FNN_THEN_GELU || (then != FNN_THEN_NOTHING && !training);
+    p.gradient = dresidual != NULL ? dresidual : stored ? dx : NULL;
     OP(columns_products)(&p, dy, x, n_threads);
     for (ptrdiff_t c = 0; c < channels; c++) {
         double sum = 0, product = 0;
@@ -80,15 +91,19 @@ fnn_status OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const real
         dbias[c] = (real)sum;
         double dy_scale = invstd[c] * (weight == NULL ? 1 : (double)weight[c]);
         double x_scale = -dy_scale * invstd[c] * dy_x_hat / (double)rows;
-        double offset = -dy_scale * sum / (double)rows - x_scale * rounding;
+        double x_offset = -dy_scale * sum / (double)rows - x_scale * rounding;
         for (ptrdiff_t j = c; j < p.width; j += channels) {
             p.dy_scale[j] = (real)dy_scale;
-            p.scale[j] = (real)x_scale;
-            p.offset[j] = (real)offset;
+            p.x_scale[j] = (real)x_scale;
+            p.x_offset[j] = (real)x_offset;
         }
     }
     if (dx == NULL) {
         return FNN_OK;
+    }
+    if (p.gradient != NULL) {
+        dy = p.gradient;
+        p.gradient = NULL, p.then = FNN_THEN_NOTHING;
     }
     if (training) {
         OP(columns_backward)(&p, dy, x, dx, n_threads);

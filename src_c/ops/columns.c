@@ -25,6 +25,8 @@ void OP(columns_prepare)(column_passes *p, ptrdiff_t rows, ptrdiff_t width, ptrd
     p->scale = workspace_take(workspace, width, sizeof(real));
     p->offset = workspace_take(workspace, width, sizeof(real));
     p->dy_scale = workspace_take(workspace, width, sizeof(real));
+    p->x_scale = workspace_take(workspace, width, sizeof(real));
+    p->x_offset = workspace_take(workspace, width, sizeof(real));
 }
 
 /* The part of the matrix that a task owns. */
@@ -61,6 +63,33 @@ static void run(column_passes *p, fnn_task body, int n_threads) {
 static void run_totals(column_passes *p, fnn_task body, int n_threads) {
     double cost = 4.0 * p->chunks * p->width;
     fnn_parallel_for(fnn_ceil_div(p->width, TOTALS_BLOCK), cost, n_threads, body, p);
+}
+
+/* The part of `matrix` that begins at element `at`, if there is a matrix. */
+static const real *part(const real *matrix, ptrdiff_t at) { return matrix == NULL ? NULL : matrix + at; }
+
+/* The problem of a kernel for one tile. */
+static fnn_columns problem_of(const column_passes *p, tile t) {
+    return (fnn_columns){
+        .rows = t.rows,
+        .columns = t.columns,
+        .stride = p->width,
+        .then = p->then,
+        .x = p->x + t.at,
+        .dy = part(p->dy, t.at),
+        .y = part(p->y, t.at),
+        .residual = part(p->residual, t.at),
+        .center = p->center + t.column,
+        .scale = p->scale + t.column,
+        .offset = p->offset + t.column,
+        .dy_scale = p->dy_scale + t.column,
+        .x_scale = p->x_scale + t.column,
+        .x_offset = p->x_offset + t.column,
+        .out = p->out == NULL ? NULL : p->out + t.at,
+        .gradient = p->gradient == NULL ? NULL : p->gradient + t.at,
+        .sum = p->partial[0] + t.partial,
+        .product_sum = p->partial[1] + t.partial,
+    };
 }
 
 static void moments_task(void *context, ptrdiff_t task, int thread) {
@@ -122,9 +151,8 @@ column_statistics OP(columns_merge)(const column_passes *p, ptrdiff_t j, ptrdiff
 static void products_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const column_passes *p = context;
-    tile t = tile_of(p, task);
-    KERNELS->column_products(t.rows, t.columns, p->width, p->dy + t.at, p->x + t.at, p->center + t.column,
-                             p->partial[0] + t.partial, p->partial[1] + t.partial);
+    fnn_columns problem = problem_of(p, tile_of(p, task));
+    KERNELS->column_products(&problem);
 }
 
 static void total_products_task(void *context, ptrdiff_t task, int thread) {
@@ -145,7 +173,7 @@ static void total_products_task(void *context, ptrdiff_t task, int thread) {
 }
 
 void OP(columns_products)(column_passes *p, const real *dy, const real *x, int n_threads) {
-    p->dy = dy, p->x = x;
+    p->dy = dy, p->x = x, p->out = NULL;
     run(p, products_task, n_threads);
     run_totals(p, total_products_task, n_threads);
 }
@@ -153,22 +181,20 @@ void OP(columns_products)(column_passes *p, const real *dy, const real *x, int n
 static void affine_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const column_passes *p = context;
-    tile t = tile_of(p, task);
-    KERNELS->column_affine(t.rows, t.columns, p->width, p->x + t.at, p->center + t.column, p->scale + t.column,
-                           p->offset + t.column, p->out + t.at);
+    fnn_columns problem = problem_of(p, tile_of(p, task));
+    KERNELS->column_affine(&problem);
 }
 
 void OP(columns_affine)(column_passes *p, const real *x, real *y, int n_threads) {
-    p->x = x, p->out = y;
+    p->x = x, p->dy = NULL, p->out = y;
     run(p, affine_task, n_threads);
 }
 
 static void backward_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const column_passes *p = context;
-    tile t = tile_of(p, task);
-    KERNELS->column_backward(t.rows, t.columns, p->width, p->dy + t.at, p->x + t.at, p->center + t.column,
-                             p->dy_scale + t.column, p->scale + t.column, p->offset + t.column, p->out + t.at);
+    fnn_columns problem = problem_of(p, tile_of(p, task));
+    KERNELS->column_backward(&problem);
 }
 
 void OP(columns_backward)(column_passes *p, const real *dy, const real *x, real *dx, int n_threads) {

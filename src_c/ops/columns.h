@@ -19,9 +19,14 @@ typedef struct {
     ptrdiff_t block, blocks; /* columns of a tile */
     real *partial[3];        /* sums of the tiles, [chunks][width] each */
     double *mean, *m2;       /* out of columns_moments: of each column, its mean and sum of (x - mean)^2 */
-    double *sum, *product;   /* out of columns_products: of each column, sum of dy and of dy * (x - center) */
+    double *sum, *product;   /* out of columns_products: of each column, sum of g and of g * (x - center) */
     /* parameters of the pointwise passes, one for each column, to be filled in by the caller */
-    real *center, *scale, *offset, *dy_scale;
+    real *center, *scale, *offset;
+    real *dy_scale, *x_scale, *x_offset;
+    /* what the caller wants besides, as fnn_columns has it */
+    fnn_then then;
+    const real *y, *residual;
+    real *gradient;
     const real *dy, *x; /* the arrays of the running pass */
     real *out;
 } column_passes;
@@ -34,11 +39,9 @@ void OP(columns_prepare)(column_passes *p, ptrdiff_t rows, ptrdiff_t width, ptrd
 static inline ptrdiff_t columns_count(const column_passes *p, ptrdiff_t j) { return p->rows + (j < p->tail); }
 
 void OP(columns_moments)(column_passes *p, const real *x, int n_threads);
-/* Reads p->center. */
+/* The passes of fnn_columns. */
 void OP(columns_products)(column_passes *p, const real *dy, const real *x, int n_threads);
-/* y = (x - center) * scale + offset */
 void OP(columns_affine)(column_passes *p, const real *x, real *y, int n_threads);
-/* dx = dy * dy_scale + (x - center) * scale + offset */
 void OP(columns_backward)(column_passes *p, const real *dy, const real *x, real *dx, int n_threads);
 
 /* Mean and sum of squared deviations of the values in `count` columns together: j, j + step, ... */

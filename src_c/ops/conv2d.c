@@ -8,6 +8,7 @@
 #include "core/taps.h"
 #include "core/workspace.h"
 #include "ops/op.h"
+#include "ops/winograd.h"
 
 /* Taps of one kernel call; more are added by further calls. */
 enum { MAX_TAPS = 64 };
@@ -29,8 +30,6 @@ typedef struct {
     real *y;
 } conv2d;
 
-static int is_depthwise(const fnn_conv2d_shape *s) { return s->groups == s->c_in && s->groups == s->c_out; }
-
 /* Set up `c` and take its pieces of the workspace; returns the bytes used. With base NULL only counts. */
 static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, void *base) {
     ptrdiff_t c_in = s->c_in / s->groups, c_out = s->c_out / s->groups;
@@ -47,17 +46,23 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, voi
     c->taps = s->kernel_h * s->kernel_w;
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, backward, &workspace, &c->map);
-    ptrdiff_t packed = is_depthwise(s) ? 0 : s->groups * c->panels * c->taps * c->depth * c->panel_columns;
+    ptrdiff_t packed = fnn_conv2d_is_depthwise(s) ? 0 : s->groups * c->panels * c->taps * c->depth * c->panel_columns;
     c->packed = workspace_take(&workspace, packed, sizeof(real));
     return workspace.used;
 }
 
-ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape) {
+ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        return OP(winograd_forward_workspace)(shape, n_threads);
+    }
     conv2d c;
     return prepare(&c, shape, 0, NULL);
 }
 
-ptrdiff_t OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape) {
+ptrdiff_t OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        return OP(winograd_backward_data_workspace)(shape, n_threads);
+    }
     conv2d c;
     return prepare(&c, shape, 1, NULL);
 }
@@ -121,7 +126,7 @@ static ptrdiff_t list_taps(const conv2d *c, ptrdiff_t h, ptrdiff_t w, ptrdiff_t 
         ptrdiff_t in_h = source_h[tap / c->map.w.kernel], in_w = source_w[tap % c->map.w.kernel];
         if (in_h >= 0 && in_w >= 0) {
             x_offset[*count] = (in_h * c->x_width + in_w) * c->shape->n * c->x_channels;
-            weight_offset[*count] = (is_depthwise(c->shape) ? tap : number) * weight_step;
+            weight_offset[*count] = (fnn_conv2d_is_depthwise(c->shape) ? tap : number) * weight_step;
             ++*count;
         }
     }
@@ -209,7 +214,7 @@ static void depthwise_task(void *context, ptrdiff_t task, int thread) {
 static void run_all(conv2d *c, int n_threads) {
     ptrdiff_t work_items = c->map.h.length * c->map.n_runs;
     double cost = (double)c->map.h.length * c->y_width * c->shape->n * c->taps * c->depth * c->y_channels / 16;
-    if (is_depthwise(c->shape)) {
+    if (fnn_conv2d_is_depthwise(c->shape)) {
         fnn_parallel_for(work_items, cost, n_threads, depthwise_task, c);
         return;
     }
@@ -220,6 +225,10 @@ static void run_all(conv2d *c, int n_threads) {
 
 fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias,
                               real *y, void *workspace, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        OP(winograd_forward)(shape, x, weight, bias, y, workspace, n_threads);
+        return FNN_OK;
+    }
     conv2d c;
     prepare(&c, shape, 0, workspace);
     c.x = x, c.weight = weight, c.bias = bias, c.y = y;
@@ -229,6 +238,10 @@ fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, cons
 
 fnn_status OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, real *dx,
                                     void *workspace, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        OP(winograd_backward_data)(shape, dy, weight, dx, workspace, n_threads);
+        return FNN_OK;
+    }
     conv2d c;
     prepare(&c, shape, 1, workspace);
     c.x = dy, c.weight = weight, c.bias = NULL, c.y = dx;

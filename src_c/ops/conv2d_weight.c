@@ -8,7 +8,9 @@
 
 #include "core/taps.h"
 #include "core/workspace.h"
+#include "ops/conv2d_bias.h"
 #include "ops/op.h"
+#include "ops/winograd.h"
 
 enum {
     CHUNK_ROWS = 256,         /* rows of the (w, n) x channels matrix that are summed in registers at a time */
@@ -24,12 +26,10 @@ typedef struct {
     ptrdiff_t weights, bands, band_rows;
     tap_map map;
     const real *x, *dy;
-    real *dweight, *dbias;
-    real *sums;      /* [band][weights] if there are several bands */
-    real *bias_sums; /* [row][c_out] */
+    real *dweight;
+    real *sums; /* [band][weights] if there are several bands */
+    real *bias_sums;
 } weight_gradient;
-
-static int is_depthwise(const fnn_conv2d_shape *s) { return s->groups == s->c_in && s->groups == s->c_out; }
 
 static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, void *base) {
     g->shape = s;
@@ -40,7 +40,7 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, void *ba
     g->blocks = fnn_ceil_div(g->c_in, BLOCK_CHANNELS);
     g->block = fnn_ceil_div(g->c_in, g->blocks);
     g->weights = s->kernel_h * s->kernel_w * g->c_in * s->c_out;
-    ptrdiff_t tasks = is_depthwise(s) ? 1 : s->groups * g->panels * g->blocks;
+    ptrdiff_t tasks = fnn_conv2d_is_depthwise(s) ? 1 : s->groups * g->panels * g->blocks;
     ptrdiff_t bands = fnn_min(fnn_ceil_div(WANTED_TASKS, tasks), s->h_out);
     ptrdiff_t affordable = MAX_BAND_BYTES / (g->weights * (ptrdiff_t)sizeof(real));
     bands = fnn_max(1, fnn_min(bands, affordable));
@@ -49,11 +49,14 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, void *ba
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, 0, &workspace, &g->map);
     g->sums = workspace_take(&workspace, g->bands > 1 ? g->bands * g->weights : 0, sizeof(real));
-    g->bias_sums = workspace_take(&workspace, s->h_out * s->c_out, sizeof(real));
+    g->bias_sums = workspace_take(&workspace, conv2d_bias_sums(s), sizeof(real));
     return workspace.used;
 }
 
-ptrdiff_t OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape) {
+ptrdiff_t OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        return OP(winograd_backward_weight_workspace)(shape, n_threads);
+    }
     weight_gradient g;
     return prepare(&g, shape, NULL);
 }
@@ -181,23 +184,19 @@ static void add_bands_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
-/* Task: one output row. */
-static void bias_task(void *context, ptrdiff_t h, int thread) {
-    (void)thread;
-    const weight_gradient *g = context;
-    ptrdiff_t rows = g->shape->w_out * g->shape->n, channels = g->shape->c_out;
-    KERNELS->column_sums(rows, channels, g->dy + h * rows * channels, g->bias_sums + h * channels);
-}
-
 fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
                                       real *dbias, void *workspace, int n_threads) {
+    if (shape->algorithm == FNN_WINOGRAD) {
+        OP(winograd_backward_weight)(shape, x, dy, dweight, dbias, workspace, n_threads);
+        return FNN_OK;
+    }
     weight_gradient g;
     prepare(&g, shape, workspace);
-    g.x = x, g.dy = dy, g.dweight = dweight, g.dbias = dbias;
+    g.x = x, g.dy = dy, g.dweight = dweight;
     const fnn_conv2d_shape *s = shape;
     double outputs = (double)s->n * s->h_out * s->w_out * s->c_out;
     double cost = outputs * s->kernel_h * s->kernel_w * g.c_in / 16;
-    if (is_depthwise(s)) {
+    if (fnn_conv2d_is_depthwise(s)) {
         fnn_parallel_for(g.bands, cost, n_threads, depthwise_task, &g);
     } else {
         fnn_parallel_for(g.bands * s->groups * g.blocks * g.panels, cost, n_threads, multiply_task, &g);
@@ -207,8 +206,7 @@ fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real 
                          add_bands_task, &g);
     }
     if (dbias != NULL) {
-        fnn_parallel_for(s->h_out, outputs, n_threads, bias_task, &g);
-        KERNELS->column_sums(s->h_out, s->c_out, g.bias_sums, dbias);
+        OP(conv2d_bias_gradient)(s, dy, g.bias_sums, dbias, n_threads);
     }
     return FNN_OK;
 }

@@ -77,8 +77,8 @@ fnn_status OP(groupnorm_backward)(const fnn_groupnorm_shape *shape, const real *
         for (ptrdiff_t j = g * size; j < (g + 1) * size; j++) {
             double scale = weight == NULL ? 1 : (double)weight[j % channels];
             p.dy_scale[j] = (real)(invstd[g] * scale);
-            p.scale[j] = (real)x_scale;
-            p.offset[j] = (real)(-invstd[g] * sum / values - x_scale * (mean[g] - (double)p.center[j]));
+            p.x_scale[j] = (real)x_scale;
+            p.x_offset[j] = (real)(-invstd[g] * sum / values - x_scale * (mean[g] - (double)p.center[j]));
         }
     }
     OP(columns_backward)(&p, dy, x, dx, n_threads);

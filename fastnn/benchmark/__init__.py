@@ -1,0 +1,5 @@
+"""Timing training steps and inference, in turns with PyTorch if it is installed: `fastnn bench`."""
+
+from fastnn.benchmark.compare import Settings, compare
+
+__all__ = ["Settings", "compare"]

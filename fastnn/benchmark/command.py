@@ -1,0 +1,153 @@
+"""`fastnn bench`: the comparison of several networks and batch sizes, as a table in Markdown."""
+
+import argparse
+import importlib.metadata
+import json
+import math
+import os
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import fastnn
+from fastnn import _machine, models
+from fastnn.benchmark.compare import Settings, compare
+from fastnn.benchmark.contestant import TORCH_MODES
+from fastnn.training import atomic_write
+
+__all__ = ["bench", "table"]
+
+_NETWORKS = ("keras_cnn", "vgg_a", "vgg_a_bn", "resnet20", "airbench94")
+_TRAINING_BATCHES = (128,)
+_INFERENCE_BATCHES = (1, 32, 512)
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    """Do what the command line says; the table goes to standard output, all else to standard error."""
+    torch = _torch_version()
+    settings = _settings(arguments, has_torch=torch is not None)
+    networks = arguments.networks or _NETWORKS
+    for name in networks:
+        if name not in models.names():
+            raise ValueError(f"there is no model {name!r}; choose from {', '.join(models.names())}")
+    batches = arguments.batch_sizes or (_INFERENCE_BATCHES if settings.inference else _TRAINING_BATCHES)
+    if min(batches) < 1:
+        raise ValueError(f"--batch-sizes must be at least 1. Received: {min(batches)}")
+    about = {**_machine.description(), "torch": torch, "threads": settings.threads, "isa": settings.isa}
+    sentence = _sentence(settings, torch)
+    _say(sentence)
+    rows: list[dict[str, Any]] = []
+    for batch in batches:
+        for network in networks:
+            rows.append(compare(network, batch, settings))
+            _say(_progress(rows[-1]))
+            # After each, so that an interrupted run leaves what it measured.
+            _write_json(arguments.json, {"machine": about, "settings": asdict(settings), "rows": rows})
+    print(f"{sentence}\n\n{table(rows)}")
+
+
+def _settings(arguments: argparse.Namespace, has_torch: bool) -> Settings:
+    for name in ("threads", "rounds"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} must be at least 1. Received: {value}")
+    if arguments.warmup < 0:
+        raise ValueError(f"--warmup must not be negative. Received: {arguments.warmup}")
+    if not 0 <= arguments.seconds < math.inf:
+        raise ValueError(f"--seconds must be finite and not negative. Received: {arguments.seconds}")
+    isa = arguments.isa or fastnn.isa()
+    if arguments.isa is not None and isa not in fastnn.available_isas():
+        raise ValueError(f"--isa must be one of {', '.join(fastnn.available_isas())} here. Received: {isa!r}")
+    modes = tuple(TORCH_MODES if arguments.modes is None else arguments.modes)
+    for mode in modes:
+        if mode not in TORCH_MODES:
+            raise ValueError(f"--modes must be among {', '.join(TORCH_MODES)}. Received: {mode!r}")
+    return Settings(
+        threads=arguments.threads or fastnn.num_threads(),
+        isa=isa,
+        modes=modes if has_torch else (),
+        inference=arguments.inference,
+        rounds=arguments.rounds,
+        seconds=arguments.seconds,
+        warmup=arguments.warmup,
+    )
+
+
+def _torch_version() -> str | None:
+    """None without PyTorch. It is not imported: that is for the processes that run it."""
+    try:
+        return importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _sentence(settings: Settings, torch: str | None) -> str:
+    """Where and with what all this was measured."""
+    threads = "1 thread" if settings.threads == 1 else f"{settings.threads} threads"
+    machine = f"{_machine.cpu_name()}, {settings.isa}, {threads}, fastnn {fastnn.__version__}"
+    if torch is None:
+        return f"{machine}. PyTorch is not installed, so fastnn is alone (to compare: pip install torch==2.13.0)."
+    return f"{machine}, PyTorch {torch}." if settings.modes else f"{machine}."
+
+
+def _progress(row: dict[str, Any]) -> str:
+    lines = [f"\n{row['network']}, {row['mode']}, batch {row['batch']}: images/s, MB"]
+    for name, speed in sorted(row["images_per_second"].items(), key=lambda item: -item[1]):
+        lines.append(f"  {name:28s} {speed:8.0f} {row['memory'][name]['bytes'] / 1e6:8.0f}")
+    if row["best_torch"] is not None:
+        lines.append(f"  fastnn / {row['best_torch']}: {_ratio(row)}")
+    return "\n".join(lines)
+
+
+def _ratio(row: dict[str, Any]) -> str:
+    return f"{row['ratio']:.2f} ({row['ratio_lowest']:.2f} to {row['ratio_highest']:.2f})"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The results of `compare` as a table in Markdown; PyTorch's columns only if it ran.
+
+    MB is the peak of memory in a step beyond that of the process with its libraries loaded.
+
+    Example:
+        >>> row = {"network": "resnet20", "batch": 8, "mode": "training", "images_per_second": {"fastnn": 99.6},
+        ...        "memory": {"fastnn": {"bytes": 25_400_000}}, "best_torch": None}
+        >>> print(table([row]))
+        | network | mode | batch | fastnn, images/s | fastnn, MB |
+        |---|---|---|---|---|
+        | resnet20 | training | 8 | 100 | 25 |
+    """
+    compares = any(row["best_torch"] is not None for row in rows)
+    head = ["network", "mode", "batch", "fastnn, images/s", "fastnn, MB"]
+    if compares:
+        head[4:4] = ["best PyTorch, images/s", "which", "ratio (range)"]
+        head.append("best PyTorch, MB")
+    lines = [head, ["---"] * len(head)]
+    for row in rows:
+        speeds, memory, best = row["images_per_second"], row["memory"], row["best_torch"]
+        cells = [
+            row["network"],
+            row["mode"],
+            str(row["batch"]),
+            f"{speeds['fastnn']:.0f}",
+            _megabytes(memory, "fastnn"),
+        ]
+        if compares:
+            cells[4:4] = [f"{speeds[best]:.0f}", best.removeprefix("torch "), _ratio(row)]
+            cells.append(_megabytes(memory, best))
+        lines.append(cells)
+    text = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return text.replace("| --- |", "|---|").replace(" --- |", "---|")
+
+
+def _megabytes(memory: dict[str, dict[str, int]], name: str) -> str:
+    return f"{memory[name]['bytes'] / 1e6:.0f}"
+
+
+def _write_json(path: str | os.PathLike[str] | None, results: dict[str, Any]) -> None:
+    if path is not None:
+        with atomic_write(path, "w", encoding="utf-8") as file:
+            file.write(json.dumps(results, indent=1) + "\n")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

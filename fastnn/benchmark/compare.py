@@ -1,0 +1,135 @@
+"""One network and batch size: all contestants agree, then take turns."""
+
+import contextlib
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.benchmark.contestant import TORCH_LIMITS, TORCH_MODES, Contestant
+
+__all__ = ["Settings", "compare"]
+
+# Idle threads of OpenMP spin for some milliseconds before they sleep: let those of the last contestant fall asleep.
+_PAUSE = 0.05
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to compare.
+
+    Attributes:
+        threads: of every contestant.
+        isa: 'baseline', 'avx2' or 'avx512', for all sides; 'reference' leaves it to them.
+        modes: of PyTorch, keys of `TORCH_MODES`, each with and without huge pages; none runs fastnn alone.
+        inference: time the forward in eval mode rather than training steps.
+        rounds: turns of each contestant.
+        seconds: of timed steps in each turn.
+        warmup: turns of two steps before any that counts.
+    """
+
+    threads: int
+    isa: str
+    modes: tuple[str, ...] = tuple(TORCH_MODES)
+    inference: bool = False
+    rounds: int = 7
+    seconds: float = 1.0
+    warmup: int = 3
+
+
+def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
+    """Time steps of one network.
+
+    Returns:
+        network, batch, mode ('training' or 'inference'); seconds_per_step, images_per_second and memory by contestant;
+        best_torch, and the ratio of fastnn's speed to it: median, lowest and highest over the rounds. These are None
+        without PyTorch.
+    Raises:
+        ArithmeticError: two contestants compute different things, or one computes what is not finite.
+        RuntimeError: a contestant broke off.
+    """
+    with contextlib.ExitStack() as stack:
+        sides: list[Contestant] = []
+        for arguments in _contestants(network, batch, settings):
+            sides.append(Contestant(*arguments))
+            stack.callback(sides[-1].close)
+        _check_agreement(sides)
+        for _ in range(settings.warmup):
+            for side in sides:
+                side.run(0)
+        for _ in range(settings.rounds):
+            for side in sides:
+                time.sleep(_PAUSE)
+                side.medians.append(side.run(settings.seconds))
+        memory = {side.name: side.memory() for side in sides}
+    speeds = {side.name: batch / statistics.median(side.medians) for side in sides}
+    return {
+        "network": network,
+        "batch": batch,
+        "mode": "inference" if settings.inference else "training",
+        "images_per_second": speeds,
+        **_ratio(sides, speeds),
+        "memory": memory,
+        "seconds_per_step": {side.name: side.medians for side in sides},
+    }
+
+
+def _contestants(network: str, batch: int, s: Settings) -> list[tuple[str, dict[str, Any], dict[str, str]]]:
+    """The arguments of each `Contestant`, fastnn first."""
+    common = {"network": network, "batch": batch, "threads": s.threads, "inference": s.inference}
+    threads = {"OMP_NUM_THREADS": str(s.threads), "THP_MEM_ALLOC_ENABLE": "0"}
+    ours = {} if s.isa == "reference" else {"FASTNN_ISA": s.isa}
+    result = [("fastnn", {"library": "fastnn", **common}, {**threads, **ours})]
+    for mode in s.modes:
+        channels_last, compiled = TORCH_MODES[mode]
+        settings = {"library": "torch", "channels_last": channels_last, "compiled": compiled, **common}
+        for huge_pages in ("0", "1"):
+            name = f"torch {mode}" + (" +thp" if huge_pages == "1" else "")
+            limits = TORCH_LIMITS.get(s.isa, {})
+            result.append((name, settings, {**threads, **limits, "THP_MEM_ALLOC_ENABLE": huge_pages}))
+    return result
+
+
+def _ratio(sides: Sequence[Contestant], speeds: dict[str, float]) -> dict[str, Any]:
+    """How much faster fastnn is than the best of PyTorch: the ratio of each round, since neighbours in time share the
+    clock; then their median and range."""
+    names = ("best_torch", "ratio", "ratio_lowest", "ratio_highest")
+    ours, *others = sides
+    if not others:
+        return dict.fromkeys(names)
+    best = max(others, key=lambda side: speeds[side.name])
+    ratios = [theirs / mine for theirs, mine in zip(best.medians, ours.medians, strict=True)]
+    return dict(zip(names, (best.name, statistics.median(ratios), min(ratios), max(ratios)), strict=True))
+
+
+def _check_agreement(sides: Sequence[Contestant]) -> None:
+    """All sides have the same loss and gradients, or the same output, up to float32 rounding."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, *others = (side.results(folder) for side in sides)
+    for side, theirs in zip(sides[1:], others, strict=True):
+        difference = _difference(ours, theirs)
+        if difference:
+            raise ArithmeticError(f"{side.name} does not compute what fastnn does: {difference}")
+
+
+def _difference(ours: dict[str, NDArray], theirs: dict[str, NDArray]) -> str:
+    """What differs by more than rounding explains; empty if nothing does."""
+    if theirs.keys() != ours.keys():
+        return f"only one has {', '.join(sorted(theirs.keys() ^ ours.keys()))}"
+    gradients = [array for name, array in ours.items() if name not in ("loss", "output")]
+    # Some are zero but for rounding (a bias before batch norm): measure them by the size of the others.
+    typical = np.sqrt(np.mean([np.mean(np.square(g)) for g in gradients])) if gradients else 0.0
+    for name, array in ours.items():
+        error = np.sqrt(np.mean(np.square(array - theirs[name])))
+        size = np.sqrt(np.mean(np.square(array)))
+        # A rounding error that moves one activation over the kink of a ReLU, or the maximum of a pool to its
+        # neighbour, is as large as one image's share of the gradient.
+        allowed = 1e-4 * size if name == "loss" else 1e-3 * size if name == "output" else 0.02 * size + 1e-3 * typical
+        if not error <= allowed:
+            return f"{name} differs by {error:.2e}, its size is {size:.2e}"
+    return ""

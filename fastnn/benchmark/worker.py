@@ -1,0 +1,170 @@
+"""One contestant, in a process of its own: builds a network, shows what it computes, times it when asked.
+
+Requests come as JSON lines on stdin, answers go as JSON lines to stdout. Whatever libraries print goes to stderr.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastnn
+from fastnn.benchmark import memory
+
+BATCHES = 4  # so that no batch is in cache from the step before
+LEARNING_RATE = 1e-3
+MOMENTUM = 0.9
+LIBRARIES = {"fastnn": ("fastnn.models", "fastnn.optim"), "torch": ("fastnn.models", "torch")}
+MEMORY_STEPS = 3  # the most that several steps needed, since blocks of one may outlive it
+
+
+def build(network: str) -> Any:
+    """The network with the weights that all contestants have."""
+    fastnn.manual_seed(0)
+    model = fastnn.models.create(network)
+    # As PyTorch, which sees that nobody asks for the gradient of the images.
+    model.input_grad = False
+    return model
+
+
+def data(batch: int) -> list[tuple[NDArray, NDArray]]:
+    """Batches of noise with labels, the same for all contestants."""
+    rng = np.random.default_rng(1)
+    return [(rng.standard_normal((batch, 3, 32, 32), np.float32), rng.integers(0, 10, batch)) for _ in range(BATCHES)]
+
+
+class Fastnn:
+    """Steps of fastnn."""
+
+    def __init__(self, network: str, batch: int, threads: int, inference: bool) -> None:
+        from fastnn._layout import images, pixels
+
+        fastnn.set_num_threads(threads)
+        self.model = build(network).train(not inference)
+        self.batches = [(images(pixels(x)), y) for x, y in data(batch)]
+        self.criterion = fastnn.nn.CrossEntropyLoss()
+        self.optimizer = fastnn.optim.SGD(self.model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+        self.inference = inference
+
+    def results(self) -> dict[str, NDArray]:
+        """Of the first batch: the loss and all gradients; or the output."""
+        x, y = self.batches[0]
+        output = self.model(x)
+        if self.inference:
+            return {"output": output}
+        loss = self.criterion(output, y)
+        self.optimizer.zero_grad()
+        self.model.backward(self.criterion.backward())
+        gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
+        return {"loss": np.array(loss), **gradients}
+
+    def step(self, number: int) -> float:
+        """Train on a batch, or only run it; a number that tells whether all is finite."""
+        x, y = self.batches[number % BATCHES]
+        output = self.model(x)
+        if self.inference:
+            return float(output[0, 0])
+        loss = self.criterion(output, y)
+        self.optimizer.zero_grad()
+        self.model.backward(self.criterion.backward())
+        self.optimizer.step()
+        return float(loss)
+
+
+class Torch:
+    """The same steps of PyTorch: NCHW or channels_last, as it is or compiled."""
+
+    def __init__(
+        self, network: str, batch: int, threads: int, inference: bool, channels_last: bool, compiled: bool
+    ) -> None:
+        import torch
+
+        from fastnn.benchmark import torch_twin
+
+        torch.set_num_threads(threads)
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.module = torch_twin.twin(build(network)).to(memory_format=layout).train(not inference)
+        self.model: Callable[[Any], Any] = torch.compile(self.module) if compiled else self.module
+        self.batches = [
+            (torch.from_numpy(x).contiguous(memory_format=layout), torch.from_numpy(y)) for x, y in data(batch)
+        ]
+        self.criterion = torch.nn.CrossEntropyLoss()
+        trained = [p for p in self.module.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.SGD(trained, lr=LEARNING_RATE, momentum=MOMENTUM, fused=True)
+        self.inference = inference
+        self.inference_mode = torch.inference_mode
+
+    def results(self) -> dict[str, NDArray]:
+        x, y = self.batches[0]
+        if self.inference:
+            with self.inference_mode():
+                return {"output": self.model(x).numpy()}
+        loss = self.criterion(self.model(x), y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        gradients = {n: p.grad.numpy() for n, p in self.module.named_parameters() if p.grad is not None}
+        return {"loss": np.array(loss.item()), **gradients}
+
+    def step(self, number: int) -> float:
+        x, y = self.batches[number % BATCHES]
+        if self.inference:
+            with self.inference_mode():
+                return self.model(x)[0, 0].item()
+        loss = self.criterion(self.model(x), y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+def time_steps(side: Any, first: int, seconds: float) -> dict[str, Any]:
+    """Steps for `seconds`, after one that is not timed: while others ran, caches went cold and threads fell asleep."""
+    value = side.step(first)
+    times: list[float] = []
+    while not times or sum(times) < seconds:
+        start = time.perf_counter()
+        value = side.step(first + 1 + len(times))
+        times.append(time.perf_counter() - start)
+    return {"seconds": times, "value": value}
+
+
+def peak_memory(side: Any, first: int, before: int) -> dict[str, int]:
+    """Bytes that steps need at most beyond those of the process with its libraries, before the network was there."""
+    memory.reset_peak()
+    for number in range(MEMORY_STEPS):
+        side.step(first + number)
+    return {"bytes": memory.peak() - before, "process_bytes": memory.peak()}
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # from here on, what is printed does not mix with the answers
+    settings = json.loads(sys.argv[1])
+    kind = settings.pop("library")
+    for name in LIBRARIES[kind]:
+        importlib.import_module(name)
+    before = memory.resident()
+    side: Any = Fastnn(**settings) if kind == "fastnn" else Torch(**settings)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["do"] == "results":
+            np.savez(request["path"], **side.results())
+            answer: dict[str, Any] = {}
+        elif request["do"] == "memory":
+            answer = peak_memory(side, request["first"], before)
+        else:
+            answer = time_steps(side, request["first"], request["seconds"])
+        answers.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches all contestants; whoever started them tells of it
+        main()

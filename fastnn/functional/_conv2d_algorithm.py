@@ -1,0 +1,127 @@
+"""Which algorithm computes a convolution: asked for, preferred, or the cheaper one.
+
+The cheaper one is a matter of shapes alone, never of threads or of what ran before, so that the same program gives the
+same bits. The choice is made for each direction: 'forward', 'backward_data' (dx) and 'backward_weight' (dweight).
+"""
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _runtime
+from fastnn.functional import _check
+from fastnn.functional._conv2d_geometry import Geometry, geometry
+
+DIRECTIONS = ("forward", "backward_data", "backward_weight")
+
+Pair = tuple[int, int]
+
+_WINOGRAD_NEEDS = "a 3 x 3 kernel, stride 1, dilation 1, groups 1 and padding 0 to 2"
+
+# What Winograd's algorithm costs besides its products, in multiplications of the direct one: fitted to measured times,
+# and rounded. One rule serves float32 and float64.
+_TRANSFORM_CHANNEL = 100  # for every tile and channel: from or to the 16 positions
+_TRANSFORM_FILTER = {"forward": 400, "backward_data": 400, "backward_weight": 1500}  # for every pair of channels
+_WORTH_IT = 0.95  # of the cost of the direct algorithm; about as far as these constants can be trusted
+
+
+def _winograd_can(kernel: Sequence[int], stride: Pair, pad: Pair, dilation: Pair, groups: int) -> bool:
+    fits = tuple(kernel) == (3, 3) and stride == dilation == (1, 1) and groups == 1
+    return fits and min(pad) >= 0 and max(pad) <= 2
+
+
+def check_algorithm(
+    operation: str, algorithm: str, kernel: Sequence[int], stride: Pair, pad: Pair, dilation: Pair, groups: int
+) -> None:
+    """Raise ValueError unless there is such an algorithm and it can do this convolution."""
+    if algorithm not in _runtime.CONV2D_ALGORITHMS:
+        known = ", ".join(_runtime.CONV2D_ALGORITHMS)
+        raise ValueError(f"{operation}: algorithm must be one of {known}. Received: {algorithm!r}")
+    if algorithm == "winograd" and not _winograd_can(kernel, stride, pad, dilation, groups):
+        raise _check.fail(
+            operation,
+            f"algorithm 'winograd' needs {_WINOGRAD_NEEDS}",
+            kernel=tuple(kernel),
+            stride=stride,
+            dilation=dilation,
+            groups=groups,
+            padding=pad,
+        )
+
+
+def _valid_taps(size: int, out: int, pad: int) -> int:
+    """Along one axis: the pairs of an output and one of its 3 taps that fall on the image and not on padding."""
+    return sum(max(0, min(out, size + pad - tap) - max(0, pad - tap)) for tap in range(3))
+
+
+def _share_of_direct(direction: str, x_shape: tuple[int, ...], c_out: int, g: Geometry) -> float:
+    """What Winograd's algorithm costs as a share of what the direct one does."""
+    n, c_in, h, w = x_shape
+    tiled_h, tiled_w = (h, w) if direction == "backward_data" else g.out
+    tiles = n * ((tiled_h + 1) // 2) * ((tiled_w + 1) // 2)
+    filters = c_in * c_out
+    winograd = tiles * (16 * filters + _TRANSFORM_CHANNEL * (c_in + c_out)) + _TRANSFORM_FILTER[direction] * filters
+    direct = n * filters * _valid_taps(h, g.out[0], g.pad[0]) * _valid_taps(w, g.out[1], g.pad[1])
+    return winograd / direct
+
+
+# A network has tens of convolutions; most calls find their answer here.
+@functools.lru_cache(maxsize=1024)
+def _decide(
+    direction: str, algorithm: str, preferred: str, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], g: Geometry
+) -> tuple[str, str]:
+    """The algorithm, and why, for arguments that `check_algorithm` let pass."""
+    can = _winograd_can(weight_shape[2:], g.stride, g.pad, g.dilation, g.groups)
+    if algorithm != "auto":
+        return algorithm, f"{algorithm}: asked for"
+    if preferred == "winograd" and not can:
+        return "direct", f"direct: winograd is preferred and needs {_WINOGRAD_NEEDS}"
+    if preferred != "auto":
+        return preferred, f"{preferred}: preferred"
+    if not can:
+        return "direct", f"direct: winograd needs {_WINOGRAD_NEEDS}"
+    if not x_shape[0]:
+        return "direct", "direct: no images"
+    share = _share_of_direct(direction, x_shape, weight_shape[0], g)
+    return "winograd" if share < _WORTH_IT else "direct", f"winograd: {share:.2f} of the multiplications of direct"
+
+
+def choose(direction: str, algorithm: str, x: NDArray, weight: NDArray, g: Geometry) -> str:
+    """'direct', 'winograd' or 'im2col' for this direction of a convolution whose arguments are checked."""
+    return _decide(direction, algorithm, _runtime.preferred_conv2d_algorithm(), x.shape, weight.shape, g)[0]
+
+
+def explain(
+    x_shape: Sequence[int],
+    weight_shape: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] | str = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    algorithm: str = "auto",
+    direction: str = "forward",
+) -> tuple[str, str]:
+    """Which algorithm `conv2d` and `conv2d_backward` take for arrays of these shapes, and why.
+
+    Args:
+        x_shape, weight_shape: (N, C_in, H, W) and (C_out, C_in / groups, kernel_h, kernel_w).
+        stride, padding, dilation, groups, algorithm: as in `conv2d`.
+        direction: 'forward', 'backward_data' for dx, 'backward_weight' for dweight.
+    Returns:
+        The algorithm and the reason in a few words.
+    Raises:
+        ValueError: as `conv2d`; or there is no such direction.
+    Example:
+        >>> explain((128, 64, 32, 32), (64, 64, 3, 3), padding=1)
+        ('winograd', 'winograd: 0.55 of the multiplications of direct')
+        >>> explain((128, 512, 2, 2), (512, 512, 3, 3), padding=1)[0]
+        'direct'
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f"conv2d: direction must be one of {', '.join(DIRECTIONS)}. Received: {direction!r}")
+    x, weight = (np.broadcast_to(np.float32(0), tuple(shape)) for shape in (x_shape, weight_shape))  # of no size
+    g = geometry("conv2d", x, weight, stride, padding, dilation, groups)
+    check_algorithm("conv2d", algorithm, weight.shape[2:], g.stride, g.pad, g.dilation, g.groups)
+    return _decide(direction, algorithm, _runtime.preferred_conv2d_algorithm(), x.shape, weight.shape, g)

@@ -1,0 +1,99 @@
+"""Batch normalisation, a residual and an activation in one pass over memory."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn.functional.batchnorm import BatchNormResult, gradients, normalize
+
+__all__ = ["batch_norm_activation", "batch_norm_activation_backward"]
+
+ACTIVATIONS = (None, "relu", "gelu")
+
+
+def _check_activation(operation: str, activation: str | None) -> None:
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"{operation}: activation must be None, 'relu' or 'gelu'. Received: {activation!r}")
+
+
+def batch_norm_activation(
+    x: ArrayLike,
+    running_mean: ArrayLike | None,
+    running_var: ArrayLike | None,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    activation: str | None = "relu",
+    residual: ArrayLike | None = None,
+) -> BatchNormResult:
+    """y = activation(batch_norm(x) + residual), without storing what lies between.
+
+    Layers in a `Sequential` or a `Residual` are joined to this by themselves.
+
+    Args:
+        x, running_mean, running_var, weight, bias, training, momentum, eps: as in `batch_norm`.
+        activation: 'relu', 'gelu', or None.
+        residual: added to the normalised activation, or None. Not with 'gelu'.
+    Shape:
+        - x, residual: (N, C), (N, C, L) or (N, C, H, W), float32 or float64
+        - Result: a `BatchNormResult`; y has the shape of x
+    Raises:
+        ValueError: as `batch_norm`; there is no such activation; a residual with 'gelu'.
+    Example:
+        >>> x = np.array([[1.0], [3.0]])
+        >>> batch_norm_activation(x, None, None, training=True, eps=0.0, residual=np.array([[0.5], [0.5]])).y
+        array([[0. ],
+               [1.5]])
+
+    Source: Ioffe and Szegedy, 2015, "Batch normalization: accelerating deep network training by reducing internal
+    covariate shift"; He et al., 2016, "Deep residual learning for image recognition".
+    """
+    operation = "batch_norm_activation"
+    _check_activation(operation, activation)
+    if activation == "gelu" and residual is not None:
+        raise ValueError(f"{operation}: a residual goes with 'relu' or None only. Received: activation='gelu'")
+    return normalize(
+        operation, x, running_mean, running_var, weight, bias, training, momentum, eps, activation, residual
+    )
+
+
+def batch_norm_activation_backward(
+    dy: ArrayLike,
+    x: ArrayLike,
+    mean: ArrayLike,
+    invstd: ArrayLike,
+    weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    training: bool = True,
+    activation: str | None = "relu",
+    y: ArrayLike | None = None,
+    need_dx: bool = True,
+) -> tuple[NDArray | None, NDArray, NDArray, NDArray | None]:
+    """Gradients of `batch_norm_activation`: those of the activation, then those of `batch_norm`.
+
+    Args:
+        dy: gradient of the loss with respect to y.
+        x, weight, bias, training, activation: as in `batch_norm_activation`.
+        mean, invstd: from its result.
+        y: from its result if there was a residual, else None.
+        need_dx: whether to compute dx.
+    Shape:
+        - dy, x, y: (N, C), (N, C, L) or (N, C, H, W)
+        - mean, invstd, weight, bias: (C,)
+        - Result: (dx, dweight, dbias, dresidual); dx and dresidual have the shape of x; dx may be None, dresidual is
+          None without y
+    Raises:
+        ValueError: shapes do not fit; there is no such activation; y with 'gelu'.
+    """
+    operation = "batch_norm_activation_backward"
+    _check_activation(operation, activation)
+    if activation == "gelu" and y is not None:
+        raise ValueError(f"{operation}: a residual goes with 'relu' or None only. Received: activation='gelu'")
+    if activation is None:
+        dx, dweight, dbias, _ = gradients(operation, dy, x, mean, invstd, weight, bias, training, need_dx)
+        return dx, dweight, dbias, None if y is None else np.asarray(dy)
+    has_residual = y is not None
+    return gradients(
+        operation, dy, x, mean, invstd, weight, bias, training, need_dx, activation, y, need_dresidual=has_residual
+    )

@@ -1,0 +1,114 @@
+"""Neighbours in a chain of layers that are computed together, with less to read and write.
+
+    batch norm, ReLU or GELU               a _NormActivation
+    a residual block, ReLU                 a _ResidualActivation
+    ReLU, max pooling                      a _PoolActivation
+
+What comes out is the same, bit for bit. A layer whose `forward` or `backward` someone has replaced, to look at
+what goes through it, is left alone, and so are subclasses with methods of their own.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, cast
+
+from numpy.typing import NDArray
+
+from fastnn import _runtime
+from fastnn.nn.activation import GELU, ReLU
+from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
+from fastnn.nn.maxpool2d import MaxPool2d
+from fastnn.nn.module import Module
+
+__all__ = ["Step", "is_itself", "plan"]
+
+
+class Step(Protocol):
+    """A module, or several that are computed together."""
+
+    def forward(self, x: Any) -> Any: ...
+    def backward(self, dy: Any) -> Any: ...
+
+
+def is_itself(module: Module, *classes: type[Module]) -> bool:
+    """Whether `module` does what one of these classes does, and nothing else."""
+    own = vars(module)
+    return "forward" not in own and "backward" not in own and any(
+        type(module).forward is cls.forward and type(module).backward is cls.backward for cls in classes
+    )  # fmt: skip
+
+
+def _activation(module: Module) -> str | None:
+    """What `functional.batch_norm_activation` calls this activation; None if it does not have it."""
+    if is_itself(module, ReLU):
+        return "relu"
+    if is_itself(module, GELU) and module.approximate == "none":
+        return "gelu"
+    return None
+
+
+class _NormActivation:
+    """activation(norm(x))"""
+
+    def __init__(self, norm: BatchNorm1d | BatchNorm2d, activation: str) -> None:
+        self._norm, self._name = norm, activation
+
+    def forward(self, x: NDArray) -> NDArray:
+        return self._norm.forward_then(x, self._name)
+
+    def backward(self, dy: NDArray) -> NDArray | None:
+        return self._norm.backward(dy)
+
+
+class _ResidualActivation:
+    """relu(body(x) + shortcut(x))"""
+
+    def __init__(self, residual: Any) -> None:
+        self._residual = residual
+
+    def forward(self, x: NDArray) -> NDArray:
+        return self._residual.forward_then(x, "relu")
+
+    def backward(self, dy: NDArray) -> NDArray | None:
+        return self._residual.backward(dy)
+
+
+class _PoolActivation:
+    """max_pool(relu(x)), as relu(max_pool(x)): the largest of a window is the same element before and after relu,
+    unless none is positive, and then no gradient passes. So relu has only the pooled pixels to do.
+    """
+
+    def __init__(self, activation: ReLU, pool: MaxPool2d) -> None:
+        self._activation, self._pool = activation, pool
+
+    def forward(self, x: NDArray) -> NDArray:
+        return self._activation.forward(cast(NDArray, self._pool.forward(x)))
+
+    def backward(self, dy: NDArray) -> NDArray:
+        return self._pool.backward(self._activation.backward(dy))
+
+
+def _joined(first: Module, second: Module) -> Step | None:
+    """The step that does what both do, if there is one."""
+    if is_itself(first, ReLU) and is_itself(second, MaxPool2d) and not second.return_indices:
+        return _PoolActivation(first, second)  # type: ignore[arg-type]
+    activation = _activation(second)
+    if activation is None:
+        return None
+    if is_itself(first, BatchNorm1d, BatchNorm2d):
+        return _NormActivation(first, activation)  # type: ignore[arg-type]
+    if activation == "relu" and getattr(first, "can_join", None) is not None and first.can_join():
+        return _ResidualActivation(first)
+    return None
+
+
+def plan(modules: Iterable[Module]) -> Sequence[Step]:
+    """The steps that do what the modules do one after the other."""
+    left = list(modules)
+    if not _runtime.joins_layers():
+        return left
+    steps: list[Step] = []
+    while left:
+        step = _joined(left[0], left[1]) if len(left) > 1 else None
+        steps.append(left[0] if step is None else step)
+        left = left[1:] if step is None else left[2:]
+    return steps

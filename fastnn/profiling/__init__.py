@@ -1,0 +1,11 @@
+"""Where the time of a training step goes, layer by layer, and how far from what the machine could do.
+
+profile = fastnn.profile(model, x, y)
+print(profile)
+profile.plot().figure.savefig("roofline.png")
+"""
+
+from fastnn.profiling.result import Copy, Profile, ProfileRow
+from fastnn.profiling.run import profile
+
+__all__ = ["Copy", "Profile", "ProfileRow", "profile"]

@@ -1,0 +1,252 @@
+"""Running the steps of a profile."""
+
+import contextlib
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _machine, _runtime, nn, optim
+from fastnn.functional import _check
+from fastnn.functional._conv2d_algorithm import explain
+from fastnn.insight._state import preserved
+from fastnn.profiling.recorder import DIRECTIONS, WHOLE_STEP, Key, Recorder, Tally
+from fastnn.profiling.result import Copy, Profile, ProfileRow, make_row
+
+__all__ = ["profile"]
+
+
+def profile(
+    model: nn.Module,
+    x: NDArray,
+    y: ArrayLike,
+    loss: Any = None,
+    optimizer: optim.Optimizer | None = None,
+    rounds: int = 7,
+    warmup: int = 1,
+) -> Profile:
+    """Time every layer of some training steps: forward, loss, backward and, if one is given, the optimiser.
+
+    What is measured: medians over the rounds; each round also measures the machine's multiply-add peak and streaming
+    bandwidth, with which the rows are compared. Observing a layer costs some microseconds, which are nobody's; what
+    lies between layers is a row of its own. Everything runs on as many threads as `fastnn.num_threads()` tells.
+
+    Neither the model nor the optimiser is trained: parameters, gradients, buffers, modes, what layers keep, the state
+    of the optimiser and the random generator are afterwards what they were, bit for bit.
+
+    Args:
+        model: the network. It runs in training mode.
+        x: a batch. An (N, C, H, W) array of the data loader lies pixel-major; any other is copied, and the copy told.
+        y: its targets.
+        loss: with `forward(output, y)` and `backward()`, like the losses of `nn`; None for `nn.CrossEntropyLoss()`.
+        optimizer: of the parameters of `model`; None leaves it out.
+        rounds: steps that count.
+        warmup: steps before those, in which caches fill.
+    Shape:
+        - x: what the model takes, usually (N, C, H, W), float32 or float64
+        - y: what the loss takes, (N,) labels for the cross-entropy
+    Raises:
+        ValueError: rounds or warmup are too small, x has no images; and what layers and loss raise.
+        TypeError: model is no `nn.Module`.
+    Example:
+        >>> import fastnn
+        >>> from fastnn import nn
+        >>> model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2))
+        >>> profile = fastnn.profile(model, np.ones((8, 1, 4, 4), np.float32), np.arange(8) % 2, rounds=1)
+        >>> [(row.path, row.direction, row.multiplications) for row in profile.rows[:3]]
+        [('0', 'forward', 1600), ('0', 'backward data', 1600), ('0', 'backward weight', 1600)]
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"profile: model must be an nn.Module. Received: {type(model).__name__}")
+    rounds = _check.integer("profile", "rounds", rounds, 1)
+    warmup = _check.integer("profile", "warmup", warmup, 0)
+    x = np.asarray(x)
+    if x.ndim < 1 or not x.size:
+        raise ValueError(f"profile: x must hold at least one image. Received: x.shape={x.shape}")
+    criterion = nn.CrossEntropyLoss() if loss is None else loss
+    dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.dtype(np.float32)
+    recorder = Recorder(model)
+    steps: list[dict[Key, Tally]] = []
+    machine = _Machine(dtype)
+    with preserved(model), _left_as_found(model, optimizer):
+        model.train()
+        for number in range(-warmup, rounds):
+            if number >= 0:
+                machine.measure()
+            tallies = _step(recorder, model, x, y, criterion, optimizer)
+            if number >= 0:
+                steps.append(tallies)
+    isa, isa_why = _isa()
+    return Profile(
+        rows=tuple(_rows(recorder, steps, machine)),
+        batch_size=len(x),
+        rounds=rounds,
+        threads=_runtime.num_threads(),
+        dtype=str(dtype),
+        isa=isa,
+        isa_why=isa_why,
+        cpu=_machine.cpu_name(),
+        peak_gflops=machine.peak,
+        bandwidth_gbs=machine.bandwidth,
+    )
+
+
+def _isa() -> tuple[str, str]:
+    """The instruction set whose kernels run, and why."""
+    if _runtime.uses_reference():
+        return "reference", "the 'reference' backend was chosen"
+    name, best = _runtime.isa(), _runtime.available_isas()[-1]
+    if name != best:
+        return name, f"it was chosen, though {best} is there"
+    return name, "the best that this build, this CPU and its system have"
+
+
+class _Machine:
+    """What the machine can do while the profile runs."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self._dtype = dtype
+        self._peaks: list[float] = []
+        self._bandwidths: list[float] = []
+        self._stream = None if _runtime._native is None else _machine.Stream(dtype)
+
+    def measure(self) -> None:
+        """Once a round, so that a clock that drifts, drifts for both."""
+        if self._stream is not None:
+            threads = _runtime.num_threads()
+            self._peaks.append(_machine.fma_peak(self._dtype, threads, repeats=3))
+            self._bandwidths.append(self._stream.bandwidth(threads))
+
+    @property
+    def peak(self) -> float | None:
+        return statistics.median(self._peaks) if self._peaks else None
+
+    @property
+    def bandwidth(self) -> float | None:
+        return statistics.median(self._bandwidths) if self._bandwidths else None
+
+
+def _step(
+    recorder: Recorder, model: nn.Module, x: NDArray, y: ArrayLike, criterion: Any, optimizer: optim.Optimizer | None
+) -> dict[Key, Tally]:
+    """One observed training step."""
+    for parameter in model.parameters():
+        parameter.grad = None
+    name = type(criterion).__name__
+    with recorder.observing(), recorder.step() as tallies:
+        output = model(x)
+        moved = output.nbytes if isinstance(output, np.ndarray) else 0
+        recorder.run("(loss)", name, "forward", lambda: criterion(output, y), moved)
+        dy = recorder.run("(loss)", name, "backward", criterion.backward)
+        model.backward(dy)
+        if optimizer is not None:
+            recorder.run("(optimizer)", type(optimizer).__name__, "step", optimizer.step, _optimizer_bytes(optimizer))
+    return tallies
+
+
+def _optimizer_bytes(optimizer: optim.Optimizer) -> int:
+    """Each gradient is read, each trained parameter and each array of its state is read and written."""
+    total = 0
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None and parameter.requires_grad:
+                state = optimizer.state.get(parameter, {}).values()
+                total += parameter.grad.nbytes + 2 * parameter.data.nbytes
+                total += 2 * sum(value.nbytes for value in state if isinstance(value, np.ndarray))
+    return total
+
+
+@contextlib.contextmanager
+def _left_as_found(model: nn.Module, optimizer: optim.Optimizer | None) -> Iterator[None]:
+    """What `preserved` leaves to others: what layers keep and draw from, and all that an optimiser writes into."""
+    attributes = [(module, dict(vars(module))) for module in model.modules()]
+    own = [value for _, values in attributes for value in values.values() if isinstance(value, np.random.Generator)]
+    states = [(generator, generator.bit_generator.state) for generator in own]
+    with contextlib.ExitStack() as stack:
+        if optimizer is not None:
+            stack.enter_context(_optimizer_as_found(optimizer))
+        try:
+            yield
+        finally:
+            for module, values in attributes:
+                vars(module).clear()
+                vars(module).update(values)
+            for generator, state in states:
+                generator.bit_generator.state = state
+
+
+@contextlib.contextmanager
+def _optimizer_as_found(optimizer: optim.Optimizer) -> Iterator[None]:
+    """Within the block the optimiser writes into copies."""
+    groups = [(group, dict(group)) for group in optimizer.param_groups]
+    parameters = [parameter for group, _ in groups for parameter in group["params"]]
+    arrays = [(parameter, parameter.data, parameter.grad) for parameter in parameters]
+    state = optimizer.state
+    optimizer.state = {
+        parameter: {name: value.copy("K") if isinstance(value, np.ndarray) else value for name, value in values.items()}
+        for parameter, values in state.items()
+    }
+    for parameter in parameters:
+        parameter.data = parameter.data.copy("K")
+    try:
+        yield
+    finally:
+        optimizer.state = state
+        for group, values in groups:
+            group.clear()
+            group.update(values)
+        for parameter, data, grad in arrays:
+            parameter.data, parameter.grad = data, grad
+
+
+# ---- from steps to rows ----------------------------------------------------------------------------------------------
+def _rows(recorder: Recorder, steps: list[dict[Key, Tally]], machine: _Machine) -> Iterator[ProfileRow]:
+    """By layer in the order of the forwards, then by direction; the loss, the optimiser and the rest come last."""
+    # A network may leave layers out at random: a layer took no time in a step in which it did not run.
+    keys = [key for key in recorder.order if any(key in step for step in steps)]
+    nothing = Tally("")
+    medians = {key: statistics.median(step.get(key, nothing).seconds for step in steps) for key in keys}
+    rest = statistics.median(
+        step[WHOLE_STEP].seconds - sum(step.get(key, nothing).seconds for key in keys) for step in steps
+    )
+    whole = sum(medians.values()) + rest
+    paths = [*recorder.layers, "(loss)", "(optimizer)"]
+    position = {path: index for index, path in enumerate(paths)}
+    for path, direction in sorted(keys, key=lambda key: (position[key[0]], DIRECTIONS.index(key[1]))):
+        tally = next(step[path, direction] for step in reversed(steps) if (path, direction) in step)
+        algorithm, why = _algorithm(recorder.layers.get(path), direction, recorder.input_shapes.get(path, ()))
+        yield make_row(
+            machine.peak, machine.bandwidth,
+            path=path, kind=tally.kind, direction=direction, calls=tally.calls, seconds=medians[path, direction],
+            share=medians[path, direction] / whole, multiplications=tally.multiplications, bytes=tally.bytes,
+            kernels=tuple(tally.kernels), algorithm=algorithm, why=why, copies=_copies(tally),
+        )  # fmt: skip
+    yield make_row(
+        machine.peak, machine.bandwidth,
+        path="(rest)", kind="", direction="step", calls=0, seconds=rest, share=rest / whole, multiplications=0, bytes=0,
+    )  # fmt: skip
+
+
+def _copies(tally: Tally) -> tuple[Copy, ...]:
+    sizes: dict[str, list[int]] = {}
+    for purpose, n_bytes in tally.copies:
+        sizes.setdefault(purpose, []).append(n_bytes)
+    return tuple(Copy(purpose, len(found), sum(found)) for purpose, found in sizes.items())
+
+
+def _algorithm(layer: Any, direction: str, x_shape: tuple[int, ...]) -> tuple[str, str]:
+    """The algorithm of a convolution or linear layer and why it runs; empty for others."""
+    if not isinstance(layer, nn.Conv2d | nn.Linear):
+        return "", ""
+    if _runtime.uses_reference():
+        return "reference", "the 'reference' backend was chosen"
+    if isinstance(layer, nn.Linear):
+        return "direct", "a linear layer is the convolution of one pixel with a filter of one tap"
+    if direction == "backward":  # of a convolution whose gradients were not told apart
+        return layer.algorithm, ""
+    return explain(
+        x_shape, layer.weight.shape, layer.stride, layer.padding, layer.dilation, layer.groups, layer.algorithm,
+        direction.replace(" ", "_"),
+    )  # fmt: skip

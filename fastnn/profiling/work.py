@@ -1,0 +1,105 @@
+"""What a layer has to do at least: multiplications with real pixels, bytes that must come and go."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import nn
+from fastnn.functional.conv2d import geometry
+
+__all__ = ["backward_bytes", "forward_bytes", "multiplications", "nbytes", "valid_multiplications"]
+
+# Layers whose gradient depends on x, or on a result of its size. Others depend on dy alone (a maximum on an index which
+# is small), and of layers that users write nothing is known: what is counted must be true for all.
+_READ_INPUT = (
+    nn.BatchNorm1d, nn.BatchNorm2d, nn.ELU, nn.GELU, nn.GroupNorm, nn.LayerNorm, nn.LeakyReLU, nn.LocalResponseNorm,
+    nn.LogSoftmax, nn.PReLU, nn.ReLU, nn.SiLU, nn.Sigmoid, nn.Softmax, nn.Softplus, nn.Tanh,
+)  # fmt: skip
+
+
+def _valid_taps(size: int, out: int, kernel: int, stride: int, pad: int, dilation: int) -> int:
+    """Pairs of an output position and a tap of which the tap lies within the image, along one axis."""
+    source = np.arange(out)[:, None] * stride - pad + np.arange(kernel) * dilation
+    return int(((source >= 0) & (source < size)).sum())
+
+
+def valid_multiplications(
+    x: Any,
+    weight: Any,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] | str = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> int:
+    """Multiplications of a convolution, in any of its three directions, without those by zeros of the padding.
+
+    Args:
+        x, weight: the arrays of `functional.conv2d`, or anything with their shapes.
+        stride, padding, dilation, groups: as in `functional.conv2d`.
+    Example:
+        >>> from fastnn.profiling.work import valid_multiplications
+        >>> valid_multiplications(np.zeros((1, 1, 4, 4)), np.zeros((1, 1, 3, 3)), padding=1)
+        100
+    """
+    g = geometry("valid_multiplications", x, weight, stride, padding, dilation, groups)
+    axes = zip(x.shape[2:], g.out, weight.shape[2:], g.stride, g.pad, g.dilation, strict=True)
+    taps_h, taps_w = (_valid_taps(*axis) for axis in axes)
+    return x.shape[0] * weight.shape[0] * weight.shape[1] * taps_h * taps_w
+
+
+def multiplications(layer: nn.Module, arguments: Iterable[Any]) -> int:
+    """Those of one forward of a convolution or linear layer; 0 for any other layer."""
+    x = next(iter(arguments), None)
+    if isinstance(layer, nn.Conv2d):
+        settings = (layer.stride, layer.padding, layer.dilation, layer.groups)
+        return valid_multiplications(x, layer.weight, *settings)
+    if isinstance(layer, nn.Linear):
+        return len(x) * layer.weight.size  # type: ignore[arg-type]
+    return 0
+
+
+def nbytes(values: Any) -> int:
+    """Bytes of the arrays among `values`."""
+    return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
+
+
+def _parameter_bytes(layer: Any, trained_only: bool = False) -> int:
+    own = getattr(layer, "_parameters", {}).values()
+    return sum(p.data.nbytes for p in own if p is not None and (p.requires_grad or not trained_only))
+
+
+def _is_view(result: Any, arguments: Iterable[Any]) -> bool:
+    """Whether nothing was moved: the result is memory of an argument."""
+    return isinstance(result, np.ndarray) and any(
+        isinstance(a, np.ndarray) and np.may_share_memory(a, result) for a in arguments
+    )
+
+
+def forward_bytes(layer: Any, arguments: Sequence[Any], y: Any) -> int:
+    """Inputs, outputs and weights of one forward: what must be moved at least once. 0 for a container."""
+    if isinstance(layer, nn.Residual):
+        return 3 * nbytes([y])  # its own work is one addition
+    if _has_children(layer) or _is_view(y, arguments):
+        return 0
+    results = y if isinstance(y, tuple) else (y,)
+    return nbytes(arguments) + nbytes(results) + _parameter_bytes(layer)
+
+
+def backward_bytes(layer: Any, input_bytes: int, arguments: Sequence[Any], dx: Any) -> dict[str, int]:
+    """The same of one backward, {direction: bytes}; 'backward' is for those who do not tell directions apart."""
+    if isinstance(layer, nn.Residual):
+        return {"backward": 3 * nbytes([dx])}
+    if _has_children(layer) or _is_view(dx, arguments):
+        return {"backward": 0}
+    dy_bytes, dx_bytes = nbytes(arguments), nbytes([dx])
+    weights, gradients = _parameter_bytes(layer), _parameter_bytes(layer, trained_only=True)
+    return {
+        "backward data": dy_bytes + weights + dx_bytes,
+        "backward weight": dy_bytes + input_bytes + gradients,
+        "backward": dy_bytes + dx_bytes + weights + gradients + (input_bytes if isinstance(layer, _READ_INPUT) else 0),
+    }
+
+
+def _has_children(layer: Any) -> bool:
+    return isinstance(layer, nn.Module) and next(layer.children(), None) is not None

@@ -1,0 +1,150 @@
+/* The transforms of Winograd's convolution F(2 x 2, 3 x 3); ops/winograd.h tells what they are for. With
+ *
+ *     B^T = 1  0 -1  0      G = 1    0    0      A^T = 1  1  1  0
+ *           0  1  1  0          1/2  1/2  1/2          0  1 -1 -1
+ *           0 -1  1  0          1/2 -1/2  1/2
+ *           0  1  0 -1          0    0    1
+ *
+ * a tile of 4 x 4 inputs becomes B^T d B, a filter of 3 x 3 taps G g G^T, and the 16 products of the two become 2 x 2
+ * outputs by A^T m A. Everything happens to whole vectors of channels: the 16 inputs of a tile are 16 pointers.
+ */
+#include "kernels/kernel.h"
+
+/* (a, b, c, d) becomes B^T (a, b, c, d). */
+#define INPUT_ROW(a, b, c, d)                                                                                          \
+    {                                                                                                                  \
+        v_real first = a - c, second = b + c, third = c - b, fourth = b - d;                                           \
+        a = first, b = second, c = third, d = fourth;                                                                  \
+    }
+
+/* out[t * stride + i] = (B^T d B)[t] where d[t] = in[t][i], for the 16 positions t of a tile and i < n. */
+void KERNEL(winograd_input)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride) {
+    for (ptrdiff_t i = 0; i < n; i += V_LANES) {
+        ptrdiff_t lanes = v_lanes_left(n - i);
+        v_real d[16];
+#pragma GCC unroll 16
+        for (int t = 0; t < 16; t++) {
+            d[t] = v_load_part(in[t] + i, lanes);
+        }
+#pragma GCC unroll 4
+        for (int w = 0; w < 4; w++) {
+            INPUT_ROW(d[w], d[4 + w], d[8 + w], d[12 + w])
+        }
+#pragma GCC unroll 4
+        for (int h = 0; h < 4; h++) {
+            INPUT_ROW(d[4 * h], d[4 * h + 1], d[4 * h + 2], d[4 * h + 3])
+        }
+#pragma GCC unroll 16
+        for (int t = 0; t < 16; t++) {
+            v_store_part(out + t * stride + i, d[t], lanes);
+        }
+    }
+}
+
+/* out[t * stride + i] = (A d A^T)[t] where d[t] = in[t][i], for the 4 pixels t of an output tile and i < n: how the
+ * gradient of the outputs goes back through A^T m A. */
+void KERNEL(winograd_output_gradient)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride) {
+    for (ptrdiff_t i = 0; i < n; i += V_LANES) {
+        ptrdiff_t lanes = v_lanes_left(n - i);
+        v_real rows[4][2];
+#pragma GCC unroll 2
+        for (int w = 0; w < 2; w++) {
+            v_real upper = v_load_part(in[w] + i, lanes), lower = v_load_part(in[2 + w] + i, lanes);
+            rows[0][w] = upper, rows[1][w] = upper + lower, rows[2][w] = upper - lower, rows[3][w] = v_zero() - lower;
+        }
+#pragma GCC unroll 4
+        for (int h = 0; h < 4; h++) {
+            v_real left = rows[h][0], right = rows[h][1];
+            real *to = out + 4 * h * stride + i;
+            v_store_part(to, left, lanes);
+            v_store_part(to + stride, left + right, lanes);
+            v_store_part(to + 2 * stride, left - right, lanes);
+            v_store_part(to + 3 * stride, v_zero() - right, lanes);
+        }
+    }
+}
+
+/* out[t][r * columns + j] = (A^T m A)[t] + bias[j] where m[t] = in[t * stride + r * columns + j], r < rows, j < columns,
+ * for the 4 pixels t of an output tile; those whose out[t] is NULL are left out. bias NULL: 0. */
+void KERNEL(winograd_output)(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
+                             real *const *out) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        for (ptrdiff_t j = 0; j < columns; j += V_LANES) {
+            ptrdiff_t lanes = v_lanes_left(columns - j), i = r * columns + j;
+            v_real upper[4], lower[4];
+            v_real offset = bias == NULL ? v_zero() : v_load_part(bias + j, lanes);
+#pragma GCC unroll 4
+            for (int w = 0; w < 4; w++) {
+                const real *from = in + w * stride + i;
+                v_real second = v_load_part(from + 4 * stride, lanes), third = v_load_part(from + 8 * stride, lanes);
+                upper[w] = v_load_part(from, lanes) + second + third;
+                lower[w] = second - third - v_load_part(from + 12 * stride, lanes);
+            }
+            if (out[0] != NULL) {
+                v_store_part(out[0] + i, upper[0] + upper[1] + upper[2] + offset, lanes);
+            }
+            if (out[1] != NULL) {
+                v_store_part(out[1] + i, upper[1] - upper[2] - upper[3] + offset, lanes);
+            }
+            if (out[2] != NULL) {
+                v_store_part(out[2] + i, lower[0] + lower[1] + lower[2] + offset, lanes);
+            }
+            if (out[3] != NULL) {
+                v_store_part(out[3] + i, lower[1] - lower[2] - lower[3] + offset, lanes);
+            }
+        }
+    }
+}
+
+/* out[t * out_stride + i] = (G g G^T)[t] where g[t] = in[t][i], for i < n: from the 9 taps of a filter to 16. */
+void KERNEL(winograd_filter)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride) {
+    const v_real half = v_set((real)0.5);
+    for (ptrdiff_t i = 0; i < n; i += V_LANES) {
+        ptrdiff_t lanes = v_lanes_left(n - i);
+        v_real rows[4][3];
+#pragma GCC unroll 3
+        for (int w = 0; w < 3; w++) {
+            v_real top = v_load_part(in[w] + i, lanes), middle = v_load_part(in[3 + w] + i, lanes);
+            v_real bottom = v_load_part(in[6 + w] + i, lanes), sum = (top + bottom) * half;
+            middle = middle * half;
+            rows[0][w] = top, rows[1][w] = sum + middle, rows[2][w] = sum - middle, rows[3][w] = bottom;
+        }
+#pragma GCC unroll 4
+        for (int h = 0; h < 4; h++) {
+            v_real sum = (rows[h][0] + rows[h][2]) * half, middle = rows[h][1] * half;
+            real *to = out + 4 * h * stride + i;
+            v_store_part(to, rows[h][0], lanes);
+            v_store_part(to + stride, sum + middle, lanes);
+            v_store_part(to + 2 * stride, sum - middle, lanes);
+            v_store_part(to + 3 * stride, rows[h][2], lanes);
+        }
+    }
+}
+
+/* out[t * out_stride + i] = (G^T u G)[t] where u[t] = in[t * in_stride + i], for i < n: how the gradient goes back
+ * through G g G^T, from 16 to the 9 taps. */
+void KERNEL(winograd_filter_gradient)(ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out,
+                                      ptrdiff_t out_stride) {
+    const v_real half = v_set((real)0.5);
+    for (ptrdiff_t i = 0; i < n; i += V_LANES) {
+        ptrdiff_t lanes = v_lanes_left(n - i);
+        v_real rows[3][4];
+#pragma GCC unroll 4
+        for (int w = 0; w < 4; w++) {
+            const real *from = in + w * in_stride + i;
+            v_real second = v_load_part(from + 4 * in_stride, lanes), third = v_load_part(from + 8 * in_stride, lanes);
+            v_real sum = (second + third) * half;
+            rows[0][w] = v_load_part(from, lanes) + sum;
+            rows[1][w] = (second - third) * half;
+            rows[2][w] = v_load_part(from + 12 * in_stride, lanes) + sum;
+        }
+#pragma GCC unroll 3
+        for (int h = 0; h < 3; h++) {
+            v_real sum = (rows[h][1] + rows[h][2]) * half;
+            real *to = out + 3 * h * out_stride + i;
+            v_store_part(to, rows[h][0] + sum, lanes);
+            v_store_part(to + out_stride, (rows[h][1] - rows[h][2]) * half, lanes);
+            v_store_part(to + 2 * out_stride, rows[h][3] + sum, lanes);
+        }
+    }
+}

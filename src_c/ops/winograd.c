@@ -1,0 +1,200 @@
+/* Winograd's convolution forward and backward to the input; winograd.h has the formula. */
+#include "ops/winograd.h"
+
+#include <string.h>
+
+#include "core/workspace.h"
+
+enum {
+    /* Of transformed inputs and outputs that a task works on, if they can be so few: they stay in L2. */
+    CHUNK_BYTES = 768 * 1024,
+    /* Rows of a task, whatever their size: fewer would read the transformed weights too often, more gain nothing. */
+    LEAST_ROWS = 48,
+    MOST_ROWS = 96,
+    LINE = 64 / sizeof(real) /* shifts the 16 positions against each other, or they would share a set of the cache */
+};
+
+typedef struct {
+    int backward;
+    ptrdiff_t depth, columns;     /* channels summed over, channels produced */
+    ptrdiff_t h, w, pad_h, pad_w; /* of x, as this direction reads it */
+    ptrdiff_t y_h, y_w;
+    ptrdiff_t panel_columns, panels;
+    winograd_tiles tiles;
+    ptrdiff_t input_stride, output_stride; /* between positions */
+    real *filters;                         /* [panel][position][depth][stored columns] */
+    real *inputs, *outputs;                /* [thread][position][chunk][depth or columns] */
+    real *zeros;                           /* what lies on padding */
+    const real *x, *weight, *bias;
+    real *y;
+} winograd;
+
+static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, int n_threads, void *base) {
+    c->backward = backward;
+    c->depth = backward ? s->c_out : s->c_in;
+    c->columns = backward ? s->c_in : s->c_out;
+    c->h = backward ? s->h_out : s->h;
+    c->w = backward ? s->w_out : s->w;
+    c->y_h = backward ? s->h : s->h_out;
+    c->y_w = backward ? s->w : s->w_out;
+    c->pad_h = backward ? 2 - s->pad_top : s->pad_top;
+    c->pad_w = backward ? 2 - s->pad_left : s->pad_left;
+    c->panel_columns = KERNELS->panel_columns;
+    c->panels = fnn_ceil_div(c->columns, c->panel_columns);
+    ptrdiff_t row_bytes = WINOGRAD_POSITIONS * (c->depth + c->columns) * (ptrdiff_t)sizeof(real);
+    ptrdiff_t rows = fnn_max(LEAST_ROWS, fnn_min(MOST_ROWS, CHUNK_BYTES / row_bytes));
+    c->tiles = winograd_cut(s->n, c->y_h, c->y_w, rows);
+    c->input_stride = c->tiles.chunk * c->depth + LINE;
+    c->output_stride = c->tiles.chunk * c->columns + LINE;
+    workspace_cursor workspace = {base, 0};
+    ptrdiff_t filters = c->panels * WINOGRAD_POSITIONS * c->depth * c->panel_columns;
+    c->filters = workspace_take(&workspace, filters, sizeof(real));
+    c->zeros = workspace_take(&workspace, fnn_min(s->n, c->tiles.chunk) * c->depth, sizeof(real));
+    c->inputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * c->input_stride, sizeof(real));
+    c->outputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * c->output_stride, sizeof(real));
+    return workspace.used;
+}
+
+ptrdiff_t OP(winograd_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
+    winograd c;
+    return prepare(&c, shape, 0, n_threads, NULL);
+}
+
+ptrdiff_t OP(winograd_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
+    winograd c;
+    return prepare(&c, shape, 1, n_threads, NULL);
+}
+
+static ptrdiff_t used_columns(const winograd *c, ptrdiff_t panel) {
+    return fnn_min(c->panel_columns, c->columns - panel * c->panel_columns);
+}
+static ptrdiff_t stored_columns(const winograd *c, ptrdiff_t panel) {
+    return fnn_min(c->panel_columns, fnn_ceil_div(used_columns(c, panel), LINE) * LINE);
+}
+static real *panel_filters(const winograd *c, ptrdiff_t panel, ptrdiff_t position) {
+    return c->filters + panel * WINOGRAD_POSITIONS * c->depth * c->panel_columns +
+           position * c->depth * stored_columns(c, panel);
+}
+
+/* Channels of the depth that a task of `filter_task` transforms. */
+enum { FILTER_DEPTH = 32 };
+
+/* Task: the weights of some channels of the depth, for one panel. */
+static void filter_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const winograd *c = context;
+    ptrdiff_t panel = task % c->panels, column = panel * c->panel_columns;
+    fnn_range depth = fnn_chunk(task / c->panels, FILTER_DEPTH, c->depth);
+    ptrdiff_t used = used_columns(c, panel), stored = stored_columns(c, panel);
+    const real *taps[9];
+    if (!c->backward) {
+        for (ptrdiff_t k = depth.begin; k < depth.end; k++) {
+            for (ptrdiff_t tap = 0; tap < 9; tap++) {
+                taps[tap] = c->weight + (tap * c->depth + k) * c->columns + column;
+            }
+            real *out = panel_filters(c, panel, 0) + k * stored;
+            KERNELS->winograd_filter(used, taps, out, c->depth * stored);
+        }
+        return;
+    }
+    /* The weight is [tap][column][depth]: transformed along the depth, then transposed. */
+    real rows[WINOGRAD_POSITIONS][FILTER_DEPTH * 16];
+    for (ptrdiff_t first = 0; first < used; first += 16) {
+        ptrdiff_t n = fnn_min(16, used - first), length = depth.end - depth.begin;
+        for (ptrdiff_t j = 0; j < n; j++) {
+            for (ptrdiff_t tap = 0; tap < 9; tap++) {
+                taps[tap] = c->weight + ((8 - tap) * c->columns + column + first + j) * c->depth + depth.begin;
+            }
+            KERNELS->winograd_filter(length, taps, rows[0] + j * FILTER_DEPTH, FILTER_DEPTH * 16);
+        }
+        for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+            real *out = panel_filters(c, panel, position) + depth.begin * stored + first;
+            KERNELS->transpose(n, length, rows[position], FILTER_DEPTH, out, stored);
+        }
+    }
+}
+
+/* The inputs of the tiles of rows `range`, transformed. */
+static void transform_inputs(const winograd *c, fnn_range range, real *inputs) {
+    for (ptrdiff_t row = range.begin; row < range.end;) {
+        winograd_segment segment = winograd_next(&c->tiles, row, range.end);
+        const real *in[WINOGRAD_POSITIONS];
+        for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+            ptrdiff_t h = 2 * segment.h - c->pad_h + position / 4, w = 2 * segment.w - c->pad_w + position % 4;
+            int inside = h >= 0 && h < c->h && w >= 0 && w < c->w;
+            in[position] = inside ? c->x + ((h * c->w + w) * c->tiles.n + segment.image) * c->depth : c->zeros;
+        }
+        real *out = inputs + (row - range.begin) * c->depth;
+        KERNELS->winograd_input(segment.rows * c->depth, in, out, c->input_stride);
+        row += segment.rows;
+    }
+}
+
+/* The outputs of the tiles of rows `range`, transformed back. */
+static void transform_outputs(const winograd *c, fnn_range range, const real *outputs) {
+    for (ptrdiff_t row = range.begin; row < range.end;) {
+        winograd_segment segment = winograd_next(&c->tiles, row, range.end);
+        real *out[4];
+        for (ptrdiff_t pixel = 0; pixel < 4; pixel++) {
+            ptrdiff_t h = 2 * segment.h + pixel / 2, w = 2 * segment.w + pixel % 2;
+            int inside = h < c->y_h && w < c->y_w;
+            out[pixel] = inside ? c->y + ((h * c->y_w + w) * c->tiles.n + segment.image) * c->columns : NULL;
+        }
+        const real *in = outputs + (row - range.begin) * c->columns;
+        KERNELS->winograd_output(segment.rows, c->columns, in, c->output_stride, c->bias, out);
+        row += segment.rows;
+    }
+}
+
+/* Task: one chunk of rows. */
+static void multiply_task(void *context, ptrdiff_t task, int thread) {
+    const winograd *c = context;
+    fnn_range range = fnn_chunk(task, c->tiles.chunk, c->tiles.rows);
+    real *inputs = c->inputs + thread * WINOGRAD_POSITIONS * c->input_stride;
+    real *outputs = c->outputs + thread * WINOGRAD_POSITIONS * c->output_stride;
+    transform_inputs(c, range, inputs);
+    const ptrdiff_t no_offset = 0;
+    fnn_batch_gemm gemm = {
+        .rows = range.end - range.begin,
+        .depth = c->depth,
+        .count = 1,
+        .a_offset = &no_offset,
+        .a_stride = c->depth,
+        .b_offset = &no_offset,
+        .c_stride = c->columns,
+    };
+    for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+        for (ptrdiff_t panel = 0; panel < c->panels; panel++) {
+            gemm.columns = used_columns(c, panel);
+            gemm.a = inputs + position * c->input_stride;
+            gemm.b = panel_filters(c, panel, position);
+            gemm.b_stride = stored_columns(c, panel);
+            gemm.c = outputs + position * c->output_stride + panel * c->panel_columns;
+            KERNELS->batch_gemm(&gemm);
+        }
+    }
+    transform_outputs(c, range, outputs);
+}
+
+static void run_all(winograd *c, int n_threads) {
+    memset(c->zeros, 0, (size_t)(fnn_min(c->tiles.n, c->tiles.chunk) * c->depth) * sizeof(real));
+    double weights = (double)c->depth * c->columns;
+    fnn_parallel_for(c->panels * fnn_ceil_div(c->depth, FILTER_DEPTH), weights * 4, n_threads, filter_task, c);
+    fnn_parallel_for(c->tiles.chunks, weights * (double)c->tiles.rows, n_threads, multiply_task, c);
+}
+
+void OP(winograd_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias, real *y,
+                          void *workspace, int n_threads) {
+    winograd c;
+    prepare(&c, shape, 0, n_threads, workspace);
+    c.x = x, c.weight = weight, c.bias = bias, c.y = y;
+    run_all(&c, n_threads);
+}
+
+void OP(winograd_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, real *dx,
+                                void *workspace, int n_threads) {
+    winograd c;
+    prepare(&c, shape, 1, n_threads, workspace);
+    c.x = dy, c.weight = weight, c.bias = NULL, c.y = dx;
+    run_all(&c, n_threads);
+}

@@ -1,0 +1,178 @@
+/* Winograd's convolution backward to the weights; winograd.h has the formula.
+ *
+ * A task owns a band of chunks, a block of input channels and a block of output channels. Bands have sums of their own,
+ * which are added in ascending order: how many there are depends on the shape alone.
+ */
+#include "core/workspace.h"
+#include "ops/conv2d_bias.h"
+#include "ops/winograd.h"
+
+#include <string.h>
+
+enum {
+    CHUNK_BYTES = 768 * 1024, /* of transformed tiles that a task works on, if they can be so few: they stay in L2 */
+    LEAST_ROWS = 192,
+    MOST_ROWS = 192,
+    BLOCK_CHANNELS = 128,      /* of a task */
+    GEMM_ROWS = 96,            /* input channels of one kernel call: a multiple of every tile height */
+    WANTED_TASKS = 8,          /* enough to keep the threads of a laptop busy to the end */
+    MAX_BAND_BYTES = 64 << 20, /* of memory for the sums of all bands */
+    FINISH_CHUNK = 1024,       /* weights that a task transforms back */
+    LINE = 64 / sizeof(real)
+};
+
+typedef struct {
+    const fnn_conv2d_shape *shape;
+    ptrdiff_t panel_columns;
+    ptrdiff_t block_in, blocks_in, block_out, blocks_out;
+    winograd_tiles tiles;
+    ptrdiff_t bands, band_chunks;
+    ptrdiff_t weights;                     /* of one tap */
+    ptrdiff_t sums_stride;                 /* between positions */
+    ptrdiff_t input_stride, output_stride; /* between positions */
+    real *sums;                            /* [band][position][c_in][c_out] */
+    real *inputs, *outputs;                /* [thread][position][chunk][block] */
+    real *zeros, *bias_sums;
+    const real *x, *dy;
+    real *dweight;
+} weight_gradient;
+
+static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_threads, void *base) {
+    g->shape = s;
+    g->panel_columns = KERNELS->panel_columns;
+    g->blocks_in = fnn_ceil_div(s->c_in, BLOCK_CHANNELS);
+    g->blocks_out = fnn_ceil_div(s->c_out, BLOCK_CHANNELS);
+    g->block_in = fnn_ceil_div(s->c_in, g->blocks_in);
+    g->block_out = fnn_ceil_div(fnn_ceil_div(s->c_out, g->blocks_out), LINE) * LINE;
+    ptrdiff_t row_bytes = WINOGRAD_POSITIONS * (g->block_in + g->block_out) * (ptrdiff_t)sizeof(real);
+    ptrdiff_t rows = fnn_max(LEAST_ROWS, fnn_min(MOST_ROWS, CHUNK_BYTES / row_bytes));
+    g->tiles = winograd_cut(s->n, s->h_out, s->w_out, rows);
+    g->weights = s->c_in * s->c_out;
+    g->sums_stride = g->weights + LINE;
+    ptrdiff_t bands = fnn_min(fnn_ceil_div(WANTED_TASKS, g->blocks_in * g->blocks_out), g->tiles.chunks);
+    ptrdiff_t affordable = MAX_BAND_BYTES / (WINOGRAD_POSITIONS * g->weights * (ptrdiff_t)sizeof(real));
+    bands = fnn_max(1, fnn_min(bands, affordable));
+    g->band_chunks = fnn_ceil_div(g->tiles.chunks, bands);
+    g->bands = fnn_ceil_div(g->tiles.chunks, g->band_chunks);
+    g->input_stride = g->tiles.chunk * g->block_in + LINE;
+    g->output_stride = g->tiles.chunk * g->block_out + LINE;
+    workspace_cursor workspace = {base, 0};
+    g->sums = workspace_take(&workspace, g->bands * WINOGRAD_POSITIONS * g->sums_stride, sizeof(real));
+    g->zeros = workspace_take(&workspace, fnn_max(g->block_in, g->block_out) * g->tiles.chunk, sizeof(real));
+    g->inputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * g->input_stride, sizeof(real));
+    g->outputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * g->output_stride, sizeof(real));
+    g->bias_sums = workspace_take(&workspace, conv2d_bias_sums(s), sizeof(real));
+    return workspace.used;
+}
+
+ptrdiff_t OP(winograd_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
+    weight_gradient g;
+    return prepare(&g, shape, n_threads, NULL);
+}
+
+/* Where the pixel (h, w) of a map of height x width pixels of `channels` reals begins, from image `image` and channel
+ * `channel` on; zeros if there is no such pixel. */
+static const real *pixel(const weight_gradient *g, const real *map, ptrdiff_t height, ptrdiff_t width,
+                         ptrdiff_t channels, ptrdiff_t h, ptrdiff_t w, ptrdiff_t image, ptrdiff_t channel) {
+    int inside = h >= 0 && h < height && w >= 0 && w < width;
+    return inside ? map + ((h * width + w) * g->shape->n + image) * channels + channel : g->zeros;
+}
+
+/* The tiles of x and of dy of the rows `range`, transformed; of the channels in the two blocks. A block that is a part
+ * of the channels is taken row by row. */
+static void transform(const weight_gradient *g, fnn_range range, fnn_range in, fnn_range out, real *inputs,
+                      real *outputs) {
+    const fnn_conv2d_shape *s = g->shape;
+    ptrdiff_t n_in = in.end - in.begin, n_out = out.end - out.begin;
+    int whole = n_in == s->c_in && n_out == s->c_out && n_out == g->block_out;
+    for (ptrdiff_t row = range.begin; row < range.end;) {
+        winograd_segment segment = winograd_next(&g->tiles, row, range.end);
+        ptrdiff_t rows = whole ? segment.rows : 1;
+        const real *sources[WINOGRAD_POSITIONS];
+        for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+            ptrdiff_t h = 2 * segment.h - s->pad_top + position / 4, w = 2 * segment.w - s->pad_left + position % 4;
+            sources[position] = pixel(g, g->x, s->h, s->w, s->c_in, h, w, segment.image, in.begin);
+        }
+        real *to = inputs + (row - range.begin) * g->block_in;
+        KERNELS->winograd_input(rows * n_in, sources, to, g->input_stride);
+        for (ptrdiff_t i = 0; i < 4; i++) {
+            ptrdiff_t h = 2 * segment.h + i / 2, w = 2 * segment.w + i % 2;
+            sources[i] = pixel(g, g->dy, s->h_out, s->w_out, s->c_out, h, w, segment.image, out.begin);
+        }
+        to = outputs + (row - range.begin) * g->block_out;
+        KERNELS->winograd_output_gradient(rows * n_out, sources, to, g->output_stride);
+        row += rows;
+    }
+}
+
+/* Task: one band, one block of input channels, one block of output channels. */
+static void multiply_task(void *context, ptrdiff_t task, int thread) {
+    const weight_gradient *g = context;
+    const fnn_conv2d_shape *s = g->shape;
+    fnn_range in = fnn_chunk(task % g->blocks_in, g->block_in, s->c_in);
+    fnn_range out = fnn_chunk(task / g->blocks_in % g->blocks_out, g->block_out, s->c_out);
+    ptrdiff_t band = task / g->blocks_in / g->blocks_out;
+    fnn_range chunks = fnn_chunk(band, g->band_chunks, g->tiles.chunks);
+    real *inputs = g->inputs + thread * WINOGRAD_POSITIONS * g->input_stride;
+    real *outputs = g->outputs + thread * WINOGRAD_POSITIONS * g->output_stride;
+    const ptrdiff_t no_offset = 0;
+    fnn_batch_gemm gemm = {
+        .count = 1,
+        .a_offset = &no_offset,
+        .a_stride = g->block_in,
+        .b_offset = &no_offset,
+        .b_stride = g->block_out,
+        .start_stride = s->c_out,
+        .c_stride = s->c_out,
+    };
+    for (ptrdiff_t chunk = chunks.begin; chunk < chunks.end; chunk++) {
+        fnn_range range = fnn_chunk(chunk, g->tiles.chunk, g->tiles.rows);
+        transform(g, range, in, out, inputs, outputs);
+        gemm.depth = range.end - range.begin;
+        for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+            real *sums = g->sums + (band * WINOGRAD_POSITIONS + position) * g->sums_stride;
+            for (ptrdiff_t row = in.begin; row < in.end; row += GEMM_ROWS) {
+                gemm.rows = fnn_min(GEMM_ROWS, in.end - row);
+                gemm.a = inputs + position * g->input_stride + row - in.begin;
+                for (ptrdiff_t column = out.begin; column < out.end; column += g->panel_columns) {
+                    gemm.columns = fnn_min(g->panel_columns, out.end - column);
+                    gemm.b = outputs + position * g->output_stride + column - out.begin;
+                    gemm.c = sums + row * s->c_out + column;
+                    gemm.start = chunk == chunks.begin ? NULL : gemm.c;
+                    KERNELS->batch_gemm_transposed(&gemm);
+                }
+            }
+        }
+    }
+}
+
+/* Task: some weights of all taps, from the sums of all bands. */
+static void finish_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const weight_gradient *g = context;
+    fnn_range r = fnn_chunk(task, FINISH_CHUNK, g->weights);
+    for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+        real *first = g->sums + position * g->sums_stride + r.begin;
+        for (ptrdiff_t band = 1; band < g->bands; band++) {
+            const real *next = first + band * WINOGRAD_POSITIONS * g->sums_stride;
+            KERNELS->add(r.end - r.begin, first, next, first);
+        }
+    }
+    KERNELS->winograd_filter_gradient(r.end - r.begin, g->sums + r.begin, g->sums_stride, g->dweight + r.begin,
+                                      g->weights);
+}
+
+void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
+                                  real *dbias, void *workspace, int n_threads) {
+    weight_gradient g;
+    prepare(&g, shape, n_threads, workspace);
+    g.x = x, g.dy = dy, g.dweight = dweight;
+    memset(g.zeros, 0, (size_t)(fnn_max(g.block_in, g.block_out) * g.tiles.chunk) * sizeof(real));
+    fnn_parallel_for(g.bands * g.blocks_in * g.blocks_out, (double)g.weights * g.tiles.rows, n_threads, multiply_task,
+                     &g);
+    fnn_parallel_for(fnn_ceil_div(g.weights, FINISH_CHUNK), (double)g.weights * g.bands * 8, n_threads, finish_task,
+                     &g);
+    if (dbias != NULL) {
+        OP(conv2d_bias_gradient)(shape, dy, g.bias_sums, dbias, n_threads);
+    }
+}

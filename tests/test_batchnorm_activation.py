@@ -1,0 +1,209 @@
+"""Batch norm, residual and activation in one pass: the same bits as one after the other, alone and in containers."""
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import dtypes, from_reference, numeric_gradient, relative_error, seeds
+
+import fastnn
+from fastnn import functional as F
+from fastnn import models, nn
+
+# 1 to 9 channels are folded into rows of 64 and more columns; 63 to 67 and 129 end in part of a vector.
+channel_counts = st.one_of(st.integers(1, 9), st.sampled_from([15, 16, 17, 63, 64, 65, 129]))
+shapes = st.tuples(st.integers(2, 5), channel_counts, st.integers(1, 6), st.integers(1, 6))
+applied = st.sampled_from([("relu", False), ("relu", True), ("gelu", False), (None, False), (None, True)])
+
+FORWARD = {"relu": F.relu, "gelu": F.gelu, None: lambda z: z}
+
+
+def arguments(shape, dtype, seed):
+    """x, dy, residual, running mean and variance, weight, bias."""
+    rng = np.random.default_rng(seed)
+    x, dy, residual = (rng.standard_normal(shape).astype(dtype) for _ in range(3))
+    mean, weight, bias = (rng.standard_normal(shape[1]).astype(dtype) for _ in range(3))
+    return x, dy, residual, mean, rng.uniform(0.5, 2, shape[1]).astype(dtype), weight, bias
+
+
+def one_after_the_other(x, dy, residual, mean, var, weight, bias, training, activation):
+    """y and (dx, dweight, dbias, dresidual) by the functions that do one thing each."""
+    result = F.batch_norm(x, mean, var, weight, bias, training)
+    z = result.y if residual is None else F.add(result.y, residual)
+    y = FORWARD[activation](z)
+    dz = dy
+    if activation == "relu":
+        dz = F.relu_backward(dy, y)
+    elif activation == "gelu":
+        dz = F.gelu_backward(dy, z)
+    gradients = F.batch_norm_backward(dz, x, result.mean, result.invstd, weight, training)
+    return y, (*gradients, None if residual is None else dz)
+
+
+def in_one_pass(x, dy, residual, mean, var, weight, bias, training, activation):
+    args = (x, mean, var, weight, bias, training)
+    result = F.batch_norm_activation(*args, activation=activation, residual=residual)
+    y = None if residual is None else result.y
+    backward = (dy, x, result.mean, result.invstd, weight, bias, training, activation, y)
+    return result.y, F.batch_norm_activation_backward(*backward)
+
+
+@given(shape=shapes, dtype=dtypes, seed=seeds, training=st.booleans(), what=applied)
+def test_one_pass_gives_the_bits_of_separate_ones(isa, shape, dtype, seed, training, what):
+    activation, has_residual = what
+    x, dy, residual, *others = arguments(shape, dtype, seed)
+    residual = residual if has_residual else None
+    y, gradients = in_one_pass(x, dy, residual, *others, training, activation)
+    expected_y, expected = one_after_the_other(x, dy, residual, *others, training, activation)
+    np.testing.assert_array_equal(y, expected_y)
+    for actual, wanted in zip(gradients, expected, strict=True):
+        assert (actual is None) == (wanted is None)
+        if wanted is not None:
+            np.testing.assert_array_equal(actual, wanted)
+
+
+@pytest.mark.parametrize(("activation", "has_residual"), [("relu", False), ("relu", True), ("gelu", False)])
+def test_twin_gives_what_its_parts_give(activation, has_residual):
+    x, dy, residual, *others = arguments((4, 5, 3, 2), np.float64, 3)
+    given_arguments = (x, dy, residual if has_residual else None, *others, True, activation)
+    y, gradients = from_reference(in_one_pass, *given_arguments)
+    expected_y, expected = from_reference(one_after_the_other, *given_arguments)
+    np.testing.assert_allclose(y, expected_y, rtol=1e-14)
+    for actual, wanted in zip(gradients, expected, strict=True):
+        if wanted is not None:
+            np.testing.assert_allclose(actual, wanted, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("activation", "has_residual"), [("relu", False), ("relu", True), ("gelu", False)])
+def test_gradients_match_finite_differences(isa, activation, has_residual, training):
+    x, dy, residual, mean, var, weight, bias = arguments((5, 7, 2, 3), np.float64, 4)
+    residual = residual if has_residual else None
+
+    def forward():
+        return F.batch_norm_activation(
+            x, mean, var, weight, bias, training, activation=activation, residual=residual
+        ).y  # fmt: skip
+
+    z = one_after_the_other(x, dy, residual, mean, var, weight, bias, training, None)[0]
+    assert np.abs(z).min() > 1e-4  # no kink of relu is within reach of a difference
+    _, gradients = in_one_pass(x, dy, residual, mean, var, weight, bias, training, activation)
+    arrays = (x, weight, bias, *([residual] if has_residual else []))
+    for array, gradient in zip(arrays, gradients, strict=False):
+        assert relative_error(gradient, numeric_gradient(forward, array, dy, step=1e-5)) < 1e-7
+
+
+@pytest.mark.parametrize(("activation", "has_residual"), [("relu", True), ("gelu", False)])
+def test_bits_do_not_depend_on_threads(isa, activation, has_residual):
+    x, dy, residual, *others = arguments((64, 48, 12, 12), np.float32, 5)
+    results = []
+    for n in (1, 2, 3):
+        fastnn.set_num_threads(n)
+        y, gradients = in_one_pass(x, dy, residual if has_residual else None, *others, True, activation)
+        results.append([y, *(g for g in gradients if g is not None)])
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_nan_stays_in_its_channel_and_is_not_hidden_by_relu(isa):
+    x, dy, residual, *others = arguments((3, 20, 2, 2), np.float32, 6)
+    x[1, 4, 0, 1] = np.nan
+    y, (dx, *_) = in_one_pass(x, dy, residual, *others, True, "relu")
+    assert np.isnan(y[:, 4]).all()
+    assert np.isnan(dx[:, 4]).all()
+    assert np.isfinite(np.delete(y, 4, 1)).all()
+    assert np.isfinite(np.delete(dx, 4, 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"activation": "tanh"}, r"activation must be None, 'relu' or 'gelu'. Received: 'tanh'"),
+        ({"activation": "gelu", "residual": np.zeros((2, 3))}, r"a residual goes with 'relu' or None only"),
+        ({"residual": np.zeros((3, 2))}, r"same shape"),
+    ],
+)
+def test_wrong_arguments_are_errors(keywords, message):
+    with pytest.raises(ValueError, match=message):
+        F.batch_norm_activation(np.ones((2, 3)), np.zeros(3), np.ones(3), **keywords)
+
+
+# ---- containers ------------------------------------------------------------------------------------------------------
+def trained(model, x, joined):
+    """Output, gradients, buffers and evaluation of a model after two steps."""
+    model = copy.deepcopy(model)
+    model.input_grad = True
+    with fastnn.joined_layers(joined):
+        for _ in range(2):
+            y = model(x)
+            dx = model.backward(np.cos(y))
+        results = [y, dx, *(p.grad for p in model.parameters()), *(b for _, b in model.named_buffers())]
+        model.eval()
+        return [*results, model(x)]
+
+
+def blocks():
+    norm = nn.BatchNorm2d
+    body = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), norm(6), nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1), norm(6))
+    shortcut = nn.Sequential(nn.Conv2d(6, 6, 1), norm(6))
+    yield "norm and relu", nn.Sequential(norm(6), nn.ReLU())
+    yield "norm and gelu", nn.Sequential(nn.Conv2d(6, 6, 1), norm(6), nn.GELU())
+    yield "norm and tanh approximation", nn.Sequential(norm(6), nn.GELU(approximate="tanh"))
+    yield "residual and relu", nn.Sequential(nn.Residual(body), nn.ReLU())
+    yield "residual with shortcut", nn.Sequential(nn.Residual(body, shortcut), nn.ReLU())
+    yield "residual and gelu", nn.Sequential(nn.Residual(body), nn.GELU())
+    yield "residual alone", nn.Residual(body)
+    yield "residual around norm", nn.Residual(nn.Sequential(norm(6)))
+    yield "residual around nothing", nn.Residual(nn.Sequential())
+    yield "relu and pool", nn.Sequential(nn.Conv2d(6, 6, 3), nn.ReLU(), nn.MaxPool2d(2))
+    yield "relu and pool with padding", nn.Sequential(nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1))
+    yield "norm, relu and pool", nn.Sequential(norm(6), nn.ReLU(), nn.MaxPool2d(2))
+    yield "norm without weights", nn.Sequential(norm(6, affine=False), nn.ReLU())
+
+
+@pytest.mark.parametrize("model", [pytest.param(model, id=name) for name, model in blocks()])
+def test_containers_give_the_same_with_and_without_joining(isa, model, rng):
+    x = rng.standard_normal((5, 6, 7, 7)).astype(np.float32)
+    x[:, :, 2:5] = np.round(x[:, :, 2:5])  # several elements of a window are equal, zero or -0
+    for joined, alone in zip(trained(model, x, True), trained(model, x, False), strict=True):
+        np.testing.assert_array_equal(joined, alone)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "airbench94", "vgg_a_light", "vgg_a_light_bn"])
+def test_networks_give_the_same_with_and_without_joining(name, rng):
+    x = rng.standard_normal((4, 3, 32, 32)).astype(np.float32)
+    model = models.create(name)
+    for joined, alone in zip(trained(model, x, True), trained(model, x, False), strict=True):
+        np.testing.assert_array_equal(joined, alone)
+
+
+def test_joining_adds_nothing_to_the_state(rng):
+    model = nn.Sequential(nn.Residual(nn.Sequential(nn.BatchNorm1d(3))), nn.ReLU())
+    names, modules = list(model.state_dict()), list(model.modules())
+    model(rng.standard_normal((4, 3)).astype(np.float32))
+    assert list(model.state_dict()) == names
+    assert list(model.modules()) == modules
+
+
+def test_observed_and_overridden_layers_run_on_their_own(rng):
+    class Halved(nn.ReLU):
+        def forward(self, x):
+            return 0.5 * super().forward(x)
+
+        def backward(self, dy):
+            return 0.5 * super().backward(dy)
+
+    x = rng.standard_normal((4, 3)).astype(np.float32)
+    norm = nn.BatchNorm1d(3)
+    np.testing.assert_array_equal(nn.Sequential(norm, Halved())(x), 0.5 * F.relu(norm(x)))
+
+    seen = []
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.ReLU())
+    forward = model[1].forward
+    object.__setattr__(model[1], "forward", lambda z: (seen.append(z.copy()), forward(z))[1])
+    model(x)
+    assert len(seen) == 1
+    assert seen[0].min() < 0
