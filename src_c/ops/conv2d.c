@@ -17,9 +17,13 @@ enum { MAX_TAPS = 64 };
  * CPUs of the last ten years, 256 KB on older ones), the rest of which holds the activations. */
 enum { WEIGHT_BYTES = 192 * 1024 };
 
+/* Going forward, weights lie as the kernel needs them, but for the distance of their rows. Packing them pays when they are
+ * read for more rows than this. */
+enum { ROWS_WORTH_PACKING = 64 };
+
 typedef struct {
     const fnn_conv2d_shape *shape;
-    int backward;
+    int backward, packs;
     ptrdiff_t depth, columns; /* per group: channels summed over, channels produced */
     ptrdiff_t x_channels, y_channels, x_width, y_width;
     ptrdiff_t panel_columns, panels; /* panels per group */
@@ -46,7 +50,8 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, voi
     c->taps = s->kernel_h * s->kernel_w;
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, backward, &workspace, &c->map);
-    ptrdiff_t packed = fnn_conv2d_is_depthwise(s) ? 0 : s->groups * c->panels * c->taps * c->depth * c->panel_columns;
+    c->packs = !fnn_conv2d_is_depthwise(s) && (backward || s->n * c->y_width * c->map.h.length > ROWS_WORTH_PACKING);
+    ptrdiff_t packed = !c->packs ? 0 : s->groups * c->panels * c->taps * c->depth * c->panel_columns;
     c->packed = workspace_take(&workspace, packed, sizeof(real));
     return workspace.used;
 }
@@ -136,13 +141,14 @@ static ptrdiff_t list_taps(const conv2d *c, ptrdiff_t h, ptrdiff_t w, ptrdiff_t 
 /* One run of rows times one panel, in slices of the depth that keep the weights in cache. */
 static void multiply_run(const conv2d *c, ptrdiff_t group, ptrdiff_t panel, ptrdiff_t h, const tap_run *run) {
     ptrdiff_t x_offset[MAX_TAPS], weight_offset[MAX_TAPS];
-    ptrdiff_t stored = stored_columns(c, panel);
-    ptrdiff_t slice = WEIGHT_BYTES / (c->taps * stored * (ptrdiff_t)sizeof(real));
+    /* Weights of tap t, channel k and this panel begin at weights + (t * depth + k) * stored. */
+    ptrdiff_t stored = c->packs ? stored_columns(c, panel) : c->shape->c_out;
+    ptrdiff_t slice = WEIGHT_BYTES / (c->taps * stored_columns(c, panel) * (ptrdiff_t)sizeof(real));
     slice = fnn_max(16, slice / 16 * 16);
     ptrdiff_t column = group * c->columns + panel * c->panel_columns;
     real *y = c->y + ((h * c->y_width + run->w) * c->shape->n + run->row) * c->y_channels + column;
     const real *x = c->x + run->row * c->x_channels + group * c->depth;
-    const real *packed = packed_panel(c, group, panel);
+    const real *weights = c->packs ? packed_panel(c, group, panel) : c->weight + column;
     fnn_batch_gemm gemm = {
         .rows = run->rows,
         .columns = used_columns(c, panel),
@@ -158,7 +164,7 @@ static void multiply_run(const conv2d *c, ptrdiff_t group, ptrdiff_t panel, ptrd
     for (ptrdiff_t k = 0; k < c->depth; k += slice) {
         gemm.depth = fnn_min(slice, c->depth - k);
         gemm.a = x + k;
-        gemm.b = packed + k * stored;
+        gemm.b = weights + k * stored;
         for (ptrdiff_t tap = 0; tap < c->taps;) {
             tap = list_taps(c, h, run->w, tap, c->depth * stored, &gemm.count, x_offset, weight_offset);
             KERNELS->batch_gemm(&gemm);
@@ -219,7 +225,9 @@ static void run_all(conv2d *c, int n_threads) {
         return;
     }
     ptrdiff_t panels = c->shape->groups * c->panels;
-    fnn_parallel_for(panels * c->taps, (double)c->taps * c->depth * c->y_channels, n_threads, pack_task, c);
+    if (c->packs) {
+        fnn_parallel_for(panels * c->taps, (double)c->taps * c->depth * c->y_channels, n_threads, pack_task, c);
+    }
     fnn_parallel_for(work_items * panels, cost, n_threads, multiply_task, c);
 }
 
