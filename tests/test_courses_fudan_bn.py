@@ -8,6 +8,7 @@ import pytest
 
 from fastnn import courses, data, insight, models, nn
 from fastnn.courses import fudan_bn
+from fastnn.training import history
 
 
 class Shapes(data.Shapes32):
@@ -59,6 +60,13 @@ def test_fudan_bn_quick_writes_every_figure_and_no_row_fails(tmp_path):
     for name in ("vgg-a", "vgg-a-with-batch-norm"):
         assert (tmp_path / f"{name}.safetensors").exists()
     assert not (tmp_path / "unfinished").exists()
+
+
+def test_fudan_bn_keeps_the_loss_of_every_step_however_long_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(history, "_MOST_STEPS", 4)  # the trainer's own history joins neighbours then
+    context = courses.Context(courses.get("fudan-bn"), tmp_path, quick=True)
+    result = fudan_bn._train(context, "key", models.vgg_a_light, 1e-3, 2, *fudan_bn._images(context, 384))
+    assert result["losses"].shape == (2 * 384 // fudan_bn.BATCH_SIZE,)
 
 
 def test_fudan_bn_goes_on_bit_for_bit_after_an_interruption(tmp_path, monkeypatch):

@@ -60,6 +60,7 @@ Result = dict[str, Any]
     about="Trains VGG-A with and without batch norm at four learning rates and compares their losses and how smooth "
     "their gradients are; --full adds the course's own 20 epochs on all images.",
     options=("epochs", "n_items", "model", "full"),
+    version=2,
 )
 def fudan_bn(context: Context) -> None:
     """Train both networks at each learning rate, probe the gradient on the way, and compare."""
@@ -155,7 +156,7 @@ class _Watched:
 
 
 class _Recorder(training.Callback):
-    """Keeps what the assignment plots: the change of the last layer's gradient at each step, and probes.
+    """Keeps what the assignment plots: the loss of each step, the change of the last layer's gradient, and probes.
 
     Args:
         x, y: the batch of all probes, the same for all networks.
@@ -166,6 +167,7 @@ class _Recorder(training.Callback):
         self.x, self.y, self.every = x, y, every
         self.criterion = nn.CrossEntropyLoss()
         self._last: NDArray | None = None
+        self._losses: list[float] = []
         self._changes: list[float] = []
         self._probe_steps: list[int] = []
         self._probes: list[list[list[float]]] = []
@@ -177,6 +179,7 @@ class _Recorder(training.Callback):
         self._last = gradient
 
     def on_step_end(self, trainer: training.Trainer) -> None:
+        self._losses.append(trainer.last_loss)
         if _probes_after(trainer.step, self.every):
             probe = insight.probe_gradient(trainer.model, self.criterion, self.x, self.y, STEP_SIZES)
             low, high = probe.loss_range
@@ -187,6 +190,7 @@ class _Recorder(training.Callback):
     def state_dict(self) -> dict[str, Any]:
         return {
             "last": self._last,
+            "losses": np.array(self._losses),
             "changes": np.array(self._changes),
             "probe_steps": self._probe_steps,
             "probes": np.array(self._probes).reshape(-1, 3, len(STEP_SIZES)),
@@ -194,14 +198,17 @@ class _Recorder(training.Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._last = state["last"]
+        self._losses = state["losses"].tolist()
         self._changes = state["changes"].tolist()
         self._probe_steps = list(state["probe_steps"])
         self._probes = state["probes"].tolist()
 
     def result(self) -> Result:
-        """Arrays (T, step sizes) of T probes, (T,) the range of the loss, and the change at each step but the first."""
+        """Arrays (T, step sizes) of T probes, (T,) the range of the loss, the loss at each step, and the change at each
+        but the first."""
         probes = np.array(self._probes)
         return {
+            "losses": np.array(self._losses),
             "changes": np.array(self._changes),
             "probe_steps": np.array(self._probe_steps),
             "distances": probes[:, 0],
@@ -254,7 +261,6 @@ def _train(
     row = history.rows[-1]
     context.say(f"{key}: training loss {row['train_loss']:.3f}, validation accuracy {100 * row['val_accuracy']:.2f} %")
     return {
-        "losses": np.array([step["train_loss"] for step in history.steps]),
         "val_accuracy": np.array([100 * row["val_accuracy"] for row in history.rows]),
         "train_loss": np.array([row["train_loss"] for row in history.rows]),
         "rows": history.rows,

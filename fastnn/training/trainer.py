@@ -93,7 +93,7 @@ class Trainer:
         self.total_steps = 0
         self.total_epochs = 0
         self.batches_per_epoch = 0
-        self.last_batch_size = 0
+        self.last_batch_size, self.last_loss = 0, math.nan
         self.history = History()
         self.meter = Meter()
         self.train_seconds = 0.0
@@ -210,7 +210,7 @@ class Trainer:
         if self.scheduler is not None and self.scheduler_interval == "step":
             self.scheduler.step()
         self.step += 1
-        self.last_batch_size = len(x)
+        self.last_batch_size, self.last_loss = len(x), float(loss)
         self.images_seen += len(x)
         hits = self.meter.hits
         self.meter.update(loss, logits, y)
