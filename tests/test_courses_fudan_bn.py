@@ -101,6 +101,7 @@ def test_fudan_bn_recorder_measures_the_change_of_the_last_layers_gradient(rng):
     recorder = fudan_bn._Recorder(x, y, every=10)
 
     class Trainer:
+        last_loss = 1.0
         step = 1
 
     Trainer.model = model
