@@ -258,7 +258,7 @@ def joined_layers(on: bool) -> Iterator[None]:
         >>> import numpy as np, fastnn
         >>> model = fastnn.nn.Sequential(fastnn.nn.BatchNorm1d(2), fastnn.nn.ReLU())
         >>> with fastnn.joined_layers(False):
-        ...     y = model(np.array([[1.0, 4.0], [3.0, 2.0]]))
+        ...     y = model(np.array([[1.0, 4.0], [3.0, 2.0]], np.float32))
     """
     token = _joins_layers.set(bool(on))
     try:

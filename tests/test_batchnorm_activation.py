@@ -207,3 +207,32 @@ def test_observed_and_overridden_layers_run_on_their_own(rng):
     model(x)
     assert len(seen) == 1
     assert seen[0].min() < 0
+
+
+@pytest.mark.parametrize("model", [pytest.param(model, id=name) for name, model in blocks()])
+@pytest.mark.parametrize("first", ["nothing", "the container"])
+def test_layers_called_one_by_one_go_back_through_the_container(model, first, rng):
+    """Whatever the container itself did before."""
+    x, other = (rng.standard_normal((5, 6, 7, 7)).astype(np.float32) for _ in range(2))
+
+    def by_hand(module, x):
+        if isinstance(module, nn.Sequential):
+            for child in module:
+                x = by_hand(child, x)
+            return x
+        if isinstance(module, nn.Residual):
+            return F.add(by_hand(module.body, x), by_hand(module.shortcut, x))
+        return module.forward(x)
+
+    results = []
+    for joined in (True, False):
+        model_ = copy.deepcopy(model)
+        model_.input_grad = True
+        with fastnn.joined_layers(joined):
+            if first == "the container":
+                model_.backward(np.sin(model_(other)))
+                model_.zero_grad()
+            y = by_hand(model_, x)
+            results.append([y, model_.backward(np.cos(y)), *(p.grad for p in model_.parameters())])
+    for actual, expected in zip(*results, strict=True):
+        np.testing.assert_array_equal(actual, expected)

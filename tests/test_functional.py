@@ -54,6 +54,8 @@ CALLS = {
     "avg_pool2d_backward": (POOLED, IMAGES.shape, 2),
     "batch_norm": (IMAGES, CHANNELS, CHANNELS, CHANNELS, CHANNELS, True),
     "batch_norm_backward": (IMAGES, IMAGES, NORM.mean, NORM.invstd, CHANNELS),
+    "batch_norm_activation": (IMAGES, CHANNELS, CHANNELS, CHANNELS, CHANNELS, True),
+    "batch_norm_activation_backward": (IMAGES, IMAGES, NORM.mean, NORM.invstd, CHANNELS, CHANNELS),
     "col2im": (F.im2col(IMAGES, 2), (6, 5), 2),
     "conv2d": (IMAGES, FILTERS, CHANNELS[:2]),
     "conv2d_backward": (F.conv2d(IMAGES, FILTERS), IMAGES, FILTERS),

@@ -19,7 +19,7 @@ from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from fastnn.nn.maxpool2d import MaxPool2d
 from fastnn.nn.module import Module
 
-__all__ = ["Step", "is_itself", "plan"]
+__all__ = ["Step", "backward", "forward", "is_itself", "plan"]
 
 
 class Step(Protocol):
@@ -46,29 +46,34 @@ def _activation(module: Module) -> str | None:
     return None
 
 
+# Each of these looks in `backward` at how its layers ran last: someone may have called them one by one since.
 class _NormActivation:
     """activation(norm(x))"""
 
-    def __init__(self, norm: BatchNorm1d | BatchNorm2d, activation: str) -> None:
-        self._norm, self._name = norm, activation
+    def __init__(self, norm: BatchNorm1d | BatchNorm2d, activation: Module, name: str) -> None:
+        self._norm, self._activation, self._name = norm, activation, name
 
     def forward(self, x: NDArray) -> NDArray:
         return self._norm.forward_then(x, self._name)
 
     def backward(self, dy: NDArray) -> NDArray | None:
+        if self._norm.last_activation is None:
+            dy = self._activation.backward(dy)
         return self._norm.backward(dy)
 
 
 class _ResidualActivation:
     """relu(body(x) + shortcut(x))"""
 
-    def __init__(self, residual: Any) -> None:
-        self._residual = residual
+    def __init__(self, residual: Any, activation: Module) -> None:
+        self._residual, self._activation = residual, activation
 
     def forward(self, x: NDArray) -> NDArray:
         return self._residual.forward_then(x, "relu")
 
     def backward(self, dy: NDArray) -> NDArray | None:
+        if self._residual.body[-1].last_activation is None:
+            dy = self._activation.backward(dy)
         return self._residual.backward(dy)
 
 
@@ -79,12 +84,16 @@ class _PoolActivation:
 
     def __init__(self, activation: ReLU, pool: MaxPool2d) -> None:
         self._activation, self._pool = activation, pool
+        self._y: NDArray | None = None
 
     def forward(self, x: NDArray) -> NDArray:
-        return self._activation.forward(cast(NDArray, self._pool.forward(x)))
+        self._y = self._activation.forward(cast(NDArray, self._pool.forward(x)))
+        return self._y
 
     def backward(self, dy: NDArray) -> NDArray:
-        return self._pool.backward(self._activation.backward(dy))
+        if self._activation.last_result is self._y:
+            return self._pool.backward(self._activation.backward(dy))
+        return self._activation.backward(self._pool.backward(dy))
 
 
 def _joined(first: Module, second: Module) -> Step | None:
@@ -95,9 +104,9 @@ def _joined(first: Module, second: Module) -> Step | None:
     if activation is None:
         return None
     if is_itself(first, BatchNorm1d, BatchNorm2d):
-        return _NormActivation(first, activation)  # type: ignore[arg-type]
+        return _NormActivation(first, second, activation)  # type: ignore[arg-type]
     if activation == "relu" and getattr(first, "can_join", None) is not None and first.can_join():
-        return _ResidualActivation(first)
+        return _ResidualActivation(first, second)
     return None
 
 
@@ -112,3 +121,19 @@ def plan(modules: Iterable[Module]) -> Sequence[Step]:
         steps.append(left[0] if step is None else step)
         left = left[1:] if step is None else left[2:]
     return steps
+
+
+def forward(steps: Iterable[Step], x: Any) -> Any:
+    """Apply the steps one after the other."""
+    for step in steps:
+        x = step.forward(x)
+    return x
+
+
+def backward(steps: Sequence[Step], dy: Any) -> Any:
+    """Go back through the steps; None ends it, which a layer gives that was told that its input is data."""
+    for step in reversed(steps):
+        if dy is None:
+            break
+        dy = step.backward(dy)
+    return dy

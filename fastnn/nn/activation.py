@@ -37,6 +37,11 @@ class ReLU(Module):
     def backward(self, dy: NDArray) -> NDArray:
         return F.relu_backward(dy, self._y)
 
+    @property
+    def last_result(self) -> NDArray:
+        """What the last `forward` returned."""
+        return self._y
+
 
 class LeakyReLU(Module):
     """y = x where x > 0, else negative_slope * x.

@@ -93,6 +93,16 @@ class _BatchNorm(Module):
             self.bias.add_grad(dbias)
         return dx, dresidual
 
+    @property
+    def last_activation(self) -> str | None:
+        """What the last forward applied to its result."""
+        return self._activation
+
+    @property
+    def last_had_residual(self) -> bool:
+        """Whether the last forward added a residual."""
+        return self._y is not None
+
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "

@@ -68,21 +68,13 @@ class Sequential(Module):
         return self
 
     def forward(self, x: Any) -> Any:
-        return self._run(list(self._modules.values()), x)
-
-    def _run(self, modules: list[Module], x: Any) -> Any:
-        """Apply some of the modules, and remember how, for `backward`."""
-        self._steps = _fusion.plan(modules)
-        for step in self._steps:
-            x = step.forward(x)
-        return x
+        self._steps = _fusion.plan(self._modules.values())
+        return _fusion.forward(self._steps, x)
 
     def backward(self, dy: Any) -> Any:
-        for step in reversed(self._steps):
-            if dy is None:  # the first layer with parameters was told that its input is data
-                break
-            dy = step.backward(dy)
-        return dy
+        # Someone who calls the modules one by one can still let the container go back.
+        steps = vars(self).get("_steps")
+        return _fusion.backward(list(self._modules.values()) if steps is None else steps, dy)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -142,23 +134,25 @@ class Residual(Module):
             return self.forward_then(x, None)
         y, skipped = self.body.forward(x), self.shortcut.forward(x)
         self._check_shapes(y, skipped)
-        self._joined = False
         return F.add(y, skipped)
 
     def can_join(self) -> bool:
         """Whether the body ends with batch norm, which can add the shortcut's result in its own pass."""
-        if not (_runtime.joins_layers() and _fusion.is_itself(self, Residual) and isinstance(self.body, Sequential)):
-            return False
-        is_norm = len(self.body) > 0 and _fusion.is_itself(self.body[-1], BatchNorm1d, BatchNorm2d)
-        return is_norm and _fusion.is_itself(self.body, Sequential)
+        return _runtime.joins_layers() and _fusion.is_itself(self, Residual) and self._last_norm() is not None
+
+    def _last_norm(self) -> BatchNorm2d | None:
+        """The batch norm at the end of the body, unless something there is not what it seems."""
+        if not (isinstance(self.body, Sequential) and _fusion.is_itself(self.body, Sequential) and len(self.body)):
+            return None
+        last = self.body[-1]
+        return cast(BatchNorm2d, last) if _fusion.is_itself(last, BatchNorm1d, BatchNorm2d) else None
 
     def forward_then(self, x: NDArray, activation: str | None) -> NDArray:
         """activation(forward(x)), if `can_join`."""
-        body = cast(Sequential, self.body)
-        *before, last = body
-        y, skipped = body._run(before, x), self.shortcut.forward(x)
+        *before, last = cast(Sequential, self.body)
+        self._before = _fusion.plan(before)
+        y, skipped = _fusion.forward(self._before, x), self.shortcut.forward(x)
         self._check_shapes(y, skipped)
-        self._joined = True
         return cast(BatchNorm2d, last).forward_then(y, activation, skipped)
 
     def _check_shapes(self, y: NDArray, skipped: NDArray) -> None:
@@ -166,11 +160,14 @@ class Residual(Module):
             raise ValueError(f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal")
 
     def backward(self, dy: Any) -> NDArray | None:
-        skipped = dy
-        if self._joined:
-            dy, skipped = cast(BatchNorm2d, cast(Sequential, self.body)[-1]).backward_then(dy)
-        dx, dskipped = self.body.backward(dy), self.shortcut.backward(skipped)
-        return F.add(dx, dskipped) if self.input_grad else None
+        skipped, last = dy, self._last_norm()
+        if last is not None and last.last_had_residual:
+            dy, skipped = last.backward_then(dy)
+            dy = _fusion.backward(self._before, dy)
+        else:
+            dy = self.body.backward(dy)
+        dskipped = self.shortcut.backward(skipped)
+        return F.add(dy, dskipped) if self.input_grad else None
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
