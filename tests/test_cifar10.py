@@ -199,7 +199,8 @@ def test_cifar10_archive_member_of_another_kind_is_refused(small, attack, tmp_pa
 
 def test_cifar10_archive_paths_lead_nowhere(small, tmp_path):
     (tmp_path / "root").mkdir()
-    hostile = ["../escaped", "/tmp/fastnn_escaped", "cifar-10-batches-bin/../../escaped", "cifar-10-batches-bin/link"]
+    absolute = tmp_path / "absolute"
+    hostile = ["../escaped", str(absolute), "cifar-10-batches-bin/../../escaped", "cifar-10-batches-bin/link"]
     members = [(tarfile.TarInfo(name), b"harm") for name in hostile]
     members[3][0].type, members[3][0].linkname = tarfile.SYMTYPE, "/"
     members[3] = (members[3][0], b"")
@@ -209,7 +210,7 @@ def test_cifar10_archive_paths_lead_nowhere(small, tmp_path):
     write_archive(tmp_path / "root", members, "bin")
     assert len(data.CIFAR10(tmp_path / "root")) == 5 * RECORDS
     assert [path.name for path in tmp_path.rglob("*")] == ["root", "cifar-10-binary.tar.gz"]
-    assert not os.path.exists("/tmp/fastnn_escaped")
+    assert not absolute.exists()
 
 
 def test_cifar10_decompression_bomb_is_stopped(small, tmp_path, monkeypatch):
