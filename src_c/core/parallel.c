@@ -30,6 +30,9 @@ static void run_alone(ptrdiff_t n_tasks, fnn_task body, void *context) {
     fnn_fp_mode_leave(mode);
 }
 
+/* How many runs of tasks each thread would get if all were as long as the first. */
+#define RUNS_PER_THREAD 4
+
 void fnn_parallel_for(ptrdiff_t n_tasks, double cost, int n_threads, fnn_task body, void *context) {
     double worth = cost / FNN_MIN_COST_PER_THREAD;
     if (worth < n_threads) {
@@ -43,18 +46,22 @@ void fnn_parallel_for(ptrdiff_t n_tasks, double cost, int n_threads, fnn_task bo
         return;
     }
 #ifdef _OPENMP
-    /* Tasks are handed out one by one. Who takes which depends on timing, but what a task computes does not. */
+    /* Tasks are handed out in runs of neighbours, which often read the same memory: long ones first, single ones at
+     * the end. Who takes which depends on timing, but what a task computes does not. */
     atomic_ptrdiff_t next = 0;
 #pragma omp parallel num_threads(n_threads)
     {
         unsigned mode = fnn_fp_mode_enter(flush_denormals);
         int thread = omp_get_thread_num();
-        for (;;) {
-            ptrdiff_t task = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
-            if (task >= n_tasks) {
-                break;
+        ptrdiff_t begin = 0;
+        while (begin < n_tasks) {
+            ptrdiff_t end = begin + fnn_max(1, (n_tasks - begin) / (RUNS_PER_THREAD * n_threads));
+            if (atomic_compare_exchange_weak_explicit(&next, &begin, end, memory_order_relaxed, memory_order_relaxed)) {
+                for (ptrdiff_t task = begin; task < end; task++) {
+                    body(context, task, thread);
+                }
+                begin = end;
             }
-            body(context, task, thread);
         }
         fnn_fp_mode_leave(mode);
     }
