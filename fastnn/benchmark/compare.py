@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_LIMITS, TORCH_MODES, Contestant
 from fastnn.benchmark.report import ratio
 
-__all__ = ["Settings", "compare"]
+__all__ = ["PAUSE", "Settings", "compare"]
 
-# Idle threads of OpenMP spin for some milliseconds before they sleep: let those of the last contestant fall asleep.
-_PAUSE = 0.05
+# Seconds before a turn. Idle threads of OpenMP spin for some milliseconds before they sleep: let those of the last
+# contestant fall asleep.
+PAUSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
                 side.run(0)
         for _ in range(settings.rounds):
             for side in sides:
-                time.sleep(_PAUSE)
+                time.sleep(PAUSE)
                 side.medians.append(side.run(settings.seconds))
         memory = {side.name: side.memory() for side in sides}
     speeds = {side.name: batch / statistics.median(side.medians) for side in sides}
