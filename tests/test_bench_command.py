@@ -3,6 +3,9 @@
 import importlib.metadata
 import json
 import re
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,6 +188,15 @@ def test_bench_table_shows_the_best_of_torch_with_the_range():
 
 
 # ---- refusals --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("script", ["compare_torch.py", "compare_torch_operations.py"])
+def test_bench_scripts_that_compare_need_torch(script, monkeypatch):
+    folder = Path(__file__).parent.parent / "benchmarks"
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    monkeypatch.syspath_prepend(folder)  # as for a script
+    with pytest.raises(SystemExit, match=r"^PyTorch is needed: pip install torch"):
+        runpy.run_path(str(folder / script), run_name="__main__")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
