@@ -23,10 +23,10 @@ C_SOURCES := $(shell find src_c -name '*.[ch]')
 CYTHON_SOURCES := fastnn/_native.pyx $(wildcard fastnn/_bindings/*.pxi)
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-torch lint format bench bench-torch clean
+.PHONY: help install train test test-torch lint format bench bench-torch bench-operations clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 $(VENV)/.created:
 	$(PYTHON) -m venv --clear $(VENV)
@@ -81,6 +81,9 @@ bench: $(VENV)/.installed  ## time every direction and algorithm of conv2d
 
 bench-torch: $(VENV)/.installed $(VENV)/.torch  ## time training steps side by side with PyTorch, which this installs
 	$(BIN)/python benchmarks/compare_torch.py $(ARGS)
+
+bench-operations: $(VENV)/.installed $(VENV)/.torch  ## time single operations side by side with PyTorch
+	$(BIN)/python benchmarks/compare_torch_operations.py $(ARGS)
 
 clean:  ## remove everything that was built, .venv too
 	rm -rf $(VENV) build dist *.egg-info fastnn/_native.c fastnn/_native*.so

@@ -7,19 +7,17 @@ the table shows medians over the rounds, so that a clock that drifts, drifts for
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
+import common
 import numpy as np
 
-import fastnn
 from fastnn import _machine
 from fastnn import functional as F
-from fastnn._layout import empty_images
+from fastnn._layout import pixel_major
+from fastnn.benchmark.report import where, write_json
 from fastnn.profiling.work import valid_multiplications
 
 # (height and width, input channels, output channels) of 3x3 convolutions with padding 1
@@ -42,9 +40,7 @@ def case(direction: str, algorithm: str, n: int, size: int, c_in: int, c_out: in
     rng = np.random.default_rng(0)
 
     def images(channels: int) -> np.ndarray:
-        result = empty_images((n, channels, size, size), dtype)
-        result[...] = rng.standard_normal(result.shape, np.float32)
-        return result
+        return pixel_major(rng.standard_normal((n, channels, size, size), np.float32).astype(dtype))
 
     weight = np.ascontiguousarray(rng.standard_normal((3, 3, c_in, c_out)).astype(dtype)).transpose(3, 2, 0, 1)
     x, dy = images(c_in), images(c_out)
@@ -63,25 +59,19 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=fastnn.num_threads())
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--isa", choices=fastnn.available_isas(), default=fastnn.isa())
+    parser = common.parser(__doc__, rounds=15)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument("--directions", nargs="+", choices=DIRECTIONS, default=DIRECTIONS)
     parser.add_argument("--algorithms", nargs="+", choices=("auto", *ALGORITHMS), default=ALGORITHMS)
     parser.add_argument("--shapes", type=int, default=len(SHAPES), help="only the first so many shapes")
-    parser.add_argument("--out", help="write the results to this JSON file")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_arguments()
-    fastnn.set_num_threads(args.threads)
-    fastnn.set_isa(args.isa)
+    common.prepare(args)
     dtype = np.dtype(args.dtype).type
-    print(f"{_machine.cpu_name()}, {args.isa}, {args.threads} threads, {args.dtype}, batch {args.batch}")
+    print(f"{where(args.isa, args.threads)}, {args.dtype}, batch {args.batch}")
     rows, peaks = [], []
     for size, c_in, c_out in SHAPES[: args.shapes]:
         keys = [(direction, algorithm) for direction in args.directions for algorithm in args.algorithms]
@@ -108,15 +98,8 @@ def main() -> None:
             })  # fmt: skip
         print_shape(rows[-len(keys) :], args.algorithms)
     print(f"\nmultiply-add peak of this run: {statistics.median(peaks):.0f} GF/s")
-    settings = {name: value for name, value in vars(args).items() if name != "out"}
-    write_json(args.out, {"machine": _machine.description(), "settings": settings, "rows": rows})
-
-
-def write_json(path: str | None, results: dict[str, Any]) -> None:
-    """Write the results to `path`, if one was asked for."""
-    if path:
-        Path(path).write_text(json.dumps(results, indent=1) + "\n")
-        print(f"\nwritten to {path}")
+    settings = {name: value for name, value in vars(args).items() if name != "json"}
+    write_json(args.json, {"machine": _machine.description(), "settings": settings, "rows": rows})
 
 
 def print_shape(rows: list[dict], algorithms: list[str]) -> None:

@@ -3,12 +3,12 @@
 Needs `pip install torch==2.13.0`, and a C++ compiler for torch.compile.
 """
 
-import importlib.util
 import sys
+
+from common import require_torch
 
 from fastnn.cli import main
 
 if __name__ == "__main__":
-    if importlib.util.find_spec("torch") is None:
-        sys.exit("PyTorch is needed: pip install torch==2.13.0, or run make bench-torch")
+    require_torch("bench-torch")
     sys.exit(main(["bench", *sys.argv[1:]]))

@@ -123,10 +123,10 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "bench",
         help="time training steps or inference, in turns with PyTorch if it is installed",
         description="Every contestant is a process that is built, warmed up and kept; then they take turns, one at a "
-        "time, and the table, in Markdown, has medians over the rounds. PyTorch runs with NCHW and channels_last "
-        "tensors, each as it is and compiled, each with and without huge pages; the ratio is to the best of these. "
-        "Before anything is timed, all compute the same from the same weights, and must agree. Without PyTorch, only "
-        "fastnn is timed.",
+        "time, and the table, in Markdown, has medians over the rounds. fastnn runs as it is and, as a contestant of "
+        "its own, held to direct convolutions; PyTorch with NCHW and channels_last tensors, each as it is and "
+        "compiled, each with and without huge pages, and the ratios are to the best of these. Before anything is "
+        "timed, all compute the same from the same weights, and must agree. Without PyTorch, only fastnn is timed.",
         allow_abbrev=False,
     )
     bench.add_argument(
@@ -138,7 +138,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         nargs="+",
         metavar="N",
         type=int,
-        help="images of a step (default: 128, with --inference 1 32 512)",
+        help="images of a step (default: 128 512, with --inference 1 32 512)",
     )
     bench.add_argument("--inference", action="store_true", help="time the forward in eval mode, not training steps")
     bench.add_argument("--threads", metavar="N", type=int, help="of every contestant (default: all CPUs)")

@@ -3,13 +3,16 @@
 import importlib.metadata
 import json
 import re
+import runpy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastnn
 from fastnn import cli
-from fastnn.benchmark import Settings, compare, memory
+from fastnn.benchmark import Settings, compare, memory, worker
 from fastnn.benchmark.command import table
 from fastnn.benchmark.compare import _contestants, _difference
 from fastnn.benchmark.contestant import Contestant
@@ -43,20 +46,22 @@ def test_bench_without_torch_times_fastnn_alone_and_says_so(no_torch, tmp_path, 
     )
     sentence, _, head, rule, *lines = capsys.readouterr().out.splitlines()
     assert "PyTorch is not installed, so fastnn is alone" in sentence
-    assert cells(head) == ["network", "mode", "batch", "fastnn, images/s", "fastnn, MB"]
+    assert cells(head) == ["network", "mode", "batch", "fastnn, images/s", "direct, images/s", "fastnn, MB"]
     assert set(rule) == {"|", "-"}
     assert [cells(line)[:3] for line in lines] == [["resnet20", "training", "1"], ["resnet20", "training", "2"]]
-    assert all(float(cells(line)[3]) > 0 for line in lines)
+    assert all(float(cell) > 0 for line in lines for cell in cells(line)[3:5])
     results = json.loads(path.read_text())
     assert results["machine"]["torch"] is None
     assert results["settings"]["isa"] == fastnn.available_isas()[0]
     assert [row["batch"] for row in results["rows"]] == [1, 2]
     for row in results["rows"]:
-        assert list(row["images_per_second"]) == ["fastnn"]
-        assert row["best_torch"] is row["ratio"] is None
-        (seconds,) = row["seconds_per_step"]["fastnn"]
-        assert row["images_per_second"]["fastnn"] == pytest.approx(row["batch"] / seconds)
-        assert 0 < row["memory"]["fastnn"]["bytes"] < row["memory"]["fastnn"]["process_bytes"]
+        assert row["best_torch"] is None
+        assert row["ratio_to_best_torch"] == {}
+        for by_contestant in (row["images_per_second"], row["seconds_per_step"], row["memory"]):
+            assert list(by_contestant) == ["fastnn", "fastnn direct"]
+        for name, (seconds,) in row["seconds_per_step"].items():
+            assert row["images_per_second"][name] == pytest.approx(row["batch"] / seconds)
+            assert 0 < row["memory"][name]["bytes"] < row["memory"][name]["process_bytes"]
 
 
 def test_bench_inference_needs_less_than_training():
@@ -70,25 +75,45 @@ def test_bench_inference_needs_less_than_training():
 
 
 # ---- contestants -----------------------------------------------------------------------------------------------------
-def test_bench_contestants_are_all_modes_with_and_without_huge_pages():
-    ours, *torch = _contestants("resnet20", 8, Settings(threads=2, isa="avx512", inference=True))
-    assert ours[0] == "fastnn"
-    assert ours[1] == {"library": "fastnn", "network": "resnet20", "batch": 8, "threads": 2, "inference": True}
-    assert len({name for name, _, _ in torch}) == 8
-    assert {(s["channels_last"], s["compiled"], e["THP_MEM_ALLOC_ENABLE"]) for _, s, e in torch} == {
+def test_bench_contestants_are_ours_and_all_modes_with_and_without_huge_pages():
+    contestants = _contestants("resnet20", 8, Settings(threads=2, isa="avx512", inference=True))
+    assert contestants[0][0] == "fastnn"  # the first is whom the others must agree with
+    assert all(environment["OMP_NUM_THREADS"] == "2" for _, _, environment in contestants)
+    ours = {name: (s, e) for name, s, e in contestants if s["library"] == "fastnn"}
+    common = {"library": "fastnn", "network": "resnet20", "batch": 8, "threads": 2, "inference": True}
+    assert [settings for settings, _ in ours.values()] == [common, common]
+    algorithms = {name: environment["FASTNN_CONV2D_ALGORITHM"] for name, (_, environment) in ours.items()}
+    assert algorithms == {"fastnn": "auto", "fastnn direct": "direct"}
+    torch = {name: (s, e) for name, s, e in contestants if s["library"] == "torch"}
+    assert len(torch) == 8
+    assert {(s["channels_last"], s["compiled"], e["THP_MEM_ALLOC_ENABLE"]) for s, e in torch.values()} == {
         (channels_last, compiled, pages)
         for channels_last in (False, True)
         for compiled in (False, True)
         for pages in ("0", "1")
     }
-    assert all(environment["OMP_NUM_THREADS"] == "2" for _, _, environment in (ours, *torch))
 
 
-def test_bench_isa_holds_both_sides():
-    ours, theirs, _ = _contestants("resnet20", 8, Settings(threads=1, isa="avx2", modes=("nchw",)))
-    assert ours[2]["FASTNN_ISA"] == "avx2"
+def test_bench_isa_holds_all_sides():
     limits = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
-    assert limits.items() <= theirs[2].items()
+    for _, settings, environment in _contestants("resnet20", 8, Settings(threads=1, isa="avx2", modes=("nchw",))):
+        held = {"FASTNN_ISA": "avx2"} if settings["library"] == "fastnn" else limits
+        assert held.items() <= environment.items()
+
+
+def test_bench_direct_convolves_directly_whatever_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("FASTNN_CONV2D_ALGORITHM", "direct")  # of the bench, not of its contestants
+    outputs = {}
+    for arguments in _contestants("resnet20", 2, Settings(threads=1, isa=fastnn.isa(), modes=(), inference=True)):
+        side = Contestant(*arguments)
+        try:
+            outputs[side.name] = side.results(str(tmp_path))["output"]
+        finally:
+            side.close()
+    assert (outputs["fastnn"] != outputs["fastnn direct"]).any()
+    with fastnn.conv2d_algorithm("direct"):
+        expected = worker.Fastnn("resnet20", batch=2, threads=1, inference=True).results()["output"]
+    np.testing.assert_array_equal(outputs["fastnn direct"], expected)
 
 
 def test_bench_contestant_that_breaks_off_is_named():
@@ -132,9 +157,18 @@ def test_bench_memory_peak_is_that_since_the_reset():
 def test_bench_table_shows_the_best_of_torch_with_the_range():
     row = {
         "network": "vgg_a", "mode": "training", "batch": 128,
-        "images_per_second": {"fastnn": 500.4, "torch nchw": 300.0, "torch compile +thp": 400.0},
-        "memory": {"fastnn": {"bytes": 90e6}, "torch compile +thp": {"bytes": 180e6}, "torch nchw": {"bytes": 1e6}},
-        "best_torch": "torch compile +thp", "ratio": 1.25, "ratio_lowest": 1.2, "ratio_highest": 1.31,
+        "images_per_second": {
+            "fastnn": 500.4, "fastnn direct": 380.2, "torch nchw": 300.0, "torch compile +thp": 400.0,
+        },
+        "memory": {
+            "fastnn": {"bytes": 90e6}, "fastnn direct": {"bytes": 80e6}, "torch compile +thp": {"bytes": 180e6},
+            "torch nchw": {"bytes": 1e6},
+        },
+        "best_torch": "torch compile +thp",
+        "ratio_to_best_torch": {
+            "fastnn": {"median": 1.25, "lowest": 1.2, "highest": 1.31},
+            "fastnn direct": {"median": 0.95, "lowest": 0.9, "highest": 1.0},
+        },
     }  # fmt: skip
     head, rule, line = table([row]).splitlines()
     assert len(cells(head)) == len(cells(rule)) == len(cells(line))
@@ -143,15 +177,26 @@ def test_bench_table_shows_the_best_of_torch_with_the_range():
         "mode": "training",
         "batch": "128",
         "fastnn, images/s": "500",
+        "direct, images/s": "380",
         "best PyTorch, images/s": "400",
         "which": "compile +thp",
         "ratio (range)": "1.25 (1.20 to 1.31)",
+        "ratio of direct (range)": "0.95 (0.90 to 1.00)",
         "fastnn, MB": "90",
         "best PyTorch, MB": "180",
     }
 
 
 # ---- refusals --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("script", ["compare_torch.py", "compare_torch_operations.py"])
+def test_bench_scripts_that_compare_need_torch(script, monkeypatch):
+    folder = Path(__file__).parent.parent / "benchmarks"
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    monkeypatch.syspath_prepend(folder)  # as for a script
+    with pytest.raises(SystemExit, match=r"^PyTorch is needed: pip install torch"):
+        runpy.run_path(str(folder / script), run_name="__main__")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

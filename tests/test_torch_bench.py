@@ -2,6 +2,9 @@
 
 import json
 import statistics
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,8 @@ from fastnn import cli, models
 from fastnn.benchmark import torch_twin
 
 pytestmark = pytest.mark.torch
+
+SCRIPT = Path(__file__).parent.parent / "benchmarks" / "compare_torch_operations.py"
 
 
 @pytest.mark.parametrize("inference", [False, True])
@@ -19,15 +24,17 @@ def test_bench_compares_with_torch(inference, tmp_path, capsys):
     assert cli.main(["bench", *options]) == 0
     assert "best PyTorch" in capsys.readouterr().out
     (row,) = json.loads(path.read_text())["rows"]
-    torch_names = {"torch channels_last", "torch channels_last +thp"}
-    assert set(row["images_per_second"]) == {"fastnn", *torch_names} == set(row["memory"])
+    ours, torch = {"fastnn", "fastnn direct"}, {"torch channels_last", "torch channels_last +thp"}
+    assert set(row["images_per_second"]) == ours | torch == set(row["memory"])
     assert row["mode"] == ("inference" if inference else "training")
     speeds, best = row["images_per_second"], row["best_torch"]
-    assert speeds[best] == max(speeds[name] for name in torch_names)
+    assert speeds[best] == max(speeds[name] for name in torch)
+    assert set(row["ratio_to_best_torch"]) == ours
     seconds = row["seconds_per_step"]
-    ratios = [theirs / ours for theirs, ours in zip(seconds[best], seconds["fastnn"], strict=True)]
-    assert row["ratio"] == pytest.approx(statistics.median(ratios))
-    assert (row["ratio_lowest"], row["ratio_highest"]) == pytest.approx((min(ratios), max(ratios)))
+    for name, ratio in row["ratio_to_best_torch"].items():
+        ratios = [theirs / mine for theirs, mine in zip(seconds[best], seconds[name], strict=True)]
+        expected = {"median": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+        assert ratio == pytest.approx(expected)
     assert all(side["bytes"] > 0 for side in row["memory"].values())
 
 
@@ -39,3 +46,26 @@ def test_bench_twin_has_the_weights_of_every_network(name):
     assert list(ours) == list(theirs)
     assert all((theirs[key].numpy() == value).all() for key, value in ours.items())
     assert [p.requires_grad for p in twin.parameters()] == [p.requires_grad for p in model.parameters()]
+
+
+def test_bench_operations_agree_and_are_compared(tmp_path):
+    path = tmp_path / "operations.json"
+    options = ["--rounds", "2", "--seconds", "0", "--batch", "2", "--threads", "1", "--json", str(path)]
+    done = subprocess.run([sys.executable, SCRIPT, *options], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    sentence, _, head, _, *lines = done.stdout.splitlines()
+    assert "PyTorch" in sentence
+    assert len(lines) == 22  # forward and backward of 4 layers, in place, and the loss, all on 2 shapes; 2 optimisers
+    assert {line.count("|") for line in lines} == {head.count("|")}
+    rows = {(row["operation"], row["shape"]): row for row in json.loads(path.read_text())["rows"]}
+    assert len(rows) == len(lines)
+    for row in rows.values():
+        ours, best = row["seconds_per_call"]["fastnn"], row["seconds_per_call"][row["best_torch"]]
+        torch = [times for name, times in row["seconds_per_call"].items() if name != "fastnn"]
+        assert statistics.median(best) == min(map(statistics.median, torch))
+        ratios = [theirs / mine for theirs, mine in zip(best, ours, strict=True)]
+        assert row["ratio_to_best_torch"]["fastnn"]["median"] == pytest.approx(statistics.median(ratios))
+        assert row["gigabytes_per_second"] == pytest.approx(row["bytes"] / statistics.median(ours) / 1e9)
+    x = 4 * 2 * 64 * 32 * 32  # bytes
+    moved = {name: rows[name, "2 x 64 x 32 x 32"]["bytes"] for name in ("batch_norm backward", "max_pool forward")}
+    assert moved == {"batch_norm backward": 5 * x, "max_pool forward": x + x // 4 + x // 16}

@@ -2,9 +2,7 @@
 
 import argparse
 import importlib.metadata
-import json
 import math
-import os
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -13,12 +11,12 @@ import fastnn
 from fastnn import _machine, models
 from fastnn.benchmark.compare import Settings, compare
 from fastnn.benchmark.contestant import TORCH_MODES
-from fastnn.training import atomic_write
+from fastnn.benchmark.report import markdown, ratio_text, where, write_json
 
 __all__ = ["bench", "table"]
 
 _NETWORKS = ("keras_cnn", "vgg_a", "vgg_a_bn", "resnet20", "airbench94")
-_TRAINING_BATCHES = (128,)
+_TRAINING_BATCHES = (128, 512)
 _INFERENCE_BATCHES = (1, 32, 512)
 
 
@@ -42,7 +40,7 @@ def bench(arguments: argparse.Namespace) -> None:
             rows.append(compare(network, batch, settings))
             _say(_progress(rows[-1]))
             # After each, so that an interrupted run leaves what it measured.
-            _write_json(arguments.json, {"machine": about, "settings": asdict(settings), "rows": rows})
+            write_json(arguments.json, {"machine": about, "settings": asdict(settings), "rows": rows})
     print(f"{sentence}\n\n{table(rows)}")
 
 
@@ -83,8 +81,7 @@ def _torch_version() -> str | None:
 
 def _sentence(settings: Settings, torch: str | None) -> str:
     """Where and with what all this was measured."""
-    threads = "1 thread" if settings.threads == 1 else f"{settings.threads} threads"
-    machine = f"{_machine.cpu_name()}, {settings.isa}, {threads}, fastnn {fastnn.__version__}"
+    machine = where(settings.isa, settings.threads)
     if torch is None:
         return f"{machine}. PyTorch is not installed, so fastnn is alone (to compare: pip install torch==2.13.0)."
     return f"{machine}, PyTorch {torch}." if settings.modes else f"{machine}."
@@ -94,13 +91,9 @@ def _progress(row: dict[str, Any]) -> str:
     lines = [f"\n{row['network']}, {row['mode']}, batch {row['batch']}: images/s, MB"]
     for name, speed in sorted(row["images_per_second"].items(), key=lambda item: -item[1]):
         lines.append(f"  {name:28s} {speed:8.0f} {row['memory'][name]['bytes'] / 1e6:8.0f}")
-    if row["best_torch"] is not None:
-        lines.append(f"  fastnn / {row['best_torch']}: {_ratio(row)}")
+    for name, ratio in row["ratio_to_best_torch"].items():
+        lines.append(f"  {name} / {row['best_torch']}: {ratio_text(ratio)}")
     return "\n".join(lines)
-
-
-def _ratio(row: dict[str, Any]) -> str:
-    return f"{row['ratio']:.2f} ({row['ratio_lowest']:.2f} to {row['ratio_highest']:.2f})"
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -109,44 +102,41 @@ def table(rows: list[dict[str, Any]]) -> str:
     MB is the peak of memory in a step beyond that of the process with its libraries loaded.
 
     Example:
-        >>> row = {"network": "resnet20", "batch": 8, "mode": "training", "images_per_second": {"fastnn": 99.6},
-        ...        "memory": {"fastnn": {"bytes": 25_400_000}}, "best_torch": None}
+        >>> row = {"network": "resnet20", "batch": 8, "mode": "training", "best_torch": None,
+        ...        "images_per_second": {"fastnn": 99.6, "fastnn direct": 80.2},
+        ...        "memory": {"fastnn": {"bytes": 25_400_000}}}
         >>> print(table([row]))
-        | network | mode | batch | fastnn, images/s | fastnn, MB |
-        |---|---|---|---|---|
-        | resnet20 | training | 8 | 100 | 25 |
+        | network | mode | batch | fastnn, images/s | direct, images/s | fastnn, MB |
+        |---|---|---|---|---|---|
+        | resnet20 | training | 8 | 100 | 80 | 25 |
     """
-    compares = any(row["best_torch"] is not None for row in rows)
-    head = ["network", "mode", "batch", "fastnn, images/s", "fastnn, MB"]
-    if compares:
-        head[4:4] = ["best PyTorch, images/s", "which", "ratio (range)"]
-        head.append("best PyTorch, MB")
-    lines = [head, ["---"] * len(head)]
-    for row in rows:
-        speeds, memory, best = row["images_per_second"], row["memory"], row["best_torch"]
-        cells = [
-            row["network"],
-            row["mode"],
-            str(row["batch"]),
-            f"{speeds['fastnn']:.0f}",
-            _megabytes(memory, "fastnn"),
-        ]
-        if compares:
-            cells[4:4] = [f"{speeds[best]:.0f}", best.removeprefix("torch "), _ratio(row)]
-            cells.append(_megabytes(memory, best))
-        lines.append(cells)
-    text = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-    return text.replace("| --- |", "|---|").replace(" --- |", "---|")
+    return markdown([_cells(row) for row in rows])
 
 
-def _megabytes(memory: dict[str, dict[str, int]], name: str) -> str:
-    return f"{memory[name]['bytes'] / 1e6:.0f}"
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    """A row of the table: {column: cell}."""
+    speeds, memory, best = row["images_per_second"], row["memory"], row["best_torch"]
+    cells = {
+        "network": row["network"],
+        "mode": row["mode"],
+        "batch": str(row["batch"]),
+        "fastnn, images/s": f"{speeds['fastnn']:.0f}",
+        "direct, images/s": f"{speeds['fastnn direct']:.0f}",
+    }
+    if best is not None:
+        ratios = row["ratio_to_best_torch"]
+        cells["best PyTorch, images/s"] = f"{speeds[best]:.0f}"
+        cells["which"] = best.removeprefix("torch ")
+        cells["ratio (range)"] = ratio_text(ratios["fastnn"])
+        cells["ratio of direct (range)"] = ratio_text(ratios["fastnn direct"])
+    cells["fastnn, MB"] = _megabytes(memory["fastnn"])
+    if best is not None:
+        cells["best PyTorch, MB"] = _megabytes(memory[best])
+    return cells
 
 
-def _write_json(path: str | os.PathLike[str] | None, results: dict[str, Any]) -> None:
-    if path is not None:
-        with atomic_write(path, "w", encoding="utf-8") as file:
-            file.write(json.dumps(results, indent=1) + "\n")
+def _megabytes(memory: dict[str, int]) -> str:
+    return f"{memory['bytes'] / 1e6:.0f}"
 
 
 def _say(text: str) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.benchmark.contestant import TORCH_LIMITS, TORCH_MODES, Contestant
+from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_LIMITS, TORCH_MODES, Contestant
+from fastnn.benchmark.report import ratio
 
-__all__ = ["Settings", "compare"]
+__all__ = ["PAUSE", "Settings", "compare"]
 
-# Idle threads of OpenMP spin for some milliseconds before they sleep: let those of the last contestant fall asleep.
-_PAUSE = 0.05
+# Seconds before a turn. Idle threads of OpenMP spin for some milliseconds before they sleep: let those of the last
+# contestant fall asleep.
+PAUSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,12 @@ class Settings:
 
 
 def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
-    """Time steps of one network.
+    """Time steps of one network, of fastnn as it is, of fastnn held to direct convolutions, and of PyTorch.
 
     Returns:
         network, batch, mode ('training' or 'inference'); seconds_per_step, images_per_second and memory by contestant;
-        best_torch, and the ratio of fastnn's speed to it: median, lowest and highest over the rounds. These are None
-        without PyTorch.
+        best_torch, the fastest of PyTorch's; ratio_to_best_torch, for each contestant of fastnn how many times as fast
+        it is: median, lowest and highest over the rounds. Without PyTorch there is no best (None) and no ratio ({}).
     Raises:
         ArithmeticError: two contestants compute different things, or one computes what is not finite.
         RuntimeError: a contestant broke off.
@@ -64,7 +66,7 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
                 side.run(0)
         for _ in range(settings.rounds):
             for side in sides:
-                time.sleep(_PAUSE)
+                time.sleep(PAUSE)
                 side.medians.append(side.run(settings.seconds))
         memory = {side.name: side.memory() for side in sides}
     speeds = {side.name: batch / statistics.median(side.medians) for side in sides}
@@ -73,18 +75,21 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
         "batch": batch,
         "mode": "inference" if settings.inference else "training",
         "images_per_second": speeds,
-        **_ratio(sides, speeds),
+        **_ratios(sides, speeds),
         "memory": memory,
         "seconds_per_step": {side.name: side.medians for side in sides},
     }
 
 
 def _contestants(network: str, batch: int, s: Settings) -> list[tuple[str, dict[str, Any], dict[str, str]]]:
-    """The arguments of each `Contestant`, fastnn first."""
+    """The arguments of each `Contestant`, fastnn first: with it all others must agree."""
     common = {"network": network, "batch": batch, "threads": s.threads, "inference": s.inference}
     threads = {"OMP_NUM_THREADS": str(s.threads), "THP_MEM_ALLOC_ENABLE": "0"}
-    ours = {} if s.isa == "reference" else {"FASTNN_ISA": s.isa}
-    result = [("fastnn", {"library": "fastnn", **common}, {**threads, **ours})]
+    isa = {} if s.isa == "reference" else {"FASTNN_ISA": s.isa}
+    result = [
+        (name, {"library": "fastnn", **common}, {**threads, **isa, "FASTNN_CONV2D_ALGORITHM": algorithm})
+        for name, algorithm in FASTNN_ALGORITHMS.items()
+    ]
     for mode in s.modes:
         channels_last, compiled = TORCH_MODES[mode]
         settings = {"library": "torch", "channels_last": channels_last, "compiled": compiled, **common}
@@ -95,16 +100,14 @@ def _contestants(network: str, batch: int, s: Settings) -> list[tuple[str, dict[
     return result
 
 
-def _ratio(sides: Sequence[Contestant], speeds: dict[str, float]) -> dict[str, Any]:
-    """How much faster fastnn is than the best of PyTorch: the ratio of each round, since neighbours in time share the
-    clock; then their median and range."""
-    names = ("best_torch", "ratio", "ratio_lowest", "ratio_highest")
-    ours, *others = sides
+def _ratios(sides: Sequence[Contestant], speeds: dict[str, float]) -> dict[str, Any]:
+    """best_torch and ratio_to_best_torch of `compare`."""
+    others = [side for side in sides if side.library == "torch"]
     if not others:
-        return dict.fromkeys(names)
+        return {"best_torch": None, "ratio_to_best_torch": {}}
     best = max(others, key=lambda side: speeds[side.name])
-    ratios = [theirs / mine for theirs, mine in zip(best.medians, ours.medians, strict=True)]
-    return dict(zip(names, (best.name, statistics.median(ratios), min(ratios), max(ratios)), strict=True))
+    ours = {side.name: ratio(side.medians, best.medians) for side in sides if side.library == "fastnn"}
+    return {"best_torch": best.name, "ratio_to_best_torch": ours}
 
 
 def _check_agreement(sides: Sequence[Contestant]) -> None:

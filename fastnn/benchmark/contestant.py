@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 import fastnn
 
-__all__ = ["TORCH_LIMITS", "TORCH_MODES", "Contestant"]
+__all__ = ["FASTNN_ALGORITHMS", "TORCH_LIMITS", "TORCH_MODES", "Contestant"]
 
+# name: algorithm of its convolutions. Either is set, lest the environment of the bench decide.
+FASTNN_ALGORITHMS = {"fastnn": "auto", "fastnn direct": "direct"}
 TORCH_MODES = {  # name: (channels_last, compiled)
     "nchw": (False, False),
     "channels_last": (True, False),
@@ -39,11 +41,13 @@ class Contestant:
         settings: of the worker: its library and the arguments of the class in `worker` that runs it.
         environment: variables that it gets besides those of this process.
     Attributes:
+        library: 'fastnn' or 'torch'.
         medians: seconds of a step, one for each round that counted.
     """
 
     def __init__(self, name: str, settings: dict[str, Any], environment: dict[str, str]) -> None:
         self.name = name
+        self.library: str = settings["library"]
         self.medians: list[float] = []
         self._steps = 0
         # The worker imports the package that runs here, wherever that is found, and nothing from the current folder.

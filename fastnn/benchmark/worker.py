@@ -124,13 +124,19 @@ class Torch:
         return loss.item()
 
 
-def time_steps(side: Any, first: int, seconds: float) -> dict[str, Any]:
-    """Steps for `seconds`, after one that is not timed: while others ran, caches went cold and threads fell asleep."""
-    value = side.step(first)
+def time_steps(step: Callable[[int], Any], first: int, seconds: float) -> dict[str, Any]:
+    """Call `step(first)`, `step(first + 1)` and so on for so many seconds.
+
+    The first call is not timed: while others ran, caches went cold and threads fell asleep.
+
+    Returns:
+        seconds of each other call, at least one; value, the last result.
+    """
+    value = step(first)
     times: list[float] = []
     while not times or sum(times) < seconds:
         start = time.perf_counter()
-        value = side.step(first + 1 + len(times))
+        value = step(first + 1 + len(times))
         times.append(time.perf_counter() - start)
     return {"seconds": times, "value": value}
 
@@ -161,7 +167,7 @@ def main() -> None:
         elif request["do"] == "memory":
             answer = peak_memory(side, request["first"], before)
         else:
-            answer = time_steps(side, request["first"], request["seconds"])
+            answer = time_steps(side.step, request["first"], request["seconds"])
         answers.write(json.dumps(answer) + "\n")
 
 
