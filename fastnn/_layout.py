@@ -66,7 +66,7 @@ def images(buffer: NDArray) -> NDArray:
 
 def as_images(x: NDArray) -> NDArray:
     """The (N, C, H, W) view of an (N, C), (N, C, L) or (N, C, H, W) array: missing axes have length 1."""
-    return x[(..., *(None,) * (4 - x.ndim))]
+    return x if x.ndim == 4 else x[(..., *(None,) * (4 - x.ndim))]
 
 
 def pixels(x: NDArray) -> NDArray:

@@ -19,7 +19,6 @@ from fastnn import _arena, _runtime
 
 # Smaller arrays come from the C allocator, which keeps them at hand itself.
 _SMALL = 64 * 1024
-_ALIGNMENT = 64
 
 _lock = threading.Lock()
 _pieces = _arena.Arena()
@@ -55,15 +54,16 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
     global _most_used_bytes
     dtype = np.dtype(dtype)
     n_bytes = math.prod(shape) * dtype.itemsize
-    if n_bytes < _SMALL or _runtime._native is None:
-        raw = np.empty(n_bytes + _ALIGNMENT, np.uint8)
-        start = -raw.ctypes.data % _ALIGNMENT if n_bytes else 0
-        return raw[start : start + n_bytes].view(dtype).reshape(shape)
+    native = _runtime._native
+    if native is None:
+        return np.empty(shape, dtype)
+    if n_bytes < _SMALL:
+        return np.ndarray(shape, dtype, buffer=native.Block(n_bytes))
     with _lock:
         _sort_in_returned()
         piece, memory = _pieces.take(n_bytes)
         _most_used_bytes = max(_most_used_bytes, _pieces.used)
-    lease = _runtime._native.Lease(memory, piece, _returned.append)
+    lease = native.Lease(memory, piece, _returned.append)
     return np.ndarray(shape, dtype, buffer=lease)
 
 

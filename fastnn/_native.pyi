@@ -24,6 +24,11 @@ def get_flush_denormals() -> bool: ...
 def fma_peak(iterations: int, sums: _Real, flops: NDArray[np.float64], n_threads: int) -> None: ...
 
 # memory
+class Block:
+    """`n_bytes` of memory, aligned to 64 bytes, for `numpy.ndarray(shape, dtype, buffer=block)`."""
+
+    def __new__(cls, n_bytes: int) -> Block: ...
+
 class Lease:
     """Lends the memory of `block` to arrays, and hands `block` to `give_back` when the last of them is gone."""
 

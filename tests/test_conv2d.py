@@ -290,3 +290,15 @@ def test_conv2d_chosen_algorithm_is_the_one_that_runs(monkeypatch):
 @pytest.mark.parametrize(("c_in", "c_out", "groups"), [(4, 4, 4), (1, 1, 1), (4, 4, 2), (4, 8, 4), (4, 4, 1)])
 def test_conv2d_native_is_depthwise_if_each_channel_has_one_filter(c_in, c_out, groups):
     assert _runtime._native.conv2d_is_depthwise(c_in, c_out, groups) is (c_in == c_out == groups)
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "expected"), [(1, 4, "im2col"), (4, 2, "im2col"), (2, 4, "direct"), (5, 2, "direct")]
+)
+def test_conv2d_of_few_results_reads_its_weights_once(n, size, expected, rng):
+    x = rng.standard_normal((n, 160, size, size)).astype(np.float32)
+    weight = rng.standard_normal((190, 160, 3, 3)).astype(np.float32)
+    assert explain(x.shape, weight.shape, padding=1)[0] == expected
+    np.testing.assert_array_equal(F.conv2d(x, weight, padding=1), F.conv2d(x, weight, padding=1, algorithm=expected))
+    for direction in ("backward_data", "backward_weight"):
+        assert explain(x.shape, weight.shape, padding=1, direction=direction)[0] != "im2col"

@@ -30,6 +30,23 @@ def test_linear_matches_reference(isa, n, features, dtype, seed):
         assert_close(a, e, terms, m)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("features", [(1, 1), (9, 17), (64, 16), (65, 33), (520, 5), (1029, 70)])
+def test_linear_of_few_rows_matches_reference_and_does_not_depend_on_threads(isa, features, dtype, rng):
+    """Around the number of rows below which weights are read in the order of memory; one to eight parts of the depth."""
+    weight, bias = rng.standard_normal(features[::-1]).astype(dtype), rng.standard_normal(features[1]).astype(dtype)
+    for rows in (1, 2, 15, 16, 17):
+        x = rng.standard_normal((rows, features[0])).astype(dtype)
+        magnitude = from_reference(F.linear, np.abs(x), np.abs(weight), np.abs(bias))
+        results = []
+        for n in (1, 2, 3):
+            fastnn.set_num_threads(n)
+            results.append(F.linear(x, weight, bias))
+        assert_close(results[0], from_reference(F.linear, x, weight, bias), features[0], magnitude)
+        np.testing.assert_array_equal(results[0], results[1])
+        np.testing.assert_array_equal(results[0], results[2])
+
+
 def test_linear_gradients_match_finite_differences(isa, rng):
     x, weight, bias = rng.standard_normal((5, 7)), rng.standard_normal((3, 7)), rng.standard_normal(3)
     dy = rng.standard_normal((5, 3))

@@ -1,5 +1,49 @@
-# Memory that comes back: the buffer behind an array of fastnn._memory.
+# The buffers behind the arrays of fastnn._memory.
 cimport cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+
+DEF ALIGNMENT = 64
+
+
+@cython.no_gc
+cdef class Block:
+    """`n_bytes` of memory of the C allocator, aligned to 64 bytes, for `numpy.ndarray(shape, dtype, buffer=block)`."""
+    cdef void *memory
+    cdef unsigned char *begin
+    cdef Py_ssize_t n_bytes
+    cdef Py_ssize_t one
+
+    def __cinit__(self, Py_ssize_t n_bytes):
+        self.memory = PyMem_RawMalloc(n_bytes + ALIGNMENT)
+        if self.memory is NULL:
+            raise MemoryError(f"there are no {n_bytes} bytes")
+        self.begin = <unsigned char *> ((<size_t> self.memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+        self.n_bytes = n_bytes
+        self.one = 1
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        lend_bytes(self, buffer, self.begin, &self.n_bytes, &self.one)
+
+    def __releasebuffer__(self, Py_buffer *buffer):
+        pass
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.memory)
+
+
+cdef void lend_bytes(object owner, Py_buffer *buffer, unsigned char *begin, Py_ssize_t *n_bytes, Py_ssize_t *one):
+    """Fill in a writable buffer of unsigned bytes; `n_bytes` and `one` are its shape and strides, of the owner."""
+    buffer.buf = begin
+    buffer.obj = owner
+    buffer.len = n_bytes[0]
+    buffer.readonly = 0
+    buffer.itemsize = 1
+    buffer.format = NULL  # unsigned bytes
+    buffer.ndim = 1
+    buffer.shape = n_bytes
+    buffer.strides = one
+    buffer.suboffsets = NULL
+    buffer.internal = NULL
 
 
 @cython.no_gc
@@ -22,17 +66,7 @@ cdef class Lease:
         self.one = 1
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
-        buffer.buf = &self.bytes[0]
-        buffer.obj = self
-        buffer.len = self.n_bytes
-        buffer.readonly = 0
-        buffer.itemsize = 1
-        buffer.format = NULL  # unsigned bytes
-        buffer.ndim = 1
-        buffer.shape = &self.n_bytes
-        buffer.strides = &self.one
-        buffer.suboffsets = NULL
-        buffer.internal = NULL
+        lend_bytes(self, buffer, &self.bytes[0], &self.n_bytes, &self.one)
 
     def __releasebuffer__(self, Py_buffer *buffer):
         pass

@@ -95,6 +95,8 @@ def pair(operation: str, name: str, value: int | Sequence[int], minimum: int) ->
         TypeError: not integers.
         ValueError: not one or two, or less than `minimum`.
     """
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= minimum:
+        return value  # as layers keep it
     try:
         numbers = (operator.index(value),) * 2  # type: ignore[arg-type]
     except TypeError:

@@ -5,6 +5,7 @@ same bits. The choice is made for each direction: 'forward', 'backward_data' (dx
 """
 
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -67,6 +68,12 @@ def _share_of_direct(direction: str, x_shape: tuple[int, ...], c_out: int, g: Ge
     return winograd / direct
 
 
+# For so few results of a filter (FNN_FEW_ROWS), im2col has a product that reads the weights once, in the order of
+# memory; direct reads them for every run of pixels. It matters where they are more than a cache holds.
+_FEW_ROWS = 16
+_MANY_WEIGHTS = 1 << 18
+
+
 # A network has tens of convolutions; most calls find their answer here.
 @functools.lru_cache(maxsize=1024)
 def _decide(
@@ -80,10 +87,13 @@ def _decide(
         return "direct", f"direct: winograd is preferred and needs {_WINOGRAD_NEEDS}"
     if preferred != "auto":
         return preferred, f"{preferred}: preferred"
-    if not can:
-        return "direct", f"direct: winograd needs {_WINOGRAD_NEEDS}"
     if not x_shape[0]:
         return "direct", "direct: no images"
+    rows, weights = x_shape[0] * math.prod(g.out), math.prod(weight_shape)
+    if direction == "forward" and rows <= _FEW_ROWS and weights >= _MANY_WEIGHTS and g.groups == 1:
+        return "im2col", f"im2col: only {rows} results of each filter, so that reading the weights takes the time"
+    if not can:
+        return "direct", f"direct: winograd needs {_WINOGRAD_NEEDS}"
     share = _share_of_direct(direction, x_shape, weight_shape[0], g)
     return "winograd" if share < _WORTH_IT else "direct", f"winograd: {share:.2f} of the multiplications of direct"
 
@@ -118,6 +128,8 @@ def explain(
         ('winograd', 'winograd: 0.55 of the multiplications of direct')
         >>> explain((128, 512, 2, 2), (512, 512, 3, 3), padding=1)[0]
         'direct'
+        >>> explain((1, 512, 2, 2), (512, 512, 3, 3), padding=1)[0]
+        'im2col'
     """
     if direction not in DIRECTIONS:
         raise ValueError(f"conv2d: direction must be one of {', '.join(DIRECTIONS)}. Received: {direction!r}")

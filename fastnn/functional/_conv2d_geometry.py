@@ -1,5 +1,6 @@
 """The hyper-parameters of a convolution, checked once."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,31 +46,47 @@ def geometry(
     groups: int,
 ) -> Geometry:
     """Check that x, weight and the hyper-parameters fit together."""
-    stride_hw = _check.pair(operation, "stride", stride, 1)
-    dilation_hw = _check.pair(operation, "dilation", dilation, 1)
-    groups = _check.integer(operation, "groups", groups, 1)
-    c_out, c_in_group, kernel_h, kernel_w = weight.shape
-    if min(weight.shape) < 1:
-        raise _check.fail(operation, "weight must not be empty", weight=weight)
-    if x.shape[1] != c_in_group * groups:
+    result = _fit(
+        x.shape,
+        weight.shape,
+        _check.pair(operation, "stride", stride, 1),
+        padding_argument(operation, padding),
+        _check.pair(operation, "dilation", dilation, 1),
+        _check.integer(operation, "groups", groups, 1),
+    )
+    if isinstance(result, str):
+        raise _check.fail(operation, result, x=x, weight=weight, stride=stride, padding=padding)
+    return result
+
+
+# A network asks the same for every batch.
+@functools.lru_cache(maxsize=1024)
+def _fit(
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: tuple[int, int],
+    padding: tuple[int, int] | str,
+    dilation: tuple[int, int],
+    groups: int,
+) -> Geometry | str:
+    """The geometry, or why there is none."""
+    c_out, c_in_group, *kernel = weight_shape
+    if min(weight_shape) < 1:
+        return "weight must not be empty"
+    if x_shape[1] != c_in_group * groups:
         expected = f"{c_in_group * groups}" + (f" ({groups} groups of {c_in_group})" if groups > 1 else "")
-        raise _check.fail(operation, f"x has {x.shape[1]} channels, weight expects {expected}", x=x, weight=weight)
+        return f"x has {x_shape[1]} channels, weight expects {expected}"
     if c_out % groups:
-        raise _check.fail(operation, f"{c_out} output channels cannot be cut into {groups} groups", weight=weight)
-    reach = [d * (k - 1) for d, k in zip(dilation_hw, (kernel_h, kernel_w), strict=True)]
-    padding = padding_argument(operation, padding)
-    if padding == "same" and stride_hw != (1, 1):
-        raise ValueError(f"{operation}: padding='same' needs stride 1. Received: stride={stride!r}")
-    total = total_padding(padding, (kernel_h, kernel_w), dilation_hw)
+        return f"{c_out} output channels cannot be cut into {groups} groups"
+    if padding == "same" and stride != (1, 1):
+        return "padding='same' needs stride 1"
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    total = total_padding(padding, kernel, dilation)
     out = [(size + t - r - 1) // s + 1 if size + t > r else 0
-           for size, t, r, s in zip(x.shape[2:], total, reach, stride_hw, strict=True)]  # fmt: skip
-    if min(out) < 1 or min(x.shape[2:]) < 1:
-        raise _check.fail(
-            operation,
+           for size, t, r, s in zip(x_shape[2:], total, reach, stride, strict=True)]  # fmt: skip
+    if min(out) < 1 or min(x_shape[2:]) < 1:
+        return (
             f"the kernel reaches over {reach[0] + 1} x {reach[1] + 1} pixels, the padded image has only "
-            f"{x.shape[2] + total[0]} x {x.shape[3] + total[1]}",
-            x=x,
-            weight=weight,
-            padding=padding,
+            f"{x_shape[2] + total[0]} x {x_shape[3] + total[1]}"
         )
-    return Geometry(stride_hw, (total[0] // 2, total[1] // 2), dilation_hw, groups, (out[0], out[1]))
+    return Geometry(stride, (total[0] // 2, total[1] // 2), dilation, groups, (out[0], out[1]))

@@ -37,6 +37,7 @@ class Axis:
     divisor: NDArray[np.intp]  # of an average over this axis
     forward: Sources  # destinations are pixels of y
     backward: Sources  # destinations are pixels of x
+    has_empty: bool  # a window without a pixel
 
 
 class Windows(NamedTuple):
@@ -94,6 +95,7 @@ def _axis(size: int, start: NDArray, count: NDArray, step: int, divisor: NDArray
     window, tap, pixel = window[inside], tap[inside], pixel[inside]
     if divisor is None:
         divisor = np.bincount(window, minlength=len(start))
+    forward = _sources(window, pixel, tap, len(start))
     return Axis(
         size,
         len(start),
@@ -101,8 +103,9 @@ def _axis(size: int, start: NDArray, count: NDArray, step: int, divisor: NDArray
         step,
         start.astype(np.intp),
         divisor.astype(np.intp),
-        _sources(window, pixel, tap, len(start)),
+        forward,
         _sources(pixel, window, tap, size),
+        bool((np.diff(forward.begin) == 0).any()),
     )
 
 
@@ -164,7 +167,7 @@ def sliding(
                 f"the padded image has only {size + 2 * p}. "
                 f"Received: x.shape={tuple(shape)}, kernel_size={kernel_size!r}, padding={padding!r}"
             )
-        if (np.diff(axis.forward.begin) == 0).any():
+        if axis.has_empty:
             raise ValueError(
                 f"{operation}: with this dilation a window lies on padding only. "
                 f"Received: x.shape={tuple(shape)}, padding={padding!r}, dilation={dilation!r}"

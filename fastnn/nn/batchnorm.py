@@ -58,15 +58,16 @@ class _BatchNorm(Module):
         if x.shape[1] != self.num_features:
             reason = f"x has {x.shape[1]} channels, num_features is {self.num_features}"
             raise _check.fail(type(self).__name__, reason, x=x)
-        use_batch = self.training or self.running_mean is None
+        weight, bias, running_mean = self.weight, self.bias, self.running_mean
+        use_batch = self.training or running_mean is None
         batches, momentum = self.num_batches_tracked, self.momentum
         if self.training and batches is not None and x.size:
             batches = np.asarray(batches + 1, np.int64)
         if momentum is None:  # every batch so far has the same weight
             momentum = 0.0 if batches is None else 1 / max(1, int(batches))
         result = normalize(
-            type(self).__name__, x, self.running_mean, self.running_var,
-            None if self.weight is None else self.weight.data, None if self.bias is None else self.bias.data,
+            type(self).__name__, x, running_mean, self.running_var,
+            None if weight is None else weight.data, None if bias is None else bias.data,
             use_batch, momentum, self.eps, activation, residual,
         )  # fmt: skip
         if self.training:

@@ -76,6 +76,9 @@ class Module:
 
     # ---- attributes --------------------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__ and not isinstance(value, Parameter | Module):  # what a layer keeps for its backward
+            object.__setattr__(self, name, value)
+            return
         if "_modules" not in self.__dict__:
             raise TypeError(f"{type(self).__name__}: call super().__init__() before assigning attributes")
         if isinstance(value, Parameter):
@@ -99,10 +102,11 @@ class Module:
             object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        for registry in ("_parameters", "_buffers", "_modules"):
-            entries = self.__dict__.get(registry)
-            if entries is not None and name in entries:
-                return entries[name]
+        own = self.__dict__
+        if "_modules" in own:
+            for registry in (own["_parameters"], own["_buffers"], own["_modules"]):
+                if name in registry:
+                    return registry[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:

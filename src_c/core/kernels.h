@@ -31,6 +31,9 @@ typedef struct {
     ptrdiff_t c_stride;
 } fnn_batch_gemm;
 
+/* The most rows that few_rows_gemm takes. */
+#define FNN_FEW_ROWS 16
+
 /* A batch-reduced product channel by channel, for depthwise convolution; r < rows, c < channels:
  *
  *     forward:          out[r][c] = start[r * start_stride + c] + sum over b of x_b[r][c] * w_b[c]  (start NULL: 0)

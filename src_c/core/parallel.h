@@ -13,9 +13,9 @@ typedef void (*fnn_task)(void *context, ptrdiff_t task, int thread);
  * floating-point mode is restored. */
 void fnn_parallel_for(ptrdiff_t n_tasks, double cost, int n_threads, fnn_task body, void *context);
 
-/* Waking a thread takes some 3 us when it waits in its spin loop and 60 us when it sleeps; 100 000 simple operations
- * take about 20 us. */
-#define FNN_MIN_COST_PER_THREAD 1e5
+/* Waking a thread takes some 3 us while it waits in its spin loop, as between the layers of a network, and 60 us when it
+ * sleeps; 30 000 simple operations take about 6 us. */
+#define FNN_MIN_COST_PER_THREAD 3e4
 
 static inline ptrdiff_t fnn_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t fnn_max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }

@@ -1,4 +1,5 @@
-/* The register kernel under every convolution and linear layer; core/kernels.h states the problem it solves.
+/* The register kernel under every convolution and linear layer; core/kernels.h states the problem it solves. The last
+ * but one here serves products of few rows.
  *
  * Each element of c is one chain of multiply-adds over (b, k) in ascending order, whatever the tile it falls into, so
  * results do not depend on how rows and columns were cut.
@@ -144,6 +145,46 @@ INLINE void gemm(const fnn_batch_gemm *p, const int TRANSPOSED) {
 void KERNEL(batch_gemm)(const fnn_batch_gemm *problem) { gemm(problem, 0); }
 
 void KERNEL(batch_gemm_transposed)(const fnn_batch_gemm *problem) { gemm(problem, 1); }
+
+/* c[i][j] += sum over k of a[i][k] * b[k][j], in ascending order of k as above, for so few rows that reading b takes the
+ * time: it is read in the order of memory, some rows at once, and c, which is in cache, comes along. */
+INLINE void add_products(ptrdiff_t rows, ptrdiff_t columns, const real *a, ptrdiff_t a_stride, const real *b,
+                         ptrdiff_t b_stride, real *c, ptrdiff_t c_stride, const int DEPTH) {
+    real factors[FNN_FEW_ROWS][8];
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        for (int k = 0; k < DEPTH; k++) {
+            factors[i][k] = a[i * a_stride + k];
+        }
+    }
+    for (ptrdiff_t j = 0; j < columns; j += V_LANES) {
+        ptrdiff_t lanes = v_lanes_left(columns - j);
+        v_real b_row[8];
+#pragma GCC unroll 8
+        for (int k = 0; k < DEPTH; k++) {
+            b_row[k] = v_load_part(b + k * b_stride + j, lanes);
+            __builtin_prefetch(b + (DEPTH + k) * b_stride + j);
+        }
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            v_real sum = v_load_part(c + i * c_stride + j, lanes);
+#pragma GCC unroll 8
+            for (int k = 0; k < DEPTH; k++) {
+                sum = v_fma(v_set(factors[i][k]), b_row[k], sum);
+            }
+            v_store_part(c + i * c_stride + j, sum, lanes);
+        }
+    }
+}
+
+void KERNEL(few_rows_gemm)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a, ptrdiff_t a_stride,
+                           const real *b, ptrdiff_t b_stride, real *c, ptrdiff_t c_stride) {
+    ptrdiff_t k = 0;
+    for (; k + 8 <= depth; k += 8) {
+        add_products(rows, columns, a + k, a_stride, b + k * b_stride, b_stride, c, c_stride, 8);
+    }
+    for (; k < depth; k++) {
+        add_products(rows, columns, a + k, a_stride, b + k * b_stride, b_stride, c, c_stride, 1);
+    }
+}
 
 /* sums[j] = sum over i of x[i][j], rows in ascending order, for a dense (rows, columns) matrix. */
 void KERNEL(column_sums)(ptrdiff_t rows, ptrdiff_t columns, const real *x, real *sums) {

@@ -7,6 +7,7 @@
  */
 #include "core/taps.h"
 #include "core/workspace.h"
+#include "ops/few_rows.h"
 #include "ops/op.h"
 #include "ops/winograd.h"
 
@@ -23,16 +24,24 @@ enum { ROWS_WORTH_PACKING = 64 };
 
 typedef struct {
     const fnn_conv2d_shape *shape;
-    int backward, packs;
+    int backward, packs, few_rows;
     ptrdiff_t depth, columns; /* per group: channels summed over, channels produced */
     ptrdiff_t x_channels, y_channels, x_width, y_width;
     ptrdiff_t panel_columns, panels; /* panels per group */
     ptrdiff_t taps;
     tap_map map;
     real *packed; /* [group][panel][tap number][depth][panel columns] */
+    real *sums;   /* of `few_rows` */
     const real *x, *weight, *bias;
     real *y;
 } conv2d;
+
+/* Forward, with one pixel and one tap: a linear layer. */
+static int is_product_of_few_rows(const conv2d *c) {
+    const fnn_conv2d_shape *s = c->shape;
+    int one_pixel = s->h * s->w == 1 && s->h_out * s->w_out == 1 && c->taps == 1;
+    return !c->backward && s->groups == 1 && one_pixel && s->n <= FNN_FEW_ROWS;
+}
 
 /* Set up `c` and take its pieces of the workspace; returns the bytes used. With base NULL only counts. */
 static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, void *base) {
@@ -51,6 +60,9 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, voi
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, backward, &workspace, &c->map);
     c->packs = !fnn_conv2d_is_depthwise(s) && (backward || s->n * c->y_width * c->map.h.length > ROWS_WORTH_PACKING);
+    c->few_rows = is_product_of_few_rows(c);
+    c->sums =
+        workspace_take(&workspace, !c->few_rows ? 0 : OP(few_rows_sums)(s->n, c->depth, c->columns), sizeof(real));
     ptrdiff_t packed = !c->packs ? 0 : s->groups * c->panels * c->taps * c->depth * c->panel_columns;
     c->packed = workspace_take(&workspace, packed, sizeof(real));
     return workspace.used;
@@ -219,6 +231,10 @@ static void depthwise_task(void *context, ptrdiff_t task, int thread) {
 
 static void run_all(conv2d *c, int n_threads) {
     ptrdiff_t work_items = c->map.h.length * c->map.n_runs;
+    if (c->few_rows) {
+        OP(few_rows_product)(c->shape->n, c->depth, c->columns, c->x, c->weight, c->bias, c->y, c->sums, n_threads);
+        return;
+    }
     double cost = (double)c->map.h.length * c->y_width * c->shape->n * c->taps * c->depth * c->y_channels / 16;
     if (fnn_conv2d_is_depthwise(c->shape)) {
         fnn_parallel_for(work_items, cost, n_threads, depthwise_task, c);
