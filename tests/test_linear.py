@@ -33,7 +33,7 @@ def test_linear_matches_reference(isa, n, features, dtype, seed):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("features", [(1, 1), (9, 17), (64, 16), (65, 33), (520, 5), (1029, 70)])
 def test_linear_of_few_rows_matches_reference_and_does_not_depend_on_threads(isa, features, dtype, rng):
-    """Around the number of rows below which weights are read in the order of memory; one to eight parts of the depth."""
+    """Around the rows below which weights are read in the order of memory; with one to eight parts of the depth."""
     weight, bias = rng.standard_normal(features[::-1]).astype(dtype), rng.standard_normal(features[1]).astype(dtype)
     for rows in (1, 2, 15, 16, 17):
         x = rng.standard_normal((rows, features[0])).astype(dtype)
