@@ -1,6 +1,7 @@
 """The memory cache: what a caller can still reach is never used again, what nobody reaches is, and it stays bounded."""
 
 import copy
+import ctypes
 import gc
 import os
 import pickle
@@ -12,7 +13,7 @@ import pytest
 from oracle import wait_for_child
 
 import fastnn
-from fastnn import _arena, _memory
+from fastnn import _arena, _memory, nn, optim, training
 from fastnn import functional as F
 from fastnn.benchmark import memory
 
@@ -160,6 +161,74 @@ def test_memory_is_flat_over_many_steps():
     for _ in range(50):
         F.relu(F.relu(x))
     assert fastnn.memory_info()["most_used"] == before
+
+
+def _small_network(channels, size):
+    def conv():
+        return nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+
+    return nn.Sequential(
+        nn.Conv2d(3, channels, 3, padding=1),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.Residual(nn.Sequential(conv(), nn.BatchNorm2d(channels), nn.ReLU(), conv(), nn.BatchNorm2d(channels))),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(channels * (size // 2) ** 2, 10),
+    )
+
+
+def _resident_without_holes():
+    """Bytes in memory, without the cache and what else is free but kept by the C allocator, which is glibc's choice."""
+    gc.collect()
+    fastnn.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+    return memory.resident()
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_two_thousand_steps_of_random_batch_sizes(rng):
+    channels, size, largest, steps, warmup = 8, 8, 256, 2000, 500
+    fastnn.set_num_threads(1)  # so small steps gain nothing from more, and on a busy machine wait for them
+    fastnn.manual_seed(0)
+    model = _small_network(channels, size)
+    criterion = nn.CrossEntropyLoss()
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    images = rng.standard_normal((largest, 3, size, size)).astype(np.float32)
+    labels = rng.integers(0, 10, largest)
+
+    def step(n):
+        criterion(model(images[:n]), labels[:n])
+        optimizer.zero_grad()
+        model.backward(criterion.backward())
+        optimizer.step()
+
+    def resident():
+        step(1)  # in the place of the activations of the last batch
+        return _resident_without_holes()
+
+    # No batch, and no two in a row, need more than the largest.
+    for _ in range(2):
+        step(largest)
+        step(largest)
+        training.evaluate(model, [(images, labels)])
+    most = fastnn.memory_info()["most_used"]
+    before = 0
+    for number, n in enumerate(rng.integers(1, largest + 1, steps), start=1):
+        step(int(n))
+        if number % 100 == 0:
+            training.evaluate(model, [(images, labels)])
+        info = fastnn.memory_info()
+        assert info["most_used"] <= most, number
+        assert info["used"] + info["cached"] <= 1.5 * most, number
+        if number == warmup:  # most batch sizes have occurred, and what is kept for each is there
+            before = resident()
+    # Less than if each step had left behind half of what a single image is after the first convolution.
+    lost = channels * size**2 * np.dtype(np.float32).itemsize // 2
+    assert resident() <= before + (steps - warmup) * lost
 
 
 def test_memory_empty_cache_frees_and_keeps_what_is_used():

@@ -228,11 +228,15 @@ class Lookahead(Callback):
             self._ema.load_state_dict(self._loaded)
             self._loaded = None
 
+    def decay_at(self, step: int, total_steps: int) -> float:
+        """d, what remains of the average after `step` of `total_steps` steps."""
+        return self.decay**self.every * (step / total_steps) ** 3
+
     def on_step_end(self, trainer: "Trainer") -> None:
         is_due = trainer.step % self.every == 0
         assert self._ema is not None
         if is_due:
-            self._ema.update(self.decay**self.every * (trainer.step / trainer.total_steps) ** 3)
+            self._ema.update(self.decay_at(trainer.step, trainer.total_steps))
         if is_due or trainer.step >= trainer.total_steps:
             self._ema.copy_to_model()
 

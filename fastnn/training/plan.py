@@ -13,7 +13,7 @@ from fastnn import data
 from fastnn.training.checkpoint import CheckpointError, atomic_write, load_state
 from fastnn.training.recipes import DEFAULT_RECIPE, RECIPES, Recipe
 
-__all__ = ["DATASETS", "Run", "find_unfinished", "open_dataset", "plan"]
+__all__ = ["DATASETS", "Run", "choose_recipe", "find_unfinished", "open_dataset", "plan"]
 
 DATASETS = ("auto", "cifar10", "shapes32")
 # Images of the synthetic set: as many as of CIFAR-10.
@@ -52,6 +52,21 @@ class Run:
         settings["model_options"] = json.loads(json.dumps(dict(self.recipe.model_options)))
         numbers = {"seed": self.seed, "n_train": self.n_train, "n_test": self.n_test}
         return {"dataset": self.dataset, **numbers, **settings}
+
+
+def choose_recipe(name: str | None = None, epochs: float | None = None) -> Recipe:
+    """The recipe of that name, or the default one, with another number of epochs if one is given.
+
+    Raises:
+        ValueError: there is no such recipe, or the number of epochs is not positive.
+    """
+    name = name or DEFAULT_RECIPE
+    if name not in RECIPES:
+        raise ValueError(f"there is no recipe {name!r}; choose from {', '.join(RECIPES)}")
+    recipe = RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=float(epochs))
+    if not 0 < recipe.epochs < float("inf"):
+        raise ValueError(f"epochs must be a positive number. Received: {epochs}")
+    return recipe
 
 
 def open_dataset(
@@ -172,12 +187,7 @@ def plan(
     if checkpoint is not None:
         given = {**_config(checkpoint, given), **{name: value for name, value in given.items() if value is not None}}
 
-    name = given["recipe"] or DEFAULT_RECIPE
-    if name not in RECIPES:
-        raise ValueError(f"there is no recipe {name!r}; choose from {', '.join(RECIPES)}")
-    chosen = RECIPES[name] if given["epochs"] is None else replace(RECIPES[name], epochs=float(given["epochs"]))
-    if not 0 < chosen.epochs < float("inf"):
-        raise ValueError(f"epochs must be a positive number. Received: {epochs}")
+    chosen = choose_recipe(given["recipe"], given["epochs"])
     used_seed = given["seed"] or 0
     if used_seed < 0:
         raise ValueError(f"seed must not be negative. Received: {used_seed}")
@@ -188,7 +198,7 @@ def plan(
         given["dataset"] or "auto", data_root, download, given["n_train"], given["n_test"], say
     )
     if resume == "auto" and checkpoint is None:
-        checkpoint = find_unfinished(runs, name, found, used_seed) if out is None else None
+        checkpoint = find_unfinished(runs, chosen.name, found, used_seed) if out is None else None
         say(
             "there is no unfinished run to resume: starting a new one"
             if checkpoint is None
@@ -199,7 +209,7 @@ def plan(
     elif checkpoint is not None:
         folder = checkpoint.parent
     else:
-        folder = _new_folder(Path(runs), name, found, used_seed)
+        folder = _new_folder(Path(runs), chosen.name, found, used_seed)
     _check_writable(folder)
     run = Run(chosen, found, folder, used_seed, given["n_train"], given["n_test"], checkpoint)
     return run, train_set, test_set

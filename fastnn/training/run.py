@@ -14,7 +14,7 @@ from fastnn.training.plan import Run
 from fastnn.training.recipes import Recipe
 from fastnn.training.trainer import Trainer, count_steps
 
-__all__ = ["train"]
+__all__ = ["make_loader", "make_model", "summary", "train"]
 
 _TEST_BATCH = 500
 
@@ -31,7 +31,6 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
     """
     start = time.perf_counter()
     recipe = run.recipe
-    classes = len(train_set.classes)
     val_set, val_name = test_set, "test"
     if recipe.validation:
         cut = len(train_set) - recipe.validation
@@ -42,13 +41,10 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
             )
         val_set, val_name = train_set.subset(slice(cut, None)), "validation"
         train_set = train_set.subset(slice(0, cut))
-    loaders = [_loader(run, part, train_set, training=part is train_set) for part in (train_set, val_set, test_set)]
+    parts = (train_set, val_set, test_set)
+    loaders = [make_loader(recipe, run.seed, part, train_set, training=part is train_set) for part in parts]
     train_loader, val_loader, test_loader = loaders
-
-    fastnn.manual_seed(run.seed)
-    model = recipe.make_model(classes)
-    if isinstance(model, models.Airbench):
-        model.whiten(_normalised(train_set, 5000))
+    model = make_model(recipe, run.seed, train_set)
     optimizer = recipe.make_optimizer(model)
     checkpoints = Checkpoints(run.folder, "val_accuracy" if val_name == "validation" else None)
     trainer = Trainer(
@@ -112,12 +108,21 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
     with atomic_write(run.folder / "metrics.json", "w", encoding="utf-8") as file:
         json.dump(metrics, file, indent=1)
         file.write("\n")
-    averaged = f" ({100 * plain:.2f} % without averaging over flips and shifts)" if recipe.tta else ""
-    say(
-        f"test accuracy {100 * result.accuracy:.2f} %{averaged} after {train_seconds:.1f} s of training; "
-        f"results are in {run.folder}"
-    )
+    say(f"{summary(metrics)}; results are in {run.folder}")
     return metrics
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """What came out, in one line.
+
+    Example:
+        >>> from fastnn.training.run import summary
+        >>> summary({"test_accuracy": 0.8, "test_accuracy_plain": 0.79, "tta": 2, "train_seconds": 30.0})
+        'test accuracy 80.00 % (79.00 % without averaging over flips and shifts) after 30.0 s of training'
+    """
+    accuracy, plain = (f"{100 * metrics[name]:.2f} %" for name in ("test_accuracy", "test_accuracy_plain"))
+    averaged = f" ({plain} without averaging over flips and shifts)" if metrics["tta"] else ""
+    return f"test accuracy {accuracy}{averaged} after {metrics['train_seconds']:.1f} s of training"
 
 
 def _callbacks(recipe: Recipe, model: nn.Module) -> list[Callback]:
@@ -137,11 +142,25 @@ def _statistics(train_set: Any) -> tuple[Any, Any]:
     return tuple(pixels.mean(axis=(0, 2, 3)).tolist()), tuple(pixels.std(axis=(0, 2, 3)).tolist())
 
 
-def _loader(run: Run, images: Any, train_set: Any, training: bool) -> data.Loader:
+def make_model(recipe: Recipe, seed: int, train_set: Any) -> nn.Module:
+    """The network as its training begins: initialised with the seed, whitened with the training images."""
+    fastnn.manual_seed(seed)
+    model = recipe.make_model(len(train_set.classes))
+    if isinstance(model, models.Airbench):
+        model.whiten(_normalised(train_set, 5000))
+    return model
+
+
+def make_loader(recipe: Recipe, seed: int, images: Any, train_set: Any, training: bool) -> data.Loader:
+    """Batches of `images`, normalised with the statistics of `train_set`: the recipe's, or in order to evaluate on.
+
+    Raises:
+        ValueError: there are fewer training images than a batch has.
+    """
     mean, std = _statistics(train_set)
     if not training:
         return data.Loader(images, batch_size=_TEST_BATCH, shuffle=False, mean=mean, std=std)
-    batch_size = run.recipe.batch_size
+    batch_size = recipe.batch_size
     if len(images) < batch_size:
         raise ValueError(f"{len(images)} training images are fewer than a batch of {batch_size}")
     return data.Loader(
@@ -149,10 +168,10 @@ def _loader(run: Run, images: Any, train_set: Any, training: bool) -> data.Loade
         batch_size=batch_size,
         shuffle=True,
         drop_last=True,
-        augment=run.recipe.augmentation(run.seed),
+        augment=recipe.augmentation(seed),
         mean=mean,
         std=std,
-        seed=run.seed,
+        seed=seed,
     )
 
 
