@@ -27,11 +27,17 @@ typedef struct {
     tap_map map;
     const real *x, *dy;
     real *dweight;
-    real *sums; /* [band][weights] if there are several bands */
+    real *sums;   /* [band][weights] if there are several bands */
+    real *packed; /* [thread][row of a chunk][panel columns]: see `pack_chunk`; NULL if dy lies like that */
     real *bias_sums;
 } weight_gradient;
 
-static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, void *base) {
+/* Rows of a chunk, which are those of whole pixels. */
+static ptrdiff_t chunk_rows(const fnn_conv2d_shape *s) {
+    return fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n)) * s->n;
+}
+
+static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_threads, void *base) {
     g->shape = s;
     g->c_in = s->c_in / s->groups;
     g->c_out = s->c_out / s->groups;
@@ -49,6 +55,10 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, void *ba
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, 0, &workspace, &g->map);
     g->sums = workspace_take(&workspace, g->bands > 1 ? g->bands * g->weights : 0, sizeof(real));
+    int packs = s->c_out > g->panel_columns && !fnn_conv2d_is_depthwise(s);
+    ptrdiff_t packed = packs ? n_threads * chunk_rows(s) * g->panel_columns : 0;
+    g->packed = workspace_take(&workspace, packed, sizeof(real));
+    g->packed = packs ? g->packed : NULL;
     g->bias_sums = workspace_take(&workspace, conv2d_bias_sums(s), sizeof(real));
     return workspace.used;
 }
@@ -58,21 +68,23 @@ ptrdiff_t OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, in
         return OP(winograd_backward_weight_workspace)(shape, n_threads);
     }
     weight_gradient g;
-    return prepare(&g, shape, NULL);
+    return prepare(&g, shape, n_threads, NULL);
 }
 
 static real *band_sums(const weight_gradient *g, ptrdiff_t band) {
     return g->bands > 1 ? g->sums + band * g->weights : g->dweight;
 }
 
-/* Where the pixels [w, w_end) of output row h, and what tap (in_h, kernel_w) reads for them, lie in memory. Returns
- * their number; with stride 1 they are one matrix, and the number is 1 for `*depth` rows. */
-static ptrdiff_t list_pixels(const weight_gradient *g, ptrdiff_t h, ptrdiff_t in_h, ptrdiff_t kernel_w, ptrdiff_t w,
-                             ptrdiff_t w_end, ptrdiff_t *x_offset, ptrdiff_t *dy_offset, ptrdiff_t *depth) {
+/* What tap (in_h, kernel_w) reads for the pixels [w_begin, w_end) of an output row: where it lies in x, and where the
+ * gradients of these pixels lie in the piece of dy that begins with the first, `dy_pixel` elements a pixel. Returns the
+ * number of pixels; with stride 1 they are one matrix, and the number is 1 for `*depth` rows. */
+static ptrdiff_t list_pixels(const weight_gradient *g, ptrdiff_t in_h, ptrdiff_t kernel_w, ptrdiff_t w_begin,
+                             ptrdiff_t w_end, ptrdiff_t dy_pixel, ptrdiff_t *x_offset, ptrdiff_t *dy_offset,
+                             ptrdiff_t *depth) {
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t count = 0;
     *depth = s->n;
-    for (; w < w_end; w++) {
+    for (ptrdiff_t w = w_begin; w < w_end; w++) {
         ptrdiff_t in_w = g->map.w.source[w * s->kernel_w + kernel_w];
         if (in_w < 0) {
             continue;
@@ -82,27 +94,41 @@ static ptrdiff_t list_pixels(const weight_gradient *g, ptrdiff_t h, ptrdiff_t in
             continue;
         }
         x_offset[count] = (in_h * s->w + in_w) * s->n * s->c_in;
-        dy_offset[count] = (h * s->w_out + w) * s->n * s->c_out;
+        dy_offset[count] = (w - w_begin) * dy_pixel;
         count++;
     }
     return count;
 }
 
+/* The gradients of one panel, which all taps and input channels read, as a dense matrix: rows of a panel whose distance
+ * is a power of two would share a few sets of the cache. */
+static void pack_chunk(const real *dy, ptrdiff_t rows, ptrdiff_t stride, ptrdiff_t columns, real *packed) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        memcpy(packed + i * columns, dy + i * stride, (size_t)columns * sizeof(real));
+    }
+}
+
 /* Add what the pixels [w, w_end) of output row h contribute to one block x panel of all taps. */
 static void add_chunk(const weight_gradient *g, real *sums, ptrdiff_t group, ptrdiff_t block, ptrdiff_t panel,
-                      ptrdiff_t h, ptrdiff_t w, ptrdiff_t w_end) {
+                      ptrdiff_t h, ptrdiff_t w, ptrdiff_t w_end, real *packed) {
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS];
     ptrdiff_t column = group * g->c_out + panel * g->panel_columns, row = block * g->block;
+    ptrdiff_t columns = fnn_min(g->panel_columns, g->c_out - panel * g->panel_columns), stride = s->c_out;
+    const real *dy = g->dy + (h * s->w_out + w) * s->n * s->c_out + column;
+    if (packed != NULL) {
+        pack_chunk(dy, (w_end - w) * s->n, stride, columns, packed);
+        dy = packed, stride = columns;
+    }
     fnn_batch_gemm gemm = {
         .rows = fnn_min(g->block, g->c_in - row),
-        .columns = fnn_min(g->panel_columns, g->c_out - panel * g->panel_columns),
+        .columns = columns,
         .a = g->x + group * g->c_in + row,
         .a_offset = x_offset,
         .a_stride = s->c_in,
-        .b = g->dy + column,
+        .b = dy,
         .b_offset = dy_offset,
-        .b_stride = s->c_out,
+        .b_stride = stride,
         .start_stride = s->c_out,
         .c_stride = s->c_out,
     };
@@ -111,7 +137,8 @@ static void add_chunk(const weight_gradient *g, real *sums, ptrdiff_t group, ptr
         if (in_h < 0) {
             continue;
         }
-        gemm.count = list_pixels(g, h, in_h, tap % s->kernel_w, w, w_end, x_offset, dy_offset, &gemm.depth);
+        gemm.count =
+            list_pixels(g, in_h, tap % s->kernel_w, w, w_end, s->n * stride, x_offset, dy_offset, &gemm.depth);
         gemm.c = sums + (tap * g->c_in + row) * s->c_out + column;
         gemm.start = gemm.c;
         KERNELS->batch_gemm_transposed(&gemm);
@@ -120,7 +147,6 @@ static void add_chunk(const weight_gradient *g, real *sums, ptrdiff_t group, ptr
 
 /* Task: one band, one block of input channels, one panel of output channels. */
 static void multiply_task(void *context, ptrdiff_t task, int thread) {
-    (void)thread;
     const weight_gradient *g = context;
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t panel = task % g->panels, block = task / g->panels % g->blocks;
@@ -135,11 +161,12 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
             memset(to, 0, (size_t)columns * sizeof(real));
         }
     }
+    real *packed = g->packed == NULL ? NULL : g->packed + thread * chunk_rows(s) * g->panel_columns;
     ptrdiff_t pixels = fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n));
     fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
     for (ptrdiff_t h = band_range.begin; h < band_range.end; h++) {
         for (ptrdiff_t w = 0; w < s->w_out; w += pixels) {
-            add_chunk(g, sums, group, block, panel, h, w, fnn_min(s->w_out, w + pixels));
+            add_chunk(g, sums, group, block, panel, h, w, fnn_min(s->w_out, w + pixels), packed);
         }
     }
 }
@@ -154,15 +181,16 @@ static void depthwise_task(void *context, ptrdiff_t band, int thread) {
     memset(sums, 0, (size_t)g->weights * sizeof(real));
     ptrdiff_t pixels = fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n));
     fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
-    fnn_depthwise problem = {.channels = s->c_in, .x = g->x, .x_offset = x_offset, .w = g->dy, .w_offset = dy_offset};
+    fnn_depthwise problem = {.channels = s->c_in, .x = g->x, .x_offset = x_offset, .w_offset = dy_offset};
     for (ptrdiff_t h = band_range.begin; h < band_range.end; h++) {
         for (ptrdiff_t w = 0; w < s->w_out; w += pixels) {
             ptrdiff_t w_end = fnn_min(s->w_out, w + pixels);
+            problem.w = g->dy + (h * s->w_out + w) * s->n * s->c_out;
             for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
                 ptrdiff_t in_h = g->map.h.source[h * s->kernel_h + tap / s->kernel_w];
                 if (in_h >= 0) {
-                    problem.count =
-                        list_pixels(g, h, in_h, tap % s->kernel_w, w, w_end, x_offset, dy_offset, &problem.rows);
+                    problem.count = list_pixels(g, in_h, tap % s->kernel_w, w, w_end, s->n * s->c_out, x_offset,
+                                                dy_offset, &problem.rows);
                     problem.out = sums + tap * s->c_out;
                     KERNELS->depthwise_backward_weight(&problem);
                 }
@@ -191,7 +219,7 @@ fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real 
         return FNN_OK;
     }
     weight_gradient g;
-    prepare(&g, shape, workspace);
+    prepare(&g, shape, n_threads, workspace);
     g.x = x, g.dy = dy, g.dweight = dweight;
     const fnn_conv2d_shape *s = shape;
     double outputs = (double)s->n * s->h_out * s->w_out * s->c_out;
