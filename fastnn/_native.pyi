@@ -67,6 +67,7 @@ def conv2d_forward(
 def conv2d_backward_data(
     dy: _Real,
     weight: _Real,
+    addend: _Real | None,
     dx: _Real,
     stride: _Pair,
     pad: _Pair,

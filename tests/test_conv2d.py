@@ -302,3 +302,26 @@ def test_conv2d_of_few_results_reads_its_weights_once(n, size, expected, rng):
     np.testing.assert_array_equal(F.conv2d(x, weight, padding=1), F.conv2d(x, weight, padding=1, algorithm=expected))
     for direction in ("backward_data", "backward_weight"):
         assert explain(x.shape, weight.shape, padding=1, direction=direction)[0] != "im2col"
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd", "im2col"])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_conv2d_backward_adds_the_addend_where_it_stores(isa, algorithm, groups, rng):
+    if algorithm == "winograd" and groups > 1:
+        pytest.skip("Winograd's algorithm has no groups")
+    x, weight = rng.standard_normal((3, 4, 7, 6)), rng.standard_normal((4, 4 // groups, 3, 3))
+    dy, addend = rng.standard_normal((3, 4, 7, 6)), rng.standard_normal(x.shape)
+    settings = {"padding": 1, "groups": groups, "algorithm": algorithm, "need_dweight": False, "need_dbias": False}
+    alone = F.conv2d_backward(dy, x, weight, **settings)[0]
+    before = addend.copy()
+    np.testing.assert_array_equal(F.conv2d_backward(dy, x, weight, **settings, addend=addend)[0], alone + addend)
+    np.testing.assert_array_equal(addend, before)
+    assert F.conv2d_backward(dy, x, weight, **{**settings, "need_dx": False}, addend=addend)[0] is None
+
+
+def test_conv2d_backward_refuses_an_addend_that_does_not_fit():
+    dy, x, weight = np.zeros((1, 2, 4, 4)), np.zeros((1, 3, 4, 4)), np.zeros((2, 3, 1, 1))
+    with pytest.raises(ValueError, match=r"addend and x must have the same shape.*addend.shape=\(1, 3, 4, 5\)"):
+        F.conv2d_backward(dy, x, weight, addend=np.zeros((1, 3, 4, 5)))
+    with pytest.raises(TypeError, match=r"addend\.dtype=float32"):
+        F.conv2d_backward(dy, x, weight, addend=np.zeros((1, 3, 4, 4), np.float32))

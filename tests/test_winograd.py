@@ -291,7 +291,7 @@ def test_winograd_binding_refuses_what_would_crash(kernel, stride, pad, dilation
     calls = [
         *(lambda d=d: _native.conv2d_workspace(d, x, weight, y, *settings, 1) for d in DIRECTIONS),
         lambda: _native.conv2d_forward(x, weight, None, y, *settings, workspace, 1),
-        lambda: _native.conv2d_backward_data(y, weight, x, *settings, workspace, 1),
+        lambda: _native.conv2d_backward_data(y, weight, None, x, *settings, workspace, 1),
         lambda: _native.conv2d_backward_weight(x, y, weight, None, *settings, workspace, 1),
     ]
     for call in calls:
@@ -323,7 +323,7 @@ def test_winograd_stays_in_the_workspace_that_it_asks_for(isa, threads, case, dt
             _native.conv2d_forward(x, weight, None, out, *settings, workspace, threads)
         elif direction == "backward_data":
             out = np.zeros_like(x)
-            _native.conv2d_backward_data(dy, weight, out, *settings, workspace, threads)
+            _native.conv2d_backward_data(dy, weight, None, out, *settings, workspace, threads)
         else:
             out, dbias = np.zeros_like(weight), np.zeros(dy.shape[3], dtype)
             _native.conv2d_backward_weight(x, dy, out, dbias, *settings, workspace, threads)

@@ -26,9 +26,9 @@ cdef extern from "fnn.h" nogil:
     fnn_status fnn_conv2d_forward_f64(const fnn_conv2d_shape *shape, const double *x, const double *weight,
                                       const double *bias, double *y, void *workspace, int n_threads)
     fnn_status fnn_conv2d_backward_data_f32(const fnn_conv2d_shape *shape, const float *dy, const float *weight,
-                                            float *dx, void *workspace, int n_threads)
+                                            const float *addend, float *dx, void *workspace, int n_threads)
     fnn_status fnn_conv2d_backward_data_f64(const fnn_conv2d_shape *shape, const double *dy, const double *weight,
-                                            double *dx, void *workspace, int n_threads)
+                                            const double *addend, double *dx, void *workspace, int n_threads)
     fnn_status fnn_conv2d_backward_weight_f32(const fnn_conv2d_shape *shape, const float *x, const float *dy,
                                               float *dweight, float *dbias, void *workspace, int n_threads)
     fnn_status fnn_conv2d_backward_weight_f64(const fnn_conv2d_shape *shape, const double *x, const double *dy,
@@ -119,22 +119,29 @@ def conv2d_forward(const real[:, :, :, ::1] x,       # IN
 
 def conv2d_backward_data(const real[:, :, :, ::1] dy,      # IN
                          const real[:, :, :, ::1] weight,  # IN
+                         const real[:, :, :, ::1] addend,  # IN or None
                          real[:, :, :, ::1] dx,            # OUT
                          tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, bint winograd,
                          uint8_t[::1] workspace,           # OUT
                          int n_threads):
     cdef fnn_conv2d_shape s = conv2d_shape(dx, weight, dy, stride, pad, dilation, groups, winograd)
     cdef fnn_status status
+    cdef const real *addend_data = NULL
+    if addend is not None:
+        if not (addend.shape[0] == dx.shape[0] and addend.shape[1] == dx.shape[1]
+                and addend.shape[2] == dx.shape[2] and addend.shape[3] == dx.shape[3]):
+            raise ValueError("conv2d_backward: addend does not fit")
+        addend_data = &addend[0, 0, 0, 0]
     if real is float:
         check_workspace(workspace, fnn_conv2d_backward_data_workspace_f32(&s, n_threads))
         with nogil:
-            status = fnn_conv2d_backward_data_f32(&s, &dy[0, 0, 0, 0], &weight[0, 0, 0, 0], &dx[0, 0, 0, 0],
-                                                  &workspace[0], n_threads)
+            status = fnn_conv2d_backward_data_f32(&s, &dy[0, 0, 0, 0], &weight[0, 0, 0, 0], addend_data,
+                                                  &dx[0, 0, 0, 0], &workspace[0], n_threads)
     else:
         check_workspace(workspace, fnn_conv2d_backward_data_workspace_f64(&s, n_threads))
         with nogil:
-            status = fnn_conv2d_backward_data_f64(&s, &dy[0, 0, 0, 0], &weight[0, 0, 0, 0], &dx[0, 0, 0, 0],
-                                                  &workspace[0], n_threads)
+            status = fnn_conv2d_backward_data_f64(&s, &dy[0, 0, 0, 0], &weight[0, 0, 0, 0], addend_data,
+                                                  &dx[0, 0, 0, 0], &workspace[0], n_threads)
     check(status, "conv2d_backward")
 
 

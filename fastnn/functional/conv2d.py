@@ -9,6 +9,7 @@ from fastnn import _layout, _memory, _runtime, reference
 from fastnn.functional import _check
 from fastnn.functional._conv2d_algorithm import check_algorithm, choose
 from fastnn.functional._conv2d_geometry import geometry
+from fastnn.functional.add import add
 from fastnn.functional.im2col import conv2d_im2col, conv2d_im2col_backward
 
 __all__ = ["conv2d", "conv2d_backward"]
@@ -106,6 +107,7 @@ def conv2d_backward(
     need_dx: bool = True,
     need_dweight: bool = True,
     need_dbias: bool = True,
+    addend: ArrayLike | None = None,
 ) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
     """Gradients of `conv2d`.
 
@@ -117,14 +119,19 @@ def conv2d_backward(
         dy: gradient of the loss with respect to the result.
         x, weight, stride, padding, dilation, groups, algorithm: as in `conv2d`; 'auto' chooses for dx and for dweight.
         need_dx, need_dweight, need_dbias: what to compute.
+        addend: added to dx where it is stored: a gradient of x that comes on another way, as at a residual block.
     Shape:
         - dy: (N, C_out, H_out, W_out)
+        - addend: that of x
         - Result: (dx, dweight, dbias) with the shapes of x, weight, bias; None where it is not needed
     """
     x = _check.floats("conv2d_backward", "x", x, 4)
     weight = _check.floats("conv2d_backward", "weight", weight, 4)
     dy = _check.floats("conv2d_backward", "dy", dy, 4)
-    _check.same_dtype("conv2d_backward", dy=dy, x=x, weight=weight)
+    addend = None if addend is None else _check.floats("conv2d_backward", "addend", addend)
+    _check.same_dtype("conv2d_backward", dy=dy, x=x, weight=weight, addend=addend)
+    if addend is not None:
+        _check.same_shape("conv2d_backward", addend=addend, x=x)
     g = geometry("conv2d_backward", x, weight, stride, padding, dilation, groups)
     check_algorithm("conv2d_backward", algorithm, weight.shape[2:], g.stride, g.pad, g.dilation, g.groups)
     if dy.shape != (len(x), len(weight), *g.out):
@@ -141,14 +148,15 @@ def conv2d_backward(
             all_of_them = reference.conv2d_backward(dy, x, weight, g.stride, g.pad, g.dilation, g.groups)
         needed = need_dx, need_dweight, need_dbias
         dx, dweight, dbias = (d if need else None for d, need in zip(all_of_them, needed, strict=True))
-        return dx, dweight, dbias
+        return dx if dx is None or addend is None else add(dx, addend), dweight, dbias
     if not len(x):
         empty_dx = _layout.empty_images((n, c_in, h, w), x.dtype) if need_dx else None
         zeros = np.zeros_like(weight) if need_dweight else None
         return empty_dx, zeros, np.zeros(len(weight), x.dtype) if need_dbias else None
     for_data, for_weight = (choose(f"backward_{of}", algorithm, x, weight, g) for of in ("data", "weight"))
     if for_data == "im2col":  # which is never chosen for one of them alone
-        return conv2d_im2col_backward(dy, x, weight, g, need_dx, need_dweight, need_dbias)
+        dx, dweight, dbias = conv2d_im2col_backward(dy, x, weight, g, need_dx, need_dweight, need_dbias)
+        return dx if dx is None or addend is None else add(dx, addend), dweight, dbias
     native, threads = _runtime._native, _runtime.num_threads()
     dy_pixels, taps = _layout.pixels(dy), _taps(weight)
     if need_dx:
@@ -156,7 +164,8 @@ def conv2d_backward(
         dx_pixels = _layout.pixels(dx)
         settings = (g.stride, g.pad, g.dilation, g.groups, for_data == "winograd")
         n_bytes = native.conv2d_workspace("backward_data", dx_pixels, taps, dy_pixels, *settings, threads)
-        native.conv2d_backward_data(dy_pixels, taps, dx_pixels, *settings, _memory.workspace(n_bytes), threads)
+        workspace, addend_pixels = _memory.workspace(n_bytes), None if addend is None else _layout.pixels(addend)
+        native.conv2d_backward_data(dy_pixels, taps, addend_pixels, dx_pixels, *settings, workspace, threads)
     if need_dweight or need_dbias:
         x_pixels = _layout.pixels(x)
         dtaps = _memory.empty(taps.shape, x.dtype)

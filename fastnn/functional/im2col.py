@@ -204,7 +204,7 @@ def conv2d_im2col_backward(
         drows = _memory.empty((1, 1, dy_rows.shape[2], x.shape[1] * weight[0, 0].size), x.dtype)
         n_bytes = native.conv2d_workspace("backward_data", drows, matrix, dy_rows, *settings, threads)
         workspace = _memory.workspace(n_bytes)
-        native.conv2d_backward_data(dy_rows, matrix, drows, *settings, workspace, threads)
+        native.conv2d_backward_data(dy_rows, matrix, None, drows, *settings, workspace, threads)
         arguments = _patch_arguments(x.shape, weight, g)
         native.col2im(False, drows.reshape(-1), _layout.pixels(dx).reshape(-1), *arguments, threads)
     if need_dweight or need_dbias:

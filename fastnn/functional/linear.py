@@ -96,7 +96,9 @@ def linear_backward(
     if need_dx:
         dx = _memory.empty(x.shape, x.dtype)
         n_bytes = native.conv2d_workspace("backward_data", dx[None, None], tap, dy_pixel, *_SETTINGS, threads)
-        native.conv2d_backward_data(dy_pixel, tap, dx[None, None], *_SETTINGS, _memory.workspace(n_bytes), threads)
+        native.conv2d_backward_data(
+            dy_pixel, tap, None, dx[None, None], *_SETTINGS, _memory.workspace(n_bytes), threads
+        )
     if need_dweight or need_dbias:
         x_pixel = _as_pixel(x)
         dtap = _memory.empty(tap.shape, x.dtype)

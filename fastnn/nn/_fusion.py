@@ -2,6 +2,7 @@
 
     batch norm, ReLU or GELU               a _NormActivation
     a residual block, ReLU                 a _ResidualActivation
+    the addition where a residual block's gradients meet, into its first convolution; see `backward_onto`
     ReLU, max pooling                      a _PoolActivation
 
 What comes out is the same, bit for bit. A layer whose `forward` or `backward` someone has replaced, to look at
@@ -14,12 +15,14 @@ from typing import Any, Protocol, cast
 from numpy.typing import NDArray
 
 from fastnn import _runtime
+from fastnn import functional as F
 from fastnn.nn.activation import GELU, ReLU
 from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
+from fastnn.nn.conv2d import Conv2d
 from fastnn.nn.maxpool2d import MaxPool2d
 from fastnn.nn.module import Module
 
-__all__ = ["Step", "backward", "forward", "is_itself", "plan"]
+__all__ = ["Step", "backward", "backward_onto", "forward", "is_itself", "plan"]
 
 
 class Step(Protocol):
@@ -137,3 +140,11 @@ def backward(steps: Sequence[Step], dy: Any) -> Any:
             break
         dy = step.backward(dy)
     return dy
+
+
+def backward_onto(steps: Sequence[Step], dy: Any, addend: NDArray) -> NDArray:
+    """`backward` + addend."""
+    first = steps[0] if steps else None
+    if isinstance(first, Conv2d) and is_itself(first, Conv2d):
+        return cast(NDArray, first.backward_onto(backward(steps[1:], dy), addend))
+    return F.add(backward(steps, dy), addend)

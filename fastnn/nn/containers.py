@@ -160,14 +160,16 @@ class Residual(Module):
             raise ValueError(f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal")
 
     def backward(self, dy: Any) -> NDArray | None:
-        skipped, last = dy, self._last_norm()
-        if last is not None and last.last_had_residual:
-            dy, skipped = last.backward_then(dy)
-            dy = _fusion.backward(self._before, dy)
-        else:
-            dy = self.body.backward(dy)
+        last = self._last_norm()
+        if last is None or not last.last_had_residual:
+            dy, dskipped = self.body.backward(dy), self.shortcut.backward(dy)
+            return F.add(dy, dskipped) if self.input_grad else None
+        dy, skipped = last.backward_then(dy)
         dskipped = self.shortcut.backward(skipped)
-        return F.add(dy, dskipped) if self.input_grad else None
+        if self.input_grad and dskipped is not None:
+            return _fusion.backward_onto(self._before, dy, dskipped)
+        _fusion.backward(self._before, dy)
+        return None
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

@@ -97,6 +97,10 @@ class Conv2d(Module):
         return F.conv2d(x, self.weight.data, bias, **self._settings())
 
     def backward(self, dy: NDArray) -> NDArray | None:
+        return self.backward_onto(dy, None)
+
+    def backward_onto(self, dy: NDArray, addend: NDArray | None) -> NDArray | None:
+        """`backward`, with `addend` added to its result."""
         dx, dweight, dbias = F.conv2d_backward(
             dy,
             self._x,
@@ -105,6 +109,7 @@ class Conv2d(Module):
             need_dx=self.input_grad,
             need_dweight=self.weight.requires_grad,
             need_dbias=self.bias is not None and self.bias.requires_grad,
+            addend=addend,
         )
         if dweight is not None:
             self.weight.add_grad(dweight)

@@ -23,7 +23,7 @@ WHOLE_STEP: Key = ("(step)", "step")
 _OF_DATA = frozenset({"conv2d_backward_data", "col2im"})
 _OF_WEIGHT = frozenset({"conv2d_backward_weight"})
 # The position of (weight, groups, winograd) among their arguments.
-_CONVOLUTIONS = {"conv2d_forward": (1, 7, 8), "conv2d_backward_data": (1, 6, 7), "conv2d_backward_weight": (2, 7, 8)}
+_CONVOLUTIONS = {"conv2d_forward": (1, 7, 8), "conv2d_backward_data": (1, 7, 8), "conv2d_backward_weight": (2, 7, 8)}
 
 
 @dataclass

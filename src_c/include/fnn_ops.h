@@ -17,9 +17,9 @@ ptrdiff_t FNN_OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape
 /* y = conv(x, weight) + bias; bias may be NULL. */
 fnn_status FNN_OP(conv2d_forward)(const fnn_conv2d_shape *shape, const FNN_REAL *x, const FNN_REAL *weight,
                                   const FNN_REAL *bias, FNN_REAL *y, void *workspace, int n_threads);
-/* dx is written in full. */
+/* dx is written in full, as the gradient plus addend, which may be NULL and must not overlap dx. */
 fnn_status FNN_OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const FNN_REAL *dy, const FNN_REAL *weight,
-                                        FNN_REAL *dx, void *workspace, int n_threads);
+                                        const FNN_REAL *addend, FNN_REAL *dx, void *workspace, int n_threads);
 /* dweight is written in full; dbias too unless it is NULL. */
 fnn_status FNN_OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const FNN_REAL *x, const FNN_REAL *dy,
                                           FNN_REAL *dweight, FNN_REAL *dbias, void *workspace, int n_threads);

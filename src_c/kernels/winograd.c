@@ -64,10 +64,22 @@ void KERNEL(winograd_output_gradient)(ptrdiff_t n, const real *const *in, real *
     }
 }
 
-/* out[t][r * columns + j] = (A^T m A)[t] + bias[j] where m[t] = in[t * stride + r * columns + j], r < rows, j < columns,
- * for the 4 pixels t of an output tile; those whose out[t] is NULL are left out. bias NULL: 0. */
+/* The pixel of lanes j of row r: what `winograd_output` stores for one t. */
+INLINE void store_output(v_real sum, const real *addend, real *out, ptrdiff_t i, ptrdiff_t lanes) {
+    if (out == NULL) {
+        return;
+    }
+    if (addend != NULL) {
+        sum = sum + v_load_part(addend + i, lanes);
+    }
+    v_store_part(out + i, sum, lanes);
+}
+
+/* out[t][r * columns + j] = (A^T m A)[t] + bias[j] + addend[t][r * columns + j] where m[t] = in[t * stride + r * columns
+ * + j], r < rows, j < columns, for the 4 pixels t of an output tile; those whose out[t] is NULL are left out. bias or
+ * addend[t] NULL: 0. */
 void KERNEL(winograd_output)(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
-                             real *const *out) {
+                             const real *const *addend, real *const *out) {
     for (ptrdiff_t r = 0; r < rows; r++) {
         for (ptrdiff_t j = 0; j < columns; j += V_LANES) {
             ptrdiff_t lanes = v_lanes_left(columns - j), i = r * columns + j;
@@ -80,18 +92,10 @@ void KERNEL(winograd_output)(ptrdiff_t rows, ptrdiff_t columns, const real *in, 
                 upper[w] = v_load_part(from, lanes) + second + third;
                 lower[w] = second - third - v_load_part(from + 12 * stride, lanes);
             }
-            if (out[0] != NULL) {
-                v_store_part(out[0] + i, upper[0] + upper[1] + upper[2] + offset, lanes);
-            }
-            if (out[1] != NULL) {
-                v_store_part(out[1] + i, upper[1] - upper[2] - upper[3] + offset, lanes);
-            }
-            if (out[2] != NULL) {
-                v_store_part(out[2] + i, lower[0] + lower[1] + lower[2] + offset, lanes);
-            }
-            if (out[3] != NULL) {
-                v_store_part(out[3] + i, lower[1] - lower[2] - lower[3] + offset, lanes);
-            }
+            store_output(upper[0] + upper[1] + upper[2] + offset, addend[0], out[0], i, lanes);
+            store_output(upper[1] - upper[2] - upper[3] + offset, addend[1], out[1], i, lanes);
+            store_output(lower[0] + lower[1] + lower[2] + offset, addend[2], out[2], i, lanes);
+            store_output(lower[1] - lower[2] - lower[3] + offset, addend[3], out[3], i, lanes);
         }
     }
 }

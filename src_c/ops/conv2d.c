@@ -32,7 +32,7 @@ typedef struct {
     tap_map map;
     real *packed; /* [group][panel][tap number][depth][panel columns] */
     real *sums;   /* of `few_rows` */
-    const real *x, *weight, *bias;
+    const real *x, *weight, *bias, *addend;
     real *y;
 } conv2d;
 
@@ -184,6 +184,10 @@ static void multiply_run(const conv2d *c, ptrdiff_t group, ptrdiff_t panel, ptrd
             gemm.start_stride = c->y_channels;
         }
     }
+    for (ptrdiff_t i = 0; c->addend != NULL && i < run->rows; i++) {
+        real *to = y + i * c->y_channels;
+        KERNELS->add(gemm.columns, to, c->addend + (to - c->y), to);
+    }
 }
 
 /* Task: one run of one destination row, one panel. Whatever is larger, weights or activations, stays in cache from
@@ -227,6 +231,9 @@ static void depthwise_task(void *context, ptrdiff_t task, int thread) {
         problem.start = problem.out;
         problem.start_stride = channels;
     }
+    if (c->addend != NULL) {
+        KERNELS->add(run->rows * channels, problem.out, c->addend + (problem.out - c->y), problem.out);
+    }
 }
 
 static void run_all(conv2d *c, int n_threads) {
@@ -255,20 +262,20 @@ fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, cons
     }
     conv2d c;
     prepare(&c, shape, 0, workspace);
-    c.x = x, c.weight = weight, c.bias = bias, c.y = y;
+    c.x = x, c.weight = weight, c.bias = bias, c.addend = NULL, c.y = y;
     run_all(&c, n_threads);
     return FNN_OK;
 }
 
-fnn_status OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, real *dx,
-                                    void *workspace, int n_threads) {
+fnn_status OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight,
+                                    const real *addend, real *dx, void *workspace, int n_threads) {
     if (shape->algorithm == FNN_WINOGRAD) {
-        OP(winograd_backward_data)(shape, dy, weight, dx, workspace, n_threads);
+        OP(winograd_backward_data)(shape, dy, weight, addend, dx, workspace, n_threads);
         return FNN_OK;
     }
     conv2d c;
     prepare(&c, shape, 1, workspace);
-    c.x = dy, c.weight = weight, c.bias = NULL, c.y = dx;
+    c.x = dy, c.weight = weight, c.bias = NULL, c.addend = addend, c.y = dx;
     run_all(&c, n_threads);
     return FNN_OK;
 }

@@ -33,9 +33,7 @@ typedef struct {
 } weight_gradient;
 
 /* Rows of a chunk, which are those of whole pixels. */
-static ptrdiff_t chunk_rows(const fnn_conv2d_shape *s) {
-    return fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n)) * s->n;
-}
+static ptrdiff_t chunk_rows(const fnn_conv2d_shape *s) { return fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n)) * s->n; }
 
 static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_threads, void *base) {
     g->shape = s;
@@ -137,8 +135,7 @@ static void add_chunk(const weight_gradient *g, real *sums, ptrdiff_t group, ptr
         if (in_h < 0) {
             continue;
         }
-        gemm.count =
-            list_pixels(g, in_h, tap % s->kernel_w, w, w_end, s->n * stride, x_offset, dy_offset, &gemm.depth);
+        gemm.count = list_pixels(g, in_h, tap % s->kernel_w, w, w_end, s->n * stride, x_offset, dy_offset, &gemm.depth);
         gemm.c = sums + (tap * g->c_in + row) * s->c_out + column;
         gemm.start = gemm.c;
         KERNELS->batch_gemm_transposed(&gemm);

@@ -25,7 +25,7 @@ typedef struct {
     real *filters;                         /* [panel][position][depth][stored columns] */
     real *inputs, *outputs;                /* [thread][position][chunk][depth or columns] */
     real *zeros;                           /* what lies on padding */
-    const real *x, *weight, *bias;
+    const real *x, *weight, *bias, *addend;
     real *y;
 } winograd;
 
@@ -135,13 +135,16 @@ static void transform_outputs(const winograd *c, fnn_range range, const real *ou
     for (ptrdiff_t row = range.begin; row < range.end;) {
         winograd_segment segment = winograd_next(&c->tiles, row, range.end);
         real *out[4];
+        const real *addend[4];
         for (ptrdiff_t pixel = 0; pixel < 4; pixel++) {
             ptrdiff_t h = 2 * segment.h + pixel / 2, w = 2 * segment.w + pixel % 2;
+            ptrdiff_t first = ((h * c->y_w + w) * c->tiles.n + segment.image) * c->columns;
             int inside = h < c->y_h && w < c->y_w;
-            out[pixel] = inside ? c->y + ((h * c->y_w + w) * c->tiles.n + segment.image) * c->columns : NULL;
+            out[pixel] = inside ? c->y + first : NULL;
+            addend[pixel] = inside && c->addend != NULL ? c->addend + first : NULL;
         }
         const real *in = outputs + (row - range.begin) * c->columns;
-        KERNELS->winograd_output(segment.rows, c->columns, in, c->output_stride, c->bias, out);
+        KERNELS->winograd_output(segment.rows, c->columns, in, c->output_stride, c->bias, addend, out);
         row += segment.rows;
     }
 }
@@ -187,14 +190,14 @@ void OP(winograd_forward)(const fnn_conv2d_shape *shape, const real *x, const re
                           void *workspace, int n_threads) {
     winograd c;
     prepare(&c, shape, 0, n_threads, workspace);
-    c.x = x, c.weight = weight, c.bias = bias, c.y = y;
+    c.x = x, c.weight = weight, c.bias = bias, c.addend = NULL, c.y = y;
     run_all(&c, n_threads);
 }
 
-void OP(winograd_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, real *dx,
-                                void *workspace, int n_threads) {
+void OP(winograd_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, const real *addend,
+                                real *dx, void *workspace, int n_threads) {
     winograd c;
     prepare(&c, shape, 1, n_threads, workspace);
-    c.x = dy, c.weight = weight, c.bias = NULL, c.y = dx;
+    c.x = dy, c.weight = weight, c.bias = NULL, c.addend = addend, c.y = dx;
     run_all(&c, n_threads);
 }

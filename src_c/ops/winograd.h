@@ -56,8 +56,8 @@ ptrdiff_t OP(winograd_backward_data_workspace)(const fnn_conv2d_shape *shape, in
 ptrdiff_t OP(winograd_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads);
 void OP(winograd_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias, real *y,
                           void *workspace, int n_threads);
-void OP(winograd_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, real *dx,
-                                void *workspace, int n_threads);
+void OP(winograd_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, const real *addend,
+                                real *dx, void *workspace, int n_threads);
 void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
                                   real *dbias, void *workspace, int n_threads);
 
