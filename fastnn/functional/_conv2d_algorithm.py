@@ -1,7 +1,8 @@
 """Which algorithm computes a convolution: asked for, preferred, or the cheaper one.
 
-The cheaper one is a matter of shapes alone, never of threads or of what ran before, so that the same program gives the
-same bits. The choice is made for each direction: 'forward', 'backward_data' (dx) and 'backward_weight' (dweight).
+The cheaper one is a matter of shapes and of the instruction set, never of threads or of what ran before, so that the
+same program gives the same bits. The choice is made for each direction: 'forward', 'backward_data' (dx) and
+'backward_weight' (dweight).
 """
 
 import functools
@@ -23,7 +24,10 @@ _WINOGRAD_NEEDS = "a 3 x 3 kernel, stride 1, dilation 1, groups 1 and padding 0 
 
 # What Winograd's algorithm costs besides its products, in multiplications of the direct one: fitted to measured times,
 # and rounded. One rule serves float32 and float64.
-_TRANSFORM_CHANNEL = 100  # for every tile and channel: from or to the 16 positions
+# For every tile and channel, from or to the 16 positions; AVX2 has half as many lanes to do it with, and not half the
+# multiply-adds on the CPUs that were measured.
+_TRANSFORM_CHANNEL = {"avx512": 100, "avx2": 250}
+_TRANSFORM_CHANNEL_ELSEWHERE = 100
 _TRANSFORM_FILTER = {"forward": 400, "backward_data": 400, "backward_weight": 1500}  # for every pair of channels
 _WORTH_IT = 0.95  # of the cost of the direct algorithm; about as far as these constants can be trusted
 
@@ -57,13 +61,14 @@ def _valid_taps(size: int, out: int, pad: int) -> int:
     return sum(max(0, min(out, size + pad - tap) - max(0, pad - tap)) for tap in range(3))
 
 
-def _share_of_direct(direction: str, x_shape: tuple[int, ...], c_out: int, g: Geometry) -> float:
+def _share_of_direct(direction: str, isa: str, x_shape: tuple[int, ...], c_out: int, g: Geometry) -> float:
     """What Winograd's algorithm costs as a share of what the direct one does."""
     n, c_in, h, w = x_shape
     tiled_h, tiled_w = (h, w) if direction == "backward_data" else g.out
     tiles = n * ((tiled_h + 1) // 2) * ((tiled_w + 1) // 2)
     filters = c_in * c_out
-    winograd = tiles * (16 * filters + _TRANSFORM_CHANNEL * (c_in + c_out)) + _TRANSFORM_FILTER[direction] * filters
+    transforms = _TRANSFORM_CHANNEL.get(isa, _TRANSFORM_CHANNEL_ELSEWHERE) * tiles * (c_in + c_out)
+    winograd = 16 * tiles * filters + transforms + _TRANSFORM_FILTER[direction] * filters
     direct = n * filters * _valid_taps(h, g.out[0], g.pad[0]) * _valid_taps(w, g.out[1], g.pad[1])
     return winograd / direct
 
@@ -77,7 +82,13 @@ _MANY_WEIGHTS = 1 << 18
 # A network has tens of convolutions; most calls find their answer here.
 @functools.lru_cache(maxsize=1024)
 def _decide(
-    direction: str, algorithm: str, preferred: str, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], g: Geometry
+    direction: str,
+    algorithm: str,
+    preferred: str,
+    isa: str,
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    g: Geometry,
 ) -> tuple[str, str]:
     """The algorithm, and why, for arguments that `check_algorithm` let pass."""
     can = _winograd_can(weight_shape[2:], g.stride, g.pad, g.dilation, g.groups)
@@ -94,13 +105,14 @@ def _decide(
         return "im2col", f"im2col: only {rows} results of each filter, so that reading the weights takes the time"
     if not can:
         return "direct", f"direct: winograd needs {_WINOGRAD_NEEDS}"
-    share = _share_of_direct(direction, x_shape, weight_shape[0], g)
+    share = _share_of_direct(direction, isa, x_shape, weight_shape[0], g)
     return "winograd" if share < _WORTH_IT else "direct", f"winograd: {share:.2f} of the multiplications of direct"
 
 
 def choose(direction: str, algorithm: str, x: NDArray, weight: NDArray, g: Geometry) -> str:
     """'direct', 'winograd' or 'im2col' for this direction of a convolution whose arguments are checked."""
-    return _decide(direction, algorithm, _runtime.preferred_conv2d_algorithm(), x.shape, weight.shape, g)[0]
+    settings = _runtime.preferred_conv2d_algorithm(), _runtime.isa()
+    return _decide(direction, algorithm, *settings, x.shape, weight.shape, g)[0]
 
 
 def explain(
@@ -136,4 +148,5 @@ def explain(
     x, weight = (np.broadcast_to(np.float32(0), tuple(shape)) for shape in (x_shape, weight_shape))  # of no size
     g = geometry("conv2d", x, weight, stride, padding, dilation, groups)
     check_algorithm("conv2d", algorithm, weight.shape[2:], g.stride, g.pad, g.dilation, g.groups)
-    return _decide(direction, algorithm, _runtime.preferred_conv2d_algorithm(), x.shape, weight.shape, g)
+    settings = _runtime.preferred_conv2d_algorithm(), _runtime.isa()
+    return _decide(direction, algorithm, *settings, x.shape, weight.shape, g)
