@@ -324,3 +324,9 @@ def test_conv2d_backward_refuses_an_addend_that_does_not_fit():
         F.conv2d_backward(dy, x, weight, addend=np.zeros((1, 3, 4, 5)))
     with pytest.raises(TypeError, match=r"addend\.dtype=float32"):
         F.conv2d_backward(dy, x, weight, addend=np.zeros((1, 3, 4, 4), np.float32))
+
+
+def test_conv2d_of_one_pixel_whose_filter_reads_padding_only_is_the_bias(isa):
+    x, weight, bias = np.full((2, 3, 1, 1), 5.0), np.ones((4, 3, 1, 1)), np.arange(4.0)
+    y = F.conv2d(x, weight, bias, stride=3, padding=1)
+    np.testing.assert_array_equal(y, np.broadcast_to(bias[:, None, None], (2, 4, 1, 1)))

@@ -36,11 +36,11 @@ typedef struct {
     real *y;
 } conv2d;
 
-/* Forward, with one pixel and one tap: a linear layer. */
+/* Forward, with one pixel and one tap that reads it: a linear layer. */
 static int is_product_of_few_rows(const conv2d *c) {
     const fnn_conv2d_shape *s = c->shape;
-    int one_pixel = s->h * s->w == 1 && s->h_out * s->w_out == 1 && c->taps == 1;
-    return !c->backward && s->groups == 1 && one_pixel && s->n <= FNN_FEW_ROWS;
+    int one_pixel = s->h * s->w == 1 && s->h_out * s->w_out == 1 && s->pad_top == 0 && s->pad_left == 0;
+    return !c->backward && s->groups == 1 && c->taps == 1 && one_pixel && s->n <= FNN_FEW_ROWS;
 }
 
 /* Set up `c` and take its pieces of the workspace; returns the bytes used. With base NULL only counts. */
