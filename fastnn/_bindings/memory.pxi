@@ -2,7 +2,8 @@
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 
-DEF ALIGNMENT = 64
+cdef enum:
+    ALIGNMENT = 64
 
 
 @cython.no_gc

@@ -1,5 +1,4 @@
-/* The register kernel under every convolution and linear layer; core/kernels.h states the problem it solves. The last
- * but one here serves products of few rows.
+/* The register kernel under every convolution and linear layer; core/kernels.h states the problem it solves.
  *
  * Each element of c is one chain of multiply-adds over (b, k) in ascending order, whatever the tile it falls into, so
  * results do not depend on how rows and columns were cut.
@@ -146,8 +145,7 @@ void KERNEL(batch_gemm)(const fnn_batch_gemm *problem) { gemm(problem, 0); }
 
 void KERNEL(batch_gemm_transposed)(const fnn_batch_gemm *problem) { gemm(problem, 1); }
 
-/* c[i][j] += sum over k of a[i][k] * b[k][j], in ascending order of k as above, for so few rows that reading b takes the
- * time: it is read in the order of memory, some rows at once, and c, which is in cache, comes along. */
+/* What few_rows_gemm does with DEPTH rows of b. */
 INLINE void add_products(ptrdiff_t rows, ptrdiff_t columns, const real *a, ptrdiff_t a_stride, const real *b,
                          ptrdiff_t b_stride, real *c, ptrdiff_t c_stride, const int DEPTH) {
     real factors[FNN_FEW_ROWS][8];
@@ -175,6 +173,9 @@ INLINE void add_products(ptrdiff_t rows, ptrdiff_t columns, const real *a, ptrdi
     }
 }
 
+/* c[i][j] += sum over k of a[i][k] * b[k][j], in ascending order of k as above, for so few rows (FNN_FEW_ROWS) that
+ * reading b takes the time: it is read in the order of memory, some rows at once, and c, which is in cache, comes
+ * along. */
 void KERNEL(few_rows_gemm)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a, ptrdiff_t a_stride,
                            const real *b, ptrdiff_t b_stride, real *c, ptrdiff_t c_stride) {
     ptrdiff_t k = 0;

@@ -32,8 +32,9 @@ typedef struct {
     real *bias_sums;
 } weight_gradient;
 
-/* Rows of a chunk, which are those of whole pixels. */
-static ptrdiff_t chunk_rows(const fnn_conv2d_shape *s) { return fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n)) * s->n; }
+/* The pixels of a chunk, and their rows. */
+static ptrdiff_t chunk_pixels(const fnn_conv2d_shape *s) { return fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n)); }
+static ptrdiff_t chunk_rows(const fnn_conv2d_shape *s) { return chunk_pixels(s) * s->n; }
 
 static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_threads, void *base) {
     g->shape = s;
@@ -159,7 +160,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
         }
     }
     real *packed = g->packed == NULL ? NULL : g->packed + thread * chunk_rows(s) * g->panel_columns;
-    ptrdiff_t pixels = fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n));
+    ptrdiff_t pixels = chunk_pixels(s);
     fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
     for (ptrdiff_t h = band_range.begin; h < band_range.end; h++) {
         for (ptrdiff_t w = 0; w < s->w_out; w += pixels) {
@@ -176,7 +177,7 @@ static void depthwise_task(void *context, ptrdiff_t band, int thread) {
     ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS];
     real *sums = band_sums(g, band);
     memset(sums, 0, (size_t)g->weights * sizeof(real));
-    ptrdiff_t pixels = fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n));
+    ptrdiff_t pixels = chunk_pixels(s);
     fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
     fnn_depthwise problem = {.channels = s->c_in, .x = g->x, .x_offset = x_offset, .w_offset = dy_offset};
     for (ptrdiff_t h = band_range.begin; h < band_range.end; h++) {
