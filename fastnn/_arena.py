@@ -3,7 +3,7 @@
 A training step asks for the same sizes in the same order each time, but not for one after it has dropped the other of
 its size: an allocator that keeps blocks whole ends with nearly twice the memory in use, or gives blocks back to the
 system and takes page faults for new ones. Pieces that are cut to size and joined with free neighbours need a tenth to
-a third more than is in use.
+two fifths more than is in use.
 
 Not safe with threads; `fastnn._memory` is.
 """
