@@ -64,6 +64,26 @@ def conv2d_forward(
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...
+def conv2d_norm_forward(
+    x: _Real,
+    weight: _Real,
+    bias: _Real | None,
+    mean: _Real,
+    variance: _Real,
+    norm_weight: _Real | None,
+    norm_bias: _Real | None,
+    eps: float,
+    then: str | None,
+    residual: _Real | None,
+    y: _Real,
+    stride: _Pair,
+    pad: _Pair,
+    dilation: _Pair,
+    groups: int,
+    winograd: bool,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
 def conv2d_backward_data(
     dy: _Real,
     weight: _Real,

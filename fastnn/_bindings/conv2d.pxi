@@ -21,10 +21,28 @@ cdef extern from "fnn.h" nogil:
     Py_ssize_t fnn_conv2d_backward_data_workspace_f64(const fnn_conv2d_shape *shape, int n_threads)
     Py_ssize_t fnn_conv2d_backward_weight_workspace_f32(const fnn_conv2d_shape *shape, int n_threads)
     Py_ssize_t fnn_conv2d_backward_weight_workspace_f64(const fnn_conv2d_shape *shape, int n_threads)
+    ctypedef struct fnn_norm_f32:
+        const float *mean
+        const float *variance
+        const float *weight
+        const float *bias
+        const float *residual
+        double eps
+        fnn_then then
+    ctypedef struct fnn_norm_f64:
+        const double *mean
+        const double *variance
+        const double *weight
+        const double *bias
+        const double *residual
+        double eps
+        fnn_then then
     fnn_status fnn_conv2d_forward_f32(const fnn_conv2d_shape *shape, const float *x, const float *weight,
-                                      const float *bias, float *y, void *workspace, int n_threads)
+                                      const float *bias, const fnn_norm_f32 *norm, float *y, void *workspace,
+                                      int n_threads)
     fnn_status fnn_conv2d_forward_f64(const fnn_conv2d_shape *shape, const double *x, const double *weight,
-                                      const double *bias, double *y, void *workspace, int n_threads)
+                                      const double *bias, const fnn_norm_f64 *norm, double *y, void *workspace,
+                                      int n_threads)
     fnn_status fnn_conv2d_backward_data_f32(const fnn_conv2d_shape *shape, const float *dy, const float *weight,
                                             const float *addend, float *dx, void *workspace, int n_threads)
     fnn_status fnn_conv2d_backward_data_f64(const fnn_conv2d_shape *shape, const double *dy, const double *weight,
@@ -107,13 +125,58 @@ def conv2d_forward(const real[:, :, :, ::1] x,       # IN
     if real is float:
         check_workspace(workspace, fnn_conv2d_forward_workspace_f32(&s, n_threads))
         with nogil:
-            status = fnn_conv2d_forward_f32(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, &y[0, 0, 0, 0],
-                                            &workspace[0], n_threads)
+            status = fnn_conv2d_forward_f32(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, NULL,
+                                            &y[0, 0, 0, 0], &workspace[0], n_threads)
     else:
         check_workspace(workspace, fnn_conv2d_forward_workspace_f64(&s, n_threads))
         with nogil:
-            status = fnn_conv2d_forward_f64(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, &y[0, 0, 0, 0],
-                                            &workspace[0], n_threads)
+            status = fnn_conv2d_forward_f64(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, NULL,
+                                            &y[0, 0, 0, 0], &workspace[0], n_threads)
+    check(status, "conv2d")
+
+
+def conv2d_norm_forward(const real[:, :, :, ::1] x,         # IN
+                        const real[:, :, :, ::1] weight,    # IN
+                        const real[::1] bias,               # IN or None
+                        const real[::1] mean,               # IN
+                        const real[::1] variance,           # IN
+                        const real[::1] norm_weight,        # IN or None
+                        const real[::1] norm_bias,          # IN or None
+                        double eps,
+                        str then,                           # None, "relu" or "gelu"
+                        const real[:, :, :, ::1] residual,  # IN or None
+                        real[:, :, :, ::1] y,               # OUT
+                        tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, bint winograd,
+                        uint8_t[::1] workspace,             # OUT
+                        int n_threads):
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, winograd)
+    cdef fnn_status status
+    cdef fnn_norm_f32 norm_f32
+    cdef fnn_norm_f64 norm_f64
+    cdef const real *bias_data = optional_values[real](bias, s.c_out)
+    cdef const real *norm_weight_data = optional_values[real](norm_weight, s.c_out)
+    cdef const real *norm_bias_data = optional_values[real](norm_bias, s.c_out)
+    cdef const real *residual_data = NULL
+    if mean is None or variance is None or mean.shape[0] != s.c_out or variance.shape[0] != s.c_out:
+        raise ValueError(f"conv2d: batch norm has not one mean and variance for each of {s.c_out} channels")
+    if residual is not None:
+        check_matrix(residual.shape[0] == s.h_out and residual.shape[1] == s.w_out and residual.shape[2] == s.n
+                     and residual.shape[3] == s.c_out)
+        residual_data = &residual[0, 0, 0, 0]
+    if real is float:
+        norm_f32 = fnn_norm_f32(&mean[0], &variance[0], norm_weight_data, norm_bias_data, residual_data, eps,
+                                then_of(then))
+        check_workspace(workspace, fnn_conv2d_forward_workspace_f32(&s, n_threads))
+        with nogil:
+            status = fnn_conv2d_forward_f32(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, &norm_f32,
+                                            &y[0, 0, 0, 0], &workspace[0], n_threads)
+    else:
+        norm_f64 = fnn_norm_f64(&mean[0], &variance[0], norm_weight_data, norm_bias_data, residual_data, eps,
+                                then_of(then))
+        check_workspace(workspace, fnn_conv2d_forward_workspace_f64(&s, n_threads))
+        with nogil:
+            status = fnn_conv2d_forward_f64(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, &norm_f64,
+                                            &y[0, 0, 0, 0], &workspace[0], n_threads)
     check(status, "conv2d")
 
 

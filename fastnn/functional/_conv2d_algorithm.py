@@ -61,14 +61,24 @@ def _valid_taps(size: int, out: int, pad: int) -> int:
     return sum(max(0, min(out, size + pad - tap) - max(0, pad - tap)) for tap in range(3))
 
 
+# WINOGRAD_SPLIT_IMAGES: from so many images on, tiles that stand over the border make do with fewer products.
+_SPLIT_IMAGES = 32
+
+
+def _positions(size: int, n: int) -> int:
+    """Along one axis: the products that the tiles of `size` outputs take."""
+    return size // 2 * 4 + size % 2 * (3 if n >= _SPLIT_IMAGES else 4)
+
+
 def _share_of_direct(direction: str, isa: str, x_shape: tuple[int, ...], c_out: int, g: Geometry) -> float:
     """What Winograd's algorithm costs as a share of what the direct one does."""
     n, c_in, h, w = x_shape
     tiled_h, tiled_w = (h, w) if direction == "backward_data" else g.out
     tiles = n * ((tiled_h + 1) // 2) * ((tiled_w + 1) // 2)
+    products = n * _positions(tiled_h, n) * _positions(tiled_w, n)
     filters = c_in * c_out
     transforms = _TRANSFORM_CHANNEL.get(isa, _TRANSFORM_CHANNEL_ELSEWHERE) * tiles * (c_in + c_out)
-    winograd = 16 * tiles * filters + transforms + _TRANSFORM_FILTER[direction] * filters
+    winograd = products * filters + transforms + _TRANSFORM_FILTER[direction] * filters
     direct = n * filters * _valid_taps(h, g.out[0], g.pad[0]) * _valid_taps(w, g.out[1], g.pad[1])
     return winograd / direct
 

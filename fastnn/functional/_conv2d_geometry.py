@@ -2,15 +2,14 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from numpy.typing import NDArray
 
 from fastnn.functional import _check
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(NamedTuple):
     """The checked arguments of one convolution."""
 
     stride: tuple[int, int]

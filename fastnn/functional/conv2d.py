@@ -1,6 +1,8 @@
 """Two-dimensional convolution (cross-correlation, as in all neural-network libraries)."""
 
+import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _layout, _memory, _runtime, reference
 from fastnn.functional import _check
 from fastnn.functional._conv2d_algorithm import check_algorithm, choose
-from fastnn.functional._conv2d_geometry import geometry
+from fastnn.functional._conv2d_geometry import Geometry, geometry
 from fastnn.functional.add import add
 from fastnn.functional.im2col import conv2d_im2col, conv2d_im2col_backward
 
@@ -68,6 +70,37 @@ def conv2d(
     Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition"; Lavin and Gray, 2016, "Fast
     algorithms for convolutional neural networks".
     """
+    return convolve(x, weight, bias, stride, padding, dilation, groups, algorithm)
+
+
+class Norm(NamedTuple):
+    """Batch norm with running statistics, and what comes after it, for `convolve`."""
+
+    mean: NDArray
+    variance: NDArray
+    weight: NDArray | None
+    bias: NDArray | None
+    eps: float
+    activation: str | None
+    residual: NDArray | None
+
+
+def convolve(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None,
+    stride: int | Sequence[int],
+    padding: int | Sequence[int] | str,
+    dilation: int | Sequence[int],
+    groups: int,
+    algorithm: str,
+    norm: Norm | None = None,
+) -> NDArray:
+    """`conv2d`, and `norm` of its result where it is stored, to the bits of `batch_norm_activation`.
+
+    The arrays of `norm` are checked: of C_out values each, C-contiguous, and of the dtype of x; a residual has the shape
+    of the result. Not with the reference backend.
+    """
     x = _check.floats("conv2d", "x", x, 4)
     weight = _check.floats("conv2d", "weight", weight, 4)
     bias = None if bias is None else _check.floats("conv2d", "bias", bias, 1)
@@ -76,23 +109,39 @@ def conv2d(
     check_algorithm("conv2d", algorithm, weight.shape[2:], g.stride, g.pad, g.dilation, g.groups)
     if bias is not None and bias.shape != weight.shape[:1]:
         raise _check.fail("conv2d", f"bias needs one value for each of {len(weight)} filters", bias=bias, weight=weight)
+    if norm is not None and norm.residual is not None:
+        _check.same_dtype("conv2d", residual=norm.residual, x=x)
+        if norm.residual.shape != (len(x), len(weight), *g.out):
+            reason = f"the residual must have the shape of the result, {(len(x), len(weight), *g.out)}"
+            raise _check.fail("conv2d", reason, residual=norm.residual, x=x, weight=weight)
     if _runtime.uses_reference():
         if algorithm == "winograd":
             return reference.conv2d_winograd(x, weight, bias, g.pad)
         return reference.conv2d(x, weight, bias, g.stride, g.pad, g.dilation, g.groups, g.out)
     chosen = choose("forward", algorithm, x, weight, g)
+    bias = None if bias is None else _layout.contiguous(bias)
     if chosen == "im2col":
-        return conv2d_im2col(x, weight, bias, g)
+        return conv2d_im2col(x, weight, g, functools.partial(_run_forward, bias=bias, norm=norm))
     y = _layout.empty_images((len(x), len(weight), *g.out), x.dtype)
     if not len(x):
         return y
-    native = _runtime._native
-    x_pixels, taps, y_pixels = _layout.pixels(x), _taps(weight), _layout.pixels(y)
-    settings, threads = (g.stride, g.pad, g.dilation, g.groups, chosen == "winograd"), _runtime.num_threads()
-    n_bytes = native.conv2d_workspace("forward", x_pixels, taps, y_pixels, *settings, threads)
-    bias = None if bias is None else _layout.contiguous(bias)
-    native.conv2d_forward(x_pixels, taps, bias, y_pixels, *settings, _memory.workspace(n_bytes), threads)
+    settings = g.stride, g.pad, g.dilation, g.groups, chosen == "winograd"
+    _run_forward(_layout.pixels(x), _taps(weight), _layout.pixels(y), settings, bias, norm)
     return y
+
+
+def _run_forward(
+    x: NDArray, taps: NDArray, y: NDArray, settings: tuple, bias: NDArray | None, norm: Norm | None
+) -> None:
+    """Fill the pixels y."""
+    native, threads = _runtime._native, _runtime.num_threads()
+    workspace = _memory.workspace(native.conv2d_workspace("forward", x, taps, y, *settings, threads))
+    if norm is None:
+        native.conv2d_forward(x, taps, bias, y, *settings, workspace, threads)
+        return
+    *parameters, residual = norm
+    residual = None if residual is None else _layout.pixels(residual).reshape(y.shape)
+    native.conv2d_norm_forward(x, taps, bias, *parameters, residual, y, *settings, workspace, threads)
 
 
 def conv2d_backward(

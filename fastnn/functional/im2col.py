@@ -1,6 +1,6 @@
 """Patches of images as columns of a matrix, and convolution as one product with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -177,18 +177,13 @@ def _patch_rows(x: NDArray, weight: NDArray, g: Geometry) -> NDArray:
     return rows
 
 
-def conv2d_im2col(x: NDArray, weight: NDArray, bias: NDArray | None, g: Geometry) -> NDArray:
-    """`conv2d` of checked arguments through the matrix of patches."""
+def conv2d_im2col(x: NDArray, weight: NDArray, g: Geometry, run: Callable[..., None]) -> NDArray:
+    """`conv2d` of checked arguments through the matrix of patches, which run(patches, weight, y, settings) multiplies."""
     y = _layout.empty_images((len(x), len(weight), *g.out), x.dtype)
     if not len(x):
         return y
-    native = _runtime._native
-    rows, matrix = _patch_rows(x, weight, g), _weight_matrix(weight)
     y_rows = _layout.pixels(y).reshape(1, 1, -1, len(weight))
-    settings, threads = _product(g), _runtime.num_threads()
-    n_bytes = native.conv2d_workspace("forward", rows, matrix, y_rows, *settings, threads)
-    bias = None if bias is None else _layout.contiguous(bias)
-    native.conv2d_forward(rows, matrix, bias, y_rows, *settings, _memory.workspace(n_bytes), threads)
+    run(_patch_rows(x, weight, g), _weight_matrix(weight), y_rows, _product(g))
     return y
 
 

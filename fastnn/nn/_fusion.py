@@ -1,6 +1,7 @@
 """Neighbours in a chain of layers that are computed together, with less to read and write.
 
     batch norm, ReLU or GELU               a _NormActivation
+    a convolution and what is above        a _ConvNorm; one pass only in eval mode
     a residual block, ReLU                 a _ResidualActivation
     the addition where a residual block's gradients meet, into its first convolution; see `backward_onto`
     ReLU, max pooling                      a _PoolActivation
@@ -65,6 +66,26 @@ class _NormActivation:
         return self._norm.backward(dy)
 
 
+class _ConvNorm:
+    """activation(norm(conv(x))), or without an activation"""
+
+    def __init__(self, conv: Conv2d, norm: BatchNorm2d, activation: Module | None, name: str | None) -> None:
+        self._conv, self._norm, self._activation, self._name = conv, norm, activation, name
+
+    def forward(self, x: NDArray) -> NDArray:
+        return self._norm.forward_after(self._conv, x, self._name)
+
+    def backward(self, dy: NDArray) -> NDArray | None:
+        return self.backward_onto(dy, None)
+
+    def backward_onto(self, dy: NDArray | None, addend: NDArray | None) -> NDArray | None:
+        """`backward`, with `addend` added to its result."""
+        if self._activation is not None and self._norm.last_activation is None:
+            dy = self._activation.backward(dy)
+        dy = None if dy is None else self._norm.backward(dy)
+        return None if dy is None else self._conv.backward_onto(dy, addend)
+
+
 class _ResidualActivation:
     """relu(body(x) + shortcut(x))"""
 
@@ -99,6 +120,17 @@ class _PoolActivation:
         return self._activation.backward(self._pool.backward(dy))
 
 
+def _conv_norm(modules: Sequence[Module]) -> tuple[Step, int] | None:
+    """The step of a convolution and the batch norm after it, and how many modules it does; None if that is not what the
+    first ones are.
+    """
+    if len(modules) < 2 or not (is_itself(modules[0], Conv2d) and is_itself(modules[1], BatchNorm2d)):
+        return None
+    conv, norm = cast(Conv2d, modules[0]), cast(BatchNorm2d, modules[1])
+    name = _activation(modules[2]) if len(modules) > 2 else None
+    return _ConvNorm(conv, norm, None if name is None else modules[2], name), 2 if name is None else 3
+
+
 def _joined(first: Module, second: Module) -> Step | None:
     """The step that does what both do, if there is one."""
     if is_itself(first, ReLU) and is_itself(second, MaxPool2d) and not second.return_indices:
@@ -120,9 +152,9 @@ def plan(modules: Iterable[Module]) -> Sequence[Step]:
         return left
     steps: list[Step] = []
     while left:
-        step = _joined(left[0], left[1]) if len(left) > 1 else None
+        step, length = _conv_norm(left) or (_joined(left[0], left[1]) if len(left) > 1 else None, 2)
         steps.append(left[0] if step is None else step)
-        left = left[1:] if step is None else left[2:]
+        left = left[1:] if step is None else left[length:]
     return steps
 
 
@@ -145,6 +177,6 @@ def backward(steps: Sequence[Step], dy: Any) -> Any:
 def backward_onto(steps: Sequence[Step], dy: Any, addend: NDArray) -> NDArray:
     """`backward` + addend."""
     first = steps[0] if steps else None
-    if isinstance(first, Conv2d) and is_itself(first, Conv2d):
+    if isinstance(first, _ConvNorm) or (isinstance(first, Conv2d) and is_itself(first, Conv2d)):
         return cast(NDArray, first.backward_onto(backward(steps[1:], dy), addend))
     return F.add(backward(steps, dy), addend)

@@ -3,9 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _runtime
 from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.functional.batchnorm import normalize
+from fastnn.functional.conv2d import Norm
+from fastnn.nn.conv2d import Conv2d
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -75,13 +78,53 @@ class _BatchNorm(Module):
             self.num_batches_tracked = batches
         self._x, self._mean, self._invstd, self._used_batch = x, result.mean, result.invstd, use_batch
         self._activation, self._y = activation, None if residual is None else result.y
+        self._after: tuple[Conv2d, NDArray, NDArray | None] | None = None
         return result.y
+
+    def forward_after(
+        self, conv: Conv2d, x: NDArray, activation: str | None = None, residual: NDArray | None = None
+    ) -> NDArray:
+        """forward_then(conv(x), activation, residual); with running statistics, in one pass over memory.
+
+        Then what a backward needs is not kept, but computed again if there is one.
+        """
+        norm = self._constants(conv, activation, residual)
+        if norm is None:
+            return self.forward_then(conv.forward(x), activation, residual)
+        y = conv.forward_norm(x, norm)
+
+        self._after = conv, x, residual
+        self._activation, self._y = activation, None if residual is None else y
+        return y
+
+    def _repeat(self, conv: Conv2d, x: NDArray, residual: NDArray | None) -> None:
+        """What `forward_after` did, keeping what a backward needs."""
+        training, self.training = self.training, False
+        try:
+            self.forward_then(conv.forward(x), self._activation, residual)
+        finally:
+            self.training = training
+
+    def _constants(self, conv: Conv2d, activation: str | None, residual: NDArray | None) -> Norm | None:
+        """What a convolution needs to normalise its result itself; None if it cannot."""
+        mean, variance = self.running_mean, self.running_var
+        if self.training or mean is None or variance is None or _runtime.uses_reference():
+            return None
+        weight = None if self.weight is None else self.weight.data
+        bias = None if self.bias is None else self.bias.data
+        arrays = [array for array in (mean, variance, weight, bias) if array is not None]
+        dtype, shape = conv.weight.data.dtype, (conv.out_channels,)
+        if all(a.dtype == dtype and a.shape == shape and a.flags.c_contiguous and a.flags.aligned for a in arrays):
+            return Norm(mean, variance, weight, bias, self.eps, activation, residual)
+        return None
 
     def backward(self, dy: NDArray) -> NDArray | None:
         return self.backward_then(dy)[0]
 
     def backward_then(self, dy: NDArray) -> tuple[NDArray | None, NDArray | None]:
         """Gradients of the arguments x and residual of `forward_then`."""
+        if self._after is not None:
+            self._repeat(*self._after)
         weight = None if self.weight is None else self.weight.data
         bias = None if self.bias is None else self.bias.data
         dx, dweight, dbias, dresidual = F.batch_norm_activation_backward(

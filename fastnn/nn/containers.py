@@ -9,6 +9,7 @@ from fastnn import _runtime
 from fastnn import functional as F
 from fastnn.nn import _fusion
 from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
+from fastnn.nn.conv2d import Conv2d
 from fastnn.nn.module import Module
 
 __all__ = ["Identity", "Residual", "Sequential"]
@@ -151,9 +152,14 @@ class Residual(Module):
         """activation(forward(x)), if `can_join`."""
         *before, last = cast(Sequential, self.body)
         self._before = _fusion.plan(before)
+        norm = cast(BatchNorm2d, last)
+        conv = self._before[-1] if self._before else None
+        if isinstance(conv, Conv2d) and _fusion.is_itself(conv, Conv2d) and _fusion.is_itself(norm, BatchNorm2d):
+            y, skipped = _fusion.forward(self._before[:-1], x), self.shortcut.forward(x)
+            return norm.forward_after(conv, y, activation, skipped)
         y, skipped = _fusion.forward(self._before, x), self.shortcut.forward(x)
         self._check_shapes(y, skipped)
-        return cast(BatchNorm2d, last).forward_then(y, activation, skipped)
+        return norm.forward_then(y, activation, skipped)
 
     def _check_shapes(self, y: NDArray, skipped: NDArray) -> None:
         if y.shape != skipped.shape:

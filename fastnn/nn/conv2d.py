@@ -12,6 +12,7 @@ from fastnn._random import generator
 from fastnn.functional import _check
 from fastnn.functional._conv2d_algorithm import check_algorithm
 from fastnn.functional._conv2d_geometry import padding_argument, total_padding
+from fastnn.functional.conv2d import Norm, convolve
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -91,10 +92,14 @@ class Conv2d(Module):
         self.bias = Parameter(generator().uniform(-bound, bound, out_channels).astype(np.float32)) if bias else None
 
     def forward(self, x: NDArray) -> NDArray:
+        return self.forward_norm(x, None)
+
+    def forward_norm(self, x: NDArray, norm: Norm | None) -> NDArray:
+        """`forward`, with a batch norm of its result; see `functional.conv2d.convolve`."""
         # Kept as the kernels read it, so that backward does not convert an NCHW input a second time.
         self._x = x = _layout.pixel_major(x)
         bias = None if self.bias is None else self.bias.data
-        return F.conv2d(x, self.weight.data, bias, **self._settings())
+        return convolve(x, self.weight.data, bias, **self._settings(), norm=norm)
 
     def backward(self, dy: NDArray) -> NDArray | None:
         return self.backward_onto(dy, None)

@@ -14,9 +14,17 @@ fnn_status FNN_OP(layout_transpose)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t
 ptrdiff_t FNN_OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads);
 ptrdiff_t FNN_OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads);
 ptrdiff_t FNN_OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads);
-/* y = conv(x, weight) + bias; bias may be NULL. */
+/* Batch norm with given statistics, each for all channels, and what comes after it: then((x - mean) / sqrt(variance +
+ * eps) * weight + bias + residual). weight, bias and residual, which has the shape of x, may be NULL. */
+typedef struct {
+    const FNN_REAL *mean, *variance, *weight, *bias, *residual;
+    double eps;
+    fnn_then then;
+} FNN_OP(norm);
+/* y = norm(conv(x, weight) + bias); bias and norm may be NULL. norm's residual must not overlap y. */
 fnn_status FNN_OP(conv2d_forward)(const fnn_conv2d_shape *shape, const FNN_REAL *x, const FNN_REAL *weight,
-                                  const FNN_REAL *bias, FNN_REAL *y, void *workspace, int n_threads);
+                                  const FNN_REAL *bias, const FNN_OP(norm) * norm, FNN_REAL *y, void *workspace,
+                                  int n_threads);
 /* dx is written in full, as the gradient plus addend, which may be NULL and must not overlap dx. */
 fnn_status FNN_OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const FNN_REAL *dy, const FNN_REAL *weight,
                                         const FNN_REAL *addend, FNN_REAL *dx, void *workspace, int n_threads);

@@ -5,6 +5,7 @@
  * are merged.
  */
 #include "ops/columns.h"
+#include "ops/norm.h"
 
 enum {
     WIDEST_VECTOR = 16, /* reals */
@@ -42,16 +43,12 @@ fnn_status OP(batchnorm_statistics)(ptrdiff_t rows, ptrdiff_t channels, const re
     return FNN_OK;
 }
 
-/* The parameters of z = (x - mean) * invstd * weight + bias. The mean, rounded, is subtracted from x; the little that it
- * was rounded by goes into the offset. */
 static void fill_affine(column_passes *p, ptrdiff_t channels, const double *mean, const double *invstd,
                         const real *weight, const real *bias) {
     for (ptrdiff_t j = 0; j < p->width; j++) {
         ptrdiff_t c = j % channels;
-        double scale = invstd[c] * (weight == NULL ? 1 : (double)weight[c]);
-        p->center[j] = (real)mean[c];
-        p->scale[j] = (real)scale;
-        p->offset[j] = (real)((bias == NULL ? 0 : (double)bias[c]) - (mean[c] - (double)p->center[j]) * scale);
+        norm_column(mean[c], invstd[c], weight == NULL ? 1 : (double)weight[c], bias == NULL ? 0 : (double)bias[c],
+                    p->center + j, p->scale + j, p->offset + j);
     }
 }
 

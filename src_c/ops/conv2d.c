@@ -8,6 +8,7 @@
 #include "core/taps.h"
 #include "core/workspace.h"
 #include "ops/few_rows.h"
+#include "ops/norm.h"
 #include "ops/op.h"
 #include "ops/winograd.h"
 
@@ -32,6 +33,7 @@ typedef struct {
     tap_map map;
     real *packed; /* [group][panel][tap number][depth][panel columns] */
     real *sums;   /* of `few_rows` */
+    norm_pass norm;
     const real *x, *weight, *bias, *addend;
     real *y;
 } conv2d;
@@ -44,7 +46,7 @@ static int is_product_of_few_rows(const conv2d *c) {
 }
 
 /* Set up `c` and take its pieces of the workspace; returns the bytes used. With base NULL only counts. */
-static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, void *base) {
+static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, const OP(norm) * norm, void *base) {
     ptrdiff_t c_in = s->c_in / s->groups, c_out = s->c_out / s->groups;
     c->shape = s;
     c->backward = backward;
@@ -59,6 +61,7 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, voi
     c->taps = s->kernel_h * s->kernel_w;
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, backward, &workspace, &c->map);
+    norm_prepare(&c->norm, norm, c->y_channels, &workspace);
     c->packs = !fnn_conv2d_is_depthwise(s) && (backward || s->n * c->y_width * c->map.h.length > ROWS_WORTH_PACKING);
     c->few_rows = is_product_of_few_rows(c);
     c->sums =
@@ -73,7 +76,7 @@ ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_thre
         return OP(winograd_forward_workspace)(shape, n_threads);
     }
     conv2d c;
-    return prepare(&c, shape, 0, NULL);
+    return prepare(&c, shape, 0, NULL, NULL);
 }
 
 ptrdiff_t OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
@@ -81,7 +84,7 @@ ptrdiff_t OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape, int 
         return OP(winograd_backward_data_workspace)(shape, n_threads);
     }
     conv2d c;
-    return prepare(&c, shape, 1, NULL);
+    return prepare(&c, shape, 1, NULL, NULL);
 }
 
 /* The columns of a panel that are used, and those that it stores: whole cache lines. */
@@ -188,6 +191,7 @@ static void multiply_run(const conv2d *c, ptrdiff_t group, ptrdiff_t panel, ptrd
         real *to = y + i * c->y_channels;
         KERNELS->add(gemm.columns, to, c->addend + (to - c->y), to);
     }
+    norm_apply(&c->norm, run->rows, gemm.columns, c->y_channels, c->y, y - c->y, column);
 }
 
 /* Task: one run of one destination row, one panel. Whatever is larger, weights or activations, stays in cache from
@@ -234,12 +238,14 @@ static void depthwise_task(void *context, ptrdiff_t task, int thread) {
     if (c->addend != NULL) {
         KERNELS->add(run->rows * channels, problem.out, c->addend + (problem.out - c->y), problem.out);
     }
+    norm_apply(&c->norm, run->rows, channels, channels, c->y, problem.out - c->y, 0);
 }
 
 static void run_all(conv2d *c, int n_threads) {
     ptrdiff_t work_items = c->map.h.length * c->map.n_runs;
     if (c->few_rows) {
         OP(few_rows_product)(c->shape->n, c->depth, c->columns, c->x, c->weight, c->bias, c->y, c->sums, n_threads);
+        norm_apply(&c->norm, c->shape->n, c->columns, c->columns, c->y, 0, 0);
         return;
     }
     double cost = (double)c->map.h.length * c->y_width * c->shape->n * c->taps * c->depth * c->y_channels / 16;
@@ -255,13 +261,13 @@ static void run_all(conv2d *c, int n_threads) {
 }
 
 fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias,
-                              real *y, void *workspace, int n_threads) {
+                              const OP(norm) * norm, real *y, void *workspace, int n_threads) {
     if (shape->algorithm == FNN_WINOGRAD) {
-        OP(winograd_forward)(shape, x, weight, bias, y, workspace, n_threads);
+        OP(winograd_forward)(shape, x, weight, bias, norm, y, workspace, n_threads);
         return FNN_OK;
     }
     conv2d c;
-    prepare(&c, shape, 0, workspace);
+    prepare(&c, shape, 0, norm, workspace);
     c.x = x, c.weight = weight, c.bias = bias, c.addend = NULL, c.y = y;
     run_all(&c, n_threads);
     return FNN_OK;
@@ -274,7 +280,7 @@ fnn_status OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const real *d
         return FNN_OK;
     }
     conv2d c;
-    prepare(&c, shape, 1, workspace);
+    prepare(&c, shape, 1, NULL, workspace);
     c.x = dy, c.weight = weight, c.bias = NULL, c.addend = addend, c.y = dx;
     run_all(&c, n_threads);
     return FNN_OK;

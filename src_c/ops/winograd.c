@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/workspace.h"
+#include "ops/norm.h"
 
 enum {
     /* Of transformed inputs and outputs that a task works on, if they can be so few: they stay in L2. */
@@ -25,11 +26,13 @@ typedef struct {
     real *filters;                         /* [panel][position][depth][stored columns] */
     real *inputs, *outputs;                /* [thread][position][chunk][depth or columns] */
     real *zeros;                           /* what lies on padding */
+    norm_pass norm;
     const real *x, *weight, *bias, *addend;
     real *y;
 } winograd;
 
-static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, int n_threads, void *base) {
+static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, const OP(norm) * norm, int n_threads,
+                         void *base) {
     c->backward = backward;
     c->depth = backward ? s->c_out : s->c_in;
     c->columns = backward ? s->c_in : s->c_out;
@@ -47,6 +50,7 @@ static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, i
     c->input_stride = c->tiles.chunk * c->depth + LINE;
     c->output_stride = c->tiles.chunk * c->columns + LINE;
     workspace_cursor workspace = {base, 0};
+    norm_prepare(&c->norm, norm, c->columns, &workspace);
     ptrdiff_t filters = c->panels * WINOGRAD_POSITIONS * c->depth * c->panel_columns;
     c->filters = workspace_take(&workspace, filters, sizeof(real));
     c->zeros = workspace_take(&workspace, fnn_min(s->n, c->tiles.chunk) * c->depth, sizeof(real));
@@ -57,12 +61,12 @@ static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, i
 
 ptrdiff_t OP(winograd_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
     winograd c;
-    return prepare(&c, shape, 0, n_threads, NULL);
+    return prepare(&c, shape, 0, NULL, n_threads, NULL);
 }
 
 ptrdiff_t OP(winograd_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
     winograd c;
-    return prepare(&c, shape, 1, n_threads, NULL);
+    return prepare(&c, shape, 1, NULL, n_threads, NULL);
 }
 
 static ptrdiff_t used_columns(const winograd *c, ptrdiff_t panel) {
@@ -114,10 +118,11 @@ static void filter_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
-/* The inputs of the tiles of rows `range`, transformed. */
-static void transform_inputs(const winograd *c, fnn_range range, real *inputs) {
+/* The inputs of the tiles of a chunk, transformed. */
+static void transform_inputs(const winograd *c, const winograd_chunk *chunk, real *inputs) {
+    fnn_range range = chunk->rows;
     for (ptrdiff_t row = range.begin; row < range.end;) {
-        winograd_segment segment = winograd_next(&c->tiles, row, range.end);
+        winograd_segment segment = winograd_next(&c->tiles, chunk->region, row, range.end);
         const real *in[WINOGRAD_POSITIONS];
         for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
             ptrdiff_t h = 2 * segment.h - c->pad_h + position / 4, w = 2 * segment.w - c->pad_w + position % 4;
@@ -130,10 +135,11 @@ static void transform_inputs(const winograd *c, fnn_range range, real *inputs) {
     }
 }
 
-/* The outputs of the tiles of rows `range`, transformed back. */
-static void transform_outputs(const winograd *c, fnn_range range, const real *outputs) {
+/* The outputs of the tiles of a chunk, transformed back. */
+static void transform_outputs(const winograd *c, const winograd_chunk *chunk, const real *outputs) {
+    fnn_range range = chunk->rows;
     for (ptrdiff_t row = range.begin; row < range.end;) {
-        winograd_segment segment = winograd_next(&c->tiles, row, range.end);
+        winograd_segment segment = winograd_next(&c->tiles, chunk->region, row, range.end);
         real *out[4];
         const real *addend[4];
         for (ptrdiff_t pixel = 0; pixel < 4; pixel++) {
@@ -149,16 +155,39 @@ static void transform_outputs(const winograd *c, fnn_range range, const real *ou
     }
 }
 
+/* The norm of the outputs of the tiles of a chunk. Of tiles side by side, whose rows are all in the chunk, the
+ * outputs of an image row lie side by side too. */
+static void normalize_outputs(const winograd *c, const winograd_chunk *chunk) {
+    const winograd_region *region = chunk->region;
+    fnn_range range = chunk->rows;
+    for (ptrdiff_t row = range.begin; row < range.end;) {
+        winograd_segment segment = winograd_next(&c->tiles, region, row, range.end);
+        ptrdiff_t tiles = 1;
+        if (segment.rows == c->tiles.n) {
+            tiles = fnn_min((range.end - row) / c->tiles.n, region->w + region->tiles_w - segment.w);
+        }
+        for (ptrdiff_t h = 2 * segment.h; h < fnn_min(2 * segment.h + 2, c->y_h); h++) {
+            ptrdiff_t w = 2 * segment.w, end = fnn_min(w + 2 * tiles, c->y_w);
+            ptrdiff_t together = segment.rows == c->tiles.n ? end - w : 1;
+            for (; w < end; w += together) {
+                ptrdiff_t first = (h * c->y_w + w) * c->tiles.n + segment.image;
+                norm_apply(&c->norm, together * segment.rows, c->columns, c->columns, c->y, first * c->columns, 0);
+            }
+        }
+        row += tiles * segment.rows;
+    }
+}
+
 /* Task: one chunk of rows. */
 static void multiply_task(void *context, ptrdiff_t task, int thread) {
     const winograd *c = context;
-    fnn_range range = fnn_chunk(task, c->tiles.chunk, c->tiles.rows);
+    winograd_chunk chunk = winograd_chunk_of(&c->tiles, task);
     real *inputs = c->inputs + thread * WINOGRAD_POSITIONS * c->input_stride;
     real *outputs = c->outputs + thread * WINOGRAD_POSITIONS * c->output_stride;
-    transform_inputs(c, range, inputs);
+    transform_inputs(c, &chunk, inputs);
     const ptrdiff_t no_offset = 0;
     fnn_batch_gemm gemm = {
-        .rows = range.end - range.begin,
+        .rows = chunk.rows.end - chunk.rows.begin,
         .depth = c->depth,
         .count = 1,
         .a_offset = &no_offset,
@@ -167,6 +196,9 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
         .c_stride = c->columns,
     };
     for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+        if (!winograd_needs(chunk.region, position)) {
+            continue; /* what is left there only reaches outputs beyond the border */
+        }
         for (ptrdiff_t panel = 0; panel < c->panels; panel++) {
             gemm.columns = used_columns(c, panel);
             gemm.a = inputs + position * c->input_stride;
@@ -176,7 +208,10 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
             KERNELS->batch_gemm(&gemm);
         }
     }
-    transform_outputs(c, range, outputs);
+    transform_outputs(c, &chunk, outputs);
+    if (c->norm.norm != NULL) {
+        normalize_outputs(c, &chunk);
+    }
 }
 
 static void run_all(winograd *c, int n_threads) {
@@ -186,10 +221,10 @@ static void run_all(winograd *c, int n_threads) {
     fnn_parallel_for(c->tiles.chunks, weights * (double)c->tiles.rows, n_threads, multiply_task, c);
 }
 
-void OP(winograd_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias, real *y,
-                          void *workspace, int n_threads) {
+void OP(winograd_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias,
+                          const OP(norm) * norm, real *y, void *workspace, int n_threads) {
     winograd c;
-    prepare(&c, shape, 0, n_threads, workspace);
+    prepare(&c, shape, 0, norm, n_threads, workspace);
     c.x = x, c.weight = weight, c.bias = bias, c.addend = NULL, c.y = y;
     run_all(&c, n_threads);
 }
@@ -197,7 +232,7 @@ void OP(winograd_forward)(const fnn_conv2d_shape *shape, const real *x, const re
 void OP(winograd_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, const real *addend,
                                 real *dx, void *workspace, int n_threads) {
     winograd c;
-    prepare(&c, shape, 1, n_threads, workspace);
+    prepare(&c, shape, 1, NULL, n_threads, workspace);
     c.x = dy, c.weight = weight, c.bias = NULL, c.addend = addend, c.y = dx;
     run_all(&c, n_threads);
 }

@@ -78,15 +78,16 @@ static const real *pixel(const weight_gradient *g, const real *map, ptrdiff_t he
     return inside ? map + ((h * width + w) * g->shape->n + image) * channels + channel : g->zeros;
 }
 
-/* The tiles of x and of dy of the rows `range`, transformed; of the channels in the two blocks. A block that is a part
+/* The tiles of x and of dy of a chunk, transformed; of the channels in the two blocks. A block that is a part
  * of the channels is taken row by row. */
-static void transform(const weight_gradient *g, fnn_range range, fnn_range in, fnn_range out, real *inputs,
+static void transform(const weight_gradient *g, const winograd_chunk *chunk, fnn_range in, fnn_range out, real *inputs,
                       real *outputs) {
     const fnn_conv2d_shape *s = g->shape;
+    fnn_range range = chunk->rows;
     ptrdiff_t n_in = in.end - in.begin, n_out = out.end - out.begin;
     int whole = n_in == s->c_in && n_out == s->c_out && n_out == g->block_out;
     for (ptrdiff_t row = range.begin; row < range.end;) {
-        winograd_segment segment = winograd_next(&g->tiles, row, range.end);
+        winograd_segment segment = winograd_next(&g->tiles, chunk->region, row, range.end);
         ptrdiff_t rows = whole ? segment.rows : 1;
         const real *sources[WINOGRAD_POSITIONS];
         for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
@@ -125,11 +126,15 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
         .start_stride = s->c_out,
         .c_stride = s->c_out,
     };
-    for (ptrdiff_t chunk = chunks.begin; chunk < chunks.end; chunk++) {
-        fnn_range range = fnn_chunk(chunk, g->tiles.chunk, g->tiles.rows);
-        transform(g, range, in, out, inputs, outputs);
-        gemm.depth = range.end - range.begin;
+    int started[WINOGRAD_POSITIONS] = {0};
+    for (ptrdiff_t i = chunks.begin; i < chunks.end; i++) {
+        winograd_chunk chunk = winograd_chunk_of(&g->tiles, i);
+        transform(g, &chunk, in, out, inputs, outputs);
+        gemm.depth = chunk.rows.end - chunk.rows.begin;
         for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+            if (!winograd_needs(chunk.region, position)) {
+                continue; /* the gradient is zero there */
+            }
             real *sums = g->sums + (band * WINOGRAD_POSITIONS + position) * g->sums_stride;
             for (ptrdiff_t row = in.begin; row < in.end; row += GEMM_ROWS) {
                 gemm.rows = fnn_min(GEMM_ROWS, in.end - row);
@@ -138,10 +143,17 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
                     gemm.columns = fnn_min(g->panel_columns, out.end - column);
                     gemm.b = outputs + position * g->output_stride + column - out.begin;
                     gemm.c = sums + row * s->c_out + column;
-                    gemm.start = chunk == chunks.begin ? NULL : gemm.c;
+                    gemm.start = started[position] ? gemm.c : NULL;
                     KERNELS->batch_gemm_transposed(&gemm);
                 }
             }
+            started[position] = 1;
+        }
+    }
+    for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+        real *sums = g->sums + (band * WINOGRAD_POSITIONS + position) * g->sums_stride;
+        for (ptrdiff_t row = in.begin; row < in.end && !started[position]; row++) {
+            memset(sums + row * s->c_out + out.begin, 0, (size_t)(out.end - out.begin) * sizeof(real));
         }
     }
 }
