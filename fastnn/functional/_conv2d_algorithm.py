@@ -65,17 +65,21 @@ def _valid_taps(size: int, out: int, pad: int) -> int:
 _SPLIT_IMAGES = 32
 
 
-def _positions(size: int, n: int) -> int:
-    """Along one axis: the products that the tiles of `size` outputs take."""
-    return size // 2 * 4 + size % 2 * (3 if n >= _SPLIT_IMAGES else 4)
+def _products(size: int, out: int, pad: int, n: int) -> int:
+    """Along one axis: the products that the tiles of `out` outputs take; see winograd.h."""
+    last = 4 if n < _SPLIT_IMAGES else 2 if out - 1 - pad + 2 >= size else 3
+    return out // 2 * 4 + out % 2 * last
 
 
 def _share_of_direct(direction: str, isa: str, x_shape: tuple[int, ...], c_out: int, g: Geometry) -> float:
     """What Winograd's algorithm costs as a share of what the direct one does."""
     n, c_in, h, w = x_shape
-    tiled_h, tiled_w = (h, w) if direction == "backward_data" else g.out
+    axes = [(h, g.out[0], g.pad[0]), (w, g.out[1], g.pad[1])]
+    if direction == "backward_data":
+        axes = [(out, size, 2 - pad) for size, out, pad in axes]
+    tiled_h, tiled_w = (out for _, out, _ in axes)
     tiles = n * ((tiled_h + 1) // 2) * ((tiled_w + 1) // 2)
-    products = n * _positions(tiled_h, n) * _positions(tiled_w, n)
+    products = n * math.prod(_products(*axis, n) for axis in axes)
     filters = c_in * c_out
     transforms = _TRANSFORM_CHANNEL.get(isa, _TRANSFORM_CHANNEL_ELSEWHERE) * tiles * (c_in + c_out)
     winograd = products * filters + transforms + _TRANSFORM_FILTER[direction] * filters

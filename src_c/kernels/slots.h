@@ -26,8 +26,9 @@ FNN_SLOT(winograd_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff
 FNN_SLOT(winograd_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
 FNN_SLOT(winograd_output, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
                            const real *const *addend, real *const *out))
-FNN_SLOT(winograd_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
-FNN_SLOT(winograd_filter_gradient, (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
+FNN_SLOT(winograd_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, ptrdiff_t side))
+FNN_SLOT(winograd_filter_gradient,
+         (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride, ptrdiff_t side))
 
 /* depthwise: convolution of each channel with its own filter */
 FNN_SLOT(depthwise, (const fnn_depthwise *problem))

@@ -100,55 +100,84 @@ void KERNEL(winograd_output)(ptrdiff_t rows, ptrdiff_t columns, const real *in, 
     }
 }
 
-/* out[t * out_stride + i] = (G g G^T)[t] where g[t] = in[t][i], for i < n: from the 9 taps of a filter to 16. */
-void KERNEL(winograd_filter)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride) {
+/* out[t * stride + i] = (G g G^T)[t] where g[t] = in[t][i], for i < n: from the 9 taps of a filter to side * side, which is
+ * 16, or 25 with a fifth row of G: (0, 1, 0). */
+INLINE void filter(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, const int SIDE) {
     const v_real half = v_set((real)0.5);
     for (ptrdiff_t i = 0; i < n; i += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(n - i);
-        v_real rows[4][3];
+        v_real rows[5][3];
 #pragma GCC unroll 3
         for (int w = 0; w < 3; w++) {
             v_real top = v_load_part(in[w] + i, lanes), middle = v_load_part(in[3 + w] + i, lanes);
             v_real bottom = v_load_part(in[6 + w] + i, lanes), sum = (top + bottom) * half;
+            rows[4][w] = middle;
             middle = middle * half;
             rows[0][w] = top, rows[1][w] = sum + middle, rows[2][w] = sum - middle, rows[3][w] = bottom;
         }
-#pragma GCC unroll 4
-        for (int h = 0; h < 4; h++) {
+#pragma GCC unroll 5
+        for (int h = 0; h < SIDE; h++) {
             v_real sum = (rows[h][0] + rows[h][2]) * half, middle = rows[h][1] * half;
-            real *to = out + 4 * h * stride + i;
+            real *to = out + SIDE * h * stride + i;
             v_store_part(to, rows[h][0], lanes);
             v_store_part(to + stride, sum + middle, lanes);
             v_store_part(to + 2 * stride, sum - middle, lanes);
             v_store_part(to + 3 * stride, rows[h][2], lanes);
+            if (SIDE == 5) {
+                v_store_part(to + 4 * stride, rows[h][1], lanes);
+            }
         }
     }
 }
 
+void KERNEL(winograd_filter)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, ptrdiff_t side) {
+    if (side == 5) {
+        filter(n, in, out, stride, 5);
+    } else {
+        filter(n, in, out, stride, 4);
+    }
+}
+
 /* out[t * out_stride + i] = (G^T u G)[t] where u[t] = in[t * in_stride + i], for i < n: how the gradient goes back
- * through G g G^T, from 16 to the 9 taps. */
-void KERNEL(winograd_filter_gradient)(ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out,
-                                      ptrdiff_t out_stride) {
+ * through G g G^T, from side * side to the 9 taps. */
+INLINE void filter_gradient(ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride,
+                            const int SIDE) {
     const v_real half = v_set((real)0.5);
     for (ptrdiff_t i = 0; i < n; i += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(n - i);
-        v_real rows[3][4];
-#pragma GCC unroll 4
-        for (int w = 0; w < 4; w++) {
+        v_real rows[3][5];
+#pragma GCC unroll 5
+        for (int w = 0; w < SIDE; w++) {
             const real *from = in + w * in_stride + i;
-            v_real second = v_load_part(from + 4 * in_stride, lanes), third = v_load_part(from + 8 * in_stride, lanes);
+            const ptrdiff_t row = SIDE * in_stride;
+            v_real second = v_load_part(from + row, lanes), third = v_load_part(from + 2 * row, lanes);
             v_real sum = (second + third) * half;
             rows[0][w] = v_load_part(from, lanes) + sum;
             rows[1][w] = (second - third) * half;
-            rows[2][w] = v_load_part(from + 12 * in_stride, lanes) + sum;
+            rows[2][w] = v_load_part(from + 3 * row, lanes) + sum;
+            if (SIDE == 5) {
+                rows[1][w] = rows[1][w] + v_load_part(from + 4 * row, lanes);
+            }
         }
 #pragma GCC unroll 3
         for (int h = 0; h < 3; h++) {
-            v_real sum = (rows[h][1] + rows[h][2]) * half;
+            v_real sum = (rows[h][1] + rows[h][2]) * half, middle = (rows[h][1] - rows[h][2]) * half;
             real *to = out + 3 * h * out_stride + i;
             v_store_part(to, rows[h][0] + sum, lanes);
-            v_store_part(to + out_stride, (rows[h][1] - rows[h][2]) * half, lanes);
+            if (SIDE == 5) {
+                middle = middle + rows[h][4];
+            }
+            v_store_part(to + out_stride, middle, lanes);
             v_store_part(to + 2 * out_stride, rows[h][3] + sum, lanes);
         }
+    }
+}
+
+void KERNEL(winograd_filter_gradient)(ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride,
+                                      ptrdiff_t side) {
+    if (side == 5) {
+        filter_gradient(n, in, in_stride, out, out_stride, 5);
+    } else {
+        filter_gradient(n, in, in_stride, out, out_stride, 4);
     }
 }

@@ -23,7 +23,7 @@ typedef struct {
     ptrdiff_t panel_columns, panels;
     winograd_tiles tiles;
     ptrdiff_t input_stride, output_stride; /* between positions */
-    real *filters;                         /* [panel][position][depth][stored columns] */
+    real *filters;                         /* [panel][filter][depth][stored columns] */
     real *inputs, *outputs;                /* [thread][position][chunk][depth or columns] */
     real *zeros;                           /* what lies on padding */
     norm_pass norm;
@@ -46,12 +46,13 @@ static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, c
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
     ptrdiff_t row_bytes = WINOGRAD_POSITIONS * (c->depth + c->columns) * (ptrdiff_t)sizeof(real);
     ptrdiff_t rows = fnn_max(LEAST_ROWS, fnn_min(MOST_ROWS, CHUNK_BYTES / row_bytes));
-    c->tiles = winograd_cut(s->n, c->y_h, c->y_w, rows);
+    c->tiles =
+        winograd_cut(s->n, (winograd_axis){c->h, c->y_h, c->pad_h}, (winograd_axis){c->w, c->y_w, c->pad_w}, rows);
     c->input_stride = c->tiles.chunk * c->depth + LINE;
     c->output_stride = c->tiles.chunk * c->columns + LINE;
     workspace_cursor workspace = {base, 0};
     norm_prepare(&c->norm, norm, c->columns, &workspace);
-    ptrdiff_t filters = c->panels * WINOGRAD_POSITIONS * c->depth * c->panel_columns;
+    ptrdiff_t filters = c->panels * c->tiles.side * c->tiles.side * c->depth * c->panel_columns;
     c->filters = workspace_take(&workspace, filters, sizeof(real));
     c->zeros = workspace_take(&workspace, fnn_min(s->n, c->tiles.chunk) * c->depth, sizeof(real));
     c->inputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * c->input_stride, sizeof(real));
@@ -75,9 +76,9 @@ static ptrdiff_t used_columns(const winograd *c, ptrdiff_t panel) {
 static ptrdiff_t stored_columns(const winograd *c, ptrdiff_t panel) {
     return fnn_min(c->panel_columns, fnn_ceil_div(used_columns(c, panel), LINE) * LINE);
 }
-static real *panel_filters(const winograd *c, ptrdiff_t panel, ptrdiff_t position) {
-    return c->filters + panel * WINOGRAD_POSITIONS * c->depth * c->panel_columns +
-           position * c->depth * stored_columns(c, panel);
+static real *panel_filters(const winograd *c, ptrdiff_t panel, ptrdiff_t filter) {
+    return c->filters + panel * c->tiles.side * c->tiles.side * c->depth * c->panel_columns +
+           filter * c->depth * stored_columns(c, panel);
 }
 
 /* Channels of the depth that a task of `filter_task` transforms. */
@@ -97,23 +98,23 @@ static void filter_task(void *context, ptrdiff_t task, int thread) {
                 taps[tap] = c->weight + (tap * c->depth + k) * c->columns + column;
             }
             real *out = panel_filters(c, panel, 0) + k * stored;
-            KERNELS->winograd_filter(used, taps, out, c->depth * stored);
+            KERNELS->winograd_filter(used, taps, out, c->depth * stored, c->tiles.side);
         }
         return;
     }
     /* The weight is [tap][column][depth]: transformed along the depth, then transposed. */
-    real rows[WINOGRAD_POSITIONS][FILTER_DEPTH * 16];
+    real rows[WINOGRAD_LONG_SIDE * WINOGRAD_LONG_SIDE][FILTER_DEPTH * 16];
     for (ptrdiff_t first = 0; first < used; first += 16) {
         ptrdiff_t n = fnn_min(16, used - first), length = depth.end - depth.begin;
         for (ptrdiff_t j = 0; j < n; j++) {
             for (ptrdiff_t tap = 0; tap < 9; tap++) {
                 taps[tap] = c->weight + ((8 - tap) * c->columns + column + first + j) * c->depth + depth.begin;
             }
-            KERNELS->winograd_filter(length, taps, rows[0] + j * FILTER_DEPTH, FILTER_DEPTH * 16);
+            KERNELS->winograd_filter(length, taps, rows[0] + j * FILTER_DEPTH, FILTER_DEPTH * 16, c->tiles.side);
         }
-        for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
-            real *out = panel_filters(c, panel, position) + depth.begin * stored + first;
-            KERNELS->transpose(n, length, rows[position], FILTER_DEPTH, out, stored);
+        for (ptrdiff_t filter = 0; filter < c->tiles.side * c->tiles.side; filter++) {
+            real *out = panel_filters(c, panel, filter) + depth.begin * stored + first;
+            KERNELS->transpose(n, length, rows[filter], FILTER_DEPTH, out, stored);
         }
     }
 }
@@ -178,6 +179,16 @@ static void normalize_outputs(const winograd *c, const winograd_chunk *chunk) {
     }
 }
 
+/* Of products that were not made, the third along an axis still goes into outputs: zero, if the second has its share. */
+static void clear_product(const winograd *c, const winograd_chunk *chunk, ptrdiff_t position, real *outputs) {
+    const winograd_region *r = chunk->region;
+    if ((r->along_h == WINOGRAD_HALF_AND_PADDING && position / 4 == 2) ||
+        (r->along_w == WINOGRAD_HALF_AND_PADDING && position % 4 == 2)) {
+        ptrdiff_t rows = chunk->rows.end - chunk->rows.begin;
+        memset(outputs + position * c->output_stride, 0, (size_t)(rows * c->columns) * sizeof(real));
+    }
+}
+
 /* Task: one chunk of rows. */
 static void multiply_task(void *context, ptrdiff_t task, int thread) {
     const winograd *c = context;
@@ -196,13 +207,15 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
         .c_stride = c->columns,
     };
     for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
-        if (!winograd_needs(chunk.region, position)) {
-            continue; /* what is left there only reaches outputs beyond the border */
+        ptrdiff_t filter = winograd_filter_of(&c->tiles, chunk.region, position);
+        if (filter < 0) {
+            clear_product(c, &chunk, position, outputs);
+            continue;
         }
         for (ptrdiff_t panel = 0; panel < c->panels; panel++) {
             gemm.columns = used_columns(c, panel);
             gemm.a = inputs + position * c->input_stride;
-            gemm.b = panel_filters(c, panel, position);
+            gemm.b = panel_filters(c, panel, filter);
             gemm.b_stride = stored_columns(c, panel);
             gemm.c = outputs + position * c->output_stride + panel * c->panel_columns;
             KERNELS->batch_gemm(&gemm);

@@ -21,11 +21,19 @@
 
 enum { WINOGRAD_POSITIONS = 16 };
 
-/* Tiles in a rectangle of the map. Of those at the right or lower border of a map of odd size only the left column or
- * the upper row of outputs exists, which the last column or row of positions has no part in. */
+/* How tiles stand along one axis. Of the last tile of an odd number of outputs only the first half exists: its two
+ * outputs are y0 = m0 + m1 + m2 and y1 = m1 - m2 - m3, of four products m, so that m3 is not needed. Mostly the third of
+ * its inputs d is padding, and then y0 = d0 g0 + d1 g1: two products, d1 being what m1 has already, and g1 one more
+ * transformed filter. */
+typedef enum { WINOGRAD_WHOLE, WINOGRAD_HALF, WINOGRAD_HALF_AND_PADDING } winograd_kind;
+
+/* Filters along an axis: those of m0 .. m3, and g1. */
+enum { WINOGRAD_SIDE = 4, WINOGRAD_LONG_SIDE = 5 };
+
+/* Tiles in a rectangle of the map. */
 typedef struct {
     ptrdiff_t h, w, tiles_w; /* the first tile; tiles side by side */
-    int right, lower;        /* whether half of these tiles lies beyond the border */
+    winograd_kind along_h, along_w;
     ptrdiff_t rows;          /* tiles x n images */
     ptrdiff_t chunk, chunks; /* rows that are done at a time, and how many times that is */
 } winograd_region;
@@ -34,6 +42,7 @@ typedef struct {
 typedef struct {
     ptrdiff_t n, rows;
     ptrdiff_t chunk, chunks; /* rows of the largest chunk; chunks of all regions */
+    ptrdiff_t side;          /* filters along an axis; they are side x side */
     winograd_region regions[4];
 } winograd_tiles;
 
@@ -52,17 +61,32 @@ typedef struct {
  * rows to be worth reading the weights again. */
 #define WINOGRAD_SPLIT_IMAGES 32
 
-static inline winograd_tiles winograd_cut(ptrdiff_t n, ptrdiff_t h_out, ptrdiff_t w_out, ptrdiff_t wanted) {
-    winograd_tiles t = {.n = n};
+/* One axis of a map: inputs, outputs, and the padding before the first input. */
+typedef struct {
+    ptrdiff_t in, out, pad;
+} winograd_axis;
+
+/* Of the last tile, which stands over the border. */
+static inline winograd_kind winograd_last_kind(winograd_axis axis) {
+    return axis.out - 1 - axis.pad + 2 >= axis.in ? WINOGRAD_HALF_AND_PADDING : WINOGRAD_HALF;
+}
+
+static inline winograd_tiles winograd_cut(ptrdiff_t n, winograd_axis along_h, winograd_axis along_w, ptrdiff_t wanted) {
+    winograd_tiles t = {.n = n, .side = WINOGRAD_SIDE};
     int split = n >= WINOGRAD_SPLIT_IMAGES;
-    ptrdiff_t whole_h = split ? h_out / 2 : fnn_ceil_div(h_out, 2),
-              whole_w = split ? w_out / 2 : fnn_ceil_div(w_out, 2);
+    ptrdiff_t tiles_h = fnn_ceil_div(along_h.out, 2), tiles_w = fnn_ceil_div(along_w.out, 2);
+    ptrdiff_t whole_h = split ? along_h.out / 2 : tiles_h, whole_w = split ? along_w.out / 2 : tiles_w;
     for (int i = 0; i < 4; i++) {
         winograd_region *r = t.regions + i;
-        r->lower = i / 2, r->right = i % 2;
-        r->h = r->lower ? whole_h : 0, r->w = r->right ? whole_w : 0;
-        r->tiles_w = r->right ? fnn_ceil_div(w_out, 2) - whole_w : whole_w;
-        r->rows = (r->lower ? fnn_ceil_div(h_out, 2) - whole_h : whole_h) * r->tiles_w * n;
+        int lower = i / 2, right = i % 2;
+        r->along_h = lower ? winograd_last_kind(along_h) : WINOGRAD_WHOLE;
+        r->along_w = right ? winograd_last_kind(along_w) : WINOGRAD_WHOLE;
+        r->h = lower ? whole_h : 0, r->w = right ? whole_w : 0;
+        r->tiles_w = right ? tiles_w - whole_w : whole_w;
+        r->rows = (lower ? tiles_h - whole_h : whole_h) * r->tiles_w * n;
+        if (r->rows > 0 && (r->along_h == WINOGRAD_HALF_AND_PADDING || r->along_w == WINOGRAD_HALF_AND_PADDING)) {
+            t.side = WINOGRAD_LONG_SIDE;
+        }
         r->chunks = fnn_ceil_div(r->rows, wanted);
         if (r->chunks > 1) {
             r->chunks += r->chunks % 2; /* two threads end together */
@@ -92,9 +116,18 @@ static inline winograd_segment winograd_next(const winograd_tiles *t, const wino
     return (winograd_segment){r->h + tile / r->tiles_w, r->w + tile % r->tiles_w, image, rows};
 }
 
-/* Whether the outputs of these tiles depend on the products at `position`. */
-static inline int winograd_needs(const winograd_region *r, ptrdiff_t position) {
-    return !(r->lower && position / 4 == 3) && !(r->right && position % 4 == 3);
+/* Which filter product m_i takes along one axis; -1 if the product is not needed. */
+static inline ptrdiff_t winograd_filter_along(winograd_kind kind, ptrdiff_t i) {
+    if (kind == WINOGRAD_HALF_AND_PADDING) {
+        return i == 0 ? 0 : i == 1 ? 4 : -1;
+    }
+    return kind == WINOGRAD_HALF && i == 3 ? -1 : i;
+}
+
+/* The same of the product at `position`, among the side x side filters. */
+static inline ptrdiff_t winograd_filter_of(const winograd_tiles *t, const winograd_region *r, ptrdiff_t position) {
+    ptrdiff_t h = winograd_filter_along(r->along_h, position / 4), w = winograd_filter_along(r->along_w, position % 4);
+    return h < 0 || w < 0 ? -1 : h * t->side + w;
 }
 
 /* As the functions of conv2d in fnn_ops.h. */

@@ -28,9 +28,9 @@ typedef struct {
     winograd_tiles tiles;
     ptrdiff_t bands, band_chunks;
     ptrdiff_t weights;                     /* of one tap */
-    ptrdiff_t sums_stride;                 /* between positions */
+    ptrdiff_t filters, sums_stride;        /* transformed gradients; between two of them */
     ptrdiff_t input_stride, output_stride; /* between positions */
-    real *sums;                            /* [band][position][c_in][c_out] */
+    real *sums;                            /* [band][filter][c_in][c_out] */
     real *inputs, *outputs;                /* [thread][position][chunk][block] */
     real *zeros, *bias_sums;
     const real *x, *dy;
@@ -46,18 +46,20 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->block_out = fnn_ceil_div(fnn_ceil_div(s->c_out, g->blocks_out), LINE) * LINE;
     ptrdiff_t row_bytes = WINOGRAD_POSITIONS * (g->block_in + g->block_out) * (ptrdiff_t)sizeof(real);
     ptrdiff_t rows = fnn_max(LEAST_ROWS, fnn_min(MOST_ROWS, CHUNK_BYTES / row_bytes));
-    g->tiles = winograd_cut(s->n, s->h_out, s->w_out, rows);
+    g->tiles = winograd_cut(s->n, (winograd_axis){s->h, s->h_out, s->pad_top},
+                            (winograd_axis){s->w, s->w_out, s->pad_left}, rows);
+    g->filters = g->tiles.side * g->tiles.side;
     g->weights = s->c_in * s->c_out;
     g->sums_stride = g->weights + LINE;
     ptrdiff_t bands = fnn_min(fnn_ceil_div(WANTED_TASKS, g->blocks_in * g->blocks_out), g->tiles.chunks);
-    ptrdiff_t affordable = MAX_BAND_BYTES / (WINOGRAD_POSITIONS * g->weights * (ptrdiff_t)sizeof(real));
+    ptrdiff_t affordable = MAX_BAND_BYTES / (g->filters * g->weights * (ptrdiff_t)sizeof(real));
     bands = fnn_max(1, fnn_min(bands, affordable));
     g->band_chunks = fnn_ceil_div(g->tiles.chunks, bands);
     g->bands = fnn_ceil_div(g->tiles.chunks, g->band_chunks);
     g->input_stride = g->tiles.chunk * g->block_in + LINE;
     g->output_stride = g->tiles.chunk * g->block_out + LINE;
     workspace_cursor workspace = {base, 0};
-    g->sums = workspace_take(&workspace, g->bands * WINOGRAD_POSITIONS * g->sums_stride, sizeof(real));
+    g->sums = workspace_take(&workspace, g->bands * g->filters * g->sums_stride, sizeof(real));
     g->zeros = workspace_take(&workspace, fnn_max(g->block_in, g->block_out) * g->tiles.chunk, sizeof(real));
     g->inputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * g->input_stride, sizeof(real));
     g->outputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * g->output_stride, sizeof(real));
@@ -126,16 +128,17 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
         .start_stride = s->c_out,
         .c_stride = s->c_out,
     };
-    int started[WINOGRAD_POSITIONS] = {0};
+    int started[WINOGRAD_LONG_SIDE * WINOGRAD_LONG_SIDE] = {0};
     for (ptrdiff_t i = chunks.begin; i < chunks.end; i++) {
         winograd_chunk chunk = winograd_chunk_of(&g->tiles, i);
         transform(g, &chunk, in, out, inputs, outputs);
         gemm.depth = chunk.rows.end - chunk.rows.begin;
         for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
-            if (!winograd_needs(chunk.region, position)) {
-                continue; /* the gradient is zero there */
+            ptrdiff_t filter = winograd_filter_of(&g->tiles, chunk.region, position);
+            if (filter < 0) {
+                continue;
             }
-            real *sums = g->sums + (band * WINOGRAD_POSITIONS + position) * g->sums_stride;
+            real *sums = g->sums + (band * g->filters + filter) * g->sums_stride;
             for (ptrdiff_t row = in.begin; row < in.end; row += GEMM_ROWS) {
                 gemm.rows = fnn_min(GEMM_ROWS, in.end - row);
                 gemm.a = inputs + position * g->input_stride + row - in.begin;
@@ -143,16 +146,16 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
                     gemm.columns = fnn_min(g->panel_columns, out.end - column);
                     gemm.b = outputs + position * g->output_stride + column - out.begin;
                     gemm.c = sums + row * s->c_out + column;
-                    gemm.start = started[position] ? gemm.c : NULL;
+                    gemm.start = started[filter] ? gemm.c : NULL;
                     KERNELS->batch_gemm_transposed(&gemm);
                 }
             }
-            started[position] = 1;
+            started[filter] = 1;
         }
     }
-    for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
-        real *sums = g->sums + (band * WINOGRAD_POSITIONS + position) * g->sums_stride;
-        for (ptrdiff_t row = in.begin; row < in.end && !started[position]; row++) {
+    for (ptrdiff_t filter = 0; filter < g->filters; filter++) {
+        real *sums = g->sums + (band * g->filters + filter) * g->sums_stride;
+        for (ptrdiff_t row = in.begin; row < in.end && !started[filter]; row++) {
             memset(sums + row * s->c_out + out.begin, 0, (size_t)(out.end - out.begin) * sizeof(real));
         }
     }
@@ -163,15 +166,15 @@ static void finish_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const weight_gradient *g = context;
     fnn_range r = fnn_chunk(task, FINISH_CHUNK, g->weights);
-    for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
-        real *first = g->sums + position * g->sums_stride + r.begin;
+    for (ptrdiff_t filter = 0; filter < g->filters; filter++) {
+        real *first = g->sums + filter * g->sums_stride + r.begin;
         for (ptrdiff_t band = 1; band < g->bands; band++) {
-            const real *next = first + band * WINOGRAD_POSITIONS * g->sums_stride;
+            const real *next = first + band * g->filters * g->sums_stride;
             KERNELS->add(r.end - r.begin, first, next, first);
         }
     }
     KERNELS->winograd_filter_gradient(r.end - r.begin, g->sums + r.begin, g->sums_stride, g->dweight + r.begin,
-                                      g->weights);
+                                      g->weights, g->tiles.side);
 }
 
 void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
