@@ -67,9 +67,20 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
     return np.ndarray(shape, dtype, buffer=lease)
 
 
+# Scratch memory up to this size stays with its thread: looking for it would take longer than a small operation.
+_KEPT_WORKSPACE = 1 << 20
+_of_thread = threading.local()
+
+
 def workspace(n_bytes: int) -> NDArray[np.uint8]:
-    """Scratch memory for one operation."""
-    return empty((max(n_bytes, 1),), np.uint8)
+    """Scratch memory for one operation, which must be done with it before the next one of its thread asks."""
+    if n_bytes > _KEPT_WORKSPACE or _runtime._native is None:
+        return empty((max(n_bytes, 1),), np.uint8)
+    kept: NDArray[np.uint8] | None = getattr(_of_thread, "workspace", None)
+    if kept is None:
+        block = _runtime._native.Block(_KEPT_WORKSPACE)
+        kept = _of_thread.workspace = np.ndarray((_KEPT_WORKSPACE,), np.uint8, buffer=block)
+    return kept
 
 
 def empty_cache() -> None:

@@ -1,6 +1,7 @@
 """Batch norm, residual and activation in one pass: the same bits as one after the other, alone and in containers."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -142,7 +143,10 @@ def trained(model, x, joined):
             dx = model.backward(np.cos(y))
         results = [y, dx, *(p.grad for p in model.parameters()), *(b for _, b in model.named_buffers())]
         model.eval()
-        return [*results, model(x)]
+        model.zero_grad()
+        y = model(x)
+        dx = model.backward(np.cos(y))
+        return [*results, y, dx, *(p.grad for p in model.parameters()), *(b for _, b in model.named_buffers())]
 
 
 def blocks():
@@ -161,6 +165,14 @@ def blocks():
     yield "relu and pool", nn.Sequential(nn.Conv2d(6, 6, 3), nn.ReLU(), nn.MaxPool2d(2))
     yield "relu and pool with padding", nn.Sequential(nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1))
     yield "norm, relu and pool", nn.Sequential(norm(6), nn.ReLU(), nn.MaxPool2d(2))
+    yield "convolution and norm", nn.Sequential(nn.Conv2d(6, 5, 3), norm(5))
+    yield "direct", nn.Sequential(nn.Conv2d(6, 70, 3, padding=1, algorithm="direct"), norm(70), nn.ReLU())
+    yield "winograd", nn.Sequential(nn.Conv2d(6, 70, 3, padding=1, algorithm="winograd"), norm(70), nn.ReLU())
+    yield "im2col", nn.Sequential(nn.Conv2d(6, 70, 3, stride=2, algorithm="im2col"), norm(70), nn.GELU())
+    yield "groups", nn.Sequential(nn.Conv2d(6, 9, 3, groups=3, stride=2), norm(9), nn.ReLU())
+    yield "depthwise", nn.Sequential(nn.Conv2d(6, 6, 3, groups=6, padding=1), norm(6), nn.ReLU())
+    yield "one pixel", nn.Sequential(nn.AvgPool2d(7), nn.Conv2d(6, 9, 1, bias=False), norm(9), nn.ReLU())
+    yield "dilation", nn.Sequential(nn.Conv2d(6, 9, 3, dilation=2), norm(9, affine=False), nn.ReLU())
     yield "norm without weights", nn.Sequential(norm(6, affine=False), nn.ReLU())
 
 
@@ -178,6 +190,34 @@ def test_networks_give_the_same_with_and_without_joining(name, rng):
     model = models.create(name)
     for joined, alone in zip(trained(model, x, True), trained(model, x, False), strict=True):
         np.testing.assert_array_equal(joined, alone)
+
+
+def test_backward_of_an_evaluation_is_that_of_its_mode_and_its_copy_goes_back_alone(rng):
+    x, other = (rng.standard_normal((3, 4, 6, 6)).astype(np.float32) for _ in range(2))
+    model = nn.Sequential(nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.ReLU())
+    model(other)
+    model.eval()
+    dy = np.cos(model(x))
+    twin = pickle.loads(pickle.dumps(model))
+    model.train()  # too late for what ran before
+    before = [b.copy() for _, b in model.named_buffers()]
+    dx = model.backward(dy)
+    for old, (_, new) in zip(before, model.named_buffers(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    model(other)
+    np.testing.assert_array_equal(twin.backward(dy), dx)
+    expected = copy.deepcopy(twin)
+    with fastnn.joined_layers(False):
+        expected(x)
+        np.testing.assert_array_equal(expected.backward(dy), dx)
+
+
+def test_residual_of_another_shape_or_dtype_is_an_error_in_both_modes(rng):
+    x = rng.standard_normal((2, 4, 6, 6)).astype(np.float32)
+    block = nn.Residual(nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)))
+    for training in (True, False):
+        with pytest.raises(ValueError, match=r"\(2, 4, 4, 4\).*\(2, 4, 6, 6\)"):
+            block.train(training)(x)
 
 
 def test_joining_adds_nothing_to_the_state(rng):
@@ -211,7 +251,8 @@ def test_observed_and_overridden_layers_run_on_their_own(rng):
 
 @pytest.mark.parametrize("model", [pytest.param(model, id=name) for name, model in blocks()])
 @pytest.mark.parametrize("first", ["nothing", "the container"])
-def test_layers_called_one_by_one_go_back_through_the_container(model, first, rng):
+@pytest.mark.parametrize("training", [True, False])
+def test_layers_called_one_by_one_go_back_through_the_container(model, first, training, rng):
     """Whatever the container itself did before."""
     x, other = (rng.standard_normal((5, 6, 7, 7)).astype(np.float32) for _ in range(2))
 
@@ -226,7 +267,7 @@ def test_layers_called_one_by_one_go_back_through_the_container(model, first, rn
 
     results = []
     for joined in (True, False):
-        model_ = copy.deepcopy(model)
+        model_ = copy.deepcopy(model).train(training)
         model_.input_grad = True
         with fastnn.joined_layers(joined):
             if first == "the container":

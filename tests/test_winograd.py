@@ -23,10 +23,12 @@ channels = st.sampled_from([1, 2, 3, 5, 8, 9, 16, 17, 31, 33, 64, 65, 96, 130])
 
 @st.composite
 def problems(draw):
-    """(shape of x, shape of weight, padding), dtype, seed; of up to 25 x 20 rows, which is more than one chunk."""
+    """(shape of x, shape of weight, padding), dtype, seed; of up to 25 x 20 rows, which is more than one chunk, or of so
+    many images that tiles over the border are computed apart.
+    """
     pad = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
     h, w = (draw(st.integers(max(1, 3 - 2 * p), 9)) for p in pad)
-    n, c_in, c_out = draw(st.sampled_from([1, 1, 2, 3, 7, 20])), draw(channels), draw(channels)
+    n, c_in, c_out = draw(st.sampled_from([1, 1, 2, 3, 7, 20, 33])), draw(channels), draw(channels)
     return ((n, c_in, h, w), (c_out, c_in, 3, 3), pad), draw(dtypes), draw(seeds)
 
 
@@ -103,6 +105,12 @@ LARGE = [
     ((1, 7, 41, 40), (33, 7, 3, 3), (2, 1)),
     ((5, 4, 1, 1), (3, 4, 3, 3), (1, 1)),
     ((700, 3, 2, 2), (8, 3, 3, 3), (1, 1)),
+    # Tiles over the border: on padding, on the image, one of each, and nothing else.
+    ((40, 130, 7, 7), (131, 130, 3, 3), (1, 1)),
+    ((100, 17, 5, 9), (33, 17, 3, 3), (0, 0)),
+    ((64, 20, 7, 6), (9, 20, 3, 3), (0, 1)),
+    ((33, 20, 1, 5), (9, 20, 3, 3), (1, 2)),
+    ((200, 5, 1, 1), (6, 5, 3, 3), (1, 1)),
 ]
 
 
@@ -310,7 +318,14 @@ def test_winograd_binding_refuses_a_workspace_of_the_direct_algorithm():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("case", [((20, 16, 9, 8), (48, 16, 3, 3), (1, 1)), ((3, 131, 5, 4), (140, 131, 3, 3), (0, 2))])
+@pytest.mark.parametrize(
+    "case",
+    [
+        ((20, 16, 9, 8), (48, 16, 3, 3), (1, 1)),
+        ((3, 131, 5, 4), (140, 131, 3, 3), (0, 2)),
+        ((34, 16, 9, 7), (48, 16, 3, 3), (1, 1)),
+    ],
+)
 def test_winograd_stays_in_the_workspace_that_it_asks_for(isa, threads, case, dtype):
     """What follows the workspace keeps its bytes, and the result does not depend on what the workspace held."""
     x, weight, _, dy = arrays(case, dtype, 5)
@@ -399,9 +414,16 @@ def test_winograd_share_counts_the_taps_on_the_image(problem, direction):
         for s, o, p in zip(size, out, pad, strict=True)
     ]  # fmt: skip
     tiled = size if direction == "backward_data" else out
+    read = out if direction == "backward_data" else size
+    before = [2 - p for p in pad] if direction == "backward_data" else pad
     tiles = n * -(-tiled[0] // 2) * -(-tiled[1] // 2)
+    products = n
+    for s, o, p in zip(read, tiled, before, strict=True):
+        # The third input of the last tile: padding, or not.
+        over_border = 4 if n < 32 else 2 if not 0 <= o - 1 - p + 2 < s else 3
+        products *= sum(4 if i + 1 < o else over_border for i in range(0, o, 2))
     per_filter = 1500 if direction == "backward_weight" else 400
-    cost = tiles * (16 * c_in * c_out + transform_cost() * (c_in + c_out)) + per_filter * c_in * c_out
+    cost = products * c_in * c_out + tiles * transform_cost() * (c_in + c_out) + per_filter * c_in * c_out
     share = cost / (n * c_in * c_out * pairs[0] * pairs[1])
     algorithm, reason = explain(x_shape, weight_shape, padding=pad, direction=direction)
     assert reason == f"winograd: {share:.2f} of the multiplications of direct"

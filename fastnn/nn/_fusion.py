@@ -11,7 +11,7 @@ what goes through it, is left alone, and so are subclasses with methods of their
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from numpy.typing import NDArray
 
@@ -23,7 +23,7 @@ from fastnn.nn.conv2d import Conv2d
 from fastnn.nn.maxpool2d import MaxPool2d
 from fastnn.nn.module import Module
 
-__all__ = ["Step", "backward", "backward_onto", "forward", "is_itself", "plan"]
+__all__ = ["Plan", "Step", "backward", "backward_onto", "forward", "is_itself", "plan"]
 
 
 class Step(Protocol):
@@ -93,10 +93,12 @@ class _ResidualActivation:
         self._residual, self._activation = residual, activation
 
     def forward(self, x: NDArray) -> NDArray:
-        return self._residual.forward_then(x, "relu")
+        if self._residual.can_join():
+            return self._residual.forward_then(x, "relu")
+        return self._activation.forward(self._residual.forward(x))
 
     def backward(self, dy: NDArray) -> NDArray | None:
-        if self._residual.body[-1].last_activation is None:
+        if self._residual.last_activation is None:
             dy = self._activation.backward(dy)
         return self._residual.backward(dy)
 
@@ -140,16 +142,36 @@ def _joined(first: Module, second: Module) -> Step | None:
         return None
     if is_itself(first, BatchNorm1d, BatchNorm2d):
         return _NormActivation(first, second, activation)  # type: ignore[arg-type]
-    if activation == "relu" and getattr(first, "can_join", None) is not None and first.can_join():
+    if activation == "relu" and hasattr(first, "can_join"):  # a Residual
         return _ResidualActivation(first, second)
     return None
 
 
-def plan(modules: Iterable[Module]) -> Sequence[Step]:
-    """The steps that do what the modules do one after the other."""
+class Plan(NamedTuple):
+    """The steps that do what some modules do one after the other."""
+
+    depends_on: list[Any]
+    steps: Sequence[Step]
+
+
+# What decides, besides their classes, how modules are joined.
+_LOOKED_AT = ("forward", "backward", "approximate", "return_indices")
+
+
+def plan(modules: Iterable[Module], last: Plan | None = None) -> Plan:
+    """The plan for these modules; `last` if it still holds."""
     left = list(modules)
-    if not _runtime.joins_layers():
-        return left
+    joins = _runtime.joins_layers()
+    depends_on = [joins, *left]
+    for module in left:
+        own = vars(module)
+        depends_on += [own.get(name) for name in _LOOKED_AT]
+    if last is not None and last.depends_on == depends_on:
+        return last
+    return Plan(depends_on, _join(left) if joins else left)
+
+
+def _join(left: list[Module]) -> Sequence[Step]:
     steps: list[Step] = []
     while left:
         step, length = _conv_norm(left) or (_joined(left[0], left[1]) if len(left) > 1 else None, 2)

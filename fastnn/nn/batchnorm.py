@@ -107,16 +107,16 @@ class _BatchNorm(Module):
 
     def _constants(self, conv: Conv2d, activation: str | None, residual: NDArray | None) -> Norm | None:
         """What a convolution needs to normalise its result itself; None if it cannot."""
-        mean, variance = self.running_mean, self.running_var
+        mean, variance = self._buffers["running_mean"], self._buffers["running_var"]
         if self.training or mean is None or variance is None or _runtime.uses_reference():
             return None
         weight = None if self.weight is None else self.weight.data
         bias = None if self.bias is None else self.bias.data
-        arrays = [array for array in (mean, variance, weight, bias) if array is not None]
         dtype, shape = conv.weight.data.dtype, (conv.out_channels,)
-        if all(a.dtype == dtype and a.shape == shape and a.flags.c_contiguous and a.flags.aligned for a in arrays):
-            return Norm(mean, variance, weight, bias, self.eps, activation, residual)
-        return None
+        for array in (mean, variance, weight, bias):
+            if array is not None and (array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous):
+                return None
+        return Norm(mean, variance, weight, bias, self.eps, activation, residual)
 
     def backward(self, dy: NDArray) -> NDArray | None:
         return self.backward_then(dy)[0]

@@ -69,13 +69,13 @@ class Sequential(Module):
         return self
 
     def forward(self, x: Any) -> Any:
-        self._steps = _fusion.plan(self._modules.values())
-        return _fusion.forward(self._steps, x)
+        self._plan = plan = _fusion.plan(self._modules.values(), vars(self).get("_plan"))
+        return _fusion.forward(plan.steps, x)
 
     def backward(self, dy: Any) -> Any:
         # Someone who calls the modules one by one can still let the container go back.
-        steps = vars(self).get("_steps")
-        return _fusion.backward(list(self._modules.values()) if steps is None else steps, dy)
+        plan = vars(self).get("_plan")
+        return _fusion.backward(list(self._modules.values()) if plan is None else plan.steps, dy)
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -151,15 +151,21 @@ class Residual(Module):
     def forward_then(self, x: NDArray, activation: str | None) -> NDArray:
         """activation(forward(x)), if `can_join`."""
         *before, last = cast(Sequential, self.body)
-        self._before = _fusion.plan(before)
-        norm = cast(BatchNorm2d, last)
-        conv = self._before[-1] if self._before else None
-        if isinstance(conv, Conv2d) and _fusion.is_itself(conv, Conv2d) and _fusion.is_itself(norm, BatchNorm2d):
-            y, skipped = _fusion.forward(self._before[:-1], x), self.shortcut.forward(x)
+        self._before = _fusion.plan(before, vars(self).get("_before"))
+        steps, norm = self._before.steps, cast(BatchNorm2d, last)
+        conv = steps[-1] if steps else None
+        if not self.training and isinstance(conv, Conv2d) and _fusion.is_itself(conv, Conv2d):
+            y, skipped = _fusion.forward(steps[:-1], x), self.shortcut.forward(x)
             return norm.forward_after(conv, y, activation, skipped)
-        y, skipped = _fusion.forward(self._before, x), self.shortcut.forward(x)
+        y, skipped = _fusion.forward(steps, x), self.shortcut.forward(x)
         self._check_shapes(y, skipped)
         return norm.forward_then(y, activation, skipped)
+
+    @property
+    def last_activation(self) -> str | None:
+        """What the last forward applied to its result."""
+        norm = self._last_norm()
+        return None if norm is None else norm.last_activation
 
     def _check_shapes(self, y: NDArray, skipped: NDArray) -> None:
         if y.shape != skipped.shape:
@@ -173,8 +179,8 @@ class Residual(Module):
         dy, skipped = last.backward_then(dy)
         dskipped = self.shortcut.backward(skipped)
         if self.input_grad and dskipped is not None:
-            return _fusion.backward_onto(self._before, dy, dskipped)
-        _fusion.backward(self._before, dy)
+            return _fusion.backward_onto(self._before.steps, dy, dskipped)
+        _fusion.backward(self._before.steps, dy)
         return None
 
     def __setattr__(self, name: str, value: Any) -> None:
