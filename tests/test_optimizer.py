@@ -550,7 +550,7 @@ def test_multi_optimizer_groups_are_checked_by_their_optimizer(rng):
     matrix, vector = matrix_and_vector(rng)
     optimizer = optim.MultiOptimizer(muon_and_sgd(matrix, vector))
     more = [nn.Parameter(np.ones(2)), nn.Parameter(np.ones((2, 2)))]
-    with pytest.raises(ValueError, match="MultiOptimizer: a group needs 'optimizer', an index below 2. Received: None"):
+    with pytest.raises(ValueError, match="MultiOptimizer: a group needs 'optimizer', an index below 2"):
         optimizer.add_param_group({"params": more})
     with pytest.raises(ValueError, match=r"Muon: a parameter of shape \(2,\)"):
         optimizer.add_param_group({"params": more, "optimizer": 0})
@@ -560,12 +560,12 @@ def test_multi_optimizer_groups_are_checked_by_their_optimizer(rng):
     optimizer = optim.MultiOptimizer(muon_and_sgd(matrix, vector))
     good = optimizer.state_dict()
     swapped = {**good, "param_groups": good["param_groups"][::-1]}
-    with pytest.raises(KeyError, match="MultiOptimizer.load_state_dict: a group lacks ns_coefficients"):
+    with pytest.raises(KeyError, match=r"MultiOptimizer\.load_state_dict: a group lacks ns_coefficients"):
         optimizer.load_state_dict(swapped)
     muon, sgd = good["param_groups"]
     with pytest.raises(ValueError, match="Muon: lr must be >= 0"):
         optimizer.load_state_dict({**good, "param_groups": [{**muon, "lr": -1}, sgd]})
-    with pytest.raises(ValueError, match="an index below 2. Received: 2"):
+    with pytest.raises(ValueError, match=r"an index below 2\. Received: 2"):
         optimizer.load_state_dict({**good, "param_groups": [muon, {**sgd, "optimizer": 2}]})
     assert [group["lr"] for group in optimizer.param_groups] == [0.02, 0.3]
 

@@ -490,7 +490,7 @@ def tiny_muon_recipe():
 
 
 def test_recipe_with_muon_resumes_bit_for_bit(tmp_path, monkeypatch):
-    """Four batches in an epoch, six steps: the whitening bias is frozen after the third, the interruption is the second."""
+    """Four batches in an epoch, six steps: interrupted in the second, the whitening bias is frozen after the third."""
     recipe = tiny_muon_recipe()
     train_set, test_set = data.Shapes32(130), data.Shapes32(40, train=False)
 
