@@ -1,7 +1,7 @@
 """PyTorch trains a recipe of `fastnn train`: the same network, the same first weights, the same batches.
 
 The network, its whitening, the images, their order and augmentation, and the rule of evaluation are fastnn's; forward,
-loss, backward, SGD, schedule and averaging of weights are PyTorch's. So times and accuracies of the two can be laid
+loss, backward, SGD and Muon, schedule and averaging of weights are PyTorch's. So times and accuracies of the two can be laid
 side by side:
 
     fastnn train --recipe cifar10-75 --seed 1
