@@ -1,8 +1,8 @@
 """PyTorch trains a recipe of `fastnn train`: the same network, the same first weights, the same batches.
 
 The network, its whitening, the images, their order and augmentation, and the rule of evaluation are fastnn's; forward,
-loss, backward, SGD and Muon, schedule and averaging of weights are PyTorch's. So times and accuracies of the two can be laid
-side by side:
+loss, backward, optimisers, schedule and averaging of weights are PyTorch's. So times and accuracies of the two can be
+laid side by side:
 
     fastnn train --recipe cifar10-75 --seed 1
     python benchmarks/train_torch.py --recipe cifar10-75 --seed 1
