@@ -1,8 +1,8 @@
 """PyTorch trains a recipe of `fastnn train`: the same network, the same first weights, the same batches.
 
 The network, its whitening, the images, their order and augmentation, and the rule of evaluation are fastnn's; forward,
-loss, backward, SGD, schedule and averaging of weights are PyTorch's. So times and accuracies of the two can be laid
-side by side:
+loss, backward, optimisers, schedule and averaging of weights are PyTorch's. So times and accuracies of the two can be
+laid side by side:
 
     fastnn train --recipe cifar10-75 --seed 1
     python benchmarks/train_torch.py --recipe cifar10-75 --seed 1
@@ -31,7 +31,7 @@ except ImportError:
     sys.exit("PyTorch is needed: pip install torch==2.13.0, or run make bench-torch")
 
 import fastnn
-from fastnn import _machine, data, nn, training
+from fastnn import _machine, data, nn, optim, training
 from fastnn.benchmark import torch_twin
 from fastnn.training import RECIPES, Recipe
 from fastnn.training.plan import DATASETS, choose_recipe, open_dataset
@@ -83,6 +83,44 @@ class Lookahead:
                 value.copy_(average)
 
 
+class Muon(torch.optim.Optimizer):
+    """What `fastnn.optim.Muon` does, in float32 and for filters of convolutions, which PyTorch's own does not take.
+
+    Of its rules for the learning rate it knows 'constant' only.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        super().__init__(groups, {})
+        if any(group["adjust_lr_fn"] != "constant" for group in self.param_groups):
+            raise ValueError("the twin of Muon needs adjust_lr_fn='constant'")
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, group)
+
+    def _update(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
+        state, gradient = self.state[parameter], parameter.grad
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
+        direction = gradient.lerp(buffer, group["momentum"]) if group["nesterov"] else buffer
+        if group["normalize_weight"]:
+            parameter.mul_(math.sqrt(len(parameter)) / parameter.norm().clamp_min(group["eps"]))
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        x = direction.reshape(len(direction), -1)
+        wide = x.T if len(x) > x.shape[1] else x
+        wide = wide / wide.norm().clamp_min(group["eps"])
+        a, b, c = group["ns_coefficients"]
+        for _ in range(group["ns_steps"]):
+            gram = wide @ wide.T
+            wide = a * wide + (b * gram + c * gram @ gram) @ wide
+        x = wide.T if len(x) > x.shape[1] else wide
+        parameter.sub_(x.reshape(parameter.shape), alpha=group["lr"])
+
+
 class Training:
     """A recipe's steps by PyTorch.
 
@@ -107,10 +145,8 @@ class Training:
         self.module = torch_twin.twin(model).to(memory_format=layout).train()
         self.model = self.module
         self.criterion = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-        self.optimizer = self._make_optimizer(recipe, model)
+        self.optimizers, self.schedulers = self._make_optimizers(recipe, model)
         self.total_steps = count_steps(recipe.epochs, len(loader))
-        factor = training.triangle(self.total_steps, recipe.warmup, recipe.first_lr, recipe.last_lr)
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor)
         self.lookahead = Lookahead(self.module, self.total_steps) if recipe.lookahead else None
         # An Airbench's first layer, whose bias is trained for some steps only.
         self.whitening = getattr(self.module, "whitening", None)
@@ -119,15 +155,23 @@ class Training:
         self.seconds = 0.0
         self.compile_seconds = self._compile() if compiled else 0.0
 
-    def _make_optimizer(self, recipe: Recipe, model: nn.Module) -> torch.optim.SGD:
-        """PyTorch's SGD with the groups of the recipe's own."""
+    def _make_optimizers(self, recipe: Recipe, model: nn.Module) -> tuple[list[Any], list[Any]]:
+        """PyTorch's SGD, and Muon if the recipe has it, with the groups of the recipe's own; and their schedules."""
         theirs = dict(self.module.named_parameters())
         twins = {id(ours): theirs[name] for name, ours in model.named_parameters()}
-        groups = [
-            {**group, "params": [twins[id(parameter)] for parameter in group["params"]]}
-            for group in recipe.make_optimizer(model).param_groups
-        ]
-        return torch.optim.SGD(groups, fused=True)
+        own = recipe.make_optimizer(model)
+        factors = iter(recipe.lr_factors(own, len(self.loader)))
+        optimizers, schedulers = [], []
+        for member in own.optimizers if isinstance(own, optim.MultiOptimizer) else [own]:
+            groups = [
+                {**group, "params": [twins[id(parameter)] for parameter in group["params"]]}
+                for group in member.param_groups
+            ]
+            twin = Muon(groups) if isinstance(member, optim.Muon) else torch.optim.SGD(groups, fused=True)
+            schedule = torch.optim.lr_scheduler.LambdaLR(twin, list(itertools.islice(factors, len(groups))))
+            optimizers.append(twin)
+            schedulers.append(schedule)
+        return optimizers, schedulers
 
     def _train_whitening(self, on: bool) -> None:
         if self.whitening is not None:
@@ -143,7 +187,7 @@ class Training:
         for on in (True, False):
             self._train_whitening(on)
             self.criterion(self.model(x), torch.zeros(n, dtype=torch.int64)).backward()
-        self.optimizer.zero_grad()
+        self.module.zero_grad()
         self.module.load_state_dict(before)
         return time.perf_counter() - start
 
@@ -165,10 +209,12 @@ class Training:
         self.losses.append(loss.item())
         if not math.isfinite(self.losses[-1]):
             raise ArithmeticError(f"the loss of step {len(self.losses)} is {self.losses[-1]}")
-        self.optimizer.zero_grad()
+        self.module.zero_grad()
         loss.backward()
-        self.optimizer.step()
-        self.scheduler.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        for scheduler in self.schedulers:
+            scheduler.step()
         if self.lookahead is not None:
             self.lookahead.after(len(self.losses))
 

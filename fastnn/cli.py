@@ -38,7 +38,11 @@ def _parser() -> argparse.ArgumentParser:
         "curves.png, weights.safetensors, and last.safetensors to continue from.",
         allow_abbrev=False,
     )
-    train.add_argument("--recipe", metavar="NAME", help="what to train and how; --recipe list shows them all")
+    train.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="what to train and how, for example cifar10-94 (default: cifar10-75); --recipe list shows them all",
+    )
     train.add_argument(
         "--dataset",
         metavar="NAME",
@@ -169,8 +173,9 @@ def _train(arguments: argparse.Namespace) -> None:
     from fastnn.training.plan import plan
 
     if arguments.recipe == "list":
+        width = max(len(name) for name in training.RECIPES)
         for recipe in training.RECIPES.values():
-            print(f"{recipe.name:<12} {recipe.description}")
+            print(f"{recipe.name:<{width}} {recipe.description}")
         return
     if arguments.threads is not None:
         fastnn.set_num_threads(arguments.threads)

@@ -144,7 +144,9 @@ def test_train_recipe_with_validation_reports_its_best_epoch(tmp_path, monkeypat
 
 def test_train_lists_its_recipes(capsys):
     assert run("train", "--recipe", "list") == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(RECIPES)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(RECIPES)
+    assert len({line.index(recipe.description) for line, recipe in zip(lines, RECIPES.values(), strict=True)}) == 1
 
 
 @pytest.mark.slow

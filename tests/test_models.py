@@ -120,6 +120,23 @@ def test_models_airbench_trains_no_scale_and_no_whitening_filters():
     assert sum(path.endswith("weight") for path in frozen) == len(frozen) == 7
 
 
+def test_models_airbench_for_muon_draws_the_same_and_rescales_the_head():
+    plain, variant = (
+        (fastnn.manual_seed(3), models.airbench(widths=(8, 8, 16), **options))[1]
+        for options in ({}, {"unit_head": True, "zero_whitening_bias": False, "scale": 1 / 16})
+    )
+    head = variant.head.weight.data
+    assert head.std(ddof=1, dtype=float) == pytest.approx(1, rel=1e-6)
+    before = plain.head.weight.data
+    np.testing.assert_allclose(head, before / before.std(ddof=1, dtype=float), rtol=1e-6)
+    assert (plain.whitening.bias.data == 0).all()
+    bias = variant.whitening.bias.data
+    assert 0.5 / np.sqrt(12) < np.abs(bias).max() <= 1 / np.sqrt(12)  # of 24 draws one is larger than half the bound
+    for (path, a), (_, b) in zip(plain.named_parameters(), variant.named_parameters(), strict=True):
+        if path not in ("head.weight", "whitening.bias"):
+            np.testing.assert_array_equal(a.data, b.data, err_msg=path)
+
+
 def test_models_airbench_without_whitening_training_gives_the_other_gradients_unchanged(rng):
     model = models.airbench(widths=(8, 8, 8))
     x = rng.standard_normal((4, 3, 32, 32)).astype(np.float32)

@@ -11,7 +11,7 @@ from oracle import assert_close, dtypes, from_reference, layouts, seeds
 
 import fastnn
 from fastnn import functional as F
-from fastnn import nn, optim
+from fastnn import nn, optim, training
 
 # name -> (step, signed states, positive states, settings). Of each: everything off, everything on.
 STEPS = {
@@ -288,6 +288,36 @@ def test_optimizer_muon_ten_steps_match_definition(isa, shape, nesterov, rng):
     np.testing.assert_allclose(w.data.reshape(expected.shape), expected, rtol=0, atol=1e-11)
 
 
+def test_optimizer_muon_normalises_weights_before_every_step(isa, rng):
+    """Against Jordan's loop, whose momentum lacks the factor 1 - momentum: orthogonalising does not see it."""
+    start, gradients = rng.standard_normal((6, 2, 3, 3)), rng.standard_normal((10, 6, 2, 3, 3))
+    w = nn.Parameter(np.asfortranarray(start))
+    data = w.data
+    optimizer = optim.Muon(
+        [w], lr=0.24, weight_decay=0, momentum=0.6, ns_steps=3, adjust_lr_fn="constant", normalize_weight=True
+    )
+    expected, buffer = start.reshape(6, -1), 0.0
+    for gradient in gradients:
+        w.grad = gradient
+        optimizer.step()
+        g = gradient.reshape(expected.shape)
+        buffer = 0.6 * buffer + g
+        u = g + 0.6 * buffer
+        x = u / np.linalg.norm(u)
+        for _ in range(3):
+            x = 3.4445 * x - 4.775 * (x @ x.T @ x) + 2.0315 * (x @ x.T @ x @ x.T @ x)
+        expected = expected * 6**0.5 / np.linalg.norm(expected) - 0.24 * x
+    assert w.data is data
+    np.testing.assert_allclose(w.data.reshape(expected.shape), expected, rtol=0, atol=1e-11)
+
+
+def test_optimizer_muon_leaves_weights_of_zero_at_zero():
+    w = nn.Parameter(np.zeros((2, 2)))
+    w.grad = np.eye(2)
+    optim.Muon([w], lr=0.0, normalize_weight=True).step()
+    np.testing.assert_array_equal(w.data, 0)
+
+
 def test_optimizer_muon_refuses_vectors_and_unknown_rules():
     with pytest.raises(ValueError, match=r"Muon: a parameter of shape \(3,\).*another optimiser"):
         optim.Muon([nn.Parameter(np.zeros((2, 2))), nn.Parameter(np.zeros(3))])
@@ -394,6 +424,7 @@ MAKERS = {
     "rmsprop": lambda p: optim.RMSprop(p, 0.1, momentum=0.9, centered=True),
     "adagrad": lambda p: optim.Adagrad(p, 0.1, 0.1),
     "muon": lambda p: optim.Muon(p, 0.1),
+    "muon_normalized": lambda p: optim.Muon(p, 0.1, normalize_weight=True),
 }
 
 
@@ -448,6 +479,107 @@ def test_optimizer_load_state_dict_refuses_what_does_not_fit_and_changes_nothing
     np.testing.assert_array_equal(optimizer.state[w]["momentum_buffer"], 1)
 
 
+# ---- several as one --------------------------------------------------------------------------------------------------
+def matrix_and_vector(rng):
+    return nn.Parameter(rng.standard_normal((4, 5))), nn.Parameter(rng.standard_normal(3))
+
+
+def muon_and_sgd(matrix, vector):
+    return optim.Muon([matrix], lr=0.02), optim.SGD([{"params": [vector], "lr": 0.3}], momentum=0.9, nesterov=True)
+
+
+def run_both(parameters, optimizers, gradients):
+    for pair in gradients:
+        for parameter, gradient in zip(parameters, pair, strict=True):
+            parameter.grad = gradient
+        for optimizer in optimizers:
+            optimizer.step()
+
+
+def gradients_of_both(rng, n):
+    return [(rng.standard_normal((4, 5)), rng.standard_normal(3)) for _ in range(n)]
+
+
+def test_multi_optimizer_does_what_its_optimizers_do(rng):
+    apart = matrix_and_vector(rng)
+    joined = tuple(nn.Parameter(p.data.copy()) for p in apart)
+    gradients = gradients_of_both(rng, 4)
+    run_both(apart, muon_and_sgd(*apart), gradients)
+    members = muon_and_sgd(*joined)
+    run_both(joined, members, gradients[:2])
+    optimizer = optim.MultiOptimizer(members)  # takes over what they remember
+    run_both(joined, [optimizer], gradients[2:])
+    for a, b in zip(apart, joined, strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
+    optimizer.zero_grad()
+    assert all(p.grad is None for p in joined)
+
+
+def test_multi_optimizer_state_dict_continues_bit_identically_with_its_schedule(tmp_path, rng):
+    """Through the file of a checkpoint, with a schedule of its own for each group."""
+    parameters = matrix_and_vector(rng)
+    gradients = gradients_of_both(rng, 6)
+
+    def make(parameters):
+        optimizer = optim.MultiOptimizer(muon_and_sgd(*parameters))
+        return optimizer, optim.LambdaLR(optimizer, [lambda t: 1 - t / 8, lambda t: 0.5**t])
+
+    def run(parameters, optimizer, schedule, some):
+        for pair in some:
+            run_both(parameters, [optimizer], [pair])
+            schedule.step()
+
+    optimizer, schedule = make(parameters)
+    run(parameters, optimizer, schedule, gradients[:3])
+    states = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+    training.save_state(tmp_path / "state.safetensors", states)
+    loaded = training.load_state(tmp_path / "state.safetensors")
+    resumed = tuple(nn.Parameter(p.data.copy()) for p in parameters)
+    run(parameters, optimizer, schedule, gradients[3:])
+    assert [group["lr"] for group in optimizer.param_groups] == [0.02 * 2 / 8, 0.3 * 0.5**6]
+    other, other_schedule = make(resumed)
+    other.load_state_dict(loaded["optimizer"])
+    other_schedule.load_state_dict(loaded["schedule"])
+    run(resumed, other, other_schedule, gradients[3:])
+    for a, b in zip(parameters, resumed, strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
+    assert [{**g, "params": 0} for g in other.param_groups] == [{**g, "params": 0} for g in optimizer.param_groups]
+
+
+def test_multi_optimizer_groups_are_checked_by_their_optimizer(rng):
+    matrix, vector = matrix_and_vector(rng)
+    optimizer = optim.MultiOptimizer(muon_and_sgd(matrix, vector))
+    more = [nn.Parameter(np.ones(2)), nn.Parameter(np.ones((2, 2)))]
+    with pytest.raises(ValueError, match="MultiOptimizer: a group needs 'optimizer', an index below 2"):
+        optimizer.add_param_group({"params": more})
+    with pytest.raises(ValueError, match=r"Muon: a parameter of shape \(2,\)"):
+        optimizer.add_param_group({"params": more, "optimizer": 0})
+    optimizer.add_param_group({"params": more, "optimizer": 1, "lr": 0.5})
+    assert optimizer.param_groups[2]["momentum"] == 0.9
+
+    optimizer = optim.MultiOptimizer(muon_and_sgd(matrix, vector))
+    good = optimizer.state_dict()
+    swapped = {**good, "param_groups": good["param_groups"][::-1]}
+    with pytest.raises(KeyError, match=r"MultiOptimizer\.load_state_dict: a group lacks ns_coefficients"):
+        optimizer.load_state_dict(swapped)
+    muon, sgd = good["param_groups"]
+    with pytest.raises(ValueError, match="Muon: lr must be >= 0"):
+        optimizer.load_state_dict({**good, "param_groups": [{**muon, "lr": -1}, sgd]})
+    with pytest.raises(ValueError, match=r"an index below 2\. Received: 2"):
+        optimizer.load_state_dict({**good, "param_groups": [muon, {**sgd, "optimizer": 2}]})
+    assert [group["lr"] for group in optimizer.param_groups] == [0.02, 0.3]
+
+
+def test_multi_optimizer_wrong_gradient_changes_nothing(rng):
+    matrix, vector = matrix_and_vector(rng)
+    before = matrix.data.copy()
+    optimizer = optim.MultiOptimizer(muon_and_sgd(matrix, vector))
+    matrix.grad, vector.grad = np.ones((4, 5)), np.ones(4)
+    with pytest.raises(ValueError, match=r"MultiOptimizer\.step"):
+        optimizer.step()
+    np.testing.assert_array_equal(matrix.data, before)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -463,6 +595,8 @@ def test_optimizer_load_state_dict_refuses_what_does_not_fit_and_changes_nothing
         (lambda p: optim.Adagrad(p, lr_decay=-1), "Adagrad: lr_decay must be >= 0"),
         (lambda p: optim.Muon(p, momentum=1), r"Muon: momentum must be in \[0, 1\)"),
         (lambda p: optim.SGD([{"params": p, "lr": -1}], lr=1), "SGD: lr must be >= 0"),
+        (lambda p: optim.MultiOptimizer([]), "MultiOptimizer: there are no parameters"),
+        (lambda p: optim.MultiOptimizer([optim.SGD(p), optim.Muon(p)]), "given twice"),
         (lambda p: optim.SGD([]), "SGD: there are no parameters"),
         (lambda p: optim.SGD(p * 2), "given twice"),
     ],
@@ -480,6 +614,7 @@ def test_optimizer_bad_value_is_refused(make, message):
         (lambda p: optim.SGD(set(p)), "ordered iterable"),
         (lambda p: optim.SGD([p[0].data]), "nn.Parameter objects are needed. Received: ndarray"),
         (lambda p: optim.SGD([{"lr": 1.0}]), "the key 'params'"),
+        (lambda p: optim.MultiOptimizer(p), "MultiOptimizer: optimisers are needed. Received: Parameter"),
     ],
 )
 def test_optimizer_bad_type_is_refused(make, message):

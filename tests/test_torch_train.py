@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,44 @@ def test_train_torch_does_the_steps_of_fastnn_train(layout, script, folder):
         ours = training.predict(model.eval(), x, tta)
         theirs = training.predict(script.Predictor(run.module, run.layout), x, tta)
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=rounding(model) * np.abs(ours).max())
+
+
+def test_train_torch_does_the_steps_of_a_recipe_with_muon(script):
+    """cifar10-94 with few channels and small batches: three steps, of which two train the whitening bias."""
+    recipe = choose_recipe("cifar10-94")
+    options = {**recipe.model_options, "widths": (8, 8, 8), "scale": 1 / 8}
+    recipe = replace(recipe, model_options=options, batch_size=64, lr=1.0, epochs=1.5, whitening_epochs=1.0)
+    _, train_set, _ = open_dataset("shapes32", n_train=140, n_test=1)
+
+    def start():
+        return make_model(recipe, SEED, train_set), make_loader(recipe, SEED, train_set, train_set, training=True)
+
+    model, loader = start()
+    run = script.Training(recipe, model, loader, script.LAYOUTS["channels_last"], compiled=False)
+    run.run()
+    assert [type(optimizer).__name__ for optimizer in run.optimizers] == ["SGD", "Muon"]
+
+    model, loader = start()
+    before = model.state_dict()
+    optimizer = recipe.make_optimizer(model)
+    trainer = training.Trainer(
+        model,
+        fastnn.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+        optimizer,
+        recipe.make_scheduler(optimizer, len(loader)),
+        "step",
+        callbacks=[training.FreezeWhitening(recipe.whitening_epochs)],
+        progress=False,
+    )
+    expected = [record["train_loss"] for record in trainer.fit(loader, recipe.epochs).steps]
+    assert len(run.losses) == len(expected) == 3
+    for step, (ours, theirs) in enumerate(zip(expected, run.losses, strict=True), start=1):
+        # Each iteration of Newton and Schulz multiplies the roundings of a small singular value by at most 3.4445.
+        assert theirs == pytest.approx(ours, rel=step * 3.4445**3 * rounding(model)), step
+    state = {key: value.numpy() for key, value in run.module.state_dict().items()}
+    for key, ours in model.state_dict().items():
+        error, moved = (np.linalg.norm(ours - other) for other in (state[key], before[key]))
+        assert key.endswith("num_batches_tracked") or error <= 0.05 * moved, key
 
 
 def test_train_torch_script_tells_what_fastnn_train_tells(folder, tmp_path):

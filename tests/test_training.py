@@ -3,6 +3,7 @@
 import itertools
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from small_training import Batches, Nothing, SigintAt, comparable, make_trainer,
 import fastnn
 from fastnn import data, nn, optim, training
 from fastnn.training.callbacks import Callback
+from fastnn.training.plan import Run
 from fastnn.training.trainer import count_steps
 
 
@@ -434,11 +436,92 @@ def test_recipe_optimizer_trains_every_trainable_parameter_once(recipe):
     groups = recipe.make_optimizer(model).param_groups
     grouped = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters() if parameter.requires_grad)
+    assert [group["name"] for group in groups][:2] == ["weights", "norms"]
     assert len(groups[1]["params"]) == sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
 
 
-def test_recipe_airbench94_has_the_published_numbers():
+def test_recipe_airbench94_with_muon_has_the_published_numbers():
     recipe = training.RECIPES["cifar10-94"]
+    model = recipe.make_model()
+    assert model.scale.factor == 1 / 256
+    assert model.head.weight.data.std(ddof=1, dtype=float) == pytest.approx(1, rel=1e-6)
+    assert np.abs(model.whitening.bias.data).max() > 0
+    optimizer = recipe.make_optimizer(model)
+    groups = {group["name"]: group for group in optimizer.param_groups}
+    assert list(groups) == ["weights", "norms", "whitening", "filters"]
+    assert [p.shape for p in groups["weights"]["params"]] == [(10, 256)]
+    assert groups["whitening"]["params"] == [model.whitening.bias]
+    assert [p.shape[2:] for p in groups["filters"]["params"]] == [(3, 3)] * 6
+    # Jordan's, for a loss summed over 2000 images.
+    for name, lr in (("weights", 0.67), ("norms", 0.053), ("whitening", 0.053)):
+        group = groups[name]
+        assert group["lr"] / 2000 == pytest.approx(lr)
+        assert group["weight_decay"] * 2000 == pytest.approx(0.004 / lr)
+        assert (group["momentum"], group["nesterov"]) == (0.85, True)
+    muon = {name: value for name, value in groups["filters"].items() if name not in ("name", "params", "optimizer")}
+    assert muon == {
+        "lr": 0.24,
+        "weight_decay": 0.0,
+        "momentum": 0.6,
+        "nesterov": True,
+        "ns_coefficients": (3.4445, -4.775, 2.0315),
+        "eps": 1e-7,
+        "ns_steps": 3,
+        "adjust_lr_fn": "constant",
+        "normalize_weight": True,
+    }
+    schedule = recipe.make_scheduler(optimizer, 25)
+    assert (count_steps(recipe.epochs, 25), count_steps(recipe.whitening_epochs, 25)) == (200, 75)
+    rates = []
+    for _ in range(200):
+        rates.append({name: group["lr"] / group["initial_lr"] for name, group in groups.items()})
+        schedule.step()
+    for step in (0, 75, 100, 199):
+        for name in ("weights", "norms", "filters"):
+            assert rates[step][name] == pytest.approx(1 - step / 200, rel=1e-12)
+    assert [rates[step]["whitening"] for step in (0, 30, 75, 199)] == pytest.approx([1, 0.6, 0, 0])
+
+
+def tiny_muon_recipe():
+    """cifar10-94 with few channels and small batches; the rates are for the mean loss, and follow the batch."""
+    recipe = training.RECIPES["cifar10-94"]
+    options = {**recipe.model_options, "widths": (8, 8, 8), "scale": 1 / 8}
+    return replace(recipe, model_options=options, batch_size=32, lr=1.0, epochs=1.5, whitening_epochs=0.75)
+
+
+def test_recipe_with_muon_resumes_bit_for_bit(tmp_path, monkeypatch):
+    """Four batches in an epoch, six steps: interrupted in the second, the whitening bias is frozen after the third."""
+    recipe = tiny_muon_recipe()
+    train_set, test_set = data.Shapes32(130), data.Shapes32(40, train=False)
+
+    def train(name, resume=None):
+        (tmp_path / name).mkdir(exist_ok=True)
+        run = Run(recipe, "shapes32", tmp_path / name, seed=3, n_train=130, n_test=40, resume=resume, progress=False)
+        return training.train_recipe(run, train_set, test_set, say=str)
+
+    assert train("whole")["steps"] == 6
+    step, calls = optim.MultiOptimizer.step, []
+
+    def interrupted(self):
+        calls.append(1)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optim.MultiOptimizer, "step", interrupted)
+        with pytest.raises(training.Interrupted, match="after step 2 of 6"):
+            train("parts")
+    assert train("parts", tmp_path / "parts" / "last.safetensors")["resumed"]
+    whole, parts = (training.load_state(tmp_path / name / "last.safetensors") for name in ("whole", "parts"))
+    expected = comparable(whole)
+    assert whole["config"]["muon"]["ns_steps"] == 3
+    assert len(whole["optimizer"]["param_groups"]) == 4
+    assert comparable(parts) == expected
+
+
+def test_recipe_airbench94_has_the_published_numbers():
+    recipe = training.RECIPES["cifar10-94-sgd"]
     weights, biases = recipe.make_optimizer(recipe.make_model()).param_groups
     # Jordan's, for a loss summed over 1024 images and decoupled from the momentum: lr 11.5, weight decay 0.0153.
     per_image = 11.5 / (1024 * (1 + 1 / (1 - 0.85)))

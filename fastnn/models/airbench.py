@@ -90,7 +90,7 @@ class Airbench(Chain):
 
     Each group is conv 3x3, pool, batch norm, GELU, conv 3x3, batch norm, GELU. The convolutions start as the identity
     on as many channels as they are given (Dirac), batch norms shift but do not scale, and the logits are divided by
-    nine.
+    nine. The variant for `Muon` has scale=1 / widths[-1], unit_head=True and zero_whitening_bias=False.
 
     Before training, `whiten` sets the fixed filters of the first layer from training images; until then they are
     random.
@@ -100,6 +100,8 @@ class Airbench(Chain):
         widths: channels of the groups.
         scale: factor of the logits.
         bn_momentum: share of a new batch in the running statistics.
+        unit_head: give the head's first weights a standard deviation of 1, instead of 1 / sqrt(3 * widths[-1]).
+        zero_whitening_bias: start with a bias of 0 in the first layer, instead of a random one as `Conv2d` has.
     Shape:
         - Input: (N, 3, H, W), H and W at least 25 with three groups (31 pixels -> 15 -> 7 -> 3 for H = 32)
         - Output: (N, num_classes)
@@ -113,6 +115,8 @@ class Airbench(Chain):
         widths: Sequence[int] = (64, 256, 256),
         scale: float = 1 / 9,
         bn_momentum: float = 0.4,
+        unit_head: bool = False,
+        zero_whitening_bias: bool = True,
     ) -> None:
         c_whitened = 2 * 3 * _WHITENING_SIZE**2
         channels = [c_whitened, *widths]
@@ -130,7 +134,11 @@ class Airbench(Chain):
             scale=Scale(scale),
         )
         self.whitening.weight.requires_grad = False
-        self.whitening.bias.data[...] = 0
+        if zero_whitening_bias:
+            self.whitening.bias.data[...] = 0
+        if unit_head:
+            weight = self.head.weight.data
+            weight /= weight.std(ddof=1, dtype=np.float64)
 
     def whiten(self, images: NDArray) -> "Airbench":
         """Set the filters of the first layer from training images, normalised as in training: `whitening_filters`."""

@@ -13,6 +13,7 @@ from fastnn.optim.adagrad import Adagrad
 from fastnn.optim.adam import Adam, AdamW
 from fastnn.optim.ema import EMA
 from fastnn.optim.gradients import clip_grad_norm_, clip_grad_value_, l1_l2_penalty_
+from fastnn.optim.multi import MultiOptimizer
 from fastnn.optim.muon import Muon
 from fastnn.optim.optimizer import Optimizer
 from fastnn.optim.rmsprop import RMSprop
@@ -25,6 +26,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "MultiOptimizer",
     "Muon",
     "Optimizer",
     "RMSprop",

@@ -28,6 +28,9 @@ class Muon(Optimizer):
     u = momentum * u + (1 - momentum) * grad;  d = momentum * u + (1 - momentum) * grad with nesterov, else u
     w = (1 - lr * weight_decay) * w - lr * factor * newton_schulz(d)
 
+    With normalize_weight, w is first multiplied by sqrt(rows) / |w|, |w| being the Frobenius norm: the rows then have a
+    root mean square norm of 1, and lr alone decides how far a step turns w.
+
     Filters of a convolution are taken as the rows of a matrix, (C_out, C_in / groups * kernel_h * kernel_w). For
     matrices only: train biases, norms and, as is usual, the first and the last layer with another optimiser.
 
@@ -42,6 +45,8 @@ class Muon(Optimizer):
         ns_steps: iterations of the polynomial.
         adjust_lr_fn: the factor. None or 'original': sqrt(max(1, rows / columns)); 'match_rms_adamw':
             0.2 * sqrt(max(rows, columns)), for which a learning rate of AdamW fits; 'constant': 1.
+        normalize_weight: give w the norm sqrt(rows) before every step. What follows must not depend on the norm of w,
+            as with batch norm. Not in PyTorch.
     Raises:
         ValueError: a hyper-parameter is out of its range, or a parameter has less than two dimensions.
     Example:
@@ -54,7 +59,8 @@ class Muon(Optimizer):
                [-1.,  0.]])
 
     Source: Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks"; PyTorch's definition, where
-    parameters must be matrices.
+    parameters must be matrices. normalize_weight: Jordan, 2024, "94 % on CIFAR-10 in 3.29 seconds on a single GPU", the
+    variant with Muon.
     """
 
     def __init__(
@@ -68,6 +74,8 @@ class Muon(Optimizer):
         eps: float = 1e-7,
         ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
+        *,
+        normalize_weight: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -78,6 +86,7 @@ class Muon(Optimizer):
             "eps": eps,
             "ns_steps": ns_steps,
             "adjust_lr_fn": adjust_lr_fn,
+            "normalize_weight": normalize_weight,
         }
         super().__init__(params, defaults)
 
@@ -113,6 +122,8 @@ class Muon(Optimizer):
             direction = _layout.empty_like(buffer)
             direction[...] = gradient
             F.average_step(direction, buffer, 1 - group["momentum"])
+        if group["normalize_weight"]:
+            parameter *= math.sqrt(len(parameter)) / max(math.sqrt(F.sum_of_squares(parameter)), group["eps"])
         matrix, restore = _as_matrix(direction)
         settings = group["ns_steps"], group["ns_coefficients"], group["eps"]
         factor = _LR_RULES[group["adjust_lr_fn"] or "original"](*matrix.shape)

@@ -91,6 +91,10 @@ class Optimizer:
     def check_parameter(self, parameter: Parameter) -> None:
         """Raise for a parameter that this optimiser cannot train."""
 
+    def group_defaults(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        """The hyper-parameters that `group` must have, with the values of those that it does not set."""
+        return self.defaults
+
     # ---- groups ------------------------------------------------------------------------------------------------------
     @property
     def _name(self) -> str:
@@ -111,7 +115,7 @@ class Optimizer:
                 raise ValueError(f"{self._name}: {parameter!r} is given twice")
             known.add(id(parameter))
             self.check_parameter(parameter)
-        group = {**self.defaults, **param_group, "params": parameters}
+        group = {**self.group_defaults(param_group), **param_group, "params": parameters}
         self.check_group(group)
         self.param_groups.append(group)
 
@@ -182,7 +186,7 @@ class Optimizer:
             raise ValueError(f"{operation}: groups of {saved_sizes} parameters given, {sizes} needed")
         groups = []
         for current, given in zip(self.param_groups, saved, strict=True):
-            missing = [name for name in self.defaults if name not in given]
+            missing = [name for name in self.group_defaults(current) if name not in given]
             if missing:
                 raise KeyError(f"{operation}: a group lacks {', '.join(missing)}; was it another optimiser's?")
             group = {**current, **given, "params": current["params"]}

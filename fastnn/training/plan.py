@@ -49,7 +49,8 @@ class Run:
         settings = {**vars(self.recipe), "recipe": self.recipe.name}
         del settings["name"], settings["description"]
         # Through JSON, so that tuples are the lists that a file gives back.
-        settings["model_options"] = json.loads(json.dumps(dict(self.recipe.model_options)))
+        for name in ("model_options", "muon"):
+            settings[name] = json.loads(json.dumps(dict(settings[name])))
         numbers = {"seed": self.seed, "n_train": self.n_train, "n_test": self.n_test}
         return {"dataset": self.dataset, **numbers, **settings}
 

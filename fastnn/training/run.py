@@ -12,7 +12,7 @@ from fastnn.training.checkpoint import atomic_write, load_state, save_weights
 from fastnn.training.evaluate import evaluate
 from fastnn.training.plan import Run
 from fastnn.training.recipes import Recipe
-from fastnn.training.trainer import Trainer, count_steps
+from fastnn.training.trainer import Trainer
 
 __all__ = ["make_loader", "make_model", "summary", "train"]
 
@@ -51,7 +51,7 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
         model,
         nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
         optimizer,
-        recipe.make_scheduler(optimizer, count_steps(recipe.epochs, len(train_loader))),
+        recipe.make_scheduler(optimizer, len(train_loader)),
         scheduler_interval="step",
         callbacks=[
             *_callbacks(recipe, model),

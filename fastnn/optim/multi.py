@@ -1,0 +1,66 @@
+"""Several optimisers as one."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastnn.optim.optimizer import Optimizer
+
+__all__ = ["MultiOptimizer"]
+
+
+class MultiOptimizer(Optimizer):
+    """Several optimisers as one, each for parameters of its own: one to step, to schedule, to save and to resume.
+
+    Its groups are those of the optimisers, in their order; each has its optimiser's hyper-parameters and the key
+    'optimizer', the index of that optimiser in the list. Groups and states are taken over when it is made. From then on
+    those here count: set learning rates in this one's `param_groups`, and step this one only.
+
+    Args:
+        optimizers: the optimisers.
+    Attributes:
+        optimizers: a list of them; what they do to a parameter is asked of them, and nothing else.
+    Raises:
+        ValueError: there are none, or two train the same parameter.
+    Example:
+        >>> from fastnn import optim
+        >>> matrix, vector = nn.Parameter(np.eye(2)), nn.Parameter(np.ones(2))
+        >>> muon, sgd = optim.Muon([matrix], lr=0.02), optim.SGD([vector], lr=0.1)
+        >>> optimizer = optim.MultiOptimizer([muon, sgd])
+        >>> schedule = optim.LinearLR(optimizer, start_factor=0.5)
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.01, 0.05]
+    """
+
+    def __init__(self, optimizers: Iterable[Optimizer]) -> None:
+        self.optimizers = list(optimizers)
+        for optimizer in self.optimizers:
+            if not isinstance(optimizer, Optimizer):
+                raise TypeError(f"{self._name}: optimisers are needed. Received: {type(optimizer).__name__}")
+        groups = [
+            {**group, "optimizer": index}
+            for index, optimizer in enumerate(self.optimizers)
+            for group in optimizer.param_groups
+        ]
+        super().__init__(groups, {})
+        self.state = {parameter: state for one in self.optimizers for parameter, state in one.state.items()}
+
+    def group_defaults(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._of(group).group_defaults(group), "optimizer": group["optimizer"]}
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        owner = self._of(group)
+        for parameter in group["params"]:
+            owner.check_parameter(parameter)
+        owner.check_group(group)
+
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+        self._of(group).update(parameter, gradient, state, group)
+
+    def _of(self, group: Mapping[str, Any]) -> Optimizer:
+        """The optimiser that a group belongs to."""
+        index, n = group.get("optimizer"), len(self.optimizers)
+        if index not in range(n):
+            raise ValueError(f"{self._name}: a group needs 'optimizer', an index below {n}. Received: {index!r}")
+        return self.optimizers[index]
