@@ -1,9 +1,9 @@
-"""Pieces of large blocks of memory, by best fit, joined again when they come back.
+"""Pieces of large blocks of memory, by first fit, joined again when they come back.
 
 A training step asks for the same sizes in the same order each time, but not for one after it has dropped the other of
 its size: an allocator that keeps blocks whole ends with nearly twice the memory in use, or gives blocks back to the
-system and takes page faults for new ones. Pieces that are cut to size and joined with free neighbours need a tenth to
-two fifths more than is in use.
+system and takes page faults for new ones. Pieces that are cut to size and joined with free neighbours need up to two
+fifths more than is in use, and for most networks next to nothing.
 
 Not safe with threads; `fastnn._memory` is.
 """
@@ -59,20 +59,21 @@ class Arena:
         self.touched = 0
         self._segments: dict[int, _Segment] = {}
         self._next_number = 0
-        self._holes: list[tuple[int, int, int]] = []  # size, segment and offset, smallest first
+        self._holes: list[tuple[int, int, int]] = []  # segment, offset and size, in this order
 
     def take(self, n_bytes: int) -> tuple[Piece, NDArray[np.uint8]]:
-        """A piece and its first `n_bytes`: the beginning of the smallest hole in which it fits.
+        """A piece and its first `n_bytes`: the beginning of the first hole in which it fits.
 
         Raises:
             MemoryError: the system has no more.
         """
         size = -(-n_bytes // PAGE) * PAGE
-        index = bisect.bisect_left(self._holes, (size,))
-        if index == len(self._holes):
+        hole = self._first_hole(size)
+        if hole is None:
             self._grow(size)
-            index = bisect.bisect_left(self._holes, (size,))
-        length, number, begin = self._holes[index]
+            hole = self._first_hole(size)
+            assert hole is not None  # the new segment is one
+        number, begin, length = hole
         untouched = self._remove_hole(number, begin)
         if length > size:
             self._add_hole(number, begin + size, length - size, min(untouched, length - size))
@@ -97,7 +98,7 @@ class Arena:
 
     def release(self) -> None:
         """Return what is not in use to the system."""
-        for size, number, begin in list(self._holes):
+        for number, begin, size in list(self._holes):
             segment = self._segments[number]
             self.touched -= size - self._remove_hole(number, begin)
             if size == segment.size:
@@ -105,6 +106,12 @@ class Arena:
             else:
                 segment.return_pages(begin, size)
                 self._add_hole(number, begin, size, size)
+
+    def _first_hole(self, size: int) -> tuple[int, int, int] | None:
+        for hole in self._holes:
+            if hole[2] >= size:
+                return hole
+        return None
 
     def _grow(self, size: int) -> None:
         """Another segment, as large as all others together, so that there are few and large pieces fit."""
@@ -119,13 +126,13 @@ class Arena:
         self._add_hole(number, 0, segment.size, segment.size)
 
     def _add_hole(self, number: int, begin: int, size: int, untouched: int) -> None:
-        bisect.insort(self._holes, (size, number, begin))
+        bisect.insort(self._holes, (number, begin, size))
         self._segments[number].holes[begin] = size, untouched
         self._segments[number].begin_of[begin + size] = begin
 
     def _remove_hole(self, number: int, begin: int) -> int:
         """Take it off the books; how many bytes at its end are untouched."""
         size, untouched = self._segments[number].holes.pop(begin)
-        del self._holes[bisect.bisect_left(self._holes, (size, number, begin))]
+        del self._holes[bisect.bisect_left(self._holes, (number, begin))]
         del self._segments[number].begin_of[begin + size]
         return untouched

@@ -30,7 +30,7 @@ def check(arena, living):
         kinds = [kind for *_, kind in sorted(pieces + holes)]
         assert ("hole", "hole") not in itertools.pairwise(kinds)
         assert segment.begin_of == {begin + size: begin for begin, (size, _) in segment.holes.items()}
-    listed = [(size, n, begin) for n, segment in arena._segments.items() for begin, (size, _) in segment.holes.items()]
+    listed = [(n, begin, size) for n, segment in arena._segments.items() for begin, (size, _) in segment.holes.items()]
     assert arena._holes == sorted(listed)
     untouched = sum(u for segment in arena._segments.values() for _, u in segment.holes.values())
     assert arena.used == sum(size for *_, size in living)

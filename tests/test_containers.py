@@ -64,9 +64,25 @@ def test_sequential_applies_modules_in_order_and_back(rng):
     x, dy = rng.standard_normal((2, 3, 4))
     first, second = nn.Linear(4, 4).astype(np.float64), nn.Tanh()
     model = nn.Sequential(first, second)
-    y = model(x)
-    np.testing.assert_array_equal(y, second(first(x)))
-    np.testing.assert_array_equal(model.backward(dy), first.backward(second.backward(dy)))
+    y = second(first(x))
+    dx = first.backward(second.backward(dy))
+    np.testing.assert_array_equal(model(x), y)
+    np.testing.assert_array_equal(model.backward(dy), dx)
+
+
+def test_containers_forget_while_they_go_back_and_say_so(rng):
+    x, dy = rng.standard_normal((2, 3, 4, 6, 6)).astype(np.float32)
+    body = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4))
+    for last in (nn.Residual(body), nn.Sequential(body, nn.ReLU()), nn.Linear(6, 6), nn.MaxPool2d(3, padding=1, stride=1)):
+        model = nn.Sequential(nn.ReLU(), last)
+        for _ in range(2):
+            model(x)
+            model.backward(dy)
+        with pytest.raises(RuntimeError, match="backward needs a forward before it"):
+            model.backward(dy)
+    layer = nn.ReLU()  # alone, it keeps what it has
+    layer(x)
+    np.testing.assert_array_equal(layer.backward(dy), layer.backward(dy))
 
 
 def test_sequential_is_a_list_of_its_modules():
@@ -189,6 +205,7 @@ def test_containers_sum_gradients_until_zero_grad(rng):
     dy = np.ones_like(model(x))
     model.backward(dy)
     once = {name: parameter.grad.copy() for name, parameter in model.named_parameters()}
+    model(x)
     model.backward(dy)
     for name, parameter in model.named_parameters():
         np.testing.assert_array_equal(parameter.grad, 2 * once[name])

@@ -31,6 +31,7 @@ class Step(Protocol):
 
     def forward(self, x: Any) -> Any: ...
     def backward(self, dy: Any) -> Any: ...
+    def forget(self) -> None: ...
 
 
 def is_itself(module: Module, *classes: type[Module]) -> bool:
@@ -65,6 +66,10 @@ class _NormActivation:
             dy = self._activation.backward(dy)
         return self._norm.backward(dy)
 
+    def forget(self) -> None:
+        self._norm.forget()
+        self._activation.forget()
+
 
 class _ConvNorm:
     """activation(norm(conv(x))), or without an activation"""
@@ -83,7 +88,11 @@ class _ConvNorm:
         if self._activation is not None and self._norm.last_activation is None:
             dy = self._activation.backward(dy)
         dy = None if dy is None else self._norm.backward(dy)
+        self._norm.forget()
         return None if dy is None else self._conv.backward_onto(dy, addend)
+
+    def forget(self) -> None:
+        self._conv.forget()
 
 
 class _ResidualActivation:
@@ -100,7 +109,11 @@ class _ResidualActivation:
     def backward(self, dy: NDArray) -> NDArray | None:
         if self._residual.last_activation is None:
             dy = self._activation.backward(dy)
+            self._activation.forget()
         return self._residual.backward(dy)
+
+    def forget(self) -> None:
+        """The residual block has done so while it went back."""
 
 
 class _PoolActivation:
@@ -120,6 +133,11 @@ class _PoolActivation:
         if self._activation.last_result is self._y:
             return self._pool.backward(self._activation.backward(dy))
         return self._activation.backward(self._pool.backward(dy))
+
+    def forget(self) -> None:
+        self._y = None
+        self._activation.forget()
+        self._pool.forget()
 
 
 def _conv_norm(modules: Sequence[Module]) -> tuple[Step, int] | None:
@@ -193,6 +211,7 @@ def backward(steps: Sequence[Step], dy: Any) -> Any:
         if dy is None:
             break
         dy = step.backward(dy)
+        step.forget()
     return dy
 
 
@@ -200,5 +219,7 @@ def backward_onto(steps: Sequence[Step], dy: Any, addend: NDArray) -> NDArray:
     """`backward` + addend."""
     first = steps[0] if steps else None
     if isinstance(first, _ConvNorm) or (isinstance(first, Conv2d) and is_itself(first, Conv2d)):
-        return cast(NDArray, first.backward_onto(backward(steps[1:], dy), addend))
+        dx = cast(NDArray, first.backward_onto(backward(steps[1:], dy), addend))
+        first.forget()
+        return dx
     return F.add(backward(steps, dy), addend)

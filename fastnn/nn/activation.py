@@ -27,6 +27,8 @@ class ReLU(Module):
     Source: Nair and Hinton, 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
 
+    _kept = ("_y",)
+
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
 
@@ -59,6 +61,8 @@ class LeakyReLU(Module):
 
     Source: Maas et al., 2013, "Rectifier nonlinearities improve neural network acoustic models".
     """
+
+    _kept = ("_x",)
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -93,6 +97,8 @@ class PReLU(Module):
 
     Source: He et al., 2015, "Delving deep into rectifiers".
     """
+
+    _kept = ("_x",)
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
@@ -129,6 +135,8 @@ class ELU(Module):
     Source: Clevert et al., 2016, "Fast and accurate deep network learning by exponential linear units".
     """
 
+    _kept = ("_x",)
+
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         self.alpha = alpha
@@ -159,6 +167,8 @@ class GELU(Module):
 
     Source: Hendrycks and Gimpel, 2016, "Gaussian error linear units (GELUs)".
     """
+
+    _kept = ("_x",)
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -194,6 +204,8 @@ class SiLU(Module):
     reinforcement learning".
     """
 
+    _kept = ("_x",)
+
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
 
@@ -219,6 +231,8 @@ class Sigmoid(Module):
     Source: PyTorch's definition.
     """
 
+    _kept = ("_y",)
+
     def forward(self, x: NDArray) -> NDArray:
         self._y = F.sigmoid(x)
         return self._y
@@ -240,6 +254,8 @@ class Tanh(Module):
 
     Source: PyTorch's definition.
     """
+
+    _kept = ("_y",)
 
     def forward(self, x: NDArray) -> NDArray:
         self._y = F.tanh(x)
@@ -265,6 +281,8 @@ class Softplus(Module):
 
     Source: Dugas et al., 2001, "Incorporating second-order functional knowledge for better option pricing".
     """
+
+    _kept = ("_x",)
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()

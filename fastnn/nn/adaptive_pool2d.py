@@ -61,6 +61,8 @@ class AdaptiveMaxPool2d(Module):
     Source: PyTorch's definition.
     """
 
+    _kept = ("_taps",)
+
     def __init__(self, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> None:
         super().__init__()
         self.output_size = output_size

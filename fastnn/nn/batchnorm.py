@@ -18,6 +18,8 @@ __all__ = ["BatchNorm1d", "BatchNorm2d"]
 class _BatchNorm(Module):
     """The layers below differ in the number of axes of their input only."""
 
+    _kept = ("_x", "_y", "_after")
+
     _ranks: tuple[int, ...]
     running_mean: NDArray | None
     running_var: NDArray | None
@@ -91,8 +93,8 @@ class _BatchNorm(Module):
         norm = self._constants(conv, activation, residual)
         if norm is None:
             return self.forward_then(conv.forward(x), activation, residual)
+        self.forget()
         y = conv.forward_norm(x, norm)
-
         self._after = conv, x, residual
         self._activation, self._y = activation, None if residual is None else y
         return y

@@ -177,6 +177,7 @@ class Residual(Module):
             dy, dskipped = self.body.backward(dy), self.shortcut.backward(dy)
             return F.add(dy, dskipped) if self.input_grad else None
         dy, skipped = last.backward_then(dy)
+        last.forget()
         dskipped = self.shortcut.backward(skipped)
         if self.input_grad and dskipped is not None:
             return _fusion.backward_onto(self._before.steps, dy, dskipped)

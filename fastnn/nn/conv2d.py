@@ -52,6 +52,8 @@ class Conv2d(Module):
     Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition".
     """
 
+    _kept = ("_x",)
+
     def __init__(
         self,
         in_channels: int,

@@ -38,6 +38,8 @@ class LayerNorm(Module):
     Source: Ba, Kiros and Hinton, 2016, "Layer normalization".
     """
 
+    _kept = ("_x",)
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],

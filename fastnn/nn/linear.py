@@ -32,6 +32,8 @@ class Linear(Module):
         (2, 3)
     """
 
+    _kept = ("_x",)
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.in_features = _check.integer("Linear", "in_features", in_features, 1)

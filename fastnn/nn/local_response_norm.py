@@ -31,6 +31,8 @@ class LocalResponseNorm(Module):
     in PyTorch's definition.
     """
 
+    _kept = ("_x",)
+
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         self.size = _check.integer("LocalResponseNorm", "size", size, 1)

@@ -39,6 +39,8 @@ class MaxPool2d(Module):
     Source: Zhou and Chellappa, 1988, "Computation of optical flow using a neural network"; PyTorch's definition.
     """
 
+    _kept = ("_taps",)
+
     def __init__(
         self,
         kernel_size: int | Sequence[int],

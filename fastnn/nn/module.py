@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -44,6 +44,10 @@ class Module:
             whose input is data: its first layer then does not compute what nobody reads.
     """
 
+    # Attributes that hold what `forward` keeps for `backward`. A container forgets them once the layer has gone back, so
+    # that memory sinks while a backward proceeds.
+    _kept: ClassVar[tuple[str, ...]] = ()
+
     training: bool
     input_grad: bool
     _parameters: dict[str, Parameter | None]
@@ -64,8 +68,18 @@ class Module:
         raise TypeError(f"{type(self).__name__} does not define forward()")
 
     def backward(self, dy: Any) -> Any:
-        """Given dL/dy of the last `forward`, add dL/dparameter to every `.grad` and return dL/dx."""
+        """Given dL/dy of the last `forward`, add dL/dparameter to every `.grad` and return dL/dx.
+
+        A container forgets what its layers kept as it goes back, so that memory gets less; each of its backwards needs a
+        forward of its own.
+        """
         raise TypeError(f"{type(self).__name__} does not define backward()")
+
+    def forget(self) -> None:
+        """Drop what the last `forward` kept; `backward` then needs another one."""
+        own = vars(self)
+        for name in self._kept:
+            own.pop(name, None)
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of `repr`."""
@@ -107,6 +121,10 @@ class Module:
             for registry in (own["_parameters"], own["_buffers"], own["_modules"]):
                 if name in registry:
                     return registry[name]
+        if name in type(self)._kept:
+            raise RuntimeError(
+                f"{type(self).__name__}: backward needs a forward before it; a container's backward forgets what that kept"
+            )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:

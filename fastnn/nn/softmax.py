@@ -27,6 +27,8 @@ class Softmax(Module):
     Source: Bridle, 1990, "Probabilistic interpretation of feedforward classification network outputs".
     """
 
+    _kept = ("_y",)
+
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim
@@ -58,6 +60,8 @@ class LogSoftmax(Module):
 
     Source: PyTorch's definition.
     """
+
+    _kept = ("_y",)
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
