@@ -62,14 +62,15 @@ def test_arena_covers_its_segments_exactly_whatever_happens(actions):
     assert (arena.used, arena.touched, arena._segments, arena._holes) == (0, 0, {}, [])
 
 
-def test_arena_takes_the_smallest_hole_that_fits():
+def test_arena_takes_the_first_hole_that_fits():
     arena = Arena()
     pieces = [arena.take(size * PAGE)[0] for size in (5, 1, 3, 1, 4, 1)]
     for index in (0, 2, 4):
         arena.give_back(pieces[index])
-    assert arena.take(3 * PAGE)[0] == pieces[2]
+    assert arena.take(3 * PAGE)[0][1] == pieces[0][1]
     assert arena.take(4 * PAGE)[0] == pieces[4]
-    assert arena.take(2 * PAGE)[0][1] == pieces[0][1]
+    assert arena.take(2 * PAGE)[0][1] == pieces[0][1] + 3 * PAGE
+    assert arena.take(3 * PAGE)[0] == pieces[2]
 
 
 def test_arena_counts_memory_once_however_often_it_is_used():
