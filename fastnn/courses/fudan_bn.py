@@ -536,3 +536,9 @@ def _report_full(context: Context, results: dict[str, Result]) -> None:
     for name, published in PUBLISHED_ACCURACY.items():
         ours = float(results[name]["val_accuracy"].max()) if results else None
         report.check(f"validation accuracy in %, {name}", published[MAIN_RATE], ours, tolerance=1.5, full_only=True)
+    if results:
+        report.figure(
+            "training_curves_full",
+            _draw_curves(results),
+            f"Training loss and validation accuracy on all images at learning rate {MAIN_RATE:g}.",
+        )

@@ -166,4 +166,7 @@ def _plot_series(series: Series, ax: Any, ylabel: str, area: bool) -> Any:
         if area and table.shape[1] > 1:
             ax.fill_between(steps, table.min(axis=1), table.max(axis=1), color=style["color"], alpha=0.25, linewidth=0)
         ax.plot(steps, table.max(axis=1), marker="o", markersize=3, label=name, **style)
-    return _finish(ax, "step", ylabel)
+    _finish(ax, "step", ylabel)
+    if series:  # above the curves, which jump about too much to leave room for it
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(ax.lines), frameon=False, borderaxespad=0.2)
+    return ax
