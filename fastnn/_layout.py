@@ -113,9 +113,9 @@ def to_nchw(x: NDArray) -> NDArray:
     return copied("NCHW", out)
 
 
-def flat(x: NDArray) -> NDArray:
-    """The elements of a dense array in memory order, as a one-dimensional view."""
-    return x.transpose(memory_order(x)).reshape(-1)
+def flat(x: NDArray, order: tuple[int, ...] | None = None) -> NDArray:
+    """The elements of a dense array in memory order (`order`, if it is known), as a one-dimensional view."""
+    return x.transpose(memory_order(x) if order is None else order).reshape(-1)
 
 
 def memory_order(x: NDArray) -> tuple[int, ...]:
@@ -151,10 +151,11 @@ def empty_like(x: NDArray) -> NDArray:
 
 def as_ordered(x: NDArray, like: NDArray) -> NDArray:
     """`x`, copied if its memory order is not that of the dense array `like`, whose shape it has."""
-    # The stride of an axis of length 1 says nothing.
-    steps = zip(x.shape, x.strides, like.strides, strict=True)
-    if all(a == b for size, a, b in steps if size > 1) and x.dtype == like.dtype and x.flags.aligned:
-        return x
+    if x.dtype == like.dtype and x.flags.aligned:
+        # The stride of an axis of length 1 says nothing.
+        steps = zip(x.shape, x.strides, like.strides, strict=True)
+        if x.strides == like.strides or all(a == b for size, a, b in steps if size > 1):
+            return x
     out = empty_like(like)
     out[...] = x
     return copied("in the memory order of its partner", out)

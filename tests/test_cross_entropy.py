@@ -96,9 +96,10 @@ def test_cross_entropy_gradient_is_the_numeric_one(isa, rng, kind, weighted, smo
         assert relative_error(F.cross_entropy_backward(dloss, x, target, **settings), expected) < 1e-8
 
 
-def test_cross_entropy_has_the_same_bits_for_any_number_of_threads(isa, rng):
-    x = rng.standard_normal((3001, 37)).astype(np.float32)  # 111 037 exponentials: worth several threads
-    labels = rng.integers(0, 37, 3001)
+@pytest.mark.parametrize(("rows", "classes"), [(3001, 37), (128, 1000)])
+def test_cross_entropy_has_the_same_bits_for_any_number_of_threads(isa, rng, rows, classes):
+    x = rng.standard_normal((rows, classes)).astype(np.float32)  # more than 100 000 exponentials: worth several threads
+    labels = rng.integers(0, classes, rows)
     results = []
     for threads in (1, 2, 3):
         fastnn.set_num_threads(threads)
@@ -106,6 +107,18 @@ def test_cross_entropy_has_the_same_bits_for_any_number_of_threads(isa, rng):
     for loss, dx in results[1:]:
         assert loss == results[0][0]
         np.testing.assert_array_equal(dx, results[0][1])
+
+
+@pytest.mark.parametrize("kind", ["labels", "probabilities"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_of_a_row_does_not_depend_on_its_place(isa, rng, kind, smoothing):
+    x, target, weight = a_case(rng, 5, 37, np.float32, kind, True)  # 37: rows start at any distance from a cache line
+    settings = {"weight": weight, "reduction": "none", "label_smoothing": smoothing}
+    losses, dx = cross_entropy_and_gradient(x, target, **settings)
+    for r in range(len(x)):
+        loss, dx_row = cross_entropy_and_gradient(x[r : r + 1], target[r : r + 1], **settings)
+        np.testing.assert_array_equal(loss, losses[r : r + 1])
+        np.testing.assert_array_equal(dx_row, dx[r : r + 1])
 
 
 @pytest.mark.parametrize("kind", ["labels", "ignored", "probabilities"])

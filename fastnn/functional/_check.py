@@ -35,7 +35,8 @@ def floats(operation: str, name: str, value: Any, ndim: int | tuple[int, ...] | 
         ValueError: the number of dimensions is not `ndim`.
     """
     array = np.asarray(value)
-    if array.dtype.newbyteorder("=") not in FLOATS:
+    is_native = array.dtype in FLOATS
+    if not is_native and array.dtype.newbyteorder("=") not in FLOATS:
         raise TypeError(
             f"{operation}: {name} has dtype {array.dtype}, float32 or float64 is needed; "
             f"cast it with {name}.astype(numpy.float32)"
@@ -43,7 +44,7 @@ def floats(operation: str, name: str, value: Any, ndim: int | tuple[int, ...] | 
     if ndim is not None and array.ndim not in (ndim if isinstance(ndim, tuple) else (ndim,)):
         wanted = " or ".join(map(str, ndim if isinstance(ndim, tuple) else (ndim,)))
         raise fail(operation, f"{name} has {array.ndim} dimensions, {wanted} are needed", **{name: array})
-    if array.dtype.isnative:
+    if is_native:
         return array
     return _layout.copied("in native byte order", array.astype(array.dtype.newbyteorder("=")))
 

@@ -52,8 +52,9 @@ def _run(
         return
     w = _layout.dense(parameter)
     used = [w, *(None if state is None else _layout.as_ordered(state, w) for state in states)]
-    flat = [None if array is None else _layout.flat(array) for array in used]
-    kernel(settings, flat[0], _layout.flat(_layout.as_ordered(gradient, w)), *flat[1:], _runtime.num_threads())
+    order = _layout.memory_order(w)  # by now that of all arrays
+    flat = [None if array is None else _layout.flat(array, order) for array in used]
+    kernel(settings, flat[0], _layout.flat(_layout.as_ordered(gradient, w), order), *flat[1:], _runtime.num_threads())
     for given, array in zip((parameter, *states), used, strict=True):
         if given is not None and given is not array:
             given[...] = array

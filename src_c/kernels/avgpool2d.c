@@ -1,8 +1,9 @@
 /* The weighted sum under average pooling and col2im; core/kernels.h states the problem. */
 #include "kernels/kernel.h"
 
-/* Vectors that go through the sources together, so that each source is read in runs of some cache lines. */
-enum { VECTORS = 4 };
+/* Vectors that go through the sources together, so that each source is read in runs of some cache lines. The most that one
+ * kernel is good for: with 16 (AVX-512) a pass over many sources is slower again, and so is one over a single source. */
+enum { VECTORS = 8 };
 
 /* `vectors` is a constant of the caller. Only the last of the vectors may be partial. */
 INLINE void sum_block(const fnn_avgpool *p, ptrdiff_t i, int vectors, ptrdiff_t lanes) {

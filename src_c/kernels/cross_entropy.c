@@ -1,108 +1,126 @@
-/* Softmax cross-entropy; core/kernels.h states the problem. */
-#include "kernels/kernel.h"
+/* Softmax cross-entropy; core/kernels.h states the problem.
+ *
+ * Exponentials and gradients are made in vectors of `real`; the sums of a row and its loss are made in double. */
+#include "kernels/softmax.h"
 
-/* The largest of n > 0 numbers. A NaN may get lost here; it comes back with the exponentials. */
-INLINE real row_max(ptrdiff_t n, const real *x) {
-    real lanes[V_LANES];
-    if (n >= V_LANES) {
-        v_real largest = v_load(x);
-        for (ptrdiff_t i = V_LANES; i < n; i += V_LANES) {
-            /* The last vector ends at n and overlaps the one before: a maximum does not mind. */
-            largest = v_max(largest, v_load(x + (i < n - V_LANES ? i : n - V_LANES)));
-        }
-        v_store(lanes, largest);
-        x = lanes;
-        n = V_LANES;
-    }
-    real largest = x[0];
-    for (ptrdiff_t i = 1; i < n; i++) {
-        largest = x[i] > largest ? x[i] : largest;
-    }
-    return largest;
+enum { SUMS = 8 }; /* running sums in double, element i in sum i % SUMS: on every ISA the same ones */
+
+/* Always in the same order. */
+INLINE double total_of(const double *sums) {
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
-/* out = exp(x - largest). The one place that calls the C library. */
-INLINE void exp_row(ptrdiff_t n, const real *x, real largest, real *out) {
-    for (ptrdiff_t i = 0; i < n; i++) {
-#ifdef FNN_DTYPE_F32
-        out[i] = expf(x[i] - largest);
-#else
-        out[i] = exp(x[i] - largest);
-#endif
-    }
-}
-
-/* Eight running sums, added up in a fixed order. */
 INLINE double sum_in_double(ptrdiff_t n, const real *x) {
-    double sums[8] = {0};
+    double sums[SUMS] = {0};
     ptrdiff_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        for (int lane = 0; lane < 8; lane++) {
+    for (; i + SUMS <= n; i += SUMS) {
+        for (int lane = 0; lane < SUMS; lane++) {
             sums[lane] += (double)x[i + lane];
         }
     }
     for (; i < n; i++) {
-        sums[i % 8] += (double)x[i];
+        sums[i % SUMS] += (double)x[i];
     }
-    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    return total_of(sums);
 }
 
-/* The target of one row, and what its softmax is made of. */
+/* How the target t of a row is made: for every class c
+ *
+ *     class_weight[c] * (keep * probabilities[c] + spread)
+ *
+ * and class_weight[label] * keep for the label on top. */
 typedef struct {
-    ptrdiff_t label;           /* -1 if probabilities are given */
-    const real *probabilities; /* or NULL */
-    double sum;                /* of exp(x - largest), which dx holds */
-    double log_sum;            /* log of the sum of exp(x) */
-} row_state;
+    const real *class_weight;  /* NULL: all 1 */
+    const real *probabilities; /* NULL: 0, there is a label */
+    double keep, spread;
+} target;
 
-/* A label without smoothing: t is zero but for one class. Returns the loss. */
-INLINE double label_row(const fnn_cross_entropy *p, const row_state *row, const real *x, real *dx) {
-    double t = p->class_weight == NULL ? 1 : (double)p->class_weight[row->label];
-    v_real factor = v_set((real)(p->scale * t / row->sum));
+INLINE double target_of_class(const target *t, ptrdiff_t c) {
+    double mixed = t->probabilities == NULL ? t->spread : t->keep * (double)t->probabilities[c] + t->spread;
+    return t->class_weight == NULL ? mixed : (double)t->class_weight[c] * mixed;
+}
+
+/* The same in `real`, times `scale`. */
+INLINE v_real scaled_targets(const target *t, double scale, ptrdiff_t c, ptrdiff_t lanes) {
+    v_real mixed = v_set((real)(scale * t->spread));
+    if (t->probabilities != NULL) {
+        mixed = v_fma(v_set((real)(scale * t->keep)), v_load_part(t->probabilities + c, lanes), mixed);
+    }
+    if (t->class_weight != NULL) {
+        mixed = mixed * v_load_part(t->class_weight + c, lanes);
+    }
+    return mixed;
+}
+
+/* -t log p; nothing if t is 0, even where p is. */
+INLINE double loss_of_class(double t, double log_sum, real x) { return t == 0 ? 0 : t * (log_sum - (double)x); }
+
+/* Returns the loss without that of the label, and in *total the sum of the targets without the label's. */
+INLINE double loss_of_classes(ptrdiff_t classes, target t, double log_sum, const real *x, double *total) {
+    double totals[SUMS] = {0}, losses[SUMS] = {0};
+    ptrdiff_t c = 0;
+    for (; c + SUMS <= classes; c += SUMS) {
+        for (int lane = 0; lane < SUMS; lane++) {
+            double of_class = target_of_class(&t, c + lane);
+            totals[lane] += of_class;
+            losses[lane] += loss_of_class(of_class, log_sum, x[c + lane]);
+        }
+    }
+    for (; c < classes; c++) {
+        double of_class = target_of_class(&t, c);
+        totals[c % SUMS] += of_class;
+        losses[c % SUMS] += loss_of_class(of_class, log_sum, x[c]);
+    }
+    *total = total_of(totals);
+    return total_of(losses);
+}
+
+/* One row, of any target. Returns its loss. DENSE: classes other than the label have targets as well. */
+INLINE double row_loss(const fnn_cross_entropy *p, const int DENSE, target t, ptrdiff_t label, const real *x,
+                       real *dx) {
+    real largest = row_maximum(p->classes, x);
+    row_exponentials(p->classes, largest, x, dx); /* the sum in `real` is not used, and not computed */
+    double sum = sum_in_double(p->classes, dx), log_sum = log(sum) + (double)largest;
+    double loss = 0, total = 0, of_label = 0;
+    if (DENSE) {
+        loss = loss_of_classes(p->classes, t, log_sum, x, &total);
+    }
+    if (label >= 0) {
+        of_label = t.class_weight == NULL ? t.keep : (double)t.class_weight[label] * t.keep;
+        loss += loss_of_class(of_label, log_sum, x[label]);
+    }
+    v_real factor = v_set((real)(p->scale * (total + of_label) / sum));
     for (ptrdiff_t c = 0; c < p->classes; c += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(p->classes - c);
-        v_store_part(dx + c, v_load_part(dx + c, lanes) * factor, lanes);
+        v_real gradient = factor * v_load_part(dx + c, lanes);
+        if (DENSE) {
+            gradient = gradient - scaled_targets(&t, p->scale, c, lanes);
+        }
+        v_store_part(dx + c, gradient, lanes);
     }
-    dx[row->label] -= (real)(p->scale * t);
-    return t == 0 ? 0 : t * (row->log_sum - (double)x[row->label]);
-}
-
-INLINE double target(const fnn_cross_entropy *p, const row_state *row, ptrdiff_t c) {
-    double weight = p->class_weight == NULL ? 1 : (double)p->class_weight[c];
-    double q = row->probabilities == NULL ? (double)(c == row->label) : (double)row->probabilities[c];
-    return weight * ((1 - p->label_smoothing) * q + p->label_smoothing / (double)p->classes);
-}
-
-/* Any target. Returns the loss. */
-INLINE double dense_row(const fnn_cross_entropy *p, const row_state *row, const real *x, real *dx) {
-    double loss = 0, total = 0;
-    for (ptrdiff_t c = 0; c < p->classes; c++) {
-        double t = target(p, row, c);
-        total += t;
-        loss += t == 0 ? 0 : t * (row->log_sum - (double)x[c]);
-    }
-    for (ptrdiff_t c = 0; c < p->classes; c++) {
-        dx[c] = (real)(p->scale * (total / row->sum * (double)dx[c] - target(p, row, c)));
+    if (label >= 0) {
+        dx[label] -= (real)(p->scale * of_label);
     }
     return loss;
 }
 
 void KERNEL(cross_entropy)(const fnn_cross_entropy *p) {
+    target t = {.class_weight = p->class_weight,
+                .keep = 1 - p->label_smoothing,
+                .spread = p->label_smoothing / (double)p->classes};
     for (ptrdiff_t r = 0; r < p->rows; r++) {
         const real *x = p->x + r * p->classes;
         real *dx = p->dx + r * p->classes;
-        if (p->labels != NULL && p->labels[r] == p->ignore_index) {
+        if (p->labels == NULL) {
+            t.probabilities = p->probabilities + r * p->classes;
+            p->losses[r] = row_loss(p, 1, t, -1, x, dx);
+        } else if (p->labels[r] == p->ignore_index) {
             memset(dx, 0, (size_t)p->classes * sizeof *dx);
             p->losses[r] = 0;
-            continue;
+        } else if (t.spread != 0) {
+            p->losses[r] = row_loss(p, 1, t, (ptrdiff_t)p->labels[r], x, dx);
+        } else {
+            p->losses[r] = row_loss(p, 0, t, (ptrdiff_t)p->labels[r], x, dx);
         }
-        row_state row = {.label = p->labels == NULL ? -1 : (ptrdiff_t)p->labels[r],
-                         .probabilities = p->probabilities == NULL ? NULL : p->probabilities + r * p->classes};
-        real largest = row_max(p->classes, x);
-        exp_row(p->classes, x, largest, dx);
-        row.sum = sum_in_double(p->classes, dx);
-        row.log_sum = log(row.sum) + (double)largest;
-        int one_hot = row.probabilities == NULL && p->label_smoothing == 0;
-        p->losses[r] = one_hot ? label_row(p, &row, x, dx) : dense_row(p, &row, x, dx);
     }
 }

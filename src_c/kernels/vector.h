@@ -31,6 +31,10 @@
 /* How many lanes of the next vector are used when `left` elements are left. */
 INLINE ptrdiff_t v_lanes_left(ptrdiff_t left) { return left < V_LANES ? left : V_LANES; }
 
+/* How many of n elements fill whole vectors. A pass over these, with V_LANES as a constant, is free of masks; the tail is
+ * a second pass of the same inlined function. */
+INLINE ptrdiff_t v_whole(ptrdiff_t n) { return n - n % V_LANES; }
+
 /* The sum of the lanes, always in the same order: halves are added until one lane is left. */
 INLINE real v_sum(v_real v) {
     real lanes[V_LANES];

@@ -4,10 +4,12 @@ typedef real v_real __attribute__((vector_size(16)));
 #define V_LANES 4
 typedef int32_t v_mask __attribute__((vector_size(16)));
 INLINE v_real v_set(real value) { return (v_real){value, value, value, value}; }
+INLINE v_mask v_first_mask(ptrdiff_t lanes) { return (v_mask){0, 1, 2, 3} < (int32_t)lanes; }
 #else
 #define V_LANES 2
 typedef int64_t v_mask __attribute__((vector_size(16)));
 INLINE v_real v_set(real value) { return (v_real){value, value}; }
+INLINE v_mask v_first_mask(ptrdiff_t lanes) { return (v_mask){0, 1} < (int64_t)lanes; }
 #endif
 
 INLINE v_real v_zero(void) { return v_set(0); }
@@ -17,7 +19,11 @@ INLINE v_real v_load(const real *p) {
     return v;
 }
 INLINE void v_store(real *p, v_real v) { memcpy(p, &v, sizeof v); }
+/* A full vector avoids the loops, which go through memory. */
 INLINE v_real v_load_part(const real *p, ptrdiff_t lanes) {
+    if (lanes == V_LANES) {
+        return v_load(p);
+    }
     v_real v = v_zero();
     for (ptrdiff_t i = 0; i < lanes; i++) {
         v[i] = p[i];
@@ -25,19 +31,16 @@ INLINE v_real v_load_part(const real *p, ptrdiff_t lanes) {
     return v;
 }
 INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) {
+    if (lanes == V_LANES) {
+        v_store(p, v);
+        return;
+    }
     for (ptrdiff_t i = 0; i < lanes; i++) {
         p[i] = v[i];
     }
 }
 INLINE v_real v_fma(v_real a, v_real b, v_real c) { return a * b + c; }
 
-INLINE v_mask v_first_mask(ptrdiff_t lanes) {
-    v_mask mask = {0};
-    for (ptrdiff_t i = 0; i < lanes; i++) {
-        mask[i] = -1;
-    }
-    return mask;
-}
 INLINE v_mask v_lt(v_real a, v_real b) { return a < b; }
 INLINE v_mask v_le(v_real a, v_real b) { return a <= b; }
 INLINE v_mask v_eq(v_real a, v_real b) { return a == b; }
