@@ -73,7 +73,12 @@ def test_sequential_applies_modules_in_order_and_back(rng):
 def test_containers_forget_while_they_go_back_and_say_so(rng):
     x, dy = rng.standard_normal((2, 3, 4, 6, 6)).astype(np.float32)
     body = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4))
-    for last in (nn.Residual(body), nn.Sequential(body, nn.ReLU()), nn.Conv2d(4, 4, 1), nn.MaxPool2d(3, padding=1, stride=1)):
+    for last in (
+        nn.Residual(body),
+        nn.Sequential(body, nn.ReLU()),
+        nn.Conv2d(4, 4, 1),
+        nn.MaxPool2d(3, padding=1, stride=1),
+    ):
         model = nn.Sequential(nn.ReLU(), last)
         for _ in range(2):
             model(x)

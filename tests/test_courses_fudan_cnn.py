@@ -9,7 +9,7 @@ import pytest
 
 from fastnn import courses, data, nn, optim, training
 from fastnn.courses import _fudan_best, _fudan_run, fudan_cnn
-from fastnn.courses._fudan_net import BASELINE, BASELINE_NAMES, STUDIES, Joint, Lion, Variant, count_parameters, network
+from fastnn.courses._fudan_net import BASELINE, BASELINE_NAMES, STUDIES, Lion, Variant, count_parameters, network
 
 SMALL = {"filters": 2}
 
@@ -75,7 +75,7 @@ def test_fudan_cnn_options_out_of_range_are_told(options, word, tmp_path):
 def test_fudan_cnn_tries_every_optimizer_of_fastnn():
     public = {getattr(optim, name) for name in optim.__all__}
     optimizers = {one for one in public if isinstance(one, type) and issubclass(one, optim.Optimizer)}
-    assert fudan_cnn.used_optimizers() == (optimizers - {optim.Optimizer}) | {Lion, Joint}
+    assert fudan_cnn.used_optimizers() == (optimizers - {optim.Optimizer, optim.MultiOptimizer}) | {Lion}
 
 
 def test_fudan_cnn_names_of_variants_are_unique_in_each_study():
@@ -124,29 +124,6 @@ def test_lion_follows_its_formula(rng):
             expected[i] -= 0.1 * math.copysign(1, 0.8 * mean[i] + 0.2 * gradient[i])
             mean[i] = 0.6 * mean[i] + 0.4 * gradient[i]
     np.testing.assert_allclose(w.data, expected, rtol=1e-14)
-
-
-def test_joint_does_what_its_parts_do_alone(rng):
-    def parts(start):
-        a, b = nn.Parameter(start.copy()), nn.Parameter(start.copy())
-        return [a, b], [optim.SGD([a], lr=0.1, momentum=0.9), optim.AdamW([b], lr=0.2)]
-
-    start = rng.standard_normal((3, 4))
-    alone, optimizers = parts(start)
-    together, others = parts(start)
-    joint = Joint(*others)
-    schedule = optim.LambdaLR(joint, lambda step: 1 / (1 + step))
-    for step in range(3):
-        gradient = rng.standard_normal((3, 4))
-        for parameter in (*alone, *together):
-            parameter.grad = gradient
-        for optimizer, lr in zip(optimizers, (0.1, 0.2), strict=True):
-            optimizer.param_groups[0]["lr"] = lr / (1 + step)
-            optimizer.step()
-        joint.step()
-        schedule.step()
-    for one, other in zip(alone, together, strict=True):
-        np.testing.assert_array_equal(one.data, other.data)
 
 
 # ---- training --------------------------------------------------------------------------------------------------------

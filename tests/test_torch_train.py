@@ -122,7 +122,8 @@ def test_train_torch_does_the_steps_of_a_recipe_with_muon(script):
     state = {key: value.numpy() for key, value in run.module.state_dict().items()}
     for key, ours in model.state_dict().items():
         error, moved = (np.linalg.norm(ours - other) for other in (state[key], before[key]))
-        assert key.endswith("num_batches_tracked") or error <= 0.05 * moved, key
+        # A direction that the gradient hardly has is moved as far as all others, wherever its roundings point.
+        assert key.endswith("num_batches_tracked") or error <= 0.1 * moved, key
 
 
 def test_train_torch_script_tells_what_fastnn_train_tells(folder, tmp_path):

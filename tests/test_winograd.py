@@ -23,8 +23,8 @@ channels = st.sampled_from([1, 2, 3, 5, 8, 9, 16, 17, 31, 33, 64, 65, 96, 130])
 
 @st.composite
 def problems(draw):
-    """(shape of x, shape of weight, padding), dtype, seed; of up to 25 x 20 rows, which is more than one chunk, or of so
-    many images that tiles over the border are computed apart.
+    """(shape of x, shape of weight, padding), dtype, seed; of up to 25 x 20 rows, which is more than one chunk, or of
+    so many images that tiles over the border are computed apart.
     """
     pad = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
     h, w = (draw(st.integers(max(1, 3 - 2 * p), 9)) for p in pad)

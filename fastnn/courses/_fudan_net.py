@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastnn import nn, optim
 from fastnn.models import Chain
 
-__all__ = ["BASELINE", "BASELINE_NAMES", "STUDIES", "Joint", "Lion", "Variant", "count_parameters", "network"]
+__all__ = ["BASELINE", "BASELINE_NAMES", "STUDIES", "Lion", "Variant", "count_parameters", "network"]
 
 
 # ---- the network -----------------------------------------------------------------------------------------------------
@@ -81,18 +81,6 @@ class Lion(optim.Optimizer):
         state["mean"] = beta2 * mean + (1 - beta2) * gradient
 
 
-class Joint(optim.Optimizer):
-    """Optimisers of different parameters as one, so that one schedule drives them all."""
-
-    def __init__(self, *parts: optim.Optimizer) -> None:
-        groups = [{**group, "part": i} for i, part in enumerate(parts) for group in part.param_groups]
-        super().__init__(groups, {})
-        self.parts = parts
-
-    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
-        self.parts[group["part"]].update(parameter, gradient, state, group)
-
-
 def _adamw(model: nn.Module) -> optim.Optimizer:
     return optim.AdamW(model.parameters(), lr=2e-3)
 
@@ -102,7 +90,8 @@ def _muon(model: nn.Module) -> optim.Optimizer:
     named = dict(model.named_parameters())
     hidden = [name for name, p in named.items() if p.ndim > 1 and name not in ("conv1.weight", "fc2.weight")]
     rest = [parameter for name, parameter in named.items() if name not in hidden]
-    return Joint(optim.Muon([named[name] for name in hidden], lr=0.02, weight_decay=0.01), optim.AdamW(rest, lr=2e-3))
+    muon = optim.Muon([named[name] for name in hidden], lr=0.02, weight_decay=0.01)
+    return optim.MultiOptimizer([muon, optim.AdamW(rest, lr=2e-3)])
 
 
 # ---- what is compared ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 from fastnn import models, nn, optim
 from fastnn.courses import _fudan_best as best
 from fastnn.courses import _fudan_figures as figures
-from fastnn.courses._fudan_net import BASELINE, BASELINE_NAMES, STUDIES, Joint, Lion, Variant, count_parameters, network
+from fastnn.courses._fudan_net import BASELINE, BASELINE_NAMES, STUDIES, Lion, Variant, count_parameters, network
 from fastnn.courses._fudan_run import (
     VALIDATION_IMAGES,
     Images,
@@ -219,7 +219,7 @@ def _report_study(context: Context, study: str, baseline: dict[str, Any], others
         context.report.check(
             "optimisers of fastnn that were tried",
             len(public),
-            len(used_optimizers() - {Lion, Joint}),
+            len(used_optimizers() - {Lion}),
             note=", ".join(public),
         )
         context.report.text(f"The optimiser of our own:\n\n```python\n{inspect.getsource(Lion).rstrip()}\n```")
@@ -230,11 +230,13 @@ def _report_study(context: Context, study: str, baseline: dict[str, Any], others
 
 
 def _is_optimizer(thing: Any) -> bool:
-    return inspect.isclass(thing) and issubclass(thing, optim.Optimizer) and thing is not optim.Optimizer
+    """Whether it is a class that steps, not their base or what joins several."""
+    others = (optim.Optimizer, optim.MultiOptimizer)
+    return inspect.isclass(thing) and issubclass(thing, optim.Optimizer) and thing not in others
 
 
 def used_optimizers() -> set[type]:
     """The classes of all optimisers in the studies."""
     model = network(8)
     made = [variant.optimizer(model) for variant in (BASELINE, *STUDIES["optimizers"])]
-    return {type(part) for one in made for part in (one, *getattr(one, "parts", ()))}
+    return {type(part) for one in made for part in (one.optimizers if isinstance(one, optim.MultiOptimizer) else [one])}

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _layout, _memory, _runtime, reference
 from fastnn.functional import _check
 from fastnn.functional._conv2d_algorithm import check_algorithm, choose
-from fastnn.functional._conv2d_geometry import Geometry, geometry
+from fastnn.functional._conv2d_geometry import geometry
 from fastnn.functional.add import add
 from fastnn.functional.im2col import conv2d_im2col, conv2d_im2col_backward
 
@@ -98,8 +98,7 @@ def convolve(
 ) -> NDArray:
     """`conv2d`, and `norm` of its result where it is stored, to the bits of `batch_norm_activation`.
 
-    The arrays of `norm` are checked: of C_out values each, C-contiguous, and of the dtype of x; a residual has the shape
-    of the result. Not with the reference backend.
+    The arrays of `norm` have C_out values each, are C-contiguous, of the dtype of x. Not with the reference backend.
     """
     x = _check.floats("conv2d", "x", x, 4)
     weight = _check.floats("conv2d", "weight", weight, 4)

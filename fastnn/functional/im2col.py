@@ -178,7 +178,7 @@ def _patch_rows(x: NDArray, weight: NDArray, g: Geometry) -> NDArray:
 
 
 def conv2d_im2col(x: NDArray, weight: NDArray, g: Geometry, run: Callable[..., None]) -> NDArray:
-    """`conv2d` of checked arguments through the matrix of patches, which run(patches, weight, y, settings) multiplies."""
+    """`conv2d` of checked arguments through the matrix of patches: run(patches, weight, y, settings) multiplies it."""
     y = _layout.empty_images((len(x), len(weight), *g.out), x.dtype)
     if not len(x):
         return y

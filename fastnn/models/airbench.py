@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,7 +180,7 @@ def _batch_norm(channels: int, momentum: float) -> nn.BatchNorm2d:
     return layer
 
 
-def airbench(num_classes: int = 10, widths: Sequence[int] = (64, 256, 256), **kwargs: float) -> Airbench:
+def airbench(num_classes: int = 10, widths: Sequence[int] = (64, 256, 256), **kwargs: Any) -> Airbench:
     """An `Airbench` of any widths.
 
     Example:

@@ -27,7 +27,7 @@ class ReLU(Module):
     Source: Nair and Hinton, 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
 
-    _kept = ("_y",)
+    _kept_for_backward = ("_y",)
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class LeakyReLU(Module):
     Source: Maas et al., 2013, "Rectifier nonlinearities improve neural network acoustic models".
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class PReLU(Module):
     Source: He et al., 2015, "Delving deep into rectifiers".
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class ELU(Module):
     Source: Clevert et al., 2016, "Fast and accurate deep network learning by exponential linear units".
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class GELU(Module):
     Source: Hendrycks and Gimpel, 2016, "Gaussian error linear units (GELUs)".
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -204,7 +204,7 @@ class SiLU(Module):
     reinforcement learning".
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -231,7 +231,7 @@ class Sigmoid(Module):
     Source: PyTorch's definition.
     """
 
-    _kept = ("_y",)
+    _kept_for_backward = ("_y",)
 
     def forward(self, x: NDArray) -> NDArray:
         self._y = F.sigmoid(x)
@@ -255,7 +255,7 @@ class Tanh(Module):
     Source: PyTorch's definition.
     """
 
-    _kept = ("_y",)
+    _kept_for_backward = ("_y",)
 
     def forward(self, x: NDArray) -> NDArray:
         self._y = F.tanh(x)
@@ -282,7 +282,7 @@ class Softplus(Module):
     Source: Dugas et al., 2001, "Incorporating second-order functional knowledge for better option pricing".
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()

@@ -61,7 +61,7 @@ class AdaptiveMaxPool2d(Module):
     Source: PyTorch's definition.
     """
 
-    _kept = ("_taps",)
+    _kept_for_backward = ("_taps",)
 
     def __init__(self, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ __all__ = ["BatchNorm1d", "BatchNorm2d"]
 class _BatchNorm(Module):
     """The layers below differ in the number of axes of their input only."""
 
-    _kept = ("_x", "_y", "_after")
+    _kept_for_backward = ("_x", "_y", "_after")
 
     _ranks: tuple[int, ...]
     running_mean: NDArray | None

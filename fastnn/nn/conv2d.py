@@ -52,7 +52,7 @@ class Conv2d(Module):
     Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition".
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(
         self,

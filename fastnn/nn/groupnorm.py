@@ -35,7 +35,7 @@ class GroupNorm(Module):
     Source: Wu and He, 2018, "Group normalization".
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__()

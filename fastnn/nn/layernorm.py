@@ -38,7 +38,7 @@ class LayerNorm(Module):
     Source: Ba, Kiros and Hinton, 2016, "Layer normalization".
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(
         self,

@@ -32,7 +32,7 @@ class Linear(Module):
         (2, 3)
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ class LocalResponseNorm(Module):
     in PyTorch's definition.
     """
 
-    _kept = ("_x",)
+    _kept_for_backward = ("_x",)
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()

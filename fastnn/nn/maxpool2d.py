@@ -39,7 +39,7 @@ class MaxPool2d(Module):
     Source: Zhou and Chellappa, 1988, "Computation of optical flow using a neural network"; PyTorch's definition.
     """
 
-    _kept = ("_taps",)
+    _kept_for_backward = ("_taps",)
 
     def __init__(
         self,

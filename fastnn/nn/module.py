@@ -44,9 +44,9 @@ class Module:
             whose input is data: its first layer then does not compute what nobody reads.
     """
 
-    # Attributes that hold what `forward` keeps for `backward`. A container forgets them once the layer has gone back, so
-    # that memory sinks while a backward proceeds.
-    _kept: ClassVar[tuple[str, ...]] = ()
+    # Attributes that hold what `forward` keeps. A container forgets them once the layer has gone back, so that memory
+    # sinks while a backward proceeds.
+    _kept_for_backward: ClassVar[tuple[str, ...]] = ()
 
     training: bool
     input_grad: bool
@@ -70,15 +70,15 @@ class Module:
     def backward(self, dy: Any) -> Any:
         """Given dL/dy of the last `forward`, add dL/dparameter to every `.grad` and return dL/dx.
 
-        A container forgets what its layers kept as it goes back, so that memory gets less; each of its backwards needs a
-        forward of its own.
+        A container forgets what its layers kept as it goes back, so that memory gets less; each of its backwards needs
+        a forward of its own.
         """
         raise TypeError(f"{type(self).__name__} does not define backward()")
 
     def forget(self) -> None:
         """Drop what the last `forward` kept; `backward` then needs another one."""
         own = vars(self)
-        for name in self._kept:
+        for name in type(self)._kept_for_backward:
             own.pop(name, None)
 
     def extra_repr(self) -> str:
@@ -121,9 +121,10 @@ class Module:
             for registry in (own["_parameters"], own["_buffers"], own["_modules"]):
                 if name in registry:
                     return registry[name]
-        if name in type(self)._kept:
+        if name in type(self)._kept_for_backward:
             raise RuntimeError(
-                f"{type(self).__name__}: backward needs a forward before it; a container's backward forgets what that kept"
+                f"{type(self).__name__}: backward needs a forward before it; "
+                "a container's backward forgets what that kept"
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

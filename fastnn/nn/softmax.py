@@ -27,7 +27,7 @@ class Softmax(Module):
     Source: Bridle, 1990, "Probabilistic interpretation of feedforward classification network outputs".
     """
 
-    _kept = ("_y",)
+    _kept_for_backward = ("_y",)
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class LogSoftmax(Module):
     Source: PyTorch's definition.
     """
 
-    _kept = ("_y",)
+    _kept_for_backward = ("_y",)
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()

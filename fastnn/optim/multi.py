@@ -61,6 +61,6 @@ class MultiOptimizer(Optimizer):
     def _of(self, group: Mapping[str, Any]) -> Optimizer:
         """The optimiser that a group belongs to."""
         index, n = group.get("optimizer"), len(self.optimizers)
-        if index not in range(n):
+        if not isinstance(index, int) or index not in range(n):
             raise ValueError(f"{self._name}: a group needs 'optimizer', an index below {n}. Received: {index!r}")
         return self.optimizers[index]

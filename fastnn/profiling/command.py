@@ -27,7 +27,7 @@ def profile_command(arguments: argparse.Namespace) -> None:
     fastnn.manual_seed(0)
     if recipe is None:
         model = models.create(arguments.model)
-        optimizer = optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+        optimizer: optim.Optimizer = optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     else:
         model = recipe.make_model()
         optimizer = recipe.make_optimizer(model)
