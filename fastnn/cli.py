@@ -150,7 +150,8 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--modes",
         nargs="*",
         metavar="MODE",
-        help="of PyTorch: nchw, channels_last, compile, compile_channels_last (default: all); none: fastnn alone",
+        help="of PyTorch: nchw, channels_last, compile, compile_channels_last (default: all); --modes with nothing "
+        "after it times fastnn alone",
     )
     bench.add_argument("--rounds", metavar="N", type=int, default=7, help="default: 7")
     bench.add_argument(
