@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from oracle import dtypes, from_reference, numeric_gradient, relative_error, seeds
 
 import fastnn
+from fastnn import _native, models, nn
 from fastnn import functional as F
-from fastnn import models, nn
 
 # 1 to 9 channels are folded into rows of 64 and more columns; 63 to 67 and 129 end in part of a vector.
 channel_counts = st.one_of(st.integers(1, 9), st.sampled_from([15, 16, 17, 63, 64, 65, 129]))
@@ -212,12 +212,33 @@ def test_backward_of_an_evaluation_is_that_of_its_mode_and_its_copy_goes_back_al
         np.testing.assert_array_equal(expected.backward(dy), dx)
 
 
-def test_residual_of_another_shape_or_dtype_is_an_error_in_both_modes(rng):
+def test_residual_of_another_shape_is_an_error_in_both_modes(rng):
     x = rng.standard_normal((2, 4, 6, 6)).astype(np.float32)
     block = nn.Residual(nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)))
     for training in (True, False):
         with pytest.raises(ValueError, match=r"\(2, 4, 4, 4\).*\(2, 4, 6, 6\)"):
             block.train(training)(x)
+
+
+def test_evaluation_joins_convolution_and_norm_and_training_does_not(monkeypatch, rng):
+    calls = []
+
+    class Spy:
+        def __getattr__(self, name):
+            calls.append(name)
+            return getattr(_native, name)
+
+    monkeypatch.setattr(fastnn._runtime, "_native", Spy())
+    body = nn.Sequential(
+        nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+    )
+    model = nn.Sequential(nn.Residual(body), nn.ReLU())
+    x = rng.standard_normal((2, 4, 6, 6)).astype(np.float32)
+    for training, joined in ((True, 0), (False, 2)):
+        calls.clear()
+        model.train(training)(x)
+        assert calls.count("conv2d_norm_forward") == joined
+        assert calls.count("conv2d_forward") == calls.count("batchnorm_forward") == 2 - joined
 
 
 def test_joining_adds_nothing_to_the_state(rng):

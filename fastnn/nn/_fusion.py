@@ -53,29 +53,31 @@ def _activation(module: Module) -> str | None:
 
 # Each of these looks in `backward` at how its layers ran last: someone may have called them one by one since.
 class _NormActivation:
-    """activation(norm(x))"""
+    """activation(norm(x)); the activation and its name may be None"""
 
-    def __init__(self, norm: BatchNorm1d | BatchNorm2d, activation: Module, name: str) -> None:
+    def __init__(self, norm: BatchNorm1d | BatchNorm2d, activation: Module | None, name: str | None) -> None:
         self._norm, self._activation, self._name = norm, activation, name
 
     def forward(self, x: NDArray) -> NDArray:
         return self._norm.forward_then(x, self._name)
 
     def backward(self, dy: NDArray) -> NDArray | None:
-        if self._norm.last_activation is None:
+        if self._activation is not None and self._norm.last_activation is None:
             dy = self._activation.backward(dy)
         return self._norm.backward(dy)
 
     def forget(self) -> None:
         self._norm.forget()
-        self._activation.forget()
+        if self._activation is not None:
+            self._activation.forget()
 
 
-class _ConvNorm:
-    """activation(norm(conv(x))), or without an activation"""
+class _ConvNorm(_NormActivation):
+    """activation(norm(conv(x)))"""
 
     def __init__(self, conv: Conv2d, norm: BatchNorm2d, activation: Module | None, name: str | None) -> None:
-        self._conv, self._norm, self._activation, self._name = conv, norm, activation, name
+        super().__init__(norm, activation, name)
+        self._conv = conv
 
     def forward(self, x: NDArray) -> NDArray:
         return self._norm.forward_after(self._conv, x, self._name)
@@ -85,10 +87,8 @@ class _ConvNorm:
 
     def backward_onto(self, dy: NDArray | None, addend: NDArray | None) -> NDArray | None:
         """`backward`, with `addend` added to its result."""
-        if self._activation is not None and self._norm.last_activation is None:
-            dy = self._activation.backward(dy)
-        dy = None if dy is None else self._norm.backward(dy)
-        self._norm.forget()
+        dy = None if dy is None else super().backward(dy)
+        super().forget()  # before the convolution asks for memory
         return None if dy is None else self._conv.backward_onto(dy, addend)
 
     def forget(self) -> None:
@@ -140,29 +140,23 @@ class _PoolActivation:
         self._pool.forget()
 
 
-def _conv_norm(modules: Sequence[Module]) -> tuple[Step, int] | None:
-    """The step of a convolution and the batch norm after it, and how many modules it does; None if that is not what the
-    first ones are.
-    """
-    if len(modules) < 2 or not (is_itself(modules[0], Conv2d) and is_itself(modules[1], BatchNorm2d)):
-        return None
-    conv, norm = cast(Conv2d, modules[0]), cast(BatchNorm2d, modules[1])
-    name = _activation(modules[2]) if len(modules) > 2 else None
-    return _ConvNorm(conv, norm, None if name is None else modules[2], name), 2 if name is None else 3
-
-
-def _joined(first: Module, second: Module) -> Step | None:
-    """The step that does what both do, if there is one."""
+def _first_step(modules: Sequence[Module]) -> tuple[Step, int]:
+    """What the first modules are computed as, and how many they are."""
+    if len(modules) == 1:
+        return modules[0], 1
+    first, second = modules[:2]
+    if is_itself(first, Conv2d) and is_itself(second, BatchNorm2d):
+        name = _activation(modules[2]) if len(modules) > 2 else None
+        third = None if name is None else modules[2]
+        return _ConvNorm(cast(Conv2d, first), cast(BatchNorm2d, second), third, name), 2 if third is None else 3
     if is_itself(first, ReLU) and is_itself(second, MaxPool2d) and not second.return_indices:
-        return _PoolActivation(first, second)  # type: ignore[arg-type]
-    activation = _activation(second)
-    if activation is None:
-        return None
-    if is_itself(first, BatchNorm1d, BatchNorm2d):
-        return _NormActivation(first, second, activation)  # type: ignore[arg-type]
-    if activation == "relu" and hasattr(first, "can_join"):  # a Residual
-        return _ResidualActivation(first, second)
-    return None
+        return _PoolActivation(cast(ReLU, first), cast(MaxPool2d, second)), 2
+    name = _activation(second)
+    if name is not None and is_itself(first, BatchNorm1d, BatchNorm2d):
+        return _NormActivation(cast(BatchNorm2d, first), second, name), 2
+    if name == "relu" and hasattr(first, "can_join"):  # a Residual
+        return _ResidualActivation(first, second), 2
+    return first, 1
 
 
 class Plan(NamedTuple):
@@ -192,9 +186,9 @@ def plan(modules: Iterable[Module], last: Plan | None = None) -> Plan:
 def _join(left: list[Module]) -> Sequence[Step]:
     steps: list[Step] = []
     while left:
-        step, length = _conv_norm(left) or (_joined(left[0], left[1]) if len(left) > 1 else None, 2)
-        steps.append(left[0] if step is None else step)
-        left = left[1:] if step is None else left[length:]
+        step, length = _first_step(left)
+        steps.append(step)
+        left = left[length:]
     return steps
 
 
