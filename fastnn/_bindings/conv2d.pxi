@@ -5,6 +5,7 @@ cdef extern from "fnn.h" nogil:
     ctypedef enum fnn_conv2d_algorithm:
         FNN_DIRECT
         FNN_WINOGRAD
+        FNN_WINOGRAD4
     ctypedef struct fnn_conv2d_shape:
         Py_ssize_t n, c_in, h, w
         Py_ssize_t c_out, h_out, w_out
@@ -53,9 +54,19 @@ cdef extern from "fnn.h" nogil:
                                               double *dweight, double *dbias, void *workspace, int n_threads)
 
 
+cdef fnn_conv2d_algorithm conv2d_algorithm_of(str algorithm) except *:
+    if algorithm == "direct":
+        return FNN_DIRECT
+    if algorithm == "winograd":
+        return FNN_WINOGRAD
+    if algorithm == "winograd4":
+        return FNN_WINOGRAD4
+    raise ValueError(f"conv2d: no kernels for algorithm {algorithm!r}")
+
+
 cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,
                                    const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation,
-                                   Py_ssize_t groups, bint winograd=False) except *:
+                                   Py_ssize_t groups, str algorithm="direct") except *:
     """The struct for arrays of these shapes; refuses what would read or write outside them."""
     cdef fnn_conv2d_shape s
     s.h, s.w, s.n, s.c_in = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
@@ -65,13 +76,13 @@ cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, 
     s.pad_top, s.pad_left = pad
     s.dilation_h, s.dilation_w = dilation
     s.groups = groups
-    s.algorithm = FNN_WINOGRAD if winograd else FNN_DIRECT
+    s.algorithm = conv2d_algorithm_of(algorithm)
     if (y.shape[2] != s.n or weight.shape[3] != s.c_out or weight.shape[2] * groups != s.c_in
             or s.c_out % groups != 0 or min(stride) < 1 or min(dilation) < 1 or groups < 1
             or min(s.kernel_h, s.kernel_w, s.h, s.w, s.n, s.c_in, s.h_out, s.w_out, s.c_out) < 1):
         raise ValueError("conv2d: shapes do not fit")
-    if winograd and (s.kernel_h != 3 or s.kernel_w != 3 or groups != 1 or stride != (1, 1) or dilation != (1, 1)
-                     or min(pad) < 0 or max(pad) > 2):
+    if s.algorithm != FNN_DIRECT and (s.kernel_h != 3 or s.kernel_w != 3 or groups != 1 or stride != (1, 1)
+                                      or dilation != (1, 1) or min(pad) < 0 or max(pad) > 2):
         raise ValueError("conv2d: Winograd's algorithm cannot do this convolution")
     return s
 
@@ -91,9 +102,9 @@ def conv2d_is_depthwise(Py_ssize_t c_in, Py_ssize_t c_out, Py_ssize_t groups):
 
 def conv2d_workspace(str direction, const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,
                      const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation, Py_ssize_t groups,
-                     bint winograd, int n_threads):
+                     str algorithm, int n_threads):
     """Bytes of workspace for 'forward', 'backward_data' or 'backward_weight' on these arrays."""
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, winograd)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, algorithm)
     if real is float:
         if direction == "forward":
             return fnn_conv2d_forward_workspace_f32(&s, n_threads)
@@ -112,10 +123,10 @@ def conv2d_forward(const real[:, :, :, ::1] x,       # IN
                    const real[:, :, :, ::1] weight,  # IN
                    const real[::1] bias,             # IN or None
                    real[:, :, :, ::1] y,             # OUT
-                   tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, bint winograd,
+                   tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                    uint8_t[::1] workspace,           # OUT
                    int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, winograd)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, algorithm)
     cdef fnn_status status
     cdef const real *bias_data = NULL
     if bias is not None:
@@ -146,10 +157,10 @@ def conv2d_norm_forward(const real[:, :, :, ::1] x,         # IN
                         str then,                           # None, "relu" or "gelu"
                         const real[:, :, :, ::1] residual,  # IN or None
                         real[:, :, :, ::1] y,               # OUT
-                        tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, bint winograd,
+                        tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                         uint8_t[::1] workspace,             # OUT
                         int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, winograd)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, algorithm)
     cdef fnn_status status
     cdef fnn_norm_f32 norm_f32
     cdef fnn_norm_f64 norm_f64
@@ -184,10 +195,10 @@ def conv2d_backward_data(const real[:, :, :, ::1] dy,      # IN
                          const real[:, :, :, ::1] weight,  # IN
                          const real[:, :, :, ::1] addend,  # IN or None
                          real[:, :, :, ::1] dx,            # OUT
-                         tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, bint winograd,
+                         tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                          uint8_t[::1] workspace,           # OUT
                          int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(dx, weight, dy, stride, pad, dilation, groups, winograd)
+    cdef fnn_conv2d_shape s = conv2d_shape(dx, weight, dy, stride, pad, dilation, groups, algorithm)
     cdef fnn_status status
     cdef const real *addend_data = NULL
     if addend is not None:
@@ -212,10 +223,10 @@ def conv2d_backward_weight(const real[:, :, :, ::1] x,    # IN
                            const real[:, :, :, ::1] dy,   # IN
                            real[:, :, :, ::1] dweight,    # OUT
                            real[::1] dbias,               # OUT or None
-                           tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, bint winograd,
+                           tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                            uint8_t[::1] workspace,        # OUT
                            int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, dweight, dy, stride, pad, dilation, groups, winograd)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, dweight, dy, stride, pad, dilation, groups, algorithm)
     cdef fnn_status status
     cdef real *dbias_data = NULL
     if dbias is not None:

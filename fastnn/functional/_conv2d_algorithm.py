@@ -20,6 +20,8 @@ DIRECTIONS = ("forward", "backward_data", "backward_weight")
 
 Pair = tuple[int, int]
 
+# Outputs along an axis of a tile.
+WINOGRAD_OUTPUTS = {"winograd": 2, "winograd4": 4}
 _WINOGRAD_NEEDS = "a 3 x 3 kernel, stride 1, dilation 1, groups 1 and padding 0 to 2"
 
 # What Winograd's algorithm costs besides its products, in multiplications of the direct one: fitted to measured times,
@@ -44,10 +46,10 @@ def check_algorithm(
     if algorithm not in _runtime.CONV2D_ALGORITHMS:
         known = ", ".join(_runtime.CONV2D_ALGORITHMS)
         raise ValueError(f"{operation}: algorithm must be one of {known}. Received: {algorithm!r}")
-    if algorithm == "winograd" and not _winograd_can(kernel, stride, pad, dilation, groups):
+    if algorithm in WINOGRAD_OUTPUTS and not _winograd_can(kernel, stride, pad, dilation, groups):
         raise _check.fail(
             operation,
-            f"algorithm 'winograd' needs {_WINOGRAD_NEEDS}",
+            f"algorithm {algorithm!r} needs {_WINOGRAD_NEEDS}",
             kernel=tuple(kernel),
             stride=stride,
             dilation=dilation,
@@ -108,8 +110,8 @@ def _decide(
     can = _winograd_can(weight_shape[2:], g.stride, g.pad, g.dilation, g.groups)
     if algorithm != "auto":
         return algorithm, f"{algorithm}: asked for"
-    if preferred == "winograd" and not can:
-        return "direct", f"direct: winograd is preferred and needs {_WINOGRAD_NEEDS}"
+    if preferred in WINOGRAD_OUTPUTS and not can:
+        return "direct", f"direct: {preferred} is preferred and needs {_WINOGRAD_NEEDS}"
     if preferred != "auto":
         return preferred, f"{preferred}: preferred"
     if not x_shape[0]:
@@ -124,7 +126,7 @@ def _decide(
 
 
 def choose(direction: str, algorithm: str, x: NDArray, weight: NDArray, g: Geometry) -> str:
-    """'direct', 'winograd' or 'im2col' for this direction of a convolution whose arguments are checked."""
+    """'direct', 'winograd', 'winograd4' or 'im2col' for this direction of a convolution whose arguments are checked."""
     settings = _runtime.preferred_conv2d_algorithm(), _runtime.isa()
     return _decide(direction, algorithm, *settings, x.shape, weight.shape, g)[0]
 

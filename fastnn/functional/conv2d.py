@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _layout, _memory, _runtime, reference
 from fastnn.functional import _check
-from fastnn.functional._conv2d_algorithm import check_algorithm, choose
+from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS, check_algorithm, choose
 from fastnn.functional._conv2d_geometry import geometry
 from fastnn.functional.add import add
 from fastnn.functional.im2col import conv2d_im2col, conv2d_im2col_backward
@@ -48,9 +48,10 @@ def conv2d(
         groups: channels are cut into so many groups, each with filters of its own.
         algorithm: 'direct' sums small matrix products over the taps of the filter; 'winograd' computes tiles of 2 x 2
             outputs with 16 multiplications instead of 36, for 3 x 3 filters with stride 1, dilation 1, one group and
-            padding 0 to 2; 'im2col' copies every patch into the column of a matrix and makes one product of it. 'auto'
+            padding 0 to 2; 'winograd4' takes tiles of 4 x 4, with 36 multiplications instead of 144, and has some five
+            times the rounding error of the other three; 'im2col' copies every patch into the column of a matrix and makes one product of it. 'auto'
             takes the one that `fastnn.conv2d_algorithm` or FASTNN_CONV2D_ALGORITHM prefers, or else the cheapest
-            for these shapes; they differ by rounding.
+            for these shapes but never 'winograd4'; they differ by rounding.
     Shape:
         - x: (N, C_in, H, W), float32 or float64
         - weight: (C_out, C_in / groups, kernel_h, kernel_w), the dtype of x
@@ -114,8 +115,8 @@ def convolve(
             reason = f"the residual must have the shape of the result, {(len(x), len(weight), *g.out)}"
             raise _check.fail("conv2d", reason, residual=norm.residual, x=x, weight=weight)
     if _runtime.uses_reference():
-        if algorithm == "winograd":
-            return reference.conv2d_winograd(x, weight, bias, g.pad)
+        if algorithm in WINOGRAD_OUTPUTS:
+            return reference.conv2d_winograd(x, weight, bias, g.pad, WINOGRAD_OUTPUTS[algorithm])
         return reference.conv2d(x, weight, bias, g.stride, g.pad, g.dilation, g.groups, g.out)
     chosen = choose("forward", algorithm, x, weight, g)
     bias = None if bias is None else _layout.contiguous(bias)
@@ -124,7 +125,7 @@ def convolve(
     y = _layout.empty_images((len(x), len(weight), *g.out), x.dtype)
     if not len(x):
         return y
-    settings = g.stride, g.pad, g.dilation, g.groups, chosen == "winograd"
+    settings = g.stride, g.pad, g.dilation, g.groups, chosen
     _run_forward(_layout.pixels(x), _taps(weight), _layout.pixels(y), settings, bias, norm)
     return y
 
@@ -190,8 +191,8 @@ def conv2d_backward(
     dweight: NDArray | None = None
     dbias: NDArray | None = None
     if _runtime.uses_reference():
-        if algorithm == "winograd":
-            all_of_them = reference.conv2d_winograd_backward(dy, x, weight, g.pad)
+        if algorithm in WINOGRAD_OUTPUTS:
+            all_of_them = reference.conv2d_winograd_backward(dy, x, weight, g.pad, WINOGRAD_OUTPUTS[algorithm])
         else:
             all_of_them = reference.conv2d_backward(dy, x, weight, g.stride, g.pad, g.dilation, g.groups)
         needed = need_dx, need_dweight, need_dbias
@@ -210,14 +211,14 @@ def conv2d_backward(
     if need_dx:
         dx = _layout.empty_images((n, c_in, h, w), x.dtype)
         dx_pixels = _layout.pixels(dx)
-        settings = (g.stride, g.pad, g.dilation, g.groups, for_data == "winograd")
+        settings = (g.stride, g.pad, g.dilation, g.groups, for_data)
         n_bytes = native.conv2d_workspace("backward_data", dx_pixels, taps, dy_pixels, *settings, threads)
         workspace, addend_pixels = _memory.workspace(n_bytes), None if addend is None else _layout.pixels(addend)
         native.conv2d_backward_data(dy_pixels, taps, addend_pixels, dx_pixels, *settings, workspace, threads)
     if need_dweight or need_dbias:
         x_pixels = _layout.pixels(x)
         dtaps = _memory.empty(taps.shape, x.dtype)
-        settings = (g.stride, g.pad, g.dilation, g.groups, for_weight == "winograd")
+        settings = (g.stride, g.pad, g.dilation, g.groups, for_weight)
         dbias = np.empty(len(weight), x.dtype) if need_dbias else None
         n_bytes = native.conv2d_workspace("backward_weight", x_pixels, dtaps, dy_pixels, *settings, threads)
         workspace = _memory.workspace(n_bytes)

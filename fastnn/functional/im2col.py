@@ -154,8 +154,8 @@ _STRIDE_PAD_DILATION = ((1, 1), (0, 0), (1, 1))
 
 
 def _product(g: Geometry) -> tuple:
-    """The settings of that product: `groups` of them in one, and not by Winograd's algorithm."""
-    return *_STRIDE_PAD_DILATION, g.groups, False
+    """The settings of that product: `groups` of them in one, as they are."""
+    return *_STRIDE_PAD_DILATION, g.groups, "direct"
 
 
 def _weight_matrix(weight: NDArray) -> NDArray:

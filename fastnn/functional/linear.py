@@ -10,7 +10,7 @@ __all__ = ["linear", "linear_backward"]
 
 # A linear layer is the convolution of an image of one pixel with a filter of one tap.
 _ONE = (1, 1)
-_SETTINGS = (_ONE, (0, 0), _ONE, 1, False)
+_SETTINGS = (_ONE, (0, 0), _ONE, 1, "direct")
 
 
 def _as_pixel(x: NDArray) -> NDArray:

@@ -35,7 +35,7 @@ class Conv2d(Module):
         groups: cut the channels into groups with filters of their own; groups=in_channels is a depthwise convolution.
         bias: whether to add one.
         padding_mode: only 'zeros'.
-        algorithm: 'auto', 'direct', 'winograd' or 'im2col'; see `functional.conv2d`.
+        algorithm: 'auto', 'direct', 'winograd', 'winograd4' or 'im2col'; see `functional.conv2d`.
     Shape:
         - Input: (N, C_in, H, W), float32 or float64
         - Output: (N, C_out, H_out, W_out), H_out = (H + 2 pad_h - dilation_h (kernel_h - 1) - 1) // stride_h + 1

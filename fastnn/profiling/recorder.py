@@ -22,8 +22,10 @@ WHOLE_STEP: Key = ("(step)", "step")
 # Native functions that end the part of a backward which computes the gradient of the input.
 _OF_DATA = frozenset({"conv2d_backward_data", "col2im"})
 _OF_WEIGHT = frozenset({"conv2d_backward_weight"})
-# The position of (weight, groups, winograd) among their arguments.
+# The position of (weight, groups, algorithm) among their arguments.
 _CONVOLUTIONS = {"conv2d_forward": (1, 7, 8), "conv2d_backward_data": (1, 7, 8), "conv2d_backward_weight": (2, 7, 8)}
+
+_ALGORITHMS = {"winograd": "Winograd", "winograd4": "Winograd, tiles of 4 x 4"}
 
 
 @dataclass
@@ -251,9 +253,9 @@ class Recorder:
         if name.endswith("_workspace") or name.startswith("isa_") or name == "layout_transpose":
             return
         if name in _CONVOLUTIONS:
-            weight, groups, winograd = (arguments[position] for position in _CONVOLUTIONS[name])
+            weight, groups, algorithm = (arguments[position] for position in _CONVOLUTIONS[name])
             depthwise = self._native.conv2d_is_depthwise(weight.shape[2] * groups, weight.shape[3], groups)
-            name += " (Winograd)" if winograd else " (depthwise)" if depthwise else " (matrix product)"
+            name += f" ({_ALGORITHMS[algorithm]})" if algorithm in _ALGORITHMS else " (depthwise)" if depthwise else " (matrix product)"
         self._note(_Event(name, end))
 
     def _copied(self, purpose: str, copy: Any) -> None:

@@ -1,14 +1,18 @@
-"""Convolution of 3 x 3 filters by Winograd's F(2 x 2, 3 x 3): 16 multiplications for 2 x 2 outputs instead of 36.
+"""Convolution of 3 x 3 filters by Winograd's F(2 x 2, 3 x 3): 16 multiplications for 2 x 2 outputs instead of 36; and
+by F(4 x 4, 3 x 3): 36 for 4 x 4 instead of 144.
 
-Outputs are cut into tiles of 2 x 2. A tile y depends on a tile d of 4 x 4 inputs, which overlap by two pixels, and on
-the filter g:
+Outputs are cut into tiles of 2 x 2 or 4 x 4. A tile y depends on a tile d of 4 x 4 or 6 x 6 inputs, which overlap by two
+pixels, and on the filter g:
 
     y = A^T [ (G g G^T) * (B^T d B) ] A         * multiplies element by element; summed over input channels in [ ]
 
-Each of the three matrices is applied to the rows and to the columns of a tile. The gradients come from this formula:
+Each of the three matrices is applied to the rows and to the columns of a tile. Along an axis, d, g and y are coefficients
+of polynomials, and the matrices take them from and to the values at some points (Toom and Cook's way of multiplying). The
+gradients come from this formula:
 y is linear in d and in g, so each goes back through the transposed matrices.
 
-Source: Lavin and Gray, 2016, "Fast algorithms for convolutional neural networks".
+Source: Lavin and Gray, 2016, "Fast algorithms for convolutional neural networks"; Barabasz et al., 2020, "Error analysis
+and improving the accuracy of Winograd convolution for deep neural networks", for the choice of points.
 """
 
 import numpy as np
@@ -19,9 +23,32 @@ __all__ = ["conv2d_winograd", "conv2d_winograd_backward"]
 
 Pair = tuple[int, int]
 
-B = np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]])
-G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-A = np.array([[1, 0], [1, 1], [1, -1], [0, -1]])
+
+def _matrices_4(a: float, b: float) -> tuple[NDArray, NDArray, NDArray]:
+    """B, G and A of F(4 x 4, 3 x 3) for the points 0, a, -a, b, -b and infinity.
+
+    With M(x) = x (x^2 - a^2) (x^2 - b^2), a point p has the coefficients of M(x) / (x - p) in B, (1, p, p^2) / M'(p) in
+    G and (1, p, p^2, p^3) in A. Infinity has the coefficients of M, (0, 0, 1) and (0, 0, 0, 1).
+    """
+    points = np.array([0, a, -a, b, -b])
+    quotients = [np.poly([q for q in points if q != p]) for p in points]  # the highest power first
+    slopes = [np.polyval(quotient, p) for quotient, p in zip(quotients, points, strict=True)]
+    inputs = [[0, *quotient] for quotient in quotients] + [np.poly(points)]
+    filters = np.vander(points, 3, increasing=True) / np.reshape(slopes, (5, 1))
+    outputs = np.vander(points, 4, increasing=True)
+    return np.array(inputs).T[::-1], np.vstack([filters, [0, 0, 1]]), np.vstack([outputs, [0, 0, 0, 1]])
+
+
+
+# By outputs of a tile along an axis.
+MATRICES = {
+    2: (
+        np.array([[1, 0, 0, 0], [0, 1, -1, 1], [-1, 1, 1, 0], [0, 0, 0, -1]]),
+        np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]),
+        np.array([[1, 0], [1, 1], [1, -1], [0, -1]]),
+    ),
+    4: _matrices_4(0.75, 1.5),
+}
 
 
 def _both_sides(matrix: NDArray, tiles: NDArray) -> NDArray:
@@ -30,41 +57,45 @@ def _both_sides(matrix: NDArray, tiles: NDArray) -> NDArray:
     return matrix @ tiles @ matrix.T
 
 
-def _input_tiles(x: NDArray, pad: Pair, out: Pair) -> NDArray:
-    """tiles[n, c, i, j]: the 4 x 4 pixels of the padded images from (2 i, 2 j) on, which outputs from there on read."""
+def _input_tiles(x: NDArray, pad: Pair, out: Pair, size: int) -> NDArray:
+    """tiles[n, c, i, j]: the pixels of the padded images from size * (i, j) on, which outputs from there on read."""
     h, w = x.shape[2:]
-    below, right = (2 * ((size + 1) // 2) + 2 for size in out)  # an odd size has a last tile that is half outside
+    below, right = (size * -(-extent // size) + 2 for extent in out)  # the last tile may be partly outside
     padded = np.pad(x, ((0, 0), (0, 0), (pad[0], below - pad[0] - h), (pad[1], right - pad[1] - w)))
-    return sliding_window_view(padded, (4, 4), axis=(2, 3))[:, :, ::2, ::2]
+    return sliding_window_view(padded, (size + 2, size + 2), axis=(2, 3))[:, :, ::size, ::size]
 
 
-def _output_tiles(y: NDArray) -> NDArray:
-    """tiles[n, k, i, j]: the outputs (2 i .. 2 i + 1, 2 j .. 2 j + 1), zero where there is none."""
+def _output_tiles(y: NDArray, size: int) -> NDArray:
+    """tiles[n, k, i, j]: the outputs from size * (i, j) on, zero where there is none."""
     n, k, h, w = y.shape
-    even = np.pad(y, ((0, 0), (0, 0), (0, h % 2), (0, w % 2)))
-    return even.reshape(n, k, (h + 1) // 2, 2, (w + 1) // 2, 2).transpose(0, 1, 2, 4, 3, 5)
+    y = np.pad(y, ((0, 0), (0, 0), (0, -h % size), (0, -w % size)))
+    return y.reshape(n, k, -(-h // size), size, -(-w // size), size).transpose(0, 1, 2, 4, 3, 5)
 
 
-def conv2d_winograd(x: NDArray, weight: NDArray, bias: NDArray | None, pad: Pair) -> NDArray:
-    """`conv2d` of 3 x 3 filters, stride and dilation 1, one group, padding 0 to 2."""
+def conv2d_winograd(x: NDArray, weight: NDArray, bias: NDArray | None, pad: Pair, size: int = 2) -> NDArray:
+    """`conv2d` of 3 x 3 filters, stride and dilation 1, one group, padding 0 to 2; by tiles of size x size outputs."""
+    b, g, a = MATRICES[size]
     out = x.shape[2] + 2 * pad[0] - 2, x.shape[3] + 2 * pad[1] - 2
-    inputs = _both_sides(B.T, _input_tiles(x, pad, out))
-    filters = _both_sides(G, weight)
+    inputs = _both_sides(b.T, _input_tiles(x, pad, out, size))
+    filters = _both_sides(g, weight)
     products = np.einsum("ncijpq,kcpq->nkijpq", inputs, filters, optimize=True)
-    tiles = _both_sides(A.T, products)
+    tiles = _both_sides(a.T, products)
     n, k, tiles_h, tiles_w = tiles.shape[:4]
-    y = tiles.transpose(0, 1, 2, 4, 3, 5).reshape(n, k, 2 * tiles_h, 2 * tiles_w)[:, :, : out[0], : out[1]]
+    y = tiles.transpose(0, 1, 2, 4, 3, 5).reshape(n, k, size * tiles_h, size * tiles_w)[:, :, : out[0], : out[1]]
     return y if bias is None else y + bias[:, None, None]
 
 
-def conv2d_winograd_backward(dy: NDArray, x: NDArray, weight: NDArray, pad: Pair) -> tuple[NDArray, NDArray, NDArray]:
+def conv2d_winograd_backward(
+    dy: NDArray, x: NDArray, weight: NDArray, pad: Pair, size: int = 2
+) -> tuple[NDArray, NDArray, NDArray]:
     """dx is such a convolution too, of dy with the taps in reverse order; dweight goes back through G g G^T:
 
     dg = G^T [ sum over images and tiles of (B^T d B) * (A dy A^T) ] G
     """
+    b, g, a = MATRICES[size]
     reversed_taps = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
-    dx = conv2d_winograd(dy, reversed_taps, None, (2 - pad[0], 2 - pad[1]))
-    inputs = _both_sides(B.T, _input_tiles(x, pad, dy.shape[2:]))
-    gradients = _both_sides(A, _output_tiles(dy))
-    dweight = _both_sides(G.T, np.einsum("ncijpq,nkijpq->kcpq", inputs, gradients, optimize=True))
+    dx = conv2d_winograd(dy, reversed_taps, None, (2 - pad[0], 2 - pad[1]), size)
+    inputs = _both_sides(b.T, _input_tiles(x, pad, dy.shape[2:], size))
+    gradients = _both_sides(a, _output_tiles(dy, size))
+    dweight = _both_sides(g.T, np.einsum("ncijpq,nkijpq->kcpq", inputs, gradients, optimize=True))
     return dx, dweight, dy.sum(axis=(0, 2, 3))

@@ -30,6 +30,14 @@ FNN_SLOT(winograd_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdif
 FNN_SLOT(winograd_filter_gradient,
          (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride, ptrdiff_t side))
 
+/* winograd4: the transforms of F(4 x 4, 3 x 3) */
+FNN_SLOT(winograd4_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
+FNN_SLOT(winograd4_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
+FNN_SLOT(winograd4_output, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
+                            const real *const *addend, real *const *out))
+FNN_SLOT(winograd4_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
+FNN_SLOT(winograd4_filter_gradient, (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
+
 /* depthwise: convolution of each channel with its own filter */
 FNN_SLOT(depthwise, (const fnn_depthwise *problem))
 FNN_SLOT(depthwise_backward_weight, (const fnn_depthwise *problem))

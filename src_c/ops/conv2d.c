@@ -72,7 +72,7 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
 }
 
 ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
-    if (shape->algorithm == FNN_WINOGRAD) {
+    if (shape->algorithm != FNN_DIRECT) {
         return OP(winograd_forward_workspace)(shape, n_threads);
     }
     conv2d c;
@@ -80,7 +80,7 @@ ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_thre
 }
 
 ptrdiff_t OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
-    if (shape->algorithm == FNN_WINOGRAD) {
+    if (shape->algorithm != FNN_DIRECT) {
         return OP(winograd_backward_data_workspace)(shape, n_threads);
     }
     conv2d c;
@@ -262,7 +262,7 @@ static void run_all(conv2d *c, int n_threads) {
 
 fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias,
                               const OP(norm) * norm, real *y, void *workspace, int n_threads) {
-    if (shape->algorithm == FNN_WINOGRAD) {
+    if (shape->algorithm != FNN_DIRECT) {
         OP(winograd_forward)(shape, x, weight, bias, norm, y, workspace, n_threads);
         return FNN_OK;
     }
@@ -275,7 +275,7 @@ fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, cons
 
 fnn_status OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight,
                                     const real *addend, real *dx, void *workspace, int n_threads) {
-    if (shape->algorithm == FNN_WINOGRAD) {
+    if (shape->algorithm != FNN_DIRECT) {
         OP(winograd_backward_data)(shape, dy, weight, addend, dx, workspace, n_threads);
         return FNN_OK;
     }

@@ -63,7 +63,7 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
 }
 
 ptrdiff_t OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
-    if (shape->algorithm == FNN_WINOGRAD) {
+    if (shape->algorithm != FNN_DIRECT) {
         return OP(winograd_backward_weight_workspace)(shape, n_threads);
     }
     weight_gradient g;
@@ -212,7 +212,7 @@ static void add_bands_task(void *context, ptrdiff_t task, int thread) {
 
 fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
                                       real *dbias, void *workspace, int n_threads) {
-    if (shape->algorithm == FNN_WINOGRAD) {
+    if (shape->algorithm != FNN_DIRECT) {
         OP(winograd_backward_weight)(shape, x, dy, dweight, dbias, workspace, n_threads);
         return FNN_OK;
     }

@@ -44,19 +44,20 @@ static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, c
     c->pad_w = backward ? 2 - s->pad_left : s->pad_left;
     c->panel_columns = KERNELS->panel_columns;
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
-    ptrdiff_t row_bytes = WINOGRAD_POSITIONS * (c->depth + c->columns) * (ptrdiff_t)sizeof(real);
+    ptrdiff_t side = winograd_outputs(s->algorithm) + 2;
+    ptrdiff_t row_bytes = side * side * (c->depth + c->columns) * (ptrdiff_t)sizeof(real);
     ptrdiff_t rows = fnn_max(LEAST_ROWS, fnn_min(MOST_ROWS, CHUNK_BYTES / row_bytes));
-    c->tiles =
-        winograd_cut(s->n, (winograd_axis){c->h, c->y_h, c->pad_h}, (winograd_axis){c->w, c->y_w, c->pad_w}, rows);
+    c->tiles = winograd_cut(s->algorithm, s->n, (winograd_axis){c->h, c->y_h, c->pad_h},
+                            (winograd_axis){c->w, c->y_w, c->pad_w}, rows);
     c->input_stride = c->tiles.chunk * c->depth + LINE;
     c->output_stride = c->tiles.chunk * c->columns + LINE;
     workspace_cursor workspace = {base, 0};
     norm_prepare(&c->norm, norm, c->columns, &workspace);
-    ptrdiff_t filters = c->panels * c->tiles.side * c->tiles.side * c->depth * c->panel_columns;
+    ptrdiff_t filters = c->panels * c->tiles.filters * c->depth * c->panel_columns;
     c->filters = workspace_take(&workspace, filters, sizeof(real));
     c->zeros = workspace_take(&workspace, fnn_min(s->n, c->tiles.chunk) * c->depth, sizeof(real));
-    c->inputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * c->input_stride, sizeof(real));
-    c->outputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * c->output_stride, sizeof(real));
+    c->inputs = workspace_take(&workspace, n_threads * c->tiles.positions * c->input_stride, sizeof(real));
+    c->outputs = workspace_take(&workspace, n_threads * c->tiles.positions * c->output_stride, sizeof(real));
     return workspace.used;
 }
 
@@ -77,12 +78,20 @@ static ptrdiff_t stored_columns(const winograd *c, ptrdiff_t panel) {
     return fnn_min(c->panel_columns, fnn_ceil_div(used_columns(c, panel), LINE) * LINE);
 }
 static real *panel_filters(const winograd *c, ptrdiff_t panel, ptrdiff_t filter) {
-    return c->filters + panel * c->tiles.side * c->tiles.side * c->depth * c->panel_columns +
+    return c->filters + panel * c->tiles.filters * c->depth * c->panel_columns +
            filter * c->depth * stored_columns(c, panel);
 }
 
 /* Channels of the depth that a task of `filter_task` transforms. */
 enum { FILTER_DEPTH = 32 };
+
+static void transform_filter(const winograd *c, ptrdiff_t n, const real *const *taps, real *out, ptrdiff_t stride) {
+    if (c->tiles.outputs == 4) {
+        KERNELS->winograd4_filter(n, taps, out, stride);
+    } else {
+        KERNELS->winograd_filter(n, taps, out, stride, c->tiles.filter_side);
+    }
+}
 
 /* Task: the weights of some channels of the depth, for one panel. */
 static void filter_task(void *context, ptrdiff_t task, int thread) {
@@ -98,21 +107,21 @@ static void filter_task(void *context, ptrdiff_t task, int thread) {
                 taps[tap] = c->weight + (tap * c->depth + k) * c->columns + column;
             }
             real *out = panel_filters(c, panel, 0) + k * stored;
-            KERNELS->winograd_filter(used, taps, out, c->depth * stored, c->tiles.side);
+            transform_filter(c, used, taps, out, c->depth * stored);
         }
         return;
     }
     /* The weight is [tap][column][depth]: transformed along the depth, then transposed. */
-    real rows[WINOGRAD_LONG_SIDE * WINOGRAD_LONG_SIDE][FILTER_DEPTH * 16];
+    real rows[WINOGRAD_POSITIONS][FILTER_DEPTH * 16];
     for (ptrdiff_t first = 0; first < used; first += 16) {
         ptrdiff_t n = fnn_min(16, used - first), length = depth.end - depth.begin;
         for (ptrdiff_t j = 0; j < n; j++) {
             for (ptrdiff_t tap = 0; tap < 9; tap++) {
                 taps[tap] = c->weight + ((8 - tap) * c->columns + column + first + j) * c->depth + depth.begin;
             }
-            KERNELS->winograd_filter(length, taps, rows[0] + j * FILTER_DEPTH, FILTER_DEPTH * 16, c->tiles.side);
+            transform_filter(c, length, taps, rows[0] + j * FILTER_DEPTH, FILTER_DEPTH * 16);
         }
-        for (ptrdiff_t filter = 0; filter < c->tiles.side * c->tiles.side; filter++) {
+        for (ptrdiff_t filter = 0; filter < c->tiles.filters; filter++) {
             real *out = panel_filters(c, panel, filter) + depth.begin * stored + first;
             KERNELS->transpose(n, length, rows[filter], FILTER_DEPTH, out, stored);
         }
@@ -125,33 +134,37 @@ static void transform_inputs(const winograd *c, const winograd_chunk *chunk, rea
     for (ptrdiff_t row = range.begin; row < range.end;) {
         winograd_segment segment = winograd_next(&c->tiles, chunk->region, row, range.end);
         const real *in[WINOGRAD_POSITIONS];
-        for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
-            ptrdiff_t h = 2 * segment.h - c->pad_h + position / 4, w = 2 * segment.w - c->pad_w + position % 4;
+        for (ptrdiff_t position = 0; position < c->tiles.positions; position++) {
+            ptrdiff_t h = c->tiles.outputs * segment.h - c->pad_h + position / c->tiles.side;
+            ptrdiff_t w = c->tiles.outputs * segment.w - c->pad_w + position % c->tiles.side;
             int inside = h >= 0 && h < c->h && w >= 0 && w < c->w;
             in[position] = inside ? c->x + ((h * c->w + w) * c->tiles.n + segment.image) * c->depth : c->zeros;
         }
         real *out = inputs + (row - range.begin) * c->depth;
-        KERNELS->winograd_input(segment.rows * c->depth, in, out, c->input_stride);
+        (c->tiles.outputs == 4 ? KERNELS->winograd4_input : KERNELS->winograd_input)(segment.rows * c->depth, in, out,
+                                                                                     c->input_stride);
         row += segment.rows;
     }
 }
 
 /* The outputs of the tiles of a chunk, transformed back. */
 static void transform_outputs(const winograd *c, const winograd_chunk *chunk, const real *outputs) {
+    const ptrdiff_t side = c->tiles.outputs;
     fnn_range range = chunk->rows;
     for (ptrdiff_t row = range.begin; row < range.end;) {
         winograd_segment segment = winograd_next(&c->tiles, chunk->region, row, range.end);
-        real *out[4];
-        const real *addend[4];
-        for (ptrdiff_t pixel = 0; pixel < 4; pixel++) {
-            ptrdiff_t h = 2 * segment.h + pixel / 2, w = 2 * segment.w + pixel % 2;
+        real *out[WINOGRAD_OUTPUTS * WINOGRAD_OUTPUTS];
+        const real *addend[WINOGRAD_OUTPUTS * WINOGRAD_OUTPUTS];
+        for (ptrdiff_t pixel = 0; pixel < side * side; pixel++) {
+            ptrdiff_t h = side * segment.h + pixel / side, w = side * segment.w + pixel % side;
             ptrdiff_t first = ((h * c->y_w + w) * c->tiles.n + segment.image) * c->columns;
             int inside = h < c->y_h && w < c->y_w;
             out[pixel] = inside ? c->y + first : NULL;
             addend[pixel] = inside && c->addend != NULL ? c->addend + first : NULL;
         }
         const real *in = outputs + (row - range.begin) * c->columns;
-        KERNELS->winograd_output(segment.rows, c->columns, in, c->output_stride, c->bias, addend, out);
+        (side == 4 ? KERNELS->winograd4_output : KERNELS->winograd_output)(segment.rows, c->columns, in,
+                                                                           c->output_stride, c->bias, addend, out);
         row += segment.rows;
     }
 }
@@ -160,6 +173,7 @@ static void transform_outputs(const winograd *c, const winograd_chunk *chunk, co
  * outputs of an image row lie side by side too. */
 static void normalize_outputs(const winograd *c, const winograd_chunk *chunk) {
     const winograd_region *region = chunk->region;
+    const ptrdiff_t side = c->tiles.outputs;
     fnn_range range = chunk->rows;
     for (ptrdiff_t row = range.begin; row < range.end;) {
         winograd_segment segment = winograd_next(&c->tiles, region, row, range.end);
@@ -167,8 +181,8 @@ static void normalize_outputs(const winograd *c, const winograd_chunk *chunk) {
         if (segment.rows == c->tiles.n) {
             tiles = fnn_min((range.end - row) / c->tiles.n, region->w + region->tiles_w - segment.w);
         }
-        for (ptrdiff_t h = 2 * segment.h; h < fnn_min(2 * segment.h + 2, c->y_h); h++) {
-            ptrdiff_t w = 2 * segment.w, end = fnn_min(w + 2 * tiles, c->y_w);
+        for (ptrdiff_t h = side * segment.h; h < fnn_min(side * segment.h + side, c->y_h); h++) {
+            ptrdiff_t w = side * segment.w, end = fnn_min(w + side * tiles, c->y_w);
             ptrdiff_t together = segment.rows == c->tiles.n ? end - w : 1;
             for (; w < end; w += together) {
                 ptrdiff_t first = (h * c->y_w + w) * c->tiles.n + segment.image;
@@ -182,8 +196,8 @@ static void normalize_outputs(const winograd *c, const winograd_chunk *chunk) {
 /* Of products that were not made, the third along an axis still goes into outputs: zero, if the second has its share. */
 static void clear_product(const winograd *c, const winograd_chunk *chunk, ptrdiff_t position, real *outputs) {
     const winograd_region *r = chunk->region;
-    if ((r->along_h == WINOGRAD_HALF_AND_PADDING && position / 4 == 2) ||
-        (r->along_w == WINOGRAD_HALF_AND_PADDING && position % 4 == 2)) {
+    if ((r->along_h == WINOGRAD_SHORT_AND_PADDING && position / c->tiles.side == 2) ||
+        (r->along_w == WINOGRAD_SHORT_AND_PADDING && position % c->tiles.side == 2)) {
         ptrdiff_t rows = chunk->rows.end - chunk->rows.begin;
         memset(outputs + position * c->output_stride, 0, (size_t)(rows * c->columns) * sizeof(real));
     }
@@ -193,8 +207,8 @@ static void clear_product(const winograd *c, const winograd_chunk *chunk, ptrdif
 static void multiply_task(void *context, ptrdiff_t task, int thread) {
     const winograd *c = context;
     winograd_chunk chunk = winograd_chunk_of(&c->tiles, task);
-    real *inputs = c->inputs + thread * WINOGRAD_POSITIONS * c->input_stride;
-    real *outputs = c->outputs + thread * WINOGRAD_POSITIONS * c->output_stride;
+    real *inputs = c->inputs + thread * c->tiles.positions * c->input_stride;
+    real *outputs = c->outputs + thread * c->tiles.positions * c->output_stride;
     transform_inputs(c, &chunk, inputs);
     const ptrdiff_t no_offset = 0;
     fnn_batch_gemm gemm = {
@@ -206,7 +220,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
         .b_offset = &no_offset,
         .c_stride = c->columns,
     };
-    for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+    for (ptrdiff_t position = 0; position < c->tiles.positions; position++) {
         ptrdiff_t filter = winograd_filter_of(&c->tiles, chunk.region, position);
         if (filter < 0) {
             clear_product(c, &chunk, position, outputs);

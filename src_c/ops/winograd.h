@@ -1,10 +1,12 @@
-/* Winograd's convolution F(2 x 2, 3 x 3): 16 multiplications for 2 x 2 outputs instead of 36.
+/* Winograd's convolution F(2 x 2, 3 x 3): 16 multiplications for 2 x 2 outputs instead of 36. And F(4 x 4, 3 x 3): 36
+ * for 4 x 4 instead of 144.
  *
- * Outputs are cut into tiles of 2 x 2, each computed from a tile d of 4 x 4 inputs (kernels/winograd.c has B, G and A):
+ * Outputs are cut into tiles of 2 x 2, each computed from a tile d of 4 x 4 inputs, or into tiles of 4 x 4, each from
+ * 6 x 6 (kernels/winograd.c and winograd4.c have B, G and A):
  *
- *     y = A^T [ (G g G^T) . (B^T d B) ] A        . the product of 16 elements, summed over input channels
+ *     y = A^T [ (G g G^T) . (B^T d B) ] A        . the product of 16 or 36 elements, summed over input channels
  *
- * so that at each of the 16 positions there is one matrix product over channels, whose rows are tiles x images.
+ * so that at each of these positions there is one matrix product over channels, whose rows are tiles x images.
  * Going backward to the input is the same with the taps in reverse order; backward to the weights is its transpose,
  *
  *     dg = G^T [ sum over tiles of (B^T d B) . (A dy A^T) ] G
@@ -19,16 +21,14 @@
 
 #include "ops/op.h"
 
-enum { WINOGRAD_POSITIONS = 16 };
+/* Along an axis of a tile: outputs and the products that make them, at most. Positions of a tile. */
+enum { WINOGRAD_OUTPUTS = 4, WINOGRAD_SIDE = 6, WINOGRAD_POSITIONS = WINOGRAD_SIDE * WINOGRAD_SIDE };
 
-/* How tiles stand along one axis. Of the last tile of an odd number of outputs only the first half exists: its two
- * outputs are y0 = m0 + m1 + m2 and y1 = m1 - m2 - m3, of four products m, so that m3 is not needed. Mostly the third of
- * its inputs d is padding, and then y0 = d0 g0 + d1 g1: two products, d1 being what m1 has already, and g1 one more
- * transformed filter. */
-typedef enum { WINOGRAD_WHOLE, WINOGRAD_HALF, WINOGRAD_HALF_AND_PADDING } winograd_kind;
-
-/* Filters along an axis: those of m0 .. m3, and g1. */
-enum { WINOGRAD_SIDE = 4, WINOGRAD_LONG_SIDE = 5 };
+/* How tiles stand along one axis. Of the last tile not all outputs may exist. The last of its products m is a part of the
+ * last output alone, so that it is not needed then. Of F(2, 3), whose outputs are y0 = m0 + m1 + m2 and y1 = m1 - m2 - m3,
+ * y0 exists, and mostly the third of its inputs d is padding: then y0 = d0 g0 + d1 g1, two products, d1 being what m1 has
+ * already, and g1 one more transformed filter. */
+typedef enum { WINOGRAD_WHOLE, WINOGRAD_SHORT, WINOGRAD_SHORT_AND_PADDING } winograd_kind;
 
 /* Tiles in a rectangle of the map. */
 typedef struct {
@@ -41,8 +41,9 @@ typedef struct {
 /* The tiles of a map of h_out x w_out outputs of n images. */
 typedef struct {
     ptrdiff_t n, rows;
-    ptrdiff_t chunk, chunks; /* rows of the largest chunk; chunks of all regions */
-    ptrdiff_t side;          /* filters along an axis; they are side x side */
+    ptrdiff_t chunk, chunks;            /* rows of the largest chunk; chunks of all regions */
+    ptrdiff_t outputs, side, positions; /* along an axis of a tile: outputs, products; products in all */
+    ptrdiff_t filter_side, filters;     /* transformed filters along an axis: those of the products, and g1; in all */
     winograd_region regions[4];
 } winograd_tiles;
 
@@ -67,25 +68,33 @@ typedef struct {
 } winograd_axis;
 
 /* Of the last tile, which stands over the border. */
-static inline winograd_kind winograd_last_kind(winograd_axis axis) {
-    return axis.out - 1 - axis.pad + 2 >= axis.in ? WINOGRAD_HALF_AND_PADDING : WINOGRAD_HALF;
+static inline winograd_kind winograd_last_kind(winograd_axis axis, ptrdiff_t outputs) {
+    int padding = outputs == 2 && axis.out - 1 - axis.pad + 2 >= axis.in;
+    return padding ? WINOGRAD_SHORT_AND_PADDING : WINOGRAD_SHORT;
 }
 
-static inline winograd_tiles winograd_cut(ptrdiff_t n, winograd_axis along_h, winograd_axis along_w, ptrdiff_t wanted) {
-    winograd_tiles t = {.n = n, .side = WINOGRAD_SIDE};
+/* Outputs along an axis of a tile of this algorithm, which is one of Winograd's. */
+static inline ptrdiff_t winograd_outputs(fnn_conv2d_algorithm algorithm) { return algorithm == FNN_WINOGRAD4 ? 4 : 2; }
+
+/* With about `wanted` rows in a chunk. */
+static inline winograd_tiles winograd_cut(fnn_conv2d_algorithm algorithm, ptrdiff_t n, winograd_axis along_h,
+                                          winograd_axis along_w, ptrdiff_t wanted) {
+    winograd_tiles t = {.n = n, .outputs = winograd_outputs(algorithm)};
+    t.side = t.filter_side = t.outputs + 2;
+    t.positions = t.side * t.side;
     int split = n >= WINOGRAD_SPLIT_IMAGES;
-    ptrdiff_t tiles_h = fnn_ceil_div(along_h.out, 2), tiles_w = fnn_ceil_div(along_w.out, 2);
-    ptrdiff_t whole_h = split ? along_h.out / 2 : tiles_h, whole_w = split ? along_w.out / 2 : tiles_w;
+    ptrdiff_t tiles_h = fnn_ceil_div(along_h.out, t.outputs), tiles_w = fnn_ceil_div(along_w.out, t.outputs);
+    ptrdiff_t whole_h = split ? along_h.out / t.outputs : tiles_h, whole_w = split ? along_w.out / t.outputs : tiles_w;
     for (int i = 0; i < 4; i++) {
         winograd_region *r = t.regions + i;
         int lower = i / 2, right = i % 2;
-        r->along_h = lower ? winograd_last_kind(along_h) : WINOGRAD_WHOLE;
-        r->along_w = right ? winograd_last_kind(along_w) : WINOGRAD_WHOLE;
+        r->along_h = lower ? winograd_last_kind(along_h, t.outputs) : WINOGRAD_WHOLE;
+        r->along_w = right ? winograd_last_kind(along_w, t.outputs) : WINOGRAD_WHOLE;
         r->h = lower ? whole_h : 0, r->w = right ? whole_w : 0;
         r->tiles_w = right ? tiles_w - whole_w : whole_w;
         r->rows = (lower ? tiles_h - whole_h : whole_h) * r->tiles_w * n;
-        if (r->rows > 0 && (r->along_h == WINOGRAD_HALF_AND_PADDING || r->along_w == WINOGRAD_HALF_AND_PADDING)) {
-            t.side = WINOGRAD_LONG_SIDE;
+        if (r->rows > 0 && (r->along_h == WINOGRAD_SHORT_AND_PADDING || r->along_w == WINOGRAD_SHORT_AND_PADDING)) {
+            t.filter_side = t.side + 1;
         }
         r->chunks = fnn_ceil_div(r->rows, wanted);
         if (r->chunks > 1) {
@@ -97,6 +106,7 @@ static inline winograd_tiles winograd_cut(ptrdiff_t n, winograd_axis along_h, wi
         t.chunk = fnn_max(t.chunk, r->chunk);
         t.chunks += r->chunks;
     }
+    t.filters = t.filter_side * t.filter_side;
     return t;
 }
 
@@ -117,17 +127,18 @@ static inline winograd_segment winograd_next(const winograd_tiles *t, const wino
 }
 
 /* Which filter product m_i takes along one axis; -1 if the product is not needed. */
-static inline ptrdiff_t winograd_filter_along(winograd_kind kind, ptrdiff_t i) {
-    if (kind == WINOGRAD_HALF_AND_PADDING) {
-        return i == 0 ? 0 : i == 1 ? 4 : -1;
+static inline ptrdiff_t winograd_filter_along(const winograd_tiles *t, winograd_kind kind, ptrdiff_t i) {
+    if (kind == WINOGRAD_SHORT_AND_PADDING) {
+        return i == 0 ? 0 : i == 1 ? t->side : -1;
     }
-    return kind == WINOGRAD_HALF && i == 3 ? -1 : i;
+    return kind == WINOGRAD_SHORT && i == t->side - 1 ? -1 : i;
 }
 
-/* The same of the product at `position`, among the side x side filters. */
+/* The same of the product at `position`, among all filters. */
 static inline ptrdiff_t winograd_filter_of(const winograd_tiles *t, const winograd_region *r, ptrdiff_t position) {
-    ptrdiff_t h = winograd_filter_along(r->along_h, position / 4), w = winograd_filter_along(r->along_w, position % 4);
-    return h < 0 || w < 0 ? -1 : h * t->side + w;
+    ptrdiff_t h = winograd_filter_along(t, r->along_h, position / t->side);
+    ptrdiff_t w = winograd_filter_along(t, r->along_w, position % t->side);
+    return h < 0 || w < 0 ? -1 : h * t->filter_side + w;
 }
 
 /* As the functions of conv2d in fnn_ops.h. */

@@ -28,7 +28,7 @@ typedef struct {
     winograd_tiles tiles;
     ptrdiff_t bands, band_chunks;
     ptrdiff_t weights;                     /* of one tap */
-    ptrdiff_t filters, sums_stride;        /* transformed gradients; between two of them */
+    ptrdiff_t sums_stride;                 /* between two transformed gradients */
     ptrdiff_t input_stride, output_stride; /* between positions */
     real *sums;                            /* [band][filter][c_in][c_out] */
     real *inputs, *outputs;                /* [thread][position][chunk][block] */
@@ -44,25 +44,25 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->blocks_out = fnn_ceil_div(s->c_out, BLOCK_CHANNELS);
     g->block_in = fnn_ceil_div(s->c_in, g->blocks_in);
     g->block_out = fnn_ceil_div(fnn_ceil_div(s->c_out, g->blocks_out), LINE) * LINE;
-    ptrdiff_t row_bytes = WINOGRAD_POSITIONS * (g->block_in + g->block_out) * (ptrdiff_t)sizeof(real);
+    ptrdiff_t side = winograd_outputs(s->algorithm) + 2;
+    ptrdiff_t row_bytes = side * side * (g->block_in + g->block_out) * (ptrdiff_t)sizeof(real);
     ptrdiff_t rows = fnn_max(LEAST_ROWS, fnn_min(MOST_ROWS, CHUNK_BYTES / row_bytes));
-    g->tiles = winograd_cut(s->n, (winograd_axis){s->h, s->h_out, s->pad_top},
+    g->tiles = winograd_cut(s->algorithm, s->n, (winograd_axis){s->h, s->h_out, s->pad_top},
                             (winograd_axis){s->w, s->w_out, s->pad_left}, rows);
-    g->filters = g->tiles.side * g->tiles.side;
     g->weights = s->c_in * s->c_out;
     g->sums_stride = g->weights + LINE;
     ptrdiff_t bands = fnn_min(fnn_ceil_div(WANTED_TASKS, g->blocks_in * g->blocks_out), g->tiles.chunks);
-    ptrdiff_t affordable = MAX_BAND_BYTES / (g->filters * g->weights * (ptrdiff_t)sizeof(real));
+    ptrdiff_t affordable = MAX_BAND_BYTES / (g->tiles.filters * g->weights * (ptrdiff_t)sizeof(real));
     bands = fnn_max(1, fnn_min(bands, affordable));
     g->band_chunks = fnn_ceil_div(g->tiles.chunks, bands);
     g->bands = fnn_ceil_div(g->tiles.chunks, g->band_chunks);
     g->input_stride = g->tiles.chunk * g->block_in + LINE;
     g->output_stride = g->tiles.chunk * g->block_out + LINE;
     workspace_cursor workspace = {base, 0};
-    g->sums = workspace_take(&workspace, g->bands * g->filters * g->sums_stride, sizeof(real));
+    g->sums = workspace_take(&workspace, g->bands * g->tiles.filters * g->sums_stride, sizeof(real));
     g->zeros = workspace_take(&workspace, fnn_max(g->block_in, g->block_out) * g->tiles.chunk, sizeof(real));
-    g->inputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * g->input_stride, sizeof(real));
-    g->outputs = workspace_take(&workspace, n_threads * WINOGRAD_POSITIONS * g->output_stride, sizeof(real));
+    g->inputs = workspace_take(&workspace, n_threads * g->tiles.positions * g->input_stride, sizeof(real));
+    g->outputs = workspace_take(&workspace, n_threads * g->tiles.positions * g->output_stride, sizeof(real));
     g->bias_sums = workspace_take(&workspace, conv2d_bias_sums(s), sizeof(real));
     return workspace.used;
 }
@@ -87,23 +87,26 @@ static void transform(const weight_gradient *g, const winograd_chunk *chunk, fnn
     const fnn_conv2d_shape *s = g->shape;
     fnn_range range = chunk->rows;
     ptrdiff_t n_in = in.end - in.begin, n_out = out.end - out.begin;
+    const ptrdiff_t size = g->tiles.outputs;
     int whole = n_in == s->c_in && n_out == s->c_out && n_out == g->block_out;
     for (ptrdiff_t row = range.begin; row < range.end;) {
         winograd_segment segment = winograd_next(&g->tiles, chunk->region, row, range.end);
         ptrdiff_t rows = whole ? segment.rows : 1;
         const real *sources[WINOGRAD_POSITIONS];
-        for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
-            ptrdiff_t h = 2 * segment.h - s->pad_top + position / 4, w = 2 * segment.w - s->pad_left + position % 4;
+        for (ptrdiff_t position = 0; position < g->tiles.positions; position++) {
+            ptrdiff_t h = size * segment.h - s->pad_top + position / g->tiles.side;
+            ptrdiff_t w = size * segment.w - s->pad_left + position % g->tiles.side;
             sources[position] = pixel(g, g->x, s->h, s->w, s->c_in, h, w, segment.image, in.begin);
         }
         real *to = inputs + (row - range.begin) * g->block_in;
-        KERNELS->winograd_input(rows * n_in, sources, to, g->input_stride);
-        for (ptrdiff_t i = 0; i < 4; i++) {
-            ptrdiff_t h = 2 * segment.h + i / 2, w = 2 * segment.w + i % 2;
+        (size == 4 ? KERNELS->winograd4_input : KERNELS->winograd_input)(rows * n_in, sources, to, g->input_stride);
+        for (ptrdiff_t i = 0; i < size * size; i++) {
+            ptrdiff_t h = size * segment.h + i / size, w = size * segment.w + i % size;
             sources[i] = pixel(g, g->dy, s->h_out, s->w_out, s->c_out, h, w, segment.image, out.begin);
         }
         to = outputs + (row - range.begin) * g->block_out;
-        KERNELS->winograd_output_gradient(rows * n_out, sources, to, g->output_stride);
+        (size == 4 ? KERNELS->winograd4_output_gradient : KERNELS->winograd_output_gradient)(rows * n_out, sources, to,
+                                                                                             g->output_stride);
         row += rows;
     }
 }
@@ -116,8 +119,8 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     fnn_range out = fnn_chunk(task / g->blocks_in % g->blocks_out, g->block_out, s->c_out);
     ptrdiff_t band = task / g->blocks_in / g->blocks_out;
     fnn_range chunks = fnn_chunk(band, g->band_chunks, g->tiles.chunks);
-    real *inputs = g->inputs + thread * WINOGRAD_POSITIONS * g->input_stride;
-    real *outputs = g->outputs + thread * WINOGRAD_POSITIONS * g->output_stride;
+    real *inputs = g->inputs + thread * g->tiles.positions * g->input_stride;
+    real *outputs = g->outputs + thread * g->tiles.positions * g->output_stride;
     const ptrdiff_t no_offset = 0;
     fnn_batch_gemm gemm = {
         .count = 1,
@@ -128,17 +131,17 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
         .start_stride = s->c_out,
         .c_stride = s->c_out,
     };
-    int started[WINOGRAD_LONG_SIDE * WINOGRAD_LONG_SIDE] = {0};
+    int started[WINOGRAD_POSITIONS] = {0};
     for (ptrdiff_t i = chunks.begin; i < chunks.end; i++) {
         winograd_chunk chunk = winograd_chunk_of(&g->tiles, i);
         transform(g, &chunk, in, out, inputs, outputs);
         gemm.depth = chunk.rows.end - chunk.rows.begin;
-        for (ptrdiff_t position = 0; position < WINOGRAD_POSITIONS; position++) {
+        for (ptrdiff_t position = 0; position < g->tiles.positions; position++) {
             ptrdiff_t filter = winograd_filter_of(&g->tiles, chunk.region, position);
             if (filter < 0) {
                 continue;
             }
-            real *sums = g->sums + (band * g->filters + filter) * g->sums_stride;
+            real *sums = g->sums + (band * g->tiles.filters + filter) * g->sums_stride;
             for (ptrdiff_t row = in.begin; row < in.end; row += GEMM_ROWS) {
                 gemm.rows = fnn_min(GEMM_ROWS, in.end - row);
                 gemm.a = inputs + position * g->input_stride + row - in.begin;
@@ -153,8 +156,8 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
             started[filter] = 1;
         }
     }
-    for (ptrdiff_t filter = 0; filter < g->filters; filter++) {
-        real *sums = g->sums + (band * g->filters + filter) * g->sums_stride;
+    for (ptrdiff_t filter = 0; filter < g->tiles.filters; filter++) {
+        real *sums = g->sums + (band * g->tiles.filters + filter) * g->sums_stride;
         for (ptrdiff_t row = in.begin; row < in.end && !started[filter]; row++) {
             memset(sums + row * s->c_out + out.begin, 0, (size_t)(out.end - out.begin) * sizeof(real));
         }
@@ -166,15 +169,21 @@ static void finish_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const weight_gradient *g = context;
     fnn_range r = fnn_chunk(task, FINISH_CHUNK, g->weights);
-    for (ptrdiff_t filter = 0; filter < g->filters; filter++) {
+    for (ptrdiff_t filter = 0; filter < g->tiles.filters; filter++) {
         real *first = g->sums + filter * g->sums_stride + r.begin;
         for (ptrdiff_t band = 1; band < g->bands; band++) {
-            const real *next = first + band * g->filters * g->sums_stride;
+            const real *next = first + band * g->tiles.filters * g->sums_stride;
             KERNELS->add(r.end - r.begin, first, next, first);
         }
     }
-    KERNELS->winograd_filter_gradient(r.end - r.begin, g->sums + r.begin, g->sums_stride, g->dweight + r.begin,
-                                      g->weights, g->tiles.side);
+    const real *sums = g->sums + r.begin;
+    real *dweight = g->dweight + r.begin;
+    if (g->tiles.outputs == 4) {
+        KERNELS->winograd4_filter_gradient(r.end - r.begin, sums, g->sums_stride, dweight, g->weights);
+    } else {
+        KERNELS->winograd_filter_gradient(r.end - r.begin, sums, g->sums_stride, dweight, g->weights,
+                                          g->tiles.filter_side);
+    }
 }
 
 void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
