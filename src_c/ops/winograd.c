@@ -6,12 +6,17 @@
 #include "core/workspace.h"
 #include "ops/norm.h"
 
+/* How many rows a task takes. */
+typedef struct {
+    ptrdiff_t bytes; /* of transformed inputs and outputs, if they can be so few: they stay in L2 */
+    /* Whatever their size: fewer would read the transformed weights too often, more gain nothing. */
+    ptrdiff_t least, most;
+} row_limits;
+static const row_limits LIMITS = {768 * 1024, 48, 96};
+/* Tiles of 4 x 4 have more weights, which leave less of L2, but a quarter as many rows. */
+static const row_limits LIMITS4 = {256 * 1024, 12, 48};
+
 enum {
-    /* Of transformed inputs and outputs that a task works on, if they can be so few: they stay in L2. */
-    CHUNK_BYTES = 768 * 1024,
-    /* Rows of a task, whatever their size: fewer would read the transformed weights too often, more gain nothing. */
-    LEAST_ROWS = 48,
-    MOST_ROWS = 96,
     LINE = 64 / sizeof(real) /* shifts the 16 positions against each other, or they would share a set of the cache */
 };
 
@@ -46,7 +51,8 @@ static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, c
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
     ptrdiff_t side = winograd_outputs(s->algorithm) + 2;
     ptrdiff_t row_bytes = side * side * (c->depth + c->columns) * (ptrdiff_t)sizeof(real);
-    ptrdiff_t rows = fnn_max(LEAST_ROWS, fnn_min(MOST_ROWS, CHUNK_BYTES / row_bytes));
+    const row_limits *limits = s->algorithm == FNN_WINOGRAD4 ? &LIMITS4 : &LIMITS;
+    ptrdiff_t rows = fnn_max(limits->least, fnn_min(limits->most, limits->bytes / row_bytes));
     c->tiles = winograd_cut(s->algorithm, s->n, (winograd_axis){c->h, c->y_h, c->pad_h},
                             (winograd_axis){c->w, c->y_w, c->pad_w}, rows);
     c->input_stride = c->tiles.chunk * c->depth + LINE;

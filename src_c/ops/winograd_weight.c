@@ -10,9 +10,10 @@
 #include <string.h>
 
 enum {
-    CHUNK_BYTES = 768 * 1024, /* of transformed tiles that a task works on, if they can be so few: they stay in L2 */
-    LEAST_ROWS = 192,
-    MOST_ROWS = 192,
+    CHUNK_ROWS = 192, /* that a task works on at a time; more read the sums less often */
+    CHUNK_ROWS4 = 128,
+    FEW_CHUNK_ROWS4 = 48,
+    SMALL_SUMS = 1 << 20,      /* bytes; they stay in L2, if tiles leave them room: FEW_CHUNK_ROWS4 */
     BLOCK_CHANNELS = 128,      /* of a task */
     GEMM_ROWS = 96,            /* input channels of one kernel call: a multiple of every tile height */
     WANTED_TASKS = 8,          /* enough to keep the threads of a laptop busy to the end */
@@ -44,9 +45,11 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->blocks_out = fnn_ceil_div(s->c_out, BLOCK_CHANNELS);
     g->block_in = fnn_ceil_div(s->c_in, g->blocks_in);
     g->block_out = fnn_ceil_div(fnn_ceil_div(s->c_out, g->blocks_out), LINE) * LINE;
-    ptrdiff_t side = winograd_outputs(s->algorithm) + 2;
-    ptrdiff_t row_bytes = side * side * (g->block_in + g->block_out) * (ptrdiff_t)sizeof(real);
-    ptrdiff_t rows = fnn_max(LEAST_ROWS, fnn_min(MOST_ROWS, CHUNK_BYTES / row_bytes));
+    ptrdiff_t rows = CHUNK_ROWS;
+    if (s->algorithm == FNN_WINOGRAD4) {
+        ptrdiff_t sums = WINOGRAD_POSITIONS * g->block_in * g->block_out * (ptrdiff_t)sizeof(real);
+        rows = sums <= SMALL_SUMS ? FEW_CHUNK_ROWS4 : CHUNK_ROWS4;
+    }
     g->tiles = winograd_cut(s->algorithm, s->n, (winograd_axis){s->h, s->h_out, s->pad_top},
                             (winograd_axis){s->w, s->w_out, s->pad_left}, rows);
     g->weights = s->c_in * s->c_out;
@@ -72,42 +75,60 @@ ptrdiff_t OP(winograd_backward_weight_workspace)(const fnn_conv2d_shape *shape, 
     return prepare(&g, shape, n_threads, NULL);
 }
 
-/* Where the pixel (h, w) of a map of height x width pixels of `channels` reals begins, from image `image` and channel
- * `channel` on; zeros if there is no such pixel. */
-static const real *pixel(const weight_gradient *g, const real *map, ptrdiff_t height, ptrdiff_t width,
-                         ptrdiff_t channels, ptrdiff_t h, ptrdiff_t w, ptrdiff_t image, ptrdiff_t channel) {
-    int inside = h >= 0 && h < height && w >= 0 && w < width;
-    return inside ? map + ((h * width + w) * g->shape->n + image) * channels + channel : g->zeros;
+/* Images of height x width pixels of `channels` reals. */
+typedef struct {
+    const real *pixels;
+    ptrdiff_t height, width, channels;
+} image_map;
+
+typedef void (*tile_transform)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride);
+
+/* to[position][row][channel] = the tile of side x side pixels from (first_h, first_w) on, transformed; for the images of
+ * a segment and the channels in `block`. Rows are `width` reals apart. Outside the map, pixels are zero. */
+static void transform_tile(const weight_gradient *g, tile_transform transform, const image_map *map, ptrdiff_t side,
+                           ptrdiff_t first_h, ptrdiff_t first_w, const winograd_segment *segment, fnn_range block,
+                           real *to, ptrdiff_t width, ptrdiff_t stride) {
+    const real *sources[WINOGRAD_POSITIONS];
+    ptrdiff_t steps[WINOGRAD_POSITIONS], count = 0; /* to the next image */
+    for (ptrdiff_t h = first_h; h < first_h + side; h++) {
+        for (ptrdiff_t w = first_w; w < first_w + side; w++, count++) {
+            int inside = h >= 0 && h < map->height && w >= 0 && w < map->width;
+            ptrdiff_t pixel = (h * map->width + w) * g->shape->n + segment->image;
+            sources[count] = inside ? map->pixels + pixel * map->channels + block.begin : g->zeros;
+            steps[count] = inside ? map->channels : 0;
+        }
+    }
+    ptrdiff_t n = block.end - block.begin;
+    if (n == map->channels && n == width) {
+        transform(segment->rows * n, sources, to, stride);
+        return;
+    }
+    for (ptrdiff_t row = 0; row < segment->rows; row++) {
+        transform(n, sources, to + row * width, stride);
+        for (ptrdiff_t i = 0; i < count; i++) {
+            sources[i] += steps[i];
+        }
+    }
 }
 
-/* The tiles of x and of dy of a chunk, transformed; of the channels in the two blocks. A block that is a part
- * of the channels is taken row by row. */
+/* The tiles of x and of dy of a chunk, transformed; of the channels in the two blocks. */
 static void transform(const weight_gradient *g, const winograd_chunk *chunk, fnn_range in, fnn_range out, real *inputs,
                       real *outputs) {
     const fnn_conv2d_shape *s = g->shape;
+    const winograd_tiles *t = &g->tiles;
+    const image_map x = {g->x, s->h, s->w, s->c_in}, dy = {g->dy, s->h_out, s->w_out, s->c_out};
+    int four = t->outputs == 4;
+    tile_transform of_input = four ? KERNELS->winograd4_input : KERNELS->winograd_input;
+    tile_transform of_output = four ? KERNELS->winograd4_output_gradient : KERNELS->winograd_output_gradient;
     fnn_range range = chunk->rows;
-    ptrdiff_t n_in = in.end - in.begin, n_out = out.end - out.begin;
-    const ptrdiff_t size = g->tiles.outputs;
-    int whole = n_in == s->c_in && n_out == s->c_out && n_out == g->block_out;
     for (ptrdiff_t row = range.begin; row < range.end;) {
-        winograd_segment segment = winograd_next(&g->tiles, chunk->region, row, range.end);
-        ptrdiff_t rows = whole ? segment.rows : 1;
-        const real *sources[WINOGRAD_POSITIONS];
-        for (ptrdiff_t position = 0; position < g->tiles.positions; position++) {
-            ptrdiff_t h = size * segment.h - s->pad_top + position / g->tiles.side;
-            ptrdiff_t w = size * segment.w - s->pad_left + position % g->tiles.side;
-            sources[position] = pixel(g, g->x, s->h, s->w, s->c_in, h, w, segment.image, in.begin);
-        }
-        real *to = inputs + (row - range.begin) * g->block_in;
-        (size == 4 ? KERNELS->winograd4_input : KERNELS->winograd_input)(rows * n_in, sources, to, g->input_stride);
-        for (ptrdiff_t i = 0; i < size * size; i++) {
-            ptrdiff_t h = size * segment.h + i / size, w = size * segment.w + i % size;
-            sources[i] = pixel(g, g->dy, s->h_out, s->w_out, s->c_out, h, w, segment.image, out.begin);
-        }
-        to = outputs + (row - range.begin) * g->block_out;
-        (size == 4 ? KERNELS->winograd4_output_gradient : KERNELS->winograd_output_gradient)(rows * n_out, sources, to,
-                                                                                             g->output_stride);
-        row += rows;
+        winograd_segment segment = winograd_next(t, chunk->region, row, range.end);
+        ptrdiff_t h = t->outputs * segment.h, w = t->outputs * segment.w, first = row - range.begin;
+        transform_tile(g, of_input, &x, t->side, h - s->pad_top, w - s->pad_left, &segment, in,
+                       inputs + first * g->block_in, g->block_in, g->input_stride);
+        transform_tile(g, of_output, &dy, t->outputs, h, w, &segment, out, outputs + first * g->block_out, g->block_out,
+                       g->output_stride);
+        row += segment.rows;
     }
 }
 
