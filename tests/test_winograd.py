@@ -1,7 +1,5 @@
-"""Winograd's convolution: C against its NumPy twin and the definition, its error against the direct one, its choice."""
+"""Winograd's convolution: C against its NumPy twin and the definition, its error against the direct one."""
 
-import inspect
-import threading
 from unittest import mock
 
 import numpy as np
@@ -13,9 +11,10 @@ from oracle import assert_close, dtypes, from_reference, numeric_gradient, relat
 import fastnn
 from fastnn import _layout, _native, nn
 from fastnn import functional as F
-from fastnn.functional import _conv2d_algorithm
-from fastnn.functional._conv2d_algorithm import DIRECTIONS, explain
+from fastnn.functional._conv2d_algorithm import DIRECTIONS, WINOGRAD_OUTPUTS, explain
 from fastnn.reference import winograd
+
+both = pytest.mark.parametrize("algorithm", WINOGRAD_OUTPUTS)
 
 # Around the widths of vectors and panels, and above the 128 channels of a block of weights.
 channels = st.sampled_from([1, 2, 3, 5, 8, 9, 16, 17, 31, 33, 64, 65, 96, 130])
@@ -46,14 +45,22 @@ def all_directions(x, weight, bias, dy, pad, algorithm):
     return y, *F.conv2d_backward(dy, x, weight, padding=pad, algorithm=algorithm)
 
 
-def magnitudes(x, weight, bias, dy, pad):
+def magnitudes(x, weight, bias, dy, pad, algorithm):
     """What the terms of each element of y, dx, dweight, dbias sum up to without their signs."""
-    positive = {name: abs(getattr(winograd, name)) for name in "BGA"}
-    with mock.patch.multiple(winograd, **positive):
-        return from_reference(all_directions, *map(abs, (x, weight, bias, dy)), pad, "winograd")
+    size = WINOGRAD_OUTPUTS[algorithm]
+    with mock.patch.dict(winograd.MATRICES, {size: tuple(map(abs, winograd.MATRICES[size]))}):
+        return from_reference(all_directions, *map(abs, (x, weight, bias, dy)), pad, algorithm)
 
 
-def counts(x, weight, dy):
+# Roundings of a term of y and of dweight besides those of the sums over channels and tiles, for tiles of 4 x 4. In y:
+# 12 in B^T d B (each axis of the twin multiplies once and adds 5 times; C has 4 roundings), 10 in G g G^T (C: 2 of
+# the constant, a multiplication and 2 additions for each axis), a multiplication, 12 in A^T m A, the bias: 36, less the
+# one that a sum of C terms does not have. In dweight: 12, 8 in A dy A^T (a multiplication and 3 additions), a
+# multiplication, 14 in G^T u G (the constant, a multiplication, 5 additions), less one: 34.
+ROUNDINGS_4 = 35
+
+
+def counts(x, weight, dy, algorithm):
     """The roundings of each element of y, dx, dweight, dbias, the mean of Winograd's and of the definition's.
 
     Take M = |A^T| [(|G| |g| |G^T|) * (|B^T| |d| |B|)] |A|, the formula without its signs. A term of y passes through
@@ -65,23 +72,27 @@ def counts(x, weight, dy):
 
     The definition sums 9 C products (9 C_out for dx, one for each output pixel P for dweight). M is no less than the
     sum of their magnitudes, for it is an upper bound of A^T [(G |g| G^T) * (B^T |d| B)] A, which is that sum.
-    `tolerance` counts u for each of the two sides of a comparison, hence the mean.
+    `tolerance` counts u for each of the two sides of a comparison, hence the mean. Tiles of 4 x 4 have more roundings:
+    ROUNDINGS_4.
     """
     c_out, c_in = weight.shape[:2]
     n, _, h, w = dy.shape
     tiles, pixels = n * ((h + 1) // 2) * ((w + 1) // 2), n * h * w
+    if algorithm == "winograd4":
+        return 5 * c_in + ROUNDINGS_4, 5 * c_out + ROUNDINGS_4, (tiles + pixels) // 2 + ROUNDINGS_4, pixels
     return (10 * c_in + 12) // 2, (10 * c_out + 12) // 2, (tiles + pixels + 8) // 2, pixels
 
 
 # ---- right -----------------------------------------------------------------------------------------------------------
+@both
 @given(problem=problems())
-def test_winograd_matches_definition_and_twin(isa, problem):
+def test_winograd_matches_definition_and_twin(isa, algorithm, problem):
     case, dtype, seed = problem
     x, weight, bias, dy = arrays(case, dtype, seed)
-    actual = all_directions(x, weight, bias, dy, case[2], "winograd")
-    scales, terms = magnitudes(x, weight, bias, dy, case[2]), counts(x, weight, dy)
-    for algorithm in ("direct", "winograd"):
-        expected = from_reference(all_directions, x, weight, bias, dy, case[2], algorithm)
+    actual = all_directions(x, weight, bias, dy, case[2], algorithm)
+    scales, terms = magnitudes(x, weight, bias, dy, case[2], algorithm), counts(x, weight, dy, algorithm)
+    for twin in ("direct", algorithm):
+        expected = from_reference(all_directions, x, weight, bias, dy, case[2], twin)
         for a, e, n, m in zip(actual, expected, terms, scales, strict=True):
             assert_close(a, e, n, m)
 
@@ -114,21 +125,23 @@ LARGE = [
 ]
 
 
+@both
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", LARGE)
-def test_winograd_of_many_blocks_and_chunks(isa, case, dtype):
+def test_winograd_of_many_blocks_and_chunks(isa, algorithm, case, dtype):
     x, weight, bias, dy = arrays(case, dtype, 1)
-    actual = all_directions(x, weight, bias, dy, case[2], "winograd")
+    actual = all_directions(x, weight, bias, dy, case[2], algorithm)
     expected = from_reference(all_directions, x, weight, bias, dy, case[2], "direct")
-    scales, terms = magnitudes(x, weight, bias, dy, case[2]), counts(x, weight, dy)
+    scales, terms = magnitudes(x, weight, bias, dy, case[2], algorithm), counts(x, weight, dy, algorithm)
     for a, e, n, m in zip(actual, expected, terms, scales, strict=True):
         assert_close(a, e, n, m)
 
 
+@both
 @pytest.mark.parametrize("padding", [0, 1, (2, 0), "same", "valid"])
-def test_winograd_gradients_match_finite_differences(isa, padding, rng):
+def test_winograd_gradients_match_finite_differences(isa, algorithm, padding, rng):
     x, weight, bias = rng.standard_normal((2, 4, 6, 5)), rng.standard_normal((5, 4, 3, 3)), rng.standard_normal(5)
-    settings = (1, padding, 1, 1, "winograd")
+    settings = (1, padding, 1, 1, algorithm)
     dy = rng.standard_normal(F.conv2d(x, weight, bias, *settings).shape)
     gradients = F.conv2d_backward(dy, x, weight, *settings)
     for array, gradient in zip((x, weight, bias), gradients, strict=True):
@@ -137,43 +150,46 @@ def test_winograd_gradients_match_finite_differences(isa, padding, rng):
         assert relative_error(gradient, numeric) < 1e-8
 
 
+@both
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     "case", [((32, 16, 17, 16), (48, 16, 3, 3), (1, 1)), ((8, 140, 9, 9), (150, 140, 3, 3), (0, 2)), *LARGE[4:]]
 )
-def test_winograd_bits_do_not_depend_on_threads(isa, case, dtype):
+def test_winograd_bits_do_not_depend_on_threads(isa, algorithm, case, dtype):
     given_arrays = arrays(case, dtype, 2)
     results = []
     for n in (1, 2, 3):
         fastnn.set_num_threads(n)
-        results.append(all_directions(*given_arrays, case[2], "winograd"))
+        results.append(all_directions(*given_arrays, case[2], algorithm))
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
-def test_winograd_computes_only_what_is_needed(rng):
+@both
+def test_winograd_computes_only_what_is_needed(algorithm, rng):
     x, weight, dy = (
         rng.standard_normal((2, 3, 6, 6)),
         rng.standard_normal((4, 3, 3, 3)),
         rng.standard_normal((2, 4, 6, 6)),
     )
-    everything = F.conv2d_backward(dy, x, weight, padding=1, algorithm="winograd")
+    everything = F.conv2d_backward(dy, x, weight, padding=1, algorithm=algorithm)
     names = ("need_dx", "need_dweight", "need_dbias")
     for wanted, name in enumerate(names):
         needs = {other: other == name for other in names}
-        for i, gradient in enumerate(F.conv2d_backward(dy, x, weight, padding=1, algorithm="winograd", **needs)):
+        for i, gradient in enumerate(F.conv2d_backward(dy, x, weight, padding=1, algorithm=algorithm, **needs)):
             if i == wanted:
                 np.testing.assert_array_equal(gradient, everything[i])
             else:
                 assert gradient is None
 
 
-def test_winograd_empty_batch():
+@both
+def test_winograd_empty_batch(algorithm):
     x, weight = np.zeros((0, 3, 8, 8), np.float32), np.ones((4, 3, 3, 3), np.float32)
-    y = F.conv2d(x, weight, padding=1, algorithm="winograd")
+    y = F.conv2d(x, weight, padding=1, algorithm=algorithm)
     assert y.shape == (0, 4, 8, 8)
-    dx, dweight, dbias = F.conv2d_backward(y, x, weight, padding=1, algorithm="winograd")
+    dx, dweight, dbias = F.conv2d_backward(y, x, weight, padding=1, algorithm=algorithm)
     assert dx.shape == x.shape
     assert not dweight.any()
     assert not dbias.any()
@@ -183,43 +199,49 @@ def _root_mean_square(array):
     return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
 
 
+@pytest.mark.parametrize(("algorithm", "most"), [("winograd", 4), ("winograd4", 6)])
 @pytest.mark.parametrize(("c", "size", "n"), [(16, 32, 8), (64, 16, 8), (256, 8, 8)])
-def test_winograd_error_is_of_the_size_of_the_direct_one(isa, c, size, n):
-    """Its transforms round too, but its sums have a ninth of the terms, for dweight a quarter."""
+def test_winograd_error_is_of_the_size_of_the_direct_one(isa, algorithm, most, c, size, n):
+    """Its transforms round too, but its sums have a ninth of the terms, for dweight a quarter; with tiles of 4 x 4 they
+    multiply by up to 8 and back.
+    """
     x, weight, bias, dy = arrays(((n, c, size, size), (c, c, 3, 3), (1, 1)), np.float32, 3)
     exact = all_directions(*(array.astype(np.float64) for array in (x, weight, bias, dy)), (1, 1), "direct")
     errors = {
-        algorithm: [_root_mean_square(a - e) for a, e in zip(results, exact, strict=True)]
-        for algorithm in ("direct", "winograd")
-        for results in [all_directions(x, weight, bias, dy, (1, 1), algorithm)]
+        name: [_root_mean_square(a - e) for a, e in zip(results, exact, strict=True)]
+        for name in ("direct", algorithm)
+        for results in [all_directions(x, weight, bias, dy, (1, 1), name)]
     }
-    for theirs, ours in list(zip(errors["direct"], errors["winograd"], strict=True))[:3]:
-        assert 0 < ours <= 4 * theirs
+    for theirs, ours in list(zip(errors["direct"], errors[algorithm], strict=True))[:3]:
+        assert 0 < ours <= most * theirs
 
 
 # ---- numbers that are none -------------------------------------------------------------------------------------------
+@both
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_winograd_what_is_not_finite_reaches_its_neighbours_and_no_other_image(isa, value, dtype):
+def test_winograd_what_is_not_finite_reaches_its_neighbours_and_no_other_image(isa, algorithm, value, dtype):
     n, bad, row, column = 7, 3, 4, 5
-    x, weight, bias, dy = arrays(((n, 5, 9, 8), (6, 5, 3, 3), (1, 1)), dtype, 4)
-    clean = all_directions(x, weight, bias, dy, (1, 1), "winograd")
+    x, weight, bias, dy = arrays(((n, 5, 13, 12), (6, 5, 3, 3), (1, 1)), dtype, 4)
+    clean = all_directions(x, weight, bias, dy, (1, 1), algorithm)
     others = np.arange(n) != bad
 
     x_bad = x.copy()
     x_bad[bad, 2, row, column] = value
-    y, _, dweight, _ = all_directions(x_bad, weight, bias, dy, (1, 1), "winograd")
+    y, _, dweight, _ = all_directions(x_bad, weight, bias, dy, (1, 1), algorithm)
     assert not np.isfinite(y[bad, :, row - 1 : row + 2, column - 1 : column + 2]).any()
     np.testing.assert_array_equal(y[others], clean[0][others])
     assert not np.isfinite(dweight[:, 2]).any()
     np.testing.assert_array_equal(np.delete(dweight, 2, axis=1), np.delete(clean[2], 2, axis=1))
-    far = np.ones(y.shape[2:], bool)  # outside the tiles whose 4 x 4 inputs hold the pixel
-    far[row - 2 : row + 3, column - 2 : column + 3] = False
+    far = np.ones(y.shape[2:], bool)  # outside the tiles whose inputs hold the pixel
+    reach = WINOGRAD_OUTPUTS[algorithm]
+    far[row - reach : row + reach + 1, column - reach : column + reach + 1] = False
+    assert far.any()
     np.testing.assert_array_equal(y[bad][:, far], clean[0][bad][:, far])
 
     dy_bad = dy.copy()
     dy_bad[bad, 4, row, column] = value
-    _, dx, dweight, dbias = all_directions(x, weight, bias, dy_bad, (1, 1), "winograd")
+    _, dx, dweight, dbias = all_directions(x, weight, bias, dy_bad, (1, 1), algorithm)
     assert not np.isfinite(dx[bad, :, row - 1 : row + 2, column - 1 : column + 2]).any()
     np.testing.assert_array_equal(dx[others], clean[1][others])
     assert not np.isfinite(dweight[4]).any()
@@ -241,25 +263,25 @@ IMPOSSIBLE = {
     "same for a kernel of 5 x 5": ((5, 5), {"padding": "same"}),
 }
 impossible = pytest.mark.parametrize(("kernel", "settings"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-NEEDS = (
-    r"algorithm 'winograd' needs a 3 x 3 kernel, stride 1, dilation 1, groups 1 and padding 0 to 2. Received: kernel="
-)
+NEEDS = " needs a 3 x 3 kernel, stride 1, dilation 1, groups 1 and padding 0 to 2. Received: kernel="
 
 
 @impossible
+@both
 @pytest.mark.parametrize("backend", ["native", "reference"])
-def test_winograd_that_cannot_be_is_refused(kernel, settings, backend):
+def test_winograd_that_cannot_be_is_refused(kernel, settings, algorithm, backend):
+    words = f"algorithm '{algorithm}'" + NEEDS
     x, weight = np.zeros((2, 4, 9, 9)), np.zeros((6, 4 // settings.get("groups", 1), *kernel))
     dy = F.conv2d(x, weight, **settings)
     with fastnn.backend(backend):
-        with pytest.raises(ValueError, match="conv2d: " + NEEDS):
-            F.conv2d(x, weight, **settings, algorithm="winograd")
-        with pytest.raises(ValueError, match="conv2d_backward: " + NEEDS):
-            F.conv2d_backward(dy, x, weight, **settings, algorithm="winograd")
-    with pytest.raises(ValueError, match="conv2d: " + NEEDS):
-        explain(x.shape, weight.shape, **settings, algorithm="winograd")
-    with pytest.raises(ValueError, match="Conv2d: " + NEEDS):
-        nn.Conv2d(4, 6, kernel, **settings, algorithm="winograd")
+        with pytest.raises(ValueError, match="conv2d: " + words):
+            F.conv2d(x, weight, **settings, algorithm=algorithm)
+        with pytest.raises(ValueError, match="conv2d_backward: " + words):
+            F.conv2d_backward(dy, x, weight, **settings, algorithm=algorithm)
+    with pytest.raises(ValueError, match="conv2d: " + words):
+        explain(x.shape, weight.shape, **settings, algorithm=algorithm)
+    with pytest.raises(ValueError, match="Conv2d: " + words):
+        nn.Conv2d(4, 6, kernel, **settings, algorithm=algorithm)
 
 
 def test_winograd_error_shows_what_was_received():
@@ -268,10 +290,11 @@ def test_winograd_error_shows_what_was_received():
         F.conv2d(np.zeros((2, 4, 9, 9)), np.zeros((6, 4, 3, 3)), None, (1, 2), (0, 3), algorithm="winograd")
 
 
+@both
 @pytest.mark.parametrize("padding", [0, 2, (0, 1), "same", "valid"])
-def test_winograd_layer_computes_what_the_direct_one_does(padding, rng):
-    layer = nn.Conv2d(5, 6, 3, padding=padding, algorithm="winograd").astype(np.float64)
-    assert "algorithm='winograd'" in repr(layer)
+def test_winograd_layer_computes_what_the_direct_one_does(algorithm, padding, rng):
+    layer = nn.Conv2d(5, 6, 3, padding=padding, algorithm=algorithm).astype(np.float64)
+    assert f"algorithm='{algorithm}'" in repr(layer)
     x = rng.standard_normal((2, 5, 7, 8))
     np.testing.assert_allclose(
         layer(x),
@@ -292,10 +315,11 @@ def test_winograd_layer_computes_what_the_direct_one_does(padding, rng):
         ((3, 3), (1, 1), (1, -1), (1, 1), 1),
     ],
 )
-def test_winograd_binding_refuses_what_would_crash(kernel, stride, pad, dilation, groups):
+@both
+def test_winograd_binding_refuses_what_would_crash(kernel, stride, pad, dilation, groups, algorithm):
     x, y = np.zeros((6, 6, 2, 4), np.float32), np.zeros((6, 6, 2, 4), np.float32)
     weight = np.zeros((*kernel, 4 // groups, 4), np.float32)
-    settings, workspace = (stride, pad, dilation, groups, True), np.zeros(64, np.uint8)
+    settings, workspace = (stride, pad, dilation, groups, algorithm), np.zeros(64, np.uint8)
     calls = [
         *(lambda d=d: _native.conv2d_workspace(d, x, weight, y, *settings, 1) for d in DIRECTIONS),
         lambda: _native.conv2d_forward(x, weight, None, y, *settings, workspace, 1),
@@ -307,16 +331,20 @@ def test_winograd_binding_refuses_what_would_crash(kernel, stride, pad, dilation
             call()
 
 
-def test_winograd_binding_refuses_a_workspace_of_the_direct_algorithm():
+@both
+def test_winograd_binding_refuses_a_workspace_of_the_direct_algorithm(algorithm):
     x = _layout.pixels(np.zeros((2, 4, 6, 6), np.float32))
     weight, y = np.zeros((3, 3, 4, 4), np.float32), np.zeros_like(x)
     settings = ((1, 1), (1, 1), (1, 1), 1)
-    needed = _native.conv2d_workspace("forward", x, weight, y, *settings, False, 1)
-    assert needed < _native.conv2d_workspace("forward", x, weight, y, *settings, True, 1)
+    needed = _native.conv2d_workspace("forward", x, weight, y, *settings, "direct", 1)
+    assert needed < _native.conv2d_workspace("forward", x, weight, y, *settings, algorithm, 1)
+    with pytest.raises(ValueError, match="conv2d: no kernels for algorithm 'fft'"):
+        _native.conv2d_workspace("forward", x, weight, y, *settings, "fft", 1)
     with pytest.raises(ValueError, match="workspace of"):
-        _native.conv2d_forward(x, weight, None, y, *settings, True, np.zeros(needed, np.uint8), 1)
+        _native.conv2d_forward(x, weight, None, y, *settings, algorithm, np.zeros(needed, np.uint8), 1)
 
 
+@both
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     "case",
@@ -326,11 +354,11 @@ def test_winograd_binding_refuses_a_workspace_of_the_direct_algorithm():
         ((34, 16, 9, 7), (48, 16, 3, 3), (1, 1)),
     ],
 )
-def test_winograd_stays_in_the_workspace_that_it_asks_for(isa, threads, case, dtype):
+def test_winograd_stays_in_the_workspace_that_it_asks_for(isa, threads, algorithm, case, dtype):
     """What follows the workspace keeps its bytes, and the result does not depend on what the workspace held."""
     x, weight, _, dy = arrays(case, dtype, 5)
     x, dy, weight = _layout.pixels(x), _layout.pixels(dy), np.ascontiguousarray(weight.transpose(2, 3, 1, 0))
-    settings = ((1, 1), case[2], (1, 1), 1, True)
+    settings = ((1, 1), case[2], (1, 1), 1, algorithm)
 
     def run(direction, workspace):
         if direction == "forward":
@@ -353,153 +381,3 @@ def test_winograd_stays_in_the_workspace_that_it_asks_for(isa, threads, case, dt
             results.append(run(direction, room[start : start + needed + 4096]))
             assert (room[start + needed :] == filling).all(), direction
         np.testing.assert_array_equal(*results)
-
-
-# ---- the choice ------------------------------------------------------------------------------------------------------
-def chosen(n, c_in, c_out, size, direction="forward", kernel=3, padding=1, **settings):
-    weight_shape = (c_out, c_in // settings.get("groups", 1), kernel, kernel)
-    return explain((n, c_in, size, size), weight_shape, padding=padding, direction=direction, **settings)
-
-
-@pytest.mark.parametrize("direction", DIRECTIONS)
-def test_winograd_is_chosen_where_it_pays(direction):
-    assert chosen(128, 64, 64, 32, direction)[0] == "winograd"
-    assert chosen(128, 256, 256, 8, direction)[0] == "winograd"
-    assert chosen(128, 512, 512, 2, direction)[0] == "direct"  # of 36 taps of a tile 20 fall on padding
-    assert chosen(128, 3, 64, 32, direction)[0] == "direct"  # more transforms than products
-    assert chosen(2, 512, 512, 4, direction)[0] == "direct"  # more filters than tiles
-    assert chosen(128, 64, 64, 32, direction, stride=2)[0] == "direct"
-    assert chosen(128, 64, 64, 32, direction, kernel=1, padding=0)[0] == "direct"
-    assert chosen(128, 64, 64, 32, direction, kernel=5, padding=2)[0] == "direct"
-    assert chosen(128, 64, 64, 32, direction, groups=2)[0] == "direct"
-    assert chosen(128, 64, 64, 32, direction, dilation=2)[0] == "direct"
-    assert chosen(128, 64, 64, 32, direction, padding=3)[0] == "direct"
-    assert chosen(0, 64, 64, 32, direction) == ("direct", "direct: no images")
-
-
-def transform_cost():
-    return 250 if fastnn.isa() == "avx2" else 100
-
-
-def test_winograd_choice_depends_on_the_instruction_set(isa):
-    assert chosen(128, 16, 16, 32)[0] == ("direct" if isa == "avx2" else "winograd")
-
-
-def test_winograd_choice_may_differ_between_directions():
-    assert [chosen(5, 256, 256, 8, direction)[0] for direction in DIRECTIONS] == ["winograd", "winograd", "direct"]
-
-
-def test_winograd_choice_tells_its_reason():
-    # tiles 2 * 4 * 4 times (16 * 32 * 48 + 100 * (32 + 48)), filters 400 * 32 * 48; direct 2 * 32 * 48 * 22 * 22
-    share = (32 * (16 * 32 * 48 + transform_cost() * 80) + 400 * 32 * 48) / (2 * 32 * 48 * 22 * 22)
-    assert chosen(2, 32, 48, 8) == ("direct", f"winograd: {share:.2f} of the multiplications of direct")
-    assert chosen(2, 32, 48, 8, kernel=1)[1].startswith("direct: winograd needs a 3 x 3 kernel")
-    assert chosen(2, 32, 48, 8, algorithm="im2col") == ("im2col", "im2col: asked for")
-    with fastnn.conv2d_algorithm("winograd"):
-        assert chosen(2, 32, 48, 8) == ("winograd", "winograd: preferred")
-        assert chosen(2, 32, 48, 8, algorithm="direct") == ("direct", "direct: asked for")
-        assert chosen(2, 32, 48, 8, stride=2)[1].startswith("direct: winograd is preferred and needs")
-    with pytest.raises(ValueError, match="direction must be one of forward, backward_data, backward_weight"):
-        chosen(2, 32, 48, 8, "backward")
-
-
-@given(problem=problems(), direction=st.sampled_from(DIRECTIONS))
-def test_winograd_share_counts_the_taps_on_the_image(problem, direction):
-    """The multiplications of the direct algorithm, counted one by one."""
-    (x_shape, weight_shape, pad), _, _ = problem
-    (n, c_in, *size), c_out = x_shape, weight_shape[0]
-    out = [s + 2 * p - 2 for s, p in zip(size, pad, strict=True)]
-    pairs = [
-        sum(0 <= i - p + tap < s for i in range(o) for tap in range(3))
-        for s, o, p in zip(size, out, pad, strict=True)
-    ]  # fmt: skip
-    tiled = size if direction == "backward_data" else out
-    read = out if direction == "backward_data" else size
-    before = [2 - p for p in pad] if direction == "backward_data" else pad
-    tiles = n * -(-tiled[0] // 2) * -(-tiled[1] // 2)
-    products = n
-    for s, o, p in zip(read, tiled, before, strict=True):
-        # The third input of the last tile: padding, or not.
-        over_border = 4 if n < 32 else 2 if not 0 <= o - 1 - p + 2 < s else 3
-        products *= sum(4 if i + 1 < o else over_border for i in range(0, o, 2))
-    per_filter = 1500 if direction == "backward_weight" else 400
-    cost = products * c_in * c_out + tiles * transform_cost() * (c_in + c_out) + per_filter * c_in * c_out
-    share = cost / (n * c_in * c_out * pairs[0] * pairs[1])
-    algorithm, reason = explain(x_shape, weight_shape, padding=pad, direction=direction)
-    assert reason == f"winograd: {share:.2f} of the multiplications of direct"
-    assert algorithm == ("winograd" if share < 0.95 else "direct")
-
-
-def spied(monkeypatch):
-    """The algorithm of every native convolution from now on: a list of (function, by Winograd's)."""
-    calls = []
-
-    class Spy:
-        def __getattr__(self, name):
-            function = getattr(_native, name)
-            if name not in ("conv2d_forward", "conv2d_backward_data", "conv2d_backward_weight"):
-                return function
-            flag = list(inspect.signature(function).parameters).index("winograd")
-            return lambda *args: (calls.append((name, args[flag])), function(*args))[1]
-
-    monkeypatch.setattr(fastnn._runtime, "_native", Spy())
-    return calls
-
-
-def test_winograd_choice_is_what_runs_in_each_direction(monkeypatch, rng):
-    calls = spied(monkeypatch)
-    x, weight = rng.standard_normal((5, 256, 8, 8)), rng.standard_normal((256, 256, 3, 3))
-    F.conv2d_backward(F.conv2d(x, weight, padding=1), x, weight, padding=1)
-    assert calls == [("conv2d_forward", True), ("conv2d_backward_data", True), ("conv2d_backward_weight", False)]
-    calls.clear()
-    with fastnn.conv2d_algorithm("direct"):
-        F.conv2d_backward(F.conv2d(x, weight, padding=1), x, weight, padding=1)
-        F.conv2d(x, weight, padding=1, algorithm="winograd")
-    assert [by_winograd for _, by_winograd in calls] == [False, False, False, True]
-
-
-@pytest.mark.parametrize("preferred", ["direct", "winograd", "im2col"])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_winograd_preference_gives_the_bits_of_the_algorithm(preferred, stride, rng):
-    x, weight = rng.standard_normal((3, 8, 9, 9)), rng.standard_normal((9, 8, 3, 3))
-    named = "direct" if preferred == "winograd" and stride == 2 else preferred
-    y = F.conv2d(x, weight, None, stride, 1, algorithm=named)
-    expected = [y, *F.conv2d_backward(y, x, weight, stride, 1, algorithm=named)]
-    with fastnn.conv2d_algorithm(preferred):
-        actual = [F.conv2d(x, weight, None, stride, 1), *F.conv2d_backward(y, x, weight, stride, 1)]
-    for a, e in zip(actual, expected, strict=True):
-        np.testing.assert_array_equal(a, e)
-
-
-def test_winograd_preference_leaves_the_reference_alone(rng):
-    """There, what leaves the algorithm open is the definition; what asks for Winograd's gets the twin."""
-    x, weight = rng.standard_normal((3, 8, 9, 9)), rng.standard_normal((9, 8, 3, 3))
-    definition = from_reference(F.conv2d, x, weight, padding=1, algorithm="direct")
-    twin = from_reference(F.conv2d, x, weight, padding=1, algorithm="winograd")
-    assert (twin != definition).any()
-    np.testing.assert_array_equal(twin, winograd.conv2d_winograd(x, weight, None, (1, 1)))
-    with fastnn.conv2d_algorithm("winograd"):
-        np.testing.assert_array_equal(from_reference(F.conv2d, x, weight, padding=1), definition)
-
-
-def test_winograd_choice_does_not_depend_on_threads(threads):
-    _conv2d_algorithm._decide.cache_clear()
-    assert [chosen(5, 256, 256, 8, direction)[0] for direction in DIRECTIONS] == ["winograd", "winograd", "direct"]
-    assert [chosen(n, 256, 256, 8)[0] for n in (1, 2, 3, 4)] == ["direct", "direct", "winograd", "winograd"]
-
-
-def test_winograd_preference_is_of_its_thread_and_ends():
-    seen = []
-    with fastnn.conv2d_algorithm("winograd"):
-        thread = threading.Thread(target=lambda: seen.append(fastnn.build_info()["conv2d_algorithm"]))
-        thread.start()
-        thread.join()
-        with fastnn.conv2d_algorithm("auto"):
-            assert fastnn.build_info()["conv2d_algorithm"] == "auto"
-        assert fastnn.build_info()["conv2d_algorithm"] == "winograd"
-    assert seen == [fastnn.build_info()["conv2d_algorithm"]]
-    with pytest.raises(KeyError), fastnn.conv2d_algorithm("im2col"):
-        raise KeyError
-    assert seen == [fastnn.build_info()["conv2d_algorithm"]]
-    with pytest.raises(ValueError, match="unknown algorithm 'fft': choose from auto, direct, winograd, im2col"):
-        fastnn.conv2d_algorithm("fft").__enter__()

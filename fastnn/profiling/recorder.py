@@ -255,7 +255,13 @@ class Recorder:
         if name in _CONVOLUTIONS:
             weight, groups, algorithm = (arguments[position] for position in _CONVOLUTIONS[name])
             depthwise = self._native.conv2d_is_depthwise(weight.shape[2] * groups, weight.shape[3], groups)
-            name += f" ({_ALGORITHMS[algorithm]})" if algorithm in _ALGORITHMS else " (depthwise)" if depthwise else " (matrix product)"
+            name += (
+                f" ({_ALGORITHMS[algorithm]})"
+                if algorithm in _ALGORITHMS
+                else " (depthwise)"
+                if depthwise
+                else " (matrix product)"
+            )
         self._note(_Event(name, end))
 
     def _copied(self, purpose: str, copy: Any) -> None:

@@ -1,18 +1,17 @@
-"""Convolution of 3 x 3 filters by Winograd's F(2 x 2, 3 x 3): 16 multiplications for 2 x 2 outputs instead of 36; and
-by F(4 x 4, 3 x 3): 36 for 4 x 4 instead of 144.
+"""Convolution of 3 x 3 filters by Winograd's F(2 x 2, 3 x 3), which makes 2 x 2 outputs of 16 multiplications instead
+of 36, and by F(4 x 4, 3 x 3), which makes 4 x 4 of 36 instead of 144.
 
-Outputs are cut into tiles of 2 x 2 or 4 x 4. A tile y depends on a tile d of 4 x 4 or 6 x 6 inputs, which overlap by two
-pixels, and on the filter g:
+Outputs are cut into tiles of 2 x 2 or 4 x 4. A tile y depends on a tile d of 4 x 4 or 6 x 6 inputs, which overlap by
+two pixels, and on the filter g:
 
     y = A^T [ (G g G^T) * (B^T d B) ] A         * multiplies element by element; summed over input channels in [ ]
 
-Each of the three matrices is applied to the rows and to the columns of a tile. Along an axis, d, g and y are coefficients
-of polynomials, and the matrices take them from and to the values at some points (Toom and Cook's way of multiplying). The
-gradients come from this formula:
-y is linear in d and in g, so each goes back through the transposed matrices.
+Each of the three matrices is applied to the rows and to the columns of a tile. Along an axis, a filter and an output
+tile are coefficients of polynomials, whose product is taken from its values at some points. The gradients come from
+this formula: y is linear in d and in g, so each goes back through the transposed matrices.
 
-Source: Lavin and Gray, 2016, "Fast algorithms for convolutional neural networks"; Barabasz et al., 2020, "Error analysis
-and improving the accuracy of Winograd convolution for deep neural networks", for the choice of points.
+Source: Lavin and Gray, 2016, "Fast algorithms for convolutional neural networks"; Barabasz et al., 2020, "Error
+analysis and improving the accuracy of Winograd convolution for deep neural networks", for the choice of points.
 """
 
 import numpy as np
@@ -37,7 +36,6 @@ def _matrices_4(a: float, b: float) -> tuple[NDArray, NDArray, NDArray]:
     filters = np.vander(points, 3, increasing=True) / np.reshape(slopes, (5, 1))
     outputs = np.vander(points, 4, increasing=True)
     return np.array(inputs).T[::-1], np.vstack([filters, [0, 0, 1]]), np.vstack([outputs, [0, 0, 0, 1]])
-
 
 
 # By outputs of a tile along an axis.

@@ -39,6 +39,8 @@ class Recipe:
         whitening_lr: factor of that bias's learning rate, by which its weight decay is divided; its learning rate then
             goes through the whole schedule in `whitening_epochs`. None trains it like other weights.
         tta: test-time averaging, see `predict`.
+        conv2d_algorithm: of the convolutions, in training and evaluation, unless another is preferred already; see
+            `fastnn.conv2d_algorithm`.
         validation: training images that are put aside to choose the best epoch by; 0 trains on all and takes the last.
     """
 
@@ -63,6 +65,7 @@ class Recipe:
     whitening_epochs: float = 0.0
     whitening_lr: float | None = None
     tta: int = 0
+    conv2d_algorithm: str = "auto"
     validation: int = 0
 
     def make_model(self, num_classes: int = 10) -> nn.Module:
@@ -195,6 +198,7 @@ RECIPES: dict[str, Recipe] = {
             whitening_epochs=3.0,
             whitening_lr=0.053 / 0.67,
             tta=2,
+            conv2d_algorithm="winograd4",
         ),
         Recipe(
             name="cifar10-94-sgd",

@@ -1,12 +1,13 @@
 """A recipe, a data set and a seed become a folder of results."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import fastnn
-from fastnn import data, models, nn
+from fastnn import _runtime, data, models, nn
 from fastnn.training.callbacks import Callback, Checkpoints, FreezeWhitening, HistoryFiles, Lookahead
 from fastnn.training.checkpoint import atomic_write, load_state, save_weights
 from fastnn.training.evaluate import evaluate
@@ -29,6 +30,17 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
         What metrics.json holds. `train_seconds` counts what training takes once the images are in memory: making the
         network, its whitening (together `prepare_seconds`) and all steps, but not the evaluations and the files.
     """
+    with _convolutions(run.recipe):
+        return _train(run, train_set, test_set, say)
+
+
+def _convolutions(recipe: Recipe) -> contextlib.AbstractContextManager[None]:
+    """What the user prefers goes before what the recipe does."""
+    preferred = _runtime.preferred_conv2d_algorithm()
+    return fastnn.conv2d_algorithm(recipe.conv2d_algorithm if preferred == "auto" else preferred)
+
+
+def _train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any]) -> dict[str, Any]:
     start = time.perf_counter()
     recipe = run.recipe
     val_set, val_name = test_set, "test"
@@ -102,6 +114,7 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
         "seed": run.seed,
         "threads": fastnn.num_threads(),
         "isa": fastnn.isa(),
+        "conv2d_algorithm": _runtime.preferred_conv2d_algorithm(),
         "version": fastnn.__version__,
         "resumed": run.resume is not None,
     }

@@ -1,0 +1,178 @@
+"""Which algorithm a convolution takes, and why."""
+
+import inspect
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import from_reference
+
+import fastnn
+from fastnn import _native
+from fastnn import functional as F
+from fastnn.functional import _conv2d_algorithm
+from fastnn.functional._conv2d_algorithm import DIRECTIONS, WINOGRAD_OUTPUTS, explain
+from fastnn.reference import winograd
+
+
+def chosen(n, c_in, c_out, size, direction="forward", kernel=3, padding=1, **settings):
+    weight_shape = (c_out, c_in // settings.get("groups", 1), kernel, kernel)
+    return explain((n, c_in, size, size), weight_shape, padding=padding, direction=direction, **settings)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_winograd_is_chosen_where_it_pays(direction):
+    assert chosen(128, 64, 64, 32, direction)[0] == "winograd"
+    assert chosen(128, 256, 256, 8, direction)[0] == "winograd"
+    assert chosen(128, 512, 512, 2, direction)[0] == "direct"  # of 36 taps of a tile 20 fall on padding
+    assert chosen(128, 3, 64, 32, direction)[0] == "direct"  # more transforms than products
+    assert chosen(2, 512, 512, 4, direction)[0] == "direct"  # more filters than tiles
+    assert chosen(128, 64, 64, 32, direction, stride=2)[0] == "direct"
+    assert chosen(128, 64, 64, 32, direction, kernel=1, padding=0)[0] == "direct"
+    assert chosen(128, 64, 64, 32, direction, kernel=5, padding=2)[0] == "direct"
+    assert chosen(128, 64, 64, 32, direction, groups=2)[0] == "direct"
+    assert chosen(128, 64, 64, 32, direction, dilation=2)[0] == "direct"
+    assert chosen(128, 64, 64, 32, direction, padding=3)[0] == "direct"
+    assert chosen(0, 64, 64, 32, direction) == ("direct", "direct: no images")
+
+
+def transform_cost():
+    return 250 if fastnn.isa() == "avx2" else 100
+
+
+def test_winograd_choice_depends_on_the_instruction_set(isa):
+    assert chosen(128, 16, 16, 32)[0] == ("direct" if isa == "avx2" else "winograd")
+
+
+def test_winograd_choice_may_differ_between_directions():
+    assert [chosen(5, 256, 256, 8, direction)[0] for direction in DIRECTIONS] == ["winograd", "winograd", "direct"]
+
+
+def test_winograd_choice_tells_its_reason():
+    # tiles 2 * 4 * 4 times (16 * 32 * 48 + 100 * (32 + 48)), filters 400 * 32 * 48; direct 2 * 32 * 48 * 22 * 22
+    share = (32 * (16 * 32 * 48 + transform_cost() * 80) + 400 * 32 * 48) / (2 * 32 * 48 * 22 * 22)
+    assert chosen(2, 32, 48, 8) == ("direct", f"winograd: {share:.2f} of the multiplications of direct")
+    assert chosen(2, 32, 48, 8, kernel=1)[1].startswith("direct: winograd needs a 3 x 3 kernel")
+    assert chosen(2, 32, 48, 8, algorithm="im2col") == ("im2col", "im2col: asked for")
+    with fastnn.conv2d_algorithm("winograd"):
+        assert chosen(2, 32, 48, 8) == ("winograd", "winograd: preferred")
+        assert chosen(2, 32, 48, 8, algorithm="direct") == ("direct", "direct: asked for")
+        assert chosen(2, 32, 48, 8, stride=2)[1].startswith("direct: winograd is preferred and needs")
+    with pytest.raises(ValueError, match="direction must be one of forward, backward_data, backward_weight"):
+        chosen(2, 32, 48, 8, "backward")
+
+
+@st.composite
+def convolutions(draw):
+    """(shape of x, shape of weight, padding) that Winograd's algorithm can do."""
+    pad = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    h, w = (draw(st.integers(max(1, 3 - 2 * p), 9)) for p in pad)
+    n, c_in, c_out = draw(st.sampled_from([1, 2, 31, 32, 40])), draw(st.integers(1, 130)), draw(st.integers(1, 130))
+    return (n, c_in, h, w), (c_out, c_in, 3, 3), pad
+
+
+@given(case=convolutions(), direction=st.sampled_from(DIRECTIONS))
+def test_winograd_share_counts_the_taps_on_the_image(case, direction):
+    """The multiplications of the direct algorithm, counted one by one."""
+    x_shape, weight_shape, pad = case
+    (n, c_in, *size), c_out = x_shape, weight_shape[0]
+    out = [s + 2 * p - 2 for s, p in zip(size, pad, strict=True)]
+    pairs = [
+        sum(0 <= i - p + tap < s for i in range(o) for tap in range(3))
+        for s, o, p in zip(size, out, pad, strict=True)
+    ]  # fmt: skip
+    tiled = size if direction == "backward_data" else out
+    read = out if direction == "backward_data" else size
+    before = [2 - p for p in pad] if direction == "backward_data" else pad
+    tiles = n * -(-tiled[0] // 2) * -(-tiled[1] // 2)
+    products = n
+    for s, o, p in zip(read, tiled, before, strict=True):
+        # The third input of the last tile: padding, or not.
+        over_border = 4 if n < 32 else 2 if not 0 <= o - 1 - p + 2 < s else 3
+        products *= sum(4 if i + 1 < o else over_border for i in range(0, o, 2))
+    per_filter = 1500 if direction == "backward_weight" else 400
+    cost = products * c_in * c_out + tiles * transform_cost() * (c_in + c_out) + per_filter * c_in * c_out
+    share = cost / (n * c_in * c_out * pairs[0] * pairs[1])
+    algorithm, reason = explain(x_shape, weight_shape, padding=pad, direction=direction)
+    assert reason == f"winograd: {share:.2f} of the multiplications of direct"
+    assert algorithm == ("winograd" if share < 0.95 else "direct")
+
+
+def spied(monkeypatch):
+    """The algorithm of every native convolution from now on: a list of (function, algorithm)."""
+    calls = []
+
+    class Spy:
+        def __getattr__(self, name):
+            function = getattr(_native, name)
+            if name not in ("conv2d_forward", "conv2d_backward_data", "conv2d_backward_weight"):
+                return function
+            position = list(inspect.signature(function).parameters).index("algorithm")
+            return lambda *args: (calls.append((name, args[position])), function(*args))[1]
+
+    monkeypatch.setattr(fastnn._runtime, "_native", Spy())
+    return calls
+
+
+def test_winograd_choice_is_what_runs_in_each_direction(monkeypatch, rng):
+    calls = spied(monkeypatch)
+    x, weight = rng.standard_normal((5, 256, 8, 8)), rng.standard_normal((256, 256, 3, 3))
+    F.conv2d_backward(F.conv2d(x, weight, padding=1), x, weight, padding=1)
+    names = ("conv2d_forward", "conv2d_backward_data", "conv2d_backward_weight")
+    assert calls == list(zip(names, ["winograd", "winograd", "direct"], strict=True))
+    calls.clear()
+    with fastnn.conv2d_algorithm("direct"):
+        F.conv2d_backward(F.conv2d(x, weight, padding=1), x, weight, padding=1)
+        F.conv2d(x, weight, padding=1, algorithm="winograd")
+    assert [algorithm for _, algorithm in calls] == ["direct", "direct", "direct", "winograd"]
+
+
+@pytest.mark.parametrize("preferred", ["direct", "winograd", "winograd4", "im2col"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_winograd_preference_gives_the_bits_of_the_algorithm(preferred, stride, rng):
+    x, weight = rng.standard_normal((3, 8, 9, 9)), rng.standard_normal((9, 8, 3, 3))
+    named = "direct" if preferred in WINOGRAD_OUTPUTS and stride == 2 else preferred
+    y = F.conv2d(x, weight, None, stride, 1, algorithm=named)
+    expected = [y, *F.conv2d_backward(y, x, weight, stride, 1, algorithm=named)]
+    with fastnn.conv2d_algorithm(preferred):
+        actual = [F.conv2d(x, weight, None, stride, 1), *F.conv2d_backward(y, x, weight, stride, 1)]
+    for a, e in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, e)
+
+
+def test_winograd_preference_leaves_the_reference_alone(rng):
+    """There, what leaves the algorithm open is the definition; what asks for Winograd's gets the twin."""
+    x, weight = rng.standard_normal((3, 8, 9, 9)), rng.standard_normal((9, 8, 3, 3))
+    definition = from_reference(F.conv2d, x, weight, padding=1, algorithm="direct")
+    twin = from_reference(F.conv2d, x, weight, padding=1, algorithm="winograd")
+    assert (twin != definition).any()
+    np.testing.assert_array_equal(twin, winograd.conv2d_winograd(x, weight, None, (1, 1)))
+    with fastnn.conv2d_algorithm("winograd"):
+        np.testing.assert_array_equal(from_reference(F.conv2d, x, weight, padding=1), definition)
+
+
+def test_winograd_choice_does_not_depend_on_threads(threads):
+    _conv2d_algorithm._decide.cache_clear()
+    assert [chosen(5, 256, 256, 8, direction)[0] for direction in DIRECTIONS] == ["winograd", "winograd", "direct"]
+    assert [chosen(n, 256, 256, 8)[0] for n in (1, 2, 3, 4)] == ["direct", "direct", "winograd", "winograd"]
+
+
+def test_winograd_preference_is_of_its_thread_and_ends():
+    seen = []
+    with fastnn.conv2d_algorithm("winograd"):
+        thread = threading.Thread(target=lambda: seen.append(fastnn.build_info()["conv2d_algorithm"]))
+        thread.start()
+        thread.join()
+        with fastnn.conv2d_algorithm("auto"):
+            assert fastnn.build_info()["conv2d_algorithm"] == "auto"
+        assert fastnn.build_info()["conv2d_algorithm"] == "winograd"
+    assert seen == [fastnn.build_info()["conv2d_algorithm"]]
+    with pytest.raises(KeyError), fastnn.conv2d_algorithm("im2col"):
+        raise KeyError
+    assert seen == [fastnn.build_info()["conv2d_algorithm"]]
+    with pytest.raises(
+        ValueError, match="unknown algorithm 'fft': choose from auto, direct, winograd, winograd4, im2col"
+    ):
+        fastnn.conv2d_algorithm("fft").__enter__()
