@@ -22,6 +22,9 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
             } else {
                 const real *from = p->start + (row + i) * p->start_stride + v * V_LANES;
                 sum[i][v] = FULL || v < last ? v_load(from) : v_load_part(from, lanes);
+                if (TRANSPOSED) { /* mostly more sums than L2 holds: fetch those of the next tile */
+                    __builtin_prefetch(from + ROWS * p->start_stride, 1);
+                }
             }
         }
     }

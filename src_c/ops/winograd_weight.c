@@ -15,6 +15,8 @@ enum {
     FEW_CHUNK_ROWS4 = 48,
     SMALL_SUMS = 1 << 20,      /* bytes; they stay in L2, if tiles leave them room: FEW_CHUNK_ROWS4 */
     BLOCK_CHANNELS = 128,      /* of a task */
+    WIDE_BLOCK_CHANNELS = 256, /* of the outputs, if there are MANY_ROWS: inputs are transformed half as often, */
+    MANY_ROWS = 4096,          /* and more bands, which keep the threads busy, cost little to add */
     GEMM_ROWS = 96,            /* input channels of one kernel call: a multiple of every tile height */
     WANTED_TASKS = 8,          /* enough to keep the threads of a laptop busy to the end */
     MAX_BAND_BYTES = 64 << 20, /* of memory for the sums of all bands */
@@ -42,7 +44,9 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->shape = s;
     g->panel_columns = KERNELS->panel_columns;
     g->blocks_in = fnn_ceil_div(s->c_in, BLOCK_CHANNELS);
-    g->blocks_out = fnn_ceil_div(s->c_out, BLOCK_CHANNELS);
+    ptrdiff_t size = winograd_outputs(s->algorithm);
+    ptrdiff_t all_rows = s->n * fnn_ceil_div(s->h_out, size) * fnn_ceil_div(s->w_out, size);
+    g->blocks_out = fnn_ceil_div(s->c_out, all_rows < MANY_ROWS ? BLOCK_CHANNELS : WIDE_BLOCK_CHANNELS);
     g->block_in = fnn_ceil_div(s->c_in, g->blocks_in);
     g->block_out = fnn_ceil_div(fnn_ceil_div(s->c_out, g->blocks_out), LINE) * LINE;
     ptrdiff_t rows = CHUNK_ROWS;
