@@ -17,6 +17,7 @@ from fastnn.benchmark.command import table
 from fastnn.benchmark.compare import _contestants, _difference
 from fastnn.benchmark.contestant import Contestant
 
+SPEEDS = ["fastnn, images/s", "direct, images/s", "4x4, images/s"]
 QUICK = ["--networks", "resnet20", "--rounds", "1", "--seconds", "0", "--warmup", "0", "--threads", "1"]
 
 
@@ -46,10 +47,10 @@ def test_bench_without_torch_times_fastnn_alone_and_says_so(no_torch, tmp_path, 
     )
     sentence, _, head, rule, *lines = capsys.readouterr().out.splitlines()
     assert "PyTorch is not installed, so fastnn is alone" in sentence
-    assert cells(head) == ["network", "mode", "batch", "fastnn, images/s", "direct, images/s", "fastnn, MB"]
+    assert cells(head) == ["network", "mode", "batch", *SPEEDS, "fastnn, MB"]
     assert set(rule) == {"|", "-"}
     assert [cells(line)[:3] for line in lines] == [["resnet20", "training", "1"], ["resnet20", "training", "2"]]
-    assert all(float(cell) > 0 for line in lines for cell in cells(line)[3:5])
+    assert all(float(cell) > 0 for line in lines for cell in cells(line)[3:6])
     results = json.loads(path.read_text())
     assert results["machine"]["torch"] is None
     assert results["settings"]["isa"] == fastnn.available_isas()[0]
@@ -58,7 +59,7 @@ def test_bench_without_torch_times_fastnn_alone_and_says_so(no_torch, tmp_path, 
         assert row["best_torch"] is None
         assert row["ratio_to_best_torch"] == {}
         for by_contestant in (row["images_per_second"], row["seconds_per_step"], row["memory"]):
-            assert list(by_contestant) == ["fastnn", "fastnn direct"]
+            assert list(by_contestant) == ["fastnn", "fastnn direct", "fastnn 4x4"]
         for name, (seconds,) in row["seconds_per_step"].items():
             assert row["images_per_second"][name] == pytest.approx(row["batch"] / seconds)
             assert 0 < row["memory"][name]["bytes"] < row["memory"][name]["process_bytes"]
@@ -81,9 +82,9 @@ def test_bench_contestants_are_ours_and_all_modes_with_and_without_huge_pages():
     assert all(environment["OMP_NUM_THREADS"] == "2" for _, _, environment in contestants)
     ours = {name: (s, e) for name, s, e in contestants if s["library"] == "fastnn"}
     common = {"library": "fastnn", "network": "resnet20", "batch": 8, "threads": 2, "inference": True}
-    assert [settings for settings, _ in ours.values()] == [common, common]
+    assert [settings for settings, _ in ours.values()] == [common] * 3
     algorithms = {name: environment["FASTNN_CONV2D_ALGORITHM"] for name, (_, environment) in ours.items()}
-    assert algorithms == {"fastnn": "auto", "fastnn direct": "direct"}
+    assert algorithms == {"fastnn": "auto", "fastnn direct": "direct", "fastnn 4x4": "winograd4"}
     torch = {name: (s, e) for name, s, e in contestants if s["library"] == "torch"}
     assert len(torch) == 8
     assert {(s["channels_last"], s["compiled"], e["THP_MEM_ALLOC_ENABLE"]) for s, e in torch.values()} == {
@@ -101,7 +102,7 @@ def test_bench_isa_holds_all_sides():
         assert held.items() <= environment.items()
 
 
-def test_bench_direct_convolves_directly_whatever_the_environment_says(monkeypatch, tmp_path):
+def test_bench_contestants_convolve_as_they_are_called_whatever_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("FASTNN_CONV2D_ALGORITHM", "direct")  # of the bench, not of its contestants
     outputs = {}
     for arguments in _contestants("resnet20", 2, Settings(threads=1, isa=fastnn.isa(), modes=(), inference=True)):
@@ -111,9 +112,10 @@ def test_bench_direct_convolves_directly_whatever_the_environment_says(monkeypat
         finally:
             side.close()
     assert (outputs["fastnn"] != outputs["fastnn direct"]).any()
-    with fastnn.conv2d_algorithm("direct"):
-        expected = worker.Fastnn("resnet20", batch=2, threads=1, inference=True).results()["output"]
-    np.testing.assert_array_equal(outputs["fastnn direct"], expected)
+    for name, algorithm in (("fastnn direct", "direct"), ("fastnn 4x4", "winograd4")):
+        with fastnn.conv2d_algorithm(algorithm):
+            expected = worker.Fastnn("resnet20", batch=2, threads=1, inference=True).results()["output"]
+        np.testing.assert_array_equal(outputs[name], expected)
 
 
 def test_bench_contestant_that_breaks_off_is_named():
@@ -158,16 +160,18 @@ def test_bench_table_shows_the_best_of_torch_with_the_range():
     row = {
         "network": "vgg_a", "mode": "training", "batch": 128,
         "images_per_second": {
-            "fastnn": 500.4, "fastnn direct": 380.2, "torch nchw": 300.0, "torch compile +thp": 400.0,
+            "fastnn": 500.4, "fastnn direct": 380.2, "fastnn 4x4": 600.0, "torch nchw": 300.0,
+            "torch compile +thp": 400.0,
         },
         "memory": {
-            "fastnn": {"bytes": 90e6}, "fastnn direct": {"bytes": 80e6}, "torch compile +thp": {"bytes": 180e6},
-            "torch nchw": {"bytes": 1e6},
+            "fastnn": {"bytes": 90e6}, "fastnn direct": {"bytes": 80e6}, "fastnn 4x4": {"bytes": 95e6},
+            "torch compile +thp": {"bytes": 180e6}, "torch nchw": {"bytes": 1e6},
         },
         "best_torch": "torch compile +thp",
         "ratio_to_best_torch": {
             "fastnn": {"median": 1.25, "lowest": 1.2, "highest": 1.31},
             "fastnn direct": {"median": 0.95, "lowest": 0.9, "highest": 1.0},
+            "fastnn 4x4": {"median": 1.5, "lowest": 1.4, "highest": 1.6},
         },
     }  # fmt: skip
     head, rule, line = table([row]).splitlines()
@@ -178,10 +182,12 @@ def test_bench_table_shows_the_best_of_torch_with_the_range():
         "batch": "128",
         "fastnn, images/s": "500",
         "direct, images/s": "380",
+        "4x4, images/s": "600",
         "best PyTorch, images/s": "400",
         "which": "compile +thp",
         "ratio (range)": "1.25 (1.20 to 1.31)",
         "ratio of direct (range)": "0.95 (0.90 to 1.00)",
+        "ratio of 4x4 (range)": "1.50 (1.40 to 1.60)",
         "fastnn, MB": "90",
         "best PyTorch, MB": "180",
     }

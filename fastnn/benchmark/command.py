@@ -103,12 +103,12 @@ def table(rows: list[dict[str, Any]]) -> str:
 
     Example:
         >>> row = {"network": "resnet20", "batch": 8, "mode": "training", "best_torch": None,
-        ...        "images_per_second": {"fastnn": 99.6, "fastnn direct": 80.2},
+        ...        "images_per_second": {"fastnn": 99.6, "fastnn direct": 80.2, "fastnn 4x4": 110.1},
         ...        "memory": {"fastnn": {"bytes": 25_400_000}}}
         >>> print(table([row]))
-        | network | mode | batch | fastnn, images/s | direct, images/s | fastnn, MB |
-        |---|---|---|---|---|---|
-        | resnet20 | training | 8 | 100 | 80 | 25 |
+        | network | mode | batch | fastnn, images/s | direct, images/s | 4x4, images/s | fastnn, MB |
+        |---|---|---|---|---|---|---|
+        | resnet20 | training | 8 | 100 | 80 | 110 | 25 |
     """
     return markdown([_cells(row) for row in rows])
 
@@ -122,6 +122,7 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
         "batch": str(row["batch"]),
         "fastnn, images/s": f"{speeds['fastnn']:.0f}",
         "direct, images/s": f"{speeds['fastnn direct']:.0f}",
+        "4x4, images/s": f"{speeds['fastnn 4x4']:.0f}",
     }
     if best is not None:
         ratios = row["ratio_to_best_torch"]
@@ -129,6 +130,7 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
         cells["which"] = best.removeprefix("torch ")
         cells["ratio (range)"] = ratio_text(ratios["fastnn"])
         cells["ratio of direct (range)"] = ratio_text(ratios["fastnn direct"])
+        cells["ratio of 4x4 (range)"] = ratio_text(ratios["fastnn 4x4"])
     cells["fastnn, MB"] = _megabytes(memory["fastnn"])
     if best is not None:
         cells["best PyTorch, MB"] = _megabytes(memory[best])

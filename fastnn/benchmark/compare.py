@@ -45,7 +45,7 @@ class Settings:
 
 
 def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
-    """Time steps of one network, of fastnn as it is, of fastnn held to direct convolutions, and of PyTorch.
+    """Time steps of one network, of fastnn as it is and with other convolutions, and of PyTorch.
 
     Returns:
         network, batch, mode ('training' or 'inference'); seconds_per_step, images_per_second and memory by contestant;
