@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _arena, _runtime
 
-# Smaller arrays come from the C allocator, which keeps them at hand itself.
+# Arrays up to this size come from the C allocator, which keeps them at hand itself.
 _SMALL = 64 * 1024
 
 _lock = threading.Lock()
@@ -57,7 +57,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
     native = _runtime._native
     if native is None:
         return np.empty(shape, dtype)
-    if n_bytes < _SMALL:
+    if n_bytes <= _SMALL:
         return np.ndarray(shape, dtype, buffer=native.Block(n_bytes))
     with _lock:
         _sort_in_returned()

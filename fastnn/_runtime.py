@@ -327,6 +327,13 @@ def preferred_conv2d_algorithm() -> str:
     return _conv2d_algorithm.get()
 
 
+def choices() -> tuple[str, str, int, str]:
+    """What decides, besides its arguments, how an operation is computed."""
+    check_environment()
+    selected = _native.isa_selected() if _native is not None else "reference"
+    return _conv2d_algorithm.get(), selected, 1 if _forked else _n_threads, _backend.get()
+
+
 # ---- denormals -------------------------------------------------------------------------------------------------------
 def set_flush_denormal(on: bool) -> None:
     """Treat denormal numbers as zero inside the C kernels (on by default: they can be a hundred times slower).

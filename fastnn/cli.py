@@ -127,10 +127,11 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "bench",
         help="time training steps or inference, in turns with PyTorch if it is installed",
         description="Every contestant is a process that is built, warmed up and kept; then they take turns, one at a "
-        "time, and the table, in Markdown, has medians over the rounds. fastnn runs as it is and, as "
-        "contestants of their own, held to direct convolutions and to Winograd's with tiles of 4x4; PyTorch with NCHW and channels_last tensors, each as it is and "
-        "compiled, each with and without huge pages, and the ratios are to the best of these. Before anything is "
-        "timed, all compute the same from the same weights, and must agree. Without PyTorch, only fastnn is timed.",
+        "time, and the table, in Markdown, has medians over the rounds. fastnn runs as it is and, as contestants of "
+        "their own, held to direct convolutions and to Winograd's with tiles of 4x4; PyTorch with NCHW and "
+        "channels_last tensors, each as it is and compiled, each with and without huge pages, and the ratios are to "
+        "the best of these. Before anything is timed, all compute the same from the same weights, and must agree. "
+        "Without PyTorch, only fastnn is timed.",
         allow_abbrev=False,
     )
     bench.add_argument(

@@ -83,7 +83,6 @@ class Norm(NamedTuple):
     bias: NDArray | None
     eps: float
     activation: str | None
-    residual: NDArray | None
 
 
 def convolve(
@@ -96,8 +95,9 @@ def convolve(
     groups: int,
     algorithm: str,
     norm: Norm | None = None,
+    residual: NDArray | None = None,
 ) -> NDArray:
-    """`conv2d`, and `norm` of its result where it is stored, to the bits of `batch_norm_activation`.
+    """`conv2d`, and `norm` of its result plus `residual` where it is stored, to the bits of `batch_norm_activation`.
 
     The arrays of `norm` have C_out values each, are C-contiguous, of the dtype of x. Not with the reference backend.
     """
@@ -109,11 +109,12 @@ def convolve(
     check_algorithm("conv2d", algorithm, weight.shape[2:], g.stride, g.pad, g.dilation, g.groups)
     if bias is not None and bias.shape != weight.shape[:1]:
         raise _check.fail("conv2d", f"bias needs one value for each of {len(weight)} filters", bias=bias, weight=weight)
-    if norm is not None and norm.residual is not None:
-        _check.same_dtype("conv2d", residual=norm.residual, x=x)
-        if norm.residual.shape != (len(x), len(weight), *g.out):
+    if residual is not None:
+        _check.same_dtype("conv2d", residual=residual, x=x)
+        if residual.shape != (len(x), len(weight), *g.out):
             reason = f"the residual must have the shape of the result, {(len(x), len(weight), *g.out)}"
-            raise _check.fail("conv2d", reason, residual=norm.residual, x=x, weight=weight)
+            raise _check.fail("conv2d", reason, residual=residual, x=x, weight=weight)
+        residual = _layout.pixels(residual)
     if _runtime.uses_reference():
         if algorithm in WINOGRAD_OUTPUTS:
             return reference.conv2d_winograd(x, weight, bias, g.pad, WINOGRAD_OUTPUTS[algorithm])
@@ -121,17 +122,23 @@ def convolve(
     chosen = choose("forward", algorithm, x, weight, g)
     bias = None if bias is None else _layout.contiguous(bias)
     if chosen == "im2col":
-        return conv2d_im2col(x, weight, g, functools.partial(_run_forward, bias=bias, norm=norm))
+        return conv2d_im2col(x, weight, g, functools.partial(_run_forward, bias=bias, norm=norm, residual=residual))
     y = _layout.empty_images((len(x), len(weight), *g.out), x.dtype)
     if not len(x):
         return y
     settings = g.stride, g.pad, g.dilation, g.groups, chosen
-    _run_forward(_layout.pixels(x), _taps(weight), _layout.pixels(y), settings, bias, norm)
+    _run_forward(_layout.pixels(x), _taps(weight), _layout.pixels(y), settings, bias, norm, residual)
     return y
 
 
 def _run_forward(
-    x: NDArray, taps: NDArray, y: NDArray, settings: tuple, bias: NDArray | None, norm: Norm | None
+    x: NDArray,
+    taps: NDArray,
+    y: NDArray,
+    settings: tuple,
+    bias: NDArray | None,
+    norm: Norm | None,
+    residual: NDArray | None,
 ) -> None:
     """Fill the pixels y."""
     native, threads = _runtime._native, _runtime.num_threads()
@@ -139,9 +146,59 @@ def _run_forward(
     if norm is None:
         native.conv2d_forward(x, taps, bias, y, *settings, workspace, threads)
         return
-    *parameters, residual = norm
-    residual = None if residual is None else _layout.pixels(residual).reshape(y.shape)
-    native.conv2d_norm_forward(x, taps, bias, *parameters, residual, y, *settings, workspace, threads)
+    residual = None if residual is None else residual.reshape(y.shape)
+    native.conv2d_norm_forward(x, taps, bias, *norm, residual, y, *settings, workspace, threads)
+
+
+class Prepared(NamedTuple):
+    """A `convolve` that checks nothing, for inputs of one shape and dtype that are pixel-major."""
+
+    out: tuple[int, int, int, int]  # the shape of its pixels
+    taps: NDArray
+    bias: NDArray | None
+    norm: Norm | None
+    settings: tuple
+    workspace: int
+    threads: int
+
+    def run(self, x: NDArray, residual: NDArray | None) -> NDArray:
+        """The result; the residual is pixel-major too."""
+        out, taps, bias, norm, settings, workspace_bytes, threads = self
+        y, workspace = _memory.empty(out, x.dtype), _memory.workspace(workspace_bytes)
+        x, native = x.transpose(2, 3, 0, 1), _runtime._native
+        if norm is None:
+            native.conv2d_forward(x, taps, bias, y, *settings, workspace, threads)
+        else:
+            residual = None if residual is None else residual.transpose(2, 3, 0, 1)
+            native.conv2d_norm_forward(x, taps, bias, *norm, residual, y, *settings, workspace, threads)
+        return _layout.images(y)
+
+
+def prepare(
+    x: NDArray,
+    weight: NDArray,
+    bias: NDArray | None,
+    stride: int | Sequence[int],
+    padding: int | Sequence[int] | str,
+    dilation: int | Sequence[int],
+    groups: int,
+    algorithm: str,
+    norm: Norm | None = None,
+) -> Prepared | None:
+    """For arguments that `convolve` has taken, the rest of its way; None if that makes copies or has no kernel."""
+    taps, pixels = weight.transpose(2, 3, 1, 0), x.transpose(2, 3, 0, 1)
+    arrays = (pixels, taps) if bias is None else (pixels, taps, bias)
+    dense = all(a.flags.c_contiguous and a.flags.aligned and a.dtype.isnative for a in arrays)
+    if _runtime.uses_reference() or not dense or not len(x):
+        return None
+    g = geometry("conv2d", x, weight, stride, padding, dilation, groups)
+    chosen = choose("forward", algorithm, x, weight, g)
+    if chosen == "im2col":
+        return None
+    out, threads = (*g.out, len(x), len(weight)), _runtime.num_threads()
+    settings = g.stride, g.pad, g.dilation, g.groups, chosen
+    n_bytes = _runtime._native.conv2d_workspace("forward", pixels, taps, np.empty(out, x.dtype), *settings, threads)
+    return Prepared(out, taps, bias, norm, settings, n_bytes, threads)
 
 
 def conv2d_backward(

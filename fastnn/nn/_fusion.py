@@ -162,28 +162,24 @@ def _first_step(modules: Sequence[Module]) -> tuple[Step, int]:
 class Plan(NamedTuple):
     """The steps that do what some modules do one after the other."""
 
-    depends_on: list[Any]
+    modules: list[Module]
+    depends_on: tuple[Any, ...]
     steps: Sequence[Step]
-
-
-# What decides, besides their classes, how modules are joined.
-_LOOKED_AT = ("forward", "backward", "approximate", "return_indices")
 
 
 def plan(modules: Iterable[Module], last: Plan | None = None) -> Plan:
     """The plan for these modules; `last` if it still holds."""
-    left = list(modules)
-    joins = _runtime.joins_layers()
-    depends_on = [joins, *left]
-    for module in left:
-        own = vars(module)
-        depends_on += [own.get(name) for name in _LOOKED_AT]
-    if last is not None and last.depends_on == depends_on:
+    modules = list(modules)
+    # What decides, besides their classes, how modules are joined. Every forward asks, and one image takes little more.
+    joins, attributes = _runtime.joins_layers(), [module.__dict__ for module in modules]
+    replaced = ["forward" in own or "backward" in own for own in attributes]
+    depends_on = joins, replaced, [own.get("approximate", own.get("return_indices")) for own in attributes]
+    if last is not None and last.modules == modules and last.depends_on == depends_on:
         return last
-    return Plan(depends_on, _join(left) if joins else left)
+    return Plan(modules, depends_on, _join(modules) if joins else modules)
 
 
-def _join(left: list[Module]) -> Sequence[Step]:
+def _join(left: Sequence[Module]) -> Sequence[Step]:
     steps: list[Step] = []
     while left:
         step, length = _first_step(left)

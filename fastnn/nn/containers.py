@@ -69,7 +69,8 @@ class Sequential(Module):
         return self
 
     def forward(self, x: Any) -> Any:
-        self._plan = plan = _fusion.plan(self._modules.values(), vars(self).get("_plan"))
+        own = vars(self)  # assigning attributes takes its time
+        own["_plan"] = plan = _fusion.plan(self._modules.values(), own.get("_plan"))
         return _fusion.forward(plan.steps, x)
 
     def backward(self, dy: Any) -> Any:
@@ -143,16 +144,18 @@ class Residual(Module):
 
     def _last_norm(self) -> BatchNorm2d | None:
         """The batch norm at the end of the body, unless something there is not what it seems."""
-        if not (isinstance(self.body, Sequential) and _fusion.is_itself(self.body, Sequential) and len(self.body)):
+        body = self._modules["body"]
+        if not _fusion.is_itself(body, Sequential) or not body._modules:
             return None
-        last = self.body[-1]
+        last = next(reversed(body._modules.values()))
         return cast(BatchNorm2d, last) if _fusion.is_itself(last, BatchNorm1d, BatchNorm2d) else None
 
     def forward_then(self, x: NDArray, activation: str | None) -> NDArray:
         """activation(forward(x)), if `can_join`."""
-        *before, last = cast(Sequential, self.body)
-        self._before = _fusion.plan(before, vars(self).get("_before"))
-        steps, norm = self._before.steps, cast(BatchNorm2d, last)
+        *before, last = self._modules["body"]._modules.values()
+        own = vars(self)
+        own["_before"] = plan = _fusion.plan(before, own.get("_before"))
+        steps, norm = plan.steps, cast(BatchNorm2d, last)
         conv = steps[-1] if steps else None
         if not self.training and isinstance(conv, Conv2d) and _fusion.is_itself(conv, Conv2d):
             y, skipped = _fusion.forward(steps[:-1], x), self.shortcut.forward(x)
