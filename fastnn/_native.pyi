@@ -48,7 +48,7 @@ def conv2d_workspace(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
-    winograd: bool,
+    algorithm: str,
     n_threads: int,
 ) -> int: ...
 def conv2d_forward(
@@ -60,7 +60,7 @@ def conv2d_forward(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
-    winograd: bool,
+    algorithm: str,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...
@@ -80,7 +80,7 @@ def conv2d_norm_forward(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
-    winograd: bool,
+    algorithm: str,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...
@@ -93,7 +93,7 @@ def conv2d_backward_data(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
-    winograd: bool,
+    algorithm: str,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...
@@ -106,7 +106,7 @@ def conv2d_backward_weight(
     pad: _Pair,
     dilation: _Pair,
     groups: int,
-    winograd: bool,
+    algorithm: str,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...
