@@ -81,7 +81,7 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
 /* All rows of one panel: as many tall tiles as fit, then lower ones for what is left. */
 INLINE void panel(const fnn_batch_gemm *p, const int TALL, const int VECTORS, const int FULL, const int TRANSPOSED) {
     const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
-    /* For 6 rows: 4, 2, 1; for 24: 16, 8, 4, 2, 1. */
+    /* For 6 rows: 5, 4, 3, 2, 1; for 24: 16, 8, 4, 2, 1. */
     const int LOWER = TALL >= 24 ? 16 : TALL >= 12 ? 8 : 4;
     ptrdiff_t row = 0;
     for (; row + TALL <= p->rows; row += TALL) {
@@ -95,9 +95,18 @@ INLINE void panel(const fnn_batch_gemm *p, const int TALL, const int VECTORS, co
         tile(p, row, lanes, 8, VECTORS, FULL, TRANSPOSED);
         row += 8;
     }
+    /* One image of an odd map leaves five rows often: each tile reads all of b. */
+    if (TALL == 6 && row + 5 <= p->rows) {
+        tile(p, row, lanes, 5, VECTORS, FULL, TRANSPOSED);
+        row += 5;
+    }
     if (row + 4 <= p->rows) {
         tile(p, row, lanes, 4, VECTORS, FULL, TRANSPOSED);
         row += 4;
+    }
+    if (TALL == 6 && row + 3 <= p->rows) {
+        tile(p, row, lanes, 3, VECTORS, FULL, TRANSPOSED);
+        row += 3;
     }
     if (row + 2 <= p->rows) {
         tile(p, row, lanes, 2, VECTORS, FULL, TRANSPOSED);
