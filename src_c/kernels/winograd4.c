@@ -26,6 +26,14 @@
 #define AT_A (1 / (2 * A2 * (A2 - B2)))
 #define AT_B (1 / (2 * B2 * (B2 - A2)))
 
+/* A row of six positions of a transformed tile. */
+INLINE void store_row(const v_real row[6], real *out, ptrdiff_t stride, ptrdiff_t lanes) {
+#pragma GCC unroll 6
+    for (int w = 0; w < 6; w++) {
+        v_store_part(out + w * stride, row[w], lanes);
+    }
+}
+
 /* The six elements d[0], d[step], ... become B^T d. */
 INLINE void input_row(v_real *d, const int STEP) {
     const v_real a1 = v_set(A1), b1 = v_set(B1), minus_a2 = v_set(-A2), minus_b2 = v_set(-B2);
@@ -57,10 +65,7 @@ void KERNEL(winograd4_input)(ptrdiff_t n, const real *const *in, real *out, ptrd
 #pragma GCC unroll 6
         for (int h = 0; h < 6; h++) {
             input_row(d + 6 * h, 1);
-#pragma GCC unroll 6
-            for (int w = 0; w < 6; w++) {
-                v_store_part(out + (6 * h + w) * stride + i, d[6 * h + w], lanes);
-            }
+            store_row(d + 6 * h, out + 6 * h * stride + i, stride, lanes);
         }
     }
 }
@@ -88,10 +93,7 @@ void KERNEL(winograd4_output_gradient)(ptrdiff_t n, const real *const *in, real 
         for (int h = 0; h < 6; h++) {
             v_real row[6];
             output_gradient_row(columns[0][h], columns[1][h], columns[2][h], columns[3][h], row);
-#pragma GCC unroll 6
-            for (int w = 0; w < 6; w++) {
-                v_store_part(out + (6 * h + w) * stride + i, row[w], lanes);
-            }
+            store_row(row, out + 6 * h * stride + i, stride, lanes);
         }
     }
 }
@@ -168,10 +170,7 @@ void KERNEL(winograd4_filter)(ptrdiff_t n, const real *const *in, real *out, ptr
         for (int h = 0; h < 6; h++) {
             v_real row[6];
             filter_row(columns[0][h], columns[1][h], columns[2][h], row);
-#pragma GCC unroll 6
-            for (int w = 0; w < 6; w++) {
-                v_store_part(out + (6 * h + w) * stride + i, row[w], lanes);
-            }
+            store_row(row, out + 6 * h * stride + i, stride, lanes);
         }
     }
 }

@@ -17,7 +17,7 @@ static const row_limits LIMITS = {768 * 1024, 48, 96};
 static const row_limits LIMITS4 = {256 * 1024, 12, 48};
 
 enum {
-    LINE = 64 / sizeof(real) /* shifts the 16 positions against each other, or they would share a set of the cache */
+    LINE = 64 / sizeof(real) /* shifts the positions against each other, or they would share a set of the cache */
 };
 
 typedef struct {
@@ -155,21 +155,21 @@ static void transform_inputs(const winograd *c, const winograd_chunk *chunk, rea
 
 /* The outputs of the tiles of a chunk, transformed back. */
 static void transform_outputs(const winograd *c, const winograd_chunk *chunk, const real *outputs) {
-    const ptrdiff_t side = c->tiles.outputs;
+    const ptrdiff_t size = c->tiles.outputs;
     fnn_range range = chunk->rows;
     for (ptrdiff_t row = range.begin; row < range.end;) {
         winograd_segment segment = winograd_next(&c->tiles, chunk->region, row, range.end);
         real *out[WINOGRAD_OUTPUTS * WINOGRAD_OUTPUTS];
         const real *addend[WINOGRAD_OUTPUTS * WINOGRAD_OUTPUTS];
-        for (ptrdiff_t pixel = 0; pixel < side * side; pixel++) {
-            ptrdiff_t h = side * segment.h + pixel / side, w = side * segment.w + pixel % side;
+        for (ptrdiff_t pixel = 0; pixel < size * size; pixel++) {
+            ptrdiff_t h = size * segment.h + pixel / size, w = size * segment.w + pixel % size;
             ptrdiff_t first = ((h * c->y_w + w) * c->tiles.n + segment.image) * c->columns;
             int inside = h < c->y_h && w < c->y_w;
             out[pixel] = inside ? c->y + first : NULL;
             addend[pixel] = inside && c->addend != NULL ? c->addend + first : NULL;
         }
         const real *in = outputs + (row - range.begin) * c->columns;
-        (side == 4 ? KERNELS->winograd4_output : KERNELS->winograd_output)(segment.rows, c->columns, in,
+        (size == 4 ? KERNELS->winograd4_output : KERNELS->winograd_output)(segment.rows, c->columns, in,
                                                                            c->output_stride, c->bias, addend, out);
         row += segment.rows;
     }
@@ -179,7 +179,7 @@ static void transform_outputs(const winograd *c, const winograd_chunk *chunk, co
  * outputs of an image row lie side by side too. */
 static void normalize_outputs(const winograd *c, const winograd_chunk *chunk) {
     const winograd_region *region = chunk->region;
-    const ptrdiff_t side = c->tiles.outputs;
+    const ptrdiff_t size = c->tiles.outputs;
     fnn_range range = chunk->rows;
     for (ptrdiff_t row = range.begin; row < range.end;) {
         winograd_segment segment = winograd_next(&c->tiles, region, row, range.end);
@@ -187,8 +187,8 @@ static void normalize_outputs(const winograd *c, const winograd_chunk *chunk) {
         if (segment.rows == c->tiles.n) {
             tiles = fnn_min((range.end - row) / c->tiles.n, region->w + region->tiles_w - segment.w);
         }
-        for (ptrdiff_t h = side * segment.h; h < fnn_min(side * segment.h + side, c->y_h); h++) {
-            ptrdiff_t w = side * segment.w, end = fnn_min(w + side * tiles, c->y_w);
+        for (ptrdiff_t h = size * segment.h; h < fnn_min(size * segment.h + size, c->y_h); h++) {
+            ptrdiff_t w = size * segment.w, end = fnn_min(w + size * tiles, c->y_w);
             ptrdiff_t together = segment.rows == c->tiles.n ? end - w : 1;
             for (; w < end; w += together) {
                 ptrdiff_t first = (h * c->y_w + w) * c->tiles.n + segment.image;
