@@ -32,7 +32,7 @@ SHAPES = [
     (2, 512, 512),
 ]
 DIRECTIONS = ("forward", "backward_data", "backward_weight")
-ALGORITHMS = ("direct", "winograd", "winograd4", "im2col")
+ALGORITHMS = ("direct", "winograd", "winograd24", "winograd4", "im2col")
 
 
 def case(direction: str, algorithm: str, n: int, size: int, c_in: int, c_out: int, dtype: type) -> Callable[[], object]:

@@ -206,8 +206,21 @@ def avgpool2d_backward(
 
 # batchnorm
 def batchnorm_workspace(x: _Real) -> int: ...
-def batchnorm_statistics(
-    x: _Real, mean: NDArray[np.float64], variance: NDArray[np.float64], workspace: NDArray[np.uint8], n_threads: int
+def batchnorm_training(
+    x: _Real,
+    eps: float,
+    momentum: float,
+    running_mean: NDArray[np.float64] | None,
+    running_variance: NDArray[np.float64] | None,
+    weight: _Real | None,
+    bias: _Real | None,
+    then: str | None,
+    residual: _Real | None,
+    mean: NDArray[np.float64],
+    invstd: NDArray[np.float64],
+    y: _Real,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
 ) -> None: ...
 def batchnorm_forward(
     x: _Real,

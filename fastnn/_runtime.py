@@ -6,8 +6,8 @@ importing, where the `fastnn` command could not answer with a sentence.
 FASTNN_NUM_THREADS       threads of every operation (default: OMP_NUM_THREADS, else what the machine grants us)
 FASTNN_ISA               baseline, avx2 or avx512: force one instead of the best that the CPU supports
 FASTNN_BACKEND           native or reference
-FASTNN_CONV2D_ALGORITHM  direct, winograd, winograd4 or im2col: for convolutions that leave it open, instead of the
-                         cheapest of direct, winograd and im2col
+FASTNN_CONV2D_ALGORITHM  direct, winograd, winograd24, winograd4 or im2col: for convolutions that leave it open, instead
+                         of the cheapest of all but winograd4
 """
 
 import contextlib
@@ -274,7 +274,7 @@ def joins_layers() -> bool:
 
 
 # ---- the algorithm of convolutions -----------------------------------------------------------------------------------
-CONV2D_ALGORITHMS = ("auto", "direct", "winograd", "winograd4", "im2col")
+CONV2D_ALGORITHMS = ("auto", "direct", "winograd", "winograd24", "winograd4", "im2col")
 
 
 def _check_conv2d_algorithm(name: str) -> None:

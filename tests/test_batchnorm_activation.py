@@ -168,7 +168,8 @@ def blocks():
     yield "convolution and norm", nn.Sequential(nn.Conv2d(6, 5, 3), norm(5))
     yield "direct", nn.Sequential(nn.Conv2d(6, 70, 3, padding=1, algorithm="direct"), norm(70), nn.ReLU())
     yield "winograd", nn.Sequential(nn.Conv2d(6, 70, 3, padding=1, algorithm="winograd"), norm(70), nn.ReLU())
-    yield "winograd4", nn.Sequential(nn.Conv2d(6, 70, 3, padding=1, algorithm="winograd4"), norm(70), nn.ReLU())
+    for name in ("winograd24", "winograd4"):
+        yield name, nn.Sequential(nn.Conv2d(6, 70, 3, padding=1, algorithm=name), norm(70), nn.ReLU())
     yield "im2col", nn.Sequential(nn.Conv2d(6, 70, 3, stride=2, algorithm="im2col"), norm(70), nn.GELU())
     yield "groups", nn.Sequential(nn.Conv2d(6, 9, 3, groups=3, stride=2), norm(9), nn.ReLU())
     yield "depthwise", nn.Sequential(nn.Conv2d(6, 6, 3, groups=6, padding=1), norm(6), nn.ReLU())
@@ -239,7 +240,7 @@ def test_evaluation_joins_convolution_and_norm_and_training_does_not(monkeypatch
         calls.clear()
         model.train(training)(x)
         assert calls.count("conv2d_norm_forward") == joined
-        assert calls.count("conv2d_forward") == calls.count("batchnorm_forward") == 2 - joined
+        assert calls.count("conv2d_forward") == calls.count("batchnorm_training") == 2 - joined
 
 
 def test_joining_adds_nothing_to_the_state(rng):

@@ -17,7 +17,7 @@ from fastnn.benchmark.command import table
 from fastnn.benchmark.compare import _contestants, _difference
 from fastnn.benchmark.contestant import Contestant
 
-SPEEDS = ["fastnn, images/s", "direct, images/s", "4x4, images/s"]
+SPEEDS = ["fastnn, images/s", "direct, images/s", "2x2, images/s", "4x4, images/s"]
 QUICK = ["--networks", "resnet20", "--rounds", "1", "--seconds", "0", "--warmup", "0", "--threads", "1"]
 
 
@@ -50,7 +50,7 @@ def test_bench_without_torch_times_fastnn_alone_and_says_so(no_torch, tmp_path, 
     assert cells(head) == ["network", "mode", "batch", *SPEEDS, "fastnn, MB"]
     assert set(rule) == {"|", "-"}
     assert [cells(line)[:3] for line in lines] == [["resnet20", "training", "1"], ["resnet20", "training", "2"]]
-    assert all(float(cell) > 0 for line in lines for cell in cells(line)[3:6])
+    assert all(float(cell) > 0 for line in lines for cell in cells(line)[3:7])
     results = json.loads(path.read_text())
     assert results["machine"]["torch"] is None
     assert results["settings"]["isa"] == fastnn.available_isas()[0]
@@ -59,7 +59,7 @@ def test_bench_without_torch_times_fastnn_alone_and_says_so(no_torch, tmp_path, 
         assert row["best_torch"] is None
         assert row["ratio_to_best_torch"] == {}
         for by_contestant in (row["images_per_second"], row["seconds_per_step"], row["memory"]):
-            assert list(by_contestant) == ["fastnn", "fastnn direct", "fastnn 4x4"]
+            assert list(by_contestant) == ["fastnn", "fastnn direct", "fastnn 2x2", "fastnn 4x4"]
         for name, (seconds,) in row["seconds_per_step"].items():
             assert row["images_per_second"][name] == pytest.approx(row["batch"] / seconds)
             assert 0 < row["memory"][name]["bytes"] < row["memory"][name]["process_bytes"]
@@ -82,9 +82,11 @@ def test_bench_contestants_are_ours_and_all_modes_with_and_without_huge_pages():
     assert all(environment["OMP_NUM_THREADS"] == "2" for _, _, environment in contestants)
     ours = {name: (s, e) for name, s, e in contestants if s["library"] == "fastnn"}
     common = {"library": "fastnn", "network": "resnet20", "batch": 8, "threads": 2, "inference": True}
-    assert [settings for settings, _ in ours.values()] == [common] * 3
+    assert [settings for settings, _ in ours.values()] == [common] * 4
     algorithms = {name: environment["FASTNN_CONV2D_ALGORITHM"] for name, (_, environment) in ours.items()}
-    assert algorithms == {"fastnn": "auto", "fastnn direct": "direct", "fastnn 4x4": "winograd4"}
+    assert algorithms == {
+        "fastnn": "auto", "fastnn direct": "direct", "fastnn 2x2": "winograd", "fastnn 4x4": "winograd4"
+    }  # fmt: skip
     torch = {name: (s, e) for name, s, e in contestants if s["library"] == "torch"}
     assert len(torch) == 8
     assert {(s["channels_last"], s["compiled"], e["THP_MEM_ALLOC_ENABLE"]) for s, e in torch.values()} == {
@@ -112,7 +114,7 @@ def test_bench_contestants_convolve_as_they_are_called_whatever_the_environment_
         finally:
             side.close()
     assert (outputs["fastnn"] != outputs["fastnn direct"]).any()
-    for name, algorithm in (("fastnn direct", "direct"), ("fastnn 4x4", "winograd4")):
+    for name, algorithm in (("fastnn direct", "direct"), ("fastnn 2x2", "winograd"), ("fastnn 4x4", "winograd4")):
         with fastnn.conv2d_algorithm(algorithm):
             expected = worker.Fastnn("resnet20", batch=2, threads=1, inference=True).results()["output"]
         np.testing.assert_array_equal(outputs[name], expected)
@@ -160,17 +162,19 @@ def test_bench_table_shows_the_best_of_torch_with_the_range():
     row = {
         "network": "vgg_a", "mode": "training", "batch": 128,
         "images_per_second": {
-            "fastnn": 500.4, "fastnn direct": 380.2, "fastnn 4x4": 600.0, "torch nchw": 300.0,
-            "torch compile +thp": 400.0,
+            "fastnn": 500.4, "fastnn direct": 380.2, "fastnn 2x2": 450.0, "fastnn 4x4": 600.0,
+            "torch nchw": 300.0, "torch compile +thp": 400.0,
         },
         "memory": {
-            "fastnn": {"bytes": 90e6}, "fastnn direct": {"bytes": 80e6}, "fastnn 4x4": {"bytes": 95e6},
+            "fastnn": {"bytes": 90e6}, "fastnn direct": {"bytes": 80e6}, "fastnn 2x2": {"bytes": 85e6},
+            "fastnn 4x4": {"bytes": 95e6},
             "torch compile +thp": {"bytes": 180e6}, "torch nchw": {"bytes": 1e6},
         },
         "best_torch": "torch compile +thp",
         "ratio_to_best_torch": {
             "fastnn": {"median": 1.25, "lowest": 1.2, "highest": 1.31},
             "fastnn direct": {"median": 0.95, "lowest": 0.9, "highest": 1.0},
+            "fastnn 2x2": {"median": 1.12, "lowest": 1.1, "highest": 1.15},
             "fastnn 4x4": {"median": 1.5, "lowest": 1.4, "highest": 1.6},
         },
     }  # fmt: skip
@@ -182,11 +186,13 @@ def test_bench_table_shows_the_best_of_torch_with_the_range():
         "batch": "128",
         "fastnn, images/s": "500",
         "direct, images/s": "380",
+        "2x2, images/s": "450",
         "4x4, images/s": "600",
         "best PyTorch, images/s": "400",
         "which": "compile +thp",
         "ratio (range)": "1.25 (1.20 to 1.31)",
         "ratio of direct (range)": "0.95 (0.90 to 1.00)",
+        "ratio of 2x2 (range)": "1.12 (1.10 to 1.15)",
         "ratio of 4x4 (range)": "1.50 (1.40 to 1.60)",
         "fastnn, MB": "90",
         "best PyTorch, MB": "180",

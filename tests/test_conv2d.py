@@ -134,7 +134,7 @@ def test_conv2d_bits_do_not_depend_on_threads(isa, stride, groups, algorithm, rn
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "winograd", "winograd4", "im2col"])
+@pytest.mark.parametrize("algorithm", ["direct", "winograd", "winograd24", "winograd4", "im2col"])
 @pytest.mark.parametrize("layout", list(layouts(np.zeros((1, 1, 1, 1), np.float32))))
 def test_conv2d_accepts_any_layout_and_changes_none(layout, algorithm, rng):
     x, weight = rng.standard_normal((3, 5, 6, 4)), rng.standard_normal((7, 5, 3, 3))
@@ -201,7 +201,7 @@ X, W = np.zeros((2, 3, 8, 8), np.float32), np.zeros((4, 3, 3, 3), np.float32)
         (
             (X, W, None, 1, 0, 1, 1, "fft"),
             ValueError,
-            r"algorithm must be one of auto, direct, winograd, winograd4, im2col",
+            r"algorithm must be one of auto, direct, winograd, winograd24, winograd4, im2col",
         ),
         ((X, W[:, :, :0]), ValueError, r"weight must not be empty"),
         ((X[:, :, :0], W, None, 1, 5), ValueError, r"the padded image"),
@@ -259,7 +259,7 @@ def test_conv2d_layer_weights_fill_their_interval():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"algorithm": "fft"}, "algorithm must be one of auto, direct, winograd, winograd4, im2col. Received: 'fft'"),
+        ({"algorithm": "fft"}, "one of auto, direct, winograd, winograd24, winograd4, im2col. Received: 'fft'"),
         ({"padding": "full"}, "padding must be integers, 'same' or 'valid'. Received: 'full'"),
     ],
 )
@@ -309,7 +309,8 @@ def test_conv2d_of_few_results_reads_its_weights_once(n, size, expected, rng):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "groups"), [("winograd", 1), ("winograd4", 1), *itertools.product(["direct", "im2col"], [1, 2, 4])]
+    ("algorithm", "groups"),
+    [("winograd", 1), ("winograd24", 1), ("winograd4", 1), *itertools.product(["direct", "im2col"], [1, 2, 4])],
 )
 def test_conv2d_backward_adds_the_addend_where_it_stores(isa, algorithm, groups, rng):
     x, weight = rng.standard_normal((3, 4, 7, 6)), rng.standard_normal((4, 4 // groups, 3, 3))

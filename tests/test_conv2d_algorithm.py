@@ -24,8 +24,10 @@ def chosen(n, c_in, c_out, size, direction="forward", kernel=3, padding=1, **set
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_winograd_is_chosen_where_it_pays(direction):
-    assert chosen(128, 64, 64, 32, direction)[0] == "winograd"
-    assert chosen(128, 256, 256, 8, direction)[0] == "winograd"
+    assert chosen(128, 64, 64, 32, direction)[0] == "winograd24"
+    assert chosen(128, 256, 256, 8, direction)[0] == "winograd24"
+    assert chosen(128, 64, 64, 6, direction)[0] == "winograd24"  # 12 products across as with tiles of two, fewer rows
+    assert explain((128, 64, 32, 2), (64, 64, 3, 3), padding=1, direction=direction)[0] == "winograd"  # 5 instead of 4
     assert chosen(128, 512, 512, 2, direction)[0] == "direct"  # of 36 taps of a tile 20 fall on padding
     assert chosen(128, 3, 64, 32, direction)[0] == "direct"  # more transforms than products
     assert chosen(2, 512, 512, 4, direction)[0] == "direct"  # more filters than tiles
@@ -38,22 +40,27 @@ def test_winograd_is_chosen_where_it_pays(direction):
     assert chosen(0, 64, 64, 32, direction) == ("direct", "direct: no images")
 
 
-def transform_cost():
-    return 250 if fastnn.isa() == "avx2" else 100
+TILES = {"winograd": (2, 2), "winograd24": (2, 4)}
+
+
+def transform_cost(algorithm):
+    avx2 = fastnn.isa() == "avx2"
+    return {"winograd": 150 if avx2 else 100, "winograd24": 300 if avx2 else 180}[algorithm]
 
 
 def test_winograd_choice_depends_on_the_instruction_set(isa):
-    assert chosen(128, 16, 16, 32)[0] == ("direct" if isa == "avx2" else "winograd")
+    assert chosen(128, 12, 12, 32)[0] == ("direct" if isa == "avx2" else "winograd24")
 
 
 def test_winograd_choice_may_differ_between_directions():
-    assert [chosen(5, 256, 256, 8, direction)[0] for direction in DIRECTIONS] == ["winograd", "winograd", "direct"]
+    assert [chosen(5, 256, 256, 8, d)[0] for d in DIRECTIONS] == ["winograd24", "winograd24", "direct"]
 
 
 def test_winograd_choice_tells_its_reason():
-    # tiles 2 * 4 * 4 times (16 * 32 * 48 + 100 * (32 + 48)), filters 400 * 32 * 48; direct 2 * 32 * 48 * 22 * 22
-    share = (32 * (16 * 32 * 48 + transform_cost() * 80) + 400 * 32 * 48) / (2 * 32 * 48 * 22 * 22)
-    assert chosen(2, 32, 48, 8) == ("direct", f"winograd: {share:.2f} of the multiplications of direct")
+    # tiles 4 * 4 * 2 times (24 * 32 * 48 + 180 * (32 + 48)), filters 25 * 24 * 32 * 48; direct 4 * 32 * 48 * 22 * 22
+    share = (32 * (24 * 32 * 48 + transform_cost("winograd24") * 80) + 600 * 32 * 48) / (4 * 32 * 48 * 22 * 22)
+    expected = "winograd24" if share < 0.95 else "direct"
+    assert chosen(4, 32, 48, 8) == (expected, f"winograd24: {share:.2f} of the multiplications of direct")
     assert chosen(2, 32, 48, 8, kernel=1)[1].startswith("direct: winograd needs a 3 x 3 kernel")
     assert chosen(2, 32, 48, 8, algorithm="im2col") == ("im2col", "im2col: asked for")
     with fastnn.conv2d_algorithm("winograd"):
@@ -86,18 +93,26 @@ def test_winograd_share_counts_the_taps_on_the_image(case, direction):
     tiled = size if direction == "backward_data" else out
     read = out if direction == "backward_data" else size
     before = [2 - p for p in pad] if direction == "backward_data" else pad
-    tiles = n * -(-tiled[0] // 2) * -(-tiled[1] // 2)
-    products = n
-    for s, o, p in zip(read, tiled, before, strict=True):
-        # The third input of the last tile: padding, or not.
-        over_border = 4 if n < 32 else 2 if not 0 <= o - 1 - p + 2 < s else 3
-        products *= sum(4 if i + 1 < o else over_border for i in range(0, o, 2))
-    per_filter = 1500 if direction == "backward_weight" else 400
-    cost = products * c_in * c_out + tiles * transform_cost() * (c_in + c_out) + per_filter * c_in * c_out
-    share = cost / (n * c_in * c_out * pairs[0] * pairs[1])
+    shares = {}
+    for name, tile in TILES.items():
+        tiles, products = n, n
+        for s, o, p, size_of_tile in zip(read, tiled, before, tile, strict=True):
+            tiles *= -(-o // size_of_tile)
+            # A last tile that stands over the border does without its last product; if it has one output of two and the
+            # third of its inputs is padding, without another.
+            short = size_of_tile + 2 - (0 if n < 32 else 1)
+            if n >= 32 and size_of_tile == 2 and not 0 <= o - 1 - p + 2 < s:
+                short = 2
+            starts = range(0, o, size_of_tile)
+            products *= sum(size_of_tile + 2 if i + size_of_tile <= o else short for i in starts)
+        positions = (tile[0] + 2) * (tile[1] + 2)
+        per_filter = (94 if direction == "backward_weight" else 25) * positions
+        cost = products * c_in * c_out + tiles * transform_cost(name) * (c_in + c_out) + per_filter * c_in * c_out
+        shares[name] = cost / (n * c_in * c_out * pairs[0] * pairs[1])
+    best = min(shares, key=shares.get)
     algorithm, reason = explain(x_shape, weight_shape, padding=pad, direction=direction)
-    assert reason == f"winograd: {share:.2f} of the multiplications of direct"
-    assert algorithm == ("winograd" if share < 0.95 else "direct")
+    assert reason == f"{best}: {shares[best]:.2f} of the multiplications of direct"
+    assert algorithm == (best if shares[best] < 0.95 else "direct")
 
 
 def spied(monkeypatch):
@@ -121,7 +136,7 @@ def test_winograd_choice_is_what_runs_in_each_direction(monkeypatch, rng):
     x, weight = rng.standard_normal((5, 256, 8, 8)), rng.standard_normal((256, 256, 3, 3))
     F.conv2d_backward(F.conv2d(x, weight, padding=1), x, weight, padding=1)
     names = ("conv2d_forward", "conv2d_backward_data", "conv2d_backward_weight")
-    assert calls == list(zip(names, ["winograd", "winograd", "direct"], strict=True))
+    assert calls == list(zip(names, ["winograd24", "winograd24", "direct"], strict=True))
     calls.clear()
     with fastnn.conv2d_algorithm("direct"):
         F.conv2d_backward(F.conv2d(x, weight, padding=1), x, weight, padding=1)
@@ -129,7 +144,7 @@ def test_winograd_choice_is_what_runs_in_each_direction(monkeypatch, rng):
     assert [algorithm for _, algorithm in calls] == ["direct", "direct", "direct", "winograd"]
 
 
-@pytest.mark.parametrize("preferred", ["direct", "winograd", "winograd4", "im2col"])
+@pytest.mark.parametrize("preferred", ["direct", "winograd", "winograd24", "winograd4", "im2col"])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_winograd_preference_gives_the_bits_of_the_algorithm(preferred, stride, rng):
     x, weight = rng.standard_normal((3, 8, 9, 9)), rng.standard_normal((9, 8, 3, 3))
@@ -155,8 +170,8 @@ def test_winograd_preference_leaves_the_reference_alone(rng):
 
 def test_winograd_choice_does_not_depend_on_threads(threads):
     _conv2d_algorithm._decide.cache_clear()
-    assert [chosen(5, 256, 256, 8, direction)[0] for direction in DIRECTIONS] == ["winograd", "winograd", "direct"]
-    assert [chosen(n, 256, 256, 8)[0] for n in (1, 2, 3, 4)] == ["direct", "direct", "winograd", "winograd"]
+    assert [chosen(5, 256, 256, 8, d)[0] for d in DIRECTIONS] == ["winograd24", "winograd24", "direct"]
+    assert [chosen(n, 256, 256, 8)[0] for n in (1, 2, 3, 4)] == ["direct", "direct", "winograd", "winograd24"]
 
 
 def test_winograd_preference_is_of_its_thread_and_ends():
@@ -173,6 +188,6 @@ def test_winograd_preference_is_of_its_thread_and_ends():
         raise KeyError
     assert seen == [fastnn.build_info()["conv2d_algorithm"]]
     with pytest.raises(
-        ValueError, match="unknown algorithm 'fft': choose from auto, direct, winograd, winograd4, im2col"
+        ValueError, match="unknown algorithm 'fft': choose from auto, direct, winograd, winograd24, winograd4, im2col"
     ):
         fastnn.conv2d_algorithm("fft").__enter__()

@@ -60,6 +60,7 @@ LAYERS = {
         (lambda: nn.Conv2d(6, 12, 3, padding="same", groups=6), IMAGES),
         (lambda: nn.Conv2d(6, 4, 3, stride=2, algorithm="im2col"), IMAGES),
         (lambda: nn.Conv2d(6, 4, 3, padding=1, algorithm="winograd"), IMAGES),
+        (lambda: nn.Conv2d(6, 4, 3, padding=1, algorithm="winograd24"), IMAGES),
         (lambda: nn.Conv2d(6, 4, 3, padding=1, algorithm="winograd4"), IMAGES),
     ],
     nn.Dropout: [(lambda: nn.Dropout(0.4), ROWS), (lambda: nn.Dropout(0.4), IMAGES)],

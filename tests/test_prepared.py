@@ -93,14 +93,19 @@ def test_prepared_convolution_notices_threads_algorithms_and_backend(rng):
     x = images(rng, n=33, c=40, size=9)
     results = {}
     for _ in range(2):
-        for name in ("direct", "winograd", "winograd4", "im2col"):
+        for name in ("direct", "winograd", "winograd24", "winograd4", "im2col"):
             with fastnn.conv2d_algorithm(name):
                 np.testing.assert_array_equal(conv(x), F.conv2d(x, conv.weight.data, conv.bias.data, 1, 1))
                 results[name] = conv(x)
         with fastnn.backend("reference"):
             results["reference"] = conv(x)
             np.testing.assert_array_equal(results["reference"], expected(conv, x))
-    for a, b in (("direct", "winograd"), ("winograd", "winograd4"), ("direct", "reference")):
+    for a, b in (
+        ("direct", "winograd"),
+        ("winograd", "winograd24"),
+        ("winograd24", "winograd4"),
+        ("direct", "reference"),
+    ):
         assert (results[a] != results[b]).any()
     before = fastnn.num_threads()
     try:

@@ -333,7 +333,7 @@ def test_runtime_algorithm_of_convolutions_from_the_environment(value, expected)
 
 def test_runtime_unknown_algorithm_of_convolutions_is_an_error():
     done = run_python("import fastnn; fastnn.isa()", FASTNN_CONV2D_ALGORITHM="fft")
-    words = "unknown algorithm 'fft': choose from auto, direct, winograd, winograd4, im2col"
+    words = "unknown algorithm 'fft': choose from auto, direct, winograd, winograd24, winograd4, im2col"
     assert f"ValueError: FASTNN_CONV2D_ALGORITHM='fft': {words}" in done.stderr
 
 

@@ -24,7 +24,10 @@ def test_bench_compares_with_torch(inference, tmp_path, capsys):
     assert cli.main(["bench", *options]) == 0
     assert "best PyTorch" in capsys.readouterr().out
     (row,) = json.loads(path.read_text())["rows"]
-    ours, torch = {"fastnn", "fastnn direct", "fastnn 4x4"}, {"torch channels_last", "torch channels_last +thp"}
+    ours, torch = (
+        {"fastnn", "fastnn direct", "fastnn 2x2", "fastnn 4x4"},
+        {"torch channels_last", "torch channels_last +thp"},
+    )
     assert set(row["images_per_second"]) == ours | torch == set(row["memory"])
     assert row["mode"] == ("inference" if inference else "training")
     speeds, best = row["images_per_second"], row["best_torch"]

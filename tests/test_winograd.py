@@ -47,16 +47,15 @@ def all_directions(x, weight, bias, dy, pad, algorithm):
 
 def magnitudes(x, weight, bias, dy, pad, algorithm):
     """What the terms of each element of y, dx, dweight, dbias sum up to without their signs."""
-    size = WINOGRAD_OUTPUTS[algorithm]
-    with mock.patch.dict(winograd.MATRICES, {size: tuple(map(abs, winograd.MATRICES[size]))}):
+    with mock.patch.dict(winograd.MATRICES, {size: tuple(map(abs, m)) for size, m in winograd.MATRICES.items()}):
         return from_reference(all_directions, *map(abs, (x, weight, bias, dy)), pad, algorithm)
 
 
-# Roundings of a term of y and of dweight besides those of the sums over channels and tiles, for tiles of 4 x 4. In y:
-# 12 in B^T d B (each axis of the twin multiplies once and adds 5 times; C has 4 roundings), 10 in G g G^T (C: 2 of
-# the constant, a multiplication and 2 additions for each axis), a multiplication, 12 in A^T m A, the bias: 36, less the
-# one that a sum of C terms does not have. In dweight: 12, 8 in A dy A^T (a multiplication and 3 additions), a
-# multiplication, 14 in G^T u G (the constant, a multiplication, 5 additions), less one: 34.
+# Roundings of a term of y and of dweight besides those of the sums over channels and tiles, for tiles of 4 x 4; those
+# of 2 x 4 have less. In y: 12 in B^T d B (each axis of the twin multiplies once and adds 5 times; C has 4 roundings),
+# 10 in G g G^T (C: 2 of the constant, a multiplication and 2 additions for each axis), a multiplication, 12 in A^T m
+# A, the bias: 36, less the one that a sum of C terms does not have. In dweight: 12, 8 in A dy A^T (a multiplication
+# and 3 additions), a multiplication, 14 in G^T u G (the constant, a multiplication, 5 additions), less one: 34.
 ROUNDINGS_4 = 35
 
 
@@ -72,13 +71,13 @@ def counts(x, weight, dy, algorithm):
 
     The definition sums 9 C products (9 C_out for dx, one for each output pixel P for dweight). M is no less than the
     sum of their magnitudes, for it is an upper bound of A^T [(G |g| G^T) * (B^T |d| B)] A, which is that sum.
-    `tolerance` counts u for each of the two sides of a comparison, hence the mean. Tiles of 4 x 4 have more roundings:
+    `tolerance` counts u for each of the two sides of a comparison, hence the mean. Larger tiles have more roundings:
     ROUNDINGS_4.
     """
     c_out, c_in = weight.shape[:2]
     n, _, h, w = dy.shape
     tiles, pixels = n * ((h + 1) // 2) * ((w + 1) // 2), n * h * w
-    if algorithm == "winograd4":
+    if algorithm != "winograd":
         return 5 * c_in + ROUNDINGS_4, 5 * c_out + ROUNDINGS_4, (tiles + pixels) // 2 + ROUNDINGS_4, pixels
     return (10 * c_in + 12) // 2, (10 * c_out + 12) // 2, (tiles + pixels + 8) // 2, pixels
 
@@ -201,7 +200,7 @@ def _root_mean_square(array):
     return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
 
 
-@pytest.mark.parametrize(("algorithm", "most"), [("winograd", 4), ("winograd4", 6)])
+@pytest.mark.parametrize(("algorithm", "most"), [("winograd", 4), ("winograd24", 4), ("winograd4", 6)])
 @pytest.mark.parametrize(("c", "size", "n"), [(16, 32, 8), (64, 16, 8), (256, 8, 8)])
 def test_winograd_error_is_of_the_size_of_the_direct_one(isa, algorithm, most, c, size, n):
     """Its transforms round too, but its sums have a ninth of the terms, for dweight a quarter; with tiles of 4 x 4 they
@@ -236,8 +235,8 @@ def test_winograd_what_is_not_finite_reaches_its_neighbours_and_no_other_image(i
     assert not np.isfinite(dweight[:, 2]).any()
     np.testing.assert_array_equal(np.delete(dweight, 2, axis=1), np.delete(clean[2], 2, axis=1))
     far = np.ones(y.shape[2:], bool)  # outside the tiles whose inputs hold the pixel
-    reach = WINOGRAD_OUTPUTS[algorithm]
-    far[row - reach : row + reach + 1, column - reach : column + reach + 1] = False
+    reach_h, reach_w = WINOGRAD_OUTPUTS[algorithm]
+    far[row - reach_h : row + reach_h + 1, column - reach_w : column + reach_w + 1] = False
     assert far.any()
     np.testing.assert_array_equal(y[bad][:, far], clean[0][bad][:, far])
 

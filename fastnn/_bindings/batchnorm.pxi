@@ -6,8 +6,11 @@ cdef extern from "fnn.h" nogil:
         FNN_THEN_RELU
         FNN_THEN_GELU
     Py_ssize_t fnn_batchnorm_workspace_f32(Py_ssize_t rows, Py_ssize_t channels)
-    fnn_status fnn_batchnorm_statistics_f32(Py_ssize_t rows, Py_ssize_t channels, const float *x, double *mean,
-                                            double *variance, void *workspace, int n_threads)
+    fnn_status fnn_batchnorm_training_f32(Py_ssize_t rows, Py_ssize_t channels, const float *x, double eps,
+                                          double momentum, double *running_mean, double *running_variance,
+                                          const float *weight, const float *bias, fnn_then then,
+                                          const float *residual, double *mean, double *invstd, float *y,
+                                          void *workspace, int n_threads)
     fnn_status fnn_batchnorm_forward_f32(Py_ssize_t rows, Py_ssize_t channels, const float *x, const double *mean,
                                          const double *invstd, const float *weight, const float *bias,
                                          fnn_then then, const float *residual, float *y, void *workspace,
@@ -18,8 +21,11 @@ cdef extern from "fnn.h" nogil:
                                           float *dx, float *dresidual, float *dweight, float *dbias,
                                           void *workspace, int n_threads)
     Py_ssize_t fnn_batchnorm_workspace_f64(Py_ssize_t rows, Py_ssize_t channels)
-    fnn_status fnn_batchnorm_statistics_f64(Py_ssize_t rows, Py_ssize_t channels, const double *x, double *mean,
-                                            double *variance, void *workspace, int n_threads)
+    fnn_status fnn_batchnorm_training_f64(Py_ssize_t rows, Py_ssize_t channels, const double *x, double eps,
+                                          double momentum, double *running_mean, double *running_variance,
+                                          const double *weight, const double *bias, fnn_then then,
+                                          const double *residual, double *mean, double *invstd, double *y,
+                                          void *workspace, int n_threads)
     fnn_status fnn_batchnorm_forward_f64(Py_ssize_t rows, Py_ssize_t channels, const double *x, const double *mean,
                                          const double *invstd, const double *weight, const double *bias,
                                          fnn_then then, const double *residual, double *y, void *workspace,
@@ -52,27 +58,6 @@ def batchnorm_workspace(const real[:, ::1] x):
         return fnn_batchnorm_workspace_f32(x.shape[0], x.shape[1])
     else:
         return fnn_batchnorm_workspace_f64(x.shape[0], x.shape[1])
-
-
-def batchnorm_statistics(const real[:, ::1] x,       # IN
-                         double[::1] mean,           # OUT
-                         double[::1] variance,       # OUT
-                         uint8_t[::1] workspace,     # OUT
-                         int n_threads):
-    cdef Py_ssize_t rows = x.shape[0], channels = x.shape[1]
-    cdef fnn_status status
-    check_matrix(min(rows, channels) > 0 and mean.shape[0] == channels and variance.shape[0] == channels)
-    if real is float:
-        check_workspace(workspace, fnn_batchnorm_workspace_f32(rows, channels))
-        with nogil:
-            status = fnn_batchnorm_statistics_f32(rows, channels, &x[0, 0], &mean[0], &variance[0], &workspace[0],
-                                                  n_threads)
-    else:
-        check_workspace(workspace, fnn_batchnorm_workspace_f64(rows, channels))
-        with nogil:
-            status = fnn_batchnorm_statistics_f64(rows, channels, &x[0, 0], &mean[0], &variance[0], &workspace[0],
-                                                  n_threads)
-    check(status, "batch_norm")
 
 
 cdef fnn_then then_of(str name) except *:
@@ -121,6 +106,51 @@ def batchnorm_forward(const real[:, ::1] x,        # IN
         with nogil:
             status = fnn_batchnorm_forward_f64(rows, channels, &x[0, 0], &mean[0], &invstd[0], weight_data, bias_data,
                                                applied, residual_data, &y[0, 0], &workspace[0], n_threads)
+    check(status, "batch_norm")
+
+
+def batchnorm_training(const real[:, ::1] x,         # IN
+                       double eps,
+                       double momentum,
+                       double[::1] running_mean,      # INOUT or None
+                       double[::1] running_variance,  # INOUT or None
+                       const real[::1] weight,        # IN or None
+                       const real[::1] bias,          # IN or None
+                       str then,                      # None, "relu" or "gelu"
+                       const real[:, ::1] residual,   # IN or None
+                       double[::1] mean,              # OUT
+                       double[::1] invstd,            # OUT
+                       real[:, ::1] y,                # OUT
+                       uint8_t[::1] workspace,        # OUT
+                       int n_threads):
+    cdef Py_ssize_t rows = x.shape[0], channels = x.shape[1]
+    cdef double *running_mean_data = NULL
+    cdef double *running_variance_data = NULL
+    cdef const real *weight_data = optional_values[real](weight, channels)
+    cdef const real *bias_data = optional_values[real](bias, channels)
+    cdef fnn_then applied = then_of(then)
+    cdef fnn_status status
+    check_matrix(rows > 1 and channels > 0 and y.shape[0] == rows and y.shape[1] == channels
+                 and mean.shape[0] == channels and invstd.shape[0] == channels)
+    cdef const real *residual_data = optional_matrix[real](residual, rows, channels)
+    if running_mean is not None:
+        check_matrix(running_mean.shape[0] == channels)
+        running_mean_data = &running_mean[0]
+    if running_variance is not None:
+        check_matrix(running_variance.shape[0] == channels)
+        running_variance_data = &running_variance[0]
+    if real is float:
+        check_workspace(workspace, fnn_batchnorm_workspace_f32(rows, channels))
+        with nogil:
+            status = fnn_batchnorm_training_f32(rows, channels, &x[0, 0], eps, momentum, running_mean_data,
+                                                running_variance_data, weight_data, bias_data, applied, residual_data,
+                                                &mean[0], &invstd[0], &y[0, 0], &workspace[0], n_threads)
+    else:
+        check_workspace(workspace, fnn_batchnorm_workspace_f64(rows, channels))
+        with nogil:
+            status = fnn_batchnorm_training_f64(rows, channels, &x[0, 0], eps, momentum, running_mean_data,
+                                                running_variance_data, weight_data, bias_data, applied, residual_data,
+                                                &mean[0], &invstd[0], &y[0, 0], &workspace[0], n_threads)
     check(status, "batch_norm")
 
 

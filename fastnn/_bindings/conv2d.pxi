@@ -5,6 +5,7 @@ cdef extern from "fnn.h" nogil:
     ctypedef enum fnn_conv2d_algorithm:
         FNN_DIRECT
         FNN_WINOGRAD
+        FNN_WINOGRAD24
         FNN_WINOGRAD4
     ctypedef struct fnn_conv2d_shape:
         Py_ssize_t n, c_in, h, w
@@ -59,6 +60,8 @@ cdef fnn_conv2d_algorithm conv2d_algorithm_of(str algorithm) except *:
         return FNN_DIRECT
     if algorithm == "winograd":
         return FNN_WINOGRAD
+    if algorithm == "winograd24":
+        return FNN_WINOGRAD24
     if algorithm == "winograd4":
         return FNN_WINOGRAD4
     raise ValueError(f"conv2d: no kernels for algorithm {algorithm!r}")

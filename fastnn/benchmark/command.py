@@ -10,7 +10,7 @@ from typing import Any
 import fastnn
 from fastnn import _machine, models
 from fastnn.benchmark.compare import Settings, compare
-from fastnn.benchmark.contestant import TORCH_MODES
+from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_MODES
 from fastnn.benchmark.report import markdown, ratio_text, where, write_json
 
 __all__ = ["bench", "table"]
@@ -18,6 +18,7 @@ __all__ = ["bench", "table"]
 _NETWORKS = ("keras_cnn", "vgg_a", "vgg_a_bn", "resnet20", "airbench94")
 _TRAINING_BATCHES = (128, 512)
 _INFERENCE_BATCHES = (1, 32, 512)
+_VARIANTS = [name.removeprefix("fastnn ") for name in FASTNN_ALGORITHMS if name != "fastnn"]
 
 
 def bench(arguments: argparse.Namespace) -> None:
@@ -103,12 +104,13 @@ def table(rows: list[dict[str, Any]]) -> str:
 
     Example:
         >>> row = {"network": "resnet20", "batch": 8, "mode": "training", "best_torch": None,
-        ...        "images_per_second": {"fastnn": 99.6, "fastnn direct": 80.2, "fastnn 4x4": 110.1},
+        ...        "images_per_second": {"fastnn": 99.6, "fastnn direct": 80.2, "fastnn 2x2": 90.0,
+        ...                               "fastnn 4x4": 110.1},
         ...        "memory": {"fastnn": {"bytes": 25_400_000}}}
         >>> print(table([row]))
-        | network | mode | batch | fastnn, images/s | direct, images/s | 4x4, images/s | fastnn, MB |
-        |---|---|---|---|---|---|---|
-        | resnet20 | training | 8 | 100 | 80 | 110 | 25 |
+        | network | mode | batch | fastnn, images/s | direct, images/s | 2x2, images/s | 4x4, images/s | fastnn, MB |
+        |---|---|---|---|---|---|---|---|
+        | resnet20 | training | 8 | 100 | 80 | 90 | 110 | 25 |
     """
     return markdown([_cells(row) for row in rows])
 
@@ -121,16 +123,16 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
         "mode": row["mode"],
         "batch": str(row["batch"]),
         "fastnn, images/s": f"{speeds['fastnn']:.0f}",
-        "direct, images/s": f"{speeds['fastnn direct']:.0f}",
-        "4x4, images/s": f"{speeds['fastnn 4x4']:.0f}",
     }
+    for name in _VARIANTS:
+        cells[f"{name}, images/s"] = f"{speeds[f'fastnn {name}']:.0f}"
     if best is not None:
         ratios = row["ratio_to_best_torch"]
         cells["best PyTorch, images/s"] = f"{speeds[best]:.0f}"
         cells["which"] = best.removeprefix("torch ")
         cells["ratio (range)"] = ratio_text(ratios["fastnn"])
-        cells["ratio of direct (range)"] = ratio_text(ratios["fastnn direct"])
-        cells["ratio of 4x4 (range)"] = ratio_text(ratios["fastnn 4x4"])
+        for name in _VARIANTS:
+            cells[f"ratio of {name} (range)"] = ratio_text(ratios[f"fastnn {name}"])
     cells["fastnn, MB"] = _megabytes(memory["fastnn"])
     if best is not None:
         cells["best PyTorch, MB"] = _megabytes(memory[best])

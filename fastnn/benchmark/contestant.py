@@ -17,7 +17,12 @@ import fastnn
 __all__ = ["FASTNN_ALGORITHMS", "TORCH_LIMITS", "TORCH_MODES", "Contestant"]
 
 # name: algorithm of its convolutions. Either is set, lest the environment of the bench decide.
-FASTNN_ALGORITHMS = {"fastnn": "auto", "fastnn direct": "direct", "fastnn 4x4": "winograd4"}
+FASTNN_ALGORITHMS = {
+    "fastnn": "auto",
+    "fastnn direct": "direct",
+    "fastnn 2x2": "winograd",
+    "fastnn 4x4": "winograd4",
+}
 TORCH_MODES = {  # name: (channels_last, compiled)
     "nchw": (False, False),
     "channels_last": (True, False),

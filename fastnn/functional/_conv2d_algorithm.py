@@ -20,17 +20,17 @@ DIRECTIONS = ("forward", "backward_data", "backward_weight")
 
 Pair = tuple[int, int]
 
-# Outputs along an axis of a tile.
-WINOGRAD_OUTPUTS = {"winograd": 2, "winograd4": 4}
+# Outputs of a tile, down and across.
+WINOGRAD_OUTPUTS = {"winograd": (2, 2), "winograd24": (2, 4), "winograd4": (4, 4)}
 _WINOGRAD_NEEDS = "a 3 x 3 kernel, stride 1, dilation 1, groups 1 and padding 0 to 2"
 
 # What Winograd's algorithm costs besides its products, in multiplications of the direct one: fitted to measured times,
 # and rounded. One rule serves float32 and float64.
-# For every tile and channel, from or to the 16 positions; AVX2 has half as many lanes to do it with, and not half the
-# multiply-adds on the CPUs that were measured.
-_TRANSFORM_CHANNEL = {"avx512": 100, "avx2": 250}
-_TRANSFORM_CHANNEL_ELSEWHERE = 100
-_TRANSFORM_FILTER = {"forward": 400, "backward_data": 400, "backward_weight": 1500}  # for every pair of channels
+# For every tile and channel, from or to all positions. AVX2 has half as many lanes to do it with, and not half the
+# multiply-adds on the CPUs that were measured; and too few registers for 24 positions.
+_TRANSFORM_CHANNEL = {"winograd": 100, "winograd24": 180}
+_TRANSFORM_CHANNEL_AVX2 = {"winograd": 150, "winograd24": 300}
+_TRANSFORM_FILTER = {"forward": 25, "backward_data": 25, "backward_weight": 94}  # for pairs of channels, each position
 _WORTH_IT = 0.95  # of the cost of the direct algorithm; about as far as these constants can be trusted
 
 
@@ -67,24 +67,30 @@ def _valid_taps(size: int, out: int, pad: int) -> int:
 _SPLIT_IMAGES = 32
 
 
-def _products(size: int, out: int, pad: int, n: int) -> int:
-    """Along one axis: the products that the tiles of `out` outputs take; see winograd.h."""
-    last = 4 if n < _SPLIT_IMAGES else 2 if out - 1 - pad + 2 >= size else 3
-    return out // 2 * 4 + out % 2 * last
+def _products(size: int, out: int, pad: int, n: int, outputs: int) -> int:
+    """Along one axis: the products that the tiles of `outputs` each take; see winograd.h."""
+    side, rest = outputs + 2, out % outputs
+    last = side if n < _SPLIT_IMAGES else side - 2 if outputs == 2 and out - 1 - pad + 2 >= size else side - 1
+    return out // outputs * side + (last if rest else 0)
 
 
-def _share_of_direct(direction: str, isa: str, x_shape: tuple[int, ...], c_out: int, g: Geometry) -> float:
-    """What Winograd's algorithm costs as a share of what the direct one does."""
+def _share_of_direct(
+    algorithm: str, direction: str, isa: str, x_shape: tuple[int, ...], c_out: int, g: Geometry
+) -> float:
+    """What one of Winograd's algorithms costs as a share of what the direct one does."""
     n, c_in, h, w = x_shape
     axes = [(h, g.out[0], g.pad[0]), (w, g.out[1], g.pad[1])]
     if direction == "backward_data":
         axes = [(out, size, 2 - pad) for size, out, pad in axes]
-    tiled_h, tiled_w = (out for _, out, _ in axes)
-    tiles = n * ((tiled_h + 1) // 2) * ((tiled_w + 1) // 2)
-    products = n * math.prod(_products(*axis, n) for axis in axes)
+    tile = WINOGRAD_OUTPUTS[algorithm]
+    tiles = n * math.prod(-(-out // outputs) for (_, out, _), outputs in zip(axes, tile, strict=True))
+    products = n * math.prod(_products(*axis, n, outputs) for axis, outputs in zip(axes, tile, strict=True))
+    positions = math.prod(outputs + 2 for outputs in tile)
     filters = c_in * c_out
-    transforms = _TRANSFORM_CHANNEL.get(isa, _TRANSFORM_CHANNEL_ELSEWHERE) * tiles * (c_in + c_out)
-    winograd = products * filters + transforms + _TRANSFORM_FILTER[direction] * filters
+    channel = (_TRANSFORM_CHANNEL_AVX2 if isa == "avx2" else _TRANSFORM_CHANNEL)[algorithm]
+    winograd = (
+        products * filters + channel * tiles * (c_in + c_out) + _TRANSFORM_FILTER[direction] * positions * filters
+    )
     direct = n * filters * _valid_taps(h, g.out[0], g.pad[0]) * _valid_taps(w, g.out[1], g.pad[1])
     return winograd / direct
 
@@ -121,12 +127,14 @@ def _decide(
         return "im2col", f"im2col: only {rows} results of each filter, so that reading the weights takes the time"
     if not can:
         return "direct", f"direct: winograd needs {_WINOGRAD_NEEDS}"
-    share = _share_of_direct(direction, isa, x_shape, weight_shape[0], g)
-    return "winograd" if share < _WORTH_IT else "direct", f"winograd: {share:.2f} of the multiplications of direct"
+    shares = {name: _share_of_direct(name, direction, isa, x_shape, weight_shape[0], g) for name in _TRANSFORM_CHANNEL}
+    best = min(shares, key=shares.__getitem__)
+    chosen = best if shares[best] < _WORTH_IT else "direct"
+    return chosen, f"{best}: {shares[best]:.2f} of the multiplications of direct"
 
 
 def choose(direction: str, algorithm: str, x: NDArray, weight: NDArray, g: Geometry) -> str:
-    """'direct', 'winograd', 'winograd4' or 'im2col' for this direction of a convolution whose arguments are checked."""
+    """The algorithm, never 'auto', for this direction of a convolution whose arguments are checked."""
     settings = _runtime.preferred_conv2d_algorithm(), _runtime.isa()
     return _decide(direction, algorithm, *settings, x.shape, weight.shape, g)[0]
 
@@ -153,7 +161,7 @@ def explain(
         ValueError: as `conv2d`; or there is no such direction.
     Example:
         >>> explain((128, 64, 32, 32), (64, 64, 3, 3), padding=1)
-        ('winograd', 'winograd: 0.55 of the multiplications of direct')
+        ('winograd24', 'winograd24: 0.43 of the multiplications of direct')
         >>> explain((128, 512, 2, 2), (512, 512, 3, 3), padding=1)[0]
         'direct'
         >>> explain((1, 512, 2, 2), (512, 512, 3, 3), padding=1)[0]

@@ -1,6 +1,7 @@
 """Batch normalisation."""
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,19 +40,37 @@ def _empty(x: NDArray) -> NDArray:
     return _layout.empty_images((n, c, h, w), x.dtype).reshape(x.shape)
 
 
-def _statistics(x: NDArray) -> tuple[NDArray, NDArray]:
-    """Mean and biased variance of every channel of x, which is not empty."""
-    if _runtime.uses_reference():
-        return reference.batch_norm_statistics(x)
-    rows, native = _rows(x), _runtime._native
-    mean, variance = np.empty(x.shape[1]), np.empty(x.shape[1])
-    workspace = _memory.workspace(native.batchnorm_workspace(rows))
-    native.batchnorm_statistics(rows, mean, variance, workspace, _runtime.num_threads())
-    return mean, variance
+@functools.lru_cache(maxsize=1024)
+def _workspace_bytes(rows: int, channels: int, dtype: np.dtype) -> int:
+    return _runtime._native.batchnorm_workspace(np.empty((rows, channels), dtype))
+
+
+def _workspace(rows: NDArray) -> NDArray[np.uint8]:
+    return _memory.workspace(_workspace_bytes(*rows.shape, rows.dtype))
 
 
 def _moved(running: NDArray | None, batch: NDArray, momentum: float) -> NDArray | None:
-    return None if running is None else ((1 - momentum) * running + momentum * batch).astype(running.dtype)
+    if running is None:
+        return None
+    return ((1 - momentum) * running.astype(np.float64) + momentum * batch).astype(running.dtype)
+
+
+def _need_no_check(x: Any, vectors: tuple[Any, ...], others: tuple[Any, ...] = ()) -> bool:
+    """A quick look that suffices for what layers hand over: `vectors` have a value for each channel of x, `others` the
+    shape of x; any of them may be None. If it is not convinced, the real checks follow.
+    """
+    if type(x) is not np.ndarray or x.dtype not in _check.FLOATS or x.ndim not in (2, 3, 4):
+        return False
+    dtype, shape, vector = x.dtype, x.shape, x.shape[1:2]
+    for values in vectors:
+        if values is not None and (
+            type(values) is not np.ndarray or values.dtype != dtype or values.shape != vector or not values.flags.carray
+        ):
+            return False
+    for values in others:
+        if values is not None and (type(values) is not np.ndarray or values.dtype != dtype or values.shape != shape):
+            return False
+    return True
 
 
 def batch_norm(
@@ -104,48 +123,38 @@ def batch_norm(
 
 def normalize(
     operation: str,
-    x: ArrayLike,
-    running_mean: ArrayLike | None,
-    running_var: ArrayLike | None,
-    weight: ArrayLike | None,
-    bias: ArrayLike | None,
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
     training: bool,
     momentum: float,
     eps: float,
     activation: str | None = None,
-    residual: ArrayLike | None = None,
+    residual: Any = None,
 ) -> BatchNormResult:
     """`batch_norm`, and what `batch_norm_activation` does after it."""
-    x = _check.floats(operation, "x", x, (2, 3, 4))
-    channels = x.shape[1]
-    running_mean = _check.values(operation, "running_mean", running_mean, channels, "channel")
-    running_var = _check.values(operation, "running_var", running_var, channels, "channel")
-    weight = _check.values(operation, "weight", weight, channels, "channel")
-    bias = _check.values(operation, "bias", bias, channels, "channel")
-    _check.same_dtype(operation, x=x, weight=weight, bias=bias)
+    if not _need_no_check(x, (running_mean, running_var, weight, bias), (residual,)):
+        x, running_mean, running_var, weight, bias, residual = _checked(
+            operation, x, running_mean, running_var, weight, bias, residual
+        )
     eps = _check.epsilon(operation, eps)
-    if residual is not None:
-        residual = _check.floats(operation, "residual", residual)
-        _check.same_shape(operation, residual=residual, x=x)
-        _check.same_dtype(operation, residual=residual, x=x)
     if (running_mean is None) != (running_var is None):
         raise ValueError(f"{operation}: running_mean and running_var must both be given or both be None")
     if training and x.size:
-        count = x.size // channels
-        if count == 1:
+        if x.size == x.shape[1]:
             raise _check.fail(
                 operation,
                 "training needs more than one value per channel, since one has no variance; if this is the last batch "
                 "of an epoch, leave it out (drop_last=True)",
                 x=x,
             )
-        mean, variance = _statistics(x)
-        running_mean = _moved(running_mean, mean, momentum)
-        running_var = _moved(running_var, variance * (count / (count - 1)), momentum)
-    elif running_mean is not None and running_var is not None:
+        return _normalize_batch(x, running_mean, running_var, weight, bias, momentum, eps, activation, residual)
+    if running_mean is not None and running_var is not None:
         mean, variance = running_mean.astype(np.float64), running_var.astype(np.float64)
     elif training:  # on an empty batch
-        mean, variance = np.zeros(channels), np.ones(channels)
+        mean, variance = np.zeros(x.shape[1]), np.ones(x.shape[1])
     else:
         raise ValueError(f"{operation}: without training, running_mean and running_var are needed. Received: None")
     invstd = 1 / np.sqrt(variance + eps)
@@ -154,13 +163,73 @@ def normalize(
         return BatchNormResult(y, mean, invstd, running_mean, running_var)
     y = _empty(x)
     if x.size:
-        rows, native = _rows(x), _runtime._native
-        workspace = _memory.workspace(native.batchnorm_workspace(rows))
-        native.batchnorm_forward(
+        rows = _rows(x)
+        _runtime._native.batchnorm_forward(
             rows, mean, invstd, weight, bias, activation, None if residual is None else _rows(residual),
-            _rows(y), workspace, _runtime.num_threads(),
+            _rows(y), _workspace(rows), _runtime.num_threads(),
         )  # fmt: skip
     return BatchNormResult(y, mean, invstd, running_mean, running_var)
+
+
+def _checked(
+    operation: str,
+    x: ArrayLike,
+    running_mean: ArrayLike | None,
+    running_var: ArrayLike | None,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    residual: ArrayLike | None,
+) -> tuple[NDArray, NDArray | None, NDArray | None, NDArray | None, NDArray | None, NDArray | None]:
+    """The arguments of `normalize` as arrays that fit together."""
+    x = _check.floats(operation, "x", x, (2, 3, 4))
+    channels = x.shape[1]
+    running_mean = _check.values(operation, "running_mean", running_mean, channels, "channel")
+    running_var = _check.values(operation, "running_var", running_var, channels, "channel")
+    weight = _check.values(operation, "weight", weight, channels, "channel")
+    bias = _check.values(operation, "bias", bias, channels, "channel")
+    _check.same_dtype(operation, x=x, weight=weight, bias=bias)
+    if residual is not None:
+        residual = _check.floats(operation, "residual", residual)
+        _check.same_shape(operation, residual=residual, x=x)
+        _check.same_dtype(operation, residual=residual, x=x)
+    return x, running_mean, running_var, weight, bias, residual
+
+
+def _normalize_batch(
+    x: NDArray,
+    running_mean: NDArray | None,
+    running_var: NDArray | None,
+    weight: NDArray | None,
+    bias: NDArray | None,
+    momentum: float,
+    eps: float,
+    activation: str | None,
+    residual: NDArray | None,
+) -> BatchNormResult:
+    """`normalize` in training."""
+    if _runtime.uses_reference():
+        mean, variance = reference.batch_norm_statistics(x)
+        invstd = 1 / np.sqrt(variance + eps)
+        n = x.size // x.shape[1]
+        moved_mean = _moved(running_mean, mean, momentum)
+        moved_var = _moved(running_var, variance * (n / (n - 1)), momentum)
+        y = reference.batch_norm_activation(x, mean, invstd, weight, bias, activation, residual)
+        return BatchNormResult(y, mean, invstd, moved_mean, moved_var)
+    rows, y = _rows(x), _empty(x)
+    mean, invstd = np.empty((2, x.shape[1]))
+    moved_mean = None if running_mean is None else running_mean.astype(np.float64)
+    moved_var = None if running_var is None else running_var.astype(np.float64)
+    _runtime._native.batchnorm_training(
+        rows, eps, momentum, moved_mean, moved_var, weight, bias, activation,
+        None if residual is None else _rows(residual), mean, invstd, _rows(y), _workspace(rows), _runtime.num_threads(),
+    )  # fmt: skip
+    return BatchNormResult(
+        y,
+        mean,
+        invstd,
+        None if running_mean is None or moved_mean is None else moved_mean.astype(running_mean.dtype),
+        None if running_var is None or moved_var is None else moved_var.astype(running_var.dtype),
+    )
 
 
 def batch_norm_backward(
@@ -196,31 +265,25 @@ def batch_norm_backward(
 
 def gradients(
     operation: str,
-    dy: ArrayLike,
-    x: ArrayLike,
-    mean: ArrayLike,
-    invstd: ArrayLike,
-    weight: ArrayLike | None,
-    bias: ArrayLike | None,
+    dy: Any,
+    x: Any,
+    mean: Any,
+    invstd: Any,
+    weight: Any,
+    bias: Any,
     training: bool,
     need_dx: bool,
     activation: str | None = None,
-    y: ArrayLike | None = None,
+    y: Any = None,
     need_dresidual: bool = False,
 ) -> tuple[NDArray | None, NDArray, NDArray, NDArray | None]:
     """`batch_norm_backward` and `batch_norm_activation_backward`."""
-    x = _check.floats(operation, "x", x, (2, 3, 4))
-    dy = _check.floats(operation, "dy", dy)
-    _check.same_shape(operation, dy=dy, x=x)
+    statistics_fit = all(
+        type(values) is np.ndarray and values.dtype == np.float64 and values.flags.carray for values in (mean, invstd)
+    )
+    if not (statistics_fit and dy is not None and _need_no_check(x, (weight, bias), (dy, y))):
+        dy, x, mean, invstd, weight, bias, y = _checked_gradients(operation, dy, x, mean, invstd, weight, bias, y)
     channels = x.shape[1]
-    weight = _check.values(operation, "weight", weight, channels, "channel")
-    bias = _check.values(operation, "bias", bias, channels, "channel")
-    y = None if y is None else _check.floats(operation, "y", y)
-    _check.same_dtype(operation, dy=dy, x=x, y=y, weight=weight, bias=bias)
-    if y is not None:
-        _check.same_shape(operation, y=y, x=x)
-    mean = _check.numbers(operation, "mean", mean)
-    invstd = _check.numbers(operation, "invstd", invstd)
     if mean.shape != (channels,) or invstd.shape != (channels,):
         reason = f"mean and invstd need one value for each channel, {channels} in all"
         raise _check.fail(operation, reason, mean=mean, invstd=invstd)
@@ -238,6 +301,31 @@ def gradients(
     native.batchnorm_backward(
         _rows(dy), x_rows, mean, invstd, weight, bias, activation, None if y is None else _rows(y), training,
         None if dx is None else _rows(dx), None if dresidual is None else _rows(dresidual), dweight, dbias,
-        _memory.workspace(native.batchnorm_workspace(x_rows)), _runtime.num_threads(),
+        _workspace(x_rows), _runtime.num_threads(),
     )  # fmt: skip
     return dx, dweight, dbias, dresidual
+
+
+def _checked_gradients(
+    operation: str,
+    dy: ArrayLike,
+    x: ArrayLike,
+    mean: ArrayLike,
+    invstd: ArrayLike,
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    y: ArrayLike | None,
+) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray | None, NDArray | None, NDArray | None]:
+    """The arguments of `gradients` as arrays that fit together."""
+    x = _check.floats(operation, "x", x, (2, 3, 4))
+    dy = _check.floats(operation, "dy", dy)
+    _check.same_shape(operation, dy=dy, x=x)
+    channels = x.shape[1]
+    weight = _check.values(operation, "weight", weight, channels, "channel")
+    bias = _check.values(operation, "bias", bias, channels, "channel")
+    y = None if y is None else _check.floats(operation, "y", y)
+    _check.same_dtype(operation, dy=dy, x=x, y=y, weight=weight, bias=bias)
+    if y is not None:
+        _check.same_shape(operation, y=y, x=x)
+    mean, invstd = _check.numbers(operation, "mean", mean), _check.numbers(operation, "invstd", invstd)
+    return dy, x, mean, invstd, weight, bias, y

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +10,7 @@ from fastnn import _layout, _memory, _runtime, reference
 from fastnn.functional import _check
 from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS, check_algorithm, choose
 from fastnn.functional._conv2d_geometry import geometry
+from fastnn.functional._conv2d_plan import Norm
 from fastnn.functional.add import add
 from fastnn.functional.im2col import conv2d_im2col, conv2d_im2col_backward
 
@@ -48,10 +48,11 @@ def conv2d(
         groups: channels are cut into so many groups, each with filters of its own.
         algorithm: 'direct' sums small matrix products over the taps of the filter; 'winograd' computes tiles of 2 x 2
             outputs with 16 multiplications instead of 36, for 3 x 3 filters with stride 1, dilation 1, one group and
-            padding 0 to 2; 'winograd4' takes tiles of 4 x 4, with 36 instead of 144 multiplications and two to four
-            times the rounding error of 'direct'; 'im2col' copies every patch into the column of a matrix and makes one
-            product of it. 'auto' takes the one that `fastnn.conv2d_algorithm` or FASTNN_CONV2D_ALGORITHM prefers, or
-            else the cheapest for these shapes, but never 'winograd4'; they differ by rounding.
+            padding 0 to 2; 'winograd24' takes tiles of 2 x 4, with 24 instead of 72 multiplications and about the
+            rounding error of 'direct'; 'winograd4' takes tiles of 4 x 4, with 36 instead of 144 multiplications and two
+            to four times the rounding error of 'direct'; 'im2col' copies every patch into the column of a matrix and
+            makes one product of it. 'auto' takes the one that `fastnn.conv2d_algorithm` or FASTNN_CONV2D_ALGORITHM
+            prefers, or else the cheapest for these shapes, but never 'winograd4'; they differ by rounding.
     Shape:
         - x: (N, C_in, H, W), float32 or float64
         - weight: (C_out, C_in / groups, kernel_h, kernel_w), the dtype of x
@@ -72,17 +73,6 @@ def conv2d(
     algorithms for convolutional neural networks".
     """
     return convolve(x, weight, bias, stride, padding, dilation, groups, algorithm)
-
-
-class Norm(NamedTuple):
-    """Batch norm with running statistics, and what comes after it, for `convolve`."""
-
-    mean: NDArray
-    variance: NDArray
-    weight: NDArray | None
-    bias: NDArray | None
-    eps: float
-    activation: str | None
 
 
 def convolve(
@@ -148,57 +138,6 @@ def _run_forward(
         return
     residual = None if residual is None else residual.reshape(y.shape)
     native.conv2d_norm_forward(x, taps, bias, *norm, residual, y, *settings, workspace, threads)
-
-
-class Prepared(NamedTuple):
-    """A `convolve` that checks nothing, for inputs of one shape and dtype that are pixel-major."""
-
-    out: tuple[int, int, int, int]  # the shape of its pixels
-    taps: NDArray
-    bias: NDArray | None
-    norm: Norm | None
-    settings: tuple
-    workspace: int
-    threads: int
-
-    def run(self, x: NDArray, residual: NDArray | None) -> NDArray:
-        """The result; the residual is pixel-major too."""
-        out, taps, bias, norm, settings, workspace_bytes, threads = self
-        y, workspace = _memory.empty(out, x.dtype), _memory.workspace(workspace_bytes)
-        x, native = x.transpose(2, 3, 0, 1), _runtime._native
-        if norm is None:
-            native.conv2d_forward(x, taps, bias, y, *settings, workspace, threads)
-        else:
-            residual = None if residual is None else residual.transpose(2, 3, 0, 1)
-            native.conv2d_norm_forward(x, taps, bias, *norm, residual, y, *settings, workspace, threads)
-        return _layout.images(y)
-
-
-def prepare(
-    x: NDArray,
-    weight: NDArray,
-    bias: NDArray | None,
-    stride: int | Sequence[int],
-    padding: int | Sequence[int] | str,
-    dilation: int | Sequence[int],
-    groups: int,
-    algorithm: str,
-    norm: Norm | None = None,
-) -> Prepared | None:
-    """For arguments that `convolve` has taken, the rest of its way; None if that makes copies or has no kernel."""
-    taps, pixels = weight.transpose(2, 3, 1, 0), x.transpose(2, 3, 0, 1)
-    arrays = (pixels, taps) if bias is None else (pixels, taps, bias)
-    dense = all(a.flags.c_contiguous and a.flags.aligned and a.dtype.isnative for a in arrays)
-    if _runtime.uses_reference() or not dense or not len(x):
-        return None
-    g = geometry("conv2d", x, weight, stride, padding, dilation, groups)
-    chosen = choose("forward", algorithm, x, weight, g)
-    if chosen == "im2col":
-        return None
-    out, threads = (*g.out, len(x), len(weight)), _runtime.num_threads()
-    settings = g.stride, g.pad, g.dilation, g.groups, chosen
-    n_bytes = _runtime._native.conv2d_workspace("forward", pixels, taps, np.empty(out, x.dtype), *settings, threads)
-    return Prepared(out, taps, bias, norm, settings, n_bytes, threads)
 
 
 def conv2d_backward(

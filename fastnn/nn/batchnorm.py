@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from fastnn import _runtime
 from fastnn import functional as F
 from fastnn.functional import _check
+from fastnn.functional._conv2d_plan import Norm
 from fastnn.functional.batchnorm import normalize
-from fastnn.functional.conv2d import Norm
 from fastnn.nn._memo import Memo
 from fastnn.nn.conv2d import Conv2d
 from fastnn.nn.module import Module
@@ -64,24 +64,27 @@ class _BatchNorm(Module):
         if x.shape[1] != self.num_features:
             reason = f"x has {x.shape[1]} channels, num_features is {self.num_features}"
             raise _check.fail(type(self).__name__, reason, x=x)
-        weight, bias, running_mean = self.weight, self.bias, self.running_mean
-        use_batch = self.training or running_mean is None
-        batches, momentum = self.num_batches_tracked, self.momentum
-        if self.training and batches is not None and x.size:
+        parameters, buffers = self._parameters, self._buffers  # reading or assigning attributes takes its time
+        weight, bias = parameters["weight"], parameters["bias"]
+        training, running_mean, batches = self.training, buffers["running_mean"], buffers["num_batches_tracked"]
+        use_batch = training or running_mean is None
+        momentum = self.momentum
+        if training and batches is not None and x.size:
             batches = np.asarray(batches + 1, np.int64)
         if momentum is None:  # every batch so far has the same weight
             momentum = 0.0 if batches is None else 1 / max(1, int(batches))
         result = normalize(
-            type(self).__name__, x, running_mean, self.running_var,
+            type(self).__name__, x, running_mean, buffers["running_var"],
             None if weight is None else weight.data, None if bias is None else bias.data,
             use_batch, momentum, self.eps, activation, residual,
         )  # fmt: skip
-        if self.training:
-            self.running_mean, self.running_var = result.running_mean, result.running_var
-            self.num_batches_tracked = batches
-        self._x, self._mean, self._invstd, self._used_batch = x, result.mean, result.invstd, use_batch
-        self._activation, self._y = activation, None if residual is None else result.y
-        self._after: tuple[Conv2d, NDArray, NDArray | None] | None = None
+        if training:
+            buffers["running_mean"], buffers["running_var"] = result.running_mean, result.running_var
+            buffers["num_batches_tracked"] = batches
+        vars(self).update(
+            _x=x, _mean=result.mean, _invstd=result.invstd, _used_batch=use_batch, _activation=activation,
+            _y=None if residual is None else result.y, _after=None,
+        )  # fmt: skip
         return result.y
 
     def forward_after(
@@ -136,16 +139,17 @@ class _BatchNorm(Module):
         """Gradients of the arguments x and residual of `forward_then`."""
         if self._after is not None:
             self._repeat(*self._after)
-        weight = None if self.weight is None else self.weight.data
-        bias = None if self.bias is None else self.bias.data
+        weight, bias = self._parameters["weight"], self._parameters["bias"]
         dx, dweight, dbias, dresidual = F.batch_norm_activation_backward(
-            dy, self._x, self._mean, self._invstd, weight, bias, self._used_batch, self._activation, self._y,
+            dy, self._x, self._mean, self._invstd,
+            None if weight is None else weight.data, None if bias is None else bias.data,
+            self._used_batch, self._activation, self._y,
             need_dx=self.input_grad,
         )  # fmt: skip
-        if self.weight is not None:
-            self.weight.add_grad(dweight)
-        if self.bias is not None:
-            self.bias.add_grad(dbias)
+        if weight is not None:
+            weight.add_grad(dweight)
+        if bias is not None:
+            bias.add_grad(dbias)
         return dx, dresidual
 
     @property

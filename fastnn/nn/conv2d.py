@@ -1,28 +1,22 @@
 """The convolution layer."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _layout, _runtime
+from fastnn import _layout
 from fastnn import functional as F
 from fastnn._random import generator
-from fastnn.functional import _check
+from fastnn.functional import _check, _conv2d_plan
 from fastnn.functional._conv2d_algorithm import check_algorithm
 from fastnn.functional._conv2d_geometry import padding_argument, total_padding
-from fastnn.functional.conv2d import Norm, convolve, prepare
-from fastnn.nn._memo import Memo
+from fastnn.functional._conv2d_plan import Norm, Settings
+from fastnn.functional.conv2d import convolve
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
 __all__ = ["Conv2d"]
-
-
-def _lie(x: Any) -> tuple[Any, ...] | None:
-    """How an array lies in memory; None if it is not just an array."""
-    return (x.shape, x.strides, x.dtype, x.flags.aligned) if type(x) is np.ndarray else None
 
 
 class Conv2d(Module):
@@ -41,7 +35,7 @@ class Conv2d(Module):
         groups: cut the channels into groups with filters of their own; groups=in_channels is a depthwise convolution.
         bias: whether to add one.
         padding_mode: only 'zeros'.
-        algorithm: 'auto', 'direct', 'winograd', 'winograd4' or 'im2col'; see `functional.conv2d`.
+        algorithm: 'auto', 'direct', 'winograd', 'winograd24', 'winograd4' or 'im2col'; see `functional.conv2d`.
     Shape:
         - Input: (N, C_in, H, W), float32 or float64
         - Output: (N, C_out, H_out, W_out), H_out = (H + 2 pad_h - dilation_h (kernel_h - 1) - 1) // stride_h + 1
@@ -97,54 +91,47 @@ class Conv2d(Module):
         draw = generator().uniform(-bound, bound, shape)
         taps_first = np.ascontiguousarray(draw.transpose(2, 3, 1, 0), np.float32)
         self.weight = Parameter(taps_first.transpose(3, 2, 0, 1))
-        self.bias = Parameter(generator().uniform(-bound, bound, out_channels).astype(np.float32)) if bias else None
+        drawn = Parameter(generator().uniform(-bound, bound, out_channels).astype(np.float32)) if bias else None
+        self.register_parameter("bias", drawn)
 
     def forward(self, x: NDArray) -> NDArray:
         return self.forward_norm(x)
 
     def forward_norm(self, x: NDArray, norm: Norm | None = None, residual: NDArray | None = None) -> NDArray:
         """`forward`, with a batch norm of its result; see `functional.conv2d.convolve`."""
-        own, weight = vars(self), self.weight.data
-        bias = None if self.bias is None else self.bias.data
-        lies = _lie(x), residual is None or _lie(residual)
-        settings = self.stride, self.padding, self.dilation, self.groups, self.algorithm
-        key = *lies, id(weight), id(bias), id(norm), *settings, _runtime.choices()
-        ready = own.get("_ready")
-        if ready is not None and ready.key == key:
-            own["_x"] = x
-            return ready.value.run(x, residual)
         # Kept as the kernels read it, so that backward does not convert an NCHW input a second time.
-        self._x = _layout.pixel_major(x)
-        y = convolve(self._x, weight, bias, *settings, norm, residual)
-        prepared = None
-        if None not in lies and (residual is None or (residual.flags.aligned and residual.strides == y.strides)):
-            prepared = prepare(x, weight, bias, *settings, norm)
-        own["_ready"] = None if prepared is None else Memo(key, (weight, bias, norm), prepared)
-        return y
+        vars(self)["_x"] = x = _layout.pixel_major(x)
+        (weight, bias), settings = self._arrays(), self._settings()
+        y = _conv2d_plan.forward(x, weight, bias, settings, norm, residual)
+        return convolve(x, weight, bias, *settings, norm=norm, residual=residual) if y is None else y
 
     def backward(self, dy: NDArray) -> NDArray | None:
         return self.backward_onto(dy, None)
 
     def backward_onto(self, dy: NDArray, addend: NDArray | None) -> NDArray | None:
         """`backward`, with `addend` added to its result."""
-        dx, dweight, dbias = F.conv2d_backward(
-            dy,
-            self._x,
-            self.weight.data,
-            **self._settings(),
-            need_dx=self.input_grad,
-            need_dweight=self.weight.requires_grad,
-            need_dbias=self.bias is not None and self.bias.requires_grad,
-            addend=addend,
-        )
+        weight, bias = self._parameters["weight"], self._parameters["bias"]
+        assert weight is not None
+        needs = self.input_grad, weight.requires_grad, bias is not None and bias.requires_grad
+        x, settings = self._x, self._settings()
+        gradients = _conv2d_plan.backward(dy, x, weight.data, settings, needs, addend)
+        if gradients is None:
+            gradients = F.conv2d_backward(dy, x, weight.data, *settings, *needs, addend=addend)
+        dx, dweight, dbias = gradients
         if dweight is not None:
-            self.weight.add_grad(dweight)
-        if self.bias is not None and dbias is not None:
-            self.bias.add_grad(dbias)
+            weight.add_grad(dweight)
+        if bias is not None and dbias is not None:
+            bias.add_grad(dbias)
         return dx
 
-    def _settings(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("stride", "padding", "dilation", "groups", "algorithm")}
+    def _arrays(self) -> tuple[NDArray, NDArray | None]:
+        """Weight and bias; reading them as attributes takes its time."""
+        weight, bias = self._parameters["weight"], self._parameters["bias"]
+        assert weight is not None
+        return weight.data, None if bias is None else bias.data
+
+    def _settings(self) -> Settings:
+        return self.stride, self.padding, self.dilation, self.groups, self.algorithm
 
     def extra_repr(self) -> str:
         words = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]

@@ -25,7 +25,11 @@ _OF_WEIGHT = frozenset({"conv2d_backward_weight"})
 # The position of (weight, groups, algorithm) among their arguments.
 _CONVOLUTIONS = {"conv2d_forward": (1, 7, 8), "conv2d_backward_data": (1, 7, 8), "conv2d_backward_weight": (2, 7, 8)}
 
-_ALGORITHMS = {"winograd": "Winograd", "winograd4": "Winograd, tiles of 4 x 4"}
+_ALGORITHMS = {
+    "winograd": "Winograd",
+    "winograd24": "Winograd, tiles of 2 x 4",
+    "winograd4": "Winograd, tiles of 4 x 4",
+}
 
 
 @dataclass

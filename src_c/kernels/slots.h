@@ -26,17 +26,27 @@ FNN_SLOT(winograd_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff
 FNN_SLOT(winograd_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
 FNN_SLOT(winograd_output, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
                            const real *const *addend, real *const *out))
-FNN_SLOT(winograd_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, ptrdiff_t side))
+FNN_SLOT(winograd_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, int middle))
 FNN_SLOT(winograd_filter_gradient,
-         (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride, ptrdiff_t side))
+         (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride, int middle))
+
+/* winograd24: the transforms of F(2 x 4, 3 x 3) */
+FNN_SLOT(winograd24_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
+FNN_SLOT(winograd24_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
+FNN_SLOT(winograd24_output, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
+                             const real *const *addend, real *const *out))
+FNN_SLOT(winograd24_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, int middle))
+FNN_SLOT(winograd24_filter_gradient,
+         (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride, int middle))
 
 /* winograd4: the transforms of F(4 x 4, 3 x 3) */
 FNN_SLOT(winograd4_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
 FNN_SLOT(winograd4_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
 FNN_SLOT(winograd4_output, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
                             const real *const *addend, real *const *out))
-FNN_SLOT(winograd4_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
-FNN_SLOT(winograd4_filter_gradient, (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
+FNN_SLOT(winograd4_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, int middle))
+FNN_SLOT(winograd4_filter_gradient,
+         (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride, int middle))
 
 /* depthwise: convolution of each channel with its own filter */
 FNN_SLOT(depthwise, (const fnn_depthwise *problem))

@@ -4,6 +4,8 @@
  * one (fold), until a row fills vectors of every instruction set; a channel then has `fold` columns, which
  * are merged.
  */
+#include <math.h>
+
 #include "ops/columns.h"
 #include "ops/norm.h"
 
@@ -30,19 +32,6 @@ ptrdiff_t OP(batchnorm_workspace)(ptrdiff_t rows, ptrdiff_t channels) {
     return workspace.used;
 }
 
-fnn_status OP(batchnorm_statistics)(ptrdiff_t rows, ptrdiff_t channels, const real *x, double *mean, double *variance,
-                                    void *workspace, int n_threads) {
-    column_passes p;
-    prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
-    OP(columns_moments)(&p, x, n_threads);
-    for (ptrdiff_t c = 0; c < channels; c++) {
-        column_statistics s = OP(columns_merge)(&p, c, channels, p.width / channels);
-        mean[c] = s.mean;
-        variance[c] = s.m2 / s.n;
-    }
-    return FNN_OK;
-}
-
 static void fill_affine(column_passes *p, ptrdiff_t channels, const double *mean, const double *invstd,
                         const real *weight, const real *bias) {
     for (ptrdiff_t j = 0; j < p->width; j++) {
@@ -61,6 +50,33 @@ fnn_status OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const real 
     p.then = then, p.residual = residual;
     OP(columns_affine)(&p, x, y, n_threads);
     return FNN_OK;
+}
+
+/* The step of a running statistic towards that of this batch. */
+static void move(double *running, double momentum, double batch) {
+    *running = (1 - momentum) * *running + momentum * batch;
+}
+
+fnn_status OP(batchnorm_training)(ptrdiff_t rows, ptrdiff_t channels, const real *x, double eps, double momentum,
+                                  double *running_mean, double *running_variance, const real *weight, const real *bias,
+                                  fnn_then then, const real *residual, double *mean, double *invstd, real *y,
+                                  void *workspace, int n_threads) {
+    column_passes p;
+    prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
+    OP(columns_moments)(&p, x, n_threads);
+    for (ptrdiff_t c = 0; c < channels; c++) {
+        column_statistics s = OP(columns_merge)(&p, c, channels, p.width / channels);
+        mean[c] = s.mean;
+        invstd[c] = 1 / sqrt(s.m2 / s.n + eps);
+        if (running_mean != NULL) {
+            move(running_mean + c, momentum, s.mean);
+        }
+        if (running_variance != NULL) {
+            move(running_variance + c, momentum, s.m2 / (s.n - 1));
+        }
+    }
+    return OP(batchnorm_forward)(rows, channels, x, mean, invstd, weight, bias, then, residual, y, workspace,
+                                 n_threads);
 }
 
 fnn_status OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const real *dy, const real *x, const double *mean,

@@ -13,6 +13,7 @@ typedef struct {
     ptrdiff_t least, most;
 } row_limits;
 static const row_limits LIMITS = {768 * 1024, 48, 96};
+static const row_limits LIMITS24 = {512 * 1024, 24, 72};
 /* Tiles of 4 x 4 have more weights, which leave less of L2, but a quarter as many rows. */
 static const row_limits LIMITS4 = {256 * 1024, 12, 48};
 
@@ -27,6 +28,7 @@ typedef struct {
     ptrdiff_t y_h, y_w;
     ptrdiff_t panel_columns, panels;
     winograd_tiles tiles;
+    winograd_transforms transforms;
     ptrdiff_t input_stride, output_stride; /* between positions */
     real *filters;                         /* [panel][filter][depth][stored columns] */
     real *inputs, *outputs;                /* [thread][position][chunk][depth or columns] */
@@ -49,9 +51,12 @@ static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, c
     c->pad_w = backward ? 2 - s->pad_left : s->pad_left;
     c->panel_columns = KERNELS->panel_columns;
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
-    ptrdiff_t side = winograd_outputs(s->algorithm) + 2;
-    ptrdiff_t row_bytes = side * side * (c->depth + c->columns) * (ptrdiff_t)sizeof(real);
-    const row_limits *limits = s->algorithm == FNN_WINOGRAD4 ? &LIMITS4 : &LIMITS;
+    ptrdiff_t positions = winograd_extent_h(s->algorithm).side * winograd_extent_w(s->algorithm).side;
+    ptrdiff_t row_bytes = positions * (c->depth + c->columns) * (ptrdiff_t)sizeof(real);
+    const row_limits *limits = s->algorithm == FNN_WINOGRAD4    ? &LIMITS4
+                               : s->algorithm == FNN_WINOGRAD24 ? &LIMITS24
+                                                                : &LIMITS;
+    c->transforms = winograd_transforms_of(s->algorithm);
     ptrdiff_t rows = fnn_max(limits->least, fnn_min(limits->most, limits->bytes / row_bytes));
     c->tiles = winograd_cut(s->algorithm, s->n, (winograd_axis){c->h, c->y_h, c->pad_h},
                             (winograd_axis){c->w, c->y_w, c->pad_w}, rows);
@@ -91,14 +96,6 @@ static real *panel_filters(const winograd *c, ptrdiff_t panel, ptrdiff_t filter)
 /* Channels of the depth that a task of `filter_task` transforms. */
 enum { FILTER_DEPTH = 32 };
 
-static void transform_filter(const winograd *c, ptrdiff_t n, const real *const *taps, real *out, ptrdiff_t stride) {
-    if (c->tiles.outputs == 4) {
-        KERNELS->winograd4_filter(n, taps, out, stride);
-    } else {
-        KERNELS->winograd_filter(n, taps, out, stride, c->tiles.filter_side);
-    }
-}
-
 /* Task: the weights of some channels of the depth, for one panel. */
 static void filter_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
@@ -113,7 +110,7 @@ static void filter_task(void *context, ptrdiff_t task, int thread) {
                 taps[tap] = c->weight + (tap * c->depth + k) * c->columns + column;
             }
             real *out = panel_filters(c, panel, 0) + k * stored;
-            transform_filter(c, used, taps, out, c->depth * stored);
+            c->transforms.filter(used, taps, out, c->depth * stored, c->tiles.middle);
         }
         return;
     }
@@ -125,7 +122,7 @@ static void filter_task(void *context, ptrdiff_t task, int thread) {
             for (ptrdiff_t tap = 0; tap < 9; tap++) {
                 taps[tap] = c->weight + ((8 - tap) * c->columns + column + first + j) * c->depth + depth.begin;
             }
-            transform_filter(c, length, taps, rows[0] + j * FILTER_DEPTH, FILTER_DEPTH * 16);
+            c->transforms.filter(length, taps, rows[0] + j * FILTER_DEPTH, FILTER_DEPTH * 16, c->tiles.middle);
         }
         for (ptrdiff_t filter = 0; filter < c->tiles.filters; filter++) {
             real *out = panel_filters(c, panel, filter) + depth.begin * stored + first;
@@ -141,36 +138,35 @@ static void transform_inputs(const winograd *c, const winograd_chunk *chunk, rea
         winograd_segment segment = winograd_next(&c->tiles, chunk->region, row, range.end);
         const real *in[WINOGRAD_POSITIONS];
         for (ptrdiff_t position = 0; position < c->tiles.positions; position++) {
-            ptrdiff_t h = c->tiles.outputs * segment.h - c->pad_h + position / c->tiles.side;
-            ptrdiff_t w = c->tiles.outputs * segment.w - c->pad_w + position % c->tiles.side;
+            ptrdiff_t h = c->tiles.h.outputs * segment.h - c->pad_h + position / c->tiles.w.side;
+            ptrdiff_t w = c->tiles.w.outputs * segment.w - c->pad_w + position % c->tiles.w.side;
             int inside = h >= 0 && h < c->h && w >= 0 && w < c->w;
             in[position] = inside ? c->x + ((h * c->w + w) * c->tiles.n + segment.image) * c->depth : c->zeros;
         }
         real *out = inputs + (row - range.begin) * c->depth;
-        (c->tiles.outputs == 4 ? KERNELS->winograd4_input : KERNELS->winograd_input)(segment.rows * c->depth, in, out,
-                                                                                     c->input_stride);
+        c->transforms.input(segment.rows * c->depth, in, out, c->input_stride);
         row += segment.rows;
     }
 }
 
 /* The outputs of the tiles of a chunk, transformed back. */
 static void transform_outputs(const winograd *c, const winograd_chunk *chunk, const real *outputs) {
-    const ptrdiff_t size = c->tiles.outputs;
+    const winograd_tiles *t = &c->tiles;
     fnn_range range = chunk->rows;
     for (ptrdiff_t row = range.begin; row < range.end;) {
-        winograd_segment segment = winograd_next(&c->tiles, chunk->region, row, range.end);
-        real *out[WINOGRAD_OUTPUTS * WINOGRAD_OUTPUTS];
-        const real *addend[WINOGRAD_OUTPUTS * WINOGRAD_OUTPUTS];
-        for (ptrdiff_t pixel = 0; pixel < size * size; pixel++) {
-            ptrdiff_t h = size * segment.h + pixel / size, w = size * segment.w + pixel % size;
-            ptrdiff_t first = ((h * c->y_w + w) * c->tiles.n + segment.image) * c->columns;
+        winograd_segment segment = winograd_next(t, chunk->region, row, range.end);
+        real *out[WINOGRAD_OUTPUTS];
+        const real *addend[WINOGRAD_OUTPUTS];
+        for (ptrdiff_t pixel = 0; pixel < t->h.outputs * t->w.outputs; pixel++) {
+            ptrdiff_t h = t->h.outputs * segment.h + pixel / t->w.outputs;
+            ptrdiff_t w = t->w.outputs * segment.w + pixel % t->w.outputs;
+            ptrdiff_t first = ((h * c->y_w + w) * t->n + segment.image) * c->columns;
             int inside = h < c->y_h && w < c->y_w;
             out[pixel] = inside ? c->y + first : NULL;
             addend[pixel] = inside && c->addend != NULL ? c->addend + first : NULL;
         }
         const real *in = outputs + (row - range.begin) * c->columns;
-        (size == 4 ? KERNELS->winograd4_output : KERNELS->winograd_output)(segment.rows, c->columns, in,
-                                                                           c->output_stride, c->bias, addend, out);
+        c->transforms.output(segment.rows, c->columns, in, c->output_stride, c->bias, addend, out);
         row += segment.rows;
     }
 }
@@ -179,7 +175,7 @@ static void transform_outputs(const winograd *c, const winograd_chunk *chunk, co
  * outputs of an image row lie side by side too. */
 static void normalize_outputs(const winograd *c, const winograd_chunk *chunk) {
     const winograd_region *region = chunk->region;
-    const ptrdiff_t size = c->tiles.outputs;
+    const ptrdiff_t size_h = c->tiles.h.outputs, size_w = c->tiles.w.outputs;
     fnn_range range = chunk->rows;
     for (ptrdiff_t row = range.begin; row < range.end;) {
         winograd_segment segment = winograd_next(&c->tiles, region, row, range.end);
@@ -187,8 +183,8 @@ static void normalize_outputs(const winograd *c, const winograd_chunk *chunk) {
         if (segment.rows == c->tiles.n) {
             tiles = fnn_min((range.end - row) / c->tiles.n, region->w + region->tiles_w - segment.w);
         }
-        for (ptrdiff_t h = size * segment.h; h < fnn_min(size * segment.h + size, c->y_h); h++) {
-            ptrdiff_t w = size * segment.w, end = fnn_min(w + size * tiles, c->y_w);
+        for (ptrdiff_t h = size_h * segment.h; h < fnn_min(size_h * segment.h + size_h, c->y_h); h++) {
+            ptrdiff_t w = size_w * segment.w, end = fnn_min(w + size_w * tiles, c->y_w);
             ptrdiff_t together = segment.rows == c->tiles.n ? end - w : 1;
             for (; w < end; w += together) {
                 ptrdiff_t first = (h * c->y_w + w) * c->tiles.n + segment.image;
@@ -202,8 +198,8 @@ static void normalize_outputs(const winograd *c, const winograd_chunk *chunk) {
 /* Of products that were not made, the third along an axis still goes into outputs: zero, if the second has its share. */
 static void clear_product(const winograd *c, const winograd_chunk *chunk, ptrdiff_t position, real *outputs) {
     const winograd_region *r = chunk->region;
-    if ((r->along_h == WINOGRAD_SHORT_AND_PADDING && position / c->tiles.side == 2) ||
-        (r->along_w == WINOGRAD_SHORT_AND_PADDING && position % c->tiles.side == 2)) {
+    if ((r->along_h == WINOGRAD_SHORT_AND_PADDING && position / c->tiles.w.side == 2) ||
+        (r->along_w == WINOGRAD_SHORT_AND_PADDING && position % c->tiles.w.side == 2)) {
         ptrdiff_t rows = chunk->rows.end - chunk->rows.begin;
         memset(outputs + position * c->output_stride, 0, (size_t)(rows * c->columns) * sizeof(real));
     }

@@ -29,6 +29,7 @@ typedef struct {
     ptrdiff_t panel_columns;
     ptrdiff_t block_in, blocks_in, block_out, blocks_out;
     winograd_tiles tiles;
+    winograd_transforms transforms;
     ptrdiff_t bands, band_chunks;
     ptrdiff_t weights;                     /* of one tap */
     ptrdiff_t sums_stride;                 /* between two transformed gradients */
@@ -44,14 +45,15 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->shape = s;
     g->panel_columns = KERNELS->panel_columns;
     g->blocks_in = fnn_ceil_div(s->c_in, BLOCK_CHANNELS);
-    ptrdiff_t size = winograd_outputs(s->algorithm);
-    ptrdiff_t all_rows = s->n * fnn_ceil_div(s->h_out, size) * fnn_ceil_div(s->w_out, size);
+    g->transforms = winograd_transforms_of(s->algorithm);
+    winograd_extent h = winograd_extent_h(s->algorithm), w = winograd_extent_w(s->algorithm);
+    ptrdiff_t all_rows = s->n * fnn_ceil_div(s->h_out, h.outputs) * fnn_ceil_div(s->w_out, w.outputs);
     g->blocks_out = fnn_ceil_div(s->c_out, all_rows < MANY_ROWS ? BLOCK_CHANNELS : WIDE_BLOCK_CHANNELS);
     g->block_in = fnn_ceil_div(s->c_in, g->blocks_in);
     g->block_out = fnn_ceil_div(fnn_ceil_div(s->c_out, g->blocks_out), LINE) * LINE;
     ptrdiff_t rows = CHUNK_ROWS;
-    if (s->algorithm == FNN_WINOGRAD4) {
-        ptrdiff_t sums = WINOGRAD_POSITIONS * g->block_in * g->block_out * (ptrdiff_t)sizeof(real);
+    if (s->algorithm != FNN_WINOGRAD) {
+        ptrdiff_t sums = h.side * w.side * g->block_in * g->block_out * (ptrdiff_t)sizeof(real);
         rows = sums <= SMALL_SUMS ? FEW_CHUNK_ROWS4 : CHUNK_ROWS4;
     }
     g->tiles = winograd_cut(s->algorithm, s->n, (winograd_axis){s->h, s->h_out, s->pad_top},
@@ -87,15 +89,15 @@ typedef struct {
 
 typedef void (*tile_transform)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride);
 
-/* to[position][row][channel] = the tile of side x side pixels from (first_h, first_w) on, transformed; for the images of
- * a segment and the channels in `block`. Rows are `width` reals apart. Outside the map, pixels are zero. */
-static void transform_tile(const weight_gradient *g, tile_transform transform, const image_map *map, ptrdiff_t side,
-                           ptrdiff_t first_h, ptrdiff_t first_w, const winograd_segment *segment, fnn_range block,
-                           real *to, ptrdiff_t width, ptrdiff_t stride) {
+/* to[position][row][channel] = the tile of pixels in `rows` and `columns`, transformed; for the images of a segment and the
+ * channels in `block`. Rows are `width` reals apart. Outside the map, pixels are zero. */
+static void transform_tile(const weight_gradient *g, tile_transform transform, const image_map *map, fnn_range rows,
+                           fnn_range columns, const winograd_segment *segment, fnn_range block, real *to,
+                           ptrdiff_t width, ptrdiff_t stride) {
     const real *sources[WINOGRAD_POSITIONS];
     ptrdiff_t steps[WINOGRAD_POSITIONS], count = 0; /* to the next image */
-    for (ptrdiff_t h = first_h; h < first_h + side; h++) {
-        for (ptrdiff_t w = first_w; w < first_w + side; w++, count++) {
+    for (ptrdiff_t h = rows.begin; h < rows.end; h++) {
+        for (ptrdiff_t w = columns.begin; w < columns.end; w++, count++) {
             int inside = h >= 0 && h < map->height && w >= 0 && w < map->width;
             ptrdiff_t pixel = (h * map->width + w) * g->shape->n + segment->image;
             sources[count] = inside ? map->pixels + pixel * map->channels + block.begin : g->zeros;
@@ -121,17 +123,17 @@ static void transform(const weight_gradient *g, const winograd_chunk *chunk, fnn
     const fnn_conv2d_shape *s = g->shape;
     const winograd_tiles *t = &g->tiles;
     const image_map x = {g->x, s->h, s->w, s->c_in}, dy = {g->dy, s->h_out, s->w_out, s->c_out};
-    int four = t->outputs == 4;
-    tile_transform of_input = four ? KERNELS->winograd4_input : KERNELS->winograd_input;
-    tile_transform of_output = four ? KERNELS->winograd4_output_gradient : KERNELS->winograd_output_gradient;
     fnn_range range = chunk->rows;
     for (ptrdiff_t row = range.begin; row < range.end;) {
         winograd_segment segment = winograd_next(t, chunk->region, row, range.end);
-        ptrdiff_t h = t->outputs * segment.h, w = t->outputs * segment.w, first = row - range.begin;
-        transform_tile(g, of_input, &x, t->side, h - s->pad_top, w - s->pad_left, &segment, in,
-                       inputs + first * g->block_in, g->block_in, g->input_stride);
-        transform_tile(g, of_output, &dy, t->outputs, h, w, &segment, out, outputs + first * g->block_out, g->block_out,
-                       g->output_stride);
+        ptrdiff_t h = t->h.outputs * segment.h, w = t->w.outputs * segment.w, first = row - range.begin;
+        fnn_range in_h = {h - s->pad_top, h - s->pad_top + t->h.side};
+        fnn_range in_w = {w - s->pad_left, w - s->pad_left + t->w.side};
+        transform_tile(g, g->transforms.input, &x, in_h, in_w, &segment, in, inputs + first * g->block_in, g->block_in,
+                       g->input_stride);
+        fnn_range out_h = {h, h + t->h.outputs}, out_w = {w, w + t->w.outputs};
+        transform_tile(g, g->transforms.output_gradient, &dy, out_h, out_w, &segment, out,
+                       outputs + first * g->block_out, g->block_out, g->output_stride);
         row += segment.rows;
     }
 }
@@ -203,12 +205,7 @@ static void finish_task(void *context, ptrdiff_t task, int thread) {
     }
     const real *sums = g->sums + r.begin;
     real *dweight = g->dweight + r.begin;
-    if (g->tiles.outputs == 4) {
-        KERNELS->winograd4_filter_gradient(r.end - r.begin, sums, g->sums_stride, dweight, g->weights);
-    } else {
-        KERNELS->winograd_filter_gradient(r.end - r.begin, sums, g->sums_stride, dweight, g->weights,
-                                          g->tiles.filter_side);
-    }
+    g->transforms.filter_gradient(r.end - r.begin, sums, g->sums_stride, dweight, g->weights, g->tiles.middle);
 }
 
 void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
