@@ -259,7 +259,10 @@ def test_conv2d_layer_weights_fill_their_interval():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"algorithm": "fft"}, "one of auto, direct, winograd, winograd24, winograd4, im2col. Received: 'fft'"),
+        (
+            {"algorithm": "fft"},
+            "algorithm must be one of auto, direct, winograd, winograd24, winograd4, im2col. Received: 'fft'",
+        ),
         ({"padding": "full"}, "padding must be integers, 'same' or 'valid'. Received: 'full'"),
     ],
 )
