@@ -11,9 +11,10 @@
 
 enum {
     CHUNK_ROWS = 192, /* that a task works on at a time; more read the sums less often */
-    CHUNK_ROWS4 = 128,
+    CHUNK_ROWS4 = 128, /* of tiles of 2 x 4 and 4 x 4 */
+    FEW_CHUNK_ROWS24 = 64,
     FEW_CHUNK_ROWS4 = 48,
-    SMALL_SUMS = 1 << 20,      /* bytes; they stay in L2, if tiles leave them room: FEW_CHUNK_ROWS4 */
+    SMALL_SUMS = 1 << 20,      /* bytes; they stay in L2, if tiles leave them room, which takes few rows */
     BLOCK_CHANNELS = 128,      /* of a task */
     WIDE_BLOCK_CHANNELS = 256, /* of the outputs, if there are MANY_ROWS: inputs are transformed half as often, */
     MANY_ROWS = 4096,          /* and more bands, which keep the threads busy, cost little to add */
@@ -54,7 +55,8 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     ptrdiff_t rows = CHUNK_ROWS;
     if (s->algorithm != FNN_WINOGRAD) {
         ptrdiff_t sums = h.side * w.side * g->block_in * g->block_out * (ptrdiff_t)sizeof(real);
-        rows = sums <= SMALL_SUMS ? FEW_CHUNK_ROWS4 : CHUNK_ROWS4;
+        ptrdiff_t few = s->algorithm == FNN_WINOGRAD4 ? FEW_CHUNK_ROWS4 : FEW_CHUNK_ROWS24;
+        rows = sums <= SMALL_SUMS ? few : CHUNK_ROWS4;
     }
     g->tiles = winograd_cut(s->algorithm, s->n, (winograd_axis){s->h, s->h_out, s->pad_top},
                             (winograd_axis){s->w, s->w_out, s->pad_left}, rows);
