@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    CHUNK_ROWS = 192, /* that a task works on at a time; more read the sums less often */
+    CHUNK_ROWS = 192,  /* that a task works on at a time; more read the sums less often */
     CHUNK_ROWS4 = 128, /* of tiles of 2 x 4 and 4 x 4 */
     FEW_CHUNK_ROWS24 = 64,
     FEW_CHUNK_ROWS4 = 48,
