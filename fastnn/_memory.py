@@ -60,9 +60,11 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
     if n_bytes <= _SMALL:
         return np.ndarray(shape, dtype, buffer=native.Block(n_bytes))
     with _lock:
-        _sort_in_returned()
+        if _returned:
+            _sort_in_returned()
         piece, memory = _pieces.take(n_bytes)
-        _most_used_bytes = max(_most_used_bytes, _pieces.used)
+        if _pieces.used > _most_used_bytes:
+            _most_used_bytes = _pieces.used
     lease = native.Lease(memory, piece, _returned.append)
     return np.ndarray(shape, dtype, buffer=lease)
 

@@ -156,10 +156,13 @@ def available_isas() -> list[str]:
     return [name for name in _native.isa_built() if name in supported]
 
 
+_isa = "reference"  # what is selected; every layer asks
+
+
 def isa() -> str:
     """The name of the instruction set whose kernels run, or 'reference' without a compiled module."""
     check_environment()
-    return _native.isa_selected() if _native is not None else "reference"
+    return _isa
 
 
 def set_isa(name: str) -> None:
@@ -168,6 +171,7 @@ def set_isa(name: str) -> None:
     Raises:
         RuntimeError: `name` was not built, or this CPU or its operating system lacks it.
     """
+    global _isa
     if _native is None:
         raise RuntimeError("set_isa: the compiled module is missing")
     built, available = _native.isa_built(), available_isas()
@@ -178,6 +182,7 @@ def set_isa(name: str) -> None:
     if name not in available:
         raise RuntimeError(f"this CPU or its operating system lacks {name!r}; it has {', '.join(available)}")
     _native.isa_select(name)
+    _isa = _native.isa_selected()
 
 
 def _isa_from_environment() -> None:
@@ -329,9 +334,9 @@ def preferred_conv2d_algorithm() -> str:
 
 def choices() -> tuple[str, str, int, str]:
     """What decides, besides its arguments, how an operation is computed."""
-    check_environment()
-    selected = _native.isa_selected() if _native is not None else "reference"
-    return _conv2d_algorithm.get(), selected, 1 if _forked else _n_threads, _backend.get()
+    if _environment_error is not None:
+        check_environment()
+    return _conv2d_algorithm.get(), _isa, 1 if _forked else _n_threads, _backend.get()
 
 
 # ---- denormals -------------------------------------------------------------------------------------------------------
