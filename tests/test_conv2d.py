@@ -302,13 +302,41 @@ def test_conv2d_native_is_depthwise_if_each_channel_has_one_filter(c_in, c_out, 
 @pytest.mark.parametrize(
     ("n", "size", "expected"), [(1, 4, "im2col"), (4, 2, "im2col"), (2, 4, "direct"), (5, 2, "direct")]
 )
-def test_conv2d_of_few_results_reads_its_weights_once(n, size, expected, rng):
-    x = rng.standard_normal((n, 160, size, size)).astype(np.float32)
-    weight = rng.standard_normal((190, 160, 3, 3)).astype(np.float32)
+def test_conv2d_of_few_results_reads_many_weights_once(n, size, expected, rng):
+    x = rng.standard_normal((n, 320, size, size)).astype(np.float32)
+    weight = rng.standard_normal((380, 320, 3, 3)).astype(np.float32)
     assert explain(x.shape, weight.shape, padding=1)[0] == expected
+    assert explain(x.shape, weight[:190].shape, padding=1)[0] == "direct"
     np.testing.assert_array_equal(F.conv2d(x, weight, padding=1), F.conv2d(x, weight, padding=1, algorithm=expected))
     for direction in ("backward_data", "backward_weight"):
         assert explain(x.shape, weight.shape, padding=1, direction=direction)[0] != "im2col"
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "settings"),
+    [
+        ((7, 7), (3, 3), {"padding": 1}),
+        ((4, 5), (3, 3), {"padding": 2}),
+        ((7, 6), (3, 3), {"padding": 1, "stride": 2}),
+        ((5, 8), (2, 5), {"padding": (0, 2), "stride": (1, 3)}),
+        ((8, 8), (3, 3), {"padding": 2, "dilation": 2, "groups": 2}),
+        ((1, 1), (3, 3), {"padding": 3}),
+        ((3, 2), (1, 1), {"padding": 2}),
+        ((6, 6), (2, 2), {"padding": "same"}),
+        ((4, 4), (4, 4), {"padding": "same", "groups": 8}),
+        ((6, 9), (3, 3), {}),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_conv2d_of_one_image_has_the_bits_of_that_image_in_a_batch(isa, size, kernel, settings, dtype, rng):
+    """A few rows of a map are computed with zeros beside the image, many without taps on padding."""
+    c_in, c_out = 24, 40
+    x = rng.standard_normal((70, c_in, *size)).astype(dtype)
+    weight = rng.standard_normal((c_out, c_in // settings.get("groups", 1), *kernel)).astype(dtype)
+    bias = rng.standard_normal(c_out).astype(dtype)
+    batch = F.conv2d(x, weight, bias, **settings, algorithm="direct")
+    for n in (1, 2, 5):
+        np.testing.assert_array_equal(F.conv2d(x[:n], weight, bias, **settings, algorithm="direct"), batch[:n])
 
 
 @pytest.mark.parametrize(

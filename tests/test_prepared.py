@@ -210,3 +210,80 @@ def test_prepared_convolution_goes_back_as_before(rng):
     np.testing.assert_array_equal(gradients[0], gradients[2])
     with pytest.raises(RuntimeError, match="backward needs a forward before it"):
         joined.backward(np.ones_like(y))
+
+
+# ---- what cannot be prepared, and what does not fit ------------------------------------------------------------------
+def gradients(conv, x, dy, addend=None):
+    conv.zero_grad()
+    conv(x)
+    dx = conv.backward_onto(dy, addend)
+    return dx, conv.weight.grad, conv.bias.grad
+
+
+def read_only(array):
+    array = array.copy("K")
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [np.ascontiguousarray, read_only, lambda a: a[:, :, ::-1][:, :, ::-1], lambda a: a.astype(a.dtype.newbyteorder())],
+    ids=["NCHW", "read-only", "twice reversed", "foreign byte order"],
+)
+def test_prepared_convolution_and_the_checked_one_have_the_same_bits(changed, rng):
+    conv = nn.Conv2d(5, 6, 3, padding=1)
+    x, dy, addend = images(rng), images(rng, c=6), images(rng)
+    expected_y, expected_gradients = conv(x), gradients(conv, x, dy, addend)
+    np.testing.assert_array_equal(conv(changed(x)), expected_y)
+    for arrays in ((changed(x), dy, addend), (x, changed(dy), addend), (x, dy, changed(addend))):
+        for a, e in zip(gradients(conv, *arrays), expected_gradients, strict=True):
+            np.testing.assert_array_equal(a, e)
+
+
+def test_prepared_convolution_leaves_lists_to_the_checks(rng):
+    conv, other = (nn.Conv2d(5, 6, 3, stride=(2, 1), padding=(1, 0)) for _ in range(2))
+    other.load_state_dict(conv.state_dict())
+    other.stride, other.padding = [2, 1], [1, 0]
+    x = images(rng)
+    y = conv(x)
+    np.testing.assert_array_equal(other(x), y)
+    for a, e in zip(gradients(other, x, y), gradients(conv, x, y), strict=True):
+        np.testing.assert_array_equal(a, e)
+
+
+def test_prepared_convolution_refuses_gradients_that_do_not_fit(rng):
+    conv = nn.Conv2d(5, 6, 3, padding=1)
+    x, dy = images(rng), images(rng, c=6)
+    gradients(conv, x, dy)
+    for bad, error, words in (
+        (dy[:2], ValueError, "dy must have shape"),
+        (images(rng, c=5), ValueError, "dy must have shape"),
+        (dy.astype(np.float64), TypeError, "dtypes differ"),
+        (dy[0], ValueError, "dy has 3 dimensions"),
+    ):
+        conv(x)
+        with pytest.raises(error, match=words):
+            conv.backward(bad)
+    conv(x)
+    with pytest.raises(ValueError, match="addend and x must have the same shape"):
+        conv.backward_onto(dy, x[:2])
+    conv.stride = (0, 1)
+    with pytest.raises(ValueError, match="stride must be one or two integers >= 1"):
+        conv(x)
+
+
+def test_prepared_convolution_computes_only_what_is_needed(rng):
+    conv = nn.Conv2d(5, 6, 3, padding=1)
+    x, dy = images(rng), images(rng, c=6)
+    dx, _, dbias = gradients(conv, x, dy)
+    conv.input_grad = False
+    assert gradients(conv, x, dy)[0] is None
+    conv.weight.requires_grad = False
+    _, no_dweight, other_dbias = gradients(conv, x, dy)
+    assert no_dweight is None
+    np.testing.assert_array_equal(other_dbias, dbias)
+    conv.bias.requires_grad, conv.input_grad = False, True
+    only_dx, *nothing = gradients(conv, x, dy)
+    np.testing.assert_array_equal(only_dx, dx)
+    assert nothing == [None, None]

@@ -96,9 +96,9 @@ def _share_of_direct(
 
 
 # For so few results of a filter (FNN_FEW_ROWS), im2col has a product that reads the weights once, in the order of
-# memory; direct reads them for every run of pixels. It matters where they are more than a cache holds.
+# memory; direct reads them for every row of the map. It matters where they come from memory, not from a cache.
 _FEW_ROWS = 16
-_MANY_WEIGHTS = 1 << 18
+_MANY_WEIGHTS = 1 << 20
 
 
 # A network has tens of convolutions; most calls find their answer here.

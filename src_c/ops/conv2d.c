@@ -3,8 +3,10 @@
  *     y[p] = sum over taps t that reach p of  x[source(p, t)] @ W[t]        each x[.] an (n, c_in) matrix
  *
  * Going backward, y is dx, x is dy, W[t] is transposed and source() inverts. Taps on padding are not in the list:
- * nothing is padded, copied or multiplied by zero.
+ * nothing is padded, copied or multiplied by zero, but for a few rows (`widens`).
  */
+#include <string.h>
+
 #include "core/taps.h"
 #include "core/workspace.h"
 #include "ops/few_rows.h"
@@ -23,9 +25,14 @@ enum { WEIGHT_BYTES = 192 * 1024 };
  * read for more rows than this. */
 enum { ROWS_WORTH_PACKING = 64 };
 
+/* For so few rows, pixels beside the border are runs of one or two rows, since they have other taps than those between. Such
+ * a run reads as many weights as a long one. So images get a border of zeros on both sides, and a row of the map is one run:
+ * to the same bits, since zeros add nothing, unless a weight is not finite. */
+
 typedef struct {
     const fnn_conv2d_shape *shape;
-    int backward, packs, few_rows;
+    fnn_conv2d_shape wide_shape; /* of `widens` */
+    int backward, packs, few_rows, widens;
     ptrdiff_t depth, columns; /* per group: channels summed over, channels produced */
     ptrdiff_t x_channels, y_channels, x_width, y_width;
     ptrdiff_t panel_columns, panels; /* panels per group */
@@ -33,6 +40,7 @@ typedef struct {
     tap_map map;
     real *packed; /* [group][panel][tap number][depth][panel columns] */
     real *sums;   /* of `few_rows` */
+    real *wide_x;
     norm_pass norm;
     const real *x, *weight, *bias, *addend;
     real *y;
@@ -43,6 +51,24 @@ static int is_product_of_few_rows(const conv2d *c) {
     const fnn_conv2d_shape *s = c->shape;
     int one_pixel = s->h * s->w == 1 && s->h_out * s->w_out == 1 && s->pad_top == 0 && s->pad_left == 0;
     return !c->backward && s->groups == 1 && c->taps == 1 && one_pixel && s->n <= FNN_FEW_ROWS;
+}
+
+/* The shape with zeros beside the image instead of padding. */
+static fnn_conv2d_shape widened(const fnn_conv2d_shape *s) {
+    fnn_conv2d_shape wide = *s;
+    wide.w = (s->w_out - 1) * s->stride_w + (s->kernel_w - 1) * s->dilation_w + 1;
+    wide.pad_left = 0;
+    return wide;
+}
+
+/* The images of such a shape. */
+static void widen(const conv2d *c, const fnn_conv2d_shape *s, const real *x) {
+    ptrdiff_t pixel = s->n * s->c_in, left = s->pad_left, copied = fnn_max(0, fnn_min(s->w, c->wide_shape.w - left));
+    memset(c->wide_x, 0, (size_t)(s->h * c->wide_shape.w * pixel) * sizeof(real));
+    for (ptrdiff_t h = 0; h < s->h; h++) {
+        memcpy(c->wide_x + (h * c->wide_shape.w + left) * pixel, x + h * s->w * pixel,
+               (size_t)(copied * pixel) * sizeof(real));
+    }
 }
 
 /* Set up `c` and take its pieces of the workspace; returns the bytes used. With base NULL only counts. */
@@ -59,10 +85,18 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
     c->panel_columns = KERNELS->panel_columns;
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
     c->taps = s->kernel_h * s->kernel_w;
+    c->packs = !fnn_conv2d_is_depthwise(s) && (backward || s->n * c->y_width * s->h_out > ROWS_WORTH_PACKING);
+    c->widens = !fnn_conv2d_is_depthwise(s) && !c->packs && s->w_out > 1 && (s->pad_left > 0 || widened(s).w > s->w);
     workspace_cursor workspace = {base, 0};
+    c->wide_x = NULL;
+    if (c->widens) {
+        c->wide_shape = widened(s);
+        c->shape = s = &c->wide_shape;
+        c->x_width = s->w;
+        c->wide_x = workspace_take(&workspace, s->h * s->w * s->n * s->c_in, sizeof(real));
+    }
     fnn_tap_map(s, backward, &workspace, &c->map);
     norm_prepare(&c->norm, norm, c->y_channels, &workspace);
-    c->packs = !fnn_conv2d_is_depthwise(s) && (backward || s->n * c->y_width * c->map.h.length > ROWS_WORTH_PACKING);
     c->few_rows = is_product_of_few_rows(c);
     c->sums =
         workspace_take(&workspace, !c->few_rows ? 0 : OP(few_rows_sums)(s->n, c->depth, c->columns), sizeof(real));
@@ -268,6 +302,10 @@ fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, cons
     }
     conv2d c;
     prepare(&c, shape, 0, norm, workspace);
+    if (c.widens) {
+        widen(&c, shape, x);
+        x = c.wide_x;
+    }
     c.x = x, c.weight = weight, c.bias = bias, c.addend = NULL, c.y = y;
     run_all(&c, n_threads);
     return FNN_OK;
