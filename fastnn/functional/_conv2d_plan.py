@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _layout, _memory, _runtime
+from fastnn._layout import _TO_PIXELS
 from fastnn.functional import _check
 from fastnn.functional._conv2d_algorithm import check_algorithm, choose
-from fastnn.functional._conv2d_geometry import geometry
+from fastnn.functional._conv2d_geometry import Geometry, geometry
 
 __all__ = ["Norm", "Settings", "backward", "forward"]
 
 Settings = tuple[Any, Any, Any, int, str]  # stride, padding, dilation, groups, algorithm, as `conv2d` takes them
 Shape = tuple[int, int, int, int]
 
-_TO_PIXELS = (2, 3, 0, 1)
 _TO_TAPS = (2, 3, 1, 0)
 
 
@@ -53,9 +53,9 @@ class _Plan(NamedTuple):
     threads: int
 
 
-def _kernel(direction: str, x: NDArray, weight: NDArray, y: Shape, settings: Settings, threads: int) -> _Kernel | None:
-    *hyper_parameters, algorithm = settings
-    g = geometry("conv2d", x, weight, *hyper_parameters)
+def _kernel(
+    direction: str, x: NDArray, weight: NDArray, y: Shape, g: Geometry, algorithm: str, threads: int
+) -> _Kernel | None:
     chosen = choose(direction, algorithm, x, weight, g)
     if chosen == "im2col":
         return None
@@ -81,7 +81,7 @@ def _plan(
     g = geometry("conv2d", x, weight, *hyper_parameters)
     check_algorithm("conv2d", algorithm, weight.shape[2:], g.stride, g.pad, g.dilation, g.groups)
     y = (*g.out, n, c_out)
-    of = functools.partial(_kernel, x=x, weight=weight, y=y, settings=settings, threads=threads)
+    of = functools.partial(_kernel, x=x, weight=weight, y=y, g=g, algorithm=algorithm, threads=threads)
     return _Plan(y, of("forward"), of("backward_data"), of("backward_weight"), threads)
 
 

@@ -44,7 +44,8 @@ typedef enum { FNN_THEN_NOTHING = 0, FNN_THEN_RELU = 1, FNN_THEN_GELU = 2 } fnn_
 /* ---- geometry ---------------------------------------------------------------------------------------- */
 
 /* How a convolution is computed: as sums of matrix products over the taps, or by Winograd's F(2 x 2, 3 x 3),
- * F(2 x 4, 3 x 3) or F(4 x 4, 3 x 3). The latter three are for kernels of 3 x 3, stride and dilation 1, one group, and padding of 0 to 2: caller has checked. */
+ * F(2 x 4, 3 x 3) or F(4 x 4, 3 x 3). The latter three are for kernels of 3 x 3, stride and dilation 1, one group, and
+ * padding of 0 to 2: caller has checked. */
 typedef enum { FNN_DIRECT, FNN_WINOGRAD, FNN_WINOGRAD24, FNN_WINOGRAD4 } fnn_conv2d_algorithm;
 
 /* One convolution. Activations are pixel-major: x[h][w][n][c_in], y[h_out][w_out][n][c_out].

@@ -25,10 +25,6 @@ enum { WEIGHT_BYTES = 192 * 1024 };
  * read for more rows than this. */
 enum { ROWS_WORTH_PACKING = 64 };
 
-/* For so few rows, pixels beside the border are runs of one or two rows, since they have other taps than those between. Such
- * a run reads as many weights as a long one. So images get a border of zeros on both sides, and a row of the map is one run:
- * to the same bits, since zeros add nothing, unless a weight is not finite. */
-
 typedef struct {
     const fnn_conv2d_shape *shape;
     fnn_conv2d_shape wide_shape; /* of `widens` */
@@ -40,7 +36,7 @@ typedef struct {
     tap_map map;
     real *packed; /* [group][panel][tap number][depth][panel columns] */
     real *sums;   /* of `few_rows` */
-    real *wide_x;
+    real *wide_x; /* of `widens` */
     norm_pass norm;
     const real *x, *weight, *bias, *addend;
     real *y;
@@ -53,7 +49,9 @@ static int is_product_of_few_rows(const conv2d *c) {
     return !c->backward && s->groups == 1 && c->taps == 1 && one_pixel && s->n <= FNN_FEW_ROWS;
 }
 
-/* The shape with zeros beside the image instead of padding. */
+/* Of a few rows, pixels beside the border are runs of one or two rows, since they have other taps than those between. Such
+ * a run reads as many weights as a long one. So images get a border of zeros on both sides, and a row of the map is one
+ * run: to the same bits, since zeros add nothing, unless a weight is not finite. This is the shape of these images. */
 static fnn_conv2d_shape widened(const fnn_conv2d_shape *s) {
     fnn_conv2d_shape wide = *s;
     wide.w = (s->w_out - 1) * s->stride_w + (s->kernel_w - 1) * s->dilation_w + 1;
@@ -61,7 +59,7 @@ static fnn_conv2d_shape widened(const fnn_conv2d_shape *s) {
     return wide;
 }
 
-/* The images of such a shape. */
+/* These images, from those of shape `s`. */
 static void widen(const conv2d *c, const fnn_conv2d_shape *s, const real *x) {
     ptrdiff_t pixel = s->n * s->c_in, left = s->pad_left, copied = fnn_max(0, fnn_min(s->w, c->wide_shape.w - left));
     memset(c->wide_x, 0, (size_t)(s->h * c->wide_shape.w * pixel) * sizeof(real));

@@ -12,10 +12,12 @@ typedef struct {
     /* Whatever their size: fewer would read the transformed weights too often, more gain nothing. */
     ptrdiff_t least, most;
 } row_limits;
-static const row_limits LIMITS = {768 * 1024, 48, 96};
-static const row_limits LIMITS24 = {512 * 1024, 24, 72};
-/* Tiles of 4 x 4 have more weights, which leave less of L2, but a quarter as many rows. */
-static const row_limits LIMITS4 = {256 * 1024, 12, 48};
+/* Larger tiles have more weights, which leave less of L2, but fewer rows. */
+static const row_limits LIMITS[] = {
+    [FNN_WINOGRAD] = {768 * 1024, 48, 96},
+    [FNN_WINOGRAD24] = {512 * 1024, 24, 72},
+    [FNN_WINOGRAD4] = {256 * 1024, 12, 48},
+};
 
 enum {
     LINE = 64 / sizeof(real) /* shifts the positions against each other, or they would share a set of the cache */
@@ -53,9 +55,7 @@ static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, c
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
     ptrdiff_t positions = winograd_extent_h(s->algorithm).side * winograd_extent_w(s->algorithm).side;
     ptrdiff_t row_bytes = positions * (c->depth + c->columns) * (ptrdiff_t)sizeof(real);
-    const row_limits *limits = s->algorithm == FNN_WINOGRAD4    ? &LIMITS4
-                               : s->algorithm == FNN_WINOGRAD24 ? &LIMITS24
-                                                                : &LIMITS;
+    const row_limits *limits = LIMITS + s->algorithm;
     c->transforms = winograd_transforms_of(s->algorithm);
     ptrdiff_t rows = fnn_max(limits->least, fnn_min(limits->most, limits->bytes / row_bytes));
     c->tiles = winograd_cut(s->algorithm, s->n, (winograd_axis){c->h, c->y_h, c->pad_h},

@@ -156,9 +156,9 @@ static inline ptrdiff_t winograd_filter_of(const winograd_tiles *t, const winogr
 }
 
 /* The kernels of an algorithm, see kernels/winograd.c. */
+typedef void (*winograd_tile_transform)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride);
 typedef struct {
-    void (*input)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride);
-    void (*output_gradient)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride);
+    winograd_tile_transform input, output_gradient;
     void (*output)(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
                    const real *const *addend, real *const *out);
     void (*filter)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, int middle);

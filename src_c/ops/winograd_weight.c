@@ -89,13 +89,11 @@ typedef struct {
     ptrdiff_t height, width, channels;
 } image_map;
 
-typedef void (*tile_transform)(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride);
-
 /* to[position][row][channel] = the tile of pixels in `rows` and `columns`, transformed; for the images of a segment and the
  * channels in `block`. Rows are `width` reals apart. Outside the map, pixels are zero. */
-static void transform_tile(const weight_gradient *g, tile_transform transform, const image_map *map, fnn_range rows,
-                           fnn_range columns, const winograd_segment *segment, fnn_range block, real *to,
-                           ptrdiff_t width, ptrdiff_t stride) {
+static void transform_tile(const weight_gradient *g, winograd_tile_transform transform, const image_map *map,
+                           fnn_range rows, fnn_range columns, const winograd_segment *segment, fnn_range block,
+                           real *to, ptrdiff_t width, ptrdiff_t stride) {
     const real *sources[WINOGRAD_POSITIONS];
     ptrdiff_t steps[WINOGRAD_POSITIONS], count = 0; /* to the next image */
     for (ptrdiff_t h = rows.begin; h < rows.end; h++) {
