@@ -78,35 +78,65 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
     }
 }
 
-/* All rows of one panel: as many tall tiles as fit, then lower ones for what is left. */
+/* All rows of one panel, up to 6 at a time, whose last ones are shared out evenly, since each tile reads all of b: one
+ * image often has runs of 7 or 8 rows. With the 32 registers of AVX-512 there is room for 7. */
+INLINE void panel_by_six(const fnn_batch_gemm *p, const int VECTORS, const int FULL, const int TRANSPOSED) {
+    const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
+    const int TALLEST = GEMM_MAX_VECTORS == 4 ? 7 : 6;
+    for (ptrdiff_t row = 0, left = p->rows; left > 0;) {
+        ptrdiff_t rows = left <= TALLEST ? left : left < 12 ? (left + 1) / 2 : 6;
+        switch (rows) {
+#if GEMM_MAX_VECTORS == 4
+        case 7:
+            tile(p, row, lanes, 7, VECTORS, FULL, TRANSPOSED);
+            break;
+#endif
+        case 6:
+            tile(p, row, lanes, 6, VECTORS, FULL, TRANSPOSED);
+            break;
+        case 5:
+            tile(p, row, lanes, 5, VECTORS, FULL, TRANSPOSED);
+            break;
+        case 4:
+            tile(p, row, lanes, 4, VECTORS, FULL, TRANSPOSED);
+            break;
+        case 3:
+            tile(p, row, lanes, 3, VECTORS, FULL, TRANSPOSED);
+            break;
+        case 2:
+            tile(p, row, lanes, 2, VECTORS, FULL, TRANSPOSED);
+            break;
+        default:
+            tile(p, row, lanes, 1, VECTORS, FULL, TRANSPOSED);
+            break;
+        }
+        row += rows;
+        left -= rows;
+    }
+}
+
+/* All rows of one panel of fewer vectors: as many tall tiles as fit, then 16, 8, 4, 2 and 1 rows of what is left. */
 INLINE void panel(const fnn_batch_gemm *p, const int TALL, const int VECTORS, const int FULL, const int TRANSPOSED) {
     const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
-    /* For 6 rows: 5, 4, 3, 2, 1; for 24: 16, 8, 4, 2, 1. */
-    const int LOWER = TALL >= 24 ? 16 : TALL >= 12 ? 8 : 4;
+    if (TALL == 6) {
+        panel_by_six(p, VECTORS, FULL, TRANSPOSED);
+        return;
+    }
     ptrdiff_t row = 0;
     for (; row + TALL <= p->rows; row += TALL) {
         tile(p, row, lanes, TALL, VECTORS, FULL, TRANSPOSED);
     }
-    if (LOWER == 16 && row + 16 <= p->rows) {
+    if (TALL > 16 && row + 16 <= p->rows) {
         tile(p, row, lanes, 16, VECTORS, FULL, TRANSPOSED);
         row += 16;
     }
-    if (LOWER >= 8 && TALL > 8 && row + 8 <= p->rows) {
+    if (TALL > 8 && row + 8 <= p->rows) {
         tile(p, row, lanes, 8, VECTORS, FULL, TRANSPOSED);
         row += 8;
-    }
-    /* One image of an odd map leaves five rows often: each tile reads all of b. */
-    if (TALL == 6 && row + 5 <= p->rows) {
-        tile(p, row, lanes, 5, VECTORS, FULL, TRANSPOSED);
-        row += 5;
     }
     if (row + 4 <= p->rows) {
         tile(p, row, lanes, 4, VECTORS, FULL, TRANSPOSED);
         row += 4;
-    }
-    if (TALL == 6 && row + 3 <= p->rows) {
-        tile(p, row, lanes, 3, VECTORS, FULL, TRANSPOSED);
-        row += 3;
     }
     if (row + 2 <= p->rows) {
         tile(p, row, lanes, 2, VECTORS, FULL, TRANSPOSED);

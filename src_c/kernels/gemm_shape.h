@@ -1,6 +1,7 @@
-/* The register tile of each ISA. With v vectors of columns the tile has GEMM_ROWS_v rows, so that accumulators, one row
- * of b and one broadcast fit into the register file: rows * v + v + 1 <= 32 (AVX-512) or 16. Wide tiles load less: a
- * 6 x 4-vector tile makes 24 multiply-adds from 10 loads, which two load ports deliver in half the time. */
+/* The register tile of each ISA: as many rows as leave room, besides their sums, for one row of b and one broadcast:
+ * rows * v + v + 1 <= 32 registers (AVX-512) or 16, with v vectors of columns. Wide tiles load less: a 6 x 4-vector tile
+ * makes 24 multiply-adds from 10 loads, which two load ports deliver in half the time. AVX-512 multiplies by broadcasts
+ * from memory, so that 7 rows fit too. */
 #ifndef FNN_KERNELS_GEMM_SHAPE_H
 #define FNN_KERNELS_GEMM_SHAPE_H
 

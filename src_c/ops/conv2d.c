@@ -23,7 +23,10 @@ enum { WEIGHT_BYTES = 192 * 1024 };
 
 /* Going forward, weights lie as the kernel needs them, but for the distance of their rows. Packing them pays when they are
  * read for more rows than this. */
-enum { ROWS_WORTH_PACKING = 64 };
+enum { ROWS_WORTH_PACKING = 256 };
+
+/* Of those few rows, so many read a slice of the weights together. */
+enum { ROWS_TOGETHER = 28 };
 
 typedef struct {
     const fnn_conv2d_shape *shape;
@@ -33,6 +36,7 @@ typedef struct {
     ptrdiff_t x_channels, y_channels, x_width, y_width;
     ptrdiff_t panel_columns, panels; /* panels per group */
     ptrdiff_t taps;
+    ptrdiff_t slice; /* of the depth, whose weights stay in cache */
     tap_map map;
     real *packed; /* [group][panel][tap number][depth][panel columns] */
     real *sums;   /* of `few_rows` */
@@ -83,6 +87,8 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
     c->panel_columns = KERNELS->panel_columns;
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
     c->taps = s->kernel_h * s->kernel_w;
+    ptrdiff_t columns = fnn_min(c->panel_columns, c->columns);
+    c->slice = fnn_max(16, WEIGHT_BYTES / (c->taps * columns * (ptrdiff_t)sizeof(real)) / 16 * 16);
     c->packs = !fnn_conv2d_is_depthwise(s) && (backward || s->n * c->y_width * s->h_out > ROWS_WORTH_PACKING);
     c->widens = !fnn_conv2d_is_depthwise(s) && !c->packs && s->w_out > 1 && (s->pad_left > 0 || widened(s).w > s->w);
     workspace_cursor workspace = {base, 0};
@@ -126,6 +132,12 @@ static ptrdiff_t used_columns(const conv2d *c, ptrdiff_t panel) {
 static ptrdiff_t stored_columns(const conv2d *c, ptrdiff_t panel) {
     ptrdiff_t line = 64 / (ptrdiff_t)sizeof(real);
     return fnn_min(c->panel_columns, fnn_ceil_div(used_columns(c, panel), line) * line);
+}
+/* Runs that one task multiplies by one slice of the weights after the other, so that each slice is fetched once for all
+ * of them. Long runs use a slice often enough. */
+static ptrdiff_t runs_together(const conv2d *c) {
+    ptrdiff_t rows = c->shape->n * c->y_width;
+    return c->packs || c->slice >= c->depth ? 1 : fnn_max(1, ROWS_TOGETHER / rows) * c->map.n_runs;
 }
 static real *packed_panel(const conv2d *c, ptrdiff_t group, ptrdiff_t panel) {
     return c->packed + (group * c->panels + panel) * c->taps * c->depth * c->panel_columns;
@@ -185,62 +197,76 @@ static ptrdiff_t list_taps(const conv2d *c, ptrdiff_t h, ptrdiff_t w, ptrdiff_t 
     return number;
 }
 
-/* One run of rows times one panel, in slices of the depth that keep the weights in cache. */
-static void multiply_run(const conv2d *c, ptrdiff_t group, ptrdiff_t panel, ptrdiff_t h, const tap_run *run) {
+/* Where a run of one destination row begins in y, at this column. */
+static real *run_output(const conv2d *c, ptrdiff_t h, const tap_run *run, ptrdiff_t column) {
+    return c->y + ((h * c->y_width + run->w) * c->shape->n + run->row) * c->y_channels + column;
+}
+
+/* One run of rows times one panel: what channels from k on add, as many as a slice has. */
+static void multiply_slice(const conv2d *c, ptrdiff_t group, ptrdiff_t panel, ptrdiff_t h, const tap_run *run,
+                           ptrdiff_t k) {
     ptrdiff_t x_offset[MAX_TAPS], weight_offset[MAX_TAPS];
     /* Weights of tap t, channel k and this panel begin at weights + (t * depth + k) * stored. */
     ptrdiff_t stored = c->packs ? stored_columns(c, panel) : c->shape->c_out;
-    ptrdiff_t slice = WEIGHT_BYTES / (c->taps * stored_columns(c, panel) * (ptrdiff_t)sizeof(real));
-    slice = fnn_max(16, slice / 16 * 16);
     ptrdiff_t column = group * c->columns + panel * c->panel_columns;
-    real *y = c->y + ((h * c->y_width + run->w) * c->shape->n + run->row) * c->y_channels + column;
-    const real *x = c->x + run->row * c->x_channels + group * c->depth;
     const real *weights = c->packs ? packed_panel(c, group, panel) : c->weight + column;
     fnn_batch_gemm gemm = {
         .rows = run->rows,
         .columns = used_columns(c, panel),
+        .depth = fnn_min(c->slice, c->depth - k),
+        .a = c->x + run->row * c->x_channels + group * c->depth + k,
         .a_offset = x_offset,
         .a_stride = c->x_channels,
+        .b = weights + k * stored,
         .b_offset = weight_offset,
         .b_stride = stored,
         .start = c->bias == NULL ? NULL : c->bias + column,
         .start_stride = 0,
-        .c = y,
+        .c = run_output(c, h, run, column),
         .c_stride = c->y_channels,
     };
-    for (ptrdiff_t k = 0; k < c->depth; k += slice) {
-        gemm.depth = fnn_min(slice, c->depth - k);
-        gemm.a = x + k;
-        gemm.b = weights + k * stored;
-        for (ptrdiff_t tap = 0; tap < c->taps;) {
-            tap = list_taps(c, h, run->w, tap, c->depth * stored, &gemm.count, x_offset, weight_offset);
-            KERNELS->batch_gemm(&gemm);
-            gemm.start = y;
-            gemm.start_stride = c->y_channels;
+    for (ptrdiff_t tap = 0; tap < c->taps;) {
+        if (k > 0 || tap > 0) {
+            gemm.start = gemm.c;
+            gemm.start_stride = gemm.c_stride;
         }
+        tap = list_taps(c, h, run->w, tap, c->depth * stored, &gemm.count, x_offset, weight_offset);
+        KERNELS->batch_gemm(&gemm);
     }
-    for (ptrdiff_t i = 0; c->addend != NULL && i < run->rows; i++) {
-        real *to = y + i * c->y_channels;
-        KERNELS->add(gemm.columns, to, c->addend + (to - c->y), to);
-    }
-    norm_apply(&c->norm, run->rows, gemm.columns, c->y_channels, c->y, y - c->y, column);
 }
 
-/* Task: one run of one destination row, one panel. Whatever is larger, weights or activations, stays in cache from
- * one task to the next. */
+/* What comes after all products of a run with one panel. */
+static void finish_run(const conv2d *c, ptrdiff_t group, ptrdiff_t panel, ptrdiff_t h, const tap_run *run) {
+    ptrdiff_t column = group * c->columns + panel * c->panel_columns, columns = used_columns(c, panel);
+    real *y = run_output(c, h, run, column);
+    for (ptrdiff_t i = 0; c->addend != NULL && i < run->rows; i++) {
+        real *to = y + i * c->y_channels;
+        KERNELS->add(columns, to, c->addend + (to - c->y), to);
+    }
+    norm_apply(&c->norm, run->rows, columns, c->y_channels, c->y, y - c->y, column);
+}
+
+/* Task: some runs, one panel. Whatever is larger, weights or activations, stays in cache from one task to the next. */
 static void multiply_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const conv2d *c = context;
-    ptrdiff_t runs = c->map.n_runs, rows = c->map.h.length, panels = c->shape->groups * c->panels;
+    ptrdiff_t runs = c->map.h.length * c->map.n_runs, together = runs_together(c);
+    ptrdiff_t parts = fnn_ceil_div(runs, together), panels = c->shape->groups * c->panels;
     ptrdiff_t weights = c->taps * c->depth * c->columns * c->shape->groups;
     ptrdiff_t activations = c->shape->n * c->x_width * c->x_channels;
-    ptrdiff_t run, panel, h;
-    if (weights > activations) {
-        run = task % runs, h = task / runs % rows, panel = task / runs / rows;
-    } else {
-        panel = task % panels, run = task / panels % runs, h = task / panels / runs;
+    int weights_stay = weights > activations;
+    ptrdiff_t part = weights_stay ? task % parts : task / panels, panel = weights_stay ? task / parts : task % panels;
+    ptrdiff_t first = part * together, end = fnn_min(runs, first + together);
+    ptrdiff_t group = panel / c->panels;
+    panel %= c->panels;
+    for (ptrdiff_t k = 0; k < c->depth; k += c->slice) {
+        for (ptrdiff_t i = first; i < end; i++) {
+            multiply_slice(c, group, panel, i / c->map.n_runs, c->map.runs + i % c->map.n_runs, k);
+        }
     }
-    multiply_run(c, panel / c->panels, panel % c->panels, h, c->map.runs + run);
+    for (ptrdiff_t i = first; i < end; i++) {
+        finish_run(c, group, panel, i / c->map.n_runs, c->map.runs + i % c->map.n_runs);
+    }
 }
 
 /* Task: one run of one destination row, all channels. */
@@ -285,11 +311,11 @@ static void run_all(conv2d *c, int n_threads) {
         fnn_parallel_for(work_items, cost, n_threads, depthwise_task, c);
         return;
     }
-    ptrdiff_t panels = c->shape->groups * c->panels;
+    ptrdiff_t panels = c->shape->groups * c->panels, parts = fnn_ceil_div(work_items, runs_together(c));
     if (c->packs) {
         fnn_parallel_for(panels * c->taps, (double)c->taps * c->depth * c->y_channels, n_threads, pack_task, c);
     }
-    fnn_parallel_for(work_items * panels, cost, n_threads, multiply_task, c);
+    fnn_parallel_for(parts * panels, cost, n_threads, multiply_task, c);
 }
 
 fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias,
