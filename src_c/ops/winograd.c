@@ -31,14 +31,21 @@ typedef struct {
     ptrdiff_t panel_columns, panels;
     winograd_tiles tiles;
     winograd_transforms transforms;
-    ptrdiff_t input_stride, output_stride; /* between positions */
-    real *filters;                         /* [panel][filter][depth][stored columns] */
-    real *inputs, *outputs;                /* [thread][position][chunk][depth or columns] */
-    real *zeros;                           /* what lies on padding */
+    ptrdiff_t input_stride, output_stride, filter_stride; /* between positions */
+    real *filters;                                        /* [panel][filter][depth][stored columns] */
+    real *inputs, *outputs;                               /* [thread][position][chunk][depth or columns] */
+    real *zeros;                                          /* what lies on padding */
     norm_pass norm;
     const real *x, *weight, *bias, *addend;
     real *y;
 } winograd;
+
+static ptrdiff_t used_columns(const winograd *c, ptrdiff_t panel) {
+    return fnn_min(c->panel_columns, c->columns - panel * c->panel_columns);
+}
+static ptrdiff_t stored_columns(const winograd *c, ptrdiff_t panel) {
+    return fnn_min(c->panel_columns, fnn_ceil_div(used_columns(c, panel), LINE) * LINE);
+}
 
 static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, const OP(norm) * norm, int n_threads,
                          void *base) {
@@ -64,8 +71,8 @@ static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, c
     c->output_stride = c->tiles.chunk * c->columns + LINE;
     workspace_cursor workspace = {base, 0};
     norm_prepare(&c->norm, norm, c->columns, &workspace);
-    ptrdiff_t filters = c->panels * c->tiles.filters * c->depth * c->panel_columns;
-    c->filters = workspace_take(&workspace, filters, sizeof(real));
+    c->filter_stride = c->depth * stored_columns(c, 0) + LINE;
+    c->filters = workspace_take(&workspace, c->panels * c->tiles.filters * c->filter_stride, sizeof(real));
     c->zeros = workspace_take(&workspace, fnn_min(s->n, c->tiles.chunk) * c->depth, sizeof(real));
     c->inputs = workspace_take(&workspace, n_threads * c->tiles.positions * c->input_stride, sizeof(real));
     c->outputs = workspace_take(&workspace, n_threads * c->tiles.positions * c->output_stride, sizeof(real));
@@ -82,15 +89,8 @@ ptrdiff_t OP(winograd_backward_data_workspace)(const fnn_conv2d_shape *shape, in
     return prepare(&c, shape, 1, NULL, n_threads, NULL);
 }
 
-static ptrdiff_t used_columns(const winograd *c, ptrdiff_t panel) {
-    return fnn_min(c->panel_columns, c->columns - panel * c->panel_columns);
-}
-static ptrdiff_t stored_columns(const winograd *c, ptrdiff_t panel) {
-    return fnn_min(c->panel_columns, fnn_ceil_div(used_columns(c, panel), LINE) * LINE);
-}
 static real *panel_filters(const winograd *c, ptrdiff_t panel, ptrdiff_t filter) {
-    return c->filters + panel * c->tiles.filters * c->depth * c->panel_columns +
-           filter * c->depth * stored_columns(c, panel);
+    return c->filters + (panel * c->tiles.filters + filter) * c->filter_stride;
 }
 
 /* Channels of the depth that a task of `filter_task` transforms. */
@@ -110,7 +110,7 @@ static void filter_task(void *context, ptrdiff_t task, int thread) {
                 taps[tap] = c->weight + (tap * c->depth + k) * c->columns + column;
             }
             real *out = panel_filters(c, panel, 0) + k * stored;
-            c->transforms.filter(used, taps, out, c->depth * stored, c->tiles.middle);
+            c->transforms.filter(used, taps, out, c->filter_stride, c->tiles.middle);
         }
         return;
     }
