@@ -30,8 +30,33 @@ static void run_alone(ptrdiff_t n_tasks, fnn_task body, void *context) {
     fnn_fp_mode_leave(mode);
 }
 
-/* How many runs of tasks each thread would get if all were as long as the first. */
-#define RUNS_PER_THREAD 4
+/* Each thread begins with tasks of its own, the same part of them in every call, since one operation often reads what the
+ * one before has written, and that is faster from a cache of the same core. Who is done takes from the others.
+ * Tasks are taken in runs of neighbours, which often read the same memory: long ones first, single ones at the end.
+ * Who takes which depends on timing, but what a task computes does not. */
+typedef struct {
+    _Alignas(64) atomic_ptrdiff_t next; /* no two in a cache line */
+    ptrdiff_t end;
+} part;
+
+/* More threads share parts. */
+enum { MAX_PARTS = 64 };
+
+/* A run is this part of what is left. */
+enum { RUNS = 4 };
+
+static void work_off(part *p, fnn_task body, void *context, int thread) {
+    ptrdiff_t begin = atomic_load_explicit(&p->next, memory_order_relaxed);
+    while (begin < p->end) {
+        ptrdiff_t end = begin + fnn_max(1, (p->end - begin) / RUNS);
+        if (atomic_compare_exchange_weak_explicit(&p->next, &begin, end, memory_order_relaxed, memory_order_relaxed)) {
+            for (ptrdiff_t task = begin; task < end; task++) {
+                body(context, task, thread);
+            }
+            begin = end;
+        }
+    }
+}
 
 void fnn_parallel_for(ptrdiff_t n_tasks, double cost, int n_threads, fnn_task body, void *context) {
     double worth = cost / FNN_MIN_COST_PER_THREAD;
@@ -46,22 +71,18 @@ void fnn_parallel_for(ptrdiff_t n_tasks, double cost, int n_threads, fnn_task bo
         return;
     }
 #ifdef _OPENMP
-    /* Tasks are handed out in runs of neighbours, which often read the same memory: long ones first, single ones at
-     * the end. Who takes which depends on timing, but what a task computes does not. */
-    atomic_ptrdiff_t next = 0;
+    part parts[MAX_PARTS];
+    int n_parts = (int)fnn_min(n_threads, MAX_PARTS);
+    for (int i = 0; i < n_parts; i++) {
+        atomic_init(&parts[i].next, n_tasks * i / n_parts);
+        parts[i].end = n_tasks * (i + 1) / n_parts;
+    }
 #pragma omp parallel num_threads(n_threads)
     {
         unsigned mode = fnn_fp_mode_enter(flush_denormals);
         int thread = omp_get_thread_num();
-        ptrdiff_t begin = 0;
-        while (begin < n_tasks) {
-            ptrdiff_t end = begin + fnn_max(1, (n_tasks - begin) / (RUNS_PER_THREAD * n_threads));
-            if (atomic_compare_exchange_weak_explicit(&next, &begin, end, memory_order_relaxed, memory_order_relaxed)) {
-                for (ptrdiff_t task = begin; task < end; task++) {
-                    body(context, task, thread);
-                }
-                begin = end;
-            }
+        for (int i = 0; i < n_parts; i++) {
+            work_off(parts + (thread + i) % n_parts, body, context, thread);
         }
         fnn_fp_mode_leave(mode);
     }
