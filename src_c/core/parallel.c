@@ -30,6 +30,7 @@ static void run_alone(ptrdiff_t n_tasks, fnn_task body, void *context) {
     fnn_fp_mode_leave(mode);
 }
 
+#ifdef _OPENMP
 /* Each thread begins with tasks of its own, the same part of them in every call, since one operation often reads what the
  * one before has written, and that is faster from a cache of the same core. Who is done takes from the others.
  * Tasks are taken in runs of neighbours, which often read the same memory: long ones first, single ones at the end.
@@ -57,6 +58,7 @@ static void work_off(part *p, fnn_task body, void *context, int thread) {
         }
     }
 }
+#endif
 
 void fnn_parallel_for(ptrdiff_t n_tasks, double cost, int n_threads, fnn_task body, void *context) {
     double worth = cost / FNN_MIN_COST_PER_THREAD;
