@@ -13,9 +13,10 @@
 #include "ops/winograd.h"
 
 enum {
-    CHUNK_ROWS = 256,         /* rows of the (w, n) x channels matrix that are summed in registers at a time */
-    BLOCK_CHANNELS = 96,      /* input channels of a task: a multiple of every tile height */
-    WANTED_TASKS = 16,        /* enough to keep the threads of a laptop busy to the end */
+    CHUNK_ROWS = 256,     /* rows of the (w, n) x channels matrix that are summed in registers at a time */
+    BLOCK_CHANNELS = 96,  /* input channels of a task: a multiple of every tile height */
+    WANTED_TASKS = 16,    /* enough to keep the threads of a laptop busy to the end */
+    BAND_BYTES = 8 << 20, /* of x and dy together, if there can be so little: each block and panel reads them again */
     MAX_BAND_BYTES = 64 << 20 /* of memory for the sums of all bands */
 };
 
@@ -46,7 +47,8 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->block = fnn_ceil_div(g->c_in, g->blocks);
     g->weights = s->kernel_h * s->kernel_w * g->c_in * s->c_out;
     ptrdiff_t tasks = fnn_conv2d_is_depthwise(s) ? 1 : s->groups * g->panels * g->blocks;
-    ptrdiff_t bands = fnn_min(fnn_ceil_div(WANTED_TASKS, tasks), s->h_out);
+    ptrdiff_t read = s->n * (s->h * s->w * s->c_in + s->h_out * s->w_out * s->c_out) * (ptrdiff_t)sizeof(real);
+    ptrdiff_t bands = fnn_min(fnn_max(fnn_ceil_div(WANTED_TASKS, tasks), read / BAND_BYTES), s->h_out);
     ptrdiff_t affordable = MAX_BAND_BYTES / (g->weights * (ptrdiff_t)sizeof(real));
     bands = fnn_max(1, fnn_min(bands, affordable));
     g->band_rows = fnn_max(1, fnn_ceil_div(s->h_out, bands));
