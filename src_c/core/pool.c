@@ -42,9 +42,9 @@ ptrdiff_t fnn_pool_tasks(const fnn_pool_shape *shape) {
 }
 
 pool_task fnn_pool_task(const fnn_pool_shape *shape, ptrdiff_t task) {
-    ptrdiff_t bands = fnn_ceil_div(shape->h.length, POOL_ROWS);
-    fnn_range rows = fnn_chunk(task % bands, POOL_ROWS, shape->h.length);
-    fnn_range piece = fnn_chunk(task / bands, POOL_PIECE, shape->row);
+    ptrdiff_t pieces = fnn_ceil_div(shape->row, POOL_PIECE); /* in the order of memory, as other operations */
+    fnn_range rows = fnn_chunk(task / pieces, POOL_ROWS, shape->h.length);
+    fnn_range piece = fnn_chunk(task % pieces, POOL_PIECE, shape->row);
     return (pool_task){rows.begin, rows.end, piece.begin, piece.end};
 }
 
