@@ -339,6 +339,19 @@ def test_conv2d_of_one_image_has_the_bits_of_that_image_in_a_batch(isa, size, ke
         np.testing.assert_array_equal(F.conv2d(x[:n], weight, bias, **settings, algorithm="direct"), batch[:n])
 
 
+@pytest.mark.parametrize("size", [(7, 7), (4, 5), (9, 8)])
+def test_conv2d_of_one_image_with_many_channels_has_the_bits_of_that_image_in_a_batch(isa, size, rng):
+    """The weights are used in slices: of a few rows, each slice for several rows of the map before the next."""
+    x = rng.standard_normal((40, 350, *size)).astype(np.float32)
+    weight = rng.standard_normal((75, 350, 3, 3)).astype(np.float32)
+    batch = F.conv2d(x, weight, padding=1, algorithm="direct")
+    for n in (1, 3):
+        np.testing.assert_array_equal(F.conv2d(x[:n], weight, padding=1, algorithm="direct"), batch[:n])
+    with fastnn.backend("reference"):
+        expected = F.conv2d(x[:1].astype(np.float64), weight.astype(np.float64), padding=1)
+    np.testing.assert_allclose(batch[:1], expected, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("algorithm", "groups"),
     [("winograd", 1), ("winograd24", 1), ("winograd4", 1), *itertools.product(["direct", "im2col"], [1, 2, 4])],

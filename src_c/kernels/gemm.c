@@ -86,28 +86,21 @@ INLINE void panel_by_six(const fnn_batch_gemm *p, const int VECTORS, const int F
     for (ptrdiff_t row = 0, left = p->rows; left > 0;) {
         ptrdiff_t rows = left <= TALLEST ? left : left < 12 ? (left + 1) / 2 : 6;
         switch (rows) {
+#define TILE_OF(ROWS)                                                                                                  \
+    case ROWS:                                                                                                         \
+        tile(p, row, lanes, ROWS, VECTORS, FULL, TRANSPOSED);                                                          \
+        break;
 #if GEMM_MAX_VECTORS == 4
-        case 7:
-            tile(p, row, lanes, 7, VECTORS, FULL, TRANSPOSED);
-            break;
+            TILE_OF(7)
 #endif
-        case 6:
-            tile(p, row, lanes, 6, VECTORS, FULL, TRANSPOSED);
-            break;
-        case 5:
-            tile(p, row, lanes, 5, VECTORS, FULL, TRANSPOSED);
-            break;
-        case 4:
-            tile(p, row, lanes, 4, VECTORS, FULL, TRANSPOSED);
-            break;
-        case 3:
-            tile(p, row, lanes, 3, VECTORS, FULL, TRANSPOSED);
-            break;
-        case 2:
-            tile(p, row, lanes, 2, VECTORS, FULL, TRANSPOSED);
-            break;
+            TILE_OF(6)
+            TILE_OF(5)
+            TILE_OF(4)
+            TILE_OF(3)
+            TILE_OF(2)
+            TILE_OF(1)
+#undef TILE_OF
         default:
-            tile(p, row, lanes, 1, VECTORS, FULL, TRANSPOSED);
             break;
         }
         row += rows;
