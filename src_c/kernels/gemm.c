@@ -222,14 +222,14 @@ void KERNEL(few_rows_gemm)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, c
     }
 }
 
-/* sums[j] = sum over i of x[i][j], rows in ascending order, for a dense (rows, columns) matrix. */
-void KERNEL(column_sums)(ptrdiff_t rows, ptrdiff_t columns, const real *x, real *sums) {
+/* sums[j] += sum over i of x[i][j], rows in ascending order. */
+void KERNEL(column_sums)(ptrdiff_t rows, ptrdiff_t columns, const real *x, ptrdiff_t x_stride, real *sums) {
     for (ptrdiff_t j = 0; j < columns; j += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(columns - j);
         v_real sum = v_zero();
         for (ptrdiff_t i = 0; i < rows; i++) {
-            sum = sum + v_load_part(x + i * columns + j, lanes);
+            sum = sum + v_load_part(x + i * x_stride + j, lanes);
         }
-        v_store_part(sums + j, sum, lanes);
+        v_store_part(sums + j, v_load_part(sums + j, lanes) + sum, lanes);
     }
 }

@@ -15,7 +15,7 @@ FNN_SLOT(batch_gemm, (const fnn_batch_gemm *problem))
 FNN_SLOT(batch_gemm_transposed, (const fnn_batch_gemm *problem))
 FNN_SLOT(few_rows_gemm, (ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a, ptrdiff_t a_stride,
                          const real *b, ptrdiff_t b_stride, real *c, ptrdiff_t c_stride))
-FNN_SLOT(column_sums, (ptrdiff_t rows, ptrdiff_t columns, const real *x, real *sums))
+FNN_SLOT(column_sums, (ptrdiff_t rows, ptrdiff_t columns, const real *x, ptrdiff_t x_stride, real *sums))
 
 /* transpose */
 FNN_SLOT(transpose,

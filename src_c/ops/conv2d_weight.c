@@ -8,7 +8,6 @@
 
 #include "core/taps.h"
 #include "core/workspace.h"
-#include "ops/conv2d_bias.h"
 #include "ops/op.h"
 #include "ops/winograd.h"
 
@@ -27,10 +26,10 @@ typedef struct {
     ptrdiff_t weights, bands, band_rows;
     tap_map map;
     const real *x, *dy;
-    real *dweight;
-    real *sums;   /* [band][weights] if there are several bands */
-    real *packed; /* [thread][row of a chunk][panel columns]: see `pack_chunk`; NULL if dy lies like that */
-    real *bias_sums;
+    real *dweight, *dbias; /* dbias may be NULL */
+    real *sums;            /* [band][weights] if there are several bands */
+    real *packed;          /* [thread][row of a chunk][panel columns]: see `pack_chunk`; NULL if dy lies like that */
+    real *bias_sums;       /* [band][c_out] */
 } weight_gradient;
 
 /* The pixels of a chunk, and their rows. */
@@ -60,7 +59,7 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     ptrdiff_t packed = packs ? n_threads * chunk_rows(s) * g->panel_columns : 0;
     g->packed = workspace_take(&workspace, packed, sizeof(real));
     g->packed = packs ? g->packed : NULL;
-    g->bias_sums = workspace_take(&workspace, conv2d_bias_sums(s), sizeof(real));
+    g->bias_sums = workspace_take(&workspace, g->bands * s->c_out, sizeof(real));
     return workspace.used;
 }
 
@@ -75,6 +74,8 @@ ptrdiff_t OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, in
 static real *band_sums(const weight_gradient *g, ptrdiff_t band) {
     return g->bands > 1 ? g->sums + band * g->weights : g->dweight;
 }
+
+static real *band_bias_sums(const weight_gradient *g, ptrdiff_t band) { return g->bias_sums + band * g->shape->c_out; }
 
 /* What tap (in_h, kernel_w) reads for the pixels [w_begin, w_end) of an output row: where it lies in x, and where the
  * gradients of these pixels lie in the piece of dy that begins with the first, `dy_pixel` elements a pixel. Returns the
@@ -109,8 +110,8 @@ static void pack_chunk(const real *dy, ptrdiff_t rows, ptrdiff_t stride, ptrdiff
     }
 }
 
-/* Add what the pixels [w, w_end) of output row h contribute to one block x panel of all taps. */
-static void add_chunk(const weight_gradient *g, real *sums, ptrdiff_t group, ptrdiff_t block, ptrdiff_t panel,
+/* Add what the pixels [w, w_end) of output row h contribute to one block x panel of all taps, and to the bias. */
+static void add_chunk(const weight_gradient *g, ptrdiff_t band, ptrdiff_t group, ptrdiff_t block, ptrdiff_t panel,
                       ptrdiff_t h, ptrdiff_t w, ptrdiff_t w_end, real *packed) {
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS];
@@ -120,6 +121,9 @@ static void add_chunk(const weight_gradient *g, real *sums, ptrdiff_t group, ptr
     if (packed != NULL) {
         pack_chunk(dy, (w_end - w) * s->n, stride, columns, packed);
         dy = packed, stride = columns;
+    }
+    if (g->dbias != NULL && block == 0) { /* while this piece of dy is in a cache */
+        KERNELS->column_sums((w_end - w) * s->n, columns, dy, stride, band_bias_sums(g, band) + column);
     }
     fnn_batch_gemm gemm = {
         .rows = fnn_min(g->block, g->c_in - row),
@@ -139,7 +143,7 @@ static void add_chunk(const weight_gradient *g, real *sums, ptrdiff_t group, ptr
             continue;
         }
         gemm.count = list_pixels(g, in_h, tap % s->kernel_w, w, w_end, s->n * stride, x_offset, dy_offset, &gemm.depth);
-        gemm.c = sums + (tap * g->c_in + row) * s->c_out + column;
+        gemm.c = band_sums(g, band) + (tap * g->c_in + row) * s->c_out + column;
         gemm.start = gemm.c;
         KERNELS->batch_gemm_transposed(&gemm);
     }
@@ -166,7 +170,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
     for (ptrdiff_t h = band_range.begin; h < band_range.end; h++) {
         for (ptrdiff_t w = 0; w < s->w_out; w += pixels) {
-            add_chunk(g, sums, group, block, panel, h, w, fnn_min(s->w_out, w + pixels), packed);
+            add_chunk(g, band, group, block, panel, h, w, fnn_min(s->w_out, w + pixels), packed);
         }
     }
 }
@@ -186,6 +190,9 @@ static void depthwise_task(void *context, ptrdiff_t band, int thread) {
         for (ptrdiff_t w = 0; w < s->w_out; w += pixels) {
             ptrdiff_t w_end = fnn_min(s->w_out, w + pixels);
             problem.w = g->dy + (h * s->w_out + w) * s->n * s->c_out;
+            if (g->dbias != NULL) {
+                KERNELS->column_sums((w_end - w) * s->n, s->c_out, problem.w, s->c_out, band_bias_sums(g, band));
+            }
             for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
                 ptrdiff_t in_h = g->map.h.source[h * s->kernel_h + tap / s->kernel_w];
                 if (in_h >= 0) {
@@ -220,8 +227,9 @@ fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real 
     }
     weight_gradient g;
     prepare(&g, shape, n_threads, workspace);
-    g.x = x, g.dy = dy, g.dweight = dweight;
+    g.x = x, g.dy = dy, g.dweight = dweight, g.dbias = dbias;
     const fnn_conv2d_shape *s = shape;
+    memset(g.bias_sums, 0, (size_t)(g.bands * s->c_out) * sizeof(real));
     double outputs = (double)s->n * s->h_out * s->w_out * s->c_out;
     double cost = outputs * s->kernel_h * s->kernel_w * g.c_in / 16;
     if (fnn_conv2d_is_depthwise(s)) {
@@ -234,7 +242,8 @@ fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real 
                          add_bands_task, &g);
     }
     if (dbias != NULL) {
-        OP(conv2d_bias_gradient)(s, dy, g.bias_sums, dbias, n_threads);
+        memset(dbias, 0, (size_t)s->c_out * sizeof(real));
+        KERNELS->column_sums(g.bands, s->c_out, g.bias_sums, s->c_out, dbias);
     }
     return FNN_OK;
 }

@@ -4,7 +4,6 @@
  * which are added in ascending order: how many there are depends on the shape alone.
  */
 #include "core/workspace.h"
-#include "ops/conv2d_bias.h"
 #include "ops/winograd.h"
 
 #include <string.h>
@@ -37,9 +36,10 @@ typedef struct {
     ptrdiff_t input_stride, output_stride; /* between positions */
     real *sums;                            /* [band][filter][c_in][c_out] */
     real *inputs, *outputs;                /* [thread][position][chunk][block] */
-    real *zeros, *bias_sums;
+    real *bias_sums;                       /* [band][c_out] */
+    real *zeros;
     const real *x, *dy;
-    real *dweight;
+    real *dweight, *dbias; /* dbias may be NULL */
 } weight_gradient;
 
 static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_threads, void *base) {
@@ -71,10 +71,10 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->output_stride = g->tiles.chunk * g->block_out + LINE;
     workspace_cursor workspace = {base, 0};
     g->sums = workspace_take(&workspace, g->bands * g->tiles.filters * g->sums_stride, sizeof(real));
+    g->bias_sums = workspace_take(&workspace, g->bands * s->c_out, sizeof(real));
     g->zeros = workspace_take(&workspace, fnn_max(g->block_in, g->block_out) * g->tiles.chunk, sizeof(real));
     g->inputs = workspace_take(&workspace, n_threads * g->tiles.positions * g->input_stride, sizeof(real));
     g->outputs = workspace_take(&workspace, n_threads * g->tiles.positions * g->output_stride, sizeof(real));
-    g->bias_sums = workspace_take(&workspace, conv2d_bias_sums(s), sizeof(real));
     return workspace.used;
 }
 
@@ -117,9 +117,22 @@ static void transform_tile(const weight_gradient *g, winograd_tile_transform tra
     }
 }
 
-/* The tiles of x and of dy of a chunk, transformed; of the channels in the two blocks. */
+/* Add the pixels of dy in `rows` and `columns` to the sums of `block`, for the images of a segment. */
+static void add_bias(const weight_gradient *g, fnn_range rows, fnn_range columns, const winograd_segment *segment,
+                     fnn_range block, real *sums) {
+    const fnn_conv2d_shape *s = g->shape;
+    for (ptrdiff_t h = rows.begin; h < fnn_min(rows.end, s->h_out); h++) {
+        for (ptrdiff_t w = columns.begin; w < fnn_min(columns.end, s->w_out); w++) {
+            const real *dy = g->dy + ((h * s->w_out + w) * s->n + segment->image) * s->c_out + block.begin;
+            KERNELS->column_sums(segment->rows, block.end - block.begin, dy, s->c_out, sums + block.begin);
+        }
+    }
+}
+
+/* The tiles of x and of dy of a chunk, transformed; of the channels in the two blocks. bias_sums not NULL: dy is added to
+ * these, too, while it is in a cache. */
 static void transform(const weight_gradient *g, const winograd_chunk *chunk, fnn_range in, fnn_range out, real *inputs,
-                      real *outputs) {
+                      real *outputs, real *bias_sums) {
     const fnn_conv2d_shape *s = g->shape;
     const winograd_tiles *t = &g->tiles;
     const image_map x = {g->x, s->h, s->w, s->c_in}, dy = {g->dy, s->h_out, s->w_out, s->c_out};
@@ -134,6 +147,9 @@ static void transform(const weight_gradient *g, const winograd_chunk *chunk, fnn
         fnn_range out_h = {h, h + t->h.outputs}, out_w = {w, w + t->w.outputs};
         transform_tile(g, g->transforms.output_gradient, &dy, out_h, out_w, &segment, out,
                        outputs + first * g->block_out, g->block_out, g->output_stride);
+        if (bias_sums != NULL) {
+            add_bias(g, out_h, out_w, &segment, out, bias_sums);
+        }
         row += segment.rows;
     }
 }
@@ -148,6 +164,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     fnn_range chunks = fnn_chunk(band, g->band_chunks, g->tiles.chunks);
     real *inputs = g->inputs + thread * g->tiles.positions * g->input_stride;
     real *outputs = g->outputs + thread * g->tiles.positions * g->output_stride;
+    real *bias_sums = g->dbias != NULL && in.begin == 0 ? g->bias_sums + band * s->c_out : NULL;
     const ptrdiff_t no_offset = 0;
     fnn_batch_gemm gemm = {
         .count = 1,
@@ -161,7 +178,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     int started[WINOGRAD_POSITIONS] = {0};
     for (ptrdiff_t i = chunks.begin; i < chunks.end; i++) {
         winograd_chunk chunk = winograd_chunk_of(&g->tiles, i);
-        transform(g, &chunk, in, out, inputs, outputs);
+        transform(g, &chunk, in, out, inputs, outputs, bias_sums);
         gemm.depth = chunk.rows.end - chunk.rows.begin;
         for (ptrdiff_t position = 0; position < g->tiles.positions; position++) {
             ptrdiff_t filter = winograd_filter_of(&g->tiles, chunk.region, position);
@@ -212,13 +229,15 @@ void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, 
                                   real *dbias, void *workspace, int n_threads) {
     weight_gradient g;
     prepare(&g, shape, n_threads, workspace);
-    g.x = x, g.dy = dy, g.dweight = dweight;
+    g.x = x, g.dy = dy, g.dweight = dweight, g.dbias = dbias;
+    memset(g.bias_sums, 0, (size_t)(g.bands * shape->c_out) * sizeof(real));
     memset(g.zeros, 0, (size_t)(fnn_max(g.block_in, g.block_out) * g.tiles.chunk) * sizeof(real));
     fnn_parallel_for(g.bands * g.blocks_in * g.blocks_out, (double)g.weights * g.tiles.rows, n_threads, multiply_task,
                      &g);
     fnn_parallel_for(fnn_ceil_div(g.weights, FINISH_CHUNK), (double)g.weights * g.bands * 8, n_threads, finish_task,
                      &g);
     if (dbias != NULL) {
-        OP(conv2d_bias_gradient)(shape, dy, g.bias_sums, dbias, n_threads);
+        memset(dbias, 0, (size_t)shape->c_out * sizeof(real));
+        KERNELS->column_sums(g.bands, shape->c_out, g.bias_sums, shape->c_out, dbias);
     }
 }
