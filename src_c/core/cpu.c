@@ -23,6 +23,8 @@ void fnn_fp_mode_leave(unsigned mode) {
     _mm_setcsr((_mm_getcsr() & ~bits) | (mode & bits));
 }
 
+void fnn_store_fence(void) { _mm_sfence(); }
+
 /* The register states that the operating system saves (XCR0). A CPU may have AVX-512 while its system does not. */
 static unsigned long long saved_states(void) {
     unsigned a, b, c, d;
@@ -58,6 +60,7 @@ unsigned fnn_fp_mode_enter(int flush) {
     return 0;
 }
 void fnn_fp_mode_leave(unsigned mode) { (void)mode; }
+void fnn_store_fence(void) {}
 int fnn_isa_is_supported(fnn_isa isa) { return isa == FNN_BASELINE; }
 
 #endif

@@ -80,11 +80,11 @@ typedef struct {
  *     backward:  out[i] = sum over b of x[offset[b] + i] where taps[offset[b] + i] == tap[b]
  *
  * With `resume`, earlier sources are already in out (and taps), and these are added. taps are uint8_t or int32_t
- * (tap_bytes 1 or 4), or not wanted (0, forward only).
+ * (tap_bytes 1 or 4), or not wanted (0, forward only). `streams`: out, which begins a cache line, is written past the caches.
  */
 typedef struct {
     ptrdiff_t n, count;
-    int resume;
+    int resume, streams;
     const real *x;
     const ptrdiff_t *offset;
     const int32_t *tap;
@@ -97,11 +97,12 @@ typedef struct {
  *
  *     out[i] = (start[i] + sum over b of weight[b] * x[offset[b] + i]) / divisor
  *
- * start is out with `resume`, else 0. The sum over b is made first, so that many short sums add up precisely.
+ * start is out with `resume`, else 0. The sum over b is made first, so that many short sums add up precisely. `streams`:
+ * as for max pooling.
  */
 typedef struct {
     ptrdiff_t n, count;
-    int resume;
+    int resume, streams;
     const real *x;
     const ptrdiff_t *offset;
     const real *weight;
@@ -117,10 +118,12 @@ typedef struct {
  *     column_backward   out = g * dy_scale + (x - center) * x_scale + x_offset
  *
  * g = dy without `then`; for relu, dy where y > 0, or where z > 0 if y is NULL; for gelu, dy * gelu'(z), but
- * column_backward does not know it. out and gradient may be x, dy or residual.
+ * column_backward does not know it. out and gradient may be x, dy or residual. `streams`: out, whose rows begin cache lines,
+ * is written past the caches.
  */
 typedef struct {
     ptrdiff_t rows, columns, stride;
+    int streams;
     fnn_then then;
     const real *x, *dy, *y, *residual;
     const real *center, *scale, *offset;

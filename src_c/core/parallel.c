@@ -27,6 +27,7 @@ static void run_alone(ptrdiff_t n_tasks, fnn_task body, void *context) {
     for (ptrdiff_t task = 0; task < n_tasks; task++) {
         body(context, task, 0);
     }
+    fnn_store_fence();
     fnn_fp_mode_leave(mode);
 }
 
@@ -86,6 +87,7 @@ void fnn_parallel_for(ptrdiff_t n_tasks, double cost, int n_threads, fnn_task bo
         for (int i = 0; i < n_parts; i++) {
             work_off(parts + (thread + i) % n_parts, body, context, thread);
         }
+        fnn_store_fence();
         fnn_fp_mode_leave(mode);
     }
 #else

@@ -1,6 +1,7 @@
 #include "core/pool.h"
 
 #include "core/parallel.h"
+#include "core/stream.h"
 
 /* Fill `s` from its position on, and move it. */
 static void take(const fnn_pool_shape *shape, ptrdiff_t h, ptrdiff_t w, pool_sources *s) {
@@ -46,6 +47,11 @@ pool_task fnn_pool_task(const fnn_pool_shape *shape, ptrdiff_t task) {
     fnn_range rows = fnn_chunk(task / pieces, POOL_ROWS, shape->h.length);
     fnn_range piece = fnn_chunk(task % pieces, POOL_PIECE, shape->row);
     return (pool_task){rows.begin, rows.end, piece.begin, piece.end};
+}
+
+int fnn_pool_streams(const fnn_pool_shape *shape, const void *out, ptrdiff_t real_bytes) {
+    ptrdiff_t row_bytes = shape->row * real_bytes;
+    return fnn_worth_streaming(out, shape->h.length * shape->w.length * row_bytes, row_bytes);
 }
 
 double fnn_pool_cost(const fnn_pool_shape *shape) {

@@ -38,6 +38,9 @@ typedef struct {
 ptrdiff_t fnn_pool_tasks(const fnn_pool_shape *shape);
 pool_task fnn_pool_task(const fnn_pool_shape *shape, ptrdiff_t task);
 
+/* Whether destinations, reals of so many bytes, are written past the caches. */
+int fnn_pool_streams(const fnn_pool_shape *shape, const void *out, ptrdiff_t real_bytes);
+
 /* Elements read by the whole pooling. */
 double fnn_pool_cost(const fnn_pool_shape *shape);
 

@@ -1,41 +1,68 @@
 /* The weighted sum under average pooling and col2im; core/kernels.h states the problem. */
 #include "kernels/kernel.h"
 
-/* Vectors that go through the sources together, so that each source is read in runs of some cache lines. The most that one
- * kernel is good for: with 16 (AVX-512) a pass over many sources is slower again, and so is one over a single source. */
-enum { VECTORS = 8 };
+/* Sources that are added up in one pass over out: a window of 3 x 3. Each is a stream of memory that prefetchers follow, and out,
+ * which stays in the L1 cache, is not loaded and stored for every source. */
+enum { GROUP = 9 };
 
-/* `vectors` is a constant of the caller. Only the last of the vectors may be partial. */
-INLINE void sum_block(const fnn_avgpool *p, ptrdiff_t i, int vectors, ptrdiff_t lanes) {
-    v_real sum[VECTORS];
-    for (int v = 0; v < vectors; v++) {
-        sum[v] = v_zero();
+/* The elements of out from `i` on: whole vectors, or one part of a vector. COUNT is a constant of the caller. */
+INLINE void add_lanes(const fnn_avgpool *p, const real *const *x, const v_real *weight, const int COUNT, int is_first,
+                      int is_last, ptrdiff_t i, ptrdiff_t lanes) {
+    v_real sum = v_zero();
+#pragma GCC unroll 9
+    for (int b = 0; b < COUNT; b++) {
+        sum = v_fma(weight[b], v_load_part(x[b] + i, lanes), sum);
     }
-    for (ptrdiff_t b = 0; b < p->count; b++) {
-        const real *x = p->x + p->offset[b] + i;
-        v_real weight = v_set(p->weight[b]);
-        for (int v = 0; v < vectors; v++) {
-            sum[v] = v_fma(weight, v_load_part(x + v * V_LANES, lanes), sum[v]);
-        }
+    if (!is_first) {
+        sum = v_load_part(p->out + i, lanes) + sum;
     }
-    for (int v = 0; v < vectors; v++) {
-        real *out = p->out + i + v * V_LANES;
-        if (p->resume) {
-            sum[v] = v_load_part(out, lanes) + sum[v];
-        }
-        if (p->divisor != 1) {
-            sum[v] = sum[v] / v_set(p->divisor);
-        }
-        v_store_part(out, sum[v], lanes);
+    if (is_last && p->divisor != 1) {
+        sum = sum / v_set(p->divisor);
+    }
+    v_store_or_stream(p->streams && is_first && is_last, p->out + i, sum, lanes);
+}
+
+INLINE void add_group(const fnn_avgpool *p, ptrdiff_t group, const int COUNT) {
+    const real *x[GROUP];
+    v_real weight[GROUP];
+#pragma GCC unroll 9
+    for (int b = 0; b < COUNT; b++) {
+        x[b] = p->x + p->offset[group + b];
+        weight[b] = v_set(p->weight[group + b]);
+    }
+    int is_first = group == 0 && !p->resume, is_last = group + COUNT == p->count;
+    ptrdiff_t whole = v_whole(p->n);
+    for (ptrdiff_t i = 0; i < whole; i += V_LANES) {
+        add_lanes(p, x, weight, COUNT, is_first, is_last, i, V_LANES);
+    }
+    if (whole < p->n) {
+        add_lanes(p, x, weight, COUNT, is_first, is_last, whole, p->n - whole);
     }
 }
 
 void KERNEL(avgpool)(const fnn_avgpool *p) {
-    ptrdiff_t i = 0;
-    for (; i + VECTORS * V_LANES <= p->n; i += VECTORS * V_LANES) {
-        sum_block(p, i, VECTORS, V_LANES);
-    }
-    for (; i < p->n; i += V_LANES) {
-        sum_block(p, i, 1, v_lanes_left(p->n - i));
-    }
+    ptrdiff_t group = 0;
+    do { /* also without a source, whose sum is 0 */
+        ptrdiff_t count = p->count - group < GROUP ? p->count - group : GROUP;
+        switch (count) {
+#define GROUP_OF(COUNT)                                                                                                \
+    case COUNT:                                                                                                        \
+        add_group(p, group, COUNT);                                                                                    \
+        break;
+            GROUP_OF(9)
+            GROUP_OF(8)
+            GROUP_OF(7)
+            GROUP_OF(6)
+            GROUP_OF(5)
+            GROUP_OF(4)
+            GROUP_OF(3)
+            GROUP_OF(2)
+            GROUP_OF(1)
+            GROUP_OF(0)
+#undef GROUP_OF
+        default:
+            break;
+        }
+        group += count;
+    } while (group < p->count);
 }

@@ -81,7 +81,7 @@ INLINE void affine_block(PASS) {
                 z = z + v_load_part(p->residual + at, lanes);
             }
             z = THEN == FNN_THEN_RELU ? relu(z, NULL) : THEN == FNN_THEN_GELU ? gelu(z, NULL) : z;
-            v_store_part(p->out + at, z, lanes);
+            v_store_or_stream(p->streams, p->out + at, z, lanes);
         }
     }
 }
@@ -146,7 +146,8 @@ INLINE void backward_block(PASS) {
             v_real distance = v_load_part(p->x + at, lanes) - center[v];
             v_real gradient = through(THEN, FLAG, p, at, lanes, distance, scale[v], offset[v]);
             v_real from_statistics = v_fma(distance, x_scale[v], x_offset[v]);
-            v_store_part(p->out + at, v_fma(gradient, dy_scale[v], from_statistics), lanes);
+            v_real dx = v_fma(gradient, dy_scale[v], from_statistics);
+            v_store_or_stream(p->streams, p->out + at, dx, lanes);
         }
     }
 }

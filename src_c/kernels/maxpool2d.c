@@ -41,7 +41,7 @@ INLINE void forward_block(const fnn_maxpool *p, ptrdiff_t i, int vectors, ptrdif
         }
     }
     for (int v = 0; v < vectors; v++) {
-        v_store_part(p->out + i + v * V_LANES, best[v], lanes);
+        v_store_or_stream(p->streams, p->out + i + v * V_LANES, best[v], lanes);
         if (tap_bytes) {
             store_taps(p->taps, i + v * V_LANES, tap[v], lanes, tap_bytes);
         }
@@ -77,7 +77,7 @@ INLINE void backward(const fnn_maxpool *p, int tap_bytes) {
             v_mask won = v_eq(load_taps(p->taps, source, lanes, tap_bytes), v_set((real)p->tap[b]));
             sum = sum + v_select(won, v_load_part(p->x + source, lanes), v_zero());
         }
-        v_store_part(p->out + i, sum, lanes);
+        v_store_or_stream(p->streams, p->out + i, sum, lanes);
     }
 }
 

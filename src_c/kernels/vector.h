@@ -6,6 +6,7 @@
  * v_max(a, b)       b if either is NaN, like the x86 instruction
  * v_first_mask(lanes)  true in the first `lanes` lanes
  * v_load_part(p, lanes), v_store_part(p, v, lanes)   the first `lanes` elements; the others read as 0
+ * v_stream(p, v)    a store past the caches; p is a multiple of the vector's bytes
  * v_load_u8, v_store_u8, v_load_i32, v_store_i32     the same, between reals and small integers in memory
  */
 #ifndef FNN_KERNELS_VECTOR_H
@@ -30,6 +31,15 @@
 
 /* How many lanes of the next vector are used when `left` elements are left. */
 INLINE ptrdiff_t v_lanes_left(ptrdiff_t left) { return left < V_LANES ? left : V_LANES; }
+
+/* Past the caches if `streams`; p is a multiple of the vector's bytes then. */
+INLINE void v_store_or_stream(int streams, real *p, v_real v, ptrdiff_t lanes) {
+    if (streams && lanes == V_LANES) {
+        v_stream(p, v);
+    } else {
+        v_store_part(p, v, lanes);
+    }
+}
 
 /* How many of n elements fill whole vectors. A pass over these, with V_LANES as a constant, is free of masks; the tail is
  * a second pass of the same inlined function. */

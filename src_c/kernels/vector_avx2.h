@@ -35,6 +35,7 @@ INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) {
         V_CALL(maskstore)(p, v_first(lanes), v);
     }
 }
+INLINE void v_stream(real *p, v_real v) { V_CALL(stream)(p, v); }
 INLINE v_real v_fma(v_real a, v_real b, v_real c) { return V_CALL(fmadd)(a, b, c); }
 INLINE v_real v_max(v_real a, v_real b) { return V_CALL(max)(a, b); }
 INLINE v_real v_min(v_real a, v_real b) { return V_CALL(min)(a, b); }

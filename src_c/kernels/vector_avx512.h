@@ -23,6 +23,7 @@ INLINE v_real v_load(const real *p) { return V_CALL(loadu)(p); }
 INLINE void v_store(real *p, v_real v) { V_CALL(storeu)(p, v); }
 INLINE v_real v_load_part(const real *p, ptrdiff_t lanes) { return V_CALL(maskz_loadu)(v_first(lanes), p); }
 INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) { V_CALL(mask_storeu)(p, v_first(lanes), v); }
+INLINE void v_stream(real *p, v_real v) { V_CALL(stream)(p, v); }
 INLINE v_real v_fma(v_real a, v_real b, v_real c) { return V_CALL(fmadd)(a, b, c); }
 INLINE v_real v_max(v_real a, v_real b) { return V_CALL(max)(a, b); }
 INLINE v_real v_min(v_real a, v_real b) { return V_CALL(min)(a, b); }

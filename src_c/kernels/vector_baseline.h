@@ -39,6 +39,7 @@ INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) {
         p[i] = v[i];
     }
 }
+INLINE void v_stream(real *p, v_real v) { v_store(p, v); } /* C knows no other store */
 INLINE v_real v_fma(v_real a, v_real b, v_real c) { return a * b + c; }
 
 INLINE v_mask v_lt(v_real a, v_real b) { return a < b; }

@@ -5,7 +5,7 @@
 
 typedef struct {
     const fnn_pool_shape *shape;
-    int backward;
+    int backward, streams;
     const real *x; /* the sources: x forward, dy backward */
     real *out;
 } avgpool2d;
@@ -33,6 +33,7 @@ static void avgpool2d_task(void *context, ptrdiff_t task, int thread) {
                     .n = t.end - t.begin,
                     .count = sources.count,
                     .resume = sources.resume,
+                    .streams = a->streams && !sources.resume && sources.is_last,
                     .x = a->x + t.begin,
                     .offset = sources.offset,
                     .weight = weight,
@@ -46,13 +47,13 @@ static void avgpool2d_task(void *context, ptrdiff_t task, int thread) {
 }
 
 fnn_status OP(avgpool2d_forward)(const fnn_pool_shape *shape, const real *x, real *y, int n_threads) {
-    avgpool2d a = {shape, 0, x, y};
+    avgpool2d a = {shape, 0, fnn_pool_streams(shape, y, sizeof(real)), x, y};
     fnn_parallel_for(fnn_pool_tasks(shape), fnn_pool_cost(shape), n_threads, avgpool2d_task, &a);
     return FNN_OK;
 }
 
 fnn_status OP(avgpool2d_backward)(const fnn_pool_shape *shape, const real *dy, real *dx, int n_threads) {
-    avgpool2d a = {shape, 1, dy, dx};
+    avgpool2d a = {shape, 1, fnn_pool_streams(shape, dx, sizeof(real)), dy, dx};
     fnn_parallel_for(fnn_pool_tasks(shape), fnn_pool_cost(shape), n_threads, avgpool2d_task, &a);
     return FNN_OK;
 }

@@ -1,5 +1,7 @@
 #include "ops/columns.h"
 
+#include "core/stream.h"
+
 enum {
     BLOCK = 512,       /* columns of a tile: 2 KB of floats in a row, long enough for the prefetchers */
     MIN_CHUNK = 32,    /* rows, so that a tile is worth its partial sums */
@@ -74,6 +76,7 @@ static fnn_columns problem_of(const column_passes *p, tile t) {
         .rows = t.rows,
         .columns = t.columns,
         .stride = p->width,
+        .streams = p->streams,
         .then = p->then,
         .x = p->x + t.at,
         .dy = part(p->dy, t.at),
@@ -178,6 +181,14 @@ void OP(columns_products)(column_passes *p, const real *dy, const real *x, int n
     run_totals(p, total_products_task, n_threads);
 }
 
+/* The array that the running pass writes. Where it is one of those that it reads, its lines are in a cache. */
+static void set_out(column_passes *p, real *out) {
+    ptrdiff_t row_bytes = p->width * (ptrdiff_t)sizeof(real);
+    p->out = out;
+    p->streams =
+        out != p->x && out != p->dy && out != p->residual && fnn_worth_streaming(out, p->rows * row_bytes, row_bytes);
+}
+
 static void affine_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const column_passes *p = context;
@@ -186,7 +197,8 @@ static void affine_task(void *context, ptrdiff_t task, int thread) {
 }
 
 void OP(columns_affine)(column_passes *p, const real *x, real *y, int n_threads) {
-    p->x = x, p->dy = NULL, p->out = y;
+    p->x = x, p->dy = NULL;
+    set_out(p, y);
     run(p, affine_task, n_threads);
 }
 
@@ -198,6 +210,7 @@ static void backward_task(void *context, ptrdiff_t task, int thread) {
 }
 
 void OP(columns_backward)(column_passes *p, const real *dy, const real *x, real *dx, int n_threads) {
-    p->dy = dy, p->x = x, p->out = dx;
+    p->dy = dy, p->x = x;
+    set_out(p, dx);
     run(p, backward_task, n_threads);
 }

@@ -29,6 +29,7 @@ typedef struct {
     real *gradient;
     const real *dy, *x; /* the arrays of the running pass */
     real *out;
+    int streams; /* out is written past the caches */
 } column_passes;
 
 /* Cut the work, and take the pieces from `workspace` (or count them, see core/workspace.h). */

@@ -7,7 +7,7 @@
 
 typedef struct {
     const fnn_pool_shape *shape;
-    int backward;
+    int backward, streams;
     const real *x; /* the sources: x forward, dy backward */
     char *taps;
     int tap_bytes;
@@ -31,6 +31,7 @@ static void maxpool2d_task(void *context, ptrdiff_t task, int thread) {
                     .n = t.end - t.begin,
                     .count = sources.count,
                     .resume = sources.resume,
+                    .streams = m->streams && !sources.resume && sources.is_last,
                     .x = m->x + t.begin,
                     .offset = sources.offset,
                     .tap = sources.tap,
@@ -50,14 +51,14 @@ static void maxpool2d_task(void *context, ptrdiff_t task, int thread) {
 
 fnn_status OP(maxpool2d_forward)(const fnn_pool_shape *shape, const real *x, real *y, void *taps, int tap_bytes,
                                  int n_threads) {
-    maxpool2d m = {shape, 0, x, taps, taps == NULL ? 0 : tap_bytes, y};
+    maxpool2d m = {shape, 0, fnn_pool_streams(shape, y, sizeof(real)), x, taps, taps == NULL ? 0 : tap_bytes, y};
     fnn_parallel_for(fnn_pool_tasks(shape), fnn_pool_cost(shape), n_threads, maxpool2d_task, &m);
     return FNN_OK;
 }
 
 fnn_status OP(maxpool2d_backward)(const fnn_pool_shape *shape, const real *dy, const void *taps, int tap_bytes,
                                   real *dx, int n_threads) {
-    maxpool2d m = {shape, 1, dy, (char *)taps, tap_bytes, dx};
+    maxpool2d m = {shape, 1, fnn_pool_streams(shape, dx, sizeof(real)), dy, (char *)taps, tap_bytes, dx};
     fnn_parallel_for(fnn_pool_tasks(shape), fnn_pool_cost(shape), n_threads, maxpool2d_task, &m);
     return FNN_OK;
 }
