@@ -1,4 +1,4 @@
-"""Results of 16 MiB and more, which are written past the caches: the same as in smaller pieces, or as those of the twin."""
+"""Results of 16 MiB and more are written past the caches: the same as in smaller pieces, or as those of the twin."""
 
 import numpy as np
 import pytest
