@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What next reads an array from here on, comes from memory anyway: inputs and results share the caches. */
+/* From this size on, whoever reads a result next mostly gets it from memory anyway. */
 enum { FNN_STREAM_BYTES = 16 << 20 };
 
 /* Whether to write `bytes` of `out` past the caches, in rows of `row_bytes`. Vectors must lie in whole cache lines. */

@@ -5,7 +5,7 @@
  * which stays in the L1 cache, is not loaded and stored for every source. */
 enum { GROUP = 9 };
 
-/* The elements of out from `i` on: whole vectors, or one part of a vector. COUNT is a constant of the caller. */
+/* `lanes` elements of out, from `i` on. COUNT is a constant of the caller. */
 INLINE void add_lanes(const fnn_avgpool *p, const real *const *x, const v_real *weight, const int COUNT, int is_first,
                       int is_last, ptrdiff_t i, ptrdiff_t lanes) {
     v_real sum = v_zero();
