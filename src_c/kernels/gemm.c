@@ -38,6 +38,14 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
         for (int i = 0; i < (ROWS + 2) / 3; i++) {
             rows[i] = a + 3 * i * a_stride;
         }
+        if (!TRANSPOSED && p->count > 1) { /* taps, which read pixels of their own: those of later tiles */
+            for (ptrdiff_t k = 0; k < depth; k += 64 / (ptrdiff_t)sizeof(real)) {
+#pragma GCC unroll 24
+                for (int i = 0; i < ROWS; i++) {
+                    v_fetch(a + (4 * ROWS + i) * a_stride + k);
+                }
+            }
+        }
         for (ptrdiff_t k = 0; k < depth; k++) {
             v_real b_row[4];
 #pragma GCC unroll 4

@@ -7,6 +7,7 @@
  * v_first_mask(lanes)  true in the first `lanes` lanes
  * v_load_part(p, lanes), v_store_part(p, v, lanes)   the first `lanes` elements; the others read as 0
  * v_stream(p, v)    a store past the caches; p is a multiple of the vector's bytes
+ * v_fetch(p)        into L2, what will be read or written soon; p may lie outside the array
  * v_load_u8, v_store_u8, v_load_i32, v_store_i32     the same, between reals and small integers in memory
  */
 #ifndef FNN_KERNELS_VECTOR_H
@@ -40,6 +41,10 @@ INLINE void v_store_or_stream(int streams, real *p, v_real v, ptrdiff_t lanes) {
         v_store_part(p, v, lanes);
     }
 }
+
+/* For the pixels of a tile or the taps of a convolution, more streams than the CPU follows by itself. Not into L1, where
+ * streams a power of two apart share a set, which would lose the lines again before they are read. */
+INLINE void v_fetch(const real *p) { __builtin_prefetch(p, 0, 2); }
 
 /* How many of n elements fill whole vectors. A pass over these, with V_LANES as a constant, is free of masks; the tail is
  * a second pass of the same inlined function. */

@@ -5,7 +5,11 @@
  */
 #include "kernels/winograd_rows.h"
 
-enum { MOST_OUTPUTS = 4, MOST_PRODUCTS = 6 };
+enum {
+    MOST_OUTPUTS = 4,
+    MOST_PRODUCTS = 6,
+    AHEAD = 1024 / sizeof(real) /* how far before it is needed memory is fetched: less comes late, more is lost again */
+};
 
 /* out[t * stride + i] = (B^T d B)[t] where d[t] = in[t][i], for all positions t of a tile and i < n. */
 INLINE void input(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, const int H, const int W) {
@@ -16,6 +20,7 @@ INLINE void input(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t strid
         for (int w = 0; w < W + 2; w++) {
 #pragma GCC unroll 6
             for (int h = 0; h < H + 2; h++) {
+                v_fetch(in[(W + 2) * h + w] + i + AHEAD);
                 d[(W + 2) * h + w] = v_load_part(in[(W + 2) * h + w] + i, lanes);
             }
             input_row(d + w, W + 2, H);
@@ -42,6 +47,7 @@ INLINE void output_gradient(ptrdiff_t n, const real *const *in, real *out, ptrdi
             v_real pixels[MOST_OUTPUTS];
 #pragma GCC unroll 4
             for (int h = 0; h < H; h++) {
+                v_fetch(in[W * h + w] + i + AHEAD);
                 pixels[h] = v_load_part(in[W * h + w] + i, lanes);
             }
             output_gradient_row(pixels, columns[w], H);
@@ -97,8 +103,10 @@ INLINE void output(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t 
                     }
                     v_real sum = y[w] + offset;
                     if (addend[t] != NULL) {
+                        v_fetch(addend[t] + i + AHEAD);
                         sum = sum + v_load_part(addend[t] + i, lanes);
                     }
+                    v_fetch(out[t] + i + AHEAD);
                     v_store_part(out[t] + i, sum, lanes);
                 }
             }
