@@ -6,6 +6,26 @@
 #include "kernels/gemm_shape.h"
 #include "kernels/kernel.h"
 
+/* What one row of b adds to a tile: sum[i][v] += a[i] * b[v]. a NULL: `rows` are every third row of a, which is not
+ * transposed. */
+INLINE void add_row(v_real (*sum)[4], const real *a, const real *const *rows, ptrdiff_t a_stride, const real *b,
+                    ptrdiff_t lanes, const int ROWS, const int VECTORS, const int FULL) {
+    v_real b_row[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; v++) {
+        const real *from = b + v * V_LANES;
+        b_row[v] = FULL || v < VECTORS - 1 ? v_load(from) : v_load_part(from, lanes);
+    }
+#pragma GCC unroll 24
+    for (int i = 0; i < ROWS; i++) {
+        v_real a_value = v_set(a != NULL ? a[i] : rows[i / 3][(i % 3) * a_stride]);
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            sum[i][v] = v_fma(a_value, b_row[v], sum[i][v]);
+        }
+    }
+}
+
 /* One tile: ROWS x (VECTORS * V_LANES), all in registers. `lanes` are the used lanes of the last vector; FULL says
  * that they are all used. The compiler unrolls everything but the loops over b and k, since ROWS, VECTORS, FULL and
  * TRANSPOSED are constants wherever this is inlined. */
@@ -22,12 +42,12 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
             } else {
                 const real *from = p->start + (row + i) * p->start_stride + v * V_LANES;
                 sum[i][v] = FULL || v < last ? v_load(from) : v_load_part(from, lanes);
-                if (TRANSPOSED) { /* mostly more sums than L2 holds: fetch those of the next tile */
-                    __builtin_prefetch(from + ROWS * p->start_stride, 1);
-                }
             }
         }
     }
+    /* Mostly there are more sums than L2 holds, so those of the next tile are fetched; a row at a time, since loads would
+     * wait for many fetches. */
+    const ptrdiff_t together = TRANSPOSED ? 8 : p->depth;
     const ptrdiff_t depth = p->depth, a_stride = p->a_stride, b_stride = p->b_stride;
     for (ptrdiff_t i_batch = 0; i_batch < p->count; i_batch++) {
         const real *a = p->a + p->a_offset[i_batch] + row * (TRANSPOSED ? 1 : a_stride);
@@ -46,25 +66,18 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
                 }
             }
         }
-        for (ptrdiff_t k = 0; k < depth; k++) {
-            v_real b_row[4];
+        for (ptrdiff_t k = 0; k < depth;) {
+            const ptrdiff_t next = k / together;
 #pragma GCC unroll 4
             for (int v = 0; v < VECTORS; v++) {
-                const real *from = b + v * V_LANES;
-                b_row[v] = FULL || v < last ? v_load(from) : v_load_part(from, lanes);
-            }
-#pragma GCC unroll 24
-            for (int i = 0; i < ROWS; i++) {
-                v_real a_value = v_set(TRANSPOSED ? a[i] : rows[i / 3][(i % 3) * a_stride]);
-#pragma GCC unroll 4
-                for (int v = 0; v < VECTORS; v++) {
-                    sum[i][v] = v_fma(a_value, b_row[v], sum[i][v]);
+                if (TRANSPOSED && next < ROWS) {
+                    __builtin_prefetch(p->c + (row + ROWS + next) * p->c_stride + v * V_LANES, 1);
                 }
             }
-            b += b_stride;
-            if (TRANSPOSED) {
-                a += a_stride;
-            } else {
+            for (ptrdiff_t end = depth - k < together ? depth : k + together; k < end; k++) {
+                add_row(sum, TRANSPOSED ? a : NULL, rows, a_stride, b, lanes, ROWS, VECTORS, FULL);
+                a += TRANSPOSED ? a_stride : 0;
+                b += b_stride;
 #pragma GCC unroll 8
                 for (int i = 0; i < (ROWS + 2) / 3; i++) {
                     rows[i]++;
