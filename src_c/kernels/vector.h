@@ -42,8 +42,8 @@ INLINE void v_store_or_stream(int streams, real *p, v_real v, ptrdiff_t lanes) {
     }
 }
 
-/* For the pixels of a tile or the taps of a convolution, more streams than the CPU follows by itself. Not into L1, where
- * streams a power of two apart share a set, which would lose the lines again before they are read. */
+/* For the pixels of a tile or the taps of a convolution, more streams than the CPU follows by itself. Not into L1, which
+ * gained little: streams whole pages apart share a set there. */
 INLINE void v_fetch(const real *p) { __builtin_prefetch(p, 0, 2); }
 
 /* How many of n elements fill whole vectors. A pass over these, with V_LANES as a constant, is free of masks; the tail is
