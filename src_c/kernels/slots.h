@@ -21,32 +21,19 @@ FNN_SLOT(column_sums, (ptrdiff_t rows, ptrdiff_t columns, const real *x, ptrdiff
 FNN_SLOT(transpose,
          (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride))
 
-/* winograd: the transforms of F(2 x 2, 3 x 3) */
-FNN_SLOT(winograd_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
-FNN_SLOT(winograd_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
-FNN_SLOT(winograd_output, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
-                           const real *const *addend, real *const *out))
-FNN_SLOT(winograd_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, int middle))
-FNN_SLOT(winograd_filter_gradient,
-         (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride, int middle))
-
-/* winograd24: the transforms of F(2 x 4, 3 x 3) */
-FNN_SLOT(winograd24_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
-FNN_SLOT(winograd24_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
-FNN_SLOT(winograd24_output, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
-                             const real *const *addend, real *const *out))
-FNN_SLOT(winograd24_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, int middle))
-FNN_SLOT(winograd24_filter_gradient,
-         (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride, int middle))
-
-/* winograd4: the transforms of F(4 x 4, 3 x 3) */
-FNN_SLOT(winograd4_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
-FNN_SLOT(winograd4_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))
-FNN_SLOT(winograd4_output, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,
-                            const real *const *addend, real *const *out))
-FNN_SLOT(winograd4_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, int middle))
-FNN_SLOT(winograd4_filter_gradient,
-         (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride, int middle))
+/* winograd, winograd24, winograd4: the transforms of F(2 x 2, 3 x 3), F(2 x 4, 3 x 3) and F(4 x 4, 3 x 3) */
+#define WINOGRAD_SLOTS(stem)                                                                                           \
+    FNN_SLOT(stem##_input, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))                          \
+    FNN_SLOT(stem##_output_gradient, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride))                \
+    FNN_SLOT(stem##_output, (ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t stride, const real *bias,    \
+                             const real *const *addend, real *const *out))                                             \
+    FNN_SLOT(stem##_filter, (ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, int middle))             \
+    FNN_SLOT(stem##_filter_gradient,                                                                                   \
+             (ptrdiff_t n, const real *in, ptrdiff_t in_stride, real *out, ptrdiff_t out_stride, int middle))
+WINOGRAD_SLOTS(winograd)
+WINOGRAD_SLOTS(winograd24)
+WINOGRAD_SLOTS(winograd4)
+#undef WINOGRAD_SLOTS
 
 /* depthwise: convolution of each channel with its own filter */
 FNN_SLOT(depthwise, (const fnn_depthwise *problem))
