@@ -9,6 +9,7 @@ in C, in kernels chosen for the CPU at run time.
 import importlib
 from typing import Any
 
+from fastnn._errors import FileError
 from fastnn._layout import conversions
 from fastnn._memory import empty_cache, memory_info
 from fastnn._random import manual_seed, random_state, set_random_state
@@ -50,6 +51,7 @@ _LATE_FUNCTIONS = {
 }
 
 __all__ = [
+    "FileError",
     "__version__",
     "available_isas",
     "available_threads",

@@ -16,6 +16,7 @@ from fastnn.data.dataset import Dataset
 from fastnn.data.loader import Loader
 from fastnn.data.mixing import CutMix, MixUp
 from fastnn.data.mnist import MNIST
+from fastnn.data.preprocessing import Preprocessing
 from fastnn.data.shapes32 import Shapes32
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Hue",
     "Loader",
     "MixUp",
+    "Preprocessing",
     "RandomCrop",
     "RandomHorizontalFlip",
     "Rotate",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from fastnn._errors import FileError
+
 
 class Readable(Protocol):
     """A file open for reading bytes, as far as it is needed here."""
@@ -17,7 +19,7 @@ class Readable(Protocol):
 _SECONDS = 30  # without a single byte, after which a mirror counts as dead
 
 
-class DataError(ValueError):
+class DataError(FileError):
     """A file of a data set is not what it should be: truncated, of another format, or hostile."""
 
 

@@ -42,6 +42,8 @@ class Module:
         training: True after `train()`, False after `eval()`; dropout and batch norm depend on it.
         input_grad: if False, `backward` may return None instead of the gradient with respect to x. Set it on a network
             whose input is data: its first layer then does not compute what nobody reads.
+        preprocessing: a `data.Preprocessing`: what is done to images before this network sees them; None if unknown.
+        preprocessing: a `data.Preprocessing`: what is done to images before they come here; None if nobody said.
     """
 
     # Attributes that hold what `forward` keeps. A container forgets them once the layer has gone back, so that memory
@@ -50,6 +52,7 @@ class Module:
 
     training: bool
     input_grad: bool
+    preprocessing: Any = None
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, NDArray | None]
     _modules: "dict[str, Module]"

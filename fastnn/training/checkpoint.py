@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import nn
+from fastnn._errors import FileError
 
 __all__ = ["CheckpointError", "atomic_write", "load_state", "load_weights", "save_state", "save_weights"]
 
@@ -25,7 +26,7 @@ __all__ = ["CheckpointError", "atomic_write", "load_state", "load_weights", "sav
 _FORMAT = "1"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(FileError):
     """A file cannot be read as what it should be, or does not fit the training that it should continue."""
 
 

@@ -373,7 +373,7 @@ def fit(
 
     Args:
         model, train_loader, epochs, scheduler, val_loader, resume, callbacks: see `Trainer`.
-        optimizer: SGD with learning rate 0.05, Nesterov momentum 0.9 and weight decay 5e-4 if None.
+        optimizer: SGD with learning rate 0.01, Nesterov momentum 0.9 and weight decay 5e-4 if None.
         criterion: cross-entropy if None.
         out: a folder, made if missing, for history, curves, and the last and best checkpoint.
         **kwargs: go to `Trainer`.
@@ -387,7 +387,7 @@ def fit(
         True
     """
     if optimizer is None:
-        optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
+        optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
     files: list[Callback] = []
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
