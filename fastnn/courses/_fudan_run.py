@@ -187,6 +187,7 @@ def train_variant(
         callbacks=all_callbacks,
         progress=False,
         config={"variant": variant.name, "epochs": epochs, **data_settings},
+        val_criterion=nn.CrossEntropyLoss(),
     )
     if checkpoints is not None and checkpoints.last.is_file():
         with contextlib.suppress(training.CheckpointError):  # of another training: begin anew

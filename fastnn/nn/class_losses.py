@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastnn import functional as F
 from fastnn.functional import _loss
-from fastnn.nn.losses import Loss
+from fastnn.nn.losses import Loss, labels_weight
 
 __all__ = ["FocalLoss", "MultiMarginLoss", "NLLLoss"]
 
@@ -31,6 +32,7 @@ class NLLLoss(Loss):
         0.6931
     """
 
+    targets_are_classes = True
     function = staticmethod(F.nll_loss)
     gradient = staticmethod(F.nll_loss_backward)
 
@@ -38,6 +40,10 @@ class NLLLoss(Loss):
         super().__init__(reduction)
         self._register_weight("weight", weight)
         self.ignore_index = ignore_index
+
+    def averaged_over(self, input: NDArray, target: NDArray) -> float:
+        """The sum of weight[label] over the rows that are not ignored."""
+        return labels_weight(target, self.ignore_index, self.weight)
 
     def settings(self) -> dict[str, Any]:
         return {"weight": self.weight, "ignore_index": self.ignore_index, "reduction": self.reduction}
@@ -64,6 +70,7 @@ class MultiMarginLoss(Loss):
         0.75
     """
 
+    targets_are_classes = True
     function = staticmethod(F.multi_margin_loss)
     gradient = staticmethod(F.multi_margin_loss_backward)
 
@@ -76,6 +83,10 @@ class MultiMarginLoss(Loss):
         self.p = p
         self.margin = margin
         self._register_weight("weight", weight)
+
+    def averaged_over(self, input: NDArray, target: NDArray) -> float:
+        """The number of rows."""
+        return np.size(target)
 
     def settings(self) -> dict[str, Any]:
         return {"p": self.p, "margin": self.margin, "weight": self.weight, "reduction": self.reduction}
@@ -103,6 +114,7 @@ class FocalLoss(Loss):
     Source: Lin et al., 2017, "Focal loss for dense object detection", with softmax over the classes.
     """
 
+    targets_are_classes = True
     function = staticmethod(F.focal_loss)
     gradient = staticmethod(F.focal_loss_backward)
 
@@ -110,6 +122,10 @@ class FocalLoss(Loss):
         super().__init__(reduction)
         self.gamma = _loss.number("FocalLoss", "gamma", gamma, 0)
         self._register_weight("alpha", alpha)
+
+    def averaged_over(self, input: NDArray, target: NDArray) -> float:
+        """The number of rows."""
+        return np.size(target)
 
     def settings(self) -> dict[str, Any]:
         return {"gamma": self.gamma, "alpha": self.alpha, "reduction": self.reduction}

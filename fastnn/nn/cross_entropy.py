@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import functional as F
 from fastnn.functional import _loss
 from fastnn.functional.cross_entropy import scale_gradient
-from fastnn.nn.losses import Loss
+from fastnn.nn.losses import Loss, labels_weight
 
 __all__ = ["CrossEntropyLoss"]
 
@@ -48,6 +49,8 @@ class CrossEntropyLoss(Loss):
     vision" (label smoothing).
     """
 
+    targets_are_classes = True
+
     def __init__(
         self,
         weight: ArrayLike | None = None,
@@ -67,6 +70,13 @@ class CrossEntropyLoss(Loss):
             "reduction": self.reduction,
             "label_smoothing": self.label_smoothing,
         }
+
+    def averaged_over(self, input: NDArray, target: NDArray) -> float:
+        """The sum of weight[label] over the rows that are not ignored; of probabilities, the number of rows."""
+        target = np.asarray(target)
+        if target.dtype.kind == "f":
+            return target.size // target.shape[1]
+        return labels_weight(target, self.ignore_index, self.weight)
 
     def forward(self, input: NDArray, target: NDArray) -> Any:  # type: ignore[override]
         loss, self._dx = F.cross_entropy_and_gradient(input, target, **self.settings())

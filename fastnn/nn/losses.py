@@ -24,10 +24,14 @@ class Loss(Module):
 
     Args:
         reduction: 'mean', 'sum', or 'none'.
+    Attributes:
+        targets_are_classes: whether a target says which class is right, so that accuracy has a meaning: True, False, or
+            None where nobody knows.
     """
 
     function: ClassVar[Callable[..., Any]]
     gradient: ClassVar[Callable[..., NDArray]]
+    targets_are_classes: ClassVar[bool | None] = None
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
@@ -51,6 +55,15 @@ class Loss(Module):
         """
         return type(self).gradient(self._upstream(dloss), *self._arguments, **self.settings())
 
+    def averaged_over(self, input: NDArray, target: NDArray) -> float:
+        """What the mean of these arguments divides by: the loss of many batches is their mean with these weights.
+
+        Example:
+            >>> nn.MSELoss().averaged_over(np.zeros((4, 3)), np.zeros((4, 3)))
+            12
+        """
+        return np.size(input)
+
     def _upstream(self, dloss: ArrayLike | None) -> ArrayLike:
         if dloss is None and self.reduction == "none":
             raise TypeError(f"{type(self).__name__}: with reduction='none', backward needs the gradient of every loss")
@@ -70,6 +83,13 @@ class Loss(Module):
         return ", ".join(f"{name}={value!r}" for name, value in words.items())
 
 
+def labels_weight(labels: NDArray, ignore_index: int, weight: NDArray | None) -> float:
+    """The sum of weight[label], or the number of labels without weights, over those that are not ignored."""
+    counted = np.asarray(labels)
+    counted = counted[counted != ignore_index]
+    return counted.size if weight is None else float(weight[counted].sum(dtype=np.float64))
+
+
 class MSELoss(Loss):
     """(input - target)^2.
 
@@ -86,6 +106,7 @@ class MSELoss(Loss):
         (4.5, array([ 0., -3.]))
     """
 
+    targets_are_classes = False
     function = staticmethod(F.mse_loss)
     gradient = staticmethod(F.mse_loss_backward)
 
@@ -105,6 +126,7 @@ class L1Loss(Loss):
         1.5
     """
 
+    targets_are_classes = False
     function = staticmethod(F.l1_loss)
     gradient = staticmethod(F.l1_loss_backward)
 
@@ -127,6 +149,7 @@ class SmoothL1Loss(Loss):
     Source: Girshick, 2015, "Fast R-CNN".
     """
 
+    targets_are_classes = False
     function = staticmethod(F.smooth_l1_loss)
     gradient = staticmethod(F.smooth_l1_loss_backward)
 
@@ -156,6 +179,7 @@ class HuberLoss(Loss):
     Source: Huber, 1964, "Robust estimation of a location parameter".
     """
 
+    targets_are_classes = False
     function = staticmethod(F.huber_loss)
     gradient = staticmethod(F.huber_loss_backward)
 
@@ -184,6 +208,7 @@ class BCELoss(Loss):
         0.3466
     """
 
+    targets_are_classes = False
     function = staticmethod(F.binary_cross_entropy)
     gradient = staticmethod(F.binary_cross_entropy_backward)
 
@@ -214,6 +239,7 @@ class BCEWithLogitsLoss(Loss):
         array([    0., 10000.])
     """
 
+    targets_are_classes = False
     function = staticmethod(F.binary_cross_entropy_with_logits)
     gradient = staticmethod(F.binary_cross_entropy_with_logits_backward)
 

@@ -23,7 +23,14 @@ from fastnn.training.diagnose import NonFiniteLoss
 from fastnn.training.evaluate import Evaluation, evaluate, predict
 from fastnn.training.history import History
 from fastnn.training.interrupts import Interrupted
-from fastnn.training.metrics import Meter, top_k_hits
+from fastnn.training.metrics import (
+    Meter,
+    accuracy,
+    binary_accuracy,
+    mean_absolute_error,
+    top5_accuracy,
+    top_k_hits,
+)
 from fastnn.training.plan import Run
 from fastnn.training.plots import plot_history, save_curves
 from fastnn.training.progress import Progress
@@ -50,16 +57,20 @@ __all__ = [
     "Recipe",
     "Run",
     "Trainer",
+    "accuracy",
     "atomic_write",
+    "binary_accuracy",
     "evaluate",
     "fit",
     "load_state",
     "load_weights",
+    "mean_absolute_error",
     "plot_history",
     "predict",
     "save_curves",
     "save_state",
     "save_weights",
+    "top5_accuracy",
     "top_k_hits",
     "train_recipe",
     "triangle",

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from fastnn import optim
+from fastnn.functional import _check
+from fastnn.optim.optimizer import number
+from fastnn.optim.scheduler import fraction
 from fastnn.training.plots import save_curves
 
 if TYPE_CHECKING:
@@ -21,6 +24,12 @@ class Callback:
 
     What must survive an interruption goes into `state_dict`: nested dicts, lists, numbers, texts and arrays.
     """
+
+    def reset(self) -> None:
+        """Before the first step of a new training: forget what belongs to another one.
+
+        A training that goes on, from a checkpoint or by another call of the same trainer's `fit`, is not a new one.
+        """
 
     def on_fit_begin(self, trainer: "Trainer") -> None:
         """After a checkpoint was loaded, before the first step."""
@@ -54,39 +63,73 @@ class Callback:
         """Continue from a `state_dict`."""
 
 
+# What the names of numbers end in that are better when smaller, and when larger.
+_SMALLER = ("loss", "error", "mae", "mse", "rmse", "perplexity", "distance")
+_LARGER = (
+    "accuracy", "top5", "score", "f1", "auc", "precision", "recall", "iou", "dice", "r2", "psnr", "correlation",
+)  # fmt: skip
+
+
+def _is_smaller_better(owner: str, monitor: str, mode: str) -> bool:
+    if mode not in ("auto", "min", "max"):
+        raise ValueError(f"{owner}: mode must be 'auto', 'min' or 'max'. Received: {mode!r}")
+    if mode != "auto":
+        return mode == "min"
+    for endings, smaller in ((_SMALLER, True), (_LARGER, False)):
+        if monitor.lower().endswith(endings):
+            return smaller
+    raise ValueError(f"{owner}: is {monitor!r} better when small or when large? Say mode='min' or mode='max'")
+
+
 class _Best:
     """The best value of one column of the history so far."""
 
-    def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"mode must be 'auto', 'min' or 'max'. Received: {mode!r}")
+    def __init__(self, owner: str, monitor: str, mode: str, min_delta: float) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"{owner}: monitor must be the name of a column of the history. Received: {monitor!r}")
         self.monitor = monitor
-        self.sign = -1.0 if mode == "min" or (mode == "auto" and monitor.endswith("loss")) else 1.0
+        self.sign = -1.0 if _is_smaller_better(owner, monitor, mode) else 1.0
         self.min_delta = min_delta
         self.value: float | None = None
 
     def improved(self, row: dict[str, Any]) -> bool:
-        if self.monitor not in row:
-            raise ValueError(
-                f"there is nothing named {self.monitor!r} to watch; the history has {', '.join(row)} "
-                "(val_... need a val_loader)"
-            )
-        value = float(row[self.monitor])
-        if math.isnan(value) or (self.value is not None and self.sign * (value - self.value) <= max(self.min_delta, 0)):
+        value = watched(self.monitor, row)
+        if math.isnan(value) or (self.value is not None and self.sign * (value - self.value) <= self.min_delta):
             return False
         self.value = value
         return True
 
 
+def watched(monitor: str, row: dict[str, Any]) -> float:
+    """The number of that name in a row of the history.
+
+    Raises:
+        ValueError: there is none.
+    """
+    value = row.get(monitor)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(
+            f"there is nothing named {monitor!r} to watch; the history has {', '.join(row)} "
+            "(val_... need a val_loader)"
+        )
+    return float(value)
+
+
 class EarlyStopping(Callback):
     """Stop when a number of the history has not improved for some epochs, and go back to the best weights.
+
+    Every new training starts afresh. A training that goes on after it was stopped has `patience` epochs again, and
+    keeps its best weights.
 
     Args:
         monitor: column of the history.
         patience: epochs without improvement after which training stops.
-        min_delta: how much better an improvement must be.
-        mode: 'min' or 'max' is better; 'auto' takes 'min' for losses.
+        min_delta: an improvement must be larger than this.
+        mode: 'min' or 'max' is better; 'auto' goes by the name: 'min' for losses and errors, 'max' for accuracies and
+            scores.
         restore_best: give the model the weights of its best epoch at the end, also when it was not stopped.
+    Raises:
+        ValueError, TypeError: an argument makes no sense, or 'auto' does not know the name.
 
     Source: Prechelt, 1998, "Early stopping - but when?".
     """
@@ -99,13 +142,19 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best: bool = True,
     ) -> None:
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be at least 1. Received: {patience}")
-        self.patience = patience
-        self.restore_best = restore_best
-        self._best = _Best(monitor, mode, min_delta)
+        self.patience = _check.integer("EarlyStopping", "patience", patience, 1)
+        self.restore_best = bool(restore_best)
+        self._best = _Best("EarlyStopping", monitor, mode, number("EarlyStopping", "min_delta", min_delta))
+        self.reset()
+
+    def reset(self) -> None:
+        self._best.value = None
         self._waited = 0
         self._weights: dict[str, NDArray] | None = None
+
+    def on_fit_begin(self, trainer: "Trainer") -> None:
+        if self._waited >= self.patience:
+            self._waited = 0
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
         if self._best.improved(row):
@@ -131,17 +180,21 @@ class EarlyStopping(Callback):
 class Checkpoints(Callback):
     """Keep `last.safetensors`, and `best.safetensors` if there is something to tell the best by.
 
-    Both hold the whole state of the training: `Trainer.fit(..., resume=path)` continues from either.
+    Both hold the whole state of the training: `Trainer.fit(..., resume=path)` continues from either, and
+    `fastnn.load(path, model)` takes the weights.
 
     Args:
         folder: where; it must exist.
-        monitor: column of the history; None to keep only the last.
-        mode: 'min' or 'max' is better; 'auto' takes 'min' for losses.
+        monitor: column of the history; 'auto' for the first of val_accuracy, val_loss and train_loss that there is;
+            None to keep only the last.
+        mode: 'min' or 'max' is better; 'auto' goes by the name, see `EarlyStopping`.
     """
 
     def __init__(self, folder: str | os.PathLike[str], monitor: str | None = None, mode: str = "auto") -> None:
         self.folder = Path(folder)
-        self._best = None if monitor is None else _Best(monitor, mode, 0.0)
+        self._mode = mode
+        self._is_auto = monitor == "auto"
+        self._best = None if monitor is None or self._is_auto else _Best("Checkpoints", monitor, mode, 0.0)
 
     @property
     def last(self) -> Path:
@@ -153,7 +206,16 @@ class Checkpoints(Callback):
         """The file of the best state."""
         return self.folder / "best.safetensors"
 
+    def reset(self) -> None:
+        if self._is_auto:
+            self._best = None
+        elif self._best is not None:
+            self._best.value = None
+
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
+        if self._is_auto and self._best is None:
+            monitor = next(name for name in ("val_accuracy", "val_loss", "train_loss") if name in row)
+            self._best = _Best("Checkpoints", monitor, self._mode, 0.0)
         if self._best is not None and self._best.improved(row):
             trainer.save(self.best)
         trainer.save(self.last)
@@ -163,11 +225,17 @@ class Checkpoints(Callback):
         trainer.saved_to = self.last
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": None if self._best is None else self._best.value}
+        if self._best is None:
+            return {"monitor": None, "best": None}
+        return {"monitor": self._best.monitor, "best": self._best.value}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        monitor = state["monitor"]
+        if self._is_auto:
+            self._best = None if monitor is None else _Best("Checkpoints", monitor, self._mode, 0.0)
         if self._best is not None:
-            self._best.value = state["best"]
+            # The best of another column says nothing about this one.
+            self._best.value = state["best"] if self._best.monitor == monitor else None
 
 
 class HistoryFiles(Callback):
@@ -214,12 +282,13 @@ class Lookahead(Callback):
     """
 
     def __init__(self, decay: float = 0.95, every: int = 5) -> None:
-        if not 0 <= decay <= 1 or every < 1:
-            raise ValueError(f"Lookahead: decay in [0, 1] and every >= 1 are needed. Received: {decay}, {every}")
-        self.decay = decay
-        self.every = every
+        self.decay = fraction("Lookahead", "decay", decay)
+        self.every = _check.integer("Lookahead", "every", every, 1)
         self._ema: optim.EMA | None = None
         self._loaded: dict[str, Any] | None = None
+
+    def reset(self) -> None:
+        self._ema = self._loaded = None
 
     def on_fit_begin(self, trainer: "Trainer") -> None:
         if self._ema is None:
@@ -255,7 +324,7 @@ class FreezeWhitening(Callback):
     """
 
     def __init__(self, after_epochs: float) -> None:
-        self.after_epochs = after_epochs
+        self.after_epochs = number("FreezeWhitening", "after_epochs", after_epochs)
 
     def on_step_begin(self, trainer: "Trainer") -> None:
         trainer.model.train_whitening(trainer.step < self.after_epochs * trainer.batches_per_epoch)

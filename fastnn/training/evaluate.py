@@ -1,14 +1,16 @@
-"""Accuracy on images that were not trained on, with or without averaging over flips and shifts."""
+"""Loss and metrics on images that were not trained on, with or without averaging over flips and shifts."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _layout, nn
-from fastnn.training.metrics import Meter
+from fastnn.functional import _check
+from fastnn.training._arguments import batches_of, check_criterion, described, scalar
+from fastnn.training.metrics import Meter, Metric, named_metrics
 
 __all__ = ["Evaluation", "evaluate", "predict"]
 
@@ -16,17 +18,28 @@ _LEVELS = (0, 1, 2)
 
 
 class Evaluation(NamedTuple):
-    """What `evaluate` measured: means over `images`."""
+    """What `evaluate` measured: means over `images`.
+
+    Attributes:
+        loss: the criterion's value on all images.
+        accuracy, top5: NaN where targets are not classes.
+        images: how many there were.
+        metrics: all by name, accuracy and top5 among them where they have a meaning.
+    """
 
     loss: float
     accuracy: float
     top5: float
     images: int
+    metrics: dict[str, float]
 
 
 @contextlib.contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Within the block the model is in eval mode; every module's own mode returns afterwards."""
+def _eval_mode(model: Any) -> Iterator[None]:
+    """Within the block a module is in eval mode; every module's own mode returns afterwards. Others have no mode."""
+    if not isinstance(model, nn.Module):
+        yield
+        return
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -36,26 +49,54 @@ def _eval_mode(model: nn.Module) -> Iterator[None]:
             object.__setattr__(module, "training", training)
 
 
-def predict(model: nn.Module, x: NDArray, tta: int = 0) -> NDArray:
-    """The logits of a batch, in the mode that the model is in, averaged over changes that keep an image's class.
+def predict(model: nn.Module, x: Any, tta: int = 0) -> NDArray:
+    """The outputs for a batch, or for all batches of a loader, in the mode that the model is in (`model.eval()` first).
 
     Args:
         model: a network.
-        x: (N, C, H, W).
+        x: a batch of inputs, as the network takes them; or something that gives batches, x or (x, labels).
         tta: 0 runs the images as they are; 1 averages over them and their mirror images; 2 gives half of the weight to
             that mean and a quarter each to its like for images shifted by one pixel down-right and up-left.
     Shape:
-        - Output: (N, classes)
+        - x: (N, C, H, W), or (N, ...) with tta=0
+        - Output: (N, classes), or what the network gives
 
     Raises:
-        ValueError: `tta` is none of 0, 1, 2.
+        TypeError: `x` is neither an array nor gives any.
+        ValueError: `tta` is none of 0, 1, 2, or the loader gives no batches.
 
     Source: test-time augmentation of Jordan, 2024, "94 % on CIFAR-10 in 3.29 seconds on a single GPU".
     """
-    if tta not in _LEVELS:
-        raise ValueError(f"predict: tta must be 0, 1 or 2. Received: {tta!r}")
+    check_tta("predict", tta)
+    if isinstance(x, np.ndarray):
+        return _predict_batch(model, x, tta)
+    if not isinstance(x, Iterable) or isinstance(x, str | bytes):
+        raise TypeError(f"predict: x must be an array, or a loader of batches. Received: {type(x).__name__}")
+    # A copy of each, since a user's network may return an array that it uses again.
+    outputs = [np.array(_predict_batch(model, _input_of(batch), tta)) for batch in x]
+    if not outputs:
+        raise ValueError("predict: the loader gave no batches")
+    return np.concatenate(outputs)
+
+
+def _input_of(batch: Any) -> NDArray:
+    x = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if not isinstance(x, np.ndarray) or x.ndim < 1:
+        raise TypeError(f"predict: x must be an array, or a loader of batches. Received: {type(x).__name__} in a batch")
+    return x
+
+
+def check_tta(owner: str, tta: Any) -> None:
+    """Raise unless `tta` is one of the levels."""
+    if isinstance(tta, bool) or not isinstance(tta, int) or tta not in _LEVELS:
+        raise ValueError(f"{owner}: tta must be 0, 1 or 2. Received: {tta!r}")
+
+
+def _predict_batch(model: nn.Module, x: NDArray, tta: int) -> NDArray:
     if tta == 0:
         return model(x)
+    if x.ndim != 4:
+        raise _check.fail("predict", "averaging over flips and shifts (tta) needs images (N, C, H, W)", x=x)
     mean = _mirrored_mean(model, x)
     if tta == 1:
         return mean
@@ -88,15 +129,21 @@ def evaluate(
     criterion: Callable[[NDArray, NDArray], float] | None = None,
     tta: int = 0,
     on_batch: Callable[[int], Any] | None = None,
+    metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
 ) -> Evaluation:
-    """Loss, top-1 and top-5 accuracy of `model` over all batches of `loader`, in eval mode.
+    """Loss and metrics of `model` over all batches of `loader`, in eval mode.
+
+    Accuracy and top-5 are measured where targets are classes: with fastnn's classification losses, and with any other
+    criterion whose targets are integers, one for each row of scores. Ignored labels count in nothing.
 
     Args:
-        model: a network that gives logits. Its parameters, its buffers and the mode of its modules stay as they are.
-        loader: gives (images, labels).
-        criterion: of the logits and labels; cross-entropy if None.
+        model: a network. Its parameters, its buffers and the mode of its modules stay as they are.
+        loader: gives (images, targets).
+        criterion: of the outputs and targets; cross-entropy if None. Batches are weighted with what it averages over.
         tta: averaging over flips and shifts, see `predict`.
         on_batch: called with the number of images of each batch, for a progress bar.
+        metrics: functions of outputs and targets by name, or a list of them; each gives the mean over a batch, or a
+            pair (total, count), as `training.accuracy` does.
 
     Raises:
         ValueError: `tta` is none of 0, 1, 2, or the loader gives no images.
@@ -106,15 +153,22 @@ def evaluate(
         >>> batch = np.eye(3, dtype=np.float32), np.array([0, 1, 1])
         >>> round(evaluate(nn.Identity(), [batch]).accuracy, 3)
         0.667
+        >>> batch = np.ones((2, 1), np.float32), np.zeros((2, 1), np.float32)
+        >>> evaluate(nn.Identity(), [batch], nn.MSELoss(), metrics={"error": lambda y, t: abs(y - t).mean()}).metrics
+        {'error': 1.0}
     """
+    check_criterion("evaluate", criterion)
+    check_tta("evaluate", tta)
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"evaluate: model must be a network. Received: {described(model)}")
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
-    meter = Meter()
-    with _eval_mode(model):
-        for x, y in loader:
-            logits = predict(model, x, tta)
-            meter.update(criterion(logits, y), logits, y)
+    meter = Meter(named_metrics("evaluate", metrics), criterion)
+    with _eval_mode(model), _eval_mode(criterion):
+        for x, y in batches_of("evaluate", loader):
+            outputs = _predict_batch(model, x, tta)
+            meter.update(scalar("evaluate", criterion, criterion(outputs, y)), outputs, y)
             if on_batch is not None:
                 on_batch(len(x))
     if not meter.images:
         raise ValueError("evaluate: the loader gave no images")
-    return Evaluation(meter.loss, meter.accuracy, meter.top5, meter.images)
+    return Evaluation(meter.loss, meter.accuracy, meter.top5, meter.images, meter.values())

@@ -1,6 +1,7 @@
 """What happened in each epoch, and how the training loss went between, as CSV and JSON."""
 
 import csv
+import html
 import json
 import os
 from typing import Any
@@ -16,10 +17,13 @@ _MOST_STEPS = 200
 class History:
     """One row per epoch: a dict of numbers by name. And one record for every few steps, however long the training.
 
+    It prints as a table.
+
     Attributes:
         rows: of the epochs.
         steps: training loss and accuracy, means over the same number of steps each: 1 at first, doubled whenever there
-            are 200 records. Each holds the last step, the epochs done then, the images, `train_loss`, `train_accuracy`.
+            are 200 records. Each holds the last step, the epochs done then, the images, `train_loss`, and, if it was
+            measured, `train_accuracy`.
 
     Example:
         >>> from fastnn.training import History
@@ -35,18 +39,17 @@ class History:
         self._steps_per_record = 1
         self._open: list[dict[str, Any]] = []  # steps of the record that is not complete
 
-    def add_step(self, step: int, epoch: float, images: int, loss: float, accuracy: float) -> None:
+    def add_step(self, step: int, epoch: float, images: int, loss: float, accuracy: float | None = None) -> None:
         """Add a step of training.
 
         Args:
             step: its number, from 1.
             epoch: epochs done after it, a fraction.
             images: of its batch.
-            loss, accuracy: means over the batch.
+            loss, accuracy: means over the batch; None if there is no accuracy.
         """
-        self._open.append(
-            {"step": step, "epoch": epoch, "images": images, "train_loss": loss, "train_accuracy": accuracy}
-        )
+        record = {"step": step, "epoch": epoch, "images": images, "train_loss": loss}
+        self._open.append(record if accuracy is None else {**record, "train_accuracy": accuracy})
         if len(self._open) < self._steps_per_record:
             return
         self.steps.append(_joined(self._open))
@@ -82,6 +85,25 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def _cells(self) -> list[list[str]]:
+        """The table as texts, the names first."""
+        return [self.columns, *([_shown(row.get(name)) for name in self.columns] for row in self.rows)]
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return "History(no epochs)"
+        cells = self._cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join("  ".join(map(str.rjust, line, widths)) for line in cells)
+
+    def _repr_html_(self) -> str:
+        def line(tag: str, cells: list[str]) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        head, *body = self._cells()
+        rows = "".join(line("td", cells) for cells in body)
+        return f"<table><thead>{line('th', head)}</thead><tbody>{rows}</tbody></table>"
+
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a table with one line per epoch."""
         with atomic_write(path, "w", newline="", encoding="utf-8") as file:
@@ -109,8 +131,13 @@ def _joined(records: list[dict[str, Any]]) -> dict[str, Any]:
     means = {
         name: sum(record[name] * record["images"] for record in records) / images
         for name in ("train_loss", "train_accuracy")
+        if all(name in record for record in records)
     }
     return {**records[-1], "images": images, **means}
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _finite(value: Any) -> Any:

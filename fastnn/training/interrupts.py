@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the end of a training step."""
+"""Ctrl-C, and the signal that ends a process, wait for the end of a training step."""
 
 import signal
 import threading
@@ -9,34 +9,48 @@ __all__ = ["InterruptFlag", "Interrupted"]
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C stopped a training, after its state was saved if it has a folder."""
+    """Ctrl-C or SIGTERM stopped a training, after its state was saved if it has a folder.
+
+    Attributes:
+        signal_number: which signal it was.
+    """
+
+    def __init__(self, message: str = "", signal_number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
 
 
 class InterruptFlag:
-    """Within the block the first SIGINT only sets `raised`; a second one raises KeyboardInterrupt at once.
+    """Within the block the first SIGINT or SIGTERM only sets `raised`; a second one raises KeyboardInterrupt at once.
 
-    Does nothing in threads other than the main one, where Python allows no signal handlers, nor in processes that
-    ignore SIGINT, as those do that a shell started in the background.
+    Does nothing in threads other than the main one, where Python allows no signal handlers, nor to SIGINT in processes
+    that ignore it, as those do that a shell started in the background. A program that handles SIGTERM itself goes on
+    doing so.
+
+    Attributes:
+        raised: whether there was one.
+        signal_number: which.
     """
 
     def __init__(self) -> None:
         self.raised = False
-        self._previous: Any = None
-        self._installed = False
+        self.signal_number: int = signal.SIGINT
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         in_main_thread = threading.current_thread() is threading.main_thread()
-        if in_main_thread and signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
-            self._previous = signal.signal(signal.SIGINT, self._on_sigint)
-            self._installed = True
+        if in_main_thread:
+            if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
+                self._previous[signal.SIGINT] = signal.signal(signal.SIGINT, self._on_signal)
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+                self._previous[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._on_signal)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, self._previous)
-            self._installed = False
+        while self._previous:
+            signal.signal(*self._previous.popitem())
 
-    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.raised:
             raise KeyboardInterrupt
-        self.raised = True
+        self.raised, self.signal_number = True, number

@@ -1,66 +1,278 @@
-"""Loss and accuracy over many batches."""
+"""Loss and other numbers over many batches."""
 
+import math
+import numbers
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Meter", "top_k_hits"]
+from fastnn import nn
+from fastnn.functional import _check
+
+__all__ = [
+    "Meter",
+    "Metric",
+    "accuracy",
+    "binary_accuracy",
+    "mean_absolute_error",
+    "named_metrics",
+    "targets_are_classes",
+    "top5_accuracy",
+    "top_k_hits",
+]
+
+# metric(outputs, targets): the mean over a batch, or a pair (total, count) whose quotient over all batches counts.
+Metric = Callable[[Any, Any], Any]
+
+_IGNORED = -100  # the label that PyTorch's losses leave out, if nothing else is said
 
 
-def top_k_hits(logits: NDArray, labels: NDArray, k: int = 1) -> int:
+# ---- metrics ---------------------------------------------------------------------------------------------------------
+def _counted_labels(name: str, logits: NDArray, labels: NDArray, ignore_index: int) -> tuple[NDArray, NDArray]:
+    """Rows (M, classes) of the logits that have a label, and these labels (M,): a row for each place."""
+    logits, labels = np.asarray(logits), np.asarray(labels)
+    if logits.ndim < 2 or logits.shape[1] < 1 or logits.dtype.kind not in "fiu":
+        raise _check.fail(name, "logits must be numbers of shape (N, classes, ...)", logits=logits, labels=labels)
+    if labels.shape == logits.shape and labels.dtype.kind == "f":
+        labels = labels.argmax(axis=1)
+    if labels.shape != logits.shape[:1] + logits.shape[2:] or labels.dtype.kind not in "iu":
+        raise _check.fail(
+            name, "labels must be integers, one for each row of the logits, or probabilities like these",
+            logits=logits, labels=labels,
+        )  # fmt: skip
+    classes = logits.shape[1]
+    rows, labels = np.moveaxis(logits, 1, -1).reshape(-1, classes), labels.reshape(-1)
+    counted = (labels != ignore_index) & (labels >= 0)
+    if not counted.all():
+        rows, labels = rows[counted], labels[counted]
+    if labels.size and labels.max() >= classes:
+        raise ValueError(f"{name}: labels must lie in [0, {classes}). Received: {labels.max()}")
+    return rows, labels
+
+
+def top_k_hits(logits: NDArray, labels: NDArray, k: int = 1, ignore_index: int = _IGNORED) -> int:
     """How many labels are among the k classes of largest logit; among equals the first class counts as the larger.
 
     Args:
-        logits: (N, classes).
-        labels: (N,) classes, or (N, classes) probabilities, whose first largest one is taken.
+        logits: scores of the classes.
+        labels: classes, or probabilities of classes, whose first largest one is taken. Negative labels and
+            `ignore_index` are no class and left out.
         k: at least 1.
-
+        ignore_index: a label that is left out.
+    Shape:
+        - logits: (N, classes), or (N, classes, d1, ...) with a label at each place
+        - labels: (N,) or (N, d1, ...) integers, or floats like the logits
+    Raises:
+        ValueError: shapes do not fit, or a label is too large.
     Example:
         >>> from fastnn.training import top_k_hits
         >>> logits = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]])
         >>> top_k_hits(logits, np.array([1, 1])), top_k_hits(logits, np.array([1, 1]), k=2)
         (1, 2)
     """
-    if labels.ndim == 2:
-        labels = labels.argmax(axis=1)
-    own = np.take_along_axis(logits, labels[:, None], axis=1)
+    k = _check.integer("top_k_hits", "k", k, 1)
+    return _hits(*_counted_labels("top_k_hits", logits, labels, ignore_index), k)
+
+
+def _hits(rows: NDArray, labels: NDArray, k: int) -> int:
+    own = np.take_along_axis(rows, labels[:, None], axis=1)
     # `not <=` rather than `>`: a NaN counts as larger, so a network of NaNs is right about nothing.
-    ahead = ~(logits <= own) | ((logits == own) & (np.arange(logits.shape[1]) < labels[:, None]))
+    ahead = ~(rows <= own) | ((rows == own) & (np.arange(rows.shape[1]) < labels[:, None]))
     return int((ahead.sum(axis=1) < k).sum())
 
 
+def accuracy(logits: NDArray, labels: NDArray, ignore_index: int = _IGNORED) -> tuple[int, int]:
+    """How many labels have the largest logit, and of how many; labels that are ignored count in neither.
+
+    Example:
+        >>> from fastnn import training
+        >>> training.accuracy(np.array([[0.1, 0.9], [0.8, 0.2], [0.5, 0.5]]), np.array([1, 1, -100]))
+        (1, 2)
+    """
+    rows, labels = _counted_labels("accuracy", logits, labels, ignore_index)
+    return _hits(rows, labels, 1), len(rows)
+
+
+def top5_accuracy(logits: NDArray, labels: NDArray, ignore_index: int = _IGNORED) -> tuple[int, int]:
+    """How many labels are among the five largest logits, and of how many; see `accuracy`."""
+    rows, labels = _counted_labels("top5_accuracy", logits, labels, ignore_index)
+    return _hits(rows, labels, 5), len(rows)
+
+
+def binary_accuracy(outputs: NDArray, targets: NDArray, threshold: float = 0.0) -> tuple[int, int]:
+    """How many outputs lie on the right side of `threshold`, and of how many: of a yes-or-no question or several.
+
+    Args:
+        outputs: scores as for `nn.BCEWithLogitsLoss`; with probabilities as for `nn.BCELoss`, threshold=0.5.
+        targets: 0 or 1; above 0.5 counts as 1.
+        threshold: outputs above it say yes.
+    Shape:
+        - outputs, targets: the same
+    Example:
+        >>> from fastnn import training
+        >>> training.binary_accuracy(np.array([[2.0], [-1.0]]), np.array([[1.0], [1.0]]))
+        (1, 2)
+    """
+    outputs, targets = np.asarray(outputs), np.asarray(targets)
+    _check.same_shape("binary_accuracy", outputs=outputs, targets=targets)
+    return int(((outputs > threshold) == (targets > 0.5)).sum()), outputs.size
+
+
+def mean_absolute_error(outputs: NDArray, targets: NDArray) -> tuple[float, int]:
+    """The sum of |outputs - targets|, and of how many.
+
+    Shape:
+        - outputs, targets: the same
+    Example:
+        >>> from fastnn import training
+        >>> training.mean_absolute_error(np.array([1.0, 3.0]), np.array([1.5, 2.0]))
+        (1.5, 2)
+    """
+    outputs, targets = np.asarray(outputs), np.asarray(targets)
+    _check.same_shape("mean_absolute_error", outputs=outputs, targets=targets)
+    return float(np.abs(outputs - targets).sum(dtype=np.float64)), outputs.size
+
+
+# ---- what is measured ------------------------------------------------------------------------------------------------
+def named_metrics(owner: str, metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
+    """Metrics by name: as they are given, or under the names of the functions.
+
+    Raises:
+        TypeError: one is no function, or has no name.
+        ValueError: a name is given twice or is taken.
+    """
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping | Iterable) or isinstance(metrics, str):
+        raise TypeError(f"{owner}: metrics must be a dict of functions or a list of them. Received: {metrics!r}")
+    pairs = metrics.items() if isinstance(metrics, Mapping) else [(getattr(m, "__name__", None), m) for m in metrics]
+    named: dict[str, Metric] = {}
+    for name, metric in pairs:
+        if not callable(metric) or not isinstance(name, str) or not name.isidentifier():
+            raise TypeError(f"{owner}: a metric is a name and a function of outputs and targets. Received: {metric!r}")
+        if name in named or name == "loss":
+            raise ValueError(f"{owner}: there are two metrics named {name!r}")
+        named[name] = metric
+    return named
+
+
+def targets_are_classes(criterion: Any, outputs: Any, targets: Any) -> bool:
+    """Whether the targets say which class is right, so that accuracy has a meaning.
+
+    fastnn's own losses know (`Loss.targets_are_classes`). With any other one, integers of the right shape are taken as
+    classes.
+    """
+    known = getattr(criterion, "targets_are_classes", None)
+    if known is not None:
+        return bool(known)
+    outputs, targets = np.asarray(outputs), np.asarray(targets)
+    fits = outputs.ndim >= 2 and outputs.shape[1] > 1 and targets.shape == outputs.shape[:1] + outputs.shape[2:]
+    return fits and targets.dtype.kind in "iu"
+
+
+def _measured(metric: Metric, name: str, outputs: Any, targets: Any, n: int) -> tuple[float, float]:
+    """Total and count of a batch of n images."""
+    value = metric(outputs, targets)
+    if isinstance(value, tuple) and len(value) == 2:
+        return float(value[0]), float(value[1])
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool) or not isinstance(value, numbers.Real | np.bool_):
+        raise TypeError(
+            f"metric {name}: a number, or a pair (total, count), is needed. Received: {type(value).__name__}"
+        )
+    return float(value) * n, n
+
+
 class Meter:
-    """Means over images: loss, top-1 and top-5 accuracy."""
+    """Means over batches: the loss, accuracy and top-5 where targets are classes, and metrics of one's own.
 
-    def __init__(self) -> None:
+    The loss is weighted with what the criterion averages over (`Loss.averaged_over`), so that it is the criterion's
+    value on all batches as one; with reduction='sum', and for a criterion that cannot tell, it is the mean over images.
+
+    Args:
+        metrics: by name.
+        criterion: whose losses are added; None for cross-entropy.
+    Attributes:
+        images: how many there were.
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric] | None = None, criterion: Any = None) -> None:
+        self._own = dict(metrics or {})
+        self._criterion = nn.CrossEntropyLoss() if criterion is None else criterion
+        self._ignore_index = int(getattr(self._criterion, "ignore_index", _IGNORED))
         self.images = 0
-        self.loss_sum = 0.0
-        self.hits = 0
-        self.hits5 = 0
+        self._loss_sum = 0.0
+        self._loss_weight = 0.0
+        self._sums: dict[str, list[float]] = {}
 
-    def update(self, loss: float, logits: NDArray, labels: NDArray) -> None:
-        """Add a batch; `loss` is its mean."""
-        n = len(logits)
+    def update(self, loss: float, outputs: NDArray, targets: NDArray) -> dict[str, float]:
+        """Add a batch.
+
+        Returns:
+            Its own metrics.
+        """
+        n = len(outputs)
+        total, weight = batch_loss(self._criterion, loss, outputs, targets)
         self.images += n
-        self.loss_sum += float(loss) * n
-        self.hits += top_k_hits(logits, labels)
-        self.hits5 += top_k_hits(logits, labels, 5)
+        self._loss_sum += total
+        self._loss_weight += weight
+        batch: dict[str, float] = {}
+        for name, (part, count) in self._measure(outputs, targets, n).items():
+            sums = self._sums.setdefault(name, [0.0, 0.0])
+            sums[0] += part
+            sums[1] += count
+            batch[name] = _quotient(part, count)
+        return batch
+
+    def _measure(self, outputs: Any, targets: Any, n: int) -> dict[str, tuple[float, float]]:
+        found: dict[str, tuple[float, float]] = {}
+        if targets_are_classes(self._criterion, outputs, targets):
+            rows, labels = _counted_labels("accuracy", outputs, targets, self._ignore_index)
+            found = {"accuracy": (_hits(rows, labels, 1), len(rows)), "top5": (_hits(rows, labels, 5), len(rows))}
+        for name, metric in self._own.items():
+            found[name] = _measured(metric, name, outputs, targets, n)
+        return found
 
     @property
     def loss(self) -> float:
-        return self.loss_sum / self.images if self.images else float("nan")
+        return _quotient(self._loss_sum, self._loss_weight)
 
     @property
     def accuracy(self) -> float:
-        return self.hits / self.images if self.images else float("nan")
+        """NaN where targets are not classes."""
+        return self.values().get("accuracy", math.nan)
 
     @property
     def top5(self) -> float:
-        return self.hits5 / self.images if self.images else float("nan")
+        """NaN where targets are not classes."""
+        return self.values().get("top5", math.nan)
+
+    def values(self) -> dict[str, float]:
+        """All metrics by name, without the loss."""
+        return {name: _quotient(*sums) for name, sums in self._sums.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+        """All that was added."""
+        sums = {name: list(values) for name, values in self._sums.items()}
+        return {"images": self.images, "loss": [self._loss_sum, self._loss_weight], "sums": sums}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({name: state[name] for name in vars(self)})
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+        self.images, (self._loss_sum, self._loss_weight) = state["images"], state["loss"]
+        self._sums = {name: list(values) for name, values in state["sums"].items()}
+
+
+def batch_loss(criterion: Any, loss: ArrayLike, outputs: Any, targets: Any) -> tuple[float, float]:
+    """A batch's part of the loss over many, and its weight; no weight if every label is ignored."""
+    if getattr(criterion, "reduction", "mean") == "sum":
+        return float(loss), len(outputs)  # type: ignore[arg-type]
+    averaged_over = getattr(criterion, "averaged_over", None)
+    weight = float(len(outputs) if averaged_over is None else averaged_over(outputs, targets))
+    return (float(loss) * weight, weight) if weight else (0.0, 0.0)  # type: ignore[arg-type]
+
+
+def _quotient(total: float, count: float) -> float:
+    return total / count if count else math.nan

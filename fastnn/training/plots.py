@@ -21,12 +21,17 @@ def plot_history(history: History, metric: str = "loss", ax: Any = None, names: 
 
     Args:
         history: of a training.
-        metric: 'loss', 'accuracy' or 'top5'.
+        metric: 'loss', 'accuracy', 'top5' or the name of a metric of the trainer.
         ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
         names: what to call 'train' and 'val' in the legend.
     Returns:
         The axes; `ax.figure.savefig(...)` writes them to a file.
+    Raises:
+        ValueError: the history has no such metric; the message says which it has.
     """
+    there = _metrics_of(history)
+    if metric not in there and (history.rows or history.steps):
+        raise ValueError(f"plot_history: the history has no metric {metric!r}; it has {', '.join(there) or 'none'}")
     if ax is None:
         from matplotlib.figure import Figure
 
@@ -44,6 +49,13 @@ def plot_history(history: History, metric: str = "loss", ax: Any = None, names: 
     if ax.get_legend_handles_labels()[0]:
         ax.legend()
     return ax
+
+
+def _metrics_of(history: History) -> list[str]:
+    """What was measured of the training or the validation."""
+    columns = [*history.columns, *(history.steps[0] if history.steps else ())]
+    parts = [column.partition("_") for column in columns]
+    return list(dict.fromkeys(name for part, _, name in parts if part in _STYLES and name != "seconds"))
 
 
 def count_epochs(ax: Any) -> None:
@@ -80,13 +92,15 @@ def _points(history: History, column: str) -> list[tuple[float, float]]:
 def save_curves(
     history: History, path: str | os.PathLike[str], title: str = "", names: dict[str, str] | None = None
 ) -> None:
-    """Write the curves of loss and accuracy, side by side, as a PNG file. Needs no display and opens no window."""
+    """Write the curves of the loss and of all metrics, side by side, as a PNG file, without a display or a window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     # Figure rather than pyplot: pyplot has a global state and would choose a backend.
-    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
-    for metric, ax in zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True):
+    # Top-5 says little beside accuracy; metrics of one's own are what the training is about.
+    metrics = [name for name in _metrics_of(history) if name != "top5"] or ["loss"]
+    figure = Figure(figsize=(5 * max(len(metrics), 2), 4), dpi=120, layout="constrained")
+    for metric, ax in zip(metrics, figure.subplots(1, len(metrics), squeeze=False)[0], strict=True):
         plot_history(history, metric, ax, names)
     if title:
         figure.suptitle(title)

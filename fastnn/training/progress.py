@@ -1,6 +1,7 @@
 """What a training tells the terminal."""
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastnn.training.callbacks import Callback
@@ -14,7 +15,7 @@ __all__ = ["Progress"]
 class Progress(Callback):
     """A bar with loss, accuracy, images per second and time left, and a line after each epoch, on standard error.
 
-    Without a terminal there is no bar, only the lines.
+    Without a terminal there is no bar, only the lines; without a standard error, as under pythonw, nothing.
     """
 
     def __init__(self, stream: Any = None) -> None:
@@ -22,6 +23,8 @@ class Progress(Callback):
         self._bar: Any = None
 
     def on_step_end(self, trainer: "Trainer") -> None:
+        if self._stream is None:
+            return
         if self._bar is None:
             from tqdm import tqdm
 
@@ -34,18 +37,21 @@ class Progress(Callback):
                 file=self._stream,
                 dynamic_ncols=True,
                 leave=False,
-                disable=not self._stream.isatty(),
+                disable=not _is_terminal(self._stream),
             )
         meter = trainer.meter
         self._bar.set_description_str(f"epoch {trainer.epoch + 1}/{trainer.total_epochs}", refresh=False)
-        self._bar.set_postfix_str(f"loss {meter.loss:.3f}, accuracy {100 * meter.accuracy:.1f} %", refresh=False)
+        words = _words(meter.loss, {"accuracy": meter.accuracy} if "accuracy" in meter.values() else {}, 1)
+        self._bar.set_postfix_str(words, refresh=False)
         self._bar.update(trainer.last_batch_size)
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
         words = [f"epoch {row['epoch']}/{trainer.total_epochs}"]
-        words.append(f"loss {row['train_loss']:.3f}, accuracy {100 * row['train_accuracy']:.2f} %")
-        if "val_loss" in row:
-            words.append(f"{trainer.val_name} loss {row['val_loss']:.3f}, accuracy {100 * row['val_accuracy']:.2f} %")
+        for part, prefix in (("train", ""), ("val", f"{trainer.val_name} ")):
+            if f"{part}_loss" in row:
+                names = [name for name in dict.fromkeys(["accuracy", *trainer.metrics]) if f"{part}_{name}" in row]
+                measured = {name: row[f"{part}_{name}"] for name in names}
+                words.append(prefix + _words(row[f"{part}_loss"], measured, 2))
         words.append(f"{row['images_per_second']:,.0f} images/s, {row['train_seconds']:.1f} s")
         self.write(" | ".join(words))
 
@@ -56,7 +62,23 @@ class Progress(Callback):
 
     def write(self, text: str) -> None:
         """Print a line without tearing the bar."""
+        if self._stream is None:
+            return
         if self._bar is not None and not self._bar.disable:
             self._bar.write(text, file=self._stream)
         else:
             print(text, file=self._stream, flush=True)
+
+
+def _is_terminal(stream: Any) -> bool:
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty and isatty())
+
+
+def _words(loss: float, measured: Mapping[str, float], digits: int) -> str:
+    """For example `loss 0.512, accuracy 81.25 %`."""
+    words = [f"loss {loss:.3f}"]
+    for name, value in measured.items():
+        is_share = name == "accuracy"
+        words.append(f"{name} {100 * value:.{digits}f} %" if is_share else f"{name} {value:.4g}")
+    return ", ".join(words)

@@ -6,20 +6,32 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from fastnn import _random, nn, optim
-from fastnn.training.callbacks import Callback, Checkpoints, HistoryFiles
-from fastnn.training.checkpoint import CheckpointError, load_state, save_state
+from fastnn import _random, data, nn, optim
+from fastnn.optim.optimizer import number
+from fastnn.training._arguments import (
+    check_criterion,
+    check_loader,
+    check_model,
+    check_trains_model,
+    described,
+    pair,
+    scalar,
+    warn_of_hidden_modules,
+)
+from fastnn.training._state import check_state
+from fastnn.training.callbacks import Callback, Checkpoints, HistoryFiles, watched
+from fastnn.training.checkpoint import CheckpointError, load_state, save_state, save_weights
 from fastnn.training.diagnose import find_non_finite
-from fastnn.training.evaluate import evaluate
+from fastnn.training.evaluate import check_tta, evaluate
 from fastnn.training.history import History
 from fastnn.training.interrupts import Interrupted, InterruptFlag
-from fastnn.training.metrics import Meter
+from fastnn.training.metrics import Meter, Metric, batch_loss, named_metrics
 from fastnn.training.progress import Progress
 
 __all__ = ["Trainer", "count_steps", "fit"]
@@ -37,10 +49,17 @@ class Trainer:
 
     Args:
         model: the network.
-        criterion: a loss module: `criterion(logits, y)` is a float, `criterion.backward()` the gradient of the logits.
+        criterion: a loss: `criterion(outputs, y)` is a float, `criterion.backward()` the gradient of the outputs.
         optimizer: of the model's parameters.
         scheduler: of the optimiser's learning rates, or None.
         scheduler_interval: step the scheduler after each 'epoch' or after each 'step'.
+        scheduler_monitor: column of the history that a `ReduceLROnPlateau` looks at; by default val_loss, or train_loss
+            without validation. Its own `mode` says what is better.
+        metrics: what else to measure, of training and of validation batches: functions of outputs and targets by name,
+            or a list of functions. Each gives the mean over a batch, or a pair (total, count) as `training.accuracy`
+            does. `metrics={"mae": f}` makes the columns train_mae and val_mae. Accuracy and top-5 are there by
+            themselves where targets are classes, see `evaluate`.
+        val_criterion: the loss of the validation; the criterion if None.
         callbacks: see `Callback`; called in their order.
         max_grad_norm: scale gradients down to this norm over all parameters; None to leave them.
         val_tta: test-time averaging of the evaluation after each epoch, see `predict`.
@@ -53,11 +72,15 @@ class Trainer:
         epoch: index of the running epoch, or of the last one.
         total_steps, total_epochs, batches_per_epoch: of the running `fit`.
         history: a `History`.
-        meter: training loss and accuracy of the running epoch.
+        meter: training loss and metrics of the running epoch.
         train_seconds: time of all training steps; evaluation and files not counted.
         images_seen: images of all training steps.
         stop_reason: why training stopped early, or None.
         saved_to: file to which an interruption saved, or None.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be: a class instead of an object, the optimiser of
+            another network.
     """
 
     def __init__(
@@ -73,15 +96,41 @@ class Trainer:
         val_name: str = "validation",
         progress: bool = True,
         config: dict[str, Any] | None = None,
+        metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
+        val_criterion: Any = None,
+        scheduler_monitor: str | None = None,
     ) -> None:
+        check_model("Trainer", model)
+        if criterion is None:
+            raise TypeError("Trainer: criterion must be a loss such as nn.CrossEntropyLoss(). Received: None")
+        check_criterion("Trainer", criterion, backward=True)
+        check_criterion("Trainer", val_criterion)
+        check_trains_model("Trainer", optimizer, model)
+        warn_of_hidden_modules(model)
         if scheduler_interval not in _INTERVALS:
             raise ValueError(f"Trainer: scheduler_interval must be 'epoch' or 'step'. Received: {scheduler_interval!r}")
+        if scheduler is not None and (isinstance(scheduler, type) or not hasattr(scheduler, "step")):
+            raise TypeError(f"Trainer: scheduler must be one of fastnn.optim. Received: {described(scheduler)}")
+        if scheduler_interval == "step" and isinstance(scheduler, optim.ReduceLROnPlateau):
+            raise ValueError(
+                "Trainer: ReduceLROnPlateau looks at numbers of epochs; scheduler_interval must be 'epoch'"
+            )
+        check_tta("Trainer", val_tta)
+        callbacks = list(callbacks)
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(
+                    f"Trainer: callbacks must be training.Callback objects. Received: {described(callback)}"
+                )
         self.model = model
         self.criterion = criterion
+        self.val_criterion = val_criterion
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.scheduler_interval = scheduler_interval
-        self.max_grad_norm = max_grad_norm
+        self.scheduler_monitor = scheduler_monitor
+        self.metrics = named_metrics("Trainer", metrics)
+        self.max_grad_norm = None if max_grad_norm is None else number("Trainer", "max_grad_norm", max_grad_norm)
         self.val_tta = val_tta
         self.val_name = val_name
         self.config = config
@@ -95,13 +144,22 @@ class Trainer:
         self.batches_per_epoch = 0
         self.last_batch_size, self.last_loss = 0, math.nan
         self.history = History()
-        self.meter = Meter()
+        self.meter = self._new_meter()
         self.train_seconds = 0.0
         self.images_seen = 0
         self.stop_reason: str | None = None
         self.saved_to: Path | None = None
         self._epoch_seconds = 0.0
         self._loader_seed: int | None = None
+        self._lr = math.nan  # of the last step
+        self._goes_on = False  # what the callbacks remember is of this training
+
+    def _new_meter(self) -> Meter:
+        return Meter(self.metrics, self.criterion)
+
+    def __repr__(self) -> str:
+        parts = [type(part).__name__ for part in (self.model, self.criterion, self.optimizer)]
+        return f"Trainer({', '.join(parts)}, {self.step} steps, {len(self.history)} epochs done)"
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
     def fit(
@@ -113,10 +171,12 @@ class Trainer:
     ) -> History:
         """Train until `epochs` epochs are done in all, those before a call or a checkpoint included.
 
-        Ctrl-C lets the running step end, has the callbacks save, and raises `Interrupted`.
+        Ctrl-C, or the signal SIGTERM, lets the running step end, has the callbacks save, and raises `Interrupted`. A
+        call after a training that stopped early goes on with it. The model's `preprocessing` becomes the loader's.
 
         Args:
-            train_loader: gives (images, labels); has a length, and `set_epoch(index)` if its order depends on it.
+            train_loader: gives (images, targets); has a length, and `set_epoch(index)` if its order depends on it. A
+                list of batches gives them in the same order in every epoch.
             epochs: not necessarily a whole number; the last epoch may be a part of one.
             val_loader: images to evaluate on after each epoch, or None.
             resume: a checkpoint to continue from.
@@ -125,9 +185,14 @@ class Trainer:
 
         Raises:
             NonFiniteLoss: the loss became NaN or infinite; the error names the layer and the step.
-            Interrupted: Ctrl-C.
+            Interrupted: Ctrl-C or SIGTERM.
             CheckpointError: `resume` is damaged or of another training; nothing has changed.
+            TypeError, ValueError: a loader gives no batches of images and targets, or an argument makes no sense.
         """
+        check_loader("Trainer.fit", "train_loader", train_loader, needs_length=True)
+        if val_loader is not None:
+            check_loader("Trainer.fit", "val_loader", val_loader)
+        epochs = number("Trainer.fit", "epochs", epochs)
         batches_per_epoch = len(train_loader)
         if batches_per_epoch < 1:
             raise ValueError("Trainer.fit: the loader has no batches; it may drop a last batch that is not full")
@@ -144,17 +209,30 @@ class Trainer:
         self._loader_seed = getattr(train_loader, "seed", None)
         self.total_steps = count_steps(epochs, self.batches_per_epoch)
         self.total_epochs = -(-self.total_steps // self.batches_per_epoch)
+        self._begin(train_loader)
         with self._prepared(), InterruptFlag() as interrupt:
             self._call("on_fit_begin")
             while self.step < self.total_steps and self.stop_reason is None:
                 self._train_epoch(train_loader, interrupt)
                 self._finish_epoch(val_loader)
                 if interrupt.raised and self.step < self.total_steps:
-                    self._stop_for_interrupt()
+                    self._stop_for_interrupt(interrupt)
             self._call("on_fit_end")
             if interrupt.raised:
-                self._stop_for_interrupt()
+                self._stop_for_interrupt(interrupt)
         return self.history
+
+    def _begin(self, train_loader: Any) -> None:
+        """Forget what belongs to another training, or to the end of this one's last part."""
+        if not self._goes_on:
+            for callback in self.callbacks:
+                callback.reset()
+        self._goes_on = True
+        self.stop_reason = None
+        self.saved_to = None
+        preprocessing = getattr(train_loader, "preprocessing", None)
+        if preprocessing is not None:
+            self.model.preprocessing = preprocessing
 
     def stop(self, reason: str) -> None:
         """End the training after the running epoch."""
@@ -175,30 +253,49 @@ class Trainer:
         """Train to the end of the epoch that `step` lies in."""
         self.epoch, done = divmod(self.step, self.batches_per_epoch)
         if not done:
-            self.meter = Meter()
+            self.meter = self._new_meter()
             self._epoch_seconds = 0.0
         end = min(self.batches_per_epoch, self.total_steps - self.epoch * self.batches_per_epoch)
         if hasattr(loader, "set_epoch"):
             loader.set_epoch(self.epoch)
         start = time.perf_counter()
         with _closing(iter(loader)) as batches:
-            for x, y in itertools.islice(batches, done, end):
-                self._train_batch(x, y)
+            for batch in itertools.islice(batches, done, end):
+                self._train_batch(*pair("Trainer.fit", batch, "train_loader"))
                 now = time.perf_counter()
                 self._epoch_seconds += now - start
                 self.train_seconds += now - start
                 start = now
                 done += 1
                 if interrupt.raised and done < end:
-                    self._stop_for_interrupt()
+                    self._stop_for_interrupt(interrupt)
         if done < end:
             raise ValueError(f"Trainer.fit: the loader gave {done} batches, its length is {self.batches_per_epoch}")
 
     def _train_batch(self, x: NDArray, y: NDArray) -> None:
         self._call("on_step_begin")
         random_state = _random.random_state()
-        logits = self.model(x)
-        loss = self.criterion(logits, y)
+        outputs = self.model(x)
+        loss = scalar("Trainer.fit", self.criterion, self.criterion(outputs, y))
+        has_targets = batch_loss(self.criterion, 0.0, outputs, y)[1] > 0
+        if has_targets:
+            self._update_weights(x, loss, random_state)
+        else:  # every label is to be ignored: there is nothing to learn, and the mean over nothing is NaN
+            loss = math.nan
+        self._lr = float(self.optimizer.param_groups[0]["lr"])
+        if self.scheduler is not None and self.scheduler_interval == "step":
+            self.scheduler.step()
+        self.step += 1
+        self.last_batch_size, self.last_loss = len(x), loss
+        self.images_seen += len(x)
+        measured = self.meter.update(loss, outputs, y)
+        if has_targets:
+            epoch = self.step / self.batches_per_epoch
+            self.history.add_step(self.step, epoch, len(x), loss, measured.get("accuracy"))
+        self._call("on_step_end")
+
+    def _update_weights(self, x: NDArray, loss: float, random_state: dict[str, Any]) -> None:
+        """Backward and the optimiser's step."""
         if not math.isfinite(loss):
             raise find_non_finite(self.model, x, loss, self.step + 1, random_state)
         self.optimizer.zero_grad()
@@ -207,43 +304,37 @@ class Trainer:
             optim.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
         self._call("on_gradients")
         self.optimizer.step()
-        if self.scheduler is not None and self.scheduler_interval == "step":
-            self.scheduler.step()
-        self.step += 1
-        self.last_batch_size, self.last_loss = len(x), float(loss)
-        self.images_seen += len(x)
-        hits = self.meter.hits
-        self.meter.update(loss, logits, y)
-        accuracy = (self.meter.hits - hits) / len(x)
-        self.history.add_step(self.step, self.step / self.batches_per_epoch, len(x), float(loss), accuracy)
-        self._call("on_step_end")
 
     def _finish_epoch(self, val_loader: Any) -> None:
         row: dict[str, Any] = {
             "epoch": self.epoch + 1,
             "step": self.step,
-            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            "lr": self._lr,
             "train_loss": self.meter.loss,
-            "train_accuracy": self.meter.accuracy,
-            "train_top5": self.meter.top5,
         }
+        row.update({f"train_{name}": value for name, value in self.meter.values().items()})
         if val_loader is not None:
-            result = evaluate(self.model, val_loader, tta=self.val_tta)
-            row.update(val_loss=result.loss, val_accuracy=result.accuracy, val_top5=result.top5)
+            criterion = self.criterion if self.val_criterion is None else self.val_criterion
+            result = evaluate(self.model, val_loader, criterion, self.val_tta, metrics=self.metrics)
+            row["val_loss"] = result.loss
+            row.update({f"val_{name}": value for name, value in result.metrics.items()})
         row["train_seconds"] = round(self._epoch_seconds, 3)
         row["images_per_second"] = round(self.meter.images / max(self._epoch_seconds, 1e-9), 1)
         self.history.append(row)
         if self.scheduler is not None and self.scheduler_interval == "epoch":
             if isinstance(self.scheduler, optim.ReduceLROnPlateau):
-                self.scheduler.step(row.get("val_loss", row["train_loss"]))
+                default = "val_loss" if "val_loss" in row else "train_loss"
+                self.scheduler.step(watched(self.scheduler_monitor or default, row))
             else:
                 self.scheduler.step()
         self._call("on_epoch_end", row)
 
-    def _stop_for_interrupt(self) -> None:
+    def _stop_for_interrupt(self, interrupt: InterruptFlag) -> None:
         self._call("on_interrupt")
-        where = f"; its state is in {self.saved_to}" if self.saved_to is not None else ""
-        raise Interrupted(f"interrupted after step {self.step} of {self.total_steps}{where}")
+        where = ""
+        if self.saved_to is not None:
+            where = f"; its state is in {self.saved_to}, from which fit(..., resume=...) or --resume continues"
+        raise Interrupted(f"interrupted after step {self.step} of {self.total_steps}{where}", interrupt.signal_number)
 
     def _call(self, moment: str, *args: Any) -> None:
         for callback in self.callbacks:
@@ -258,6 +349,7 @@ class Trainer:
             "batches_per_epoch": self.batches_per_epoch,
             "loader_seed": self._loader_seed,
             "model": dict(self.model.state_dict()),
+            "preprocessing": None if self.model.preprocessing is None else self.model.preprocessing.to_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "random": _random.random_state(),
@@ -266,6 +358,7 @@ class Trainer:
             "meter": self.meter.state_dict(),
             "seconds": [self.train_seconds, self._epoch_seconds],
             "images_seen": self.images_seen,
+            "lr": self._lr,
             "stop_reason": self.stop_reason,
         }
 
@@ -277,12 +370,16 @@ class Trainer:
         """
         before = copy.deepcopy(self.state_dict())
         try:
+            check_state(state)
             self._check_fit(state, loader)
             self._set_state(state)
-        except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        except BaseException as error:
             self._set_state(before)
+            if not isinstance(error, Exception):
+                raise
             words = error.args[0] if error.args else type(error).__name__
             raise CheckpointError(f"the checkpoint does not fit this training: {words}") from error
+        self._goes_on = True
 
     def _check_fit(self, state: dict[str, Any], loader: Any) -> None:
         if state["config"] != self.config:
@@ -306,7 +403,10 @@ class Trainer:
             raise ValueError("one of them has a schedule, the other has none")
 
     def _set_state(self, state: dict[str, Any]) -> None:
+        _random.set_random_state(state["random"])
         self.model.load_state_dict(state["model"])
+        preprocessing = state["preprocessing"]
+        self.model.preprocessing = None if preprocessing is None else data.Preprocessing.from_dict(preprocessing)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
@@ -314,14 +414,14 @@ class Trainer:
         own = [callback for callback in self.callbacks if not isinstance(callback, Progress)]
         for callback, entry in zip(own, stateful, strict=True):
             callback.load_state_dict(entry)
+        self.meter = self._new_meter()
         self.meter.load_state_dict(state["meter"])
         self.history.load_state_dict(state["history"])
         self.train_seconds, self._epoch_seconds = state["seconds"]
         self.images_seen = state["images_seen"]
         self.stop_reason = state["stop_reason"]
         self.step, self.batches_per_epoch = state["step"], state["batches_per_epoch"]
-        self._loader_seed = state["loader_seed"]
-        _random.set_random_state(state["random"])
+        self._loader_seed, self._lr = state["loader_seed"], state["lr"]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, from which `fit(..., resume=path)` continues as if it had not stopped."""
@@ -375,7 +475,8 @@ def fit(
         model, train_loader, epochs, scheduler, val_loader, resume, callbacks: see `Trainer`.
         optimizer: SGD with learning rate 0.01, Nesterov momentum 0.9 and weight decay 5e-4 if None.
         criterion: cross-entropy if None.
-        out: a folder, made if missing, for history, curves, and the last and best checkpoint.
+        out: a folder, made if missing, for history.csv, history.json, curves.png, the last and the best checkpoint,
+            and, when training has ended, weights.safetensors; `fastnn.load` reads all three.
         **kwargs: go to `Trainer`.
 
     Example:
@@ -386,12 +487,13 @@ def fit(
         >>> history["train_loss"][1] < history["train_loss"][0]
         True
     """
+    check_model("fit", model)
     if optimizer is None:
         optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
     files: list[Callback] = []
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
-        files = [HistoryFiles(out), Checkpoints(out, "train_loss" if val_loader is None else "val_accuracy")]
+        files = [HistoryFiles(out), Checkpoints(out, "auto")]
     trainer = Trainer(
         model,
         nn.CrossEntropyLoss() if criterion is None else criterion,
@@ -400,4 +502,7 @@ def fit(
         callbacks=[*callbacks, *files],
         **kwargs,
     )
-    return trainer.fit(train_loader, epochs, val_loader, resume)
+    history = trainer.fit(train_loader, epochs, val_loader, resume)
+    if out is not None:
+        save_weights(model, Path(out) / "weights.safetensors")
+    return history

@@ -1,0 +1,158 @@
+"""What a training is given, checked before anything is done: networks, losses, optimisers, loaders, batches."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastnn import nn
+
+__all__ = [
+    "batches_of",
+    "check_criterion",
+    "check_loader",
+    "check_model",
+    "check_trains_model",
+    "described",
+    "scalar",
+    "warn_of_hidden_modules",
+]
+
+
+def described(value: Any) -> str:
+    """A value, in few words: `the class MSELoss`, `a str`, `None`."""
+    if value is None:
+        return "None"
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+
+
+def check_model(owner: str, model: Any) -> None:
+    """Raise TypeError unless it is a network, made and not only its class."""
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise TypeError(f"{owner}: model is the class {model.__name__}; make one: {model.__name__}(...)")
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"{owner}: model must be an nn.Module. Received: {described(model)}")
+
+
+def check_criterion(owner: str, criterion: Any, backward: bool = False) -> None:
+    """Raise TypeError unless it is None or can be called with outputs and targets, and go back if it must."""
+    if criterion is None:
+        return
+    if isinstance(criterion, type):
+        name = criterion.__name__
+        raise TypeError(f"{owner}: criterion is the class {name}; make one: {name}()")
+    if not callable(criterion):
+        raise TypeError(f"{owner}: criterion must be a loss such as nn.CrossEntropyLoss(). Received: {criterion!r}")
+    if backward and not hasattr(criterion, "backward"):
+        raise TypeError(
+            f"{owner}: criterion needs a backward() that gives the gradient of the outputs, as losses of nn have. "
+            f"Received: {described(criterion)}"
+        )
+
+
+def check_loader(owner: str, name: str, loader: Any, needs_length: bool = False) -> None:
+    """Raise TypeError unless it can be gone through once an epoch; say what to do with arrays and data sets."""
+    is_arrays = isinstance(loader, tuple) and 1 <= len(loader) <= 2 and not isinstance(loader[0], tuple | list)
+    if isinstance(loader, np.ndarray) or is_arrays:
+        raise TypeError(
+            f"{owner}: {name} must give batches (images, targets). Received: arrays; wrap them: "
+            "data.Loader(images, targets, batch_size=128, shuffle=True)"
+        )
+    if hasattr(loader, "images") and hasattr(loader, "subset"):
+        raise TypeError(
+            f"{owner}: {name} must give batches (images, targets). Received: a data set, {type(loader).__name__}; "
+            f"wrap it: data.Loader(dataset, batch_size=128, shuffle=True)"
+        )
+    if isinstance(loader, str | bytes) or not isinstance(loader, Iterable):
+        raise TypeError(f"{owner}: {name} must give batches (images, targets). Received: {described(loader)}")
+    if needs_length and not hasattr(loader, "__len__"):
+        raise TypeError(
+            f"{owner}: {name} needs a length, its number of batches, and to be gone through once an epoch. "
+            f"Received: {described(loader)}; a list of batches, a data.Loader or a class with __len__ will do"
+        )
+
+
+def batches_of(owner: str, loader: Any, name: str = "loader") -> Iterator[tuple[Any, Any]]:
+    """Pairs (x, y) of a loader.
+
+    Raises:
+        TypeError: it is no loader.
+        ValueError: a batch is no such pair.
+    """
+    check_loader(owner, name, loader)
+    batches = iter(loader)
+    try:
+        for batch in batches:
+            yield pair(owner, batch, name)
+    finally:  # a loader's thread ends with it, also when this is left before its end
+        if hasattr(batches, "close"):
+            batches.close()
+
+
+def pair(owner: str, batch: Any, name: str = "loader") -> tuple[Any, Any]:
+    """A batch as (x, y), where x has a length."""
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        found = f"{len(batch)} parts" if isinstance(batch, tuple | list) else described(batch)
+        raise ValueError(f"{owner}: {name} must give batches (images, targets). Received: {found}")
+    x, y = batch
+    if not hasattr(x, "shape") or np.ndim(x) < 1:
+        raise ValueError(f"{owner}: {name} must give arrays of images in its batches. Received: {described(x)}")
+    if y is None:
+        raise ValueError(f"{owner}: {name} gives batches without targets; make it with data.Loader(images, targets)")
+    return x, y
+
+
+def scalar(owner: str, criterion: Any, loss: Any) -> float:
+    """A loss as a number."""
+    try:
+        if np.ndim(loss) == 0:
+            return float(loss)
+    except (TypeError, ValueError):
+        pass
+    name = type(criterion).__name__
+    if getattr(criterion, "reduction", "") == "none":
+        raise ValueError(f"{owner}: {name} gives one loss for each element; make it with reduction='mean' or 'sum'")
+    raise TypeError(f"{owner}: the criterion, {name}, must return a number. Received: {described(loss)}")
+
+
+def check_trains_model(owner: str, optimizer: Any, model: nn.Module) -> None:
+    """Raise unless an optimiser can be stepped and has a parameter of the model that is trained.
+
+    Raises:
+        TypeError: it is no optimiser.
+        ValueError: it is that of another network.
+    """
+    if isinstance(optimizer, type):
+        name = optimizer.__name__
+        raise TypeError(f"{owner}: optimizer is the class {name}; make one: {name}(model.parameters(), lr=...)")
+    for method in ("step", "zero_grad", "param_groups"):
+        if not hasattr(optimizer, method):
+            raise TypeError(f"{owner}: optimizer must be one of fastnn.optim. Received: {described(optimizer)}")
+    trained = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group.get("params", ())}
+    if trained and not trained & held:
+        raise ValueError(
+            f"{owner}: the optimizer has none of the model's {len(trained)} trainable parameters: "
+            "make it with this model's parameters()"
+        )
+
+
+def warn_of_hidden_modules(model: nn.Module) -> None:
+    """Warn of layers and parameters in plain lists, tuples and dicts, which are not found and so not trained."""
+    known = {id(module) for module in model.modules()} | {id(parameter) for parameter in model.parameters()}
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if name.startswith("_"):
+                continue
+            items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+            hidden = [item for item in items if isinstance(item, nn.Module | nn.Parameter) and id(item) not in known]
+            if any(not isinstance(item, nn.Module) or any(True for _ in item.parameters()) for item in hidden):
+                where = f"{path}.{name}" if path else name
+                kind = type(value).__name__
+                warnings.warn(
+                    f"{type(model).__name__}: the layers in the {kind} {where} are not found, and not trained; "
+                    "keep them in nn.ModuleList or nn.Sequential",
+                    UserWarning,
+                    stacklevel=4,
+                )
