@@ -33,6 +33,7 @@ from fastnn.training.metrics import (
 )
 from fastnn.training.plan import Run
 from fastnn.training.plots import plot_history, save_curves
+from fastnn.training.prediction import predict_classes
 from fastnn.training.progress import Progress
 from fastnn.training.recipes import DEFAULT_RECIPE, RECIPES, Recipe, triangle
 from fastnn.training.run import train as train_recipe
@@ -67,6 +68,7 @@ __all__ = [
     "mean_absolute_error",
     "plot_history",
     "predict",
+    "predict_classes",
     "save_curves",
     "save_state",
     "save_weights",

@@ -1,7 +1,9 @@
 """What a training is given, checked before anything is done: networks, losses, optimisers, loaders, batches."""
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ __all__ = [
     "check_model",
     "check_trains_model",
     "described",
+    "pair",
+    "path_of",
     "scalar",
     "warn_of_hidden_modules",
 ]
@@ -25,6 +29,16 @@ def described(value: Any) -> str:
     if value is None:
         return "None"
     return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+
+
+def path_of(owner: str, name: str, value: Any) -> Path:
+    """`value`, a text or a path that is not empty, as a path."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{owner}: {name} must be a path. Received: {described(value)}")
+    path = os.fspath(value)
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError(f"{owner}: {name} must be a path. Received: {path!r}")
+    return Path(path)
 
 
 def check_model(owner: str, model: Any) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from fastnn import optim
 from fastnn.functional import _check
 from fastnn.optim.optimizer import number
 from fastnn.optim.scheduler import fraction
+from fastnn.training._arguments import described, path_of
 from fastnn.training.plots import save_curves
 
 if TYPE_CHECKING:
@@ -63,6 +65,20 @@ class Callback:
         """Continue from a `state_dict`."""
 
 
+def checked_callbacks(owner: str, callbacks: Any) -> list[Callback]:
+    """Callbacks as a list; raises TypeError if there is something else among them."""
+    if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | bytes | Mapping):
+        raise TypeError(f"{owner}: callbacks must be a list of training.Callback. Received: {described(callbacks)}")
+    try:
+        found = list(callbacks)
+    except TypeError:  # an array of no dimension
+        raise TypeError(f"{owner}: callbacks must be a list. Received: {described(callbacks)}") from None
+    for callback in found:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"{owner}: callbacks must hold training.Callback objects. Received: {described(callback)}")
+    return found
+
+
 # What the names of numbers end in that are better when smaller, and when larger.
 _SMALLER = ("loss", "error", "mae", "mse", "rmse", "perplexity", "distance")
 _LARGER = (
@@ -71,7 +87,7 @@ _LARGER = (
 
 
 def _is_smaller_better(owner: str, monitor: str, mode: str) -> bool:
-    if mode not in ("auto", "min", "max"):
+    if not isinstance(mode, str) or mode not in ("auto", "min", "max"):
         raise ValueError(f"{owner}: mode must be 'auto', 'min' or 'max'. Received: {mode!r}")
     if mode != "auto":
         return mode == "min"
@@ -109,8 +125,7 @@ def watched(monitor: str, row: dict[str, Any]) -> float:
     value = row.get(monitor)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(
-            f"there is nothing named {monitor!r} to watch; the history has {', '.join(row)} "
-            "(val_... need a val_loader)"
+            f"there is nothing named {monitor!r} to watch; the history has {', '.join(row)} (val_... need a val_loader)"
         )
     return float(value)
 
@@ -191,9 +206,11 @@ class Checkpoints(Callback):
     """
 
     def __init__(self, folder: str | os.PathLike[str], monitor: str | None = None, mode: str = "auto") -> None:
-        self.folder = Path(folder)
+        self.folder = path_of("Checkpoints", "folder", folder)
         self._mode = mode
-        self._is_auto = monitor == "auto"
+        self._is_auto = isinstance(monitor, str) and monitor == "auto"
+        if self._is_auto and mode != "auto":
+            raise ValueError(f"Checkpoints: with monitor='auto', mode must be 'auto' too. Received: {mode!r}")
         self._best = None if monitor is None or self._is_auto else _Best("Checkpoints", monitor, mode, 0.0)
 
     @property
@@ -247,8 +264,8 @@ class HistoryFiles(Callback):
     """
 
     def __init__(self, folder: str | os.PathLike[str], title: str = "") -> None:
-        self.folder = Path(folder)
-        self.title = title
+        self.folder = path_of("HistoryFiles", "folder", folder)
+        self.title = str(title)
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
         trainer.history.to_csv(self.folder / "history.csv")

@@ -35,7 +35,7 @@ class Evaluation(NamedTuple):
 
 
 @contextlib.contextmanager
-def _eval_mode(model: Any) -> Iterator[None]:
+def eval_mode(model: Any) -> Iterator[None]:
     """Within the block a module is in eval mode; every module's own mode returns afterwards. Others have no mode."""
     if not isinstance(model, nn.Module):
         yield
@@ -68,6 +68,8 @@ def predict(model: nn.Module, x: Any, tta: int = 0) -> NDArray:
     Source: test-time augmentation of Jordan, 2024, "94 % on CIFAR-10 in 3.29 seconds on a single GPU".
     """
     check_tta("predict", tta)
+    if not callable(model) or isinstance(model, type):
+        raise TypeError(f"predict: model must be a network. Received: {described(model)}")
     if isinstance(x, np.ndarray):
         return _predict_batch(model, x, tta)
     if not isinstance(x, Iterable) or isinstance(x, str | bytes):
@@ -159,11 +161,13 @@ def evaluate(
     """
     check_criterion("evaluate", criterion)
     check_tta("evaluate", tta)
+    if on_batch is not None and not callable(on_batch):
+        raise TypeError(f"evaluate: on_batch must be a function. Received: {described(on_batch)}")
     if not isinstance(model, nn.Module):
         raise TypeError(f"evaluate: model must be a network. Received: {described(model)}")
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
     meter = Meter(named_metrics("evaluate", metrics), criterion)
-    with _eval_mode(model), _eval_mode(criterion):
+    with eval_mode(model), eval_mode(criterion):
         for x, y in batches_of("evaluate", loader):
             outputs = _predict_batch(model, x, tta)
             meter.update(scalar("evaluate", criterion, criterion(outputs, y)), outputs, y)

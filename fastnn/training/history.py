@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from fastnn.training.checkpoint import atomic_write
@@ -34,7 +35,9 @@ class History:
     """
 
     def __init__(self, rows: list[dict[str, Any]] | None = None) -> None:
-        self.rows: list[dict[str, Any]] = list(rows or [])
+        self.rows: list[dict[str, Any]] = []
+        for row in _rows("History", rows):
+            self.append(row)
         self.steps: list[dict[str, Any]] = []
         self._steps_per_record = 1
         self._open: list[dict[str, Any]] = []  # steps of the record that is not complete
@@ -68,7 +71,9 @@ class History:
         self._steps_per_record = state["per_record"]
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add an epoch."""
+        """Add an epoch: numbers by name."""
+        if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
+            raise TypeError(f"History.append: row must be a dict of numbers by name. Received: {type(row).__name__}")
         self.rows.append(dict(row))
 
     @property
@@ -121,6 +126,12 @@ class History:
         with atomic_write(path, "w", encoding="utf-8") as file:
             json.dump(finite, file, indent=1, allow_nan=False)
             file.write("\n")
+
+
+def _rows(owner: str, rows: Any) -> list[Any]:
+    if rows is not None and not isinstance(rows, list | tuple):
+        raise TypeError(f"{owner}: rows must be a list of dicts. Received: {type(rows).__name__}")
+    return list(rows or ())
 
 
 def _joined(records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def top_k_hits(logits: NDArray, labels: NDArray, k: int = 1, ignore_index: int =
         (1, 2)
     """
     k = _check.integer("top_k_hits", "k", k, 1)
+    ignore_index = _check.integer("top_k_hits", "ignore_index", ignore_index, -(2**63))
     return _hits(*_counted_labels("top_k_hits", logits, labels, ignore_index), k)
 
 
@@ -145,7 +146,7 @@ def named_metrics(owner: str, metrics: Mapping[str, Metric] | Iterable[Metric] |
     """
     if metrics is None:
         return {}
-    if not isinstance(metrics, Mapping | Iterable) or isinstance(metrics, str):
+    if not isinstance(metrics, Mapping | list | tuple):
         raise TypeError(f"{owner}: metrics must be a dict of functions or a list of them. Received: {metrics!r}")
     pairs = metrics.items() if isinstance(metrics, Mapping) else [(getattr(m, "__name__", None), m) for m in metrics]
     named: dict[str, Metric] = {}

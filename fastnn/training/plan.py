@@ -219,6 +219,21 @@ def plan(
 def _config(checkpoint: Path, names: Iterable[str]) -> dict[str, Any]:
     """The settings of that names that a checkpoint was made with."""
     config = load_state(checkpoint).get("config")
-    if not isinstance(config, dict) or any(name not in config for name in names):
-        raise CheckpointError(f"{checkpoint} is not a checkpoint of a recipe")
+    if not isinstance(config, dict) or any(name not in config or not _FITS[name](config[name]) for name in names):
+        raise CheckpointError("not a checkpoint of a recipe", checkpoint)
     return {name: config[name] for name in names}
+
+
+def _is_count_or_none(value: Any) -> bool:
+    return value is None or (type(value) is int and value >= 1)
+
+
+# What the settings of a checkpoint are like. A data set that is not named would be looked for, and downloaded.
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "recipe": lambda value: isinstance(value, str) and value in RECIPES,
+    "dataset": lambda value: isinstance(value, str) and value in DATASETS and value != "auto",
+    "epochs": lambda value: type(value) in (int, float) and 0 < value < float("inf"),
+    "seed": lambda value: type(value) is int and value >= 0,
+    "n_train": _is_count_or_none,
+    "n_test": _is_count_or_none,
+}

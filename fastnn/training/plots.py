@@ -1,8 +1,10 @@
 """Curves of loss and accuracy."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
+from fastnn.training._arguments import described, path_of
 from fastnn.training.checkpoint import atomic_write
 from fastnn.training.history import History
 
@@ -29,6 +31,13 @@ def plot_history(history: History, metric: str = "loss", ax: Any = None, names: 
     Raises:
         ValueError: the history has no such metric; the message says which it has.
     """
+    _check_history("plot_history", history)
+    if not isinstance(metric, str):
+        raise TypeError(f"plot_history: metric must be a name. Received: {metric!r}")
+    if ax is not None and not hasattr(ax, "plot"):
+        raise TypeError(f"plot_history: ax must be matplotlib axes. Received: {described(ax)}")
+    if names is not None and not isinstance(names, Mapping):
+        raise TypeError(f"plot_history: names must be a dict. Received: {described(names)}")
     there = _metrics_of(history)
     if metric not in there and (history.rows or history.steps):
         raise ValueError(f"plot_history: the history has no metric {metric!r}; it has {', '.join(there) or 'none'}")
@@ -49,6 +58,11 @@ def plot_history(history: History, metric: str = "loss", ax: Any = None, names: 
     if ax.get_legend_handles_labels()[0]:
         ax.legend()
     return ax
+
+
+def _check_history(owner: str, history: Any) -> None:
+    if not isinstance(history, History):
+        raise TypeError(f"{owner}: history must be a training.History. Received: {described(history)}")
 
 
 def _metrics_of(history: History) -> list[str]:
@@ -93,6 +107,12 @@ def save_curves(
     history: History, path: str | os.PathLike[str], title: str = "", names: dict[str, str] | None = None
 ) -> None:
     """Write the curves of the loss and of all metrics, side by side, as a PNG file, without a display or a window."""
+    _check_history("save_curves", history)
+    path = path_of("save_curves", "path", path)
+    if not isinstance(title, str):
+        raise TypeError(f"save_curves: title must be a text. Received: {described(title)}")
+    if names is not None and not isinstance(names, Mapping):
+        raise TypeError(f"save_curves: names must be a dict. Received: {described(names)}")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

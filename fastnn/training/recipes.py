@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from fastnn import data, models, nn, optim
+from fastnn.functional import _check
+from fastnn.optim.optimizer import number
+from fastnn.optim.scheduler import fraction
 from fastnn.training.trainer import count_steps
 
 __all__ = ["DEFAULT_RECIPE", "RECIPES", "Recipe", "triangle"]
@@ -135,6 +138,9 @@ def triangle(total_steps: int, warmup: float, first: float, last: float) -> Call
         >>> [factor(step) for step in (0, 1, 2, 6, 10)]
         [0.5, 0.75, 1.0, 0.5, 0.0]
     """
+    total_steps = _check.integer("triangle", "total_steps", total_steps, 1)
+    warmup = fraction("triangle", "warmup", warmup)
+    first, last = number("triangle", "first", first), number("triangle", "last", last)
     peak = int(warmup * total_steps)
 
     def factor(step: int) -> float:

@@ -1,7 +1,6 @@
 """A recipe, a data set and a seed become a folder of results."""
 
 import contextlib
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +8,11 @@ from typing import Any
 import fastnn
 from fastnn import _runtime, data, models, nn
 from fastnn.training.callbacks import Callback, Checkpoints, FreezeWhitening, HistoryFiles, Lookahead
-from fastnn.training.checkpoint import atomic_write, load_state, save_weights
+from fastnn.training.checkpoint import load_state, save_weights
 from fastnn.training.evaluate import evaluate
 from fastnn.training.plan import Run
 from fastnn.training.recipes import Recipe
+from fastnn.training.results import facts, write_metrics
 from fastnn.training.trainer import Trainer
 
 __all__ = ["make_loader", "make_model", "summary", "train"]
@@ -101,26 +101,17 @@ def _train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any]) -
         "test_loss": result.loss,
         "tta": recipe.tta,
         "epochs": recipe.epochs,
-        "steps": trainer.step,
-        "stopped_early": trainer.stop_reason,
-        "parameters": sum(p.size for p in model.parameters()),
+        **facts(trainer),
         "train_images": len(train_set),
         "test_images": len(test_set),
         "train_seconds": round(train_seconds, 3),
         "test_seconds": round(test_seconds, 3),
         "prepare_seconds": round(prepare_seconds, 3),
         "total_seconds": round(time.perf_counter() - start, 3),
-        "images_per_second": round(trainer.images_seen / max(trainer.train_seconds, 1e-9), 1),
         "seed": run.seed,
-        "threads": fastnn.num_threads(),
-        "isa": fastnn.isa(),
-        "conv2d_algorithm": _runtime.preferred_conv2d_algorithm(),
-        "version": fastnn.__version__,
         "resumed": run.resume is not None,
     }
-    with atomic_write(run.folder / "metrics.json", "w", encoding="utf-8") as file:
-        json.dump(metrics, file, indent=1)
-        file.write("\n")
+    write_metrics(run.folder, metrics)
     say(f"{summary(metrics)}; results are in {run.folder}")
     return metrics
 

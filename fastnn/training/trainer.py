@@ -21,11 +21,12 @@ from fastnn.training._arguments import (
     check_trains_model,
     described,
     pair,
+    path_of,
     scalar,
     warn_of_hidden_modules,
 )
 from fastnn.training._state import check_state
-from fastnn.training.callbacks import Callback, Checkpoints, HistoryFiles, watched
+from fastnn.training.callbacks import Callback, Checkpoints, HistoryFiles, checked_callbacks, watched
 from fastnn.training.checkpoint import CheckpointError, load_state, save_state, save_weights
 from fastnn.training.diagnose import find_non_finite
 from fastnn.training.evaluate import check_tta, evaluate
@@ -33,6 +34,7 @@ from fastnn.training.history import History
 from fastnn.training.interrupts import Interrupted, InterruptFlag
 from fastnn.training.metrics import Meter, Metric, batch_loss, named_metrics
 from fastnn.training.progress import Progress
+from fastnn.training.results import facts, write_metrics
 
 __all__ = ["Trainer", "count_steps", "fit"]
 
@@ -107,7 +109,7 @@ class Trainer:
         check_criterion("Trainer", val_criterion)
         check_trains_model("Trainer", optimizer, model)
         warn_of_hidden_modules(model)
-        if scheduler_interval not in _INTERVALS:
+        if not isinstance(scheduler_interval, str) or scheduler_interval not in _INTERVALS:
             raise ValueError(f"Trainer: scheduler_interval must be 'epoch' or 'step'. Received: {scheduler_interval!r}")
         if scheduler is not None and (isinstance(scheduler, type) or not hasattr(scheduler, "step")):
             raise TypeError(f"Trainer: scheduler must be one of fastnn.optim. Received: {described(scheduler)}")
@@ -116,12 +118,7 @@ class Trainer:
                 "Trainer: ReduceLROnPlateau looks at numbers of epochs; scheduler_interval must be 'epoch'"
             )
         check_tta("Trainer", val_tta)
-        callbacks = list(callbacks)
-        for callback in callbacks:
-            if not isinstance(callback, Callback):
-                raise TypeError(
-                    f"Trainer: callbacks must be training.Callback objects. Received: {described(callback)}"
-                )
+        callbacks = checked_callbacks("Trainer", callbacks)
         self.model = model
         self.criterion = criterion
         self.val_criterion = val_criterion
@@ -192,6 +189,9 @@ class Trainer:
         check_loader("Trainer.fit", "train_loader", train_loader, needs_length=True)
         if val_loader is not None:
             check_loader("Trainer.fit", "val_loader", val_loader)
+            if hasattr(val_loader, "__len__") and not len(val_loader):
+                raise ValueError("Trainer.fit: val_loader has no batches")
+        resume = None if resume is None else path_of("Trainer.fit", "resume", resume)
         epochs = number("Trainer.fit", "epochs", epochs)
         batches_per_epoch = len(train_loader)
         if batches_per_epoch < 1:
@@ -368,6 +368,8 @@ class Trainer:
         Raises:
             CheckpointError: it does not fit; nothing has changed.
         """
+        if loader is not None:
+            check_loader("Trainer.load_state_dict", "loader", loader, needs_length=True)
         before = copy.deepcopy(self.state_dict())
         try:
             check_state(state)
@@ -434,7 +436,7 @@ class Trainer:
             FileNotFoundError: there is none.
             CheckpointError: it is damaged, or of another training; nothing has changed.
         """
-        state = load_state(path)
+        state = load_state(path_of("Trainer.load", "path", path))
         try:
             self.load_state_dict(state, loader)
         except CheckpointError as error:
@@ -475,8 +477,9 @@ def fit(
         model, train_loader, epochs, scheduler, val_loader, resume, callbacks: see `Trainer`.
         optimizer: SGD with learning rate 0.01, Nesterov momentum 0.9 and weight decay 5e-4 if None.
         criterion: cross-entropy if None.
-        out: a folder, made if missing, for history.csv, history.json, curves.png, the last and the best checkpoint,
-            and, when training has ended, weights.safetensors; `fastnn.load` reads all three.
+        out: a folder, made if missing, for history.csv, history.json, curves.png, last.safetensors, best.safetensors,
+            and, when training has ended, metrics.json and weights.safetensors. `fastnn.load` reads all three files of
+            weights.
         **kwargs: go to `Trainer`.
 
     Example:
@@ -490,9 +493,11 @@ def fit(
     check_model("fit", model)
     if optimizer is None:
         optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    callbacks = checked_callbacks("fit", callbacks)
     files: list[Callback] = []
     if out is not None:
-        Path(out).mkdir(parents=True, exist_ok=True)
+        out = path_of("fit", "out", out)
+        out.mkdir(parents=True, exist_ok=True)
         files = [HistoryFiles(out), Checkpoints(out, "auto")]
     trainer = Trainer(
         model,
@@ -504,5 +509,6 @@ def fit(
     )
     history = trainer.fit(train_loader, epochs, val_loader, resume)
     if out is not None:
-        save_weights(model, Path(out) / "weights.safetensors")
+        save_weights(model, out / "weights.safetensors")
+        write_metrics(out, {**history.rows[-1], **facts(trainer), "resumed": resume is not None})
     return history
