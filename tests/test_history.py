@@ -17,7 +17,10 @@ from fastnn import training
 def test_fit_leaves_history_curves_and_checkpoints(tmp_path):
     history = training.fit(network(), Batches(), 2, val_loader=Batches(2), out=tmp_path / "a/b", progress=False)
     files = {path.name for path in (tmp_path / "a/b").iterdir()}
-    assert files == {"history.csv", "history.json", "curves.png", "best.safetensors", "last.safetensors"}
+    assert files == {
+        "history.csv", "history.json", "curves.png", "metrics.json",
+        "best.safetensors", "last.safetensors", "weights.safetensors",
+    }  # fmt: skip
     with open(tmp_path / "a/b/history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2]
