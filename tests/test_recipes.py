@@ -188,7 +188,8 @@ def test_plan_takes_what_is_not_said_from_the_checkpoint(tmp_path, tiny):
     [
         ("dataset", None), ("dataset", "auto"), ("dataset", 3), ("dataset", ["shapes32"]), ("recipe", None),
         ("recipe", "nothing"), ("recipe", {}), ("epochs", None), ("epochs", "1"), ("epochs", -1.0),
-        ("epochs", float("nan")),        ("seed", None), ("seed", -1), ("seed", 1.5), ("n_train", "a"), ("n_train", 0), ("n_test", []),
+        ("epochs", float("nan")), ("seed", None), ("seed", -1), ("seed", 1.5), ("n_train", "a"), ("n_train", 0),
+        ("n_test", []),
     ],
 )  # fmt: skip
 def test_plan_refuses_a_checkpoint_of_other_settings_and_fetches_nothing(tmp_path, tiny, monkeypatch, name, value):
