@@ -14,7 +14,7 @@ model = nn.Sequential(
     nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),
     nn.Flatten(), nn.Linear(64 * 8 * 8, 10))  # fmt: skip
 criterion = nn.CrossEntropyLoss()
-optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
+optimizer = optim.SGD(model.parameters(), lr=0.005, momentum=0.9, nesterov=True, weight_decay=5e-4)
 for epoch in range(5):
     for x, y in loader:  # x: (N, 3, 32, 32) float32, y: (N,) int64
         loss = criterion(model(x), y)

@@ -475,7 +475,7 @@ def fit(
 
     Args:
         model, train_loader, epochs, scheduler, val_loader, resume, callbacks: see `Trainer`.
-        optimizer: SGD with learning rate 0.01, Nesterov momentum 0.9 and weight decay 5e-4 if None.
+        optimizer: SGD with learning rate 0.005, Nesterov momentum 0.9 and weight decay 5e-4 if None.
         criterion: cross-entropy if None.
         out: a folder, made if missing, for history.csv, history.json, curves.png, last.safetensors, best.safetensors,
             and, when training has ended, metrics.json and weights.safetensors. `fastnn.load` reads all three files of
@@ -492,7 +492,7 @@ def fit(
     """
     check_model("fit", model)
     if optimizer is None:
-        optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
+        optimizer = optim.SGD(model.parameters(), lr=0.005, momentum=0.9, nesterov=True, weight_decay=5e-4)
     callbacks = checked_callbacks("fit", callbacks)
     files: list[Callback] = []
     if out is not None:
