@@ -193,7 +193,7 @@ def test_cifar10_archive_member_of_another_kind_is_refused(small, attack, tmp_pa
     info.type, info.linkname = kinds[attack], "/etc/passwd"
     content = b"\0" * (RECORDS * 3073 + 1) if attack == "too long" else b""
     write_archive(tmp_path, [(info, content)], "bin")
-    with pytest.raises(data.DataError, match=r"data_batch_1.bin: (not a regular file|\d+ bytes)"):
+    with pytest.raises(data.DataError, match=r"data_batch_1.bin: (not a regular file|[\d,]+ bytes)"):
         data.CIFAR10(tmp_path)
 
 
@@ -261,9 +261,9 @@ def hostile_pickles(path):
 
 def test_cifar10_hostile_pickles_do_nothing_and_are_refused(small, tmp_path):
     executed, before = tmp_path / "executed", dict(vars(_pickle._Array))
-    for number, content in enumerate(hostile_pickles(executed)):
-        with pytest.raises(data.DataError, match="batch"):
-            cifar10._parse_pickle(content, f"batch {number}")
+    for content in hostile_pickles(executed):
+        with pytest.raises(data.DataError):
+            cifar10._parse_pickle(content)
         assert not executed.exists()
     assert dict(vars(_pickle._Array)) == before
 
@@ -275,7 +275,7 @@ def test_cifar10_mutated_pickle_is_read_or_refused(position, value, tail):
     position = (position % 300 if position % 2 else -1 - position % 120) if tail else position % len(content)
     content[position] = value
     try:
-        pixels, labels = _pickle.read_batch(bytes(content), "mutated")
+        pixels, labels = _pickle.read_batch(bytes(content))
     except data.DataError:
         return
     assert pixels.dtype == np.uint8

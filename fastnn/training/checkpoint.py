@@ -38,7 +38,7 @@ _FORMAT = "1"
 _RESERVED = "fastnn"
 _KIND, _VERSION, _STATE, _PREPROCESSING = "fastnn_kind", "fastnn_format", "fastnn", "fastnn_preprocessing"
 # As deep as the states of all courses by far, and less than Python's own limit.
-_DEEPEST = 30
+_DEEPEST = 20
 # Keys that are numbers stay small enough to have hashes of their own: a file cannot make a slow dictionary.
 _LARGEST_KEY = 1 << 60
 _MOST_NAMED = 3
