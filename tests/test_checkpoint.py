@@ -1,8 +1,5 @@
 """Files: weights, states, atomic writing; and the counting of hits."""
 
-import os
-import stat
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -84,34 +81,6 @@ def test_weights_of_another_network_change_nothing(tmp_path):
     np.testing.assert_array_equal(model.weight.data, before)
     with pytest.raises(FileNotFoundError, match="there is no file"):
         training.load_weights(tmp_path / "x", model)
-
-
-def test_atomic_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "a"
-    path.write_text("old")
-
-    def write():
-        with training.atomic_write(path, "w") as file:
-            file.write("new")
-            file.flush()
-            raise RuntimeError("midway")
-
-    with pytest.raises(RuntimeError, match="midway"):
-        write()
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a"]
-
-
-def test_atomic_write_has_the_rights_of_other_files(tmp_path):
-    (tmp_path / "plain").write_text("")
-    with training.atomic_write(tmp_path / "a", "w") as file:
-        file.write("x")
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
-
-
-def test_atomic_write_into_a_missing_folder_raises(tmp_path):
-    with pytest.raises(FileNotFoundError), training.atomic_write(tmp_path / "x/y"):
-        pass
 
 
 # ---- hits ------------------------------------------------------------------------------------------------------------

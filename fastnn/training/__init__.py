@@ -16,6 +16,7 @@ from fastnn.training.checkpoint import (
     atomic_write,
     load_state,
     load_weights,
+    read_preprocessing,
     save_state,
     save_weights,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "load_weights",
     "plot_history",
     "predict",
+    "read_preprocessing",
     "save_curves",
     "save_state",
     "save_weights",

@@ -37,15 +37,15 @@ _CHECKSUM_TEXT = re.compile(rb'"' + _CHECKSUM.encode() + rb'":"([0-9a-f]{8})"')
 
 # What the first bytes of other files are. None of them is opened: a pickle runs what it says.
 _PYTORCH = (
-    "is a file of PyTorch, which may hold programs and is not read here. Convert it where PyTorch is installed: "
+    "a file of PyTorch, which may hold programs and is not read here. Convert it where PyTorch is installed: "
     "safetensors.torch.save_file(torch.load({name!r}, weights_only=True), 'weights.safetensors')"
 )
 _OTHERS = (
-    (b"PK\x03\x04", "is a zip archive, such as NumPy's .npz, and no safetensors file"),
+    (b"PK\x03\x04", "a zip archive, such as NumPy's .npz, and no safetensors file"),
     (b"\x80", _PYTORCH),
-    (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, such as Keras writes, and no safetensors file"),
-    (b"\x93NUMPY", "is an array of NumPy (.npy) and no safetensors file"),
-    (b"\x1f\x8b", "is compressed by gzip; uncompress it first"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras writes, and no safetensors file"),
+    (b"\x93NUMPY", "an array of NumPy (.npy) and no safetensors file"),
+    (b"\x1f\x8b", "compressed by gzip; uncompress it first"),
 )
 
 
