@@ -37,7 +37,10 @@ def cache_folder() -> Path:
     """
     import pooch
 
-    folder = Path(pooch.os_cache("fastnn"))
+    try:
+        folder = Path(pooch.os_cache("fastnn"))
+    except RuntimeError:  # so do new versions of platformdirs; old ones return "~/.cache"
+        folder = Path("~")
     return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / f"fastnn-{os.getuid()}"
 
 
