@@ -49,11 +49,14 @@ _NEEDED = (
 )
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_LARGEST_PICTURE, _MOST_PIXELS, _MOST_CHUNKS = 32 << 20, 1 << 24, 10_000
+_LARGEST_PICTURE, _MOST_CHUNKS = 32 << 20, 10_000
 
 
 def read_image(
-    path: str | os.PathLike[str], mode: str = "RGB", formats: tuple[str, ...] = ("PNG", "JPEG")
+    path: str | os.PathLike[str],
+    mode: str = "RGB",
+    formats: tuple[str, ...] = ("PNG", "JPEG"),
+    most_pixels: int = 1 << 24,
 ) -> NDArray[np.uint8]:
     """The pixels of a picture file: (H, W, 3), or with mode 'L' (H, W) of grey.
 
@@ -61,9 +64,10 @@ def read_image(
     the digits that the assignment's losses are compared in; and it does not convert colours.
 
     Args:
-        path: the file, of at most 16 million pixels.
+        path: the file.
         mode: 'RGB' or 'L'.
         formats: what it may be. Pillow knows many more, for some of which it starts other programs.
+        most_pixels: it may have; nothing is decoded before this is known.
     Raises:
         ModuleNotFoundError: Pillow is missing; `courses.run` says how to get it.
         OSError: there is no such file.
@@ -72,12 +76,12 @@ def read_image(
     from PIL import Image
 
     path = Path(path)
-    with open_file(path, _LARGEST_PICTURE) as file:
+    with open_file(path, min(_LARGEST_PICTURE, 65536 + 8 * most_pixels)) as file:
         content = file.read()
     try:
-        _check_picture(content, formats)
+        _check_picture(content, formats, most_pixels)
         with Image.open(io.BytesIO(content), formats=formats) as image:
-            if image.width * image.height > _MOST_PIXELS:
+            if image.width * image.height > most_pixels:
                 raise DataError(f"{image.width:,} x {image.height:,} pixels are too many")
             return np.asarray(image.convert(mode))
     except DataError as error:
@@ -86,7 +90,7 @@ def read_image(
         raise DataError(f"not a picture, or damaged ({error})", path) from None
 
 
-def _check_picture(content: bytes, formats: tuple[str, ...]) -> None:
+def _check_picture(content: bytes, formats: tuple[str, ...], most_pixels: int) -> None:
     """Look at what a file says it is, before Pillow does."""
     signatures = {"PNG": _PNG, "JPEG": b"\xff\xd8\xff"}
     if not any(content.startswith(signatures[name]) for name in formats):
@@ -94,7 +98,7 @@ def _check_picture(content: bytes, formats: tuple[str, ...]) -> None:
     if not content.startswith(_PNG):
         return
     width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
-    if content[12:16] != b"IHDR" or width * height > _MOST_PIXELS:
+    if content[12:16] != b"IHDR" or width * height > most_pixels:
         raise DataError(f"damaged, or too many pixels: {width:,} x {height:,}")
     # Pillow goes through any number of empty chunks.
     position, chunks = len(_PNG), 0
@@ -132,7 +136,7 @@ def read_digits(root: str | os.PathLike[str] | None = None) -> NDArray[np.float6
 
 
 def _read_digit(path: Path, total: int) -> NDArray[np.uint8]:
-    pixels = read_image(path, "L", formats=("PNG",))
+    pixels = read_image(path, "L", formats=("PNG",), most_pixels=64 * 64)
     if pixels.shape != (28, 28):
         raise DataError(f"{pixels.shape[1]} x {pixels.shape[0]} pixels, not 28 x 28", path)
     if int(pixels.sum()) != total:
