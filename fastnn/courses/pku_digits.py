@@ -101,7 +101,7 @@ def _check_picture(content: bytes, formats: tuple[str, ...], most_pixels: int) -
     if content[12:16] != b"IHDR" or width * height > most_pixels:
         raise DataError(f"damaged, or too many pixels: {width:,} x {height:,}")
     position = len(_PNG)
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MOST_CHUNKS + 1):
         if position + 8 > len(content):
             return
         position += 12 + int.from_bytes(content[position : position + 4], "big")
