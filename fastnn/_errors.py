@@ -4,6 +4,8 @@ import os
 
 __all__ = ["FileError"]
 
+_LONGEST_MESSAGE = 1000
+
 
 class FileError(ValueError):
     """A file is not what it should be: damaged, truncated, of another kind, or hostile. Nothing was changed by it.
@@ -22,4 +24,6 @@ class FileError(ValueError):
 
     def __init__(self, message: str, path: str | os.PathLike[str] = "") -> None:
         self.path = os.fspath(path)
+        if len(message) > _LONGEST_MESSAGE:  # a hostile file may have names of megabytes
+            message = message[:_LONGEST_MESSAGE] + "..."
         super().__init__(f"{self.path}: {message}" if self.path else message)

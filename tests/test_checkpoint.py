@@ -1,8 +1,5 @@
 """Files: weights, states, atomic writing; and the counting of hits."""
 
-import os
-import stat
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,7 +17,7 @@ trees = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.tuples(inner, inner)
-        | st.dictionaries(st.text(max_size=4) | st.integers(), inner, max_size=3)
+        | st.dictionaries(st.text(max_size=4) | st.integers(-(2**59), 2**59), inner, max_size=3)
     ),
     max_leaves=8,
 )
@@ -67,7 +64,8 @@ def test_weights_round_trip_and_are_plain_safetensors(tmp_path):
         np.testing.assert_array_equal(array, model.state_dict()[key])
     assert load_file(path)["1.num_batches_tracked"].shape == ()
     with safe_open(path, "np") as file:
-        assert file.metadata() == {"format": "pt", "note": "text"}
+        assert file.metadata().items() >= {"format": "pt", "note": "text"}.items()
+        assert file.metadata().keys() == {"format", "note", "fastnn_crc32"}
     other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     training.load_weights(path, other)
     assert all((a == b).all() for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
@@ -83,34 +81,6 @@ def test_weights_of_another_network_change_nothing(tmp_path):
     np.testing.assert_array_equal(model.weight.data, before)
     with pytest.raises(FileNotFoundError, match="there is no file"):
         training.load_weights(tmp_path / "x", model)
-
-
-def test_atomic_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "a"
-    path.write_text("old")
-
-    def write():
-        with training.atomic_write(path, "w") as file:
-            file.write("new")
-            file.flush()
-            raise RuntimeError("midway")
-
-    with pytest.raises(RuntimeError, match="midway"):
-        write()
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a"]
-
-
-def test_atomic_write_has_the_rights_of_other_files(tmp_path):
-    (tmp_path / "plain").write_text("")
-    with training.atomic_write(tmp_path / "a", "w") as file:
-        file.write("x")
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
-
-
-def test_atomic_write_into_a_missing_folder_raises(tmp_path):
-    with pytest.raises(FileNotFoundError), training.atomic_write(tmp_path / "x/y"):
-        pass
 
 
 # ---- hits ------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """Downloads, from a server on this machine that does what servers on the internet do."""
 
+import gzip
 import hashlib
 import http.server
 import io
+import struct
 import tarfile
 import threading
 
@@ -87,7 +89,8 @@ def test_download_replaces_a_half_file_of_someone_else(server, tmp_path):
     assert _files.download(sources(server, "good")).read_bytes() == CONTENT
 
 
-def test_cifar10_downloads_an_archive_once_and_keeps_it(server, tmp_path, monkeypatch):
+@pytest.mark.parametrize("given", [True, False])
+def test_cifar10_downloads_an_archive_once_into_the_folder_that_is_given(server, tmp_path, monkeypatch, given):
     monkeypatch.setattr(cifar10, "_RECORDS", 3)
     record = bytes([4]) + bytes(3072)
     buffer = io.BytesIO()
@@ -104,10 +107,27 @@ def test_cifar10_downloads_an_archive_once_and_keeps_it(server, tmp_path, monkey
     with pytest.raises(data.DataNotFoundError, match="download=True"):
         data.CIFAR10()
     assert server.requests == []
-    np.testing.assert_array_equal(data.CIFAR10(download=True).labels, np.full(15, 4))
-    assert len(data.CIFAR10(train=False, download=True)) == len(data.CIFAR10(train=False)) == 3
+    root = tmp_path / "mine" if given else None
+    np.testing.assert_array_equal(data.CIFAR10(root, download=True).labels, np.full(15, 4))
+    assert len(data.CIFAR10(root, train=False, download=True)) == len(data.CIFAR10(root, train=False)) == 3
     assert len(server.requests) == 2
-    assert cached(tmp_path) == [name]
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")] == [
+        f"{'mine' if given else 'cache'}/{name}"
+    ]
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_mnist_downloads_into_the_folder_that_is_given(server, tmp_path, monkeypatch, given):
+    for what, array in (("images-idx3", np.zeros((2, 28, 28), np.uint8)), ("labels-idx1", np.zeros(2, np.uint8))):
+        header = struct.pack(f">I{array.ndim}I", 8 << 8 | array.ndim, *array.shape)
+        name = f"train-{what}-ubyte.gz"
+        server.files[name] = gzip.compress(header + array.tobytes())
+        monkeypatch.setitem(mnist._SHA256, name, hashlib.sha256(server.files[name]).hexdigest())
+    monkeypatch.setattr(mnist, "_MIRRORS", [f"{server.url}/good/"])
+    root = tmp_path / "mine" if given else None
+    assert len(data.MNIST(root, download=True)) == len(data.MNIST(root)) == 2
+    assert sorted(path.name for path in (tmp_path / ("mine" if given else "cache")).iterdir()) == sorted(server.files)
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_mnist_refuses_a_download_with_another_checksum(server, monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import data
-from fastnn.data import _files
+from fastnn.data import _files, mnist
 
 
 @pytest.mark.skipif("FASTNN_DATA" not in os.environ, reason="NOT TESTED on the real MNIST: FASTNN_DATA is not set")
@@ -50,6 +50,34 @@ def test_mnist_reads_plain_and_compressed_files(small, compressed, folder, train
     np.testing.assert_array_equal(digits.images[:, 0], small[0])
     np.testing.assert_array_equal(digits.labels, small[1])
     assert digits.images.flags.writeable
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_mnist_reads_files_with_a_dot_in_their_names(small, compressed, tmp_path):
+    write(tmp_path, *small, compressed)
+    for path in list(tmp_path.iterdir()):
+        path.rename(tmp_path / path.name.replace("-idx", ".idx"))
+    np.testing.assert_array_equal(data.MNIST(tmp_path).labels, small[1])
+
+
+def test_mnist_of_more_images_than_there_are_is_an_error(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "_MOST_IMAGES", {"train": 5, "t10k": 4})
+    for split in ("train", "t10k"):
+        write(tmp_path, *small, True, split)
+    assert len(data.MNIST(tmp_path)) == 5
+    with pytest.raises(data.DataError, match=r"5 items of shape .28, 28., at most 4"):
+        data.MNIST(tmp_path, train=False)
+
+
+def test_mnist_limits_are_those_of_the_data_set():
+    assert mnist._MOST_IMAGES == {"train": 60_000, "t10k": 10_000}
+
+
+def test_mnist_errors_carry_the_path(small, tmp_path):
+    write(tmp_path, small[0], small[1][:-1], False)
+    with pytest.raises(data.DataError, match=r"4 labels, .*train-images-idx3-ubyte has 5 images") as info:
+        data.MNIST(tmp_path)
+    assert info.value.path == str(tmp_path / "train-labels-idx1-ubyte")
 
 
 def test_mnist_missing_says_where_it_looked(small, tmp_path):

@@ -17,7 +17,7 @@ from fastnn import data as _data
 from fastnn._random import manual_seed, random_state, set_random_state
 from fastnn.courses.recipe import Recipe
 from fastnn.courses.report import Report
-from fastnn.data._files import places
+from fastnn.data._files import expanded, places
 from fastnn.training.checkpoint import CheckpointError, load_state, save_state
 
 __all__ = ["Context", "MissingExtraError"]
@@ -70,7 +70,7 @@ class Context:
         options: dict[str, Any] | None = None,
         say: Callable[[str], Any] | None = None,
     ) -> None:
-        if data is not None and not Path(data).expanduser().is_dir():
+        if data is not None and not expanded(data).is_dir():
             raise _data.DataNotFoundError(f"there is no folder {os.fspath(data)}: {_NAME_THE_DATA}")
         self.recipe, self.quick, self.seed = recipe, quick, seed
         self.out = Path(out)

@@ -12,6 +12,7 @@ import fastnn
 from fastnn import data, insight, models, nn, optim, training
 from fastnn.courses.context import Context
 from fastnn.courses.recipe import recipe
+from fastnn.data._npz import read_npz
 from fastnn.training.plots import count_epochs
 from fastnn.training.trainer import count_steps
 
@@ -447,8 +448,10 @@ def _report_published_band(context: Context) -> None:
     except data.DataNotFoundError:
         report.text(f"The log `{PUBLISHED_LOG}` is not among the data of this machine, so that this part is left out.")
         return
-    with np.load(path) as log:
-        losses = {PLAIN: log["std_step_losses"], NORMED: log["bn_step_losses"]}
+    log = read_npz(path, ("std_step_losses", "bn_step_losses"))
+    losses = {PLAIN: log["std_step_losses"], NORMED: log["bn_step_losses"]}
+    if any(curves.ndim != 2 or not curves.size for curves in losses.values()):
+        raise data.DataError("the losses are not of several learning rates and steps", path)
     bands = _bands({name: list(curves) for name, curves in losses.items()})
     report.figure("loss_landscape_published", _draw_bands(bands, "Published log, 20 epochs"), "The published band.")
     for name, expected in PUBLISHED_BAND.items():

@@ -1,5 +1,6 @@
 """The ten digits of the PKU assignment, its initial weights, and the losses that it prints."""
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.data import DataError, DataNotFoundError
-from fastnn.data._files import places
+from fastnn.data._files import open_file, places
+from fastnn.data._npz import read_npz
 
 PIXELS = 28 * 28
 HIDDEN = 16
@@ -40,30 +42,70 @@ BN_LOSSES = (
 _SUMS = (31095, 17135, 29601, 35867, 19443, 27525, 28443, 25296, 27106, 23214)
 _FOLDERS = ("pku-mnist-subset", "mnist_subset")  # of this project's data; of the assignment's archive
 _EXPECTED = "courses/pku_mlp_bn_expected.npz"
+_NEEDED = (
+    *(f"bp_{name}" for name in ("dW1_first", "dW2_first", "W1_final", "W2_final")),
+    *(f"bn_{name}_first" for name in ("x", "dout", "dx", "dgamma", "dbeta")),
+    *(f"bn_{name}" for name in ("batch_means", "batch_vars", "W1_final", "W2_final", "gamma_final", "beta_final")),
+)
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LARGEST_PICTURE, _MOST_CHUNKS = 32 << 20, 10_000
 
 
-def read_image(path: str | os.PathLike[str], mode: str = "RGB") -> NDArray[np.uint8]:
+def read_image(
+    path: str | os.PathLike[str],
+    mode: str = "RGB",
+    formats: tuple[str, ...] = ("PNG", "JPEG"),
+    most_pixels: int = 1 << 24,
+) -> NDArray[np.uint8]:
     """The pixels of a picture file: (H, W, 3), or with mode 'L' (H, W) of grey.
 
     Pillow reads it. matplotlib's own reader calls Pillow too, but turns a PNG into float32, in which v / 255 has lost
     the digits that the assignment's losses are compared in; and it does not convert colours.
 
+    Args:
+        path: the file.
+        mode: 'RGB' or 'L'.
+        formats: what it may be. Pillow knows many more, for some of which it starts other programs.
+        most_pixels: it may have; nothing is decoded before this is known.
     Raises:
         ModuleNotFoundError: Pillow is missing; `courses.run` says how to get it.
         OSError: there is no such file.
-        DataError: it is not a picture, or a damaged one.
+        DataError: it is not a picture of these formats, a damaged one, or too large.
     """
     from PIL import Image
 
+    path = Path(path)
+    with open_file(path, min(_LARGEST_PICTURE, 65536 + 8 * most_pixels)) as file:
+        content = file.read()
     try:
-        with Image.open(path) as image:
+        _check_picture(content, formats, most_pixels)
+        with Image.open(io.BytesIO(content), formats=formats) as image:
+            if image.width * image.height > most_pixels:
+                raise DataError(f"{image.width:,} x {image.height:,} pixels are too many")
             return np.asarray(image.convert(mode))
-    except OSError as error:
-        if error.errno is not None:  # the file cannot be opened
-            raise
-        raise DataError(f"{path} is not a picture, or damaged: {error}") from error
-    except (SyntaxError, EOFError) as error:  # so Pillow calls what is wrong inside of a PNG
-        raise DataError(f"{path} is damaged: {error}") from error
+    except DataError as error:
+        raise DataError(str(error), path) from None
+    except Exception as error:  # Pillow raises a dozen kinds: SyntaxError, struct.error, ...
+        raise DataError(f"not a picture, or damaged ({error})", path) from None
+
+
+def _check_picture(content: bytes, formats: tuple[str, ...], most_pixels: int) -> None:
+    """Look at what a file says it is, before Pillow does."""
+    signatures = {"PNG": _PNG, "JPEG": b"\xff\xd8\xff"}
+    if not any(content.startswith(signatures[name]) for name in formats):
+        raise DataError(f"not a picture of the format {' or '.join(formats)}")
+    if not content.startswith(_PNG):
+        return
+    width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
+    if content[12:16] != b"IHDR" or width * height > most_pixels:
+        raise DataError(f"damaged, or too many pixels: {width:,} x {height:,}")
+    position = len(_PNG)
+    for _ in range(_MOST_CHUNKS + 1):
+        if position + 8 > len(content):
+            return
+        position += 12 + int.from_bytes(content[position : position + 4], "big")
+    raise DataError(f"a PNG of more than {_MOST_CHUNKS:,} chunks")  # Pillow goes through any number of empty ones
 
 
 def read_digits(root: str | os.PathLike[str] | None = None) -> NDArray[np.float64]:
@@ -93,11 +135,11 @@ def read_digits(root: str | os.PathLike[str] | None = None) -> NDArray[np.float6
 
 
 def _read_digit(path: Path, total: int) -> NDArray[np.uint8]:
-    pixels = read_image(path, "L")
+    pixels = read_image(path, "L", formats=("PNG",), most_pixels=64 * 64)
     if pixels.shape != (28, 28):
-        raise DataError(f"{path} has {pixels.shape[1]} x {pixels.shape[0]} pixels, not 28 x 28")
+        raise DataError(f"{pixels.shape[1]} x {pixels.shape[0]} pixels, not 28 x 28", path)
     if int(pixels.sum()) != total:
-        raise DataError(f"{path} is not the assignment's image: its pixels sum up to {pixels.sum()}, not {total}")
+        raise DataError(f"not the assignment's image: its pixels sum up to {pixels.sum()}, not {total}", path)
     return pixels.reshape(PIXELS)
 
 
@@ -137,8 +179,4 @@ def expected_arrays(root: str | os.PathLike[str] | None = None) -> Mapping[str, 
     found = next((place / _EXPECTED for place in places(root) if (place / _EXPECTED).is_file()), None)
     if found is None:
         return None
-    try:
-        with np.load(found, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{found} is damaged: {error}") from error
+    return read_npz(found, _NEEDED)

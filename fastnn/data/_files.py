@@ -1,11 +1,13 @@
 """Where data sets are looked for, how they get there, and what is said when they are missing or broken."""
 
 import os
+import stat
+import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from fastnn._errors import FileError
 
@@ -16,6 +18,7 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+_CHUNK = 1 << 16
 _SECONDS = 30  # without a single byte, after which a mirror counts as dead
 
 
@@ -28,18 +31,30 @@ class DataNotFoundError(FileNotFoundError):
 
 
 def cache_folder() -> Path:
-    """The folder that downloads go to: `fastnn` in the user's cache folder of this platform."""
+    """The folder that downloads go to: `fastnn` in the user's cache folder of this platform.
+
+    A user without a home, as in many containers, has a folder of their own among the temporary files.
+    """
     import pooch
 
-    return Path(pooch.os_cache("fastnn"))
+    try:
+        folder = Path(pooch.os_cache("fastnn"))
+    except RuntimeError:  # so do new versions of platformdirs; old ones return "~/.cache"
+        folder = Path("~")
+    return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / f"fastnn-{os.getuid()}"
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """`path` with the home folder in the place of '~', if there is one."""
+    return Path(os.path.expanduser(path))  # Path.expanduser raises RuntimeError for a user without a home
 
 
 def places(root: str | os.PathLike[str] | None) -> Iterator[Path]:
     """Where to look, in order: `root`, the folder that FASTNN_DATA names, the cache folder."""
     if root is not None:
-        yield Path(root).expanduser()
+        yield expanded(root)
     if os.environ.get("FASTNN_DATA"):
-        yield Path(os.environ["FASTNN_DATA"]).expanduser()
+        yield expanded(os.environ["FASTNN_DATA"])
     yield cache_folder()
 
 
@@ -60,11 +75,11 @@ class Source:
     sha256: str
 
 
-def download(sources: Sequence[Source]) -> Path:
-    """Fetch the first source that answers with the right content into the cache folder.
+def download(sources: Sequence[Source], root: str | os.PathLike[str] | None = None) -> Path:
+    """Fetch the first source that answers with the right content into the folder `root`, or into the cache folder.
 
     The file is written under another name and takes its own only when complete and verified, so that a file
-    in the cache is never half of one.
+    there is never half of one.
 
     Raises:
         DataNotFoundError: no source could be used; the message has the reason for each.
@@ -72,6 +87,7 @@ def download(sources: Sequence[Source]) -> Path:
     import pooch
     import requests
 
+    folder = cache_folder() if root is None else expanded(root)
     reasons = []
     for source in sources:
         try:
@@ -80,7 +96,7 @@ def download(sources: Sequence[Source]) -> Path:
                     url=source.url,
                     known_hash=f"sha256:{source.sha256}",
                     fname=source.filename,
-                    path=cache_folder(),
+                    path=folder,
                     downloader=pooch.HTTPDownloader(progressbar=True, timeout=_SECONDS),
                 )
             )
@@ -93,39 +109,89 @@ def download(sources: Sequence[Source]) -> Path:
     raise DataNotFoundError("download failed: " + "; ".join(reasons))
 
 
-def read_exactly(file: Readable, size: int, name: str) -> bytes:
+def open_file(path: Path, largest: int) -> IO[bytes]:
+    """A regular file of at most `largest` bytes, open for reading.
+
+    Raises:
+        DataError: it is a FIFO, a device or too large.
+        OSError: it cannot be opened.
+    """
+    # A FIFO that nobody writes to would block without O_NONBLOCK, which changes nothing about regular files.
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    try:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError("not a regular file", path)
+        if status.st_size > largest:
+            raise DataError(f"{status.st_size:,} bytes, at most {largest:,} are expected", path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_file(path: Path, smallest: int, largest: int) -> bytes:
+    """The content of a regular file that must have so many bytes."""
+    with open_file(path, largest) as file:
+        content = file.read(largest + 1)
+    try:
+        check_size(len(content), smallest, largest)
+    except DataError as error:
+        raise DataError(str(error), path) from None
+    return content
+
+
+def check_size(size: int, smallest: int, largest: int) -> None:
+    """Raise DataError if it is another one."""
+    if not smallest <= size <= largest:
+        expected = f"{largest:,}" if smallest == largest else f"{smallest:,} to {largest:,}"
+        raise DataError(f"{size:,} bytes, {expected} are expected")
+
+
+def read_exactly(file: Readable, size: int) -> bytes:
     """The next `size` bytes.
 
     Raises:
         DataError: there are fewer, or the compressed data is damaged.
     """
-    try:
-        content = file.read(size)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{name}: damaged ({error})") from error
+    content = file.read(size)
     if len(content) != size:
-        raise DataError(f"{name}: truncated, {len(content)} of {size} bytes are there")
+        raise DataError(f"truncated, {len(content):,} of {size:,} bytes are there")
     return content
 
 
-def read_file(path: Path, size: int) -> bytes:
-    """The content of a file that must have exactly `size` bytes."""
-    found = path.stat().st_size
-    if found != size:
-        raise DataError(f"{path}: {found} bytes, {size} are expected")
-    with path.open("rb") as file:
-        return read_exactly(file, size, str(path))
+class GzipReader:
+    """What a gzip file expands to, up to `limit` bytes: no decompression bomb gets past it.
 
+    Not `gzip.open`, which goes through any number of empty parts one after the other, and takes hours for a file of
+    nothing else. Here there is one part and nothing behind it, as in all files of data sets.
+    """
 
-class CappedReader:
-    """A compressed stream that refuses to grow beyond `limit` bytes: no decompression bomb gets past it."""
-
-    def __init__(self, file: Readable, limit: int, name: str) -> None:
-        self._file, self._left, self._name = file, limit, name
+    def __init__(self, file: Readable, limit: int) -> None:
+        self._file, self._left = file, limit
+        self._stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
     def read(self, size: int) -> bytes:
-        content = self._file.read(min(size, self._left + 1))
-        self._left -= len(content)
-        if self._left < 0:
-            raise DataError(f"{self._name}: expands to more than such a file can hold")
-        return content
+        """The next `size` bytes, fewer only at the end, where the checksum has been compared."""
+        parts, wanted = [], size
+        while wanted > 0 and not self._stream.eof:
+            compressed = self._stream.unconsumed_tail or self._file.read(_CHUNK)
+            try:
+                part = self._stream.decompress(compressed, wanted)
+            except zlib.error as error:
+                raise DataError(f"damaged ({error})") from None
+            if not part and not compressed:
+                raise DataError("truncated, the compressed data has no end")
+            self._left -= len(part)
+            if self._left < 0:
+                raise DataError("expands to more than such a file can hold")
+            wanted -= len(part)
+            parts.append(part)
+        return b"".join(parts)
+
+    def check_end(self) -> None:
+        """Read what is left, and refuse whatever stands behind it."""
+        while self.read(_CHUNK):
+            pass
+        if self._stream.unused_data or self._file.read(1):
+            raise DataError("there is something behind the compressed data")

@@ -1,10 +1,6 @@
 """CIFAR-10: 60,000 colour images of 32 x 32 pixels in ten classes."""
 
-import contextlib
-import gzip
 import os
-import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.data import _files, _pickle
+from fastnn.data import _files, _pickle, _tar
 from fastnn.data._files import DataError, Source
 from fastnn.data.dataset import Dataset
 
 _RECORDS = 10_000  # in each file
 _PIXELS = 3 * 32 * 32
-_LARGEST_PICKLE = 64 << 20  # real ones have 31 MB: the pixels, the labels and the file names
+_LARGEST_PICKLE = 40 << 20  # real ones have 31 MB: the pixels, the labels and the file names
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]  # pixels (records, 3072), labels (records,)
 
@@ -43,13 +39,14 @@ class CIFAR10(Dataset):
     Looks in `root`, in the folder that FASTNN_DATA names and in the cache folder, for the binary or the
     Python version, as a folder (cifar-10-batches-bin, cifar-10-batches-py) or as the archive it comes in
     (cifar-10-binary.tar.gz, cifar-10-python.tar.gz). `root` may also be such a folder or archive itself.
-    Archives are read in memory and never extracted, and no pickle is executed: what a file may contain is
-    known, and anything else is an error.
+    Of several of these in one place, the first that is whole is read. Archives are read in memory and never extracted,
+    and no pickle is executed: what a file may contain is known, and anything else is an error.
 
     Args:
         root: where to look first.
         train: the training images, or the test images.
-        download: if the data is nowhere, fetch an archive into the cache folder, verified by its SHA-256.
+        download: if the data is nowhere, fetch an archive into `root`, or into the cache folder if that is None; its
+            SHA-256 is verified.
     Shape:
         - images: (N, 3, 32, 32), uint8; labels: (N,), int64 in [0, 10)
     Attributes:
@@ -71,45 +68,29 @@ class CIFAR10(Dataset):
     std = (0.24703, 0.24349, 0.26159)
 
     def __init__(self, root: str | os.PathLike[str] | None = None, train: bool = True, download: bool = False) -> None:
-        path, version = _find(root) or (None, None)
-        if path is None or version is None:
-            if not download:
-                raise _files.not_found("CIFAR-10", [name for name, _ in _candidates()], root)
-            path = _files.download(SOURCES)
-            version = next(version for version in _VERSIONS if version.archive == path.name)
-        members = version.train if train else version.test
-        batches = _read_archive(path, version, members) if path.is_file() else _read_folder(path, version, members)
-        images = np.empty((len(members) * _RECORDS, 3, 32, 32), np.uint8)
-        labels = np.empty(len(images), np.int64)
-        rows = images.reshape(len(members), _RECORDS, _PIXELS)
-        for position, (pixels, batch_labels) in batches:
-            rows[position] = pixels
-            labels[position * _RECORDS : (position + 1) * _RECORDS] = batch_labels
+        images, labels = _read_first_whole(root, train, download)
         super().__init__(images, labels, self.names)
 
 
 # ---- one file ----------------------------------------------------------------------------------------------
-def _parse_binary(content: bytes, name: str) -> Batch:
+def _parse_binary(content: bytes) -> Batch:
     """Records of one label byte and 3072 pixel bytes."""
     records = np.frombuffer(content, np.uint8).reshape(_RECORDS, 1 + _PIXELS)
-    return records[:, 1:], _checked_labels(records[:, 0].astype(np.int64), name)
+    labels = records[:, 0].astype(np.int64)
+    if labels.max() >= 10:
+        raise DataError(f"record {int(labels.argmax())} has label {labels.max()}, not one in [0, 10)")
+    return records[:, 1:], labels
 
 
-def _parse_pickle(content: bytes, name: str) -> Batch:
-    pixels, labels = _pickle.read_batch(content, name)
+def _parse_pickle(content: bytes) -> Batch:
+    pixels, labels = _pickle.read_batch(content)
     if pixels.shape != (_RECORDS, _PIXELS) or len(labels) != _RECORDS:
         raise DataError(
-            f"{name}: {_RECORDS} images of {_PIXELS} bytes are expected, not {pixels.shape} with {len(labels)} labels"
+            f"{_RECORDS} images of {_PIXELS} bytes are expected, not {pixels.shape} with {len(labels)} labels"
         )
     if not all(type(label) is int and 0 <= label < 10 for label in labels):
-        raise DataError(f"{name}: a label is not an integer in [0, 10)")
+        raise DataError("a label is not an integer in [0, 10)")
     return pixels, np.array(labels, np.int64)
-
-
-def _checked_labels(labels: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    if labels.max() >= 10:
-        raise DataError(f"{name}: record {int(labels.argmax())} has label {labels.max()}, not one in [0, 10)")
-    return labels
 
 
 @dataclass(frozen=True)
@@ -120,14 +101,13 @@ class _Version:
     archive: str
     train: tuple[str, ...]
     test: tuple[str, ...]
-    parse: Callable[[bytes, str], Batch]
+    parse: Callable[[bytes], Batch]
     has_fixed_size: bool
 
-    def check_size(self, size: int, name: str) -> None:
-        if self.has_fixed_size and size != _RECORDS * (1 + _PIXELS):
-            raise DataError(f"{name}: {size} bytes, {_RECORDS * (1 + _PIXELS)} are expected")
-        if not _RECORDS * _PIXELS <= size <= _LARGEST_PICKLE:
-            raise DataError(f"{name}: {size} bytes cannot be {_RECORDS} images")
+    def sizes(self) -> tuple[int, int]:
+        """The smallest and the largest size of a file."""
+        exact = _RECORDS * (1 + _PIXELS)
+        return (exact, exact) if self.has_fixed_size else (_RECORDS * _PIXELS, _LARGEST_PICKLE)
 
 
 _BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
@@ -158,27 +138,58 @@ def _candidates() -> Iterator[tuple[str, _Version]]:
     yield from ((version.archive, version) for version in _VERSIONS)
 
 
-def _find(root: str | os.PathLike[str] | None) -> tuple[Path, _Version] | None:
+def _read_first_whole(root: str | os.PathLike[str] | None, train: bool, download: bool) -> Batch:
+    """Images (N, 3, 32, 32) and labels of the first place that has any, from what is whole there."""
     for place in _files.places(root):
-        for name, version in _candidates():
-            if place.name == name and place.exists():
-                return place, version
-            if (place / name).exists():
-                return place / name, version
-        for version in _VERSIONS:  # the folder of the batches, whatever its name
-            if (place / version.test[0]).is_file():
-                return place, version
-    return None
+        broken: list[DataError] = []
+        for path, version in _find(place):
+            try:
+                return _read(path, version, train)
+            except DataError as error:
+                broken.append(error)
+        if broken:  # and not what another place has: it may be other data, and nobody would notice
+            raise broken[0]
+    if not download:
+        raise _files.not_found("CIFAR-10", [name for name, _ in _candidates()], root)
+    path = _files.download(SOURCES, root)
+    return _read(path, next(version for version in _VERSIONS if version.archive == path.name), train)
+
+
+def _find(place: Path) -> Iterator[tuple[Path, _Version]]:
+    for name, version in _candidates():
+        if place.name == name and place.exists():
+            yield place, version
+        elif (place / name).exists():
+            yield place / name, version
+    for version in _VERSIONS:  # the folder of the batches, whatever its name
+        if place.name != version.folder and (place / version.test[0]).is_file():
+            yield place, version
+
+
+def _read(path: Path, version: _Version, train: bool) -> Batch:
+    members = version.train if train else version.test
+    read = _read_folder if path.is_dir() else _read_archive
+    images = np.empty((len(members) * _RECORDS, 3, 32, 32), np.uint8)
+    labels = np.empty(len(images), np.int64)
+    rows = images.reshape(len(members), _RECORDS, _PIXELS)
+    for position, (pixels, batch_labels) in read(path, version, members):
+        rows[position] = pixels
+        labels[position * _RECORDS : (position + 1) * _RECORDS] = batch_labels
+    return images, labels
 
 
 def _read_folder(folder: Path, version: _Version, members: tuple[str, ...]) -> Iterator[tuple[int, Batch]]:
+    missing = [member for member in members if not (folder / member).exists()]
+    if missing:
+        raise DataError(f"{', '.join(missing)} is missing", folder)
     for position, member in enumerate(members):
         path = folder / member
-        if not path.is_file():
-            raise DataError(f"{folder}: {member} is missing")
-        size = path.stat().st_size
-        version.check_size(size, str(path))
-        yield position, version.parse(_files.read_file(path, size), str(path))
+        content = _files.read_file(path, *version.sizes())
+        try:
+            batch = version.parse(content)
+        except DataError as error:
+            raise DataError(str(error), path) from None
+        yield position, batch
 
 
 def _read_archive(path: Path, version: _Version, members: tuple[str, ...]) -> Iterator[tuple[int, Batch]]:
@@ -186,27 +197,14 @@ def _read_archive(path: Path, version: _Version, members: tuple[str, ...]) -> It
     written."""
     positions = {f"{version.folder}/{member}": position for position, member in enumerate(members)}
     limit = (len(_BATCHES) + 2) * _LARGEST_PICKLE
-    with contextlib.ExitStack() as stack:
+    with _files.open_file(path, limit) as file:
         try:
-            stream = _files.CappedReader(stack.enter_context(gzip.open(path)), limit, str(path))
-            archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))  # type: ignore[call-overload]
-            for member in archive:
-                position = positions.pop(member.name, None)
-                if position is None:
-                    continue
-                name = f"{path}: {member.name}"
-                if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-                    raise DataError(f"{name}: not a regular file")
-                version.check_size(member.size, name)
-                file = archive.extractfile(member)
-                assert file is not None  # it is a regular file
-                yield position, version.parse(_files.read_exactly(file, member.size, name), name)
-                if not positions:
-                    while stream.read(1 << 20):  # the checksum of the whole stands at its end
-                        pass
-                    return
-        except DataError:
-            raise
-        except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
-            raise DataError(f"{path}: not a readable archive ({error})") from error
-    raise DataError(f"{path}: {', '.join(positions)} is missing")
+            stream = _files.GzipReader(file, limit)
+            for name, content in _tar.read_members(stream, positions, *version.sizes()):
+                try:
+                    batch = version.parse(content)
+                except DataError as error:
+                    raise DataError(f"{name}: {error}") from None
+                yield positions[name], batch
+        except DataError as error:
+            raise DataError(str(error), path) from None

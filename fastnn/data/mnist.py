@@ -1,10 +1,8 @@
 """MNIST: 70,000 grey images of handwritten digits, 28 x 28 pixels."""
 
-import gzip
 import math
 import os
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +23,21 @@ _SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 _UNSIGNED_BYTE = 8  # IDX's code of the only element type that is read here
-_MOST_IMAGES = 10_000_000  # 8 GB: a header that says more is not believed
+_MOST_IMAGES = {"train": 60_000, "t10k": 10_000}  # fewer are welcome
 
 
 class MNIST(Dataset):
     """The 60,000 training or 10,000 test images of MNIST.
 
     Looks in `root`, in the folder that FASTNN_DATA names and in the cache folder, each with and without a
-    subfolder `mnist`, `MNIST` or `MNIST/raw`, for the four IDX files under their usual names, plain or
-    compressed (.gz).
+    subfolder `mnist`, `MNIST` or `MNIST/raw`, for the four IDX files under their usual names
+    (train-images-idx3-ubyte or train-images.idx3-ubyte), plain or compressed (.gz).
 
     Args:
         root: where to look first.
         train: the training images, or the test images.
-        download: if the data is nowhere, fetch it into the cache folder, verified by its SHA-256.
+        download: if the data is nowhere, fetch it into `root`, or into the cache folder if that is None; its SHA-256 is
+            verified.
     Shape:
         - images: (N, 1, 28, 28), uint8; labels: (N,), int64 in [0, 10)
     Raises:
@@ -58,53 +57,62 @@ class MNIST(Dataset):
 
     def __init__(self, root: str | os.PathLike[str] | None = None, train: bool = True, download: bool = False) -> None:
         split = "train" if train else "t10k"
-        image_file, label_file = f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"
-        images = _read_idx(_locate(image_file, root, download), (28, 28))
-        labels = _read_idx(_locate(label_file, root, download), ())
+        image_path, label_path = (_locate(split, what, root, download) for what in ("images-idx3", "labels-idx1"))
+        images = _read_idx(image_path, (28, 28), _MOST_IMAGES[split])
+        labels = _read_idx(label_path, (), _MOST_IMAGES[split])
         if len(images) != len(labels):
-            raise DataError(f"MNIST: {len(images)} images have {len(labels)} labels")
+            raise DataError(f"{len(labels):,} labels, {image_path} has {len(images):,} images", label_path)
         if labels.size and labels.max() >= 10:
-            raise DataError(f"MNIST: label {labels.max()} does not lie in [0, 10)")
+            raise DataError(f"label {labels.max()} does not lie in [0, 10)", label_path)
         super().__init__(images[:, None], labels, self.names)
 
 
-def _locate(name: str, root: str | os.PathLike[str] | None, download: bool) -> Path:
+def _locate(split: str, what: str, root: str | os.PathLike[str] | None, download: bool) -> Path:
+    # The second name is what some programs make of the first when they unpack it.
+    names = [f"{split}-{what}-ubyte", f"{split}-{what.replace('-', '.')}-ubyte"]
     for place in _files.places(root):
         for folder in ("", "mnist", "MNIST", "MNIST/raw"):
-            for suffix in ("", ".gz"):
-                path = place / folder / (name + suffix)
-                if path.is_file():
-                    return path
+            for name in names:
+                for suffix in ("", ".gz"):
+                    path = place / folder / (name + suffix)
+                    if path.is_file():
+                        return path
+    archive = f"{names[0]}.gz"
     if not download:
-        raise _files.not_found("MNIST", [name, f"{name}.gz"], root)
-    archive = f"{name}.gz"
-    return _files.download([Source(archive, mirror + archive, _SHA256[archive]) for mirror in _MIRRORS])
+        raise _files.not_found("MNIST", [names[0], archive], root)
+    return _files.download([Source(archive, mirror + archive, _SHA256[archive]) for mirror in _MIRRORS], root)
 
 
-def _read_idx(path: Path, item_shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The array of unsigned bytes in an IDX file, whose items must have `item_shape`.
+def _read_idx(path: Path, item_shape: tuple[int, ...], most: int) -> NDArray[np.uint8]:
+    """The array of unsigned bytes in an IDX file of at most `most` items, which must have `item_shape`.
 
     The header is checked before memory is reserved, and what follows must have exactly the size that it
     promises: of a compressed file, no more than that (and one byte, to see that it ends) is expanded.
     """
-    name = str(path)
-    n_dimensions = 1 + len(item_shape)
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        magic, n, *found_shape = struct.unpack(
-            f">{1 + n_dimensions}I", _files.read_exactly(file, 4 + 4 * n_dimensions, name)
-        )
-        if magic != _UNSIGNED_BYTE << 8 | n_dimensions:
-            raise DataError(f"{name}: not an IDX file of bytes in {n_dimensions} dimensions (magic {magic:#010x})")
-        if tuple(found_shape) != item_shape or n > _MOST_IMAGES:
-            raise DataError(f"{name}: {n} items of shape {tuple(found_shape)}, {item_shape} is expected")
-        size = n * math.prod(item_shape)
-        if path.suffix != ".gz" and path.stat().st_size != 4 + 4 * n_dimensions + size:
-            raise DataError(f"{name}: {path.stat().st_size} bytes do not fit to {n} items of shape {item_shape}")
-        content = _files.read_exactly(file, size, name)
+    header_size = 4 + 4 * (1 + len(item_shape))
+    largest = header_size + most * math.prod(item_shape)
+    # What cannot be compressed gets a little longer.
+    with _files.open_file(path, largest + (largest >> 6) + 4096) as file:
         try:
-            more = file.read(1)
-        except (OSError, EOFError, zlib.error) as error:  # the checksum at the end
-            raise DataError(f"{name}: damaged ({error})") from error
-        if more:
-            raise DataError(f"{name}: there is more than the {n} items that the header promises")
-    return np.frombuffer(content, np.uint8).reshape(n, *item_shape).copy()
+            content = _idx_content(_files.GzipReader(file, largest) if path.suffix == ".gz" else file, item_shape, most)
+        except DataError as error:
+            raise DataError(str(error), path) from None
+    return np.frombuffer(content, np.uint8).reshape(-1, *item_shape).copy()
+
+
+def _idx_content(file: _files.Readable, item_shape: tuple[int, ...], most: int) -> bytes:
+    n_dimensions = 1 + len(item_shape)
+    header = _files.read_exactly(file, 4 + 4 * n_dimensions)
+    magic, n, *found_shape = struct.unpack(f">{1 + n_dimensions}I", header)
+    if magic != _UNSIGNED_BYTE << 8 | n_dimensions:
+        raise DataError(f"not an IDX file of bytes in {n_dimensions} dimensions (magic {magic:#010x})")
+    if tuple(found_shape) != item_shape or n > most:
+        raise DataError(
+            f"{n:,} items of shape {tuple(found_shape)}, at most {most:,} of shape {item_shape} are expected"
+        )
+    content = _files.read_exactly(file, n * math.prod(item_shape))
+    if file.read(1):
+        raise DataError(f"there is more than the {n} items that the header promises")
+    if isinstance(file, _files.GzipReader):
+        file.check_end()
+    return content

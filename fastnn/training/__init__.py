@@ -16,6 +16,7 @@ from fastnn.training.checkpoint import (
     atomic_write,
     load_state,
     load_weights,
+    read_preprocessing,
     save_state,
     save_weights,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "plot_history",
     "predict",
     "predict_classes",
+    "read_preprocessing",
     "save_curves",
     "save_state",
     "save_weights",

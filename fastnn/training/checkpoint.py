@@ -1,102 +1,47 @@
 """Weights and checkpoints as safetensors files.
 
 A checkpoint is one file: the arrays of the whole training state as tensors, everything else as JSON in the file's
-metadata, with references to the tensors. Nothing in it can run code. Files are written beside their name and renamed
-when they are complete on disk, so a file of that name is always whole: the new one or the old one.
+metadata, with references to the tensors. Nothing in it can run code. A checksum in the metadata tells a damaged file;
+equal states are equal files. Files are written beside their name and renamed when they are complete on disk, so a file
+of that name is always whole: the new one or the old one.
 """
 
-import contextlib
 import json
 import os
-import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import nn
-from fastnn._errors import FileError
+from fastnn._json import parse_json
+from fastnn.data.preprocessing import Preprocessing
+from fastnn.training._atomic import atomic_write
+from fastnn.training._safetensors import CheckpointError, read_tensors, write_tensors
 
-__all__ = ["CheckpointError", "atomic_write", "load_state", "load_weights", "save_state", "save_weights"]
+__all__ = [
+    "CheckpointError",
+    "atomic_write",
+    "load_state",
+    "load_weights",
+    "read_preprocessing",
+    "save_state",
+    "save_weights",
+]
 
 # Version of the layout of `save_state`; a file of another version is refused.
 _FORMAT = "1"
-
-
-class CheckpointError(FileError):
-    """A file cannot be read as what it should be, or does not fit the training that it should continue."""
-
-
-# ---- files -----------------------------------------------------------------------------------------------------------
-@contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]]:
-    """A file that takes the name `path` when the block ends without an error, and is on disk by then.
-
-    Example:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from fastnn.training import atomic_write
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with atomic_write(f"{folder}/a.txt", "w") as file:
-        ...         _ = file.write("whole")
-        ...     Path(folder, "a.txt").read_text()
-        'whole'
-    """
-    path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with open(descriptor, mode, **kwargs) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are private; these are results
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(path.parent)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the renaming on disk, where the system can do that."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, NDArray], metadata: Mapping[str, str]) -> None:
-    from safetensors.numpy import save
-
-    # Not np.ascontiguousarray, which would turn a scalar into a vector.
-    contiguous = {name: np.array(array, order="C") for name, array in tensors.items()}
-    data = save(contiguous, {"format": "pt", **metadata})
-    with atomic_write(path) as file:
-        file.write(data)
-
-
-def _read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {os.fspath(path)}")
-    try:
-        with safe_open(path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{os.fspath(path)} is not a whole safetensors file: {error}") from None
+# Keys of the metadata. Others that begin like them are kept for later versions.
+_RESERVED = "fastnn"
+_KIND, _VERSION, _STATE, _PREPROCESSING = "fastnn_kind", "fastnn_format", "fastnn", "fastnn_preprocessing"
+# As deep as the states of all courses by far, and less than Python's own limit.
+_DEEPEST = 20
+# Keys that are numbers stay small enough to have hashes of their own: a file cannot make a slow dictionary.
+_LARGEST_KEY = 1 << 60
+_MOST_NAMED = 3
 
 
 # ---- weights ---------------------------------------------------------------------------------------------------------
@@ -107,12 +52,16 @@ def save_weights(
 ) -> None:
     """Write a model's state_dict, or a mapping like it, as a safetensors file that PyTorch programs read too.
 
+    The file also keeps `model.preprocessing` if there is one, and a checksum of its content. Equal weights give equal
+    files.
+
     Args:
         model: the network, or its state_dict.
-        path: the file.
-        metadata: texts to keep in the file.
+        path: the file, `name.safetensors` or a name without a suffix.
+        metadata: texts to keep in the file; their names do not begin with `fastnn`.
 
     Raises:
+        TypeError, ValueError: an argument is something else; the message shows it.
         OSError: the file cannot be written; one that was there stays as it was.
 
     Example:
@@ -124,33 +73,190 @@ def save_weights(
         ...     training.load_weights(f"{folder}/weights.safetensors", nn.Linear(4, 2))
         LoadResult(missing_keys=[], unexpected_keys=[])
     """
-    state = model.state_dict() if isinstance(model, nn.Module) else model
-    _write_tensors(path, state, metadata or {})
+    state = _state_of(model, path)
+    name = _checked_path("save_weights", path)
+    suffix = Path(name).suffix
+    if suffix.lower() not in ("", ".safetensors"):
+        raise ValueError(
+            f"save_weights: path must end in .safetensors, the only format that is written. Received: {name!r}. "
+            f"Write {Path(name).with_suffix('.safetensors').name!r}; PyTorch reads it by safetensors.torch.load_file"
+        )
+    texts = _checked_metadata(metadata)
+    preprocessing = getattr(model, "preprocessing", None)
+    if preprocessing is not None:
+        if not isinstance(preprocessing, Preprocessing):
+            raise TypeError(
+                "save_weights: model.preprocessing must be a data.Preprocessing or None. "
+                f"Received: {type(preprocessing).__name__}"
+            )
+        texts[_PREPROCESSING] = json.dumps(preprocessing.to_dict(), sort_keys=True)
+    write_tensors(path, state, {"format": "pt", **texts})
 
 
 def load_weights(path: str | os.PathLike[str], model: nn.Module | None = None, strict: bool = True) -> Any:
-    """Read a safetensors file into `model`, or return its arrays by name if there is none.
+    """Read weights into `model`, or return their arrays by name if there is no model.
 
+    The file is what `save_weights`, PyTorch or another program wrote as safetensors, or a checkpoint of a training, of
+    which the weights of the network are taken. `model.preprocessing` is set from the file if the file has one.
+    Numbers of 16 and 8 bits (float16, bfloat16, the two kinds of float8) are returned as float32, which holds all of
+    their values.
+
+    Args:
+        path: the file.
+        model: the network that gets the weights, or None.
+        strict: whether the names must be those of the model.
     Returns:
         What `model.load_state_dict` returns, or an ordered mapping of arrays without a model.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is not a whole safetensors file.
+        CheckpointError: it is not a whole file of weights, or its names are not those of the model.
         ValueError: the model does not fit, see `Module.load_state_dict`. In every case the model is unchanged.
     """
-    tensors, _ = _read_tensors(path)
+    if isinstance(path, nn.Module):
+        raise TypeError("load_weights: path must be the name of a file, and comes first: load_weights(path, model)")
+    _checked_path("load_weights", path)
+    if model is not None and not isinstance(model, nn.Module):
+        raise TypeError(f"load_weights: model must be a Module or None. Received: {_shown(model)}")
+    weights, preprocessing = _read_weights(path)
     if model is None:
-        return OrderedDict(tensors)
-    return model.load_state_dict(tensors, strict)
+        return weights
+    if strict:
+        _check_names(path, model, weights)
+    result = model.load_state_dict(weights, strict)
+    if preprocessing is not None:
+        model.preprocessing = preprocessing
+    return result
+
+
+def read_preprocessing(path: str | os.PathLike[str]) -> Preprocessing | None:
+    """What is done to images before they go into the network of this file of weights, or None if it does not say.
+
+    Raises:
+        FileNotFoundError, CheckpointError: as `load_weights`.
+    Example:
+        >>> import tempfile
+        >>> from fastnn import data, training
+        >>> model = nn.Linear(4, 2)
+        >>> model.preprocessing = data.Preprocessing(mean=(0.5,), std=(0.25,), channels=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     training.save_weights(model, f"{folder}/weights.safetensors")
+        ...     training.read_preprocessing(f"{folder}/weights.safetensors") == model.preprocessing
+        True
+    """
+    _checked_path("read_preprocessing", path)
+    return _read_weights(path)[1]
+
+
+def _read_weights(path: str | os.PathLike[str]) -> tuple[OrderedDict[str, NDArray], Preprocessing | None]:
+    tensors, metadata = read_tensors(path)
+    kind = metadata.get(_KIND)
+    if kind is None:
+        try:
+            preprocessing = parse_json(metadata.get(_PREPROCESSING, "null"))
+        except ValueError as error:
+            raise CheckpointError(f"its preprocessing is {error}", path) from None
+        weights: Any = dict(sorted(tensors.items()))
+    else:
+        state = _state(path, tensors, metadata)
+        if "model" not in state:
+            raise CheckpointError(f"it holds a {kind} of fastnn without weights: {_some(map(str, state))}", path)
+        weights, preprocessing = state["model"], state.get("preprocessing")
+        arrays = isinstance(weights, dict) and all(isinstance(array, np.ndarray) for array in weights.values())
+        if not arrays or not all(isinstance(name, str) for name in weights):
+            raise CheckpointError(f"the model in this {kind} is not a mapping of names to arrays", path)
+    widened = OrderedDict((key, _widened(array)) for key, array in weights.items())
+    if preprocessing is None:
+        return widened, None
+    try:
+        return widened, Preprocessing.from_dict(preprocessing)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"its preprocessing makes no sense: {error}", path) from None
+
+
+def _widened(array: NDArray) -> NDArray:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _check_names(path: str | os.PathLike[str], model: nn.Module, weights: Iterable[str]) -> None:
+    """Refuse weights of another network with a short message, whatever their number."""
+    wanted = model.state_dict().keys()
+    given = {key if key in wanted else key.removeprefix("module.") for key in weights}
+    problems = []
+    if missing := [key for key in wanted if key not in given]:
+        problems.append(f"missing keys: {_some(missing)}")
+    if unexpected := sorted(given - wanted):
+        problems.append(f"unexpected keys: {_some(unexpected)}")
+    if problems:
+        raise CheckpointError(f"does not fit {type(model).__name__}: {'; '.join(problems)}", path)
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few of them, and how many more there are.
+
+    Example:
+        >>> _some("abcde"), _some("abc")
+        ('a, b, c and 2 more', 'a, b, c')
+    """
+    names = [name if name.isprintable() and len(name) <= 80 else repr(name[:80]) for name in names]
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+def _state_of(model: Any, path: Any) -> dict[str, NDArray]:
+    if isinstance(model, nn.Module):
+        return dict(model.state_dict())
+    if isinstance(model, str | os.PathLike) and isinstance(path, nn.Module | Mapping):
+        raise TypeError("save_weights: the arguments are in the wrong order, the model comes first, then the path")
+    if not isinstance(model, Mapping):
+        raise TypeError(f"save_weights: model must be a Module or its state_dict. Received: {_shown(model)}")
+    state = {}
+    for key, value in model.items():
+        if not isinstance(key, str) or key == "__metadata__":
+            raise TypeError(f"save_weights: the keys of model must be names of arrays. Received: {_shown(key)}")
+        state[key] = np.asarray(value)
+        if state[key].dtype.kind not in "biufc":
+            raise TypeError(f"save_weights: model[{key!r}] must be an array of numbers. Received: {_shown(value)}")
+    return state
+
+
+def _checked_path(function: str, path: Any) -> str:
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise TypeError(f"{function}: path must be the name of a file. Received: {_shown(path)}")
+    return os.fsdecode(path)
+
+
+def _checked_metadata(metadata: Any) -> dict[str, str]:
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise TypeError(f"save_weights: metadata must be texts by name. Received: {_shown(metadata)}")
+    for name, text in metadata.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise TypeError(f"save_weights: metadata must be texts by name. Received: {name!r}: {_shown(text)}")
+        if name.startswith(_RESERVED):
+            raise ValueError(f"save_weights: names in metadata must not begin with {_RESERVED!r}. Received: {name!r}")
+    return dict(metadata)
+
+
+def _shown(value: Any) -> str:
+    """Short words for whatever was passed."""
+    return repr(value)[:80] if isinstance(value, str | int | float | None) else type(value).__name__
 
 
 # ---- state -----------------------------------------------------------------------------------------------------------
 def save_state(path: str | os.PathLike[str], state: Mapping[str, Any], kind: str = "checkpoint") -> None:
-    """Write nested dicts, lists, tuples, numbers, texts and arrays; `load_state` gives back the same, bit for bit."""
+    """Write nested dicts, lists, tuples, numbers, texts and arrays; `load_state` gives back the same, bit for bit.
+
+    Raises:
+        TypeError, ValueError: the state holds something else, or is nested too deep.
+        OSError: the file cannot be written; one that was there stays as it was.
+    """
     tensors: dict[str, NDArray] = {}
-    skeleton = _pack(state, "", tensors)
-    _write_tensors(path, tensors, {"fastnn_format": _FORMAT, "fastnn_kind": kind, "fastnn": json.dumps(skeleton)})
+    text = json.dumps(_pack(state, "", tensors, 0))
+    parse_json(text)  # what could not be read is not written
+    write_tensors(path, tensors, {"format": "pt", _VERSION: _FORMAT, _KIND: kind, _STATE: text})
 
 
 def load_state(path: str | os.PathLike[str], kind: str = "checkpoint") -> dict[str, Any]:
@@ -160,19 +266,33 @@ def load_state(path: str | os.PathLike[str], kind: str = "checkpoint") -> dict[s
         FileNotFoundError: there is no such file.
         CheckpointError: the file is damaged, or something else.
     """
-    tensors, metadata = _read_tensors(path)
-    if metadata.get("fastnn_kind") != kind:
-        raise CheckpointError(f"{os.fspath(path)} is a safetensors file, but not a {kind} of fastnn")
-    if metadata.get("fastnn_format") != _FORMAT:
-        raise CheckpointError(f"{os.fspath(path)} was written by a fastnn with another format of checkpoints")
+    _checked_path("load_state", path)
+    tensors, metadata = read_tensors(path)
+    if metadata.get(_KIND) != kind:
+        found = f"a {metadata[_KIND][:80]!r} of fastnn" if _KIND in metadata else "weights"
+        raise CheckpointError(f"not a {kind} of fastnn but {found}", path)
+    return _state(path, tensors, metadata)
+
+
+def _state(path: str | os.PathLike[str], tensors: Mapping[str, NDArray], metadata: Mapping[str, str]) -> dict[str, Any]:
+    if metadata.get(_VERSION) != _FORMAT:
+        raise CheckpointError("written by a fastnn with another format of checkpoints", path)
+    left = dict(tensors)
     try:
-        return _unpack(json.loads(metadata["fastnn"]), tensors)
-    except (KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{os.fspath(path)} is damaged: {error}") from None
+        state = _unpack(parse_json(metadata.get(_STATE, "")), left)
+    except ValueError as error:
+        raise CheckpointError(f"damaged: {error}", path) from None
+    if not isinstance(state, dict):
+        raise CheckpointError("damaged: its state is not a mapping", path)
+    if left:
+        raise CheckpointError(f"damaged: nothing refers to {_some(left)}", path)
+    return state
 
 
-def _pack(value: Any, path: str, tensors: dict[str, NDArray]) -> Any:
+def _pack(value: Any, path: str, tensors: dict[str, NDArray], depth: int) -> Any:
     """`value` as JSON; arrays go into `tensors`, under the path by which they are reached."""
+    if depth > _DEEPEST:
+        raise ValueError(f"a checkpoint cannot hold what is nested more than {_DEEPEST} deep: {path[:80]}")
     if isinstance(value, np.ndarray):
         name = path
         while name in tensors or name == "__metadata__":  # {"a": {"b": x}, "a.b": y} has one path for two
@@ -182,31 +302,53 @@ def _pack(value: Any, path: str, tensors: dict[str, NDArray]) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        items = [[key, _pack(item, f"{path}.{key}" if path else str(key), tensors)] for key, item in value.items()]
+        for key in value:
+            if not _is_key(key):
+                raise TypeError(f"a checkpoint cannot hold the key {_shown(key)} in {path}")
+        items = [
+            [key, _pack(item, f"{path}.{key}" if path else str(key), tensors, depth + 1)] for key, item in value.items()
+        ]
         if all(isinstance(key, str) and key != "$" for key, _ in items):
             return dict(items)
-        return {
-            "$": "map",
-            "items": items,
-        }  # JSON has no keys but texts; an optimiser's state is keyed by numbers
+        # JSON has no keys but texts; an optimiser's state is keyed by numbers.
+        return {"$": "map", "items": items}
     if isinstance(value, list | tuple):
-        packed = [_pack(item, f"{path}.{index}", tensors) for index, item in enumerate(value)]
+        packed = [_pack(item, f"{path}.{index}", tensors, depth + 1) for index, item in enumerate(value)]
         return packed if isinstance(value, list) else {"$": "tuple", "items": packed}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a checkpoint cannot hold {path}, a {type(value).__name__}")
 
 
-def _unpack(value: Any, tensors: Mapping[str, NDArray]) -> Any:
+def _is_key(key: Any) -> bool:
+    return isinstance(key, str) or (type(key) is int and abs(key) < _LARGEST_KEY)
+
+
+def _unpack(value: Any, tensors: dict[str, NDArray]) -> Any:
+    """The inverse of `_pack`; takes what is used out of `tensors`.
+
+    Raises:
+        ValueError: `_pack` writes nothing like it.
+    """
     if isinstance(value, list):
         return [_unpack(item, tensors) for item in value]
     if not isinstance(value, dict):
         return value
-    unpackers: dict[str, Callable[[], Any]] = {
-        "tensor": lambda: tensors[value["name"]],
-        "tuple": lambda: tuple(_unpack(item, tensors) for item in value["items"]),
-        "map": lambda: {key: _unpack(item, tensors) for key, item in value["items"]},
-    }
-    if "$" in value:
-        return unpackers[value["$"]]()
-    return {key: _unpack(item, tensors) for key, item in value.items()}
+    if "$" not in value:
+        return {key: _unpack(item, tensors) for key, item in value.items()}
+    form = value["$"]
+    if form == "tensor" and value.keys() == {"$", "name"} and isinstance(value["name"], str):
+        if value["name"] not in tensors:
+            raise ValueError(f"the tensor {value['name'][:80]!r} is missing, or used twice")
+        return tensors.pop(value["name"])
+    items = value.get("items")
+    if form not in ("tuple", "map") or value.keys() != {"$", "items"} or not isinstance(items, list):
+        raise ValueError("its state has a form that no checkpoint has")
+    if form == "tuple":
+        return tuple(_unpack(item, tensors) for item in items)
+    if not all(isinstance(pair, list) and len(pair) == 2 and _is_key(pair[0]) for pair in items):
+        raise ValueError("its state has keys that no checkpoint has")
+    result = {key: _unpack(item, tensors) for key, item in items}
+    if len(result) != len(items):
+        raise ValueError("its state has a key twice")
+    return result
