@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+import fastnn
+
 GIGABYTES = 6
 SECONDS = 5  # for one call
 
@@ -104,7 +106,8 @@ def names_it(error: BaseException, name: str, spoiled: list[str]) -> bool:
     # One letter may be a word of its own: "x has dtype int64", "x.shape=(2, 3)", "missing argument 'x'".
     letters = "|".join(word for word in spoiled if len(word) == 1)
     return (
-        bool(letters) and re.search(rf"'({letters})'|(?<!\w)({letters})( has| must| needs|=|\[|\.)", text) is not None
+        bool(letters)
+        and re.search(rf"'({letters})'|(?<!\w)({letters})( has| must| needs| cannot|=|\[|\.)", text) is not None
     )
 
 
@@ -206,6 +209,7 @@ def survey(calls: int, area: str = "", seed: int = 0, seconds: float = 600) -> d
     total: dict[str, list[str]] = {"refused": [], "unnamed": [], "hangs": [], "crashes": [], "done": []}
     first = 0
     environment = os.environ | {"OMP_NUM_THREADS": "1", "FASTNN_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    environment["PYTHONPATH"] = str(Path(fastnn.__file__).parents[1])  # the one that the caller has
     while first < calls:
         with tempfile.TemporaryDirectory() as folder:
             arguments = [sys.executable, __file__, "--child", str(first), str(calls), area, str(seed), folder]

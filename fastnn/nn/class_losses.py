@@ -5,6 +5,8 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastnn import functional as F
+from fastnn.functional import _check
+from fastnn.functional.class_losses import power
 from fastnn.nn.losses import Loss
 
 __all__ = ["FocalLoss", "MultiMarginLoss", "NLLLoss"]

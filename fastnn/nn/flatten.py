@@ -49,7 +49,7 @@ class Flatten(Module):
         return ordered.reshape(self._output_size)
 
     def backward(self, dy: NDArray) -> NDArray:
-        dy = _check.array("Flatten.backward", "dy", dy)
+        dy = _check.floats("Flatten.backward", "dy", dy)
         if dy.shape != self._output_size:
             raise _check.fail("Flatten.backward", f"dy must have shape {self._output_size}", dy=dy)
         dx = _layout.contiguous(dy).reshape(self._input_size)

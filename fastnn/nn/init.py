@@ -95,7 +95,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     _check.one_of("calculate_gain", "nonlinearity", nonlinearity, list(gains))
     if nonlinearity == "leaky_relu":
         slope = 0.01 if param is None else number("calculate_gain", "param", param, finite=True)
-        return math.sqrt(2) / math.hypot(1, slope)
+        return math.sqrt(2 / (1 + slope**2)) if abs(slope) < 1e100 else math.sqrt(2) / abs(slope)
     return gains[nonlinearity]
 
 
@@ -279,6 +279,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Gener
 def _kaiming_std(operation: str, array: NDArray, a: float, mode: str, nonlinearity: str) -> float:
     _check.one_of(operation, "mode", mode, ("fan_in", "fan_out"))
     fan_in, fan_out = _fans(operation, array)
+    a = number(operation, "a", a, finite=True)
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fan_in if mode == "fan_in" else fan_out, 1))
 
 

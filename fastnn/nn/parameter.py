@@ -65,7 +65,7 @@ class Parameter:
         if self.requires_grad:
             self.grad = gradient if self.grad is None else self.grad + gradient
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
         """The data, for NumPy's functions: `np.asarray(parameter)` shares memory, `np.array(parameter)` does not."""
         array = self.data if dtype is None else self.data.astype(dtype, copy=False)
         if copy is False and array is not self.data:
