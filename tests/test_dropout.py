@@ -159,7 +159,7 @@ def test_dropout_rejects_bad_probabilities(p):
         lambda: nn.Dropout(p),
         lambda: nn.Dropout2d(p),
     ):
-        with pytest.raises(ValueError, match="p must lie between 0 and 1"):
+        with pytest.raises(ValueError, match="[dD]ropout(2d)?: p must be >= 0 and <= 1. Received: "):
             call()
 
 

@@ -32,6 +32,8 @@ class Parameter:
 
     def __init__(self, data: NDArray, requires_grad: bool = True) -> None:
         array = _check.floats("Parameter", "data", data)
+        if not np.asarray(data).dtype.isnative:  # a copy would no longer be the caller's array
+            raise TypeError(f"Parameter: data must be float32 or float64 of this machine. Received: {data.dtype.str}")
         self.data: Any = array if array.flags.writeable else array.copy()
         self.grad: Any = None
         self.requires_grad = _check.boolean("Parameter", "requires_grad", requires_grad)
