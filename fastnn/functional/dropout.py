@@ -99,10 +99,7 @@ def probability(operation: str, p: float) -> float:
 def _key(operation: str, key: int | None) -> int:
     if key is None:
         return _random.draw_key()
-    number = _check.integer(operation, "key", key, -(2**70), 2**70)
-    if not 0 <= number < 2**64:
-        raise ValueError(f"{operation}: key must fit into 64 bits. Received: {key}")
-    return number
+    return _check.integer(operation, "key", key, 0, 2**64 - 1)
 
 
 def _dropout(operation: str, x: NDArray, p: float, key: int | None) -> NDArray:
