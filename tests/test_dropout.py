@@ -168,5 +168,5 @@ def test_dropout_rejects_bad_arrays_and_keys():
         F.dropout(np.arange(3))
     with pytest.raises(ValueError, match="dropout2d: x has 2 dimensions, 4 are needed"):
         F.dropout2d(np.ones((2, 3)))
-    with pytest.raises(ValueError, match="key must be [<>]="):
+    with pytest.raises(ValueError, match=r"key must be [<>]="):
         F.dropout(np.ones(3), 0.5, key=2**64)
