@@ -223,7 +223,9 @@ def survey(calls: int, area: str = "", seed: int = 0, seconds: float = 600) -> d
                     kind, words = json.loads(line)
                     total[kind].append(words)
             except FileNotFoundError:
-                raise RuntimeError(process.stderr) from None
+                text = ""
+        if not text:  # it did not get as far as the first call
+            raise RuntimeError(process.stderr)
         if total["done"]:
             break
         total["crashes"].append(f"{text[9:].strip()}: exit {process.returncode} {process.stderr[-300:]}")

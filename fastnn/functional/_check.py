@@ -234,9 +234,9 @@ def integer(operation: str, name: str, value: Any, minimum: int, maximum: int = 
     if result is None:
         raise TypeError(f"{operation}: {name} must be an integer. Received: {shown(value)}")
     if result < minimum:
-        raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {result}")
+        raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {shown(value)}")
     if result > maximum:
-        raise ValueError(f"{operation}: {name} must be <= {maximum}. Received: {result}")
+        raise ValueError(f"{operation}: {name} must be <= {maximum}. Received: {shown(value)}")
     return result
 
 
