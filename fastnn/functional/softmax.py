@@ -69,8 +69,8 @@ def log_softmax_backward(dy: ArrayLike, y: ArrayLike, dim: int | None = None) ->
 
 def dim_argument(operation: str, dim: int | None) -> int | None:
     """`dim` as an int, or None."""
-    if dim is None or type(dim) is int:
-        return dim
+    if dim is None:
+        return None
     try:
         return _check.integer(operation, "dim", dim, -(2**63))
     except TypeError:
