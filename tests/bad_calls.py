@@ -182,7 +182,7 @@ def run(first: int, last: int, area: str, seed: int, log: int, tell: Callable[[s
         if name.startswith("fastnn."):
             fastnn.set_isa(isa)
             fastnn.set_num_threads(threads)
-            fastnn.set_flush_denormal(False)
+            fastnn.set_flush_denormal(True)
             fastnn.set_random_state(state)
         if "matplotlib.pyplot" in sys.modules:
             sys.modules["matplotlib.pyplot"].close("all")

@@ -26,9 +26,15 @@ __all__ = [
 ]
 
 
+# States that an optimiser may do without.
+_OPTIONAL = frozenset({"momentum_buffer", "max_exp_avg_sq", "grad_avg"})
+_FLAGS = frozenset({"nesterov", "maximize"})
+
+
 def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: NDArray | None) -> NDArray:
     """The gradient as an array; raises unless the arrays fit together and those to be changed can be."""
-    outputs = {"parameter": parameter, **{name: state for name, state in states.items() if state is not None}}
+    outputs = {"parameter": parameter}
+    outputs |= {name: state for name, state in states.items() if state is not None or name not in _OPTIONAL}
     for name, array in outputs.items():
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{operation}: {name} must be an array, it is changed in place. Received: {type(array)}")
@@ -43,10 +49,9 @@ def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: 
 def _check_settings(operation: str, settings: dict[str, Any]) -> None:
     """Raise unless all are numbers or booleans; optimisers have checked those that they hand over."""
     for name, value in settings.items():
-        if type(value) is float or value is True or value is False:
-            continue
-        check = _check.boolean if name in ("nesterov", "maximize") else _check.number
-        settings[name] = check(operation, name, value)
+        is_flag = name in _FLAGS
+        if type(value) is not (bool if is_flag else float):
+            settings[name] = (_check.boolean if is_flag else _check.number)(operation, name, value)
 
 
 def _run(
