@@ -33,7 +33,7 @@ _FLAGS = frozenset({"nesterov", "maximize"})
 
 def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: NDArray | None) -> NDArray:
     """The gradient as an array; raises unless the arrays fit together and those to be changed can be."""
-    outputs = {"parameter": parameter}
+    outputs: dict[str, Any] = {"parameter": parameter}
     outputs |= {name: state for name, state in states.items() if state is not None or name not in _OPTIONAL}
     for name, array in outputs.items():
         if not isinstance(array, np.ndarray):
