@@ -194,7 +194,7 @@ def test_networks_give_the_same_with_and_without_joining(name, rng):
         np.testing.assert_array_equal(joined, alone)
 
 
-def test_backward_of_an_evaluation_is_that_of_its_mode_and_its_copy_goes_back_alone(rng):
+def test_backward_of_an_evaluation_is_that_of_its_mode_and_its_copy_needs_a_forward(rng):
     x, other = (rng.standard_normal((3, 4, 6, 6)).astype(np.float32) for _ in range(2))
     model = nn.Sequential(nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.ReLU())
     model(other)
@@ -207,6 +207,9 @@ def test_backward_of_an_evaluation_is_that_of_its_mode_and_its_copy_goes_back_al
     for old, (_, new) in zip(before, model.named_buffers(), strict=True):
         np.testing.assert_array_equal(old, new)
     model(other)
+    with pytest.raises(RuntimeError, match="ReLU: backward needs a forward before it"):
+        twin.backward(dy)
+    twin(x)
     np.testing.assert_array_equal(twin.backward(dy), dx)
     expected = copy.deepcopy(twin)
     with fastnn.joined_layers(False):

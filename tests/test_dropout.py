@@ -159,7 +159,7 @@ def test_dropout_rejects_bad_probabilities(p):
         lambda: nn.Dropout(p),
         lambda: nn.Dropout2d(p),
     ):
-        with pytest.raises(ValueError, match="p must lie between 0 and 1"):
+        with pytest.raises(ValueError, match=r"p must be >= 0 and <= 1\. Received: "):
             call()
 
 
@@ -168,5 +168,5 @@ def test_dropout_rejects_bad_arrays_and_keys():
         F.dropout(np.arange(3))
     with pytest.raises(ValueError, match="dropout2d: x has 2 dimensions, 4 are needed"):
         F.dropout2d(np.ones((2, 3)))
-    with pytest.raises(ValueError, match="key must fit into 64 bits"):
+    with pytest.raises(ValueError, match=r"key must be [<>]="):
         F.dropout(np.ones(3), 0.5, key=2**64)

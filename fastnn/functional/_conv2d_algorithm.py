@@ -43,9 +43,9 @@ def check_algorithm(
     operation: str, algorithm: str, kernel: Sequence[int], stride: Pair, pad: Pair, dilation: Pair, groups: int
 ) -> None:
     """Raise ValueError unless there is such an algorithm and it can do this convolution."""
-    if algorithm not in _runtime.CONV2D_ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in _runtime.CONV2D_ALGORITHMS:
         known = ", ".join(_runtime.CONV2D_ALGORITHMS)
-        raise ValueError(f"{operation}: algorithm must be one of {known}. Received: {algorithm!r}")
+        raise ValueError(f"{operation}: algorithm must be one of {known}. Received: {_check.shown(algorithm)}")
     if algorithm in WINOGRAD_OUTPUTS and not _winograd_can(kernel, stride, pad, dilation, groups):
         raise _check.fail(
             operation,

@@ -11,16 +11,13 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 def check_reduction(operation: str, reduction: str) -> None:
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"{operation}: reduction must be 'mean', 'sum' or 'none'. Received: {reduction!r}")
+    _check.one_of(operation, "reduction", reduction, REDUCTIONS)
 
 
 def upstream(operation: str, dloss: Any, reduction: str, shape: tuple[int, ...]) -> NDArray:
     """The gradient with respect to the result of a loss: a number, or one for each loss."""
-    gradient = np.asarray(dloss)
     wanted = shape if reduction == "none" else ()
-    if gradient.dtype.kind not in "fiu":
-        raise TypeError(f"{operation}: dloss must be a number or an array of them. Received: dtype={gradient.dtype}")
+    gradient = _check.reals(operation, "dloss", dloss)
     if gradient.shape != wanted:
         raise _check.fail(operation, f"with reduction={reduction!r}, dloss must have shape {wanted}", dloss=gradient)
     return gradient
@@ -50,7 +47,7 @@ def labels(operation: str, target: ArrayLike, x: NDArray, ignore_index: int | No
         TypeError: not integers.
         ValueError: another shape, or an index outside; the message names the first one.
     """
-    given = np.asarray(target)
+    given = _check.array(operation, "target", target)
     if given.dtype.kind not in "iu":
         raise TypeError(f"{operation}: target must hold integers (class indices). Received: dtype={given.dtype}")
     if given.shape != (len(x), *x.shape[2:]):
@@ -77,9 +74,7 @@ def class_weight(operation: str, name: str, weight: ArrayLike | None, x: NDArray
     """One weight for each class of the scores `x`, in their dtype."""
     if weight is None:
         return None
-    array = np.asarray(weight)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{operation}: {name} must hold numbers. Received: dtype={array.dtype}")
+    array = _check.reals(operation, name, weight)
     if array.shape != (x.shape[1],):
         raise _check.fail(operation, f"{name} needs one value for each of {x.shape[1]} classes", **{name: array})
     return np.ascontiguousarray(array, x.dtype)
@@ -89,9 +84,7 @@ def element_weight(operation: str, name: str, weight: ArrayLike | None, x: NDArr
     """Weights that broadcast to the shape of `x`, in its dtype."""
     if weight is None:
         return None
-    array = np.asarray(weight)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{operation}: {name} must hold numbers. Received: dtype={array.dtype}")
+    array = _check.reals(operation, name, weight)
     try:
         fits = np.broadcast_shapes(array.shape, x.shape) == x.shape
     except ValueError:
@@ -99,15 +92,3 @@ def element_weight(operation: str, name: str, weight: ArrayLike | None, x: NDArr
     if not fits:
         raise _check.fail(operation, f"{name} does not broadcast to the input", input=x, **{name: array})
     return array.astype(x.dtype, copy=False)
-
-
-def number(operation: str, name: str, value: float, minimum: float, maximum: float = np.inf) -> float:
-    """`value` as a float in [minimum, maximum]."""
-    try:
-        result = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{operation}: {name} must be a number. Received: {value!r}") from None
-    if not minimum <= result <= maximum:
-        upper = "" if maximum == np.inf else f" and <= {maximum:g}"
-        raise ValueError(f"{operation}: {name} must be >= {minimum:g}{upper}. Received: {value!r}")
-    return result

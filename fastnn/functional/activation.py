@@ -69,7 +69,7 @@ def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
 
     Source: Maas et al., 2013, "Rectifier nonlinearities improve neural network acoustic models".
     """
-    return _forward("leaky_relu", x, float(negative_slope))
+    return _forward("leaky_relu", x, _check.number("leaky_relu", "negative_slope", negative_slope))
 
 
 def leaky_relu_backward(dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
@@ -79,7 +79,8 @@ def leaky_relu_backward(dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.0
         - dy, x: the same, float32 or float64
         - Result: the same
     """
-    return _backward("leaky_relu", dy, float(negative_slope), x=x)
+    slope = _check.number("leaky_relu_backward", "negative_slope", negative_slope)
+    return _backward("leaky_relu", dy, slope, x=x)
 
 
 def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray:
@@ -96,7 +97,7 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray:
 
     Source: Clevert et al., 2016, "Fast and accurate deep network learning by exponential linear units".
     """
-    return _forward("elu", x, float(alpha))
+    return _forward("elu", x, _check.number("elu", "alpha", alpha))
 
 
 def elu_backward(dy: ArrayLike, x: ArrayLike, alpha: float = 1.0) -> NDArray:
@@ -106,7 +107,7 @@ def elu_backward(dy: ArrayLike, x: ArrayLike, alpha: float = 1.0) -> NDArray:
         - dy, x: the same, float32 or float64
         - Result: the same
     """
-    return _backward("elu", dy, float(alpha), x=x)
+    return _backward("elu", dy, _check.number("elu_backward", "alpha", alpha), x=x)
 
 
 def gelu(x: ArrayLike, approximate: str = "none") -> NDArray:
@@ -241,8 +242,7 @@ def softplus(x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> NDArra
 
     Source: Dugas et al., 2001, "Incorporating second-order functional knowledge for better option pricing".
     """
-    _check_beta("softplus", beta)
-    return _forward("softplus", x, float(beta), float(threshold))
+    return _forward("softplus", x, *bend("softplus", beta, threshold))
 
 
 def softplus_backward(dy: ArrayLike, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> NDArray:
@@ -252,8 +252,7 @@ def softplus_backward(dy: ArrayLike, x: ArrayLike, beta: float = 1.0, threshold:
         - dy, x: the same, float32 or float64
         - Result: the same
     """
-    _check_beta("softplus_backward", beta)
-    return _backward("softplus", dy, float(beta), float(threshold), x=x)
+    return _backward("softplus", dy, *bend("softplus_backward", beta, threshold), x=x)
 
 
 def prelu(x: ArrayLike, weight: ArrayLike) -> NDArray:
@@ -325,14 +324,16 @@ def _prelu_arguments(operation: str, x: ArrayLike, weight: ArrayLike) -> tuple[N
 
 
 def _gelu_name(operation: str, approximate: str) -> str:
-    if approximate not in ("none", "tanh"):
-        raise ValueError(f"{operation}: approximate must be 'none' or 'tanh'. Received: {approximate!r}")
+    _check.one_of(operation, "approximate", approximate, ("none", "tanh"))
     return "gelu" if approximate == "none" else "gelu_tanh"
 
 
-def _check_beta(operation: str, beta: float) -> None:
+def bend(operation: str, beta: float, threshold: float) -> tuple[float, float]:
+    """The settings of softplus as floats."""
+    beta = _check.number(operation, "beta", beta, finite=True)
     if beta == 0:
         raise ValueError(f"{operation}: beta must not be 0")
+    return beta, _check.number(operation, "threshold", threshold)
 
 
 def _forward(name: str, x: ArrayLike, *parameters: float) -> NDArray:

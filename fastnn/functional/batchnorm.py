@@ -140,6 +140,9 @@ def normalize(
             operation, x, running_mean, running_var, weight, bias, residual
         )
     eps = _check.epsilon(operation, eps)
+    momentum = _check.number(operation, "momentum", momentum, 0, 1)
+    if training is not True and training is not False:
+        training = _check.boolean(operation, "training", training)
     if (running_mean is None) != (running_var is None):
         raise ValueError(f"{operation}: running_mean and running_var must both be given or both be None")
     if training and x.size:
@@ -283,6 +286,9 @@ def gradients(
     )
     if not (statistics_fit and dy is not None and _need_no_check(x, (weight, bias), (dy, y))):
         dy, x, mean, invstd, weight, bias, y = _checked_gradients(operation, dy, x, mean, invstd, weight, bias, y)
+    for name, flag in (("training", training), ("need_dx", need_dx)):
+        if flag is not True and flag is not False:
+            _check.boolean(operation, name, flag)
     channels = x.shape[1]
     if mean.shape != (channels,) or invstd.shape != (channels,):
         reason = f"mean and invstd need one value for each channel, {channels} in all"

@@ -1,8 +1,8 @@
 """Batch normalisation, a residual and an activation in one pass over memory."""
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn.functional import _check
 from fastnn.functional.batchnorm import BatchNormResult, gradients, normalize
 
 __all__ = ["batch_norm_activation", "batch_norm_activation_backward"]
@@ -11,8 +11,7 @@ ACTIVATIONS = (None, "relu", "gelu")
 
 
 def _check_activation(operation: str, activation: str | None) -> None:
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"{operation}: activation must be None, 'relu' or 'gelu'. Received: {activation!r}")
+    _check.one_of(operation, "activation", activation, ACTIVATIONS)
 
 
 def batch_norm_activation(
@@ -92,7 +91,7 @@ def batch_norm_activation_backward(
         raise ValueError(f"{operation}: a residual goes with 'relu' or None only. Received: activation='gelu'")
     if activation is None:
         dx, dweight, dbias, _ = gradients(operation, dy, x, mean, invstd, weight, bias, training, need_dx)
-        return dx, dweight, dbias, None if y is None else np.asarray(dy)
+        return dx, dweight, dbias, None if y is None else _check.floats(operation, "dy", dy)
     has_residual = y is not None
     return gradients(
         operation, dy, x, mean, invstd, weight, bias, training, need_dx, activation, y, need_dresidual=has_residual

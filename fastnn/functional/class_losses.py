@@ -87,6 +87,14 @@ def _rows(operation: str, input: ArrayLike, target: ArrayLike, reduction: str) -
     return x, _loss.labels(operation, target, x)
 
 
+def power(operation: str, p: float) -> int:
+    """The exponent of a margin."""
+    number = _check.number(operation, "p", p)
+    if number not in (1, 2):
+        raise ValueError(f"{operation}: p must be 1 or 2. Received: {p!r}")
+    return int(number)
+
+
 def _multi_margin(
     operation: str,
     input: ArrayLike,
@@ -97,10 +105,8 @@ def _multi_margin(
     reduction: str,
 ) -> tuple[NDArray, NDArray, int, float, NDArray | None, str]:
     x, labels = _rows(operation, input, target, reduction)
-    if p not in (1, 2):
-        raise ValueError(f"{operation}: p must be 1 or 2. Received: {p!r}")
-    margin = _loss.number(operation, "margin", margin, float("-inf"))
-    return x, labels, int(p), margin, _loss.class_weight(operation, "weight", weight, x), reduction
+    p, margin = power(operation, p), _check.number(operation, "margin", margin, finite=True)
+    return x, labels, p, margin, _loss.class_weight(operation, "weight", weight, x), reduction
 
 
 def multi_margin_loss(
@@ -157,7 +163,7 @@ def _focal(
     operation: str, input: ArrayLike, target: ArrayLike, gamma: float, alpha: ArrayLike | None, reduction: str
 ) -> tuple[NDArray, NDArray, float, NDArray | None, str]:
     x, labels = _rows(operation, input, target, reduction)
-    gamma = _loss.number(operation, "gamma", gamma, 0)
+    gamma = _check.number(operation, "gamma", gamma, 0)
     return x, labels, gamma, _loss.class_weight(operation, "alpha", alpha, x), reduction
 
 

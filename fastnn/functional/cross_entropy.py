@@ -25,9 +25,9 @@ def _arguments(
     _loss.check_reduction(operation, reduction)
     x = _loss.class_scores(operation, input)
     ignore_index = _check.integer(operation, "ignore_index", ignore_index, -(2**63))
-    label_smoothing = _loss.number(operation, "label_smoothing", label_smoothing, 0, 1)
+    label_smoothing = _check.number(operation, "label_smoothing", label_smoothing, 0, 1)
     weight = _loss.class_weight(operation, "weight", weight, x)
-    given = np.asarray(target)
+    given = _check.array(operation, "target", target)
     if given.dtype.kind == "f":
         given = _check.floats(operation, "target", given)
         if given.shape != x.shape:
@@ -159,6 +159,7 @@ def cross_entropy_backward(
         - Result: that of the input
     """
     x = _loss.class_scores("cross_entropy_backward", input)
+    _loss.check_reduction("cross_entropy_backward", reduction)
     gradient = _loss.upstream("cross_entropy_backward", dloss, reduction, (len(x), *x.shape[2:]))
     _, dx = cross_entropy_and_gradient(x, target, weight, ignore_index, reduction, label_smoothing)
     return scale_gradient(dx, gradient, reduction)

@@ -1,7 +1,5 @@
 """Dropout: of elements, and of whole channels."""
 
-import operator
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,8 +32,8 @@ def dropout(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | None
     Source: Srivastava et al., 2014, "Dropout: a simple way to prevent neural networks from overfitting".
     """
     x = _check.floats("dropout", "x", x)
-    check_probability("dropout", p)
-    return _dropout("dropout", x, p, key) if training else x
+    p = probability("dropout", p)
+    return _dropout("dropout", x, p, key) if _check.boolean("dropout", "training", training) else x
 
 
 def dropout_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
@@ -46,7 +44,9 @@ def dropout_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
         - Result: the same
     """
     dy = _check.floats("dropout_backward", "dy", dy)
-    check_probability("dropout_backward", p)
+    p = probability("dropout_backward", p)
+    if key is None:
+        raise TypeError("dropout_backward: key must be that of the forward pass. Received: None")
     return _dropout("dropout_backward", dy, p, key)
 
 
@@ -73,8 +73,8 @@ def dropout2d(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | No
     Source: Tompson et al., 2015, "Efficient object localization using convolutional networks".
     """
     x = _check.floats("dropout2d", "x", x, 4)
-    check_probability("dropout2d", p)
-    return _dropout2d("dropout2d", x, p, key) if training else x
+    p = probability("dropout2d", p)
+    return _dropout2d("dropout2d", x, p, key) if _check.boolean("dropout2d", "training", training) else x
 
 
 def dropout2d_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
@@ -85,23 +85,21 @@ def dropout2d_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
         - Result: the same
     """
     dy = _check.floats("dropout2d_backward", "dy", dy, 4)
-    check_probability("dropout2d_backward", p)
+    p = probability("dropout2d_backward", p)
+    if key is None:
+        raise TypeError("dropout2d_backward: key must be that of the forward pass. Received: None")
     return _dropout2d("dropout2d_backward", dy, p, key)
 
 
-def check_probability(operation: str, p: float) -> None:
-    """Raise ValueError unless 0 <= p <= 1."""
-    if not 0 <= p <= 1:  # NaN too
-        raise ValueError(f"{operation}: p must lie between 0 and 1. Received: {p!r}")
+def probability(operation: str, p: float) -> float:
+    """`p` as a float in [0, 1]."""
+    return _check.number(operation, "p", p, 0, 1)
 
 
 def _key(operation: str, key: int | None) -> int:
     if key is None:
         return _random.draw_key()
-    key = operator.index(key)
-    if not 0 <= key < 2**64:
-        raise ValueError(f"{operation}: key must fit into 64 bits. Received: {key}")
-    return key
+    return _check.integer(operation, "key", key, 0, 2**64 - 1)
 
 
 def _dropout(operation: str, x: NDArray, p: float, key: int | None) -> NDArray:

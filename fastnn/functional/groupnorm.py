@@ -107,6 +107,7 @@ def group_norm_backward(
     _check.same_shape("group_norm_backward", mean=mean, invstd=invstd)
     if mean.ndim != 2 or len(mean) != n or not mean.shape[1] or channels % mean.shape[1]:
         raise _check.fail("group_norm_backward", "mean must have shape (N, num_groups)", mean=mean, x=x)
+    need_dx = _check.boolean("group_norm_backward", "need_dx", need_dx)
     if not x.size:
         dx = _empty(x) if need_dx else None
         return dx, np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)

@@ -1,7 +1,6 @@
 """Layer normalisation."""
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,18 +24,6 @@ class Normalized(NamedTuple):
     y: NDArray
     mean: NDArray
     invstd: NDArray
-
-
-def normalized_axes(operation: str, value: int | Sequence[int]) -> tuple[int, ...]:
-    """`value`, an integer or several, as the shape of what is normalised together."""
-    sizes: tuple[int, ...]
-    try:
-        sizes = (operator.index(value),)  # type: ignore[arg-type]
-    except TypeError:
-        sizes = tuple(operator.index(size) for size in value)  # type: ignore[union-attr]
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"{operation}: normalized_shape must be one or more positive integers. Received: {value!r}")
-    return sizes
 
 
 def _check_axes(operation: str, x: NDArray, axes: tuple[int, ...]) -> None:
@@ -95,7 +82,7 @@ def layer_norm(
     Source: Ba, Kiros and Hinton, 2016, "Layer normalization".
     """
     x = _check.floats("layer_norm", "x", x)
-    axes = normalized_axes("layer_norm", normalized_shape)
+    axes = _check.integers("layer_norm", "normalized_shape", normalized_shape, 1)
     _check_axes("layer_norm", x, axes)
     weight = _affine("layer_norm", "weight", weight, axes)
     bias = _affine("layer_norm", "bias", bias, axes)
@@ -144,11 +131,13 @@ def layer_norm_backward(
     x = _check.floats("layer_norm_backward", "x", x)
     dy = _check.floats("layer_norm_backward", "dy", dy)
     _check.same_shape("layer_norm_backward", dy=dy, x=x)
-    axes = normalized_axes("layer_norm_backward", normalized_shape)
+    axes = _check.integers("layer_norm_backward", "normalized_shape", normalized_shape, 1)
     _check_axes("layer_norm_backward", x, axes)
     weight = _affine("layer_norm_backward", "weight", weight, axes)
     _check.same_dtype("layer_norm_backward", dy=dy, x=x, weight=weight)
     leading, features = x.shape[: x.ndim - len(axes)], math.prod(axes)
+    need_dx = _check.boolean("layer_norm_backward", "need_dx", need_dx)
+    need_dweight = _check.boolean("layer_norm_backward", "need_dweight", need_dweight)
     mean = _check.numbers("layer_norm_backward", "mean", mean)
     invstd = _check.numbers("layer_norm_backward", "invstd", invstd)
     if mean.shape != leading or invstd.shape != leading:

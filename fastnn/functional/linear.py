@@ -80,12 +80,15 @@ def linear_backward(
     _check_weight("linear_backward", x, weight)
     if dy.shape != (len(x), len(weight)):
         raise _check.fail("linear_backward", f"dy must have shape {(len(x), len(weight))}", dy=dy, x=x, weight=weight)
+    needed = need_dx, need_dweight, need_dbias
+    for name, need in zip(("need_dx", "need_dweight", "need_dbias"), needed, strict=True):
+        if need is not True and need is not False:
+            _check.boolean("linear_backward", name, need)
     dx: NDArray | None = None
     dweight: NDArray | None = None
     dbias: NDArray | None = None
     if _runtime.uses_reference():
         all_of_them = reference.linear_backward(dy, x, weight)
-        needed = need_dx, need_dweight, need_dbias
         dx, dweight, dbias = (d if need else None for d, need in zip(all_of_them, needed, strict=True))
         return dx, dweight, dbias
     if not len(x):

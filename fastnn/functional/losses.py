@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import reference
-from fastnn.functional import _loss
+from fastnn.functional import _check, _loss
 
 __all__ = [
     "binary_cross_entropy",
@@ -106,7 +106,7 @@ def smooth_l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean",
     Source: Girshick, 2015, "Fast R-CNN".
     """
     x, t = _pair("smooth_l1_loss", input, target, reduction)
-    beta = _loss.number("smooth_l1_loss", "beta", beta, 0)
+    beta = _check.number("smooth_l1_loss", "beta", beta, 0)
     return reference.smooth_l1_loss(x, t, reduction, beta)
 
 
@@ -115,13 +115,14 @@ def smooth_l1_loss_backward(
 ) -> NDArray:
     """The gradient of `smooth_l1_loss`: dloss times (input - target) / beta, cut to [-1, 1]."""
     x, t = _pair("smooth_l1_loss_backward", input, target, reduction)
-    beta = _loss.number("smooth_l1_loss_backward", "beta", beta, 0)
+    beta = _check.number("smooth_l1_loss_backward", "beta", beta, 0)
     gradient = _loss.upstream("smooth_l1_loss_backward", dloss, reduction, x.shape)
     return reference.smooth_l1_loss_backward(gradient, x, t, reduction, beta)
 
 
-def _delta(operation: str, delta: float) -> float:
-    delta = _loss.number(operation, "delta", delta, 0)
+def positive_delta(operation: str, delta: float) -> float:
+    """Where huber_loss turns into a line."""
+    delta = _check.number(operation, "delta", delta, 0)
     if delta == 0:
         raise ValueError(f"{operation}: delta must be > 0. Received: {delta!r}")
     return delta
@@ -147,7 +148,7 @@ def huber_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean", del
     Source: Huber, 1964, "Robust estimation of a location parameter".
     """
     x, t = _pair("huber_loss", input, target, reduction)
-    delta = _delta("huber_loss", delta)
+    delta = positive_delta("huber_loss", delta)
     return reference.huber_loss(x, t, reduction, delta)
 
 
@@ -156,7 +157,7 @@ def huber_loss_backward(
 ) -> NDArray:
     """The gradient of `huber_loss`: dloss times input - target, cut to [-delta, delta]."""
     x, t = _pair("huber_loss_backward", input, target, reduction)
-    delta = _delta("huber_loss_backward", delta)
+    delta = positive_delta("huber_loss_backward", delta)
     gradient = _loss.upstream("huber_loss_backward", dloss, reduction, x.shape)
     return reference.huber_loss_backward(gradient, x, t, reduction, delta)
 

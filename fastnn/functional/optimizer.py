@@ -26,9 +26,15 @@ __all__ = [
 ]
 
 
+# States that an optimiser may do without.
+_OPTIONAL = frozenset({"momentum_buffer", "max_exp_avg_sq", "grad_avg"})
+_FLAGS = frozenset({"nesterov", "maximize"})
+
+
 def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: NDArray | None) -> NDArray:
     """The gradient as an array; raises unless the arrays fit together and those to be changed can be."""
-    outputs = {"parameter": parameter, **{name: state for name, state in states.items() if state is not None}}
+    outputs: dict[str, Any] = {"parameter": parameter}
+    outputs |= {name: state for name, state in states.items() if state is not None or name not in _OPTIONAL}
     for name, array in outputs.items():
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{operation}: {name} must be an array, it is changed in place. Received: {type(array)}")
@@ -38,6 +44,14 @@ def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: 
     gradient = _check.floats(operation, "gradient", gradient)
     _check.same_shape(operation, **outputs, gradient=gradient)
     return gradient
+
+
+def _check_settings(operation: str, settings: dict[str, Any]) -> None:
+    """Raise unless all are numbers or booleans; optimisers have checked those that they hand over."""
+    for name, value in settings.items():
+        is_flag = name in _FLAGS
+        if type(value) is not (bool if is_flag else float):
+            settings[name] = (_check.boolean if is_flag else _check.number)(operation, name, value)
 
 
 def _run(
@@ -105,6 +119,7 @@ def sgd_step(
         "nesterov": nesterov,
         "maximize": maximize,
     }
+    _check_settings("sgd_step", settings)
     if _runtime.uses_reference():
         reference.sgd_step(parameter, gradient, momentum_buffer, **settings)
     else:
@@ -159,22 +174,27 @@ def adam_step(
     states = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "max_exp_avg_sq": max_exp_avg_sq}
     gradient = _checked("adam_step", parameter, gradient, **states)
     step = _check.integer("adam_step", "step", step, 1)
-    if _runtime.uses_reference():
-        settings = (step, lr, betas, eps, weight_decay, decoupled_decay, maximize)
-        reference.adam_step(parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq, *settings)
-        return
-    beta1, beta2 = betas
-    adam = {
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise TypeError(f"adam_step: betas must be two numbers. Received: {_check.shown(betas)}")
+    adam: dict[str, Any] = {
         "lr": lr,
-        "beta1": beta1,
-        "beta2": beta2,
+        "beta1": betas[0],
+        "beta2": betas[1],
         "eps": eps,
         "weight_decay": weight_decay,
         "decoupled_decay": decoupled_decay,
         "maximize": maximize,
-        "bias_correction1": 1 - beta1**step,
-        "bias_correction2": 1 - beta2**step,
     }
+    _check_settings("adam_step", adam)
+    beta1, beta2 = adam["beta1"], adam["beta2"]
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
+        raise ValueError(f"adam_step: betas must lie in [0, 1). Received: {betas!r}")
+    if _runtime.uses_reference():
+        del adam["beta1"], adam["beta2"]
+        arrays = parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq
+        reference.adam_step(*arrays, step=step, betas=(beta1, beta2), **adam)
+        return
+    adam |= {"bias_correction1": 1 - beta1**step, "bias_correction2": 1 - beta2**step}
     _run(_runtime._native.adam_step, adam, parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq)
 
 
@@ -228,6 +248,7 @@ def rmsprop_step(
         "momentum": momentum,
         "maximize": maximize,
     }
+    _check_settings("rmsprop_step", settings)
     if _runtime.uses_reference():
         reference.rmsprop_step(parameter, gradient, square_avg, momentum_buffer, grad_avg, **settings)
     else:
@@ -278,6 +299,7 @@ def adagrad_step(
     """
     gradient = _checked("adagrad_step", parameter, gradient, total=total)
     settings: dict[str, Any] = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+    _check_settings("adagrad_step", settings)
     if _runtime.uses_reference():
         reference.adagrad_step(parameter, gradient, total, **settings)
     else:
@@ -303,6 +325,7 @@ def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
         array([5.])
     """
     value = _checked("average_step", average, value)
+    decay = _check.number("average_step", "decay", decay)
     if _runtime.uses_reference():
         reference.average_step(average, value, decay)
     else:
@@ -361,7 +384,10 @@ def newton_schulz(
     """
     matrix = _check.floats("newton_schulz", "matrix", matrix, 2)
     steps = _check.integer("newton_schulz", "steps", steps, 0)
-    a, b, c = coefficients
+    if not isinstance(coefficients, tuple | list) or len(coefficients) != 3:
+        raise TypeError(f"newton_schulz: coefficients must be three numbers. Received: {_check.shown(coefficients)}")
+    a, b, c = (_check.number("newton_schulz", "coefficients", value) for value in coefficients)
+    eps = _check.epsilon("newton_schulz", eps)
     if _runtime.uses_reference():
         return reference.newton_schulz(matrix, steps, (a, b, c), eps)
     if not matrix.size:

@@ -1,7 +1,5 @@
 """Softmax and its logarithm along one axis."""
 
-import operator
-
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _layout, _memory, _runtime, reference
@@ -69,14 +67,21 @@ def log_softmax_backward(dy: ArrayLike, y: ArrayLike, dim: int | None = None) ->
     return _backward("log_softmax", dy, y, dim)
 
 
+def dim_argument(operation: str, dim: int | None) -> int | None:
+    """`dim` as an int, or None."""
+    if dim is None:
+        return None
+    try:
+        return _check.integer(operation, "dim", dim, -(2**63))
+    except TypeError:
+        raise TypeError(f"{operation}: dim must be an integer or None. Received: {_check.shown(dim)}") from None
+
+
 def _axis(operation: str, x: NDArray, dim: int | None) -> int:
     """`dim` as an index from 0; None is the choice that PyTorch makes."""
-    if dim is None:
-        dim = 0 if x.ndim in (1, 3) else 1
-    try:
-        axis = operator.index(dim)
-    except TypeError:
-        raise TypeError(f"{operation}: dim must be an integer or None. Received: {dim!r}") from None
+    axis = dim_argument(operation, dim)
+    if axis is None:
+        axis = 0 if x.ndim in (1, 3) else 1
     if not -x.ndim <= axis < x.ndim:
         raise IndexError(f"{operation}: dim={axis} is no axis of an array with {x.ndim} dimensions")
     return axis % x.ndim

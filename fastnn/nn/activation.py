@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from fastnn import functional as F
 from fastnn.functional import _check
+from fastnn.functional.activation import bend
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -31,6 +32,7 @@ class ReLU(Module):
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
+        _check.boolean("ReLU", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
         self._y = F.relu(x)
@@ -66,7 +68,8 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        self.negative_slope = _check.number("LeakyReLU", "negative_slope", negative_slope, finite=True)
+        _check.boolean("LeakyReLU", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
         self._x = x
@@ -103,7 +106,9 @@ class PReLU(Module):
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
         self.num_parameters = _check.integer("PReLU", "num_parameters", num_parameters, 1)
-        self.weight = Parameter(np.full(num_parameters, init, np.float32))
+        _check.fits_memory("PReLU", "a weight", (self.num_parameters,))
+        slope = _check.number("PReLU", "init", init, finite=True)
+        self.weight = Parameter(np.full(num_parameters, slope, np.float32))
 
     def forward(self, x: NDArray) -> NDArray:
         self._x = x
@@ -139,7 +144,8 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha = _check.number("ELU", "alpha", alpha, finite=True)
+        _check.boolean("ELU", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
         self._x = x
@@ -172,9 +178,7 @@ class GELU(Module):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
-        if approximate not in ("none", "tanh"):
-            raise ValueError(f"GELU: approximate must be 'none' or 'tanh'. Received: {approximate!r}")
-        self.approximate = approximate
+        self.approximate = _check.one_of("GELU", "approximate", approximate, ("none", "tanh"))
 
     def forward(self, x: NDArray) -> NDArray:
         self._x = x
@@ -208,6 +212,7 @@ class SiLU(Module):
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
+        _check.boolean("SiLU", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
         self._x = x
@@ -286,8 +291,7 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
-        self.beta = beta
-        self.threshold = threshold
+        self.beta, self.threshold = bend("Softplus", beta, threshold)
 
     def forward(self, x: NDArray) -> NDArray:
         self._x = x

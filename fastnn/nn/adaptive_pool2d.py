@@ -1,14 +1,23 @@
 """Pooling layers with a result of a given size."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import functional as F
+from fastnn.functional import _check
 from fastnn.nn.module import Module
 
 __all__ = ["AdaptiveAvgPool2d", "AdaptiveMaxPool2d"]
+
+
+def _output_size(operation: str, value: Any) -> Any:
+    """`value` if it is one integer or two, where None may stand for one."""
+    items = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else (value, value)
+    _check.pair(operation, "output_size", tuple(1 if item is None else item for item in items), 1)
+    return value
 
 
 class AdaptiveAvgPool2d(Module):
@@ -28,9 +37,11 @@ class AdaptiveAvgPool2d(Module):
     Source: PyTorch's definition.
     """
 
+    _noted_for_backward = ("_input_size",)
+
     def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
         super().__init__()
-        self.output_size = output_size
+        self.output_size = _output_size("AdaptiveAvgPool2d", output_size)
 
     def forward(self, x: NDArray) -> NDArray:
         self._input_size = np.shape(x)
@@ -62,11 +73,12 @@ class AdaptiveMaxPool2d(Module):
     """
 
     _kept_for_backward = ("_taps",)
+    _noted_for_backward = ("_input_size",)
 
     def __init__(self, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> None:
         super().__init__()
-        self.output_size = output_size
-        self.return_indices = return_indices
+        self.output_size = _output_size("AdaptiveMaxPool2d", output_size)
+        self.return_indices = _check.boolean("AdaptiveMaxPool2d", "return_indices", return_indices)
 
     def forward(self, x: NDArray) -> NDArray | tuple[NDArray, NDArray[np.int64]]:
         y, self._taps = F.adaptive_max_pool2d_taps(x, self.output_size)

@@ -34,6 +34,8 @@ class AvgPool2d(Module):
     Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition"; PyTorch's definition.
     """
 
+    _noted_for_backward = ("_input_size",)
+
     def __init__(
         self,
         kernel_size: int | Sequence[int],
@@ -46,8 +48,8 @@ class AvgPool2d(Module):
         self.kernel_size = _check.pair("AvgPool2d", "kernel_size", kernel_size, 1)
         self.stride = self.kernel_size if stride is None else _check.pair("AvgPool2d", "stride", stride, 1)
         self.padding = _check.pair("AvgPool2d", "padding", padding, 0)
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
+        self.ceil_mode = _check.boolean("AvgPool2d", "ceil_mode", ceil_mode)
+        self.count_include_pad = _check.boolean("AvgPool2d", "count_include_pad", count_include_pad)
 
     def forward(self, x: NDArray) -> NDArray:
         self._input_size = np.shape(x)

@@ -20,6 +20,8 @@ class _BatchNorm(Module):
     """The layers below differ in the number of axes of their input only."""
 
     _kept_for_backward = ("_x", "_y", "_after")
+    _noted_for_backward = ("_mean", "_invstd", "_used_batch", "_activation")
+    _found_once = ("_norm",)
 
     _ranks: tuple[int, ...]
     running_mean: NDArray | None
@@ -38,11 +40,12 @@ class _BatchNorm(Module):
         name = type(self).__name__
         self.num_features = _check.integer(name, "num_features", num_features, 1)
         self.eps = _check.epsilon(name, eps)
-        self.momentum = momentum
-        self.affine = bool(affine)
-        self.track_running_stats = bool(track_running_stats)
-        self.register_parameter("weight", Parameter(np.ones(num_features, np.float32)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(num_features, np.float32)) if affine else None)
+        self.momentum = None if momentum is None else _check.number(name, "momentum", momentum, 0, 1)
+        self.affine = _check.boolean(name, "affine", affine)
+        self.track_running_stats = _check.boolean(name, "track_running_stats", track_running_stats)
+        _check.fits_memory(name, "a weight", (self.num_features,))
+        self.register_parameter("weight", Parameter(np.ones(num_features, np.float32)) if self.affine else None)
+        self.register_parameter("bias", Parameter(np.zeros(num_features, np.float32)) if self.affine else None)
         tracks = self.track_running_stats
         self.register_buffer("running_mean", np.zeros(num_features, np.float32) if tracks else None)
         self.register_buffer("running_var", np.ones(num_features, np.float32) if tracks else None)

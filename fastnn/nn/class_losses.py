@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import functional as F
-from fastnn.functional import _loss
+from fastnn.functional import _check
+from fastnn.functional.class_losses import power
 from fastnn.nn.losses import Loss, labels_weight
 
 __all__ = ["FocalLoss", "MultiMarginLoss", "NLLLoss"]
@@ -39,7 +40,7 @@ class NLLLoss(Loss):
     def __init__(self, weight: ArrayLike | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self._register_weight("weight", weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = _check.integer("NLLLoss", "ignore_index", ignore_index, -(2**63))
 
     def averaged_over(self, input: NDArray, target: NDArray) -> float:
         """The sum of weight[label] over the rows that are not ignored."""
@@ -78,10 +79,8 @@ class MultiMarginLoss(Loss):
         self, p: int = 1, margin: float = 1.0, weight: ArrayLike | None = None, reduction: str = "mean"
     ) -> None:
         super().__init__(reduction)
-        if p not in (1, 2):
-            raise ValueError(f"MultiMarginLoss: p must be 1 or 2. Received: {p!r}")
-        self.p = p
-        self.margin = margin
+        self.p = power("MultiMarginLoss", p)
+        self.margin = _check.number("MultiMarginLoss", "margin", margin, finite=True)
         self._register_weight("weight", weight)
 
     def averaged_over(self, input: NDArray, target: NDArray) -> float:
@@ -120,7 +119,7 @@ class FocalLoss(Loss):
 
     def __init__(self, gamma: float = 2.0, alpha: ArrayLike | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.gamma = _loss.number("FocalLoss", "gamma", gamma, 0)
+        self.gamma = _check.number("FocalLoss", "gamma", gamma, 0)
         self._register_weight("alpha", alpha)
 
     def averaged_over(self, input: NDArray, target: NDArray) -> float:

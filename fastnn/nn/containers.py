@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fastnn import _runtime
 from fastnn import functional as F
+from fastnn.functional import _check
 from fastnn.nn import _fusion
 from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from fastnn.nn.conv2d import Conv2d
@@ -56,6 +57,8 @@ class Sequential(Module):
         ((3, 2), 3, 'ReLU')
     """
 
+    _found_once = ("_plan",)
+
     def __init__(self, *modules: Module) -> None:
         super().__init__()
         for module in modules:
@@ -64,7 +67,7 @@ class Sequential(Module):
     def append(self, module: Module) -> "Sequential":
         """Add a module at the end."""
         if not isinstance(module, Module):
-            raise TypeError(f"Sequential: modules are needed. Received: {type(module).__name__}")
+            raise TypeError(f"Sequential: modules are needed. Received: {_check.shown(module)}")
         self._modules[str(len(self._modules))] = module
         return self
 
@@ -126,8 +129,13 @@ class Residual(Module):
     Source: He et al., 2016, "Deep residual learning for image recognition".
     """
 
+    _found_once = ("_before",)
+
     def __init__(self, body: Module, shortcut: Module | None = None) -> None:
         super().__init__()
+        for name, module in (("body", body), ("shortcut", shortcut)):
+            if not isinstance(module, Module) and (name == "body" or module is not None):
+                raise TypeError(f"Residual: {name} must be a module. Received: {_check.shown(module)}")
         self.body = body
         self.shortcut = Identity() if shortcut is None else shortcut
 

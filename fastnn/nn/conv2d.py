@@ -79,19 +79,20 @@ class Conv2d(Module):
         pad_h, pad_w = total_padding(self.padding, self.kernel_size, self.dilation)
         pad = pad_h // 2, pad_w // 2
         check_algorithm("Conv2d", algorithm, self.kernel_size, self.stride, pad, self.dilation, self.groups)
-        if padding_mode != "zeros":
-            raise ValueError(f"Conv2d: padding_mode must be 'zeros'. Received: {padding_mode!r}")
+        _check.one_of("Conv2d", "padding_mode", padding_mode, ("zeros",))
+        has_bias = _check.boolean("Conv2d", "bias", bias)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"Conv2d: groups must divide the channels. "
                 f"Received: in_channels={in_channels}, out_channels={out_channels}, groups={groups}"
             )
         shape = (out_channels, in_channels // groups, *self.kernel_size)
+        _check.fits_memory("Conv2d", "a weight", shape)
         bound = 1 / np.sqrt(np.prod(shape[1:]))
         draw = generator().uniform(-bound, bound, shape)
         taps_first = np.ascontiguousarray(draw.transpose(2, 3, 1, 0), np.float32)
         self.weight = Parameter(taps_first.transpose(3, 2, 0, 1))
-        drawn = Parameter(generator().uniform(-bound, bound, out_channels).astype(np.float32)) if bias else None
+        drawn = Parameter(generator().uniform(-bound, bound, out_channels).astype(np.float32)) if has_bias else None
         self.register_parameter("bias", drawn)
 
     def forward(self, x: NDArray) -> NDArray:

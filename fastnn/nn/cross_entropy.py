@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import functional as F
-from fastnn.functional import _loss
+from fastnn.functional import _check, _loss
 from fastnn.functional.cross_entropy import scale_gradient
 from fastnn.nn.losses import Loss, labels_weight
 
@@ -50,6 +50,7 @@ class CrossEntropyLoss(Loss):
     """
 
     targets_are_classes = True
+    _kept_for_backward = ("_dx",)
 
     def __init__(
         self,
@@ -60,8 +61,8 @@ class CrossEntropyLoss(Loss):
     ) -> None:
         super().__init__(reduction)
         self._register_weight("weight", weight)
-        self.ignore_index = ignore_index
-        self.label_smoothing = _loss.number("CrossEntropyLoss", "label_smoothing", label_smoothing, 0, 1)
+        self.ignore_index = _check.integer("CrossEntropyLoss", "ignore_index", ignore_index, -(2**63))
+        self.label_smoothing = _check.number("CrossEntropyLoss", "label_smoothing", label_smoothing, 0, 1)
 
     def settings(self) -> dict[str, Any]:
         return {

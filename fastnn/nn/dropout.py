@@ -4,7 +4,8 @@ from numpy.typing import NDArray
 
 from fastnn import functional as F
 from fastnn._random import draw_key
-from fastnn.functional.dropout import check_probability
+from fastnn.functional import _check
+from fastnn.functional.dropout import probability
 from fastnn.nn.module import Module
 
 __all__ = ["Dropout", "Dropout2d"]
@@ -32,10 +33,12 @@ class Dropout(Module):
     Source: Srivastava et al., 2014, "Dropout: a simple way to prevent neural networks from overfitting".
     """
 
+    _noted_for_backward = ("_key",)
+
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        check_probability("Dropout", p)
-        self.p = p
+        self.p = probability("Dropout", p)
+        _check.boolean("Dropout", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
         self._key = draw_key() if self.training and self.p > 0 else None
@@ -66,10 +69,12 @@ class Dropout2d(Module):
     Source: Tompson et al., 2015, "Efficient object localization using convolutional networks".
     """
 
+    _noted_for_backward = ("_key",)
+
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        check_probability("Dropout2d", p)
-        self.p = p
+        self.p = probability("Dropout2d", p)
+        _check.boolean("Dropout2d", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
         self._key = draw_key() if self.training and self.p > 0 else None

@@ -36,20 +36,22 @@ class GroupNorm(Module):
     """
 
     _kept_for_backward = ("_x",)
+    _noted_for_backward = ("_mean", "_invstd")
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__()
         self.num_groups = _check.integer("GroupNorm", "num_groups", num_groups, 1)
         self.num_channels = _check.integer("GroupNorm", "num_channels", num_channels, 1)
         self.eps = _check.epsilon("GroupNorm", eps)
-        self.affine = bool(affine)
+        self.affine = _check.boolean("GroupNorm", "affine", affine)
+        _check.fits_memory("GroupNorm", "a weight", (self.num_channels,))
         if num_channels % num_groups:
             raise ValueError(
                 f"GroupNorm: num_groups must divide num_channels. "
                 f"Received: num_groups={num_groups}, num_channels={num_channels}"
             )
-        self.register_parameter("weight", Parameter(np.ones(num_channels, np.float32)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(num_channels, np.float32)) if affine else None)
+        self.register_parameter("weight", Parameter(np.ones(num_channels, np.float32)) if self.affine else None)
+        self.register_parameter("bias", Parameter(np.zeros(num_channels, np.float32)) if self.affine else None)
 
     def forward(self, x: NDArray) -> NDArray:
         x = _check.floats("GroupNorm", "x", x, (2, 3, 4))

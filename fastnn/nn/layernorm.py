@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from fastnn import functional as F
 from fastnn.functional import _check
-from fastnn.functional.layernorm import normalized_axes
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -39,6 +38,7 @@ class LayerNorm(Module):
     """
 
     _kept_for_backward = ("_x",)
+    _noted_for_backward = ("_mean", "_invstd")
 
     def __init__(
         self,
@@ -48,11 +48,13 @@ class LayerNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.normalized_shape = normalized_axes("LayerNorm", normalized_shape)
+        self.normalized_shape = _check.integers("LayerNorm", "normalized_shape", normalized_shape, 1)
         self.eps = _check.epsilon("LayerNorm", eps)
-        self.elementwise_affine = bool(elementwise_affine)
-        shape, has_bias = self.normalized_shape, elementwise_affine and bias
-        self.register_parameter("weight", Parameter(np.ones(shape, np.float32)) if elementwise_affine else None)
+        self.elementwise_affine = _check.boolean("LayerNorm", "elementwise_affine", elementwise_affine)
+        has_bias = _check.boolean("LayerNorm", "bias", bias) and self.elementwise_affine
+        shape = self.normalized_shape
+        _check.fits_memory("LayerNorm", "a weight", shape)
+        self.register_parameter("weight", Parameter(np.ones(shape, np.float32)) if self.elementwise_affine else None)
         self.register_parameter("bias", Parameter(np.zeros(shape, np.float32)) if has_bias else None)
 
     def forward(self, x: NDArray) -> NDArray:

@@ -38,11 +38,13 @@ class Linear(Module):
         super().__init__()
         self.in_features = _check.integer("Linear", "in_features", in_features, 1)
         self.out_features = _check.integer("Linear", "out_features", out_features, 1)
+        has_bias = _check.boolean("Linear", "bias", bias)
+        _check.fits_memory("Linear", "a weight", (self.out_features, self.in_features))
         bound = 1 / np.sqrt(in_features)
         # The transpose of the public shape in memory: so lie the columns of the product that it is used in.
         draw = generator().uniform(-bound, bound, (out_features, in_features))
         self.weight = Parameter(np.ascontiguousarray(draw.T, np.float32).T)
-        self.bias = Parameter(generator().uniform(-bound, bound, out_features).astype(np.float32)) if bias else None
+        self.bias = Parameter(generator().uniform(-bound, bound, out_features).astype(np.float32)) if has_bias else None
 
     def forward(self, x: NDArray) -> NDArray:
         self._x = x

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import functional as F
-from fastnn.functional import _loss
+from fastnn.functional import _check, _loss
+from fastnn.functional.losses import positive_delta
 from fastnn.nn.module import Module
 
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "HuberLoss", "L1Loss", "Loss", "MSELoss", "SmoothL1Loss"]
@@ -28,6 +29,8 @@ class Loss(Module):
         targets_are_classes: whether a target says which class is right, so that accuracy has a meaning: True, False, or
             None where nobody knows.
     """
+
+    _kept_for_backward = ("_arguments",)
 
     function: ClassVar[Callable[..., Any]]
     gradient: ClassVar[Callable[..., NDArray]]
@@ -71,11 +74,11 @@ class Loss(Module):
 
     def _register_weight(self, name: str, weight: ArrayLike | None) -> None:
         """Keep weights as a buffer: they are saved with the module, and not trained."""
-        array = None if weight is None else np.asarray(weight)
-        if array is not None and array.dtype not in (np.float32, np.float64):
-            if array.dtype.kind not in "fiu":
-                raise TypeError(f"{type(self).__name__}: {name} must hold numbers. Received: dtype={array.dtype}")
+        array = None if weight is None else _check.reals(type(self).__name__, name, weight)
+        if array is not None and array.dtype not in _check.FLOATS:
             array = array.astype(np.float32)
+        if array is not None and not np.isfinite(array).all():
+            raise ValueError(f"{type(self).__name__}: {name} must be finite. Received: {_check.shown(weight)}")
         self.register_buffer(name, array)
 
     def extra_repr(self) -> str:
@@ -155,7 +158,7 @@ class SmoothL1Loss(Loss):
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.beta = _loss.number("SmoothL1Loss", "beta", beta, 0)
+        self.beta = _check.number("SmoothL1Loss", "beta", beta, 0)
 
     def settings(self) -> dict[str, Any]:
         return {"reduction": self.reduction, "beta": self.beta}
@@ -185,7 +188,7 @@ class HuberLoss(Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.delta = delta
+        self.delta = positive_delta("HuberLoss", delta)
 
     def settings(self) -> dict[str, Any]:
         return {"reduction": self.reduction, "delta": self.delta}

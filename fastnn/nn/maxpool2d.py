@@ -40,6 +40,7 @@ class MaxPool2d(Module):
     """
 
     _kept_for_backward = ("_taps",)
+    _noted_for_backward = ("_input_size",)
 
     def __init__(
         self,
@@ -55,8 +56,8 @@ class MaxPool2d(Module):
         self.stride = self.kernel_size if stride is None else _check.pair("MaxPool2d", "stride", stride, 1)
         self.padding = _check.pair("MaxPool2d", "padding", padding, 0)
         self.dilation = _check.pair("MaxPool2d", "dilation", dilation, 1)
-        self.return_indices = return_indices
-        self.ceil_mode = ceil_mode
+        self.return_indices = _check.boolean("MaxPool2d", "return_indices", return_indices)
+        self.ceil_mode = _check.boolean("MaxPool2d", "ceil_mode", ceil_mode)
 
     def forward(self, x: NDArray) -> NDArray | tuple[NDArray, NDArray[np.int64]]:
         y, self._taps = F.max_pool2d_taps(x, *self._settings())

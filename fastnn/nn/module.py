@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
 
 __all__ = ["LoadResult", "Module"]
@@ -43,12 +44,15 @@ class Module:
         input_grad: if False, `backward` may return None instead of the gradient with respect to x. Set it on a network
             whose input is data: its first layer then does not compute what nobody reads.
         preprocessing: a `data.Preprocessing`: what is done to images before this network sees them; None if unknown.
-        preprocessing: a `data.Preprocessing`: what is done to images before they come here; None if nobody said.
     """
 
     # Attributes that hold what `forward` keeps. A container forgets them once the layer has gone back, so that memory
     # sinks while a backward proceeds.
     _kept_for_backward: ClassVar[tuple[str, ...]] = ()
+    # What it keeps besides, which is too small to be forgotten: shapes, the key of a mask.
+    _noted_for_backward: ClassVar[tuple[str, ...]] = ()
+    # What a layer has found out and need not find out again, from arrays that are its own.
+    _found_once: ClassVar[tuple[str, ...]] = ()
 
     training: bool
     input_grad: bool
@@ -83,6 +87,16 @@ class Module:
         own = vars(self)
         for name in type(self)._kept_for_backward:
             own.pop(name, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy, a pickle or another process gets: everything but what the last `forward` kept.
+
+        A copy is of a network, not of the batch that went through it last, so it needs a forward of its own before a
+        backward. Attributes of modules of one's own are theirs, and go with them.
+        """
+        kind = type(self)
+        left_out = {*kind._kept_for_backward, *kind._noted_for_backward, *kind._found_once}
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of `repr`."""
@@ -124,10 +138,10 @@ class Module:
             for registry in (own["_parameters"], own["_buffers"], own["_modules"]):
                 if name in registry:
                     return registry[name]
-        if name in type(self)._kept_for_backward:
+        if name in type(self)._kept_for_backward or name in type(self)._noted_for_backward:
             raise RuntimeError(
                 f"{type(self).__name__}: backward needs a forward before it; "
-                "a container's backward forgets what that kept"
+                "a container's backward forgets what that kept, and a copy does not have it"
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -141,13 +155,24 @@ class Module:
 
     def register_buffer(self, name: str, value: NDArray | None) -> None:
         """Make `value` part of the state without being trained: `self.<name>`, and a key of `state_dict`."""
+        self._check_name("register_buffer", name)
+        if value is not None and not isinstance(value, np.ndarray | np.generic):
+            raise TypeError(f"register_buffer: value must be an array or None. Received: {_check.shown(value)}")
         self._forget(name)
         self._buffers[name] = value
 
     def register_parameter(self, name: str, value: Parameter | None) -> None:
         """Like assigning the attribute; None reserves the name."""
+        self._check_name("register_parameter", name)
+        if value is not None and not isinstance(value, Parameter):
+            raise TypeError(f"register_parameter: value must be a Parameter or None. Received: {_check.shown(value)}")
         self._forget(name)
         self._parameters[name] = value
+
+    @staticmethod
+    def _check_name(operation: str, name: str) -> None:
+        if not isinstance(name, str) or not name or "." in name:
+            raise TypeError(f"{operation}: name must be a word without a dot. Received: {_check.shown(name)}")
 
     # ---- the tree of modules -----------------------------------------------------------------------------------------
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
@@ -200,6 +225,8 @@ class Module:
 
     def apply(self, function: Callable[["Module"], Any]) -> Self:
         """Call `function` on every module below this one, then on this one."""
+        if not callable(function):
+            raise TypeError(f"apply: function must be callable. Received: {_check.shown(function)}")
         for child in self.children():
             child.apply(function)
         function(self)
@@ -208,8 +235,9 @@ class Module:
     # ---- modes -------------------------------------------------------------------------------------------------------
     def train(self, mode: bool = True) -> Self:
         """Set `training` of this module and all below it."""
+        mode = _check.boolean("train", "mode", mode)
         for module in self.modules():
-            object.__setattr__(module, "training", bool(mode))
+            object.__setattr__(module, "training", mode)
         return self
 
     def eval(self) -> Self:
@@ -223,15 +251,14 @@ class Module:
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set `requires_grad` of all parameters."""
+        requires_grad = _check.boolean("requires_grad_", "requires_grad", requires_grad)
         for parameter in self.parameters():
-            parameter.requires_grad = bool(requires_grad)
+            parameter.requires_grad = requires_grad
         return self
 
     def astype(self, dtype: DTypeLike) -> Self:
         """Convert all parameters and floating-point buffers to float32 or float64, in place."""
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
-            raise TypeError(f"astype: float32 or float64 is needed. Received: {dtype}")
+        dtype = _check.float_dtype("astype", dtype)
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(dtype)
             parameter.grad = None
@@ -264,9 +291,16 @@ class Module:
         Raises:
             ValueError: shapes differ, or with `strict`, keys are missing or not expected; all are named.
         """
+        operation = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state_dict, Mapping) or not all(isinstance(key, str) for key in state_dict):
+            shown = _check.shown(state_dict)
+            raise TypeError(f"{operation}: state_dict must be a mapping of names to arrays. Received: {shown}")
+        strict = _check.boolean(operation, "strict", strict)
         targets = {key: (module, name, array) for key, module, name, array in self._state()}
         values = {
-            key if key in targets else key.removeprefix("module."): np.asarray(value)
+            key if key in targets else key.removeprefix("module."): _check.array(
+                operation, f"{key!r} of state_dict", value
+            )
             for key, value in state_dict.items()
         }
         result = LoadResult([k for k in targets if k not in values], [k for k in values if k not in targets])
@@ -292,7 +326,7 @@ class Module:
         if dtypes:
             problems.append("dtypes differ: " + ", ".join(dtypes))
         if problems:
-            raise ValueError(f"{type(self).__name__}.load_state_dict: " + "; ".join(problems))
+            raise ValueError(f"{operation}: " + "; ".join(problems))
         for key, array in new.items():
             module, name, _ = targets[key]
             parameter = module._parameters.get(name)

@@ -3,7 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+from fastnn.functional import _check
 
 __all__ = ["Parameter"]
 
@@ -29,12 +31,12 @@ class Parameter:
     __slots__ = ("__weakref__", "data", "grad", "requires_grad")
 
     def __init__(self, data: NDArray, requires_grad: bool = True) -> None:
-        array = np.asarray(data)
-        if array.dtype not in (np.float32, np.float64):
-            raise TypeError(f"Parameter: float32 or float64 is needed. Received: dtype={array.dtype}")
+        array = _check.floats("Parameter", "data", data)
+        if not np.asarray(data).dtype.isnative:  # a copy would no longer be the caller's array
+            raise TypeError(f"Parameter: data must be float32 or float64 of this machine. Received: {data.dtype.str}")
         self.data: Any = array if array.flags.writeable else array.copy()
         self.grad: Any = None
-        self.requires_grad = bool(requires_grad)
+        self.requires_grad = _check.boolean("Parameter", "requires_grad", requires_grad)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -58,10 +60,29 @@ class Parameter:
         Raises:
             ValueError: the gradient does not have the parameter's shape.
         """
+        if type(gradient) is not np.ndarray or gradient.dtype.kind != "f":
+            gradient = _check.reals("Parameter.add_grad", "gradient", gradient)
         if gradient.shape != self.data.shape:
-            raise ValueError(f"a gradient of shape {gradient.shape} for a parameter of shape {self.data.shape}")
+            raise _check.fail("Parameter.add_grad", f"gradient must have shape {self.data.shape}", gradient=gradient)
         if self.requires_grad:
             self.grad = gradient if self.grad is None else self.grad + gradient
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+        """The data, for NumPy's functions: `np.asarray(parameter)` shares memory, `np.array(parameter)` does not."""
+        array = self.data if dtype is None else self.data.astype(dtype, copy=False)
+        if copy is False and array is not self.data:
+            raise ValueError(f"Parameter: {self.dtype} cannot be given as {array.dtype} without a copy")
+        return array.copy() if copy and array is self.data else array
+
+    def __len__(self) -> int:
+        """The length of the first axis."""
+        if not self.data.ndim:
+            raise TypeError("Parameter: one without axes has no length")
+        return len(self.data)
+
+    def __bool__(self) -> bool:
+        """True, whatever the length: `if layer.bias` asks whether there is one."""
+        return True
 
     def __repr__(self) -> str:
         note = "" if self.requires_grad else ", requires_grad=False"

@@ -3,6 +3,7 @@
 from numpy.typing import NDArray
 
 from fastnn import functional as F
+from fastnn.functional.softmax import dim_argument
 from fastnn.nn.module import Module
 
 __all__ = ["LogSoftmax", "Softmax"]
@@ -31,7 +32,7 @@ class Softmax(Module):
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = dim_argument(type(self).__name__, dim)
 
     def forward(self, x: NDArray) -> NDArray:
         self._y = F.softmax(x, self.dim)
@@ -65,7 +66,7 @@ class LogSoftmax(Module):
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = dim_argument(type(self).__name__, dim)
 
     def forward(self, x: NDArray) -> NDArray:
         self._y = F.log_softmax(x, self.dim)
