@@ -1,8 +1,9 @@
 """The checks of all functions, and the words of their errors: the operation, the reason, the shapes received."""
 
 import math
+import numbers as numbers_abc
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,60 @@ def integer(operation: str, name: str, value: Any, minimum: int) -> int:
     if number < minimum:
         raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {number}")
     return number
+
+
+def shown(value: Any) -> str:
+    """`value` in an error: its repr, cut to one line of at most 100 characters; an array's shape and dtype."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    try:
+        lines = repr(value).splitlines() or [""]
+    except Exception:  # whatever a foreign __repr__ raises, the error to tell is another
+        return f"an object of type {type(value).__name__}"
+    return lines[0] if len(lines) == 1 and len(lines[0]) <= 100 else f"{lines[0][:97]}..."
+
+
+def real_number(operation: str, name: str, value: Any, minimum: float = 0.0, below: float = math.inf) -> float:
+    """`value`, a number or an array of one without dimensions, as a finite float in [minimum, below).
+
+    Raises:
+        TypeError: not a real number.
+        ValueError: outside the interval, infinite or NaN.
+    """
+    if type(value) is float and minimum <= value < below and value != -math.inf:
+        return value
+    number = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    if isinstance(number, bool | np.bool_) or not isinstance(number, numbers_abc.Real):
+        raise TypeError(f"{operation}: {name} must be a number. Received: {shown(value)}")
+    try:
+        number = float(number)
+    except OverflowError:
+        number = math.inf
+    if not minimum <= number < below or number == -math.inf:
+        reason = f"in [{minimum:g}, {below:g})" if below < math.inf else f">= {minimum:g}"
+        if not math.isfinite(minimum) or number == math.inf == below:
+            reason = "finite"
+        raise ValueError(f"{operation}: {name} must be {reason}. Received: {shown(value)}")
+    return number
+
+
+def boolean(operation: str, name: str, value: Any) -> bool:
+    """`value`, True, False, 1 or 0, as a bool."""
+    if isinstance(value, bool | np.bool_) or (isinstance(value, int | np.integer) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{operation}: {name} must be True or False. Received: {shown(value)}")
+
+
+def mapping(operation: str, name: str, value: Any, *keys: str) -> Mapping[str, Any]:
+    """`value` if it is a mapping that has these keys.
+
+    Raises:
+        TypeError: no mapping.
+        KeyError: a key is missing.
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{operation}: {name} must be a dict. Received: {type(value).__name__}")
+    missing = [key for key in keys if key not in value]
+    if missing:
+        raise KeyError(f"{operation}: {name} lacks {', '.join(missing)}")
+    return value

@@ -1,13 +1,14 @@
 """Adam and AdamW."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fastnn import functional as F
+from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, count_step, number, slot
+from fastnn.optim.optimizer import Optimizer, count_step, several, slot
 
 __all__ = ["Adam", "AdamW"]
 
@@ -64,11 +65,17 @@ class Adam(Optimizer):
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("amsgrad", "maximize"):
+            group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "eps", "weight_decay"):
-            group[name] = number(self._name, name, group[name])
-        if len(group["betas"]) != 2:
-            raise ValueError(f"{self._name}: betas must be two numbers. Received: {group['betas']!r}")
-        group["betas"] = tuple(number(self._name, "betas", beta, below=1) for beta in group["betas"])
+            group[name] = _check.real_number(self._name, name, group[name])
+        group["betas"] = tuple(
+            _check.real_number(self._name, "betas", beta, below=1)
+            for beta in several(self._name, "betas", group["betas"], "two")
+        )
+
+    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        return "step", "exp_avg", "exp_avg_sq"
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         F.adam_step(

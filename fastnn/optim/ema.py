@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from fastnn import _layout
 from fastnn import functional as F
+from fastnn.functional import _check
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import number
 
 __all__ = ["EMA"]
 
@@ -130,7 +130,7 @@ class EMA:
 
 
 def _checked_decay(decay: float) -> float:
-    decay = number("EMA", "decay", decay)
+    decay = _check.real_number("EMA", "decay", decay)
     if decay > 1:
         raise ValueError(f"EMA: decay must be in [0, 1]. Received: {decay}")
     return decay

@@ -10,7 +10,7 @@ from fastnn import _layout
 from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import number, parameter_list
+from fastnn.optim.optimizer import parameter_list
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "l1_l2_penalty_"]
 
@@ -65,7 +65,7 @@ def clip_grad_norm_(
     Source: Pascanu et al., 2013, "On the difficulty of training recurrent neural networks"; PyTorch's definition.
     """
     found = _with_gradient("clip_grad_norm_", parameters)
-    max_norm = number("clip_grad_norm_", "max_norm", max_norm)
+    max_norm = _check.real_number("clip_grad_norm_", "max_norm", max_norm)
     if not norm_type > 0:
         raise ValueError(f"clip_grad_norm_: norm_type must be > 0. Received: {norm_type!r}")
     gradients = [parameter.grad for parameter in found]
@@ -101,7 +101,7 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
         >>> w.grad
         array([-1. ,  0.5,  1. ])
     """
-    clip_value = number("clip_grad_value_", "clip_value", clip_value)
+    clip_value = _check.real_number("clip_grad_value_", "clip_value", clip_value)
     for parameter in _with_gradient("clip_grad_value_", parameters):
         out = _output(parameter.grad)
         np.clip(parameter.grad, -clip_value, clip_value, out=out)
@@ -127,7 +127,7 @@ def l1_l2_penalty_(parameters: Parameter | Iterable[Parameter], l1: float = 0.0,
     Source: Hoerl and Kennard, 1970, "Ridge regression"; Tibshirani, 1996, "Regression shrinkage and selection via the
     lasso".
     """
-    l1, l2 = number("l1_l2_penalty_", "l1", l1), number("l1_l2_penalty_", "l2", l2)
+    l1, l2 = _check.real_number("l1_l2_penalty_", "l1", l1), _check.real_number("l1_l2_penalty_", "l2", l2)
     penalty = 0.0
     for parameter in parameter_list("l1_l2_penalty_", parameters):
         if not parameter.requires_grad:

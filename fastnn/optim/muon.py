@@ -1,7 +1,7 @@
 """Muon: momentum, orthogonalised."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from fastnn import _layout
 from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, number, slot
+from fastnn.optim.optimizer import Optimizer, several, slot
 
 __all__ = ["Muon"]
 
@@ -91,18 +91,20 @@ class Muon(Optimizer):
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("nesterov", "normalize_weight"):
+            group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "weight_decay", "eps"):
-            group[name] = number("Muon", name, group[name])
-        group["momentum"] = number("Muon", "momentum", group["momentum"], below=1)
+            group[name] = _check.real_number("Muon", name, group[name])
+        group["momentum"] = _check.real_number("Muon", "momentum", group["momentum"], below=1)
         group["ns_steps"] = _check.integer("Muon", "ns_steps", group["ns_steps"], 0)
-        if len(group["ns_coefficients"]) != 3:
-            raise ValueError(f"Muon: ns_coefficients must be three numbers. Received: {group['ns_coefficients']!r}")
         group["ns_coefficients"] = tuple(
-            number("Muon", "ns_coefficients", c, minimum=-math.inf) for c in group["ns_coefficients"]
+            _check.real_number("Muon", "ns_coefficients", c, minimum=-math.inf)
+            for c in several("Muon", "ns_coefficients", group["ns_coefficients"], "three")
         )
-        if group["adjust_lr_fn"] not in (None, *_LR_RULES):
+        rule = group["adjust_lr_fn"]
+        if rule is not None and (not isinstance(rule, str) or rule not in _LR_RULES):
             raise ValueError(
-                f"Muon: adjust_lr_fn must be None or one of {', '.join(_LR_RULES)}. Received: {group['adjust_lr_fn']!r}"
+                f"Muon: adjust_lr_fn must be None or one of {', '.join(_LR_RULES)}. Received: {_check.shown(rule)}"
             )
 
     def check_parameter(self, parameter: Parameter) -> None:
@@ -111,6 +113,9 @@ class Muon(Optimizer):
                 f"Muon: a parameter of shape {parameter.shape} is no matrix; give parameters with less than two "
                 "dimensions to another optimiser, for example SGD"
             )
+
+    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",)
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         if not parameter.size:

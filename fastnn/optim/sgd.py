@@ -6,8 +6,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastnn import functional as F
+from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, number, slot
+from fastnn.optim.optimizer import Optimizer, slot
 
 __all__ = ["SGD"]
 
@@ -63,9 +64,11 @@ class SGD(Optimizer):
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("nesterov", "maximize"):
+            group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "momentum", "weight_decay"):
-            group[name] = number("SGD", name, group[name])
-        group["dampening"] = number("SGD", "dampening", group["dampening"], minimum=-float("inf"))
+            group[name] = _check.real_number("SGD", name, group[name])
+        group["dampening"] = _check.real_number("SGD", "dampening", group["dampening"], minimum=-float("inf"))
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError(
                 "SGD: nesterov needs a momentum and no dampening. "
