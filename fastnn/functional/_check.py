@@ -3,7 +3,7 @@
 import math
 import numbers as numbers_abc
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -154,6 +154,18 @@ def real_number(operation: str, name: str, value: Any, minimum: float = 0.0, bel
             reason = "finite"
         raise ValueError(f"{operation}: {name} must be {reason}. Received: {shown(value)}")
     return number
+
+
+def several(operation: str, name: str, values: Any, n: int, check: Callable[[str, str, Any], Any]) -> tuple[Any, ...]:
+    """`values`, a list of n, each as `check(operation, name, value)` gives it."""
+    is_list = isinstance(values, list | tuple) or (isinstance(values, np.ndarray) and values.ndim == 1)
+    if not is_list or len(values) != n:
+        kind = ValueError if is_list else TypeError
+        raise kind(f"{operation}: {name} must be {_WORDS[n]} numbers. Received: {shown(values)}")
+    return tuple(check(operation, name, value) for value in values)
+
+
+_WORDS = {2: "two", 3: "three"}
 
 
 def boolean(operation: str, name: str, value: Any) -> bool:

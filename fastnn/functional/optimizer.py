@@ -40,6 +40,29 @@ def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: 
     return gradient
 
 
+def _numbers(operation: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a step as plain finite numbers and booleans."""
+    checked: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name in ("nesterov", "maximize"):
+            checked[name] = _check.boolean(operation, name, value)
+        else:
+            checked[name] = _check.real_number(operation, name, value, _LEAST.get(name, -math.inf))
+    return checked
+
+
+def _finite(operation: str, name: str, value: Any) -> float:
+    return _check.real_number(operation, name, value, -math.inf)
+
+
+def _beta(operation: str, name: str, value: Any) -> float:
+    return _check.real_number(operation, name, value, below=1)
+
+
+# What has a least value. Everything else may be negative, as the learning rate of whoever climbs.
+_LEAST = {"eps": 0.0, "alpha": 0.0}
+
+
 def _run(
     kernel: Callable[..., None],
     settings: dict[str, Any] | float,
@@ -86,8 +109,8 @@ def sgd_step(
     Shape:
         - all arrays: any, float32 or float64
     Raises:
-        ValueError: shapes differ, or an array to be changed is read-only.
-        TypeError: a dtype other than float32 and float64.
+        ValueError: shapes differ, an array to be changed is read-only, or a number is not finite.
+        TypeError: a dtype other than float32 and float64, or a setting that is no number.
     Example:
         >>> w = np.array([1.0, 2.0])
         >>> sgd_step(w, np.array([1.0, -1.0]), lr=0.5)
@@ -97,7 +120,7 @@ def sgd_step(
     Source: Sutskever et al., 2013, "On the importance of initialization and momentum"; PyTorch's definition.
     """
     gradient = _checked("sgd_step", parameter, gradient, momentum_buffer=momentum_buffer)
-    settings: dict[str, Any] = {
+    given = {
         "lr": lr,
         "momentum": momentum,
         "dampening": dampening,
@@ -105,6 +128,7 @@ def sgd_step(
         "nesterov": nesterov,
         "maximize": maximize,
     }
+    settings = _numbers("sgd_step", given)
     if _runtime.uses_reference():
         reference.sgd_step(parameter, gradient, momentum_buffer, **settings)
     else:
@@ -159,19 +183,25 @@ def adam_step(
     states = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "max_exp_avg_sq": max_exp_avg_sq}
     gradient = _checked("adam_step", parameter, gradient, **states)
     step = _check.integer("adam_step", "step", step, 1)
-    if _runtime.uses_reference():
-        settings = (step, lr, betas, eps, weight_decay, decoupled_decay, maximize)
-        reference.adam_step(parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq, *settings)
-        return
-    beta1, beta2 = betas
-    adam = {
+    given = {
         "lr": lr,
-        "beta1": beta1,
-        "beta2": beta2,
         "eps": eps,
         "weight_decay": weight_decay,
         "decoupled_decay": decoupled_decay,
         "maximize": maximize,
+    }
+    settings = _numbers("adam_step", given)
+    beta1, beta2 = _check.several("adam_step", "betas", betas, 2, _beta)
+    if _runtime.uses_reference():
+        betas = (beta1, beta2)
+        reference.adam_step(
+            parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq, step=step, betas=betas, **settings
+        )
+        return
+    adam = {
+        **settings,
+        "beta1": beta1,
+        "beta2": beta2,
         "bias_correction1": 1 - beta1**step,
         "bias_correction2": 1 - beta2**step,
     }
@@ -208,8 +238,8 @@ def rmsprop_step(
     Shape:
         - all arrays: any, float32 or float64
     Raises:
-        ValueError: shapes differ, or an array to be changed is read-only.
-        TypeError: a dtype other than float32 and float64.
+        ValueError: shapes differ, an array to be changed is read-only, or a number is not finite.
+        TypeError: a dtype other than float32 and float64, or a setting that is no number.
     Example:
         >>> w, square_avg = np.array([1.0, 2.0]), np.zeros(2)
         >>> rmsprop_step(w, np.array([3.0, -4.0]), square_avg, lr=0.5, alpha=0.75)
@@ -220,7 +250,7 @@ def rmsprop_step(
     """
     states = {"square_avg": square_avg, "momentum_buffer": momentum_buffer, "grad_avg": grad_avg}
     gradient = _checked("rmsprop_step", parameter, gradient, **states)
-    settings: dict[str, Any] = {
+    given = {
         "lr": lr,
         "alpha": alpha,
         "eps": eps,
@@ -228,6 +258,7 @@ def rmsprop_step(
         "momentum": momentum,
         "maximize": maximize,
     }
+    settings = _numbers("rmsprop_step", given)
     if _runtime.uses_reference():
         reference.rmsprop_step(parameter, gradient, square_avg, momentum_buffer, grad_avg, **settings)
     else:
@@ -266,8 +297,8 @@ def adagrad_step(
     Shape:
         - all arrays: any, float32 or float64
     Raises:
-        ValueError: shapes differ, or an array to be changed is read-only.
-        TypeError: a dtype other than float32 and float64.
+        ValueError: shapes differ, an array to be changed is read-only, or a number is not finite.
+        TypeError: a dtype other than float32 and float64, or a setting that is no number.
     Example:
         >>> w, total = np.array([1.0, 2.0]), np.zeros(2)
         >>> adagrad_step(w, np.array([3.0, -4.0]), total, lr=0.5)
@@ -277,7 +308,8 @@ def adagrad_step(
     Source: Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic optimization".
     """
     gradient = _checked("adagrad_step", parameter, gradient, total=total)
-    settings: dict[str, Any] = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+    given = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+    settings = _numbers("adagrad_step", given)
     if _runtime.uses_reference():
         reference.adagrad_step(parameter, gradient, total, **settings)
     else:
@@ -294,7 +326,7 @@ def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
     Shape:
         - average, value: the same, float32 or float64
     Raises:
-        ValueError: shapes differ, or the average is read-only.
+        ValueError: shapes differ, the average is read-only, or decay is outside [0, 1].
         TypeError: a dtype other than float32 and float64.
     Example:
         >>> mean = np.array([4.0])
@@ -303,6 +335,9 @@ def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
         array([5.])
     """
     value = _checked("average_step", average, value)
+    decay = _check.real_number("average_step", "decay", decay)
+    if decay > 1:
+        raise ValueError(f"average_step: decay must be in [0, 1]. Received: {decay}")
     if _runtime.uses_reference():
         reference.average_step(average, value, decay)
     else:
@@ -323,8 +358,25 @@ def sum_of_squares(x: ArrayLike) -> float:
     """
     x = _check.floats("sum_of_squares", "x", x)
     if _runtime.uses_reference():
-        return reference.sum_of_squares(x)
+        with np.errstate(over="ignore", under="ignore"):
+            return reference.sum_of_squares(x)
     return _runtime._native.sum_of_squares(_layout.flat(_layout.dense(x)), _runtime.num_threads()) if x.size else 0.0
+
+
+# Sums of squares whose roots a matrix can be divided by: larger ones, or their inverses, leave the dtype.
+_MOST = {np.dtype(np.float32): 2.0**240, np.dtype(np.float64): 2.0**1000}
+
+
+def tamed(x: NDArray) -> tuple[NDArray, float]:
+    """(x, its sum of squares); if that is too large, both of x times a power of 2, whose largest element is near 1."""
+    total = sum_of_squares(x)
+    if total < _MOST[x.dtype]:
+        return x, total
+    largest = float(np.max(np.abs(x)))
+    if not math.isfinite(largest):
+        return x, total
+    x = np.ldexp(x, -math.frexp(largest)[1])
+    return x, sum_of_squares(x)
 
 
 def newton_schulz(
@@ -351,7 +403,8 @@ def newton_schulz(
         - matrix: (rows, columns), float32 or float64
         - Result: the same
     Raises:
-        ValueError: not a matrix, or steps < 0.
+        ValueError: not a matrix, steps < 0, eps < 0, or a number is not finite.
+        TypeError: a setting that is no number.
     Example:
         >>> np.abs(newton_schulz(np.diag([1.0, -3.0])).round(1))
         array([[1.1, 0. ],
@@ -361,7 +414,9 @@ def newton_schulz(
     """
     matrix = _check.floats("newton_schulz", "matrix", matrix, 2)
     steps = _check.integer("newton_schulz", "steps", steps, 0)
-    a, b, c = coefficients
+    a, b, c = _check.several("newton_schulz", "coefficients", coefficients, 3, _finite)
+    eps = _check.real_number("newton_schulz", "eps", eps)
+    matrix, total = tamed(matrix)
     if _runtime.uses_reference():
         return reference.newton_schulz(matrix, steps, (a, b, c), eps)
     if not matrix.size:
@@ -371,7 +426,7 @@ def newton_schulz(
     wide = matrix.shape[0] < matrix.shape[1]
     tall = matrix.T if wide else matrix
     x = _memory.empty(tall.shape, tall.dtype)
-    np.multiply(tall, 1 / max(math.sqrt(sum_of_squares(matrix)), eps), out=x)
+    np.multiply(tall, 1 / max(math.sqrt(total), eps), out=x)
     for _ in range(steps):
         # The weight only gives its shape here: dweight = x' x.
         gram: Any = linear_backward(x, x, np.empty((x.shape[1],) * 2, x.dtype), need_dx=False, need_dbias=False)[1]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, count_step, several, slot
+from fastnn.optim.optimizer import Optimizer, count_step, slot
 
 __all__ = ["Adam", "AdamW"]
 
@@ -69,10 +69,7 @@ class Adam(Optimizer):
             group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "eps", "weight_decay"):
             group[name] = _check.real_number(self._name, name, group[name])
-        group["betas"] = tuple(
-            _check.real_number(self._name, "betas", beta, below=1)
-            for beta in several(self._name, "betas", group["betas"], "two")
-        )
+        group["betas"] = _check.several(self._name, "betas", group["betas"], 2, _beta)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         return "step", "exp_avg", "exp_avg_sq"
@@ -92,6 +89,10 @@ class Adam(Optimizer):
             decoupled_decay=group["weight_decay"] if self.decoupled else 0.0,
             maximize=group["maximize"],
         )
+
+
+def _beta(owner: str, name: str, value: Any) -> float:
+    return _check.real_number(owner, name, value, below=1)
 
 
 class AdamW(Adam):

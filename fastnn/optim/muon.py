@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from fastnn import _layout
 from fastnn import functional as F
 from fastnn.functional import _check
+from fastnn.functional.optimizer import tamed
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, several, slot
+from fastnn.optim.optimizer import Optimizer, any_number, slot
 
 __all__ = ["Muon"]
 
@@ -97,10 +98,7 @@ class Muon(Optimizer):
             group[name] = _check.real_number("Muon", name, group[name])
         group["momentum"] = _check.real_number("Muon", "momentum", group["momentum"], below=1)
         group["ns_steps"] = _check.integer("Muon", "ns_steps", group["ns_steps"], 0)
-        group["ns_coefficients"] = tuple(
-            _check.real_number("Muon", "ns_coefficients", c, minimum=-math.inf)
-            for c in several("Muon", "ns_coefficients", group["ns_coefficients"], "three")
-        )
+        group["ns_coefficients"] = _check.several("Muon", "ns_coefficients", group["ns_coefficients"], 3, any_number)
         rule = group["adjust_lr_fn"]
         if rule is not None and (not isinstance(rule, str) or rule not in _LR_RULES):
             raise ValueError(
@@ -128,7 +126,8 @@ class Muon(Optimizer):
             direction[...] = gradient
             F.average_step(direction, buffer, 1 - group["momentum"])
         if group["normalize_weight"]:
-            parameter *= math.sqrt(len(parameter)) / max(math.sqrt(F.sum_of_squares(parameter)), group["eps"])
+            w, total = tamed(parameter)
+            np.multiply(w, math.sqrt(len(parameter)) / max(math.sqrt(total), group["eps"]), out=parameter)
         matrix, restore = _as_matrix(direction)
         settings = group["ns_steps"], group["ns_coefficients"], group["eps"]
         factor = _LR_RULES[group["adjust_lr_fn"] or "original"](*matrix.shape)

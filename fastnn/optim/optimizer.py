@@ -1,6 +1,7 @@
 """The base class of all optimisers: parameter groups and state. The arithmetic is in functional/optimizer.py."""
 
 import copy
+import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -31,13 +32,9 @@ def parameter_list(owner: str, parameters: Parameter | Iterable[Parameter]) -> l
     return found
 
 
-def several(owner: str, name: str, values: Any, how_many: str) -> Any:
-    """`values` if it is a list of `how_many`, "two" or "three"."""
-    if not isinstance(values, list | tuple | np.ndarray):
-        raise TypeError(f"{owner}: {name} must be {how_many} numbers. Received: {_check.shown(values)}")
-    if (0 if isinstance(values, np.ndarray) and not values.ndim else len(values)) != {"two": 2, "three": 3}[how_many]:
-        raise ValueError(f"{owner}: {name} must be {how_many} numbers. Received: {_check.shown(values)}")
-    return values
+def any_number(owner: str, name: str, value: Any) -> float:
+    """`value`, finite."""
+    return _check.real_number(owner, name, value, -math.inf)
 
 
 class Optimizer:

@@ -1,6 +1,5 @@
 """The base class of learning-rate schedules, and how several of them share an optimiser."""
 
-import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,11 +40,6 @@ def fraction(owner: str, name: str, value: Any) -> float:
     if number > 1:
         raise ValueError(f"{owner}: {name} must be in [0, 1]. Received: {_check.shown(value)}")
     return number
-
-
-def any_number(owner: str, name: str, value: Any) -> float:
-    """`value`, finite."""
-    return _check.real_number(owner, name, value, -math.inf)
 
 
 def steps(owner: str, name: str, value: Any) -> Any:

@@ -18,9 +18,9 @@ from typing import Any
 from fastnn.functional import _check
 from fastnn.optim.combined import ChainedScheduler, SequentialLR
 from fastnn.optim.one_cycle import OneCycleLR
-from fastnn.optim.optimizer import Optimizer
+from fastnn.optim.optimizer import Optimizer, any_number
 from fastnn.optim.plateau import ReduceLROnPlateau
-from fastnn.optim.scheduler import LRScheduler, any_number, fraction, milestone_list, per_group
+from fastnn.optim.scheduler import LRScheduler, fraction, milestone_list, per_group
 
 __all__ = [
     "ChainedScheduler",

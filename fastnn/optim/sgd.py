@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, slot
+from fastnn.optim.optimizer import Optimizer, any_number, slot
 
 __all__ = ["SGD"]
 
@@ -68,7 +68,7 @@ class SGD(Optimizer):
             group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "momentum", "weight_decay"):
             group[name] = _check.real_number("SGD", name, group[name])
-        group["dampening"] = _check.real_number("SGD", "dampening", group["dampening"], minimum=-float("inf"))
+        group["dampening"] = any_number("SGD", "dampening", group["dampening"])
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError(
                 "SGD: nesterov needs a momentum and no dampening. "
