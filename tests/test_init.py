@@ -172,7 +172,7 @@ def test_init_gain(nonlinearity, param, gain):
         (lambda: init.uniform_(np.empty(3), 1, 0), ValueError, "a must be <= b"),
         (lambda: init.trunc_normal_(np.empty(3), a=1, b=0), ValueError, "a <= b"),
         (lambda: init.trunc_normal_(np.empty(3), std=0), ValueError, "std > 0"),
-        (lambda: init.trunc_normal_(np.empty(3), mean=np.nan), ValueError, "a finite mean"),
+        (lambda: init.trunc_normal_(np.empty(3), mean=np.nan), ValueError, "mean must be finite"),
         (lambda: init.kaiming_normal_(np.empty(3)), ValueError, r"at least 2 dimensions.*shape=\(3,\)"),
         (lambda: init.xavier_uniform_(np.empty(3)), ValueError, "at least 2 dimensions"),
         (lambda: init.orthogonal_(np.empty(3)), ValueError, "at least 2 dimensions"),

@@ -40,27 +40,13 @@ def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: 
     return gradient
 
 
-def _numbers(operation: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a step as plain finite numbers and booleans."""
-    checked: dict[str, Any] = {}
+def _check_settings(operation: str, settings: dict[str, Any]) -> None:
+    """Raise unless all are numbers or booleans; optimisers have checked those that they hand over."""
     for name, value in settings.items():
-        if name in ("nesterov", "maximize"):
-            checked[name] = _check.boolean(operation, name, value)
-        else:
-            checked[name] = _check.real_number(operation, name, value, _LEAST.get(name, -math.inf))
-    return checked
-
-
-def _finite(operation: str, name: str, value: Any) -> float:
-    return _check.real_number(operation, name, value, -math.inf)
-
-
-def _beta(operation: str, name: str, value: Any) -> float:
-    return _check.real_number(operation, name, value, below=1)
-
-
-# What has a least value. Everything else may be negative, as the learning rate of whoever climbs.
-_LEAST = {"eps": 0.0, "alpha": 0.0}
+        if type(value) is float or value is True or value is False:
+            continue
+        check = _check.boolean if name in ("nesterov", "maximize") else _check.number
+        settings[name] = check(operation, name, value)
 
 
 def _run(
@@ -109,8 +95,8 @@ def sgd_step(
     Shape:
         - all arrays: any, float32 or float64
     Raises:
-        ValueError: shapes differ, an array to be changed is read-only, or a number is not finite.
-        TypeError: a dtype other than float32 and float64, or a setting that is no number.
+        ValueError: shapes differ, or an array to be changed is read-only.
+        TypeError: a dtype other than float32 and float64.
     Example:
         >>> w = np.array([1.0, 2.0])
         >>> sgd_step(w, np.array([1.0, -1.0]), lr=0.5)
@@ -120,7 +106,7 @@ def sgd_step(
     Source: Sutskever et al., 2013, "On the importance of initialization and momentum"; PyTorch's definition.
     """
     gradient = _checked("sgd_step", parameter, gradient, momentum_buffer=momentum_buffer)
-    given = {
+    settings: dict[str, Any] = {
         "lr": lr,
         "momentum": momentum,
         "dampening": dampening,
@@ -128,7 +114,7 @@ def sgd_step(
         "nesterov": nesterov,
         "maximize": maximize,
     }
-    settings = _numbers("sgd_step", given)
+    _check_settings("sgd_step", settings)
     if _runtime.uses_reference():
         reference.sgd_step(parameter, gradient, momentum_buffer, **settings)
     else:
@@ -183,28 +169,27 @@ def adam_step(
     states = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "max_exp_avg_sq": max_exp_avg_sq}
     gradient = _checked("adam_step", parameter, gradient, **states)
     step = _check.integer("adam_step", "step", step, 1)
-    given = {
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise TypeError(f"adam_step: betas must be two numbers. Received: {_check.shown(betas)}")
+    adam: dict[str, Any] = {
         "lr": lr,
+        "beta1": betas[0],
+        "beta2": betas[1],
         "eps": eps,
         "weight_decay": weight_decay,
         "decoupled_decay": decoupled_decay,
         "maximize": maximize,
     }
-    settings = _numbers("adam_step", given)
-    beta1, beta2 = _check.several("adam_step", "betas", betas, 2, _beta)
+    _check_settings("adam_step", adam)
+    beta1, beta2 = adam["beta1"], adam["beta2"]
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
+        raise ValueError(f"adam_step: betas must lie in [0, 1). Received: {betas!r}")
     if _runtime.uses_reference():
-        betas = (beta1, beta2)
-        reference.adam_step(
-            parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq, step=step, betas=betas, **settings
-        )
+        del adam["beta1"], adam["beta2"]
+        arrays = parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq
+        reference.adam_step(*arrays, step=step, betas=(beta1, beta2), **adam)
         return
-    adam = {
-        **settings,
-        "beta1": beta1,
-        "beta2": beta2,
-        "bias_correction1": 1 - beta1**step,
-        "bias_correction2": 1 - beta2**step,
-    }
+    adam |= {"bias_correction1": 1 - beta1**step, "bias_correction2": 1 - beta2**step}
     _run(_runtime._native.adam_step, adam, parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq)
 
 
@@ -238,8 +223,8 @@ def rmsprop_step(
     Shape:
         - all arrays: any, float32 or float64
     Raises:
-        ValueError: shapes differ, an array to be changed is read-only, or a number is not finite.
-        TypeError: a dtype other than float32 and float64, or a setting that is no number.
+        ValueError: shapes differ, or an array to be changed is read-only.
+        TypeError: a dtype other than float32 and float64.
     Example:
         >>> w, square_avg = np.array([1.0, 2.0]), np.zeros(2)
         >>> rmsprop_step(w, np.array([3.0, -4.0]), square_avg, lr=0.5, alpha=0.75)
@@ -250,7 +235,7 @@ def rmsprop_step(
     """
     states = {"square_avg": square_avg, "momentum_buffer": momentum_buffer, "grad_avg": grad_avg}
     gradient = _checked("rmsprop_step", parameter, gradient, **states)
-    given = {
+    settings: dict[str, Any] = {
         "lr": lr,
         "alpha": alpha,
         "eps": eps,
@@ -258,7 +243,7 @@ def rmsprop_step(
         "momentum": momentum,
         "maximize": maximize,
     }
-    settings = _numbers("rmsprop_step", given)
+    _check_settings("rmsprop_step", settings)
     if _runtime.uses_reference():
         reference.rmsprop_step(parameter, gradient, square_avg, momentum_buffer, grad_avg, **settings)
     else:
@@ -297,8 +282,8 @@ def adagrad_step(
     Shape:
         - all arrays: any, float32 or float64
     Raises:
-        ValueError: shapes differ, an array to be changed is read-only, or a number is not finite.
-        TypeError: a dtype other than float32 and float64, or a setting that is no number.
+        ValueError: shapes differ, or an array to be changed is read-only.
+        TypeError: a dtype other than float32 and float64.
     Example:
         >>> w, total = np.array([1.0, 2.0]), np.zeros(2)
         >>> adagrad_step(w, np.array([3.0, -4.0]), total, lr=0.5)
@@ -308,8 +293,8 @@ def adagrad_step(
     Source: Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic optimization".
     """
     gradient = _checked("adagrad_step", parameter, gradient, total=total)
-    given = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-    settings = _numbers("adagrad_step", given)
+    settings: dict[str, Any] = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+    _check_settings("adagrad_step", settings)
     if _runtime.uses_reference():
         reference.adagrad_step(parameter, gradient, total, **settings)
     else:
@@ -326,7 +311,7 @@ def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
     Shape:
         - average, value: the same, float32 or float64
     Raises:
-        ValueError: shapes differ, the average is read-only, or decay is outside [0, 1].
+        ValueError: shapes differ, or the average is read-only.
         TypeError: a dtype other than float32 and float64.
     Example:
         >>> mean = np.array([4.0])
@@ -335,9 +320,7 @@ def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
         array([5.])
     """
     value = _checked("average_step", average, value)
-    decay = _check.real_number("average_step", "decay", decay)
-    if decay > 1:
-        raise ValueError(f"average_step: decay must be in [0, 1]. Received: {decay}")
+    decay = _check.number("average_step", "decay", decay)
     if _runtime.uses_reference():
         reference.average_step(average, value, decay)
     else:
@@ -403,8 +386,7 @@ def newton_schulz(
         - matrix: (rows, columns), float32 or float64
         - Result: the same
     Raises:
-        ValueError: not a matrix, steps < 0, eps < 0, or a number is not finite.
-        TypeError: a setting that is no number.
+        ValueError: not a matrix, or steps < 0.
     Example:
         >>> np.abs(newton_schulz(np.diag([1.0, -3.0])).round(1))
         array([[1.1, 0. ],
@@ -414,8 +396,10 @@ def newton_schulz(
     """
     matrix = _check.floats("newton_schulz", "matrix", matrix, 2)
     steps = _check.integer("newton_schulz", "steps", steps, 0)
-    a, b, c = _check.several("newton_schulz", "coefficients", coefficients, 3, _finite)
-    eps = _check.real_number("newton_schulz", "eps", eps)
+    if not isinstance(coefficients, tuple | list) or len(coefficients) != 3:
+        raise TypeError(f"newton_schulz: coefficients must be three numbers. Received: {_check.shown(coefficients)}")
+    a, b, c = (_check.number("newton_schulz", "coefficients", value) for value in coefficients)
+    eps = _check.epsilon("newton_schulz", eps)
     matrix, total = tamed(matrix)
     if _runtime.uses_reference():
         return reference.newton_schulz(matrix, steps, (a, b, c), eps)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastnn import _random
 from fastnn.functional import _check
-from fastnn.functional._loss import number
+from fastnn.functional._check import number
 from fastnn.nn.parameter import Parameter
 
 __all__ = [
@@ -69,7 +69,11 @@ def _fans(operation: str, array: NDArray) -> tuple[int, int]:
 
 
 def _std(operation: str, std: float) -> float:
-    return number(operation, "std", std, 0)
+    return number(operation, "std", std, 0, finite=True)
+
+
+def _gain(operation: str, gain: float) -> float:
+    return number(operation, "gain", gain, finite=True)
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -87,15 +91,11 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
     Source: He et al., 2015, "Delving deep into rectifiers"; PyTorch's table.
     """
-    if nonlinearity in _LINEAR:
-        return 1.0
+    gains = {**dict.fromkeys(_LINEAR, 1.0), "leaky_relu": 0.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+    _check.one_of("calculate_gain", "nonlinearity", nonlinearity, list(gains))
     if nonlinearity == "leaky_relu":
-        slope = 0.01 if param is None else number("calculate_gain", "param", param, -math.inf)
-        return math.sqrt(2 / (1 + slope**2))
-    gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
-    if nonlinearity not in gains:
-        names = ", ".join([*_LINEAR, "leaky_relu", *gains])
-        raise ValueError(f"calculate_gain: nonlinearity must be one of {names}. Received: {nonlinearity!r}")
+        slope = 0.01 if param is None else number("calculate_gain", "param", param, finite=True)
+        return math.sqrt(2 / (1 + slope**2)) if abs(slope) < 1e100 else math.sqrt(2) / abs(slope)
     return gains[nonlinearity]
 
 
@@ -107,7 +107,8 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
         >>> constant_(np.empty(3), 0.5)
         array([0.5, 0.5, 0.5])
     """
-    _array("constant_", tensor)[...] = val
+    array = _array("constant_", tensor)
+    array[...] = number("constant_", "val", val)
     return tensor
 
 
@@ -179,6 +180,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: np.rando
         ValueError: a > b.
     """
     array = _array("uniform_", tensor)
+    a, b = number("uniform_", "a", a, finite=True), number("uniform_", "b", b, finite=True)
     if not a <= b:
         raise ValueError(f"uniform_: a must be <= b. Received: a={a}, b={b}")
     array[...] = _source("uniform_", generator).uniform(a, b, array.shape)
@@ -194,7 +196,8 @@ def normal_(
         ValueError: std < 0.
     """
     array = _array("normal_", tensor)
-    array[...] = _source("normal_", generator).normal(mean, _std("normal_", std), array.shape)
+    mean, std = number("normal_", "mean", mean, finite=True), _std("normal_", std)
+    array[...] = _source("normal_", generator).normal(mean, std, array.shape)
     return tensor
 
 
@@ -220,7 +223,9 @@ def trunc_normal_(
     """
     array = _array("trunc_normal_", tensor)
     source = _source("trunc_normal_", generator)
-    if not (a <= b and a < math.inf and b > -math.inf and math.isfinite(mean)) or _std("trunc_normal_", std) == 0:
+    mean, std = number("trunc_normal_", "mean", mean), _std("trunc_normal_", std)
+    a, b = number("trunc_normal_", "a", a), number("trunc_normal_", "b", b)
+    if not (a <= b and a < math.inf and b > -math.inf and math.isfinite(mean)) or std == 0:
         raise ValueError(
             f"trunc_normal_: a <= b, std > 0, a finite mean are needed. Received: mean={mean}, std={std}, a={a}, b={b}"
         )
@@ -252,7 +257,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: np.random.Gene
     """
     array = _array("xavier_uniform_", tensor)
     fans = sum(_fans("xavier_uniform_", array))
-    bound = abs(gain) * math.sqrt(6 / max(fans, 1))
+    bound = abs(_gain("xavier_uniform_", gain)) * math.sqrt(6 / max(fans, 1))
     array[...] = _source("xavier_uniform_", generator).uniform(-bound, bound, array.shape)
     return tensor
 
@@ -266,15 +271,15 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Gener
     Source: Glorot and Bengio, 2010.
     """
     array = _array("xavier_normal_", tensor)
-    std = abs(gain) * math.sqrt(2 / max(sum(_fans("xavier_normal_", array)), 1))
+    std = abs(_gain("xavier_normal_", gain)) * math.sqrt(2 / max(sum(_fans("xavier_normal_", array)), 1))
     array[...] = _source("xavier_normal_", generator).normal(0, std, array.shape)
     return tensor
 
 
 def _kaiming_std(operation: str, array: NDArray, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"{operation}: mode must be 'fan_in' or 'fan_out'. Received: {mode!r}")
+    _check.one_of(operation, "mode", mode, ("fan_in", "fan_out"))
     fan_in, fan_out = _fans(operation, array)
+    a = number(operation, "a", a, finite=True)
     return calculate_gain(nonlinearity, a) / math.sqrt(max(fan_in if mode == "fan_in" else fan_out, 1))
 
 
@@ -336,7 +341,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generato
     array = _array("orthogonal_", tensor)
     if array.ndim < 2:
         raise _check.fail("orthogonal_", "at least 2 dimensions are needed", tensor=array)
-    source = _source("orthogonal_", generator)
+    source, gain = _source("orthogonal_", generator), _gain("orthogonal_", gain)
     if not array.size:
         return tensor
     rows, columns = len(array), array.size // len(array)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, count_step, slot
+from fastnn.optim.optimizer import Optimizer, count_step, number, slot
 
 __all__ = ["Adagrad"]
 
@@ -66,7 +66,7 @@ class Adagrad(Optimizer):
         for name in ("maximize",):
             group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
-            group[name] = _check.real_number("Adagrad", name, group[name])
+            group[name] = number("Adagrad", name, group[name])
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         return "step", "sum"

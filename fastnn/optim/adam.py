@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, count_step, slot
+from fastnn.optim.optimizer import Optimizer, count_step, number, slot
 
 __all__ = ["Adam", "AdamW"]
 
@@ -68,7 +68,7 @@ class Adam(Optimizer):
         for name in ("amsgrad", "maximize"):
             group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "eps", "weight_decay"):
-            group[name] = _check.real_number(self._name, name, group[name])
+            group[name] = number(self._name, name, group[name])
         group["betas"] = _check.several(self._name, "betas", group["betas"], 2, _beta)
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Adam(Optimizer):
 
 
 def _beta(owner: str, name: str, value: Any) -> float:
-    return _check.real_number(owner, name, value, below=1)
+    return number(owner, name, value, below=1)
 
 
 class AdamW(Adam):

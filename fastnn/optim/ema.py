@@ -12,6 +12,7 @@ from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
+from fastnn.optim.optimizer import number
 
 __all__ = ["EMA"]
 
@@ -157,7 +158,7 @@ def _loaded(owner: str, path: str, value: Any, own: NDArray) -> NDArray:
 
 
 def _checked_decay(decay: float) -> float:
-    decay = _check.real_number("EMA", "decay", decay)
+    decay = number("EMA", "decay", decay)
     if decay > 1:
         raise ValueError(f"EMA: decay must be in [0, 1]. Received: {decay}")
     return decay

@@ -11,7 +11,7 @@ from fastnn import _layout
 from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import parameter_list
+from fastnn.optim.optimizer import number, parameter_list
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "l1_l2_penalty_"]
 
@@ -117,8 +117,8 @@ def clip_grad_norm_(
 
     Source: Pascanu et al., 2013, "On the difficulty of training recurrent neural networks"; PyTorch's definition.
     """
-    max_norm = _number_or_infinity("max_norm", max_norm)
-    norm_type = _number_or_infinity("norm_type", norm_type)
+    max_norm = _check.number("clip_grad_norm_", "max_norm", max_norm, 0)
+    norm_type = _check.number("clip_grad_norm_", "norm_type", norm_type, 0)
     if norm_type == 0:
         raise ValueError("clip_grad_norm_: norm_type must be > 0. Received: 0")
     error_if_nonfinite = _check.boolean("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite)
@@ -141,12 +141,6 @@ def clip_grad_norm_(
     return total
 
 
-def _number_or_infinity(name: str, value: Any) -> float:
-    if isinstance(value, float | np.floating) and value == math.inf:
-        return math.inf
-    return _check.real_number("clip_grad_norm_", name, value)
-
-
 def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: float) -> None:
     """Cut every element of the gradients, in place, to [-clip_value, clip_value].
 
@@ -162,7 +156,7 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
         >>> w.grad
         array([-1. ,  0.5,  1. ])
     """
-    clip_value = _check.real_number("clip_grad_value_", "clip_value", clip_value)
+    clip_value = number("clip_grad_value_", "clip_value", clip_value)
     for parameter in _with_gradient("clip_grad_value_", parameters):
         out = _output(parameter.grad)
         np.clip(parameter.grad, -clip_value, clip_value, out=out)
@@ -188,7 +182,7 @@ def l1_l2_penalty_(parameters: Parameter | Iterable[Parameter], l1: float = 0.0,
     Source: Hoerl and Kennard, 1970, "Ridge regression"; Tibshirani, 1996, "Regression shrinkage and selection via the
     lasso".
     """
-    l1, l2 = _check.real_number("l1_l2_penalty_", "l1", l1), _check.real_number("l1_l2_penalty_", "l2", l2)
+    l1, l2 = number("l1_l2_penalty_", "l1", l1), number("l1_l2_penalty_", "l2", l2)
     trained = [p for p in dict.fromkeys(parameter_list("l1_l2_penalty_", parameters)) if p.requires_grad]
     weights = [_layout.dense(_check.floats("l1_l2_penalty_", "data", parameter.data)) for parameter in trained]
     for parameter, data in zip(trained, weights, strict=True):

@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastnn.optim.optimizer import Optimizer
+from fastnn.optim.optimizer import Optimizer, is_iterable
 
 __all__ = ["MultiOptimizer"]
 
@@ -34,7 +34,7 @@ class MultiOptimizer(Optimizer):
     """
 
     def __init__(self, optimizers: Iterable[Optimizer]) -> None:
-        if not isinstance(optimizers, Iterable) or isinstance(optimizers, str | Optimizer):
+        if not is_iterable(optimizers):
             raise TypeError(f"{self._name}: a list of optimisers is needed. Received: {type(optimizers).__name__}")
         self.optimizers = list(optimizers)
         for optimizer in self.optimizers:

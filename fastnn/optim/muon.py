@@ -12,7 +12,7 @@ from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.functional.optimizer import tamed
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, any_number, slot
+from fastnn.optim.optimizer import Optimizer, any_number, number, slot
 
 __all__ = ["Muon"]
 
@@ -95,15 +95,11 @@ class Muon(Optimizer):
         for name in ("nesterov", "normalize_weight"):
             group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "weight_decay", "eps"):
-            group[name] = _check.real_number("Muon", name, group[name])
-        group["momentum"] = _check.real_number("Muon", "momentum", group["momentum"], below=1)
+            group[name] = number("Muon", name, group[name])
+        group["momentum"] = number("Muon", "momentum", group["momentum"], below=1)
         group["ns_steps"] = _check.integer("Muon", "ns_steps", group["ns_steps"], 0)
         group["ns_coefficients"] = _check.several("Muon", "ns_coefficients", group["ns_coefficients"], 3, any_number)
-        rule = group["adjust_lr_fn"]
-        if rule is not None and (not isinstance(rule, str) or rule not in _LR_RULES):
-            raise ValueError(
-                f"Muon: adjust_lr_fn must be None or one of {', '.join(_LR_RULES)}. Received: {_check.shown(rule)}"
-            )
+        _check.one_of("Muon", "adjust_lr_fn", group["adjust_lr_fn"], (None, *_LR_RULES))
 
     def check_parameter(self, parameter: Parameter) -> None:
         if parameter.ndim < 2:

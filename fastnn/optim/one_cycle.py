@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastnn.functional import _check
-from fastnn.optim.optimizer import Optimizer
+from fastnn.optim.optimizer import Optimizer, number
 from fastnn.optim.scheduler import LRScheduler, checked_optimizer, fraction, per_group
 
 __all__ = ["OneCycleLR"]
@@ -64,10 +64,7 @@ class OneCycleLR(LRScheduler):
             total_steps = epochs * _check.integer(owner, "steps_per_epoch", steps_per_epoch, 1)
         self.total_steps = _check.integer(owner, "total_steps", total_steps, 1)
         pct_start = fraction(owner, "pct_start", pct_start)
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                f"OneCycleLR: anneal_strategy must be 'cos' or 'linear'. Received: {_check.shown(anneal_strategy)}"
-            )
+        _check.one_of(owner, "anneal_strategy", anneal_strategy, ("cos", "linear"))
         self.anneal_strategy = anneal_strategy
         self.cycle_momentum = _check.boolean(owner, "cycle_momentum", cycle_momentum)
         three_phase = _check.boolean(owner, "three_phase", three_phase)
@@ -76,7 +73,7 @@ class OneCycleLR(LRScheduler):
             raise ValueError("OneCycleLR: the optimiser has neither momentum nor betas; set cycle_momentum=False")
         div_factor = _divisor("div_factor", div_factor)
         final_div_factor = _divisor("final_div_factor", final_div_factor)
-        peaks = per_group(owner, "max_lr", max_lr, optimizer, _check.real_number)
+        peaks = per_group(owner, "max_lr", max_lr, optimizer, number)
         lows = per_group(owner, "base_momentum", base_momentum, optimizer, _momentum)
         highs = per_group(owner, "max_momentum", max_momentum, optimizer, _momentum)
         self._began = [
@@ -118,7 +115,7 @@ class OneCycleLR(LRScheduler):
                     raise KeyError(
                         f"OneCycleLR: to continue from last_epoch={self.last_epoch}, groups need {', '.join(missing)}"
                     )
-                began.update({key: _check.real_number("OneCycleLR", key, group[key]) for key in began})
+                began.update({key: number("OneCycleLR", key, group[key]) for key in began})
         return [began["initial_lr"] for began in self._began]
 
     def _write_starts(self) -> None:
@@ -193,15 +190,15 @@ class OneCycleLR(LRScheduler):
 
 
 def _divisor(name: str, value: Any) -> float:
-    number = _check.real_number("OneCycleLR", name, value)
-    if number == 0:
+    result = number("OneCycleLR", name, value)
+    if result == 0:
         raise ValueError(f"OneCycleLR: {name} must be > 0. Received: {_check.shown(value)}")
-    return number
+    return result
 
 
 def _momentum(owner: str, name: str, value: Any) -> float:
-    return _check.real_number(owner, name, value, below=1)
+    return number(owner, name, value, below=1)
 
 
 def _check_start(owner: str, name: str, value: Any) -> float:
-    return (_momentum if name.endswith("momentum") else _check.real_number)(owner, name, value)
+    return (_momentum if name.endswith("momentum") else number)(owner, name, value)

@@ -17,13 +17,19 @@ from fastnn.nn.parameter import Parameter
 __all__ = ["Optimizer"]
 
 
+def is_iterable(value: Any) -> bool:
+    """Whether `value` is a list or something like it: no text, no mapping, no array without dimensions."""
+    no_list = isinstance(value, str | bytes | bytearray | Mapping) or (isinstance(value, np.ndarray) and not value.ndim)
+    return isinstance(value, Iterable) and not no_list
+
+
 def parameter_list(owner: str, parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
     """`parameters`, one or several, as a list; raises TypeError if something else is among them."""
     if isinstance(parameters, Module):
         raise TypeError(
             f"{owner}: parameters are needed; give model.parameters(). Received: {type(parameters).__name__}"
         )
-    if not isinstance(parameters, Parameter | Iterable) or isinstance(parameters, Mapping):
+    if not isinstance(parameters, Parameter) and not is_iterable(parameters):
         raise TypeError(f"{owner}: nn.Parameter objects are needed. Received: {_check.shown(parameters)}")
     found = [parameters] if isinstance(parameters, Parameter) else list(parameters)
     for item in found:
@@ -32,9 +38,24 @@ def parameter_list(owner: str, parameters: Parameter | Iterable[Parameter]) -> l
     return found
 
 
+def number(owner: str, name: str, value: Any, minimum: float = 0.0, below: float = math.inf) -> float:
+    """`value` as a finite float in [minimum, below).
+
+    Raises:
+        TypeError: not a real number.
+        ValueError: outside the interval, infinite or NaN.
+    """
+    result = _check.number(owner, name, value)
+    if not minimum <= result < below or result == -math.inf:
+        reason = f">= {minimum:g}" if below == math.inf else f"in [{minimum:g}, {below:g})"
+        reason = "finite" if math.isinf(result) else reason
+        raise ValueError(f"{owner}: {name} must be {reason}. Received: {_check.shown(value)}")
+    return result
+
+
 def any_number(owner: str, name: str, value: Any) -> float:
     """`value`, finite."""
-    return _check.real_number(owner, name, value, -math.inf)
+    return number(owner, name, value, -math.inf)
 
 
 class Optimizer:
@@ -61,8 +82,7 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
-        unordered = Parameter | np.ndarray | Mapping | set | frozenset | str | bytes
-        if isinstance(params, unordered) or not isinstance(params, Iterable):
+        if isinstance(params, Parameter | np.ndarray | set | frozenset) or not is_iterable(params):
             hint = "; give model.parameters()" if isinstance(params, Module) else ""
             raise TypeError(
                 f"{self._name}: params must be an ordered iterable of parameters or of dicts{hint}. "
@@ -110,7 +130,8 @@ class Optimizer:
         """
         if not isinstance(param_group, Mapping) or "params" not in param_group:
             raise TypeError(
-                f"{self._name}: a group must be a dict with the key 'params'. Received: {_check.shown(param_group)}"
+                f"{self._name}.add_param_group: a group must be a dict with the key 'params'. "
+                f"Received: {_check.shown(param_group)}"
             )
         parameters = parameter_list(self._name, param_group["params"])
         known = {id(parameter) for group in self.param_groups for parameter in group["params"]}
@@ -279,7 +300,7 @@ SCHEDULE_KEYS = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentu
 def _check_schedule_keys(owner: str, group: dict[str, Any]) -> None:
     for name in SCHEDULE_KEYS:
         if name in group:
-            group[name] = _check.real_number(owner, name, group[name])
+            group[name] = number(owner, name, group[name])
 
 
 def _each(groups: list[dict[str, Any]]) -> Iterator[tuple[Parameter, dict[str, Any]]]:
@@ -313,10 +334,10 @@ def _loaded(owner: str, index: int, values: Any, parameter: Parameter, names: tu
     state: dict[str, Any] = {}
     for name, value in values.items():
         if name == "step":  # PyTorch keeps an array of no dimension
-            number = _check.real_number(owner, f"step of parameter {index}", value)
-            if number != int(number):
-                raise ValueError(f"{owner}: step of parameter {index} must be an integer. Received: {number}")
-            state[name] = int(number)
+            steps = number(owner, f"step of parameter {index}", value)
+            if steps != int(steps):
+                raise ValueError(f"{owner}: step of parameter {index} must be an integer. Received: {steps}")
+            state[name] = int(steps)
         elif isinstance(value, np.generic):
             state[name] = value.item()
         elif hasattr(value, "shape"):

@@ -1,14 +1,13 @@
 """The schedule that looks at a metric."""
 
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastnn.functional import _check
-from fastnn.optim.optimizer import Optimizer
+from fastnn.optim.optimizer import Optimizer, number
 from fastnn.optim.scheduler import Share, checked_optimizer, per_group, rates
 
 __all__ = ["ReduceLROnPlateau"]
@@ -53,19 +52,15 @@ class ReduceLROnPlateau:
     ) -> None:
         owner = "ReduceLROnPlateau"
         self.optimizer = checked_optimizer(owner, optimizer)
-        if not isinstance(mode, str) or mode not in ("min", "max"):
-            raise ValueError(f"{owner}: mode must be 'min' or 'max'. Received: {_check.shown(mode)}")
-        if not isinstance(threshold_mode, str) or threshold_mode not in ("rel", "abs"):
-            raise ValueError(
-                f"{owner}: threshold_mode must be 'rel' or 'abs'. Received: {_check.shown(threshold_mode)}"
-            )
+        _check.one_of(owner, "mode", mode, ("min", "max"))
+        _check.one_of(owner, "threshold_mode", threshold_mode, ("rel", "abs"))
         self.mode, self.threshold_mode = mode, threshold_mode
-        self.factor = _check.real_number(owner, "factor", factor, below=1)
+        self.factor = number(owner, "factor", factor, below=1)
         self.patience = _check.integer(owner, "patience", patience, 0)
         self.cooldown = _check.integer(owner, "cooldown", cooldown, 0)
-        self.threshold = _check.real_number(owner, "threshold", threshold)
-        self.eps = _check.real_number(owner, "eps", eps)
-        self.min_lrs = per_group(owner, "min_lr", min_lr, optimizer, _check.real_number)
+        self.threshold = number(owner, "threshold", threshold)
+        self.eps = number(owner, "eps", eps)
+        self.min_lrs = per_group(owner, "min_lr", min_lr, optimizer, number)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = 0
         self.cooldown_counter = 0
@@ -145,7 +140,7 @@ class ReduceLROnPlateau:
         counts = ("num_bad_epochs", "cooldown_counter", "last_epoch")
         _check.mapping(owner, "the state", state_dict, "best", *counts, "factors", "lr")
         best = state_dict["best"]
-        best = None if best is None else _check.real_number(owner, "best", best, -math.inf)
+        best = None if best is None else number(owner, "best", best, -math.inf)
         counted = {name: _check.integer(owner, name, state_dict[name], 0) for name in counts}
         factors, lrs = (rates(owner, name, state_dict[name], n) for name in ("factors", "lr"))
         self.best = (math.inf if self.mode == "min" else -math.inf) if best is None else best
@@ -163,8 +158,7 @@ class ReduceLROnPlateau:
 
 
 def _metric(owner: str, value: Any) -> float:
-    """`value` as a float, which may be infinite or NaN: those of a training that diverged."""
-    number = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
-    if isinstance(number, bool | np.bool_) or not isinstance(number, numbers.Real):
-        raise TypeError(f"{owner}: metrics must be a number. Received: {_check.shown(value)}")
-    return float(number)
+    """`value` as a float, which may also be NaN: that of a training that diverged."""
+    if isinstance(value, float | np.floating) and math.isnan(value):
+        return math.nan
+    return _check.number(owner, "metrics", value)

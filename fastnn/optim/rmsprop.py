@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, slot
+from fastnn.optim.optimizer import Optimizer, number, slot
 
 __all__ = ["RMSprop"]
 
@@ -69,7 +69,7 @@ class RMSprop(Optimizer):
         for name in ("centered", "maximize"):
             group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
-            group[name] = _check.real_number("RMSprop", name, group[name])
+            group[name] = number("RMSprop", name, group[name])
 
     def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
         return ("square_avg",)

@@ -1,14 +1,13 @@
 """The base class of learning-rate schedules, and how several of them share an optimiser."""
 
-import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fastnn.functional import _check
-from fastnn.optim.optimizer import Optimizer
+from fastnn.optim.optimizer import Optimizer, is_iterable, number
 
 __all__ = ["LRScheduler"]
 
@@ -36,23 +35,21 @@ def per_group(
 
 def fraction(owner: str, name: str, value: Any) -> float:
     """`value` in [0, 1]."""
-    number = _check.real_number(owner, name, value)
-    if number > 1:
+    result = number(owner, name, value)
+    if result > 1:
         raise ValueError(f"{owner}: {name} must be in [0, 1]. Received: {_check.shown(value)}")
-    return number
+    return result
 
 
 def steps(owner: str, name: str, value: Any) -> Any:
     """A number of steps: an int, or a float where a step is cut into parts."""
-    try:
-        return _check.integer(owner, name, operator.index(value), 0)
-    except TypeError:
-        return _check.real_number(owner, name, value)
+    result = number(owner, name, value)
+    return int(result) if isinstance(value, int | np.integer) else result
 
 
 def milestone_list(owner: str, milestones: Any, minimum: int) -> list[int]:
     """Numbers of steps, each at least `minimum`."""
-    if isinstance(milestones, str) or not isinstance(milestones, Iterable):
+    if not is_iterable(milestones):
         raise TypeError(f"{owner}: milestones must be a list of integers. Received: {_check.shown(milestones)}")
     return [_check.integer(owner, "milestones", milestone, minimum) for milestone in milestones]
 
@@ -64,7 +61,7 @@ def rates(owner: str, name: str, values: Any, n: int) -> list[float]:
         raise TypeError(f"{owner}: {name} must be a list of numbers. Received: {_check.shown(values)}")
     if len(values) != n:
         raise ValueError(f"{owner}: {name} of {len(values)} groups given, {n} needed")
-    return [_check.real_number(owner, name, value) for value in values]
+    return [number(owner, name, value) for value in values]
 
 
 # ---- several schedules of one optimiser ------------------------------------------------------------------------------
@@ -167,7 +164,7 @@ class LRScheduler:
                 raise KeyError(f"{self._name}: a group of the optimiser has no learning rate 'lr'")
             if self.last_epoch != -1 and "initial_lr" not in group:
                 raise KeyError(f"{self._name}: to continue from last_epoch={self.last_epoch}, groups need 'initial_lr'")
-            found.append(_check.real_number(self._name, "initial_lr", group.get("initial_lr", group["lr"])))
+            found.append(number(self._name, "initial_lr", group.get("initial_lr", group["lr"])))
         return found
 
     def _write_starts(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from fastnn.functional import _check
 from fastnn.optim.combined import ChainedScheduler, SequentialLR
 from fastnn.optim.one_cycle import OneCycleLR
-from fastnn.optim.optimizer import Optimizer, any_number
+from fastnn.optim.optimizer import Optimizer, any_number, number
 from fastnn.optim.plateau import ReduceLROnPlateau
 from fastnn.optim.scheduler import LRScheduler, fraction, milestone_list, per_group
 
@@ -96,7 +96,7 @@ class StepLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size = _check.integer("StepLR", "step_size", step_size, 1)
-        self.gamma = _check.real_number("StepLR", "gamma", gamma)
+        self.gamma = number("StepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: int, base_lr: float) -> float:
@@ -117,7 +117,7 @@ class MultiStepLR(LRScheduler):
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
         self.milestones = sorted(milestone_list("MultiStepLR", milestones, 0))
-        self.gamma = _check.real_number("MultiStepLR", "gamma", gamma)
+        self.gamma = number("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: int, base_lr: float) -> float:
@@ -134,7 +134,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        self.gamma = _check.real_number("ExponentialLR", "gamma", gamma)
+        self.gamma = number("ExponentialLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: int, base_lr: float) -> float:
@@ -205,7 +205,7 @@ class PolynomialLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters = _check.integer("PolynomialLR", "total_iters", total_iters, 1)
-        self.power = _check.real_number("PolynomialLR", "power", power)
+        self.power = number("PolynomialLR", "power", power)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: int, base_lr: float) -> float:
@@ -228,7 +228,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         self.T_max = _check.integer("CosineAnnealingLR", "T_max", T_max, 1)
-        self.eta_min = _check.real_number("CosineAnnealingLR", "eta_min", eta_min)
+        self.eta_min = number("CosineAnnealingLR", "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: int, base_lr: float) -> float:
@@ -255,7 +255,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     ) -> None:
         self.T_0 = _check.integer("CosineAnnealingWarmRestarts", "T_0", T_0, 1)
         self.T_mult = _check.integer("CosineAnnealingWarmRestarts", "T_mult", T_mult, 1)
-        self.eta_min = _check.real_number("CosineAnnealingWarmRestarts", "eta_min", eta_min)
+        self.eta_min = number("CosineAnnealingWarmRestarts", "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: float, base_lr: float) -> float:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastnn import functional as F
 from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, any_number, slot
+from fastnn.optim.optimizer import Optimizer, any_number, number, slot
 
 __all__ = ["SGD"]
 
@@ -67,7 +67,7 @@ class SGD(Optimizer):
         for name in ("nesterov", "maximize"):
             group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "momentum", "weight_decay"):
-            group[name] = _check.real_number("SGD", name, group[name])
+            group[name] = number("SGD", name, group[name])
         group["dampening"] = any_number("SGD", "dampening", group["dampening"])
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError(
