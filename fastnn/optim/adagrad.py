@@ -68,8 +68,8 @@ class Adagrad(Optimizer):
         for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
             group[name] = number("Adagrad", name, group[name])
 
-    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        return "step", "sum"
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"step": True, "sum": True}
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         step = count_step(state)

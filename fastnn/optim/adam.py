@@ -71,8 +71,8 @@ class Adam(Optimizer):
             group[name] = number(self._name, name, group[name])
         group["betas"] = _check.several(self._name, "betas", group["betas"], 2, _beta)
 
-    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        return "step", "exp_avg", "exp_avg_sq"
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"step": True, "exp_avg": True, "exp_avg_sq": True, "max_exp_avg_sq": False}
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         F.adam_step(

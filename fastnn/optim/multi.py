@@ -57,7 +57,7 @@ class MultiOptimizer(Optimizer):
             owner.check_parameter(parameter)
         owner.check_group(group)
 
-    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
         return self._of(group).state_names(group)
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -108,8 +108,8 @@ class Muon(Optimizer):
                 "dimensions to another optimiser, for example SGD"
             )
 
-    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        return ("momentum_buffer",)
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"momentum_buffer": True}
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         if not parameter.size:

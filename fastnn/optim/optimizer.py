@@ -109,9 +109,12 @@ class Optimizer:
     def check_parameter(self, parameter: Parameter) -> None:
         """Raise for a parameter that this optimiser cannot train."""
 
-    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        """What the state of a parameter of `group` consists of, once there is one."""
-        return ()
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        """What the state of a parameter of `group` consists of, and whether it always does once there is one.
+
+        All but 'step' are arrays. A saved state that is none of this is refused; what is not listed is not checked.
+        """
+        return {}
 
     def group_defaults(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """The hyper-parameters that `group` must have, with the values of those that it does not set."""
@@ -324,12 +327,12 @@ def _indices(owner: str, group: Any) -> list[int]:
     return [_index(owner, value) for value in values]
 
 
-def _loaded(owner: str, index: int, values: Any, parameter: Parameter, names: tuple[str, ...]) -> dict[str, Any]:
-    """The state of a parameter, all or nothing of `names` in it; arrays copied into its memory order and dtype."""
+def _loaded(owner: str, index: int, values: Any, parameter: Parameter, names: dict[str, bool]) -> dict[str, Any]:
+    """The state of a parameter, checked against `state_names`; arrays copied into its memory order and dtype."""
     where = f"the state of parameter {index}"
     values = _check.mapping(owner, where, values)
     if values:
-        _check.mapping(owner, where, values, *names)
+        _check.mapping(owner, where, values, *(name for name, always in names.items() if always))
     data = _layout.dense(_check.floats(owner, "data", parameter.data))
     state: dict[str, Any] = {}
     for name, value in values.items():
@@ -348,7 +351,7 @@ def _loaded(owner: str, index: int, values: Any, parameter: Parameter, names: tu
                 raise TypeError(f"{owner}: {name} of parameter {index} must hold numbers. Received: {given.dtype}")
             state[name] = _layout.empty_like(data)
             state[name][...] = given
-        elif name in names:
+        elif name in names and (names[name] or value is not None):
             raise TypeError(f"{owner}: {name} of parameter {index} must be an array. Received: {_check.shown(value)}")
         elif value is not None:  # PyTorch's word for a momentum that is not there
             if not isinstance(value, str | int | float | list | tuple | dict):

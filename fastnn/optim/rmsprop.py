@@ -71,8 +71,8 @@ class RMSprop(Optimizer):
         for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
             group[name] = number("RMSprop", name, group[name])
 
-    def state_names(self, group: Mapping[str, Any]) -> tuple[str, ...]:
-        return ("square_avg",)
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"square_avg": True, "momentum_buffer": False, "grad_avg": False}
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         F.rmsprop_step(

@@ -1,6 +1,6 @@
 """Stochastic gradient descent."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -74,6 +74,9 @@ class SGD(Optimizer):
                 "SGD: nesterov needs a momentum and no dampening. "
                 f"Received: momentum={group['momentum']}, dampening={group['dampening']}"
             )
+
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"momentum_buffer": False}
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         is_first = "momentum_buffer" not in state
