@@ -133,6 +133,14 @@ def test_schedule_resumed_in_any_order_has_the_saved_rates_and_goes_on_as_before
     assert run(resumed, steps, 15) == run(whole, steps, 15)
 
 
+def test_schedule_loaded_without_its_optimiser_sets_rates_and_initial_rates():
+    whole = optim.ExponentialLR(sgd(), 0.5)
+    whole.step()
+    resumed = optim.ExponentialLR(sgd(3.0, 5.0), 0.5)
+    resumed.load_state_dict(whole.state_dict())
+    assert settings(resumed.optimizer) == settings(whole.optimizer)
+
+
 def test_schedule_resumed_keeps_a_rate_that_was_set_by_hand():
     whole = optim.StepLR(sgd(), 3)
     whole.step()
@@ -286,6 +294,11 @@ def test_rate_of_zero_stays_zero_beside_other_schedules():
     for schedule in schedules:
         schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.0, 0.5 * 0.6])
+    optimizer = sgd(0.0)  # no factor can be told of a rate that began at 0
+    cosine = optim.CosineAnnealingLR(optimizer, 10, eta_min=0.25)
+    optim.ExponentialLR(optimizer, 0.5)
+    cosine.step(10)
+    assert optimizer.param_groups[0]["lr"] == 0.25
 
 
 def test_one_cycle_ends_the_schedules_before_it():
