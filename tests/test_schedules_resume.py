@@ -181,6 +181,18 @@ def test_one_cycle_continues_from_last_epoch_with_what_the_groups_tell():
     assert run(resumed, 6, 9) == run(whole, 6, 9)
 
 
+def test_sequential_continues_from_last_epoch():
+    whole = MAKERS["sequential"](sgd())
+    run(whole, 0, 7)
+    other = sgd(3.0, 5.0)
+    for group, lr in zip(other.param_groups, (0.4, 0.8), strict=True):
+        group["initial_lr"] = lr
+    parts = [optim.LinearLR(other), optim.CosineAnnealingLR(other, 30)]
+    resumed = optim.SequentialLR(other, parts, [5], last_epoch=6)
+    assert resumed.get_last_lr() == whole.get_last_lr()
+    assert run(resumed, 7, 9) == run(whole, 7, 9)
+
+
 def test_one_cycle_state_after_its_last_step_is_loaded():
     """Linear: beyond the end the line would go on below 0."""
     schedule = optim.OneCycleLR(sgd(), 1.0, 10, anneal_strategy="linear")
