@@ -61,6 +61,10 @@ def grid_search(
 
     Source: Akiba et al., 2019, "Optuna: A next-generation hyperparameter optimization framework" (its GridSampler).
     """
+    _check_calls("grid_search", objective, on_start=on_start, on_result=on_result)
+    maximize = _check.boolean("grid_search", "maximize", maximize)
+    file = _path("grid_search", storage)
+    grid = _check.mapping("grid_search", "grid", grid)
     choices = {name: _choices("grid_search", name, values) for name, values in grid.items()}
     if not choices:
         raise ValueError("grid_search: the grid is empty")
@@ -68,7 +72,7 @@ def grid_search(
     total = math.prod(len(values) for values in choices.values())
     distributions = {name: optuna.distributions.CategoricalDistribution(values) for name, values in choices.items()}
     description = {"kind": "grid", "space": choices, "maximize": maximize}
-    with _study(optuna, storage, description, maximize) as study:
+    with _study(optuna, file, description, maximize) as study:
         # The seed numbers the points, so it must be the same whenever the storage is opened. A point whose evaluation
         # was cut short is still marked as running, and the sampler gives such points again when no other is left.
         study.sampler = optuna.samplers.GridSampler(choices, seed=0)
@@ -76,7 +80,7 @@ def grid_search(
         if on_start is not None:
             on_start(_rows(optuna, study, list(choices)))
         while len(rows := _rows(optuna, study, list(choices))) < total:
-            _evaluate(objective, study, study.ask(distributions), maximize)
+            _evaluate("grid_search", objective, study, study.ask(distributions), maximize)
             if on_result is not None:
                 rows = _rows(optuna, study, list(choices))
                 on_result(rows[-1], len(rows), total)
@@ -119,17 +123,20 @@ def search(
     Source: Bergstra et al., 2011, "Algorithms for hyper-parameter optimization" (TPE); Bergstra and Bengio, 2012,
     "Random search for hyper-parameter optimization".
     """
+    _check_calls("search", objective, on_result=on_result)
     n_trials = _check.integer("search", "n_trials", n_trials, 0)
     seed = _check.integer("search", "seed", seed, 0)
-    if sampler not in _SAMPLERS:
-        raise ValueError(f"search: sampler must be one of {', '.join(_SAMPLERS)}. Received: {sampler!r}")
+    maximize = _check.boolean("search", "maximize", maximize)
+    _check.one_of("search", "sampler", sampler, _SAMPLERS)
+    file = _path("search", storage)
+    space = _check.mapping("search", "space", space)
     if not space:
         raise ValueError("search: the space is empty")
     plain = {name: _plain_range(name, given) for name, given in space.items()}
     optuna = _optuna()
     distributions = {name: _distribution(optuna, given) for name, given in plain.items()}
     description = {"kind": sampler, "space": plain, "seed": seed, "maximize": maximize}
-    with _study(optuna, storage, description, maximize) as study:
+    with _study(optuna, file, description, maximize) as study:
         while len(rows := _rows(optuna, study, list(space))) < n_trials:
             # A fresh sampler for each point, seeded by the number of results: no hidden state is lost between runs.
             state = int(np.random.SeedSequence((seed, len(rows))).generate_state(1)[0])
@@ -138,7 +145,7 @@ def search(
                 study.sampler = optuna.samplers.TPESampler(seed=state, constant_liar=False)
             else:
                 study.sampler = optuna.samplers.RandomSampler(seed=state)
-            _evaluate(objective, study, study.ask(distributions), maximize)
+            _evaluate("search", objective, study, study.ask(distributions), maximize)
             if on_result is not None:
                 rows = _rows(optuna, study, list(space))
                 on_result(rows[-1], len(rows), n_trials)
@@ -150,14 +157,39 @@ def best(rows: Sequence[dict[str, Any]], maximize: bool = True) -> dict[str, Any
 
     Raises:
         ValueError: there are no rows.
+        TypeError, KeyError: they are not those of a search.
     """
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
+        raise TypeError(f"best: rows must be a list, the result of a search. Received: {_check.shown(rows)}")
     if not rows:
         raise ValueError("best: there are no rows")
+    for row in rows:
+        _check.mapping("best", "a row", row, "value")
+    maximize = _check.boolean("best", "maximize", maximize)
     return max(rows, key=lambda row: row["value"]) if maximize else min(rows, key=lambda row: row["value"])
 
 
+# ---- checks ----------------------------------------------------------------------------------------------------------
+def _check_calls(operation: str, objective: Any, **reports: Any) -> None:
+    if not callable(objective):
+        raise TypeError(f"{operation}: objective must be a function of settings. Received: {_check.shown(objective)}")
+    for name, report in reports.items():
+        if report is not None and not callable(report):
+            raise TypeError(f"{operation}: {name} must be a function or None. Received: {_check.shown(report)}")
+
+
+def _path(operation: str, storage: Any) -> Path | None:
+    if storage is None:
+        return None
+    if not isinstance(storage, str | os.PathLike) or not os.fspath(storage):
+        raise TypeError(f"{operation}: storage must be the path of a file or None. Received: {_check.shown(storage)}")
+    return Path(storage)
+
+
 # ---- what may be searched --------------------------------------------------------------------------------------------
-def _name(operation: str, name: str) -> None:
+def _name(operation: str, name: Any) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"{operation}: a setting is called by a text. Received: {_check.shown(name)}")
     if name in _OWN_COLUMNS:
         raise ValueError(f"{operation}: a setting may not be called {name!r}, which is a column of the result")
 
@@ -165,6 +197,12 @@ def _name(operation: str, name: str) -> None:
 def _choices(operation: str, name: str, values: Sequence[Any]) -> list[Any]:
     """The values as plain Python objects, which a file can keep."""
     _name(operation, name)
+    if (
+        isinstance(values, str | bytes)
+        or not isinstance(values, Sequence | np.ndarray)
+        or (isinstance(values, np.ndarray) and not values.ndim)
+    ):
+        raise TypeError(f"{operation}: {name} must be a list of values. Received: {_check.shown(values)}")
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
     for value in plain:
         if not (value is None or isinstance(value, str | int | float)) or value != value:
@@ -207,15 +245,13 @@ def _optuna() -> Any:
 
 
 @contextlib.contextmanager
-def _study(
-    optuna: Any, storage: str | os.PathLike[str] | None, description: dict[str, Any], maximize: bool
-) -> Iterator[Any]:
+def _study(optuna: Any, storage: Path | None, description: dict[str, Any], maximize: bool) -> Iterator[Any]:
     """A study in memory or in a file; a file must hold a search of the same description."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # Optuna announces each study on standard error
     database = None
     try:
-        database = None if storage is None else _open(optuna, Path(storage))
+        database = None if storage is None else _open(optuna, storage)
         study = optuna.create_study(
             storage=database,
             study_name="fastnn",
@@ -249,9 +285,11 @@ def _open(optuna: Any, path: Path) -> Any:
         raise OSError(f"{path} cannot be opened as the SQLite file of a search ({error.orig})") from error
 
 
-def _evaluate(objective: Objective, study: Any, trial: Any, maximize: bool) -> None:
+def _evaluate(operation: str, objective: Objective, study: Any, trial: Any, maximize: bool) -> None:
     """An exception of the objective passes through and leaves the trial unfinished, so that it is done again."""
-    value = float(objective(dict(trial.params)))
+    value: Any = objective(dict(trial.params))
+    is_nan = isinstance(value, float | np.floating) and math.isnan(value)
+    value = math.nan if is_nan else _check.number(operation, "the value of objective", value)
     if math.isnan(value):
         value = -math.inf if maximize else math.inf
     study.tell(trial, value)

@@ -163,6 +163,64 @@ def test_init_gain(nonlinearity, param, gain):
 
 
 @pytest.mark.parametrize(
+    ("a", "b", "mean", "std"),
+    [
+        (-math.inf, math.inf, 0.0, 1.0), (0.0, math.inf, math.sqrt(2 / math.pi), math.sqrt(1 - 2 / math.pi)),
+        (-math.inf, 0.0, -math.sqrt(2 / math.pi), math.sqrt(1 - 2 / math.pi)), (-2.0, 2.0, 0.0, 0.87963),
+        (3.0, math.inf, 3.28310, 0.26627), (-math.inf, -3.0, -3.28310, 0.26627),
+    ],
+)  # fmt: skip
+def test_init_trunc_normal_with_an_infinite_bound_is_cut_on_the_other_side_only(a, b, mean, std):
+    """Moments of the truncated normal distribution: N. L. Johnson et al., "Continuous univariate distributions"."""
+    n = 40_000
+    values = init.trunc_normal_(np.empty(n), a=a, b=b, generator=np.random.default_rng(4))
+    assert a <= values.min() <= values.max() <= b
+    assert abs(values.mean() - mean) < 5 * std / math.sqrt(n)
+    assert abs(values.std() / std - 1) < 5 / math.sqrt(n)  # tails are no heavier than of an exponential distribution
+    if math.isinf(b):
+        assert values.max() > max(a, 0) + 1
+    if math.isinf(a):
+        assert values.min() < min(b, 0) - 1
+
+
+def test_init_trunc_normal_bounds_are_values_and_not_multiples_of_std():
+    values = init.trunc_normal_(np.empty(20_000), mean=5.0, std=2.0, a=4.0, b=9.0, generator=np.random.default_rng(5))
+    assert 4 <= values.min() < 4.01
+    assert 8.9 < values.max() <= 9
+    # Mean of a normal distribution cut at -0.5 and 2 standard deviations.
+    assert values.mean() == pytest.approx(5 + 2 * 0.4455, abs=0.05)
+
+
+def test_init_trunc_normal_of_one_value_is_that_value():
+    np.testing.assert_array_equal(init.trunc_normal_(np.empty(3), a=0.5, b=0.5), 0.5)
+
+
+def test_init_options_change_what_is_drawn():
+    def draw(name, **options):
+        return getattr(init, name)(np.empty((60, 40)), generator=np.random.default_rng(6), **options)
+
+    np.testing.assert_allclose(draw("normal_", mean=3.0, std=2.0), 3 + 2 * draw("normal_"), rtol=1e-12)
+    np.testing.assert_allclose(draw("uniform_", a=-1.0, b=3.0), -1 + 4 * draw("uniform_"), rtol=1e-12)
+    for name in ("xavier_uniform_", "xavier_normal_", "orthogonal_"):
+        np.testing.assert_allclose(draw(name, gain=3.0), 3 * draw(name), rtol=1e-12)
+    for name in ("kaiming_uniform_", "kaiming_normal_"):
+        plain = draw(name)
+        np.testing.assert_allclose(draw(name, a=1.0), plain / math.sqrt(2), rtol=1e-12)
+        np.testing.assert_allclose(draw(name, nonlinearity="linear"), plain / math.sqrt(2), rtol=1e-12)
+        np.testing.assert_allclose(draw(name, mode="fan_out"), plain * math.sqrt(40 / 60), rtol=1e-12)
+    np.testing.assert_allclose(draw("kaiming_uniform_"), draw("uniform_", a=-1, b=1) * math.sqrt(6 / 40), rtol=1e-12)
+    np.testing.assert_allclose(draw("kaiming_normal_"), draw("normal_") * math.sqrt(2 / 40), rtol=1e-12)
+    np.testing.assert_allclose(draw("xavier_uniform_"), draw("uniform_", a=-1, b=1) * math.sqrt(0.06), rtol=1e-12)
+    np.testing.assert_allclose(draw("xavier_normal_"), draw("normal_") * math.sqrt(0.02), rtol=1e-12)
+
+
+def test_init_of_a_vector_of_one_output_keeps_the_sign_convention_of_qr():
+    """One row: the QR of a column fixes its sign, and only the correction makes both signs equally likely."""
+    signs = [init.orthogonal_(np.empty((1, 3)), generator=np.random.default_rng(i))[0, 0] > 0 for i in range(40)]
+    assert 8 < sum(signs) < 32
+
+
+@pytest.mark.parametrize(
     ("call", "error", "words"),
     [
         (lambda: init.zeros_([1.0]), TypeError, "zeros_: a Parameter or an array .* Received: list"),

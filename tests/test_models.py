@@ -201,6 +201,45 @@ def test_create_of_an_unknown_name_lists_the_known():
         models.create("lenet")
 
 
+@pytest.mark.parametrize("name", ["lenet", None, 3, [], {}])
+def test_create_needs_a_known_name(name):
+    with pytest.raises(ValueError, match="create: there is no model"):
+        models.create(name)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("wrong", ["a", None, 0, -1, 1.5, [], 1j])
+def test_models_sizes_must_be_positive_integers(name, wrong):
+    for setting in {"num_classes", *SMALL[name]}:
+        with pytest.raises((TypeError, ValueError), match=rf"(?i){name}: {setting} must be"):
+            models.create(name, **{**SMALL[name], setting: wrong})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: models.create("vgg_a", stages=[[4], "a"]), "vgg_a: stages must be"),
+        (lambda: models.create("resnet20", widths=[4, 0]), "resnet20: widths must be"),
+        (lambda: models.keras_cnn(widths=(4,) * 6, hidden=4), "keras_cnn: 6 pools leave nothing of size=32"),
+        (lambda: models.keras_cnn(size="a"), "keras_cnn: size must be an integer"),
+        (lambda: models.airbench(widths=(4, 4), unit_head="no"), "Airbench: unit_head must be True or False"),
+        (lambda: models.airbench(widths=(4, 4), zero_whitening_bias=2), "zero_whitening_bias must be True or False"),
+        (lambda: models.airbench(widths=(4, 4)).train_whitening("no"), "train_whitening: on must be True or False"),
+        (lambda: models.airbench(widths=(4, 4)).whiten(np.ones((2, 1, 8, 8))), "whiten: images of 3 channels"),
+        (lambda: models.whitening_filters("a"), "whitening_filters: images must hold numbers"),
+        (lambda: models.whitening_filters(np.ones((2, 3, 8, 8)), size=0), "whitening_filters: size must be >= 1"),
+        (lambda: models.whitening_filters(np.ones((2, 3, 8, 8)), eps=-1), "whitening_filters: eps must be"),
+        (lambda: models.Scale("a"), "Scale: factor must be a number"),
+        (lambda: models.Scale(np.nan), "Scale: factor must be finite"),
+        (lambda: models.Scale(0.5)("a"), "Scale: x has dtype"),
+        (lambda: models.Chain(a=nn.ReLU(), b=3), "Chain: b must be a Module. Received: 3"),
+    ],
+)
+def test_models_nonsense_is_refused_in_words(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
 def test_summarize_counts_by_hand_and_leaves_the_model_as_it_was():
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(256, 5))
     model[1].eval()

@@ -1,5 +1,6 @@
 """Learning-rate schedules against formulas written down independently, and their state."""
 
+import inspect
 import json
 import math
 
@@ -167,6 +168,100 @@ def test_reduce_lr_on_plateau_threshold_decides_what_is_better(mode, threshold_m
         schedule.step(10.0)
         schedule.step(metric)
         assert (schedule.get_last_lr()[0] < 0.4) is reduced
+
+
+def test_reduce_lr_on_plateau_makes_no_change_of_at_most_eps():
+    for eps, reduced in ((0.19, True), (0.2, False), (0.21, False)):
+        schedule = optim.ReduceLROnPlateau(sgd(0.4, 4.0), factor=0.5, patience=0, eps=eps)
+        schedule.step(1.0)
+        schedule.step(1.0)
+        assert schedule.get_last_lr() == [0.2 if reduced else 0.4, 2.0]
+
+
+def test_reduce_lr_on_plateau_has_a_least_rate_for_each_group():
+    schedule = optim.ReduceLROnPlateau(sgd(0.4, 4.0), factor=0.1, patience=0, min_lr=[0.05, 1.0])
+    for _ in range(5):
+        schedule.step(1.0)
+    assert schedule.get_last_lr() == [0.05, 1.0]
+
+
+def test_reduce_lr_on_plateau_reduces_after_more_than_patience_steps():
+    for patience in (0, 1, 3):
+        schedule = optim.ReduceLROnPlateau(sgd(), factor=0.5, patience=patience)
+        schedule.step(1.0)
+        rates = []
+        for _ in range(patience + 1):
+            rates.append(schedule.get_last_lr()[0])
+            schedule.step(1.0)
+        assert rates == [0.4] * (patience + 1)
+        assert schedule.get_last_lr() == [0.2]
+
+
+def test_reduce_lr_on_plateau_counts_nothing_in_its_cooldown():
+    schedule = optim.ReduceLROnPlateau(sgd(1.0), factor=0.5, patience=0, cooldown=2)
+    rates = []
+    for _ in range(8):
+        schedule.step(1.0)
+        rates.append(schedule.get_last_lr()[0])
+    assert rates == [1.0, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125]
+
+
+def test_multi_step_lr_of_milestone_zero_drops_at_once():
+    assert run(optim.MultiStepLR(sgd(), [0, 2, 2], 0.5), 4) == [0.2, 0.2, 0.05, 0.05]
+
+
+DEFAULTS = {  # as in PyTorch 2.13
+    "SGD": {
+        "lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False, "maximize": False,
+    },
+    "Adam": {
+        "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False, "maximize": False,
+    },
+    "AdamW": {
+        "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2, "amsgrad": False, "maximize": False,
+    },
+    "RMSprop": {
+        "lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0, "momentum": 0, "centered": False, "maximize": False,
+    },
+    "Adagrad": {
+        "lr": 1e-2, "lr_decay": 0, "weight_decay": 0, "initial_accumulator_value": 0, "eps": 1e-10, "maximize": False,
+    },
+    "Muon": {
+        "lr": 1e-3, "weight_decay": 0.1, "momentum": 0.95, "nesterov": True,
+        "ns_coefficients": (3.4445, -4.775, 2.0315), "eps": 1e-7, "ns_steps": 5, "adjust_lr_fn": None,
+        "normalize_weight": False,
+    },
+    "EMA": {"decay": 0.999},
+    "clip_grad_norm_": {"norm_type": 2.0, "error_if_nonfinite": False},
+    "l1_l2_penalty_": {"l1": 0.0, "l2": 0.0},
+    "LambdaLR": {"last_epoch": -1},
+    "StepLR": {"gamma": 0.1, "last_epoch": -1},
+    "MultiStepLR": {"gamma": 0.1, "last_epoch": -1},
+    "ExponentialLR": {"last_epoch": -1},
+    "ConstantLR": {"factor": 1 / 3, "total_iters": 5, "last_epoch": -1},
+    "LinearLR": {"start_factor": 1 / 3, "end_factor": 1.0, "total_iters": 5, "last_epoch": -1},
+    "PolynomialLR": {"total_iters": 5, "power": 1.0, "last_epoch": -1},
+    "CosineAnnealingLR": {"eta_min": 0.0, "last_epoch": -1},
+    "CosineAnnealingWarmRestarts": {"T_mult": 1, "eta_min": 0.0, "last_epoch": -1},
+    "OneCycleLR": {
+        "total_steps": None, "epochs": None, "steps_per_epoch": None, "pct_start": 0.3, "anneal_strategy": "cos",
+        "cycle_momentum": True, "base_momentum": 0.85, "max_momentum": 0.95, "div_factor": 25.0,
+        "final_div_factor": 1e4, "three_phase": False, "last_epoch": -1,
+    },
+    "SequentialLR": {"last_epoch": -1},
+    "ChainedScheduler": {"optimizer": None},
+    "ReduceLROnPlateau": {
+        "mode": "min", "factor": 0.1, "patience": 10, "threshold": 1e-4, "threshold_mode": "rel", "cooldown": 0,
+        "min_lr": 0.0, "eps": 1e-8,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_optim_defaults_are_those_of_pytorch(name):
+    parameters = inspect.signature(getattr(optim, name)).parameters.values()
+    given = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+    assert given == DEFAULTS[name]
 
 
 MAKERS = {

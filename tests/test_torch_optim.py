@@ -142,6 +142,36 @@ def pair_of_optimizers(name="SGD"):
     return getattr(optim, name)(ours, **settings), getattr(torch.optim, name)(theirs, **settings)
 
 
+CHAINS = {
+    "linear, exponential": lambda s, o: [s.LinearLR(o, 0.1, total_iters=9), s.ExponentialLR(o, 0.95)],
+    "exponential, linear": lambda s, o: [s.ExponentialLR(o, 0.95), s.LinearLR(o, 0.1, total_iters=9)],
+    "constant, step, cosine": lambda s, o: [s.ConstantLR(o), s.StepLR(o, 7, 0.5), s.CosineAnnealingLR(o, 80)],
+    "polynomial, multi_step": lambda s, o: [s.PolynomialLR(o, 80, 2.0), s.MultiStepLR(o, [3, 20, 20], 0.3)],
+}
+
+
+@pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step:UserWarning")
+@pytest.mark.parametrize("as_one", [False, True])
+@pytest.mark.parametrize("case", CHAINS)
+def test_torch_schedules_of_one_optimizer_multiply_alike(case, as_one):
+    import torch
+
+    optimizers = pair_of_optimizers()
+    chains = [
+        CHAINS[case](module, optimizer)
+        for module, optimizer in zip((optim.lr_scheduler, torch.optim.lr_scheduler), optimizers, strict=True)
+    ]
+    if as_one:
+        chains = [[optim.ChainedScheduler(chains[0])], [torch.optim.lr_scheduler.ChainedScheduler(chains[1])]]
+    for _ in range(60):
+        ours, theirs = ([group["lr"] for group in optimizer.param_groups] for optimizer in optimizers)
+        assert ours == pytest.approx(theirs, rel=1e-12)
+        for optimizer, chain in zip(optimizers, chains, strict=True):
+            optimizer.step()
+            for schedule in chain:
+                schedule.step()
+
+
 @pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step:UserWarning")  # PyTorch's SequentialLR
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
 @pytest.mark.parametrize("case", SCHEDULES)

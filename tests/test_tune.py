@@ -106,6 +106,64 @@ def test_tune_grid_search_rejects_bad_grids(grid, message):
         tune.grid_search(score, grid)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tune.grid_search(None, {"x": [1]}), "grid_search: objective must be a function"),
+        (lambda: tune.grid_search(len, None), "grid_search: grid must be a dict"),
+        (lambda: tune.grid_search(len, {"x": "abc"}), "grid_search: x must be a list of values. Received: 'abc'"),
+        (lambda: tune.grid_search(len, {"x": 3}), "grid_search: x must be a list of values"),
+        (lambda: tune.grid_search(len, {3: [1]}), "grid_search: a setting is called by a text"),
+        (lambda: tune.grid_search(len, {"x": [1]}, storage=3), "grid_search: storage must be the path of a file"),
+        (lambda: tune.grid_search(len, {"x": [1]}, storage=""), "grid_search: storage must be the path of a file"),
+        (lambda: tune.grid_search(len, {"x": [1]}, maximize="yes"), "grid_search: maximize must be True or False"),
+        (lambda: tune.grid_search(len, {"x": [1]}, on_start=3), "grid_search: on_start must be a function"),
+        (lambda: tune.grid_search(len, {"x": [1]}, on_result=3), "grid_search: on_result must be a function"),
+        (lambda: tune.grid_search(lambda p: "1.5", {"x": [1]}), "grid_search: the value of objective must be a number"),
+        (lambda: tune.search(lambda p: None, {"x": [1]}, 1), "search: the value of objective must be a number"),
+        (lambda: tune.search(None, {"x": [1]}, 1), "search: objective must be a function"),
+        (lambda: tune.search(len, [1], 1), "search: space must be a dict"),
+        (lambda: tune.search(len, {"x": [1]}, "a"), "search: n_trials must be an integer"),
+        (lambda: tune.search(len, {"x": [1]}, 1, seed=1.5), "search: seed must be an integer"),
+        (lambda: tune.search(len, {"x": [1]}, 1, sampler=["tpe"]), "search: sampler must be 'tpe' or 'random'"),
+        (lambda: tune.best(3), "best: rows must be a list"),
+        (lambda: tune.best([3]), "best: a row must be a dict"),
+    ],
+)
+def test_tune_nonsense_is_refused_in_words(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def test_tune_best_of_equal_rows_is_the_first():
+    rows = [{"x": 1, "value": 2.0}, {"x": 2, "value": 3.0}, {"x": 3, "value": 3.0}, {"x": 4, "value": 2.0}]
+    assert (tune.best(rows)["x"], tune.best(rows, maximize=False)["x"]) == (2, 1)
+    with pytest.raises(KeyError, match="best: a row lacks value"):
+        tune.best([{"x": 1}])
+
+
+def test_tune_value_that_is_no_number_leaves_the_point_to_be_done_again(tmp_path):
+    path = tmp_path / "grid.sqlite3"
+    with pytest.raises(TypeError, match="the value of objective"):
+        tune.grid_search(lambda p: "a", {"x": [1, 2]}, storage=path)
+    rows = tune.grid_search(lambda p: np.float32(p["x"]), {"x": [1, 2]}, storage=path)
+    assert sorted(row["value"] for row in rows) == [1.0, 2.0]
+
+
+def test_tune_search_of_integers_reaches_both_ends_and_of_logarithms_all_magnitudes():
+    rows = tune.search(lambda p: 0, {"n": (1, 3), "lr": (1e-8, 1.0, "log")}, 60, sampler="random")
+    assert {row["n"] for row in rows} == {1, 2, 3}
+    below = sum(row["lr"] < 1e-4 for row in rows)
+    assert 15 < below < 45  # half of them; drawn uniformly, none would be
+
+
+def test_tune_reports_are_told_after_each_evaluation():
+    told = []
+    rows = tune.search(lambda p: p["x"], {"x": [1, 2]}, 3, on_result=lambda *one: told.append(one))
+    assert told == [(rows[i], i + 1, 3) for i in range(3)]
+    assert tune.search(lambda p: p["x"], {"x": [1, 2]}, 0) == []
+
+
 # ---- the storage -----------------------------------------------------------------------------------------------------
 def test_tune_storage_of_another_search_is_refused(tmp_path):
     path = tmp_path / "grid.sqlite3"
@@ -177,7 +235,7 @@ def test_tune_search_rejects_bad_spaces(space, message):
 
 
 def test_tune_search_rejects_unknown_samplers():
-    with pytest.raises(ValueError, match="tpe, random"):
+    with pytest.raises(ValueError, match="sampler must be 'tpe' or 'random'"):
         tune.search(smooth, SPACE, 1, sampler="grid")
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import models
 from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_LIMITS, TORCH_MODES, Contestant
 from fastnn.benchmark.report import ratio
+from fastnn.functional import _check
 
 __all__ = ["PAUSE", "Settings", "compare"]
 
@@ -33,6 +35,8 @@ class Settings:
         rounds: turns of each contestant.
         seconds: of timed steps in each turn.
         warmup: turns of two steps before any that counts.
+    Raises:
+        TypeError, ValueError: one of them makes no sense.
     """
 
     threads: int
@@ -42,6 +46,17 @@ class Settings:
     rounds: int = 7
     seconds: float = 1.0
     warmup: int = 3
+
+    def __post_init__(self) -> None:
+        for name, minimum in (("threads", 1), ("rounds", 1), ("warmup", 0)):
+            _check.integer("Settings", name, getattr(self, name), minimum)
+        _check.number("Settings", "seconds", self.seconds, 0, finite=True)
+        _check.boolean("Settings", "inference", self.inference)
+        _check.one_of("Settings", "isa", self.isa, ("reference", *TORCH_LIMITS))
+        if not isinstance(self.modes, tuple | list):
+            raise TypeError(f"Settings: modes must be a tuple. Received: {_check.shown(self.modes)}")
+        for mode in self.modes:
+            _check.one_of("Settings", "modes", mode, tuple(TORCH_MODES))
 
 
 def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
@@ -54,7 +69,13 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
     Raises:
         ArithmeticError: two contestants compute different things, or one computes what is not finite.
         RuntimeError: a contestant broke off.
+        TypeError, ValueError: there is no such network, or batch is no positive integer.
     """
+    if not isinstance(network, str) or network not in models.names():
+        raise ValueError(f"compare: there is no model {_check.shown(network)}; choose from {', '.join(models.names())}")
+    batch = _check.integer("compare", "batch", batch, 1)
+    if not isinstance(settings, Settings):
+        raise TypeError(f"compare: settings must be Settings. Received: {_check.shown(settings)}")
     with contextlib.ExitStack() as stack:
         sides: list[Contestant] = []
         for arguments in _contestants(network, batch, settings):

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -267,3 +267,30 @@ def fits_memory(operation: str, name: str, shape: Sequence[int]) -> None:
     """Raise ValueError if an array of this shape has more bytes than a process can name."""
     if math.prod(shape) >= 2**59:
         raise ValueError(f"{operation}: {name} of shape {tuple(shape)} does not fit into any memory")
+
+
+def mapping(operation: str, name: str, value: Any, *keys: str) -> Mapping[str, Any]:
+    """`value` if it is a mapping that has these keys.
+
+    Raises:
+        TypeError: no mapping.
+        KeyError: a key is missing.
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{operation}: {name} must be a dict. Received: {type(value).__name__}")
+    missing = [key for key in keys if key not in value]
+    if missing:
+        raise KeyError(f"{operation}: {name} lacks {', '.join(missing)}")
+    return value
+
+
+def several(operation: str, name: str, values: Any, n: int, check: Callable[[str, str, Any], Any]) -> tuple[Any, ...]:
+    """`values`, a list of n numbers, each as `check(operation, name, value)` gives it."""
+    is_list = isinstance(values, list | tuple) or (isinstance(values, np.ndarray) and values.ndim == 1)
+    if not is_list or len(values) != n:
+        kind = ValueError if is_list else TypeError
+        raise kind(f"{operation}: {name} must be {_WORDS[n]} numbers. Received: {shown(values)}")
+    return tuple(check(operation, name, value) for value in values)
+
+
+_WORDS = {2: "two", 3: "three"}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn import nn
+from fastnn.functional import _check
 from fastnn.models._chain import Chain
 from fastnn.models._observe import observe
 from fastnn.models.airbench import Airbench, Scale, airbench, airbench94, whitening_filters
@@ -60,7 +61,8 @@ def create(name: str, **kwargs: Any) -> nn.Module:
     """The network of that name; keywords go to its function.
 
     Raises:
-        ValueError: there is no network of that name.
+        ValueError: there is no network of that name, or an argument of its function is out of its range.
+        TypeError: an argument of its function is of another type.
 
     Example:
         >>> import numpy as np
@@ -68,6 +70,6 @@ def create(name: str, **kwargs: Any) -> nn.Module:
         >>> models.create("resnet20", num_classes=100)(np.zeros((1, 3, 32, 32), np.float32)).shape
         (1, 100)
     """
-    if name not in _MODELS:
-        raise ValueError(f"there is no model {name!r}; choose from {', '.join(names())}")
+    if not isinstance(name, str) or name not in _MODELS:
+        raise ValueError(f"create: there is no model {_check.shown(name)}; choose from {', '.join(names())}")
     return _MODELS[name](**kwargs)

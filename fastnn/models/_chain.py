@@ -1,6 +1,7 @@
 """Sequential, with names."""
 
 from fastnn import nn
+from fastnn.functional import _check
 
 __all__ = ["Chain"]
 
@@ -10,6 +11,8 @@ class Chain(nn.Sequential):
 
     Args:
         **modules: the modules, in order.
+    Raises:
+        TypeError: one of them is no module.
 
     Example:
         >>> from fastnn.models import Chain
@@ -20,5 +23,8 @@ class Chain(nn.Sequential):
 
     def __init__(self, **modules: nn.Module) -> None:
         super().__init__()
+        for name, module in modules.items():
+            if not isinstance(module, nn.Module):
+                raise TypeError(f"Chain: {name} must be a Module. Received: {_check.shown(module)}")
         for name, module in modules.items():
             setattr(self, name, module)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import functional as F
 from fastnn import nn
+from fastnn.functional import _check
 from fastnn.models._chain import Chain
 
 __all__ = ["Airbench", "Scale", "airbench", "airbench94", "whitening_filters"]
@@ -32,12 +33,14 @@ class Scale(nn.Module):
 
     def __init__(self, factor: float) -> None:
         super().__init__()
-        self.factor = float(factor)
+        self.factor = _check.number("Scale", "factor", factor, finite=True)
 
     def forward(self, x: NDArray) -> NDArray:
+        x = _check.floats("Scale", "x", x)
         return x * np.asarray(self.factor, x.dtype)
 
     def backward(self, dy: NDArray) -> NDArray:
+        dy = _check.floats("Scale.backward", "dy", dy)
         return dy * np.asarray(self.factor, dy.dtype)
 
     def extra_repr(self) -> str:
@@ -61,7 +64,10 @@ def whitening_filters(images: NDArray, size: int = _WHITENING_SIZE, eps: float =
 
     Source: Page, 2019, "How to train your ResNet 8: bag of tricks"; Jordan, 2024, "94 % on CIFAR-10 in 3.29 seconds".
     """
-    images = np.asarray(images)[:_WHITENING_IMAGES]
+    size = _check.integer("whitening_filters", "size", size, 1)
+    eps = _check.epsilon("whitening_filters", eps)
+    images = _check.reals("whitening_filters", "images", images)
+    images = images[:_WHITENING_IMAGES] if images.ndim else images
     if images.ndim != 4 or not len(images) or min(images.shape[2:]) < size:
         raise ValueError(
             f"whitening_filters: images of at least {size}x{size} pixels are needed. "
@@ -119,6 +125,10 @@ class Airbench(Chain):
         unit_head: bool = False,
         zero_whitening_bias: bool = True,
     ) -> None:
+        num_classes = _check.integer("Airbench", "num_classes", num_classes, 1)
+        widths = _check.integers("Airbench", "widths", widths, 1)
+        unit_head = _check.boolean("Airbench", "unit_head", unit_head)
+        zero_whitening_bias = _check.boolean("Airbench", "zero_whitening_bias", zero_whitening_bias)
         c_whitened = 2 * 3 * _WHITENING_SIZE**2
         channels = [c_whitened, *widths]
         groups = {
@@ -143,13 +153,17 @@ class Airbench(Chain):
 
     def whiten(self, images: NDArray) -> "Airbench":
         """Set the filters of the first layer from training images, normalised as in training: `whitening_filters`."""
-        self.whitening.weight.data[...] = whitening_filters(images)
+        filters = whitening_filters(images)
+        if filters.shape != self.whitening.weight.shape:
+            raise _check.fail("Airbench.whiten", "images of 3 channels are needed", images=np.asarray(images))
+        self.whitening.weight.data[...] = filters
         return self
 
     def train_whitening(self, on: bool) -> None:
         """Whether the bias of the first layer is trained; if not, backward stops before it and saves its time."""
-        self.whitening.bias.requires_grad = bool(on)
-        self.group1.input_grad = bool(on)
+        on = _check.boolean("train_whitening", "on", on)
+        self.whitening.bias.requires_grad = on
+        self.group1.input_grad = on
 
 
 def _group(c_in: int, c_out: int, bn_momentum: float) -> Chain:

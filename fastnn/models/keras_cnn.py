@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fastnn import nn
+from fastnn.functional import _check
 from fastnn.models._chain import Chain
 
 __all__ = ["keras_cnn"]
@@ -19,6 +20,8 @@ def keras_cnn(num_classes: int = 10, widths: Sequence[int] = (32, 64), hidden: i
     Shape:
         - Input: (N, 3, size, size)
         - Output: (N, num_classes)
+    Raises:
+        ValueError: the pools leave no pixel, or a size is not positive.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.keras_cnn().parameters())
@@ -26,6 +29,12 @@ def keras_cnn(num_classes: int = 10, widths: Sequence[int] = (32, 64), hidden: i
 
     Source: the CIFAR-10 example of Keras, with batch norm in place of its dropout.
     """
+    num_classes = _check.integer("keras_cnn", "num_classes", num_classes, 1)
+    widths = _check.integers("keras_cnn", "widths", widths, 1)
+    hidden = _check.integer("keras_cnn", "hidden", hidden, 1)
+    size = _check.integer("keras_cnn", "size", size, 1)
+    if size >> len(widths) < 1:
+        raise ValueError(f"keras_cnn: {len(widths)} pools leave nothing of size={size}; give fewer widths")
     layers: list[nn.Module] = []
     c_in = 3
     for width in widths:

@@ -1,11 +1,12 @@
 """Adagrad."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fastnn import functional as F
+from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
 from fastnn.optim.optimizer import Optimizer, count_step, number, slot
 
@@ -62,8 +63,13 @@ class Adagrad(Optimizer):
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("maximize",):
+            group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
             group[name] = number("Adagrad", name, group[name])
+
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"step": True, "sum": True}
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         step = count_step(state)

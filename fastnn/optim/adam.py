@@ -1,11 +1,12 @@
 """Adam and AdamW."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fastnn import functional as F
+from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
 from fastnn.optim.optimizer import Optimizer, count_step, number, slot
 
@@ -64,11 +65,14 @@ class Adam(Optimizer):
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("amsgrad", "maximize"):
+            group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "eps", "weight_decay"):
             group[name] = number(self._name, name, group[name])
-        if len(group["betas"]) != 2:
-            raise ValueError(f"{self._name}: betas must be two numbers. Received: {group['betas']!r}")
-        group["betas"] = tuple(number(self._name, "betas", beta, below=1) for beta in group["betas"])
+        group["betas"] = _check.several(self._name, "betas", group["betas"], 2, _beta)
+
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"step": True, "exp_avg": True, "exp_avg_sq": True, "max_exp_avg_sq": False}
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         F.adam_step(
@@ -85,6 +89,10 @@ class Adam(Optimizer):
             decoupled_decay=group["weight_decay"] if self.decoupled else 0.0,
             maximize=group["maximize"],
         )
+
+
+def _beta(owner: str, name: str, value: Any) -> float:
+    return number(owner, name, value, below=1)
 
 
 class AdamW(Adam):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import _layout
 from fastnn import functional as F
+from fastnn.functional import _check
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 from fastnn.optim.optimizer import number
@@ -46,6 +47,8 @@ class EMA:
     """
 
     def __init__(self, module: Module, decay: float = 0.999) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(f"EMA: a Module is needed. Received: {_check.shown(module)}")
         self.module = module
         self.decay = _checked_decay(decay)
         self.updates = 0
@@ -70,15 +73,22 @@ class EMA:
             decay: of this update; None for `self.decay`.
         """
         decay = self.decay if decay is None else _checked_decay(decay)
-        for path, value, _, _ in self._entries():
-            average = self.averages.get(path)
-            if average is None or average.shape != value.shape or average.dtype != value.dtype:
-                raise ValueError(f"EMA: {path} was added to the module, or changed its shape or dtype, since EMA began")
+        for average, value, _, _ in self._pairs():
             if value.dtype.kind == "f":
                 F.average_step(average, value, decay)
             else:
                 average[...] = value
         self.updates += 1
+
+    def _pairs(self) -> list[tuple[NDArray, NDArray, Module, str]]:
+        """(average, array, owner, name) of everything; raises if the module is no longer what it was."""
+        pairs = []
+        for path, value, module, name in self._entries():
+            average = self.averages.get(path)
+            if average is None or average.shape != value.shape or average.dtype != value.dtype:
+                raise ValueError(f"EMA: {path} was added to the module, or changed its shape or dtype, since EMA began")
+            pairs.append((average, value, module, name))
+        return pairs
 
     @contextlib.contextmanager
     def average(self) -> Iterator[Module]:
@@ -86,24 +96,24 @@ class EMA:
 
         Nothing is copied. The averages cannot be changed meanwhile: evaluate, do not train.
         """
-        own = [(array, module, name) for _, array, module, name in self._entries()]
+        pairs = self._pairs()
         try:
-            for path, _, module, name in list(self._entries()):
-                view = self.averages[path].view()
+            for average, _, module, name in pairs:
+                view = average.view()
                 view.flags.writeable = False
                 _put(module, name, view)
             yield self.module
         finally:
-            for array, module, name in own:
+            for _, array, module, name in pairs:
                 _put(module, name, array)
 
     def copy_to_model(self) -> None:
         """Copy the averages into the module, which continues from there."""
-        for path, array, module, name in list(self._entries()):
+        for average, array, module, name in self._pairs():
             if array.flags.writeable:
-                array[...] = self.averages[path]
+                array[...] = average
             else:
-                _put(module, name, _copy(self.averages[path]))
+                _put(module, name, _copy(average))
 
     def state_dict(self) -> dict[str, Any]:
         """{"decay": ..., "updates": ..., "averages": {path: array}}; arrays are C-contiguous copies."""
@@ -114,19 +124,37 @@ class EMA:
         """Continue from the result of `state_dict`. Either everything fits or nothing is changed.
 
         Raises:
-            KeyError: paths are missing or not expected.
-            ValueError: shapes differ.
+            KeyError: paths or entries are missing or not expected.
+            ValueError: shapes differ, or a number is out of its range.
+            TypeError: an entry is of another type than `state_dict` gives.
         """
-        given = {path: np.asarray(array) for path, array in state_dict["averages"].items()}
+        owner = "EMA.load_state_dict"
+        _check.mapping(owner, "the state", state_dict, "decay", "updates", "averages")
+        decay = _checked_decay(state_dict["decay"])
+        updates = _check.integer(owner, "updates", state_dict["updates"], 0)
+        given = _check.mapping(owner, "averages", state_dict["averages"])
         if given.keys() != self.averages.keys():
-            differing = ", ".join(sorted(given.keys() ^ self.averages.keys()))
-            raise KeyError(f"EMA.load_state_dict: missing or unexpected: {differing}")
+            differing = ", ".join(sorted(map(str, given.keys() ^ self.averages.keys())))
+            raise KeyError(f"{owner}: missing or unexpected: {differing}")
+        loaded = {path: _loaded(owner, path, given[path], array) for path, array in self.averages.items()}
+        self.decay, self.updates = decay, updates
         for path, array in self.averages.items():
-            if given[path].shape != array.shape:
-                raise ValueError(f"EMA.load_state_dict: {path}: {given[path].shape} given, {array.shape} needed")
-        self.decay, self.updates = _checked_decay(state_dict["decay"]), int(state_dict["updates"])
-        for path, array in self.averages.items():
-            array[...] = given[path]
+            array[...] = loaded[path]
+
+    def __repr__(self) -> str:
+        words = f"decay={self.decay:g}, updates={self.updates}, {len(self.averages)} arrays"
+        return f"EMA({type(self.module).__name__}, {words})"
+
+
+def _loaded(owner: str, path: str, value: Any, own: NDArray) -> NDArray:
+    """A saved average of the shape of ours and of numbers that fit its dtype."""
+    if not isinstance(value, np.ndarray | np.generic):
+        raise TypeError(f"{owner}: {path} must be an array. Received: {_check.shown(value)}")
+    if value.dtype.kind not in ("fiu" if own.dtype.kind == "f" else "biu"):
+        raise TypeError(f"{owner}: {path} has dtype {value.dtype}, {own.dtype} is needed")
+    if value.shape != own.shape:
+        raise ValueError(f"{owner}: {path}: {value.shape} given, {own.shape} needed")
+    return np.asarray(value)
 
 
 def _checked_decay(decay: float) -> float:

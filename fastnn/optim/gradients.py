@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,15 @@ from fastnn.optim.optimizer import number, parameter_list
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "l1_l2_penalty_"]
 
 
+# A sum of powers between these has lost nothing: no term that counts was too small, and none too large, for a double.
+_LEAST, _MOST = 2.0**-900, 2.0**1000
+
+
 def _with_gradient(operation: str, parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
-    found = [parameter for parameter in parameter_list(operation, parameters) if parameter.grad is not None]
-    for parameter in found:
-        parameter.grad = _check.floats(operation, "grad", parameter.grad)
+    found = [p for p in dict.fromkeys(parameter_list(operation, parameters)) if p.grad is not None]
+    gradients = [_check.floats(operation, "grad", parameter.grad) for parameter in found]
+    for parameter, gradient in zip(found, gradients, strict=True):
+        parameter.grad = gradient
     return found
 
 
@@ -31,9 +37,56 @@ def _power_sum(x: NDArray, power: float) -> float:
     """The sum of |x|^power in double."""
     if power == 2:
         return F.sum_of_squares(x)
-    if power == 1:
-        return float(np.sum(np.abs(x), dtype=np.float64))
-    return float(np.sum(np.abs(x).astype(np.float64) ** power))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if power == 1:
+            return float(np.sum(np.abs(x), dtype=np.float64))
+        return float(np.sum(np.abs(x).astype(np.float64) ** power))
+
+
+def _largest(arrays: list[NDArray]) -> float:
+    largest = [np.max(np.abs(x)) for x in arrays if x.size]
+    return float(np.max(largest)) if largest else 0.0
+
+
+def _norm(arrays: list[NDArray], power: float) -> tuple[float, int]:
+    """(m, k) with m * 2^k the norm of all arrays as one vector; k is 0 unless the powers leave the doubles."""
+    if math.isinf(power):
+        return _largest(arrays), 0
+    total = sum(_power_sum(x, power) for x in arrays)
+    if _LEAST < total < _MOST:
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.float64(total) ** (1 / power)), 0
+    return _scaled_norm(arrays, power)
+
+
+def _scaled_norm(arrays: list[NDArray], power: float) -> tuple[float, int]:
+    """As `_norm`, of values as large or small as there are: relative to the largest, no power leaves the doubles."""
+    largest = _largest(arrays)
+    if not 0 < largest < math.inf:  # NaN and infinity stay what they are
+        return largest, 0
+    total = sum(_power_sum(x.astype(np.float64) / largest, power) for x in arrays)
+    mantissa, exponent = math.frexp(largest)
+    with np.errstate(over="ignore"):
+        return float(np.float64(total) ** (1 / power)) * mantissa, exponent
+
+
+def _ldexp(mantissa: float, exponent: int) -> float:
+    try:
+        return math.ldexp(mantissa, exponent)
+    except OverflowError:
+        return math.copysign(math.inf, mantissa)
+
+
+def _scale(gradient: NDArray, factor: float, exponent: int) -> NDArray:
+    """gradient * factor * 2^exponent, in place if it can be."""
+    out = _output(gradient)
+    with np.errstate(invalid="ignore", under="ignore"):
+        if exponent or 0 < factor < np.finfo(gradient.dtype).tiny:  # a factor of the gradient's dtype has too few bits
+            mantissa, more = math.frexp(factor)
+            np.ldexp(np.multiply(gradient, mantissa, out=out), more + exponent, out=out)
+        else:
+            np.multiply(gradient, factor, out=out)
+    return out
 
 
 def clip_grad_norm_(
@@ -49,7 +102,7 @@ def clip_grad_norm_(
 
     Args:
         parameters: one or several; those without a gradient are passed over.
-        max_norm: the largest norm allowed.
+        max_norm: the largest norm allowed; infinity measures and changes nothing.
         norm_type: p of the p-norm, infinity for the largest magnitude.
         error_if_nonfinite: raise instead of scaling by a norm that is infinite or NaN.
     Returns:
@@ -64,25 +117,27 @@ def clip_grad_norm_(
 
     Source: Pascanu et al., 2013, "On the difficulty of training recurrent neural networks"; PyTorch's definition.
     """
+    max_norm = _check.number("clip_grad_norm_", "max_norm", max_norm, 0)
+    norm_type = _check.number("clip_grad_norm_", "norm_type", norm_type, 0)
+    if norm_type == 0:
+        raise ValueError("clip_grad_norm_: norm_type must be > 0. Received: 0")
+    error_if_nonfinite = _check.boolean("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite)
     found = _with_gradient("clip_grad_norm_", parameters)
-    max_norm = number("clip_grad_norm_", "max_norm", max_norm)
-    if not norm_type > 0:
-        raise ValueError(f"clip_grad_norm_: norm_type must be > 0. Received: {norm_type!r}")
-    gradients = [parameter.grad for parameter in found]
-    if math.isinf(norm_type):
-        largest = [np.max(np.abs(gradient)) for gradient in gradients if gradient.size]
-        total = float(np.max(largest)) if largest else 0.0
-    else:
-        total = sum(_power_sum(gradient, norm_type) for gradient in gradients) ** (1 / norm_type)
+    norm, exponent = _norm([parameter.grad for parameter in found], norm_type)
+    total = _ldexp(norm, exponent)
     if error_if_nonfinite and not math.isfinite(total):
         raise ValueError(f"clip_grad_norm_: the norm of the gradients is {total}")
-    factor = max_norm / (total + 1e-6)
-    if not factor >= 1:  # NaN reaches all gradients
+    if max_norm == math.inf and not math.isnan(total):
+        return total
+    # Beside a norm that is too large for a double, 1e-6 is nothing; beside one too small, it is all.
+    factor, exponent = (max_norm / norm, -exponent) if exponent > 0 else (max_norm / (total + 1e-6), 0)
+    if not _ldexp(factor, exponent) >= 1:  # NaN reaches all gradients
+        scaled: dict[Any, NDArray] = {}  # parameters may share an array, which must be scaled once
         for parameter in found:
-            out = _output(parameter.grad)
-            with np.errstate(invalid="ignore"):
-                np.multiply(parameter.grad, factor, out=out)
-            parameter.grad = out
+            key = (parameter.grad.__array_interface__["data"][0], parameter.grad.strides, parameter.grad.shape)
+            if key not in scaled:
+                scaled[key] = _scale(parameter.grad, factor, exponent)
+            parameter.grad = scaled[key]
     return total
 
 
@@ -128,13 +183,13 @@ def l1_l2_penalty_(parameters: Parameter | Iterable[Parameter], l1: float = 0.0,
     lasso".
     """
     l1, l2 = number("l1_l2_penalty_", "l1", l1), number("l1_l2_penalty_", "l2", l2)
-    penalty = 0.0
-    for parameter in parameter_list("l1_l2_penalty_", parameters):
-        if not parameter.requires_grad:
-            continue
-        data = _layout.dense(_check.floats("l1_l2_penalty_", "data", parameter.data))
+    trained = [p for p in dict.fromkeys(parameter_list("l1_l2_penalty_", parameters)) if p.requires_grad]
+    weights = [_layout.dense(_check.floats("l1_l2_penalty_", "data", parameter.data)) for parameter in trained]
+    for parameter, data in zip(trained, weights, strict=True):
         if parameter.grad is not None:
-            _check.same_shape("l1_l2_penalty_", data=data, grad=parameter.grad)
+            _check.same_shape("l1_l2_penalty_", data=data, grad=_check.floats("l1_l2_penalty_", "grad", parameter.grad))
+    penalty = 0.0
+    for parameter, data in zip(trained, weights, strict=True):
         addition, term = _layout.empty_like(data), _layout.empty_like(data)
         np.multiply(data, 2 * l2, out=addition)
         np.sign(data, out=term)
@@ -143,5 +198,14 @@ def l1_l2_penalty_(parameters: Parameter | Iterable[Parameter], l1: float = 0.0,
         if parameter.grad is not None:
             addition += parameter.grad
         parameter.grad = addition
-        penalty += (l1 * _power_sum(data, 1) if l1 else 0.0) + (l2 * F.sum_of_squares(data) if l2 else 0.0)
+        penalty += (_weighted_sum(l1, data, 1) if l1 else 0.0) + (_weighted_sum(l2, data, 2) if l2 else 0.0)
     return penalty
+
+
+def _weighted_sum(weight: float, x: NDArray, power: int) -> float:
+    """weight * sum |x|^power."""
+    total = _power_sum(x, power)
+    if _LEAST < total < _MOST:
+        return weight * total
+    norm, exponent = _scaled_norm([x], power)
+    return _ldexp(weight * norm**power, exponent * power)

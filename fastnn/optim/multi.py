@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastnn.optim.optimizer import Optimizer
+from fastnn.optim.optimizer import Optimizer, is_iterable
 
 __all__ = ["MultiOptimizer"]
 
@@ -34,6 +34,8 @@ class MultiOptimizer(Optimizer):
     """
 
     def __init__(self, optimizers: Iterable[Optimizer]) -> None:
+        if not is_iterable(optimizers):
+            raise TypeError(f"{self._name}: a list of optimisers is needed. Received: {type(optimizers).__name__}")
         self.optimizers = list(optimizers)
         for optimizer in self.optimizers:
             if not isinstance(optimizer, Optimizer):
@@ -54,6 +56,9 @@ class MultiOptimizer(Optimizer):
         for parameter in group["params"]:
             owner.check_parameter(parameter)
         owner.check_group(group)
+
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return self._of(group).state_names(group)
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         self._of(group).update(parameter, gradient, state, group)

@@ -1,7 +1,7 @@
 """Muon: momentum, orthogonalised."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from fastnn import _layout
 from fastnn import functional as F
 from fastnn.functional import _check
+from fastnn.functional.optimizer import tamed
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, number, slot
+from fastnn.optim.optimizer import Optimizer, any_number, number, slot
 
 __all__ = ["Muon"]
 
@@ -91,19 +92,14 @@ class Muon(Optimizer):
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("nesterov", "normalize_weight"):
+            group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "weight_decay", "eps"):
             group[name] = number("Muon", name, group[name])
         group["momentum"] = number("Muon", "momentum", group["momentum"], below=1)
         group["ns_steps"] = _check.integer("Muon", "ns_steps", group["ns_steps"], 0)
-        if len(group["ns_coefficients"]) != 3:
-            raise ValueError(f"Muon: ns_coefficients must be three numbers. Received: {group['ns_coefficients']!r}")
-        group["ns_coefficients"] = tuple(
-            number("Muon", "ns_coefficients", c, minimum=-math.inf) for c in group["ns_coefficients"]
-        )
-        if group["adjust_lr_fn"] not in (None, *_LR_RULES):
-            raise ValueError(
-                f"Muon: adjust_lr_fn must be None or one of {', '.join(_LR_RULES)}. Received: {group['adjust_lr_fn']!r}"
-            )
+        group["ns_coefficients"] = _check.several("Muon", "ns_coefficients", group["ns_coefficients"], 3, any_number)
+        _check.one_of("Muon", "adjust_lr_fn", group["adjust_lr_fn"], (None, *_LR_RULES))
 
     def check_parameter(self, parameter: Parameter) -> None:
         if parameter.ndim < 2:
@@ -111,6 +107,9 @@ class Muon(Optimizer):
                 f"Muon: a parameter of shape {parameter.shape} is no matrix; give parameters with less than two "
                 "dimensions to another optimiser, for example SGD"
             )
+
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"momentum_buffer": True}
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         if not parameter.size:
@@ -123,7 +122,8 @@ class Muon(Optimizer):
             direction[...] = gradient
             F.average_step(direction, buffer, 1 - group["momentum"])
         if group["normalize_weight"]:
-            parameter *= math.sqrt(len(parameter)) / max(math.sqrt(F.sum_of_squares(parameter)), group["eps"])
+            w, total = tamed(parameter)
+            np.multiply(w, math.sqrt(len(parameter)) / max(math.sqrt(total), group["eps"]), out=parameter)
         matrix, restore = _as_matrix(direction)
         settings = group["ns_steps"], group["ns_coefficients"], group["eps"]
         factor = _LR_RULES[group["adjust_lr_fn"] or "original"](*matrix.shape)

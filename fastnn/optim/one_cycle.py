@@ -1,11 +1,12 @@
 """The one-cycle schedule of learning rate and momentum."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastnn.functional import _check
-from fastnn.optim.optimizer import Optimizer
-from fastnn.optim.scheduler import LRScheduler, fraction, per_group
+from fastnn.optim.optimizer import Optimizer, number
+from fastnn.optim.scheduler import LRScheduler, checked_optimizer, fraction, per_group
 
 __all__ = ["OneCycleLR"]
 
@@ -16,6 +17,8 @@ class OneCycleLR(LRScheduler):
     From max_lr / div_factor to max_lr in the first pct_start of all steps, then to max_lr / div_factor /
     final_div_factor. With three_phase the way down is as long as the way up and ends where that began, and what remains
     goes on to the end. To be stepped after every batch.
+
+    Schedules that the optimiser had before end here: learning rates are given to this one, not factors.
 
     Args:
         optimizer: the optimiser; with cycle_momentum, one with momentum or betas.
@@ -52,64 +55,150 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
+        owner = "OneCycleLR"
+        checked_optimizer(owner, optimizer)
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR: give total_steps, or epochs and steps_per_epoch")
-            epochs = _check.integer("OneCycleLR", "epochs", epochs, 1)
-            total_steps = epochs * _check.integer("OneCycleLR", "steps_per_epoch", steps_per_epoch, 1)
-        self.total_steps = _check.integer("OneCycleLR", "total_steps", total_steps, 1)
-        pct_start = fraction("OneCycleLR", "pct_start", pct_start)
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear'. Received: {anneal_strategy!r}")
+            epochs = _check.integer(owner, "epochs", epochs, 1)
+            total_steps = epochs * _check.integer(owner, "steps_per_epoch", steps_per_epoch, 1)
+        self.total_steps = _check.integer(owner, "total_steps", total_steps, 1)
+        pct_start = fraction(owner, "pct_start", pct_start)
+        _check.one_of(owner, "anneal_strategy", anneal_strategy, ("cos", "linear"))
         self.anneal_strategy = anneal_strategy
-        self.cycle_momentum = cycle_momentum
-        if cycle_momentum and not {"momentum", "betas"} & optimizer.defaults.keys():
+        self.cycle_momentum = _check.boolean(owner, "cycle_momentum", cycle_momentum)
+        three_phase = _check.boolean(owner, "three_phase", three_phase)
+        known = [optimizer.group_defaults(group).keys() for group in optimizer.param_groups]
+        if self.cycle_momentum and not all({"momentum", "betas"} & names for names in known):
             raise ValueError("OneCycleLR: the optimiser has neither momentum nor betas; set cycle_momentum=False")
-        peaks = per_group("OneCycleLR", "max_lr", max_lr, optimizer)
-        lows = per_group("OneCycleLR", "base_momentum", base_momentum, optimizer)
-        highs = per_group("OneCycleLR", "max_momentum", max_momentum, optimizer)
-        if last_epoch == -1:
-            for group, peak, low, high in zip(optimizer.param_groups, peaks, lows, highs, strict=True):
-                group["initial_lr"] = peak / div_factor
-                group["max_lr"] = peak
-                group["min_lr"] = group["initial_lr"] / final_div_factor
-                if cycle_momentum:
-                    group["base_momentum"], group["max_momentum"] = low, high
+        div_factor = _divisor("div_factor", div_factor)
+        final_div_factor = _divisor("final_div_factor", final_div_factor)
+        peaks = per_group(owner, "max_lr", max_lr, optimizer, number)
+        lows = per_group(owner, "base_momentum", base_momentum, optimizer, _momentum)
+        highs = per_group(owner, "max_momentum", max_momentum, optimizer, _momentum)
+        self._began = [
+            {
+                "initial_lr": peak / div_factor,
+                "max_lr": peak,
+                "min_lr": peak / div_factor / final_div_factor,
+                **({"base_momentum": low, "max_momentum": high} if self.cycle_momentum else {}),
+            }
+            for peak, low, high in zip(peaks, lows, highs, strict=True)
+        ]
         # (last step of the phase, learning rate at its start and end, momentum at its start and end)
         up_end = float(pct_start * self.total_steps) - 1
-        up = (up_end, "initial_lr", "max_lr", "max_momentum", "base_momentum")
+        up: tuple[Any, ...] = (up_end, "initial_lr", "max_lr", "max_momentum", "base_momentum")
         end = self.total_steps - 1
         if three_phase:
             down_end = float(2 * pct_start * self.total_steps) - 2
             down = (down_end, "max_lr", "initial_lr", "base_momentum", "max_momentum")
-            self._phases = [up, down, (end, "initial_lr", "min_lr", "max_momentum", "max_momentum")]
+            self._phases: list[tuple[Any, ...]] = [
+                up,
+                down,
+                (end, "initial_lr", "min_lr", "max_momentum", "max_momentum"),
+            ]
         else:
             self._phases = [up, (end, "max_lr", "min_lr", "base_momentum", "max_momentum")]
-        super().__init__(optimizer, last_epoch)
+        before = list(optimizer._shares)
+        optimizer._shares[:] = [share for share in before if not share.sets]
+        try:
+            super().__init__(optimizer, last_epoch)
+        except BaseException:
+            optimizer._shares[:] = before
+            raise
+
+    def _starts(self) -> list[float]:
+        if self.last_epoch != -1:  # the groups, from the state of an optimiser, tell what the cycle began with
+            for group, began in zip(self.optimizer.param_groups, self._began, strict=True):
+                missing = [key for key in began if key not in group]
+                if missing:
+                    raise KeyError(
+                        f"OneCycleLR: to continue from last_epoch={self.last_epoch}, groups need {', '.join(missing)}"
+                    )
+                began.update({key: number("OneCycleLR", key, group[key]) for key in began})
+        return [began["initial_lr"] for began in self._began]
+
+    def _write_starts(self) -> None:
+        for group, began in zip(self.optimizer.param_groups, self._began, strict=True):
+            group.update(began)
 
     def _between(self, start: float, end: float, progress: float) -> float:
         if self.anneal_strategy == "linear":
             return (end - start) * progress + start
         return end + (start - end) / 2 * (1 + math.cos(math.pi * progress))
 
-    def get_lr(self) -> list[float]:
-        t = self.last_epoch
-        if t > self.total_steps:
-            raise ValueError(f"OneCycleLR: step {t} of a cycle of {self.total_steps} steps")
+    def _now(self, start: int, end: int) -> list[float]:
+        """What each group has now of what goes from column `start` to column `end` of the phases."""
         begin = 0.0
         for phase in self._phases:
-            end, lr_start, lr_end, momentum_start, momentum_end = phase
-            if t <= end or phase is self._phases[-1]:
+            if self.last_epoch <= phase[0] or phase is self._phases[-1]:
                 break
-            begin = end
-        progress = (t - begin) / (end - begin) if end != begin else 1.0
-        rates = []
-        for group in self.optimizer.param_groups:
-            rates.append(self._between(group[lr_start], group[lr_end], progress))
-            if self.cycle_momentum:
-                momentum = self._between(group[momentum_start], group[momentum_end], progress)
-                if "betas" in group:
-                    group["betas"] = (momentum, *group["betas"][1:])
-                else:
-                    group["momentum"] = momentum
-        return rates
+            begin = phase[0]
+        # At the step after the last one the cycle is over, and nothing moves on.
+        progress = min((self.last_epoch - begin) / (phase[0] - begin), 1.0) if phase[0] != begin else 1.0
+        return [self._between(began[phase[start]], began[phase[end]], progress) for began in self._began]
+
+    def get_lr(self) -> list[float]:
+        if self.last_epoch > self.total_steps:
+            raise ValueError(f"OneCycleLR: step {self.last_epoch} of a cycle of {self.total_steps} steps")
+        return self._now(1, 2)
+
+    def _write_others(self) -> None:
+        if self.cycle_momentum:
+            self._set_momenta(self._now(3, 4))
+
+    def _set_momenta(self, momenta: Sequence[float]) -> None:
+        for group, momentum in zip(self.optimizer.param_groups, momenta, strict=True):
+            if "betas" in self.optimizer.group_defaults(group):
+                group["betas"] = (momentum, *group["betas"][1:])
+            else:
+                group["momentum"] = momentum
+
+    # ---- state -------------------------------------------------------------------------------------------------------
+    def state_dict(self) -> dict[str, Any]:
+        """As that of other schedules, and {"began": [learning rates and momenta of each group], "momenta": [...]}."""
+        state = {**super().state_dict(), "began": [dict(began) for began in self._began]}
+        if self.cycle_momentum:
+            state["momenta"] = [
+                group["betas"][0] if "betas" in self.optimizer.group_defaults(group) else group["momentum"]
+                for group in self.optimizer.param_groups
+            ]
+        return state
+
+    def _checked_state(self, state_dict: Any) -> dict[str, Any]:
+        state = super()._checked_state(state_dict)
+        owner, n = "OneCycleLR.load_state_dict", len(self._began)
+        keys = ("began", "momenta") if self.cycle_momentum else ("began",)
+        _check.mapping(owner, "the state", state_dict, *keys)
+        for key in keys:
+            if not isinstance(state_dict[key], list | tuple) or len(state_dict[key]) != n:
+                raise ValueError(f"{owner}: {key} must be a list of {n}. Received: {_check.shown(state_dict[key])}")
+        state["began"] = []
+        for mine, given in zip(self._began, state_dict["began"], strict=True):
+            _check.mapping(owner, "began", given, *mine)
+            state["began"].append({name: _check_start(owner, name, given[name]) for name in mine})
+        if self.cycle_momentum:
+            state["momenta"] = [_momentum(owner, "momenta", momentum) for momentum in state_dict["momenta"]]
+        return state
+
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        super()._set_state(state)
+        self._began = state["began"]
+        self._write_starts()
+        if self.cycle_momentum:
+            self._set_momenta(state["momenta"])
+
+
+def _divisor(name: str, value: Any) -> float:
+    result = number("OneCycleLR", name, value)
+    if result == 0:
+        raise ValueError(f"OneCycleLR: {name} must be > 0. Received: {_check.shown(value)}")
+    return result
+
+
+def _momentum(owner: str, name: str, value: Any) -> float:
+    return number(owner, name, value, below=1)
+
+
+def _check_start(owner: str, name: str, value: Any) -> float:
+    return (_momentum if name.endswith("momentum") else number)(owner, name, value)

@@ -1,8 +1,9 @@
 """The base class of all optimisers: parameter groups and state. The arithmetic is in functional/optimizer.py."""
 
+import copy
 import math
-import numbers
-from collections.abc import Callable, Iterable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,36 +11,51 @@ from numpy.typing import NDArray
 
 from fastnn import _layout
 from fastnn.functional import _check
+from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
 __all__ = ["Optimizer"]
 
 
-def number(owner: str, name: str, value: Any, minimum: float = 0.0, below: float = math.inf) -> float:
-    """`value` as a float in [minimum, below).
-
-    Raises:
-        TypeError: not a real number.
-        ValueError: outside the interval, or NaN.
-    """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real | np.floating | np.integer):
-        raise TypeError(f"{owner}: {name} must be a number. Received: {value!r}")
-    value = float(value)
-    if not minimum <= value < below:
-        interval = f">= {minimum:g}" if below == math.inf else f"in [{minimum:g}, {below:g})"
-        raise ValueError(f"{owner}: {name} must be {interval}. Received: {value!r}")
-    return value
+def is_iterable(value: Any) -> bool:
+    """Whether `value` is a list or something like it: no text, no mapping, no array without dimensions."""
+    no_list = isinstance(value, str | bytes | bytearray | Mapping) or (isinstance(value, np.ndarray) and not value.ndim)
+    return isinstance(value, Iterable) and not no_list
 
 
 def parameter_list(owner: str, parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
     """`parameters`, one or several, as a list; raises TypeError if something else is among them."""
+    if isinstance(parameters, Module):
+        raise TypeError(
+            f"{owner}: parameters are needed; give model.parameters(). Received: {type(parameters).__name__}"
+        )
+    if not isinstance(parameters, Parameter) and not is_iterable(parameters):
+        raise TypeError(f"{owner}: nn.Parameter objects are needed. Received: {_check.shown(parameters)}")
     found = [parameters] if isinstance(parameters, Parameter) else list(parameters)
     for item in found:
         if not isinstance(item, Parameter):
             raise TypeError(f"{owner}: nn.Parameter objects are needed. Received: {type(item).__name__}")
     return found
+
+
+def number(owner: str, name: str, value: Any, minimum: float = 0.0, below: float = math.inf) -> float:
+    """`value` as a finite float in [minimum, below).
+
+    Raises:
+        TypeError: not a real number.
+        ValueError: outside the interval, infinite or NaN.
+    """
+    result = _check.number(owner, name, value)
+    if not minimum <= result < below or result == -math.inf:
+        reason = f">= {minimum:g}" if below == math.inf else f"in [{minimum:g}, {below:g})"
+        reason = "finite" if math.isinf(result) else reason
+        raise ValueError(f"{owner}: {name} must be {reason}. Received: {_check.shown(value)}")
+    return result
+
+
+def any_number(owner: str, name: str, value: Any) -> float:
+    """`value`, finite."""
+    return number(owner, name, value, -math.inf)
 
 
 class Optimizer:
@@ -66,14 +82,16 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
-        if isinstance(params, Parameter | np.ndarray | Mapping | set | frozenset):
+        if isinstance(params, Parameter | np.ndarray | set | frozenset) or not is_iterable(params):
+            hint = "; give model.parameters()" if isinstance(params, Module) else ""
             raise TypeError(
-                f"{self._name}: params must be an ordered iterable of parameters or of dicts. "
+                f"{self._name}: params must be an ordered iterable of parameters or of dicts{hint}. "
                 f"Received: {type(params).__name__}"
             )
-        self.defaults = defaults
+        self.defaults = dict(_check.mapping(self._name, "defaults", defaults))
         self.state: dict[Parameter, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
+        self._shares: list[Any] = []  # of its schedules in its learning rates, see scheduler.py
         groups: list[Any] = list(params)
         if not groups:
             raise ValueError(f"{self._name}: there are no parameters")
@@ -91,6 +109,13 @@ class Optimizer:
     def check_parameter(self, parameter: Parameter) -> None:
         """Raise for a parameter that this optimiser cannot train."""
 
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        """What the state of a parameter of `group` consists of, and whether it always does once there is one.
+
+        All but 'step' are arrays. A saved state that is none of this is refused; what is not listed is not checked.
+        """
+        return {}
+
     def group_defaults(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """The hyper-parameters that `group` must have, with the values of those that it does not set."""
         return self.defaults
@@ -107,7 +132,10 @@ class Optimizer:
             ValueError: a parameter is given twice, or a hyper-parameter is out of its range.
         """
         if not isinstance(param_group, Mapping) or "params" not in param_group:
-            raise TypeError(f"{self._name}: a group must be a dict with the key 'params'. Received: {param_group!r}")
+            raise TypeError(
+                f"{self._name}.add_param_group: a group must be a dict with the key 'params'. "
+                f"Received: {_check.shown(param_group)}"
+            )
         parameters = parameter_list(self._name, param_group["params"])
         known = {id(parameter) for group in self.param_groups for parameter in group["params"]}
         for parameter in parameters:
@@ -117,6 +145,7 @@ class Optimizer:
             self.check_parameter(parameter)
         group = {**self.group_defaults(param_group), **param_group, "params": parameters}
         self.check_group(group)
+        _check_schedule_keys(self._name, group)
         self.param_groups.append(group)
 
     # ---- training ----------------------------------------------------------------------------------------------------
@@ -131,6 +160,8 @@ class Optimizer:
         Raises:
             ValueError: a gradient and its parameter differ in shape; no parameter was changed.
         """
+        if closure is not None and not callable(closure):
+            raise TypeError(f"{self._name}.step: closure must be a function. Received: {_check.shown(closure)}")
         result = None if closure is None else closure()
         work = []
         for group in self.param_groups:
@@ -146,9 +177,19 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, in the order of the groups.
+
+        Example:
+            >>> from fastnn import optim
+            >>> model = nn.Linear(2, 3)
+            >>> [p.shape for p in optim.SGD(model.parameters()).parameters()]
+            [(3, 2), (3,)]
+        """
+        return [parameter for group in self.param_groups for parameter in group["params"]]
 
     # ---- state -------------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
@@ -157,16 +198,17 @@ class Optimizer:
         Parameters are numbered in the order of the groups. Arrays are C-contiguous copies; all else is plain numbers,
         strings and lists, fit for JSON.
         """
-        index = {parameter: i for i, parameter in enumerate(self._parameters())}
+        index = {parameter: i for i, parameter in enumerate(self.parameters())}
         state = {
             index[parameter]: {
-                name: np.array(value, order="C") if isinstance(value, np.ndarray) else value
+                name: np.array(value, order="C") if isinstance(value, np.ndarray) else copy.deepcopy(value)
                 for name, value in values.items()
             }
             for parameter, values in self.state.items()
         }
         groups = [
-            {**group, "params": [index[parameter] for parameter in group["params"]]} for group in self.param_groups
+            {**copy.deepcopy(_settings(group)), "params": [index[parameter] for parameter in group["params"]]}
+            for group in self.param_groups
         ]
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
@@ -176,40 +218,49 @@ class Optimizer:
         Either everything fits or nothing is changed. Indices may be strings, as they are after a passage through JSON.
 
         Raises:
-            ValueError: groups, their sizes or the shapes of states differ from this optimiser's.
-            KeyError: a group lacks a hyper-parameter.
+            ValueError: groups, their sizes or the shapes of states differ from this optimiser's, or a value is out of
+                its range.
+            KeyError: a hyper-parameter or a part of a state is missing.
+            TypeError: something is of another type than `state_dict` gives.
         """
-        operation = f"{self._name}.load_state_dict"
+        owner = f"{self._name}.load_state_dict"
+        _check.mapping(owner, "the state", state_dict, "state", "param_groups")
         saved = state_dict["param_groups"]
-        sizes, saved_sizes = ([len(group["params"]) for group in groups] for groups in (self.param_groups, saved))
+        if not isinstance(saved, list | tuple):
+            raise TypeError(f"{owner}: param_groups must be a list. Received: {_check.shown(saved)}")
+        numbers = [_indices(owner, group) for group in saved]
+        sizes, saved_sizes = [len(group["params"]) for group in self.param_groups], list(map(len, numbers))
         if sizes != saved_sizes:
-            raise ValueError(f"{operation}: groups of {saved_sizes} parameters given, {sizes} needed")
-        groups = []
-        for current, given in zip(self.param_groups, saved, strict=True):
-            missing = [name for name in self.group_defaults(current) if name not in given]
-            if missing:
-                raise KeyError(f"{operation}: a group lacks {', '.join(missing)}; was it another optimiser's?")
-            group = {**current, **given, "params": current["params"]}
-            self.check_group(group)
-            groups.append(group)
-        order = [int(i) for group in saved for i in group["params"]]
-        parameters = dict(zip(order, self._parameters(), strict=True))
+            raise ValueError(f"{owner}: groups of {saved_sizes} parameters given, {sizes} needed")
+        groups = [self._loaded_group(owner, *pair) for pair in zip(self.param_groups, saved, strict=True)]
+        order = [i for some in numbers for i in some]
+        places = {i: (p, group) for i, (p, group) in zip(order, _each(groups), strict=True)}
+        if len(places) < len(order):
+            raise ValueError(f"{owner}: a parameter is in the groups twice. Received: {_check.shown(order)}")
         state: dict[Parameter, dict[str, Any]] = {}
-        for i, values in state_dict["state"].items():
-            if int(i) not in parameters:
-                raise ValueError(f"{operation}: state of parameter {i}, which is in no group")
-            parameter = parameters[int(i)]
-            state[parameter] = {name: _loaded(operation, i, name, v, parameter) for name, v in values.items()}
+        for key, values in _check.mapping(owner, "state", state_dict["state"]).items():
+            i = _index(owner, key)
+            if i not in places:
+                raise ValueError(f"{owner}: state of parameter {i}, which is in no group")
+            parameter, group = places[i]
+            state[parameter] = _loaded(owner, i, values, parameter, self.state_names(group))
         self.param_groups[:] = groups
         self.state = state
 
-    def _parameters(self) -> list[Parameter]:
-        return [parameter for group in self.param_groups for parameter in group["params"]]
+    def _loaded_group(self, owner: str, current: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """A group with the saved hyper-parameters and the parameters that it has."""
+        missing = [name for name in self.group_defaults(current) if name not in given]
+        if missing:
+            raise KeyError(f"{owner}: a group lacks {', '.join(missing)}; was it another optimiser's?")
+        group = {**current, **copy.deepcopy(_settings(given)), "params": current["params"]}
+        self.check_group(group)
+        _check_schedule_keys(owner, group)
+        return group
 
     def __repr__(self) -> str:
         lines = []
         for i, group in enumerate(self.param_groups):
-            words = ", ".join(f"{name}={value!r}" for name, value in group.items() if name != "params")
+            words = ", ".join(f"{name}={value!r}" for name, value in _settings(group).items())
             lines.append(f"  ({i}): {len(group['params'])} parameters, {words}\n")
         return f"{self._name}(\n{''.join(lines)})"
 
@@ -240,14 +291,73 @@ def _writable(parameter: Parameter) -> NDArray:
     return data
 
 
-def _loaded(operation: str, index: Any, name: str, value: Any, parameter: Parameter) -> Any:
-    """A value of a saved state: a number as it is, an array copied into the parameter's memory order and dtype."""
-    if name == "step":  # PyTorch keeps an array of no dimension
-        return int(value)
-    if not hasattr(value, "shape"):
-        return value
-    if value.shape != parameter.shape:
-        raise ValueError(f"{operation}: {name} of parameter {index}: {value.shape} given, {parameter.shape} needed")
-    array = _layout.empty_like(_layout.dense(_check.floats(operation, "data", parameter.data)))
-    array[...] = value
-    return array
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    """What a group has besides its parameters."""
+    return {name: value for name, value in group.items() if name != "params"}
+
+
+# ---- a saved state ---------------------------------------------------------------------------------------------------
+SCHEDULE_KEYS = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")  # what schedules keep in groups
+
+
+def _check_schedule_keys(owner: str, group: dict[str, Any]) -> None:
+    for name in SCHEDULE_KEYS:
+        if name in group:
+            group[name] = number(owner, name, group[name])
+
+
+def _each(groups: list[dict[str, Any]]) -> Iterator[tuple[Parameter, dict[str, Any]]]:
+    for group in groups:
+        for parameter in group["params"]:
+            yield parameter, group
+
+
+def _index(owner: str, value: Any) -> int:
+    """The number of a parameter, which is text after a passage through JSON."""
+    try:
+        return int(value) if isinstance(value, str) else operator.index(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner}: parameters must be numbered. Received: {_check.shown(value)}") from None
+
+
+def _indices(owner: str, group: Any) -> list[int]:
+    values = _check.mapping(owner, "a group", group, "params")["params"]
+    if not isinstance(values, list | tuple):
+        raise TypeError(f"{owner}: params must be a list of numbers. Received: {_check.shown(values)}")
+    return [_index(owner, value) for value in values]
+
+
+def _loaded(owner: str, index: int, values: Any, parameter: Parameter, names: dict[str, bool]) -> dict[str, Any]:
+    """The state of a parameter, checked against `state_names`; arrays copied into its memory order and dtype."""
+    where = f"the state of parameter {index}"
+    values = _check.mapping(owner, where, values)
+    if values:
+        _check.mapping(owner, where, values, *(name for name, always in names.items() if always))
+    data = _layout.dense(_check.floats(owner, "data", parameter.data))
+    state: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "step":  # PyTorch keeps an array of no dimension
+            steps = number(owner, f"step of parameter {index}", value)
+            if steps != int(steps):
+                raise ValueError(f"{owner}: step of parameter {index} must be an integer. Received: {steps}")
+            state[name] = int(steps)
+        elif isinstance(value, np.generic):
+            state[name] = value.item()
+        elif hasattr(value, "shape"):
+            if value.shape != parameter.shape:
+                raise ValueError(f"{owner}: {name} of parameter {index}: {value.shape} given, {parameter.shape} needed")
+            given = np.asarray(value)
+            if given.dtype.kind not in "fiu":
+                raise TypeError(f"{owner}: {name} of parameter {index} must hold numbers. Received: {given.dtype}")
+            state[name] = _layout.empty_like(data)
+            state[name][...] = given
+        elif name in names and (names[name] or value is not None):
+            raise TypeError(f"{owner}: {name} of parameter {index} must be an array. Received: {_check.shown(value)}")
+        elif value is not None:  # PyTorch's word for a momentum that is not there
+            if not isinstance(value, str | int | float | list | tuple | dict):
+                raise TypeError(
+                    f"{owner}: {name} of parameter {index} must be an array, a number or text. "
+                    f"Received: {_check.shown(value)}"
+                )
+            state[name] = copy.deepcopy(value)
+    return state

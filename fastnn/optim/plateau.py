@@ -4,15 +4,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from fastnn.functional import _check
 from fastnn.optim.optimizer import Optimizer, number
-from fastnn.optim.scheduler import per_group
+from fastnn.optim.scheduler import Share, checked_optimizer, per_group, rates
 
 __all__ = ["ReduceLROnPlateau"]
 
 
 class ReduceLROnPlateau:
     """Multiply the learning rate by `factor` when a metric has not improved for more than `patience` steps.
+
+    It multiplies what the groups have. Beside another schedule of the optimiser, its reductions stay.
 
     Args:
         optimizer: the optimiser.
@@ -47,23 +51,23 @@ class ReduceLROnPlateau:
         eps: float = 1e-8,
     ) -> None:
         owner = "ReduceLROnPlateau"
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{owner}: an Optimizer is needed. Received: {type(optimizer).__name__}")
-        if mode not in ("min", "max"):
-            raise ValueError(f"{owner}: mode must be 'min' or 'max'. Received: {mode!r}")
-        if threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"{owner}: threshold_mode must be 'rel' or 'abs'. Received: {threshold_mode!r}")
-        self.optimizer = optimizer
+        self.optimizer = checked_optimizer(owner, optimizer)
+        _check.one_of(owner, "mode", mode, ("min", "max"))
+        _check.one_of(owner, "threshold_mode", threshold_mode, ("rel", "abs"))
         self.mode, self.threshold_mode = mode, threshold_mode
         self.factor = number(owner, "factor", factor, below=1)
         self.patience = _check.integer(owner, "patience", patience, 0)
         self.cooldown = _check.integer(owner, "cooldown", cooldown, 0)
-        self.threshold, self.eps = threshold, eps
-        self.min_lrs = per_group(owner, "min_lr", min_lr, optimizer)
+        self.threshold = number(owner, "threshold", threshold)
+        self.eps = number(owner, "eps", eps)
+        self.min_lrs = per_group(owner, "min_lr", min_lr, optimizer, number)
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = 0
         self.cooldown_counter = 0
         self.last_epoch = 0
+        n = len(optimizer.param_groups)
+        self._share = Share([1.0] * n, [1.0] * n, sets=False)
+        optimizer._shares.append(self._share)
 
     def _is_better(self, metric: float) -> bool:
         sign = 1 if self.mode == "min" else -1
@@ -73,8 +77,18 @@ class ReduceLROnPlateau:
         return sign * metric < sign * self.best - margin
 
     def step(self, metrics: float) -> None:
-        """Count one step that ended with this value of the metric."""
-        metric = float(metrics)
+        """Count one step that ended with this value of the metric. NaN is never an improvement.
+
+        Raises:
+            TypeError: the metric is no number.
+        """
+        metric = _metric("ReduceLROnPlateau.step", metrics)
+        n = len(self.optimizer.param_groups)
+        if n != len(self.min_lrs):
+            raise ValueError(
+                f"ReduceLROnPlateau.step: the optimiser has {n} groups and had {len(self.min_lrs)} when this schedule "
+                "was made; add groups first, then make the schedule"
+            )
         self.last_epoch += 1
         if self._is_better(metric):
             self.best = metric
@@ -85,12 +99,18 @@ class ReduceLROnPlateau:
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
         if self.num_bad_epochs > self.patience:
-            for group, minimum in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
-                lr = max(group["lr"] * self.factor, minimum)
-                if group["lr"] - lr > self.eps:
-                    group["lr"] = lr
+            self._reduce()
             self.cooldown_counter = self.cooldown
             self.num_bad_epochs = 0
+
+    def _reduce(self) -> None:
+        factors = list(self._share.rates)
+        for i, (group, minimum) in enumerate(zip(self.optimizer.param_groups, self.min_lrs, strict=True)):
+            lr = max(group["lr"] * self.factor, minimum)
+            if group["lr"] - lr > self.eps:
+                factors[i] *= lr / group["lr"]
+                group["lr"] = lr
+        self._share.rates = factors
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of every group."""
@@ -103,12 +123,42 @@ class ReduceLROnPlateau:
             "num_bad_epochs": self.num_bad_epochs,
             "cooldown_counter": self.cooldown_counter,
             "last_epoch": self.last_epoch,
+            "factors": list(self._share.rates),
+            "lr": self.get_last_lr(),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from the result of `state_dict`."""
+        """Continue from the result of `state_dict`: the optimiser gets the learning rates that it had then.
+
+        It may be called before or after the optimiser's own. Either everything fits or nothing is changed.
+
+        Raises:
+            KeyError: an entry is missing.
+            TypeError, ValueError: an entry is no number, or is for another number of groups.
+        """
+        owner, n = "ReduceLROnPlateau.load_state_dict", len(self.optimizer.param_groups)
+        counts = ("num_bad_epochs", "cooldown_counter", "last_epoch")
+        _check.mapping(owner, "the state", state_dict, "best", *counts, "factors", "lr")
         best = state_dict["best"]
+        best = None if best is None else number(owner, "best", best, -math.inf)
+        counted = {name: _check.integer(owner, name, state_dict[name], 0) for name in counts}
+        factors, lrs = (rates(owner, name, state_dict[name], n) for name in ("factors", "lr"))
         self.best = (math.inf if self.mode == "min" else -math.inf) if best is None else best
-        self.num_bad_epochs = state_dict["num_bad_epochs"]
-        self.cooldown_counter = state_dict["cooldown_counter"]
-        self.last_epoch = state_dict["last_epoch"]
+        for name, value in counted.items():
+            setattr(self, name, value)
+        self._share.rates = factors
+        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
+            group["lr"] = lr
+
+    def __repr__(self) -> str:
+        names = ("factor", "patience", "threshold", "cooldown", "best", "num_bad_epochs", "cooldown_counter")
+        words = [f"{name}={getattr(self, name):g}" for name in (*names, "last_epoch")]
+        lr = ", ".join(f"{lr:g}" for lr in self.get_last_lr())
+        return f"ReduceLROnPlateau(mode={self.mode!r}, {', '.join(words)}, lr=[{lr}])"
+
+
+def _metric(owner: str, value: Any) -> float:
+    """`value` as a float, which may also be NaN: that of a training that diverged."""
+    if isinstance(value, float | np.floating) and math.isnan(value):
+        return math.nan
+    return _check.number(owner, "metrics", value)

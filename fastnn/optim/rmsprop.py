@@ -1,11 +1,12 @@
 """RMSprop."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fastnn import functional as F
+from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
 from fastnn.optim.optimizer import Optimizer, number, slot
 
@@ -65,8 +66,13 @@ class RMSprop(Optimizer):
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("centered", "maximize"):
+            group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
             group[name] = number("RMSprop", name, group[name])
+
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"square_avg": True, "momentum_buffer": False, "grad_avg": False}
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         F.rmsprop_step(

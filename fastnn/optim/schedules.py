@@ -1,21 +1,29 @@
 """Learning-rate schedules: stepped after the optimiser, once an epoch or once a batch.
 
 Every schedule but `ReduceLROnPlateau` is a function of the number of steps: it sets the learning rate, whatever it was
-set to in between, so a schedule continues from its step count alone. Chain schedules with `SequentialLR`.
+set to in between, so a schedule continues from its step count alone. To begin with another learning rate, set
+`group["lr"]` before the schedule is made.
+
+Several schedules of one optimiser multiply, as in PyTorch: each stands for a factor, its learning rate over the initial
+one, and a group gets the initial learning rate times all of them. A schedule that is stepped no more keeps the factor
+that it had last. `ChainedScheduler` steps several as one, `SequentialLR` one after the other. `OneCycleLR`, which is
+given learning rates instead of factors, ends the schedules made before it.
 """
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fastnn.functional import _check
+from fastnn.optim.combined import ChainedScheduler, SequentialLR
 from fastnn.optim.one_cycle import OneCycleLR
-from fastnn.optim.optimizer import Optimizer
+from fastnn.optim.optimizer import Optimizer, any_number, number
 from fastnn.optim.plateau import ReduceLROnPlateau
-from fastnn.optim.scheduler import LRScheduler, fraction, per_group
+from fastnn.optim.scheduler import LRScheduler, fraction, milestone_list, per_group
 
 __all__ = [
+    "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
@@ -47,12 +55,23 @@ class LambdaLR(LRScheduler):
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:
-        self.lr_lambdas = per_group("LambdaLR", "lr_lambda", lr_lambda, optimizer)
+        self.lr_lambdas = per_group("LambdaLR", "lr_lambda", lr_lambda, optimizer, _function)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
+        t = self.last_epoch
         pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
-        return [base_lr * function(self.last_epoch) for base_lr, function in pairs]
+        return [base_lr * any_number("LambdaLR", f"lr_lambda({t})", function(t)) for base_lr, function in pairs]
+
+    def _words(self) -> list[str]:
+        names = (getattr(function, "__name__", type(function).__name__) for function in self.lr_lambdas)
+        return [f"lr_lambda=[{', '.join(names)}]"]
+
+
+def _function(owner: str, name: str, value: Any) -> Callable[[int], float]:
+    if not callable(value):
+        raise TypeError(f"{owner}: {name} must be a function of the number of steps. Received: {_check.shown(value)}")
+    return value
 
 
 class StepLR(LRScheduler):
@@ -77,7 +96,7 @@ class StepLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
         self.step_size = _check.integer("StepLR", "step_size", step_size, 1)
-        self.gamma = gamma
+        self.gamma = number("StepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: int, base_lr: float) -> float:
@@ -97,8 +116,8 @@ class MultiStepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        self.milestones = sorted(_check.integer("MultiStepLR", "milestones", m, 0) for m in milestones)
-        self.gamma = gamma
+        self.milestones = sorted(milestone_list("MultiStepLR", milestones, 0))
+        self.gamma = number("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: int, base_lr: float) -> float:
@@ -115,7 +134,7 @@ class ExponentialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        self.gamma = gamma
+        self.gamma = number("ExponentialLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: int, base_lr: float) -> float:
@@ -163,7 +182,7 @@ class LinearLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         self.start_factor = fraction("LinearLR", "start_factor", start_factor)
-        if start_factor == 0:
+        if self.start_factor == 0:
             raise ValueError("LinearLR: start_factor must be > 0. Received: 0")
         self.end_factor = fraction("LinearLR", "end_factor", end_factor)
         self.total_iters = _check.integer("LinearLR", "total_iters", total_iters, 1)
@@ -186,7 +205,7 @@ class PolynomialLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
         self.total_iters = _check.integer("PolynomialLR", "total_iters", total_iters, 1)
-        self.power = power
+        self.power = number("PolynomialLR", "power", power)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: int, base_lr: float) -> float:
@@ -209,7 +228,7 @@ class CosineAnnealingLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         self.T_max = _check.integer("CosineAnnealingLR", "T_max", T_max, 1)
-        self.eta_min = eta_min
+        self.eta_min = number("CosineAnnealingLR", "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: int, base_lr: float) -> float:
@@ -236,7 +255,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     ) -> None:
         self.T_0 = _check.integer("CosineAnnealingWarmRestarts", "T_0", T_0, 1)
         self.T_mult = _check.integer("CosineAnnealingWarmRestarts", "T_mult", T_mult, 1)
-        self.eta_min = eta_min
+        self.eta_min = number("CosineAnnealingWarmRestarts", "eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, t: float, base_lr: float) -> float:
@@ -247,65 +266,3 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             t -= period
             period *= self.T_mult
         return self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(math.pi * t / period)) / 2
-
-
-class SequentialLR(LRScheduler):
-    """Several schedules one after the other, each counting from its own beginning.
-
-    Args:
-        optimizer: the optimiser, also of all schedules.
-        schedulers: the schedules.
-        milestones: the steps at which the second, third, ... begins.
-        last_epoch: see `LRScheduler`.
-    Raises:
-        ValueError: not one milestone less than schedules, or not increasing, or another optimiser.
-    Example:
-        >>> from fastnn import optim
-        >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
-        >>> warm_up = optim.LinearLR(optimizer, 0.5, total_iters=2)
-        >>> schedule = optim.SequentialLR(optimizer, [warm_up, optim.CosineAnnealingLR(optimizer, 10)], [2])
-        >>> schedule.get_last_lr()
-        [0.5]
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        schedulers: Sequence[LRScheduler],
-        milestones: Sequence[int],
-        last_epoch: int = -1,
-    ) -> None:
-        self.schedulers = list(schedulers)
-        self.milestones = [_check.integer("SequentialLR", "milestones", m, 1) for m in milestones]
-        if not self.schedulers or len(self.milestones) != len(self.schedulers) - 1:
-            raise ValueError(
-                f"SequentialLR: one milestone less than schedules is needed. "
-                f"Received: {len(self.schedulers)} schedules, milestones={self.milestones}"
-            )
-        if self.milestones != sorted(set(self.milestones)):
-            raise ValueError(f"SequentialLR: milestones must increase. Received: {self.milestones}")
-        for scheduler in self.schedulers:
-            if not isinstance(scheduler, LRScheduler):
-                raise TypeError(f"SequentialLR: an LRScheduler is needed. Received: {type(scheduler).__name__}")
-            if scheduler.optimizer is not optimizer:
-                raise ValueError("SequentialLR: a schedule has another optimiser")
-        super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[float]:
-        index = bisect_right(self.milestones, self.last_epoch)
-        scheduler = self.schedulers[index]
-        scheduler.step(self.last_epoch - (self.milestones[index - 1] if index else 0))
-        return scheduler.get_last_lr()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            **super().state_dict(),
-            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
-        }
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        if len(state_dict["schedulers"]) != len(self.schedulers):
-            raise ValueError("SequentialLR.load_state_dict: the number of schedules differs")
-        super().load_state_dict(state_dict)
-        for scheduler, state in zip(self.schedulers, state_dict["schedulers"], strict=True):
-            scheduler.load_state_dict(state)

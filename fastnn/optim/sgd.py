@@ -1,13 +1,14 @@
 """Stochastic gradient descent."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fastnn import functional as F
+from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, number, slot
+from fastnn.optim.optimizer import Optimizer, any_number, number, slot
 
 __all__ = ["SGD"]
 
@@ -63,14 +64,19 @@ class SGD(Optimizer):
         super().__init__(params, defaults)
 
     def check_group(self, group: dict[str, Any]) -> None:
+        for name in ("nesterov", "maximize"):
+            group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "momentum", "weight_decay"):
             group[name] = number("SGD", name, group[name])
-        group["dampening"] = number("SGD", "dampening", group["dampening"], minimum=-float("inf"))
+        group["dampening"] = any_number("SGD", "dampening", group["dampening"])
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError(
                 "SGD: nesterov needs a momentum and no dampening. "
                 f"Received: momentum={group['momentum']}, dampening={group['dampening']}"
             )
+
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"momentum_buffer": False}
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         is_first = "momentum_buffer" not in state
