@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _layout
 
@@ -118,3 +118,33 @@ def integer(operation: str, name: str, value: Any, minimum: int) -> int:
     if number < minimum:
         raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {number}")
     return number
+
+
+def array(operation: str, name: str, value: Any) -> NDArray:
+    """`value` as an array; lists that do not make one, and objects, are an error."""
+    try:
+        result = np.asarray(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{operation}: {name} makes no array; its parts may differ in shape") from error
+    if result.dtype == object:
+        raise TypeError(f"{operation}: {name} must be an array of numbers. Received: {shown(value)}")
+    return result
+
+
+def float_dtype(operation: str, value: DTypeLike) -> np.dtype[Any]:
+    """`value` as the dtype float32 or float64."""
+    try:
+        dtype = None if value is None else np.dtype(value)
+    except (TypeError, ValueError, SyntaxError):  # NumPy parses texts
+        dtype = None
+    if dtype not in FLOATS:
+        raise TypeError(f"{operation}: dtype must be float32 or float64. Received: {shown(value)}")
+    return dtype
+
+
+def shown(value: Any) -> str:
+    """`value` in an error: a large array as its shape and dtype, anything else short."""
+    if isinstance(value, np.ndarray) and value.size > 8:
+        return f"an array of shape {value.shape}, {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
