@@ -70,16 +70,26 @@ def generator(name: str, rng: Any) -> np.random.Generator:
     return rng
 
 
+def names(name: str, argument: str, value: Any) -> tuple[str, ...]:
+    """`value`, a list of texts, as a tuple."""
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
+        raise TypeError(f"{name}: {argument} must be names. Received: {shown(value)}")
+    if not all(isinstance(item, str) for item in value):
+        raise TypeError(f"{name}: {argument} must be names. Received: {shown(value)}")
+    return tuple(map(str, value))
+
+
 # ---- images and labels -------------------------------------------------------------------------------------
 def image_array(name: str, value: ArrayLike) -> NDArray[Any]:
     """Images or features of one shape and dtype as an array, the first axis of which counts them."""
     if not isinstance(value, np.ndarray) and isinstance(value, Sequence) and not isinstance(value, str | bytes):
         _check_alike(name, value)
     images = array(name, "images", value)
+    if images.dtype.kind not in "fiub":
+        hint = "; data.read_image and data.ImageFolder read files" if images.dtype.kind in "US" else ""
+        raise TypeError(f"{name}: images must hold numbers{hint}. Received: images.dtype={images.dtype}")
     if images.ndim < 2:
         raise _check.fail(name, f"images has {images.ndim} dimensions, 2 or more are needed", images=images)
-    if images.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: images must hold numbers. Received: images.dtype={images.dtype}")
     if images.ndim == 4 and _has_channels_last(images.shape):
         shape = ", ".join(map(str, ("N", *images.shape[1:])))
         raise ValueError(
@@ -113,16 +123,16 @@ def _has_channels_last(shape: tuple[int, ...]) -> bool:
     return last in _FEW_CHANNELS and first > 4 and second > 4 and (last > 1 or first == second)
 
 
-def normalisable(name: str, images: NDArray[Any]) -> NDArray[Any]:
+def normalisable(name: str, images: NDArray[Any], argument: str = "images") -> NDArray[Any]:
     """Images of uint8, float32 or float64; anything else is an error that shows the cast."""
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind in "iub":
         raise TypeError(
-            f"{name}: images has dtype {images.dtype}; bytes in 0..255 are images.astype(numpy.uint8), "
-            "other numbers images.astype(numpy.float32)"
+            f"{name}: {argument} has dtype {images.dtype}; bytes in 0..255 are {argument}.astype(numpy.uint8), "
+            f"other numbers {argument}.astype(numpy.float32)"
         )
-    return _check.floats(name, "images", images)
+    return _check.floats(name, argument, images)
 
 
 def targets(name: str, value: ArrayLike, n: int, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -42,7 +42,7 @@ class Dataset:
         name = type(self).__name__
         self.images = _checks.image_array(name, images)
         self.labels: NDArray[np.int64] = _class_labels(name, labels, len(self.images))
-        self.classes = _names(name, classes)
+        self.classes = _checks.names(name, "classes", classes)
         if self.classes and self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise ValueError(
                 f"{name}: a label lies outside [0, {len(self.classes)}), the number of classes. "
@@ -146,12 +146,3 @@ def _class_labels(name: str, value: ArrayLike, n: int) -> NDArray[np.int64]:
             f"labels.dtype={np.asarray(value).dtype}"
         )
     return labels.astype(np.int64, copy=False)
-
-
-def _names(name: str, classes: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(classes, str) or not isinstance(classes, Sequence | np.ndarray):
-        raise TypeError(f"{name}: classes must be names. Received: {_check.shown(classes)}")
-    names = tuple(str(item) if isinstance(item, str) else item for item in classes)
-    if not all(isinstance(item, str) for item in names):
-        raise TypeError(f"{name}: classes must be names. Received: {_check.shown(classes)}")
-    return names

@@ -137,7 +137,7 @@ def float_dtype(operation: str, value: DTypeLike) -> np.dtype[Any]:
         dtype = None if value is None else np.dtype(value)
     except (TypeError, ValueError, SyntaxError):  # NumPy parses texts
         dtype = None
-    if dtype not in FLOATS:
+    if dtype is None or dtype not in FLOATS:  # NumPy takes None for float64
         raise TypeError(f"{operation}: dtype must be float32 or float64. Received: {shown(value)}")
     return dtype
 
