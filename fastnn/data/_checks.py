@@ -15,6 +15,21 @@ from fastnn.functional._check import array, shown
 _FEW_CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 
 
+def is_list(value: Any) -> bool:
+    """Whether `value` is a list of something: a sequence that is no text, or an array with an axis."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def as_list(value: Any) -> list[Any]:
+    """What is in `value`; or if nothing can be in it, `value` alone."""
+    try:
+        return [value] if isinstance(value, str | bytes) else list(value)
+    except TypeError:
+        return [value]
+
+
 # ---- settings ----------------------------------------------------------------------------------------------
 def number(name: str, argument: str, value: Any, low: float, high: float) -> float:
     """`value`, a real number, as a float in [low, high]."""
@@ -33,7 +48,7 @@ def number(name: str, argument: str, value: Any, low: float, high: float) -> flo
 def interval(name: str, argument: str, value: Any, centre: float, low: float, high: float) -> tuple[float, float]:
     """`value` as two ordered numbers in [low, high]: itself, or `centre` plus and minus one number (cut to
     the range)."""
-    if not isinstance(value, Sequence | np.ndarray) or isinstance(value, str | bytes) or np.shape(value) == ():
+    if not is_list(value):
         amount = number(name, argument, value, 0, high)
         return max(low, centre - amount), min(high, centre + amount)
     if len(value) != 2:
@@ -72,9 +87,7 @@ def generator(name: str, rng: Any) -> np.random.Generator:
 
 def names(name: str, argument: str, value: Any) -> tuple[str, ...]:
     """`value`, a list of texts, as a tuple."""
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray):
-        raise TypeError(f"{name}: {argument} must be names. Received: {shown(value)}")
-    if not all(isinstance(item, str) for item in value):
+    if not is_list(value) or not all(isinstance(item, str) for item in value):
         raise TypeError(f"{name}: {argument} must be names. Received: {shown(value)}")
     return tuple(map(str, value))
 
@@ -82,8 +95,8 @@ def names(name: str, argument: str, value: Any) -> tuple[str, ...]:
 # ---- images and labels -------------------------------------------------------------------------------------
 def image_array(name: str, value: ArrayLike) -> NDArray[Any]:
     """Images or features of one shape and dtype as an array, the first axis of which counts them."""
-    if not isinstance(value, np.ndarray) and isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        _check_alike(name, value)
+    if not isinstance(value, np.ndarray) and is_list(value):
+        _check_alike(name, value)  # type: ignore[arg-type]
     images = array(name, "images", value)
     if images.dtype.kind not in "fiub":
         hint = "; data.read_image and data.ImageFolder read files" if images.dtype.kind in "US" else ""

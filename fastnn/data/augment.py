@@ -58,7 +58,7 @@ class Compose(Augmentation):
     """
 
     def __init__(self, steps: Iterable[Augmentation]) -> None:
-        self.steps = list(steps) if isinstance(steps, Iterable) and not isinstance(steps, str | bytes) else [steps]
+        self.steps: list[Augmentation] = _checks.as_list(steps)
         for step in self.steps:
             # Mixings, which only a loader can apply, are known by their method: their module imports this one.
             if isinstance(step, type) or not (isinstance(step, Augmentation) or hasattr(step, "mix")):
@@ -207,7 +207,7 @@ class Cutout(PlacementAugmentation):
 
     def __init__(self, size: int, fill: float | Sequence[float] = 0.5) -> None:
         self.size = _checks.integer("Cutout", "size", size, 0, _LARGEST)
-        per_channel("Cutout", "fill", fill, np.size(fill))
+        per_channel("Cutout", "fill", fill, _check.array("Cutout", "fill", fill).size)
         self.fill = fill
 
     def place(self, placement: Placement, rng: np.random.Generator) -> bool:

@@ -89,8 +89,7 @@ def checked_path(name: str, path: Any) -> str:
 def checked_form(name: str, size: Any, channels: Any, resize: Any) -> tuple[tuple[int, int] | None, int, str]:
     """The form that images get: (height, width) or None, 1 or 3, and one of RESIZES."""
     if size is not None:
-        several = isinstance(size, Sequence | np.ndarray) and not isinstance(size, str | bytes)
-        sides = tuple(size) if several else (size, size)
+        sides = tuple(size) if _checks.is_list(size) else (size, size)
         if len(sides) != 2:
             raise ValueError(f"{name}: size must be one integer, or (height, width). Received: {_check.shown(size)}")
         size = tuple(_checks.integer(name, "size", side, 1, LARGEST_SIDE) for side in sides)

@@ -274,8 +274,7 @@ def _split(augment: Any) -> tuple[list[Augmentation], list[mixing.Mixing]]:
     """The augmentations of images, in order, and the mixings, which come after them."""
     steps: list[Augmentation] = []
     mixings: list[mixing.Mixing] = []
-    several = isinstance(augment, Iterable) and not isinstance(augment, Augmentation)
-    pending = list(augment) if several else [] if augment is None else [augment]
+    pending = [] if augment is None else _checks.as_list(augment)
     while pending:
         step = pending.pop(0)
         if isinstance(step, Compose):

@@ -71,7 +71,7 @@ class Preprocessing:
             if len(size) != 2 or not all(type(side) is int and 1 <= side <= _MOST_PIXELS for side in size):
                 raise fail("size", "None, or two positive integers (height, width)")
             object.__setattr__(self, "size", size)
-        if self.resize not in _image.RESIZES:
+        if not isinstance(self.resize, str) or self.resize not in _image.RESIZES:
             raise fail("resize", "'crop', 'squash' or 'pad'")
         classes = _tuple(self.classes)
         if len(classes) > _MOST_NAMES or not all(isinstance(name, str) for name in classes):
@@ -98,7 +98,7 @@ class Preprocessing:
         if isinstance(images, np.ndarray) and images.ndim == 4:
             batch = self._batch(images)
         else:
-            is_many = isinstance(images, Sequence) and not isinstance(images, str | bytes)
+            is_many = _checks.is_list(images) and not isinstance(images, np.ndarray)
             one_by_one = [self._pixels(item, position) for position, item in enumerate(images if is_many else [images])]
             if not one_by_one:
                 raise ValueError(f"{name}: there is no image")

@@ -132,9 +132,12 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
     """
     x = _check.floats("warp_batch", "x", _check.array("warp_batch", "x", x), 4)
     maps = _check.numbers("warp_batch", "maps", _check.array("warp_batch", "maps", maps))
-    if not isinstance(fill, numbers.Real) or not math.isfinite(fill):
+    try:
+        value = float(fill) if isinstance(fill, numbers.Real) else math.nan
+    except OverflowError:
+        value = math.nan
+    if not math.isfinite(value):
         raise ValueError(f"warp_batch: fill must be a finite number. Received: {_check.shown(fill)}")
-    fill = float(fill)
     with np.errstate(over="ignore"):
         maps = maps.astype(x.dtype)
     if maps.shape != (len(x), 2, 3) or not np.isfinite(maps).all():
@@ -144,10 +147,10 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
     if x.size == 0:
         return x.copy()
     if _runtime.uses_reference():
-        return reference.warp_batch(x, maps, fill)
+        return reference.warp_batch(x, maps, value)
     n, c, h, w = x.shape
     out = _layout.empty_images((n, c, h, w), x.dtype)
-    _runtime._native.warp_batch(_layout.pixels(x), maps.reshape(n, 6), fill, _layout.pixels(out), _threads())
+    _runtime._native.warp_batch(_layout.pixels(x), maps.reshape(n, 6), value, _layout.pixels(out), _threads())
     return out
 
 
