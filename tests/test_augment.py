@@ -300,3 +300,345 @@ def test_mixing_rejects_bad_labels(rng):
 def test_augmentation_rejects_bad_settings(make):
     with pytest.raises(ValueError, match="Received"):
         make()
+
+
+# ---- what they draw from, and that each image gets its own -----------------------------------------------------------
+ALL = [*GEOMETRIC, *COLOUR, data.Compose([data.RandomCrop(3), data.Brightness(0.4)])]
+
+
+@pytest.mark.parametrize("augmentation", [a for a in ALL if not isinstance(a, data.AlternatingFlip)], ids=repr)
+def test_augmentation_of_equal_images_differs_and_without_a_generator_follows_manual_seed(augmentation, rng):
+    images = np.repeat(rng.integers(0, 256, (1, 3, 9, 14), dtype=np.uint8), 30, axis=0)
+    fastnn.manual_seed(3)
+    first, second = augmentation(images), augmentation(images)
+    least = 2 if isinstance(augmentation, data.RandomHorizontalFlip) else 15
+    assert len({image.tobytes() for image in first}) >= least
+    assert not np.array_equal(first, second)
+    fastnn.manual_seed(3)
+    np.testing.assert_array_equal(augmentation(images), first)
+
+
+@pytest.mark.parametrize("mixing", [data.MixUp(), data.CutMix()], ids=repr)
+def test_mixing_without_a_generator_follows_manual_seed(mixing, rng):
+    images = rng.integers(0, 256, (8, 3, 9, 14), dtype=np.uint8)
+    fastnn.manual_seed(3)
+    first, second = (mixing(images, np.arange(8), num_classes=8) for _ in range(2))
+    assert not np.array_equal(first[1], second[1])
+    fastnn.manual_seed(3)
+    for array, again in zip(mixing(images, np.arange(8), num_classes=8), first, strict=True):
+        np.testing.assert_array_equal(array, again)
+
+
+@pytest.mark.parametrize("augmentation", ALL, ids=repr)
+def test_augmentation_rejects_other_generators_and_single_images(augmentation, rng):
+    name = type(augmentation).__name__
+    for bad in (0, "a", np.random.RandomState(0), np.random):
+        with pytest.raises(TypeError, match=f"{name}: rng must be a generator"):
+            augmentation(np.zeros((1, 3, 9, 9), np.uint8), bad)
+    with pytest.raises(ValueError, match=rf"{name}: images has 3 dimensions.*one image is images\[None\]"):
+        augmentation(np.zeros((3, 9, 9), np.uint8), rng)
+
+
+def plane(h, w, down, right, n=1):
+    """Images whose values grow by `down` with each row and by `right` with each column, 0.5 in the centre."""
+    i, j = np.mgrid[0:h, 0:w]
+    values = 0.5 + down * (i - (h - 1) / 2) + right * (j - (w - 1) / 2)
+    return np.repeat(values[None, None], n, axis=0)
+
+
+def slopes(images):
+    """For each image its value in the centre, and how it grows there with rows and columns."""
+    h, w = images.shape[2:]
+    i, j = h // 2, w // 2
+    x = images[:, 0]
+    centre = x[:, i - (h % 2 == 0) : i + 1, j - (w % 2 == 0) : j + 1].mean(axis=(1, 2))
+    return centre, (x[:, i + 1, j] - x[:, i - 1, j]) / 2, (x[:, i, j + 1] - x[:, i, j - 1]) / 2
+
+
+@pytest.mark.parametrize(("h", "w"), [(15, 24), (24, 15), (16, 16)])
+def test_rotate_draws_angles_up_to_its_limit_both_ways(h, w, rng):
+    centre, down, right = slopes(data.Rotate(30)(plane(h, w, 0, 0.02, 500), rng))
+    np.testing.assert_allclose(centre, 0.5, atol=1e-12)
+    np.testing.assert_allclose(np.hypot(down, right), 0.02, rtol=1e-9)
+    # What grew to the right grows upwards after a turn that is counter-clockwise as seen.
+    angles = np.rad2deg(np.arctan2(-down, right))
+    assert -30 <= angles.min() < -29
+    assert 29 < angles.max() <= 30
+    assert abs(angles.mean()) < 5 * 60 / np.sqrt(12 * 500)
+    _, down, right = slopes(data.Rotate((10, 20))(plane(h, w, 0, 0.02, 200), rng))
+    angles = np.rad2deg(np.arctan2(-down, right))
+    assert 10 <= angles.min() < 10.5
+    assert 19.5 < angles.max() <= 20
+
+
+@pytest.mark.parametrize(("h", "w"), [(15, 24), (24, 15)])
+def test_scale_draws_factors_between_its_limits_for_both_axes(h, w, rng):
+    centre, down, right = slopes(data.Scale((0.8, 1.6))(plane(h, w, 0.01, 0.02, 500), rng))
+    np.testing.assert_allclose(centre, 0.5, atol=1e-12)
+    np.testing.assert_allclose(right, 2 * down, rtol=1e-9)
+    factors = 0.01 / down
+    assert 0.8 <= factors.min() < 0.82
+    assert 1.58 < factors.max() <= 1.6
+
+
+@pytest.mark.parametrize(("h", "w"), [(15, 24), (24, 15)])
+def test_translate_draws_rows_and_columns_by_themselves(h, w, rng):
+    rows = (slopes(data.Translate(3)(plane(h, w, 0.01, 0, 500), rng))[0] - 0.5) / 0.01
+    rng = np.random.default_rng(5)
+    columns = (slopes(data.Translate(3)(plane(h, w, 0, 0.01, 500), rng))[0] - 0.5) / 0.01
+    again = (slopes(data.Translate(3)(plane(h, w, 0.01, 0, 500), np.random.default_rng(5)))[0] - 0.5) / 0.01
+    for moved in (rows, columns):
+        assert -3 <= moved.min() < -2.9
+        assert 2.9 < moved.max() <= 3
+    assert abs(np.corrcoef(columns, again)[0, 1]) < 0.25
+    assert abs(rows - rows.round()).max() > 0.2  # by fractions too
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect"])
+def test_random_crop_draws_rows_and_columns_by_themselves(mode, rng):
+    image = np.arange(1, 36, dtype=np.uint8).reshape(5, 7)
+    padded = np.pad(image, 2, mode="reflect" if mode == "reflect" else "constant")
+    windows = {padded[i : i + 5, j : j + 7].tobytes() for i in range(5) for j in range(5)}
+    crops = data.RandomCrop(2, mode)(np.repeat(image[None, None], 500, axis=0), rng)
+    assert {crop.tobytes() for crop in crops} == windows
+    assert data.RandomCrop(2).mode == "zeros"
+
+
+def test_random_horizontal_flip_mirrors_as_often_as_it_says(rng):
+    images = np.tile(np.uint8([0, 1]), (2000, 1, 1, 1))
+    for flip, p in ((data.RandomHorizontalFlip(0.2), 0.2), (data.RandomHorizontalFlip(), 0.5)):
+        mirrored = flip(images, rng)[:, 0, 0, 0].sum()
+        assert abs(mirrored - 2000 * p) < 5 * np.sqrt(2000 * p * (1 - p))
+
+
+def test_alternating_flip_belongs_to_the_image_and_to_the_seed():
+    images = np.tile(np.array([0, 255], np.uint8), (200, 1, 1, 1))
+
+    def flips(seed=0, **settings):
+        loader = data.Loader(images, np.arange(200), 32, augment=data.AlternatingFlip(seed), **settings)
+        order, first = zip(*[(y, x[:, 0, 0, 0]) for x, y in loader], strict=True)
+        return np.concatenate(first)[np.argsort(np.concatenate(order))].tolist()
+
+    assert flips() == flips(shuffle=True)
+    assert flips() != flips(seed=1)
+    np.testing.assert_array_equal(data.AlternatingFlip()(images)[:, 0, 0, 0] / 255, flips())
+
+
+@pytest.mark.parametrize(("size", "h", "w"), [(1, 5, 9), (4, 9, 6), (5, 7, 12), (5, 12, 7), (9, 20, 11), (0, 4, 4)])
+def test_cutout_covers_as_its_centre_says(size, h, w, rng):
+    covered = data.Cutout(size, fill=1)(np.zeros((3000, 1, h, w), np.float32), rng)[:, 0].astype(bool)
+    # Square i of the centres 0 to h - 1: rows max(0, i - size // 2) up to i - size // 2 + size.
+    expected = set()
+    for i in range(h):
+        for j in range(w):
+            box = np.zeros((h, w), bool)
+            top, left = i - size // 2, j - size // 2
+            box[max(0, top) : max(0, top + size), max(0, left) : max(0, left + size)] = True
+            expected.add(box.tobytes())
+    assert {box.tobytes() for box in covered} == expected
+
+
+def test_cutout_fills_each_channel(rng):
+    images = np.zeros((4, 3, 6, 6), np.float32)
+    full = data.Cutout(100, fill=(0.1, 0.2, 0.3))(images, rng)
+    np.testing.assert_array_equal(full, np.broadcast_to(np.float32([0.1, 0.2, 0.3])[:, None, None], images.shape))
+    assert (data.Cutout(100)(images, rng) == 0.5).all()
+    with pytest.raises(ValueError, match="fill must be one finite number, or 1"):
+        data.Cutout(2, fill=(0.1, 0.2, 0.3))(images[:, :1], rng)
+
+
+def test_augmentation_in_a_loader_comes_before_the_normalisation(rng):
+    images = rng.integers(0, 256, (20, 3, 7, 9), dtype=np.uint8)
+    mean, std = np.array([0.1, 0.2, 0.3]), np.array([0.4, 0.5, 0.6])
+    for steps in ([data.RandomCrop(2), data.Cutout(3, (0.9, 0.8, 0.7))], [data.RandomCrop(2), data.Brightness(0.5)]):
+        ((plain, _),) = data.Loader(images, augment=steps, dtype=np.float64)
+        ((x, _),) = data.Loader(images, augment=steps, mean=mean, std=std, dtype=np.float64)
+        np.testing.assert_allclose(x, (plain - mean[:, None, None]) / std[:, None, None], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [data.Brightness, data.Contrast, data.Saturation])
+def test_colour_blends_draw_factors_between_their_limits(make, rng):
+    # 0.5 and its neighbours: the factor is how far they are apart afterwards.
+    colour = np.array([0.45, 0.5, 0.55])[:, None, None]
+    images = np.repeat(np.broadcast_to(colour, (3, 1, 2))[None], 800, axis=0).copy()
+    images[:, :, :, 1] += 0.02
+    spread = {
+        data.Brightness: lambda x: x[:, 1, 0, 0] / 0.5,
+        data.Contrast: lambda x: np.ptp(x[:, 1, 0], axis=1) / 0.02,
+        data.Saturation: lambda x: (x[:, 2] - x[:, 0])[:, 0, 0] / 0.1,
+    }[make]
+    factors = spread(make(0.4)(images, rng))
+    assert 0.6 - 1e-9 <= factors.min() < 0.62
+    assert 1.38 < factors.max() <= 1.4 + 1e-9
+    factors = spread(make((0.2, 0.5))(images, rng))
+    assert 0.2 - 1e-9 <= factors.min() < 0.22
+    assert 0.48 < factors.max() <= 0.5 + 1e-9
+
+
+def test_hue_draws_turns_both_ways(rng):
+    import colorsys
+
+    images = np.repeat(np.array(colorsys.hsv_to_rgb(0.5, 0.8, 0.9)).reshape(1, 3, 1, 1), 500, axis=0)
+    turns = np.array([colorsys.rgb_to_hsv(*pixel)[0] for pixel in data.Hue(0.2)(images, rng)[:, :, 0, 0]]) - 0.5
+    assert -0.2 - 1e-9 <= turns.min() < -0.19
+    assert 0.19 < turns.max() <= 0.2 + 1e-9
+
+
+def test_colour_cuts_to_the_unit_range_and_takes_grey(rng):
+    images = rng.random((5, 3, 4, 4))
+    for augmentation in (
+        data.Brightness((3, 3)),
+        data.Contrast((5, 5)),
+        data.Saturation((9, 9)),
+        data.GaussianNoise(2),
+    ):
+        result = augmentation(images, rng)
+        assert (result.min() >= 0, result.max() == 1) == (True, True)
+    grey = rng.random((5, 1, 4, 4))
+    np.testing.assert_allclose(data.Contrast((0, 0))(grey, rng), np.broadcast_to(
+        grey.mean(axis=(1, 2, 3), keepdims=True), grey.shape))  # fmt: skip
+    for augmentation in (data.Saturation(0.1), data.Hue(0.1), data.Brightness(0.1)):
+        with pytest.raises(ValueError, match="colour images of 3 channels"):
+            augmentation(np.zeros((5, 2, 4, 4)), rng)
+    assert data.GaussianNoise().sigma == 0.1
+
+
+def test_augmentation_settings_as_given_and_shown():
+    assert data.Brightness(0.25).amount == (0.75, 1.25)
+    assert data.Brightness(2).amount == (0, 3)
+    assert data.Brightness([0.5, 3]).amount == (0.5, 3)
+    assert data.Hue(0.1).amount == (-0.1, 0.1)
+    assert data.Hue((-0.5, 0.5)).amount == (-0.5, 0.5)
+    assert data.Rotate(360).degrees == (-360, 360)
+    assert data.Rotate(np.array([0, 10])).degrees == (0, 10)
+    assert data.Scale(0.25).scale == (0.75, 1.25)
+    assert data.Scale(5).scale == (1e-3, 6)
+    assert data.MixUp().alpha == data.CutMix().alpha == 1
+    assert repr(data.Compose([data.Cutout(3), data.Rotate(5)])) == (
+        "Compose(steps=[Cutout(size=3, fill=0.5), Rotate(degrees=(-5.0, 5.0))])")  # fmt: skip
+
+
+# ---- mixing ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("make", [data.MixUp, data.CutMix])
+def test_mixing_alpha_says_how_much_is_mixed(make, monkeypatch, rng):
+    parts = []
+
+    def noted(self, images, partner, part, rng):
+        parts.append(part)
+        return images, part
+
+    monkeypatch.setattr(make, "mix", noted)
+    n = 1000
+    for alpha in (0.05, 1, 100):
+        parts.clear()
+        for _ in range(n):
+            make(alpha)(np.zeros((2, 1, 1, 1)), [0, 1], rng, 2)
+        # Beta(a, a) has the mean 1/2 and the variance 1 / (4 (2 a + 1)).
+        variance = 1 / (4 * (2 * alpha + 1))
+        assert abs(np.mean(parts) - 0.5) < 5 * np.sqrt(variance / n)
+        assert 0.8 < np.var(parts) / variance < 1.25
+
+
+@pytest.mark.parametrize(("h", "w"), [(7, 12), (13, 4), (1, 9), (9, 1), (8, 8)])
+def test_cutmix_labels_follow_the_area_on_any_shape(h, w):
+    labels = np.arange(6) % 2
+    images = np.zeros((6, 1, h, w), np.float32) + labels[:, None, None, None]
+    seen = set()
+    for seed in range(60):
+        mixed, soft = data.CutMix()(images, labels, np.random.default_rng(seed), 2)
+        np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3)), soft[:, 1], atol=1e-6)
+        seen.add(round(float(soft.max()), 6))
+    assert len(seen) > 1 or h * w < 10
+
+
+def test_cutmix_rectangles_have_the_shape_of_the_image_and_lie_anywhere():
+    h, w = 24, 48
+    images = np.stack([np.zeros((1, h, w)), np.ones((1, h, w))])
+    centres = []
+    for seed in range(300):
+        mixed, part = data.CutMix().mix(images, np.array([1, 0]), 0.75, np.random.default_rng(seed))
+        rows, columns = np.flatnonzero(mixed[0, 0].any(axis=1)), np.flatnonzero(mixed[0, 0].any(axis=0))
+        assert part == 1 - len(rows) * len(columns) / (h * w)
+        np.testing.assert_array_equal(mixed[1], 1 - mixed[0])
+        # A quarter of the area: half of each side, cut off at the border.
+        assert len(rows) <= h // 2
+        assert len(columns) <= w // 2
+        if rows[0] > 0 and rows[-1] < h - 1:
+            assert len(rows) == h // 2
+        if columns[0] > 0 and columns[-1] < w - 1:
+            assert len(columns) == w // 2
+        centres.append((rows.mean(), columns.mean()))
+    centres = np.array(centres)
+    assert (np.ptp(centres, axis=0) > [0.6 * h, 0.6 * w]).all()
+    assert abs(np.corrcoef(centres.T)[0, 1]) < 0.25
+
+
+def test_mixup_pixels_are_weighted_means(rng):
+    images = rng.random((2, 3, 4, 5))
+    mixed, part = data.MixUp().mix(images, np.array([1, 0]), 0.3, rng)
+    assert part == 0.3
+    np.testing.assert_allclose(mixed, 0.3 * images + 0.7 * images[::-1], rtol=1e-14)
+
+
+def test_mixing_takes_partners_from_the_whole_batch_and_keeps_probabilities(rng):
+    images = np.zeros((50, 1, 2, 2))
+    probabilities = np.eye(50)
+    mixed, soft = data.MixUp()(images, probabilities, rng)
+    assert (mixed.dtype, soft.dtype) == (np.float64, np.float64)
+    np.testing.assert_allclose(soft.sum(axis=1), 1)
+    np.testing.assert_allclose(soft.sum(axis=0), 1)  # each is the partner of one
+    own = np.diag(soft)
+    assert (own < 1).sum() > 40
+    assert len(set(own[own < 1].round(12))) == 1  # one part for the batch
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "error"),
+    [
+        ("ab", {}, ValueError), (None, {}, TypeError), ([0, 1], {"num_classes": "a"}, TypeError), (3, {}, ValueError),
+        ([0, 1], {"num_classes": 0}, ValueError), ([0, 1], {"rng": 3}, TypeError), (np.eye(3), {}, ValueError),
+        (np.zeros((2, 2), int), {}, TypeError), (np.zeros((2, 2, 2)), {}, ValueError),
+        ([0, 1], {"num_classes": 2**70}, ValueError), (["a", "b"], {}, ValueError),
+    ],
+)  # fmt: skip
+def test_mixing_rejects_nonsense(labels, settings, error):
+    with pytest.raises(error, match=r"(MixUp|one_hot): "):
+        data.MixUp()(np.zeros((2, 1, 4, 4), np.float32), labels, **({"num_classes": 2} | settings))
+
+
+def test_compose_rejects_what_is_no_augmentation_and_mixing_outside_a_loader(rng):
+    for steps in ("ab", 3, [lambda x, rng: x], [data.RandomCrop], None):
+        with pytest.raises(TypeError, match=r"Compose: steps must be augmentations. Received"):
+            data.Compose(steps)
+    both = data.Compose([data.RandomCrop(1), data.MixUp()])
+    with pytest.raises(TypeError, match=r"MixUp\(alpha=1.0\) does not map images to images; give it to a Loader"):
+        both(np.zeros((2, 1, 4, 4), np.uint8), rng)
+    ((_, y),) = data.Loader(np.zeros((2, 1, 4, 4), np.uint8), [0, 1], augment=both)
+    assert y.shape == (2, 2)
+
+
+# ---- extreme arguments -----------------------------------------------------------------------------------------------
+def test_augment_batch_rejects_shifts_whose_absolute_value_is_none():
+    images = np.zeros((1, 1, 4, 4), np.uint8)
+    for shift in (-(2**63), 2**63 - 1, np.uint64(2**64 - 1)):
+        for shifts in ([[shift, 0]], [[0, shift]]):
+            with pytest.raises(IndexError, match="a shift is as large as the image"):
+                F.augment_batch(images, [0], shifts=np.array(shifts, np.int64 if shift < 2**63 else np.uint64))
+    with pytest.raises(IndexError, match="an index lies outside"):
+        F.augment_batch(images, np.array([2**64 - 1], np.uint64))
+
+
+def test_augment_batch_boxes_may_reach_anywhere():
+    big = 2**63 - 1
+    x = F.augment_batch(np.zeros((1, 1, 2, 2), np.uint8), [0], boxes=[[-big, -big, big, big]], fill=1)
+    np.testing.assert_array_equal(x, 1)
+
+
+def test_warp_batch_rejects_maps_that_float32_cannot_hold():
+    x = np.zeros((1, 1, 2, 2), np.float32)
+    with pytest.raises(ValueError, match="finite in float32"):
+        F.warp_batch(x, [[[1e300, 0, 0], [0, 1, 0]]])
+    assert F.warp_batch(x.astype(np.float64), [[[1e300, 0, 0], [0, 1, 0]]]).shape == x.shape
+    for fill in (None, "a", np.nan, np.inf, 1j, 10**400):
+        with pytest.raises(ValueError, match="warp_batch: fill must be a finite number"):
+            F.warp_batch(x, [[[1, 0, 0], [0, 1, 0]]], fill)

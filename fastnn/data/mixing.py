@@ -44,11 +44,8 @@ class Mixing(abc.ABC):
             - Result: as images; (N, classes), float32 or as the probabilities given
         """
         name = type(self).__name__
-        images, labels, rng = (
-            checked_images(name, images),
-            _check.array(name, "labels", labels),
-            _checks.generator(name, rng),
-        )
+        images, rng = checked_images(name, images), _checks.generator(name, rng)
+        labels = _check.array(name, "labels", labels)
         if labels.ndim not in (1, 2) or len(labels) != len(images):
             raise _check.fail(name, "one label for each image is needed", images=images, labels=labels)
         probabilities = one_hot(labels, num_classes) if labels.ndim == 1 else _check.floats(name, "labels", labels)
