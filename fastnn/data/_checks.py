@@ -70,7 +70,7 @@ def integer(name: str, argument: str, value: Any, low: int, high: int) -> int:
     """`value` as an int in [low, high]."""
     result = _check.integer(name, argument, value, low)
     if result > high:
-        raise ValueError(f"{name}: {argument} must be at most {high}. Received: {result}")
+        raise ValueError(f"{name}: {argument} must be at most {high}. Received: {shown(result)}")
     return result
 
 

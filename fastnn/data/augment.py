@@ -149,7 +149,7 @@ class RandomCrop(PlacementAugmentation):
     def __init__(self, padding: int, mode: str = "zeros") -> None:
         self.padding = _checks.integer("RandomCrop", "padding", padding, 0, _LARGEST)
         if not isinstance(mode, str) or mode not in ("zeros", "reflect"):
-            raise ValueError(f"RandomCrop: mode must be 'zeros' or 'reflect'. Received: {mode!r}")
+            raise ValueError(f"RandomCrop: mode must be 'zeros' or 'reflect'. Received: {_check.shown(mode)}")
         self.mode = mode
 
     def place(self, placement: Placement, rng: np.random.Generator) -> bool:

@@ -114,9 +114,9 @@ def integer(operation: str, name: str, value: Any, minimum: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{operation}: {name} must be an integer. Received: {value!r}") from None
+        raise TypeError(f"{operation}: {name} must be an integer. Received: {shown(value)}") from None
     if number < minimum:
-        raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {number}")
+        raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {shown(number)}")
     return number
 
 
@@ -146,5 +146,8 @@ def shown(value: Any) -> str:
     """`value` in an error: a large array as its shape and dtype, anything else short."""
     if isinstance(value, np.ndarray) and value.size > 8:
         return f"an array of shape {value.shape}, {value.dtype}"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # of an integer with thousands of digits, or of a stranger's class
+        return f"a {type(value).__name__}"
     return text if len(text) <= 200 else f"{text[:200]}..."

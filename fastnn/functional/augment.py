@@ -71,7 +71,7 @@ def augment_batch(
         raise _check.fail(name, f"images has {images.ndim} dimensions, 4 are needed", images=images)
     dtype = _check.float_dtype(name, dtype)
     if not isinstance(padding_mode, str) or padding_mode not in ("zeros", "reflect"):
-        raise ValueError(f"{name}: padding_mode must be 'zeros' or 'reflect'. Received: {padding_mode!r}")
+        raise ValueError(f"{name}: padding_mode must be 'zeros' or 'reflect'. Received: {_check.shown(padding_mode)}")
     c, h, w = images.shape[1:]
     indices = _integers(name, "indices", indices, None)
     n = indices.size
