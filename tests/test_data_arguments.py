@@ -85,7 +85,7 @@ def test_data_calls_with_nonsense_raise_errors_that_name_them(augmentation):
     name = type(augmentation).__name__
     right = [IMAGES, *([[0, 1, 2, 3]] if isinstance(augmentation, data.MixUp | data.CutMix) else [])]
     for position in range(len(right)):
-        for value in NONSENSE:
+        for value in NONSENSE[:-1]:  # the last is an image
             arguments = [*right[:position], value, *right[position + 1 :]]
             settings = {"num_classes": 4} if len(right) == 2 else {}
             with pytest.raises((TypeError, ValueError, FileNotFoundError)) as caught:

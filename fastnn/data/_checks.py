@@ -162,4 +162,8 @@ def targets(name: str, value: ArrayLike, n: int, dtype: np.dtype[Any]) -> NDArra
         return labels.astype(np.int64)
     if labels.dtype.kind not in "fb":
         raise TypeError(f"{name}: labels must be integers, booleans or floats. Received: labels.dtype={labels.dtype}")
-    return labels.astype(dtype)
+    with np.errstate(over="ignore"):
+        cast = labels.astype(dtype)
+    if np.isinf(cast).sum() > np.isinf(labels).sum():
+        raise ValueError(f"{name}: a label is too large for {dtype}; use dtype=float64, or smaller numbers")
+    return cast
