@@ -326,6 +326,24 @@ def test_loader_augmentation_alone_depends_on_epoch_batch_and_seed():
     assert batches() == batches()
 
 
+def test_loader_draws_from_the_streams_of_published_runs():
+    """Recipes are reproduced to the last digit: which stream gives what may not change."""
+    images = np.arange(60, dtype=np.uint8).reshape(10, 1, 2, 3)
+    loader = data.Loader(images, np.arange(10), 4, shuffle=True, augment=data.RandomHorizontalFlip(), seed=5)
+
+    def stream(*key):
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(5, spawn_key=key)))
+
+    for epoch in range(2):
+        order = stream(0, epoch).permutation(10)
+        for number, (x, y) in enumerate(loader):
+            indices = order[4 * number : 4 * number + 4]
+            flips = stream(1, epoch, number).random(len(indices)) < 0.5
+            expected = np.where(flips[:, None, None, None], images[indices][..., ::-1], images[indices])
+            np.testing.assert_array_equal(y, indices)
+            np.testing.assert_array_equal(x, (expected / 255).astype(np.float32))
+
+
 def test_loader_zip_with_itself_gives_two_orders(prefetch):
     loader = shuffled(prefetch)
     expected = orders(loader, 4)

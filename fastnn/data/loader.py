@@ -103,7 +103,8 @@ class Loader:
         if (self._steps or self._mixings) and self.images.ndim != 4:
             hint = "; of grey ones that is images[:, None]" if self.images.ndim == 3 else ""
             raise _check.fail("Loader", f"only images (M, C, H, W) can be augmented{hint}", images=self.images)
-        self.classes = tuple(map(str, getattr(dataset, "classes", ())))
+        classes = getattr(dataset, "classes", None)
+        self.classes = () if classes is None else tuple(map(str, classes))
         if num_classes is not None:
             num_classes = _checks.integer("Loader", "num_classes", num_classes, 1, mixing.MOST_CLASSES)
         self.num_classes = num_classes or len(self.classes) or None
