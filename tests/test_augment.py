@@ -227,67 +227,6 @@ def test_scale_enlarges_and_translate_moves(rng):
     assert 5.8 < rows.max() <= 6
 
 
-def test_colour_extremes(rng):
-    images = rng.random((3, 3, 4, 4))
-    grey = np.tensordot(images, [0.299, 0.587, 0.114], (1, 0))[:, None]
-    assert not data.Brightness((0, 0))(images, rng).any()
-    np.testing.assert_allclose(data.Saturation((0, 0))(images, rng), np.repeat(grey, 3, axis=1))
-    np.testing.assert_allclose(
-        data.Contrast((0, 0))(images, rng), np.broadcast_to(grey.mean(axis=(1, 2, 3), keepdims=True), images.shape)
-    )
-    for same in (data.Brightness(0), data.Contrast(0), data.Saturation(0), data.Hue(0), data.GaussianNoise(0)):
-        np.testing.assert_allclose(same(images, rng), images, atol=1e-15)
-    with pytest.raises(ValueError, match="Hue: colour images"):
-        data.Hue(0.1)(images[:, :1], rng)
-
-
-def test_hue_agrees_with_colorsys(rng):
-    import colorsys
-
-    images = rng.random((1, 3, 5, 5))
-    images[0, :, 0, 0] = 0.3  # grey has no hue
-    for turn in (0.1, -0.25, 0.5):
-        turned = data.Hue((turn, turn))(images, rng)
-        for i, j in np.ndindex(5, 5):
-            h, s, v = colorsys.rgb_to_hsv(*images[0, :, i, j])
-            np.testing.assert_allclose(turned[0, :, i, j], colorsys.hsv_to_rgb((h + turn) % 1, s, v), atol=1e-12)
-
-
-def test_gaussian_noise_has_its_deviation(rng):
-    noise = data.GaussianNoise(0.05)(np.full((10, 3, 32, 32), 0.5), rng) - 0.5
-    n = noise.size
-    assert abs(noise.mean()) < 5 * 0.05 / np.sqrt(n)
-    assert abs(noise.std() / 0.05 - 1) < 5 / np.sqrt(2 * n)
-
-
-@pytest.mark.parametrize("mixing", [data.MixUp(1.0), data.CutMix(1.0)], ids=repr)
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_mixing_mixes_labels_as_it_mixes_pixels(mixing, dtype):
-    # Image i is all black or all white, its label tells which: the mean of a pixel must be the label's probability.
-    labels = np.arange(64) % 2
-    images = np.zeros((64, 1, 8, 8), dtype) + labels[:, None, None, None].astype(dtype) * dtype(
-        255 if dtype == np.uint8 else 1
-    )
-    before = images.copy()
-    parts = set()
-    for seed in range(10):
-        mixed, soft = mixing(images, labels, np.random.default_rng(seed), num_classes=2)
-        unit = mixed / (255 if dtype == np.uint8 else 1)
-        np.testing.assert_allclose(unit.mean(axis=(1, 2, 3)), soft[:, 1], atol=0.5 / 255 if dtype == np.uint8 else 1e-6)
-        np.testing.assert_allclose(soft.sum(axis=1), 1, atol=1e-6)
-        assert mixed.dtype == dtype
-        parts.update(soft.ravel().tolist())
-    assert len(parts) > 10
-    np.testing.assert_array_equal(images, before)
-
-
-def test_mixing_rejects_bad_labels(rng):
-    images = np.zeros((2, 1, 4, 4), np.float32)
-    for labels, classes in (([0, 1], None), ([0, 2], 2), ([-1, 0], 2), ([0.5, 0.5], 2), ([0, 1, 1], 2)):
-        with pytest.raises(ValueError, match=r"one_hot|MixUp"):
-            data.MixUp()(images, labels, rng, num_classes=classes)
-
-
 @pytest.mark.parametrize(
     "make",
     [
@@ -300,3 +239,188 @@ def test_mixing_rejects_bad_labels(rng):
 def test_augmentation_rejects_bad_settings(make):
     with pytest.raises(ValueError, match="Received"):
         make()
+
+
+# ---- what they draw from, and that each image gets its own -----------------------------------------------------------
+ALL = [*GEOMETRIC, *COLOUR, data.Compose([data.RandomCrop(3), data.Brightness(0.4)])]
+
+
+@pytest.mark.parametrize("augmentation", [a for a in ALL if not isinstance(a, data.AlternatingFlip)], ids=repr)
+def test_augmentation_of_equal_images_differs_and_without_a_generator_follows_manual_seed(augmentation, rng):
+    images = np.repeat(rng.integers(0, 256, (1, 3, 9, 14), dtype=np.uint8), 30, axis=0)
+    fastnn.manual_seed(3)
+    first, second = augmentation(images), augmentation(images)
+    least = 2 if isinstance(augmentation, data.RandomHorizontalFlip) else 15
+    assert len({image.tobytes() for image in first}) >= least
+    assert not np.array_equal(first, second)
+    fastnn.manual_seed(3)
+    np.testing.assert_array_equal(augmentation(images), first)
+
+
+@pytest.mark.parametrize("augmentation", ALL, ids=repr)
+def test_augmentation_rejects_other_generators_and_single_images(augmentation, rng):
+    name = type(augmentation).__name__
+    for bad in (0, "a", np.random.RandomState(0), np.random):
+        with pytest.raises(TypeError, match=f"{name}: rng must be a generator"):
+            augmentation(np.zeros((1, 3, 9, 9), np.uint8), bad)
+    with pytest.raises(ValueError, match=rf"{name}: images has 3 dimensions.*one image is images\[None\]"):
+        augmentation(np.zeros((3, 9, 9), np.uint8), rng)
+
+
+def plane(h, w, down, right, n=1):
+    """Images whose values grow by `down` with each row and by `right` with each column, 0.5 in the centre."""
+    i, j = np.mgrid[0:h, 0:w]
+    values = 0.5 + down * (i - (h - 1) / 2) + right * (j - (w - 1) / 2)
+    return np.repeat(values[None, None], n, axis=0)
+
+
+def slopes(images):
+    """For each image its value in the centre, and how it grows there with rows and columns."""
+    h, w = images.shape[2:]
+    i, j = h // 2, w // 2
+    x = images[:, 0]
+    centre = x[:, i - (h % 2 == 0) : i + 1, j - (w % 2 == 0) : j + 1].mean(axis=(1, 2))
+    return centre, (x[:, i + 1, j] - x[:, i - 1, j]) / 2, (x[:, i, j + 1] - x[:, i, j - 1]) / 2
+
+
+@pytest.mark.parametrize(("h", "w"), [(15, 24), (24, 15), (16, 16)])
+def test_rotate_draws_angles_up_to_its_limit_both_ways(h, w, rng):
+    centre, down, right = slopes(data.Rotate(30)(plane(h, w, 0, 0.02, 500), rng))
+    np.testing.assert_allclose(centre, 0.5, atol=1e-12)
+    np.testing.assert_allclose(np.hypot(down, right), 0.02, rtol=1e-9)
+    # What grew to the right grows upwards after a turn that is counter-clockwise as seen.
+    angles = np.rad2deg(np.arctan2(-down, right))
+    assert -30 <= angles.min() < -29
+    assert 29 < angles.max() <= 30
+    assert abs(angles.mean()) < 5 * 60 / np.sqrt(12 * 500)
+    _, down, right = slopes(data.Rotate((10, 20))(plane(h, w, 0, 0.02, 200), rng))
+    angles = np.rad2deg(np.arctan2(-down, right))
+    assert 10 <= angles.min() < 10.5
+    assert 19.5 < angles.max() <= 20
+
+
+@pytest.mark.parametrize(("h", "w"), [(15, 24), (24, 15)])
+def test_scale_draws_factors_between_its_limits_for_both_axes(h, w, rng):
+    centre, down, right = slopes(data.Scale((0.8, 1.6))(plane(h, w, 0.01, 0.02, 500), rng))
+    np.testing.assert_allclose(centre, 0.5, atol=1e-12)
+    np.testing.assert_allclose(right, 2 * down, rtol=1e-9)
+    factors = 0.01 / down
+    assert 0.8 <= factors.min() < 0.82
+    assert 1.58 < factors.max() <= 1.6
+
+
+@pytest.mark.parametrize(("h", "w"), [(15, 24), (24, 15)])
+def test_translate_draws_rows_and_columns_by_themselves(h, w, rng):
+    rows = (slopes(data.Translate(3)(plane(h, w, 0.01, 0, 500), rng))[0] - 0.5) / 0.01
+    rng = np.random.default_rng(5)
+    columns = (slopes(data.Translate(3)(plane(h, w, 0, 0.01, 500), rng))[0] - 0.5) / 0.01
+    again = (slopes(data.Translate(3)(plane(h, w, 0.01, 0, 500), np.random.default_rng(5)))[0] - 0.5) / 0.01
+    for moved in (rows, columns):
+        assert -3 <= moved.min() < -2.9
+        assert 2.9 < moved.max() <= 3
+    assert abs(np.corrcoef(columns, again)[0, 1]) < 0.25
+    assert abs(rows - rows.round()).max() > 0.2  # by fractions too
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect"])
+def test_random_crop_draws_rows_and_columns_by_themselves(mode, rng):
+    image = np.arange(1, 36, dtype=np.uint8).reshape(5, 7)
+    padded = np.pad(image, 2, mode="reflect" if mode == "reflect" else "constant")
+    windows = {padded[i : i + 5, j : j + 7].tobytes() for i in range(5) for j in range(5)}
+    crops = data.RandomCrop(2, mode)(np.repeat(image[None, None], 500, axis=0), rng)
+    assert {crop.tobytes() for crop in crops} == windows
+    assert data.RandomCrop(2).mode == "zeros"
+
+
+def test_random_horizontal_flip_mirrors_as_often_as_it_says(rng):
+    images = np.tile(np.uint8([0, 1]), (2000, 1, 1, 1))
+    for flip, p in ((data.RandomHorizontalFlip(0.2), 0.2), (data.RandomHorizontalFlip(), 0.5)):
+        mirrored = flip(images, rng)[:, 0, 0, 0].sum()
+        assert abs(mirrored - 2000 * p) < 5 * np.sqrt(2000 * p * (1 - p))
+
+
+def test_alternating_flip_belongs_to_the_image_and_to_the_seed():
+    images = np.tile(np.array([0, 255], np.uint8), (200, 1, 1, 1))
+
+    def flips(seed=0, **settings):
+        loader = data.Loader(images, np.arange(200), 32, augment=data.AlternatingFlip(seed), **settings)
+        order, first = zip(*[(y, x[:, 0, 0, 0]) for x, y in loader], strict=True)
+        return np.concatenate(first)[np.argsort(np.concatenate(order))].tolist()
+
+    assert flips() == flips(shuffle=True)
+    assert flips() != flips(seed=1)
+    np.testing.assert_array_equal(data.AlternatingFlip()(images)[:, 0, 0, 0] / 255, flips())
+
+
+@pytest.mark.parametrize(("size", "h", "w"), [(1, 5, 9), (4, 9, 6), (5, 7, 12), (5, 12, 7), (9, 20, 11), (0, 4, 4)])
+def test_cutout_covers_as_its_centre_says(size, h, w, rng):
+    covered = data.Cutout(size, fill=1)(np.zeros((3000, 1, h, w), np.float32), rng)[:, 0].astype(bool)
+    # Square i of the centres 0 to h - 1: rows max(0, i - size // 2) up to i - size // 2 + size.
+    expected = set()
+    for i in range(h):
+        for j in range(w):
+            box = np.zeros((h, w), bool)
+            top, left = i - size // 2, j - size // 2
+            box[max(0, top) : max(0, top + size), max(0, left) : max(0, left + size)] = True
+            expected.add(box.tobytes())
+    assert {box.tobytes() for box in covered} == expected
+
+
+def test_cutout_fills_each_channel(rng):
+    images = np.zeros((4, 3, 6, 6), np.float32)
+    full = data.Cutout(100, fill=(0.1, 0.2, 0.3))(images, rng)
+    np.testing.assert_array_equal(full, np.broadcast_to(np.float32([0.1, 0.2, 0.3])[:, None, None], images.shape))
+    assert (data.Cutout(100)(images, rng) == 0.5).all()
+    with pytest.raises(ValueError, match="fill must be one finite number, or 1"):
+        data.Cutout(2, fill=(0.1, 0.2, 0.3))(images[:, :1], rng)
+
+
+def test_augmentation_in_a_loader_comes_before_the_normalisation(rng):
+    images = rng.integers(0, 256, (20, 3, 7, 9), dtype=np.uint8)
+    mean, std = np.array([0.1, 0.2, 0.3]), np.array([0.4, 0.5, 0.6])
+    for steps in ([data.RandomCrop(2), data.Cutout(3, (0.9, 0.8, 0.7))], [data.RandomCrop(2), data.Brightness(0.5)]):
+        ((plain, _),) = data.Loader(images, augment=steps, dtype=np.float64)
+        ((x, _),) = data.Loader(images, augment=steps, mean=mean, std=std, dtype=np.float64)
+        np.testing.assert_allclose(x, (plain - mean[:, None, None]) / std[:, None, None], rtol=1e-12, atol=1e-12)
+
+
+def test_augmentation_settings_as_given_and_shown():
+    assert data.Brightness(0.25).amount == (0.75, 1.25)
+    assert data.Brightness(2).amount == (0, 3)
+    assert data.Brightness([0.5, 3]).amount == (0.5, 3)
+    assert data.Hue(0.1).amount == (-0.1, 0.1)
+    assert data.Hue((-0.5, 0.5)).amount == (-0.5, 0.5)
+    assert data.Rotate(360).degrees == (-360, 360)
+    assert data.Rotate(np.array([0, 10])).degrees == (0, 10)
+    assert data.Scale(0.25).scale == (0.75, 1.25)
+    assert data.Scale(5).scale == (1e-3, 6)
+    assert data.MixUp().alpha == data.CutMix().alpha == 1
+    assert repr(data.Compose([data.Cutout(3), data.Rotate(5)])) == (
+        "Compose(steps=[Cutout(size=3, fill=0.5), Rotate(degrees=(-5.0, 5.0))])")  # fmt: skip
+
+
+# ---- extreme arguments -----------------------------------------------------------------------------------------------
+def test_augment_batch_rejects_shifts_whose_absolute_value_is_none():
+    images = np.zeros((1, 1, 4, 4), np.uint8)
+    for shift in (-(2**63), 2**63 - 1, np.uint64(2**64 - 1)):
+        for shifts in ([[shift, 0]], [[0, shift]]):
+            with pytest.raises(IndexError, match="a shift is as large as the image"):
+                F.augment_batch(images, [0], shifts=np.array(shifts, np.int64 if shift < 2**63 else np.uint64))
+    with pytest.raises(IndexError, match="an index lies outside"):
+        F.augment_batch(images, np.array([2**64 - 1], np.uint64))
+
+
+def test_augment_batch_boxes_may_reach_anywhere():
+    big = 2**63 - 1
+    x = F.augment_batch(np.zeros((1, 1, 2, 2), np.uint8), [0], boxes=[[-big, -big, big, big]], fill=1)
+    np.testing.assert_array_equal(x, 1)
+
+
+def test_warp_batch_rejects_maps_that_float32_cannot_hold():
+    x = np.zeros((1, 1, 2, 2), np.float32)
+    with pytest.raises(ValueError, match="finite in float32"):
+        F.warp_batch(x, [[[1e300, 0, 0], [0, 1, 0]]])
+    assert F.warp_batch(x.astype(np.float64), [[[1e300, 0, 0], [0, 1, 0]]]).shape == x.shape
+    for fill in (None, "a", np.nan, np.inf, 1j, 10**400):
+        with pytest.raises(ValueError, match="warp_batch: fill must be a finite number"):
+            F.warp_batch(x, [[[1, 0, 0], [0, 1, 0]]], fill)

@@ -1,4 +1,4 @@
-"""Images for training: CIFAR-10, MNIST, a synthetic set, batches from memory, and augmentation."""
+"""Images for training: one's own, CIFAR-10, MNIST, a synthetic set; batches from memory, and augmentation."""
 
 from fastnn.data._files import DataError, DataNotFoundError
 from fastnn.data.affine import Rotate, Scale, Translate
@@ -13,6 +13,8 @@ from fastnn.data.augment import (
 from fastnn.data.cifar10 import CIFAR10
 from fastnn.data.colour import Brightness, Contrast, GaussianNoise, Hue, Saturation
 from fastnn.data.dataset import Dataset
+from fastnn.data.image import read_image
+from fastnn.data.image_folder import ImageFolder
 from fastnn.data.loader import Loader
 from fastnn.data.mixing import CutMix, MixUp
 from fastnn.data.mnist import MNIST
@@ -34,6 +36,7 @@ __all__ = [
     "Dataset",
     "GaussianNoise",
     "Hue",
+    "ImageFolder",
     "Loader",
     "MixUp",
     "Preprocessing",
@@ -44,4 +47,5 @@ __all__ = [
     "Scale",
     "Shapes32",
     "Translate",
+    "read_image",
 ]

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import functional
-from fastnn.data.augment import Augmentation, checked_images, in_unit_range, interval, number
+from fastnn.data._checks import generator, interval, number
+from fastnn.data.augment import Augmentation, checked_images, in_unit_range
 
 
 class AffineAugmentation(Augmentation):
@@ -18,8 +19,8 @@ class AffineAugmentation(Augmentation):
         """For each image a 2 by 3 matrix that leads from (row, column, 1) of the result to (row, column) of
         the source, both counted in pixels from the centre of the image."""
 
-    def __call__(self, images: NDArray, rng: np.random.Generator) -> NDArray:
-        images = checked_images(type(self).__name__, images)
+    def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
+        images, rng = checked_images(type(self).__name__, images), generator(type(self).__name__, rng)
         maps = self.maps(len(images), rng)
         centre = (np.array(images.shape[2:]) - 1) / 2
         maps[:, :, 2] += centre - maps[:, :, :2] @ centre

@@ -1,29 +1,42 @@
 """Augmentations of whole batches.
 
 An augmentation is called with images and a generator, `augmentation(images, rng)`, and returns new images of
-the same shape and dtype. It sees images before normalisation: floats in 0..1, or bytes in 0..255. Every image
-of the batch gets its own random parameters. In a `Loader`, the leading crops, flips and cutouts of the list
-are one pass in C together with the gathering and the normalisation; used alone, each does the same by itself.
+the same shape and dtype. Without a generator it draws from the one that `fastnn.manual_seed` seeds. It sees
+images before normalisation: floats in 0..1, or bytes in 0..255. Every image of the batch gets its own random
+parameters. In a `Loader`, the leading crops, flips and cutouts of the list are one pass in C together with the
+gathering and the normalisation; used alone, each does the same by itself.
 """
 
 import abc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn import functional
+from fastnn.data import _checks
 from fastnn.functional import _check
+from fastnn.functional.augment import per_channel
 
 
 class Augmentation(abc.ABC):
-    """Something that makes new images of given ones: `augmentation(images, rng)`."""
+    """Something that makes new images of given ones: `augmentation(images, rng)`.
+
+    Example:
+        >>> import fastnn
+        >>> from fastnn import data
+        >>> fastnn.manual_seed(0)  # what it draws if no generator is given
+        >>> data.RandomHorizontalFlip()(np.arange(3, dtype=np.uint8).reshape(1, 1, 1, 3))
+        array([[[[0, 1, 2]]]], dtype=uint8)
+    """
 
     @abc.abstractmethod
-    def __call__(self, images: NDArray, rng: np.random.Generator) -> NDArray:
+    def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
         """New images; `images` stay as they are.
 
+        Args:
+            rng: what to draw from; by default the generator that `fastnn.manual_seed` seeds.
         Shape:
             - images: (N, C, H, W), uint8 in 0..255 or float32, float64 in 0..1
             - Result: the same
@@ -44,16 +57,26 @@ class Compose(Augmentation):
         (2, 3, 32, 32)
     """
 
-    def __init__(self, steps: Sequence[Augmentation]) -> None:
-        self.steps = list(steps)
-
-    def __call__(self, images: NDArray, rng: np.random.Generator) -> NDArray:
+    def __init__(self, steps: Iterable[Augmentation]) -> None:
+        self.steps: list[Augmentation] = _checks.as_list(steps)
         for step in self.steps:
+            # Mixings, which only a loader can apply, are known by their method: their module imports this one.
+            if isinstance(step, type) or not (isinstance(step, Augmentation) or hasattr(step, "mix")):
+                raise TypeError(f"Compose: steps must be augmentations. Received: {_check.shown(step)}")
+
+    def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
+        images, rng = checked_images("Compose", images), _checks.generator("Compose", rng)
+        for step in self.steps:
+            if not isinstance(step, Augmentation):
+                raise TypeError(f"Compose: {step!r} does not map images to images; give it to a Loader")
             images = step(images, rng)
         return images
 
     def __iter__(self) -> Iterator[Augmentation]:
         return iter(self.steps)
+
+
+_LARGEST = 1 << 20  # pixels: no image is larger, and sums of few such numbers fit any integer
 
 
 @dataclass
@@ -101,8 +124,8 @@ class PlacementAugmentation(Augmentation):
     def place(self, placement: Placement, rng: np.random.Generator) -> bool:
         """Add this augmentation to `placement`; or draw nothing and return False if it cannot follow what is there."""
 
-    def __call__(self, images: NDArray, rng: np.random.Generator) -> NDArray:
-        images = checked_images(type(self).__name__, images)
+    def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
+        images, rng = checked_images(type(self).__name__, images), _checks.generator(type(self).__name__, rng)
         placement = Placement(np.arange(len(images)), images.shape[2:])
         self.place(placement, rng)
         return in_unit_range(images, lambda x: placement.apply(x, dtype=x.dtype))
@@ -124,9 +147,9 @@ class RandomCrop(PlacementAugmentation):
     """
 
     def __init__(self, padding: int, mode: str = "zeros") -> None:
-        self.padding = _check.integer("RandomCrop", "padding", padding, 0)
-        if mode not in ("zeros", "reflect"):
-            raise ValueError(f"RandomCrop: mode must be 'zeros' or 'reflect'. Received: {mode!r}")
+        self.padding = _checks.integer("RandomCrop", "padding", padding, 0, _LARGEST)
+        if not isinstance(mode, str) or mode not in ("zeros", "reflect"):
+            raise ValueError(f"RandomCrop: mode must be 'zeros' or 'reflect'. Received: {_check.shown(mode)}")
         self.mode = mode
 
     def place(self, placement: Placement, rng: np.random.Generator) -> bool:
@@ -145,7 +168,7 @@ class RandomHorizontalFlip(PlacementAugmentation):
     """Mirror left and right, each image with probability `p`."""
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = number("RandomHorizontalFlip", "p", p, 0, 1)
+        self.p = _checks.number("RandomHorizontalFlip", "p", p, 0, 1)
 
     def place(self, placement: Placement, rng: np.random.Generator) -> bool:
         return add_flips(placement, lambda: rng.random(placement.indices.size) < self.p)
@@ -183,7 +206,8 @@ class Cutout(PlacementAugmentation):
     """
 
     def __init__(self, size: int, fill: float | Sequence[float] = 0.5) -> None:
-        self.size = _check.integer("Cutout", "size", size, 0)
+        self.size = _checks.integer("Cutout", "size", size, 0, _LARGEST)
+        per_channel("Cutout", "fill", fill, _check.array("Cutout", "fill", fill).size)
         self.fill = fill
 
     def place(self, placement: Placement, rng: np.random.Generator) -> bool:
@@ -222,12 +246,11 @@ def checked_images(name: str, images: ArrayLike) -> NDArray:
     Raises:
         TypeError, ValueError: they are something else.
     """
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        return _check.floats(name, "images", images, 4)
+    images = _check.array(name, "images", images)
     if images.ndim != 4:
-        raise _check.fail(name, f"images has {images.ndim} dimensions, 4 are needed", images=images)
-    return images
+        hint = "; one image is images[None]" if images.ndim == 3 else ""
+        raise _check.fail(name, f"images has {images.ndim} dimensions, (N, C, H, W) is needed{hint}", images=images)
+    return _checks.normalisable(name, images)
 
 
 def in_unit_range(images: NDArray, function: Callable[[NDArray], NDArray]) -> NDArray:
@@ -236,25 +259,3 @@ def in_unit_range(images: NDArray, function: Callable[[NDArray], NDArray]) -> ND
         return function(images)
     result = function(images.astype(np.float32) / np.float32(255))
     return np.rint(np.clip(result, 0, 1) * np.float32(255)).astype(np.uint8)
-
-
-def number(name: str, argument: str, value: float, low: float, high: float) -> float:
-    """`value` as a float in [low, high]."""
-    value = float(value)
-    if not low <= value <= high:
-        raise ValueError(f"{name}: {argument} must lie in [{low}, {high}]. Received: {value}")
-    return value
-
-
-def interval(
-    name: str, argument: str, value: float | Sequence[float], centre: float, low: float, high: float
-) -> tuple[float, float]:
-    """`value` as two ordered numbers in [low, high]: itself, or `centre` plus and minus one number (cut to
-    the range)."""
-    if np.ndim(value) == 0:
-        amount = number(name, argument, value, 0, high)  # type: ignore[arg-type]
-        return max(low, centre - amount), min(high, centre + amount)
-    first, last = (number(name, argument, item, low, high) for item in value)  # type: ignore[union-attr]
-    if first > last:
-        raise ValueError(f"{name}: {argument} must be one number, or two in order. Received: {value!r}")
-    return first, last

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.data.augment import Augmentation, checked_images, in_unit_range, interval, number
+from fastnn.data._checks import generator, interval, number
+from fastnn.data.augment import Augmentation, checked_images, in_unit_range
 from fastnn.functional import _check
 
 _GREY = (0.299, 0.587, 0.114)  # weights of red, green, blue in a pixel's brightness (ITU-R BT.601)
@@ -25,8 +26,8 @@ class ColourAugmentation(Augmentation):
     def change(self, x: NDArray, factor: NDArray) -> NDArray:
         """The images `x` in 0..1, (N, C, H, W), changed by `factor`, (N, 1, 1, 1)."""
 
-    def __call__(self, images: NDArray, rng: np.random.Generator) -> NDArray:
-        images = checked_images(type(self).__name__, images)
+    def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
+        images, rng = checked_images(type(self).__name__, images), generator(type(self).__name__, rng)
         if images.shape[1] not in (self.least_channels, 3):
             raise _check.fail(type(self).__name__, "colour images of 3 channels are needed", images=images)
         factor = self.draw(len(images), rng)[:, None, None, None]
@@ -136,8 +137,8 @@ class GaussianNoise(Augmentation):
     def __init__(self, sigma: float = 0.1) -> None:
         self.sigma = number("GaussianNoise", "sigma", sigma, 0, 1e3)
 
-    def __call__(self, images: NDArray, rng: np.random.Generator) -> NDArray:
-        images = checked_images("GaussianNoise", images)
+    def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
+        images, rng = checked_images("GaussianNoise", images), generator("GaussianNoise", rng)
 
         def noisy(x: NDArray) -> NDArray:
             noise = rng.standard_normal(x.shape, np.float32)

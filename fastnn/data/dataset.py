@@ -1,11 +1,13 @@
 """A set of images in memory."""
 
+import copy
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn.data import _checks
 from fastnn.functional import _check
 
 
@@ -13,8 +15,9 @@ class Dataset:
     """Images with labels, all in memory.
 
     Args:
-        images: the images.
-        labels: an integer for each.
+        images: the images, all of one size.
+        labels: an integer for each; booleans count as 0 and 1. Other targets (numbers to predict, several classes at
+            once) go to a loader beside the images: `data.Loader(images, targets)`.
         classes: the names of the classes, if they have any.
     Shape:
         - images: (N, C, H, W), usually uint8; labels: (N,)
@@ -22,7 +25,8 @@ class Dataset:
         images, labels (int64), classes: as given.
         mean, std: of each channel over the training images in units of 0..1, if they are known; else None.
     Raises:
-        ValueError: lengths differ, or a label has no class.
+        ValueError: lengths or sizes differ, or a label has no class.
+        TypeError: labels are no integers, or images no numbers.
     Example:
         >>> from fastnn import data
         >>> two = data.Dataset(np.zeros((2, 3, 32, 32), np.uint8), [0, 1], ["cat", "dog"])
@@ -31,21 +35,19 @@ class Dataset:
         ((3, 32, 32), 'dog', 2)
     """
 
-    mean: ClassVar[tuple[float, ...] | None] = None
-    std: ClassVar[tuple[float, ...] | None] = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
-    def __init__(self, images: NDArray[Any], labels: ArrayLike, classes: Sequence[str] = ()) -> None:
-        labels = np.asarray(labels)
-        if labels.shape != (len(images),) or (labels.dtype.kind not in "iu" and labels.size):
+    def __init__(self, images: ArrayLike, labels: ArrayLike, classes: Sequence[str] = ()) -> None:
+        name = type(self).__name__
+        self.images = _checks.image_array(name, images)
+        self.labels: NDArray[np.int64] = _class_labels(name, labels, len(self.images))
+        self.classes = _checks.names(name, "classes", classes)
+        if self.classes and self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise ValueError(
-                f"{type(self).__name__}: one integer label for each image is needed. "
-                f"{_check.received(images=images, labels=labels)}, labels.dtype={labels.dtype}"
+                f"{name}: a label lies outside [0, {len(self.classes)}), the number of classes. "
+                f"Received: labels from {self.labels.min()} to {self.labels.max()}"
             )
-        self.images = images
-        self.labels: NDArray[np.int64] = labels.astype(np.int64)
-        self.classes = tuple(classes)
-        if self.classes and labels.size and not 0 <= labels.min() <= labels.max() < len(self.classes):
-            raise ValueError(f"{type(self).__name__}: a label lies outside [0, {len(self.classes)})")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -53,19 +55,94 @@ class Dataset:
     def __getitem__(self, index: int) -> tuple[NDArray[Any], int]:
         return self.images[index], int(self.labels[index])
 
-    def subset(self, indices: ArrayLike | slice) -> "Dataset":
+    def subset(self, indices: ArrayLike | slice) -> Self:
         """The images that `indices` (integers, booleans or a slice) select; a slice shares memory.
 
+        All else, as `classes`, `mean` and `std`, is that of the whole.
+
+        Raises:
+            TypeError, ValueError, IndexError: `indices` are no integers or booleans, or lead outside.
         Example:
             >>> from fastnn import data
             >>> train = data.Shapes32(100)
             >>> len(train.subset(slice(0, 90))), len(train.subset(train.labels == 3))
             (90, 14)
         """
-        chosen = indices if isinstance(indices, slice) else np.asarray(indices)
-        part = Dataset.__new__(type(self))
-        Dataset.__init__(part, self.images[chosen], self.labels[chosen], self.classes)
+        name = f"{type(self).__name__}.subset"
+        part = copy.copy(self)
+        if isinstance(indices, slice):
+            try:
+                positions = np.arange(len(self))[indices]
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{name}: {error}. Received: {indices!r}") from None
+            part._keep(indices, positions)
+        else:
+            positions = _positions(name, indices, len(self))
+            part._keep(positions, positions)
         return part
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[Self, Self]:
+        """Two subsets, the second with about `fraction` of the images of each class: for training and validation.
+
+        Of a class of two images or more, each side gets at least one; a single image stays in the first. The order
+        within each is that of the whole.
+
+        Args:
+            fraction: between 0 and 1; of each class the nearest whole number.
+            seed: which images; the same seed gives the same on every machine.
+        Raises:
+            ValueError: no class has two images.
+        Example:
+            >>> from fastnn import data
+            >>> train, validation = data.Shapes32(1000).split(0.2)
+            >>> len(train), len(validation)
+            (800, 200)
+        """
+        name = f"{type(self).__name__}.split"
+        fraction = _checks.number(name, "fraction", fraction, 0, 1)
+        if not 0 < fraction < 1:
+            raise ValueError(f"{name}: fraction must lie between 0 and 1. Received: {fraction}")
+        rng = np.random.Generator(np.random.PCG64(_check.integer(name, "seed", seed, 0)))
+        in_second = np.zeros(len(self), bool)
+        for label in np.unique(self.labels):
+            members = rng.permutation(np.flatnonzero(self.labels == label))
+            n_second = min(max(round(fraction * len(members)), 1), len(members) - 1)
+            in_second[members[:n_second]] = True
+        if not in_second.any():
+            raise ValueError(f"{name}: no class has two images. Received: {len(self)} images")
+        return self.subset(~in_second), self.subset(in_second)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} images of {' x '.join(map(str, self.images.shape[1:]))})"
+
+    # ---- subsets -------------------------------------------------------------------------------------------
+    def _keep(self, chosen: slice | NDArray[np.int64], positions: NDArray[np.int64]) -> None:
+        """Keep the images that `chosen` selects, those at `positions`."""
+        self.images, self.labels = self.images[chosen], self.labels[chosen]
+
+
+def _positions(name: str, indices: ArrayLike, n: int) -> NDArray[np.int64]:
+    """The integers in [0, n) that `indices` names or marks."""
+    chosen = _check.array(name, "indices", indices)
+    if chosen.ndim != 1:
+        raise _check.fail(name, "indices must have one dimension", indices=chosen)
+    if chosen.dtype == bool:
+        if len(chosen) != n:
+            raise ValueError(f"{name}: {len(chosen)} booleans for {n} images")
+        return np.flatnonzero(chosen)
+    if chosen.size and chosen.dtype.kind not in "iu":
+        raise TypeError(f"{name}: indices must be integers or booleans. Received: indices.dtype={chosen.dtype}")
+    if chosen.size and not -n <= chosen.min() <= chosen.max() < n:
+        raise IndexError(f"{name}: an index lies outside of the {n} images. {_check.received(indices=chosen)}")
+    return np.arange(n)[chosen.astype(np.int64)]
+
+
+def _class_labels(name: str, value: ArrayLike, n: int) -> NDArray[np.int64]:
+    labels = _checks.targets(name, value, n, np.dtype(np.float64))
+    if labels.ndim != 1 or (labels.dtype != np.int64 and labels.size):
+        raise ValueError(
+            f"{name}: one integer label for each image is needed; other targets go beside the images, "
+            f"data.Loader(images, targets). Received: {n} images, labels.shape={labels.shape}, "
+            f"labels.dtype={np.asarray(value).dtype}"
+        )
+    return labels.astype(np.int64, copy=False)

@@ -1,19 +1,23 @@
 """Batches from memory."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn import _layout
-from fastnn.data import mixing
+from fastnn.data import _checks, mixing
 from fastnn.data._prefetch import ahead
 from fastnn.data.augment import Augmentation, Compose, Placement, PlacementAugmentation
+from fastnn.data.preprocessing import Preprocessing
 from fastnn.functional import _check
+from fastnn.functional.augment import per_channel
 
 # Streams of random numbers that a seed is split into: spawn keys (stream, epoch, batch).
 _ORDER, _AUGMENT = 0, 1
+
+_MOST_CHANNELS = 4096  # of an image; what has more are features
 
 Batch = tuple[NDArray, NDArray | None]
 
@@ -25,13 +29,17 @@ class Loader:
     of the seed, the epoch and the batch's number in it, so that training can be continued anywhere, bit for
     bit: from the start of an epoch with `set_epoch`, in the middle of one with `state_dict`.
 
-    Each `iter(loader)` goes through one epoch: the first is epoch 0, or the one set; the one after an epoch
-    that ended, or was abandoned, is the next.
+    Each `iter(loader)` begins an epoch of its own: the first epoch 0, or the one set, each later one the next, however
+    far the others got. So `zip(loader, loader)` and a loop in a loop see independent orders. `epoch` and `state_dict`
+    tell the position of the iteration that began last; `set_epoch` does not disturb one that is going on, which no
+    longer counts.
 
     Args:
-        dataset: anything with `images` and `labels` (and `classes`), or an array of images or features.
-        labels: with an array: integers, probabilities of classes, or other targets, one for each image; None gives
-            batches (x, None).
+        dataset: anything with `images` and `labels` (and `classes`), or an array of images or features, or a list of
+            images of one size.
+        labels: with an array: one target for each image. Integers are classes, and booleans 0 and 1. Floats, and
+            booleans for several classes at once, become `dtype`: probabilities of classes, or numbers to predict,
+            which for a network with one output have shape (M, 1) as it has. None gives batches (x, None).
         batch_size: images in a batch.
         shuffle: a new random order in each epoch.
         drop_last: leave out the last batch of an epoch if it is smaller.
@@ -46,7 +54,7 @@ class Loader:
     Shape:
         - images: (M, C, H, W) of uint8, float32 or float64; or without augmentation (M, ...)
         - x: (N, C, H, W), pixel-major in memory; or (N, ...)
-        - y: (N,) int64; (N, classes) float if labels are probabilities
+        - y: (N,) int64; (N, ...) of `dtype` if labels are no classes, (N, classes) if they are mixed
     Raises:
         ValueError, TypeError: the arguments do not fit; the message shows them.
     Example:
@@ -75,36 +83,36 @@ class Loader:
         if hasattr(dataset, "images"):
             if labels is not None:
                 raise ValueError("Loader: labels are given twice, by the data set and by themselves")
-            self.images, self.labels = _checked_images(dataset.images), _checked_labels(dataset.labels)
+            images, labels = dataset.images, getattr(dataset, "labels", None)
         else:
-            self.images, self.labels = _checked_images(dataset), _checked_labels(labels)
-        if self.labels is not None and len(self.labels) != len(self.images):
-            raise _check.fail("Loader", "images and labels differ in number", images=self.images, labels=self.labels)
+            images = dataset
+        self.dtype = _check.float_dtype("Loader", dtype)
+        self.images = np.ascontiguousarray(_checks.normalisable("Loader", _checks.image_array("Loader", images)))
+        self.labels = None if labels is None else _checks.targets("Loader", labels, len(self.images), self.dtype)
         self.batch_size = _check.integer("Loader", "batch_size", batch_size, 1)
         self.seed = _check.integer("Loader", "seed", seed, 0)
-        self.shuffle, self.drop_last, self.prefetch = bool(shuffle), bool(drop_last), bool(prefetch)
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in _check.FLOATS:
-            raise TypeError(f"Loader: dtype must be float32 or float64. Received: {self.dtype}")
-        self.mean = self._per_channel("mean", 0.0 if mean is None else mean)
-        self.std = self._per_channel("std", 1.0 if std is None else std)
+        self.shuffle = _checks.flag("Loader", "shuffle", shuffle)
+        self.drop_last = _checks.flag("Loader", "drop_last", drop_last)
+        self.prefetch = _checks.flag("Loader", "prefetch", prefetch)
+        channels = self.images.shape[1]
+        self.mean = per_channel("Loader", "mean", 0.0 if mean is None else mean, channels)
+        self.std = per_channel("Loader", "std", 1.0 if std is None else std, channels)
         if not (self.std > 0).all():
-            raise ValueError(f"Loader: std must be positive. Received: {std!r}")
+            raise ValueError(f"Loader: std must be positive. Received: {_check.shown(std)}")
         self._steps, self._mixings = _split(augment)
         if (self._steps or self._mixings) and self.images.ndim != 4:
-            raise _check.fail("Loader", "only images (M, C, H, W) can be augmented", images=self.images)
-        self.num_classes = num_classes or len(getattr(dataset, "classes", ())) or None
+            hint = "; of grey ones that is images[:, None]" if self.images.ndim == 3 else ""
+            raise _check.fail("Loader", f"only images (M, C, H, W) can be augmented{hint}", images=self.images)
+        classes = getattr(dataset, "classes", None)
+        self.classes = () if classes is None else tuple(map(str, classes))
+        if num_classes is not None:
+            num_classes = _checks.integer("Loader", "num_classes", num_classes, 1, mixing.MOST_CLASSES)
+        self.num_classes = num_classes or len(self.classes) or None
         if self._mixings:
             self._prepare_mixing()
-        self._epoch, self._batch = 0, 0
-        self._continues = False
-
-    def _per_channel(self, name: str, value: ArrayLike) -> NDArray[np.float64]:
-        array = np.asarray(value, np.float64)
-        channels = self.images.shape[1] if self.images.ndim > 1 else 1
-        if array.shape not in ((), (1,), (channels,)) or not np.isfinite(array).all():
-            raise ValueError(f"Loader: {name} must be one finite number, or {channels}. Received: {value!r}")
-        return array
+        self._resize = getattr(getattr(dataset, "preprocessing", None), "resize", "crop")
+        self._position = self._next = (0, 0)  # (epoch, batch): of the iteration begun last, and where one will begin
+        self._latest: object = None  # the iteration that moves the position
 
     def _prepare_mixing(self) -> None:
         if self.labels is None:
@@ -120,33 +128,67 @@ class Loader:
         if needed > self.num_classes:
             raise ValueError(f"Loader: label {needed - 1} is not one of num_classes={self.num_classes}")
 
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What makes an image one of this loader's: its normalisation, with size, channels and classes of the set.
+
+        None if no image is prepared like that: for features, and for floats outside of 0..1.
+        """
+        if self.images.ndim != 4 or not 0 < self.images.shape[1] <= _MOST_CHANNELS or 0 in self.images.shape:
+            return None
+        if self.images.dtype != np.uint8 and not 0 <= self.images.min() <= self.images.max() <= 1:
+            return None
+        return Preprocessing(
+            mean=tuple(self.mean.ravel().tolist()),
+            std=tuple(self.std.ravel().tolist()),
+            size=self.images.shape[2:],
+            channels=self.images.shape[1],
+            resize=self._resize,
+            classes=self.classes,
+        )
+
+    def __repr__(self) -> str:
+        settings = [f"{len(self.images)} images of {' x '.join(map(str, self.images.shape[1:]))}"]
+        settings.append(f"{len(self)} batches of {self.batch_size}")
+        settings += [name for name in ("shuffle", "drop_last") if getattr(self, name)]
+        augmentations = [*self._steps, *self._mixings]
+        settings += [f"augment={augmentations}"] if augmentations else []
+        return f"Loader({', '.join(settings)}, mean={self.mean.tolist()}, std={self.std.tolist()}, seed={self.seed})"
+
     # ---- position ------------------------------------------------------------------------------------------
     @property
     def epoch(self) -> int:
         """The epoch that is being gone through, or after its end the next."""
-        return self._epoch
+        return self._position[0]
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be epoch `epoch`, from its start."""
-        self._epoch, self._batch = _check.integer("Loader.set_epoch", "epoch", epoch, 0), 0
+        self._go_to(_check.integer("Loader.set_epoch", "epoch", epoch, 0), 0)
 
     def state_dict(self) -> dict[str, int]:
         """Where the loader is: the epoch, and how many batches of it were handed out."""
-        return {"seed": self.seed, "epoch": self._epoch, "batch": self._batch}
+        epoch, batch = self._position
+        return {"seed": self.seed, "epoch": epoch, "batch": batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Let the next iteration hand out the batches that were still to come.
 
         Raises:
-            ValueError: the state is not of a loader with this seed, or not one at all.
+            ValueError: the state is not of a loader with this seed and as many batches, or not one at all.
         """
-        if set(state) != {"seed", "epoch", "batch"}:
-            raise ValueError(f"Loader: a state has 'seed', 'epoch' and 'batch'. Received: {sorted(state)}")
-        if state["seed"] != self.seed:
-            raise ValueError(f"Loader: the state is of seed {state['seed']}, this loader has {self.seed}")
-        self._epoch = _check.integer("Loader.load_state_dict", "epoch", state["epoch"], 0)
-        self._batch = _check.integer("Loader.load_state_dict", "batch", state["batch"], 0)
-        self._continues = True
+        name = "Loader.load_state_dict"
+        if not isinstance(state, Mapping) or set(state) != {"seed", "epoch", "batch"}:
+            raise ValueError(f"{name}: a state has 'seed', 'epoch' and 'batch'. Received: {_check.shown(state)}")
+        seed, epoch, batch = (_check.integer(name, key, state[key], 0) for key in ("seed", "epoch", "batch"))
+        if seed != self.seed:
+            raise ValueError(f"{name}: the state is of seed {seed}, this loader has {self.seed}")
+        if batch > len(self):
+            raise ValueError(f"{name}: the state is of batch {batch}, an epoch of this loader has {len(self)}")
+        self._go_to(epoch, batch)
+
+    def _go_to(self, epoch: int, batch: int) -> None:
+        self._position = self._next = (epoch, batch)
+        self._latest = None
 
     # ---- iteration -----------------------------------------------------------------------------------------
     def __len__(self) -> int:
@@ -155,27 +197,31 @@ class Loader:
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._batch and not self._continues:  # the last epoch was abandoned
-            self._epoch, self._batch = self._epoch + 1, 0
-        self._continues = False
-        return self._iterate(self._epoch, self._batch)
+        epoch, begin = self._position = self._next
+        self._next = (epoch + 1, 0)
+        self._latest = token = object()
+        return self._iterate(token, epoch, begin)
 
-    def _iterate(self, epoch: int, begin: int) -> Generator[Batch, None, None]:
+    def _iterate(self, token: object, epoch: int, begin: int) -> Generator[Batch, None, None]:
         order = self._order(epoch)
 
         def make(number: int) -> Batch:
             return self._make(order, epoch, number)
 
+        def move_to(epoch: int, batch: int) -> None:
+            if self._latest is token:
+                self._position = (epoch, batch)
+
         numbers = range(begin, len(self))
         batches = ahead(make, numbers) if self.prefetch else (make(number) for number in numbers)
         try:
             number = begin
-            for batch in batches:
+            for batch in batches:  # zip or enumerate would keep it alive
                 number += 1
-                self._epoch, self._batch = epoch, number
+                move_to(epoch, number)
                 yield batch
                 del batch  # its memory can serve the next one
-            self._epoch, self._batch = epoch + 1, 0
+            move_to(epoch + 1, 0)
         finally:
             batches.close()
 
@@ -225,30 +271,11 @@ class Loader:
         return x.astype(self.dtype, copy=False)
 
 
-def _checked_images(value: ArrayLike) -> NDArray:
-    images = np.asarray(value)
-    if images.dtype != np.uint8:
-        images = _check.floats("Loader", "images", images)
-    if images.ndim < 2:
-        raise _check.fail("Loader", f"images has {images.ndim} dimensions, 2 or more are needed", images=images)
-    return np.ascontiguousarray(images)
-
-
-def _checked_labels(value: ArrayLike | None) -> NDArray | None:
-    if value is None:
-        return None
-    labels = np.asarray(value)
-    if labels.dtype.kind in "iub" or labels.size == 0:
-        return labels.astype(np.int64)
-    return _check.floats("Loader", "labels", labels)
-
-
 def _split(augment: Any) -> tuple[list[Augmentation], list[mixing.Mixing]]:
     """The augmentations of images, in order, and the mixings, which come after them."""
     steps: list[Augmentation] = []
     mixings: list[mixing.Mixing] = []
-    several = isinstance(augment, Iterable) and not isinstance(augment, Augmentation)
-    pending = list(augment) if several else [] if augment is None else [augment]
+    pending = [] if augment is None else _checks.as_list(augment)
     while pending:
         step = pending.pop(0)
         if isinstance(step, Compose):
@@ -256,7 +283,7 @@ def _split(augment: Any) -> tuple[list[Augmentation], list[mixing.Mixing]]:
         elif isinstance(step, mixing.Mixing):
             mixings.append(step)
         elif not isinstance(step, Augmentation):
-            raise TypeError(f"Loader: augment must hold augmentations of fastnn.data. Received: {step!r}")
+            raise TypeError(f"Loader: augment must hold augmentations of fastnn.data. Received: {_check.shown(step)}")
         elif mixings:
             raise ValueError(f"Loader: {step!r} comes after {mixings[-1]!r}; mixing must come last")
         else:

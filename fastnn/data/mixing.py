@@ -5,8 +5,11 @@ import abc
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn.data.augment import checked_images, in_unit_range, number
+from fastnn.data import _checks
+from fastnn.data.augment import checked_images, in_unit_range
 from fastnn.functional import _check
+
+MOST_CLASSES = 1 << 20
 
 
 class Mixing(abc.ABC):
@@ -18,25 +21,34 @@ class Mixing(abc.ABC):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = number(type(self).__name__, "alpha", alpha, 1e-6, 1e6)
+        self.alpha = _checks.number(type(self).__name__, "alpha", alpha, 1e-6, 1e6)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(alpha={self.alpha})"
 
     def __call__(
-        self, images: NDArray, labels: ArrayLike, rng: np.random.Generator, num_classes: int | None = None
+        self,
+        images: NDArray,
+        labels: ArrayLike,
+        rng: np.random.Generator | None = None,
+        num_classes: int | None = None,
     ) -> tuple[NDArray, NDArray]:
         """Mixed images, and their labels as probabilities of the classes.
 
+        Args:
+            rng: what to draw from; by default the generator that `fastnn.manual_seed` seeds.
+            num_classes: how many there are, for integer labels.
         Shape:
             - images: (N, C, H, W), uint8, float32 or float64
             - labels: (N,) integers, for which num_classes is needed, or (N, classes) probabilities
             - Result: as images; (N, classes), float32 or as the probabilities given
         """
-        images = checked_images(type(self).__name__, images)
-        probabilities = one_hot(labels, num_classes) if np.ndim(labels) == 1 else np.asarray(labels)
-        if len(probabilities) != len(images):
-            raise _check.fail(type(self).__name__, "one label for each image is needed", images=images, labels=labels)
+        name = type(self).__name__
+        images, rng = checked_images(name, images), _checks.generator(name, rng)
+        labels = _check.array(name, "labels", labels)
+        if labels.ndim not in (1, 2) or len(labels) != len(images):
+            raise _check.fail(name, "one label for each image is needed", images=images, labels=labels)
+        probabilities = one_hot(labels, num_classes) if labels.ndim == 1 else _check.floats(name, "labels", labels)
         part = rng.beta(self.alpha, self.alpha)
         partner = rng.permutation(len(images))
         mixed, part = self.mix(images, partner, part, rng)
@@ -96,11 +108,14 @@ class CutMix(Mixing):
 
 def one_hot(labels: ArrayLike, num_classes: int | None) -> NDArray[np.float32]:
     """Labels as probabilities: 1 for the class, 0 for the others."""
-    labels = np.asarray(labels)
+    labels = _check.array("one_hot", "labels", labels)
     if num_classes is None:
         raise ValueError("one_hot: num_classes is needed with integer labels")
+    num_classes = _checks.integer("one_hot", "num_classes", num_classes, 1, MOST_CLASSES)
+    if labels.ndim != 1:
+        raise _check.fail("one_hot", "labels must have shape (N,)", labels=labels)
     if labels.size and (labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= num_classes):
-        raise ValueError(f"one_hot: labels must be integers in [0, {num_classes})")
+        raise ValueError(f"one_hot: labels must be integers in [0, {num_classes}). {_check.received(labels=labels)}")
     probabilities = np.zeros((labels.size, num_classes), np.float32)
     probabilities[np.arange(labels.size), labels.astype(np.int64)] = 1
     return probabilities

@@ -1,6 +1,8 @@
 """Batches for training: gather, shift, mirror, cut out, normalise; and bilinear warping."""
 
 import contextvars
+import math
+import numbers
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -62,29 +64,30 @@ def augment_batch(
                [0. , 1. , 0.8]], dtype=float32)
     """
     name = "augment_batch"
-    images = np.asarray(images)
+    images = _check.array(name, "images", images)
     if images.dtype != np.uint8:
         images = _check.floats(name, "images", images)
     if images.ndim != 4:
         raise _check.fail(name, f"images has {images.ndim} dimensions, 4 are needed", images=images)
-    dtype = np.dtype(dtype)
-    if dtype not in _check.FLOATS:
-        raise TypeError(f"{name}: dtype must be float32 or float64. Received: {dtype}")
-    if padding_mode not in ("zeros", "reflect"):
-        raise ValueError(f"{name}: padding_mode must be 'zeros' or 'reflect'. Received: {padding_mode!r}")
+    dtype = _check.float_dtype(name, dtype)
+    if not isinstance(padding_mode, str) or padding_mode not in ("zeros", "reflect"):
+        raise ValueError(f"{name}: padding_mode must be 'zeros' or 'reflect'. Received: {_check.shown(padding_mode)}")
     c, h, w = images.shape[1:]
     indices = _integers(name, "indices", indices, None)
     n = indices.size
     shifts = _integers(name, "shifts", np.zeros((n, 2), np.int64) if shifts is None else shifts, (n, 2))
     boxes = _integers(name, "boxes", np.zeros((n, 4), np.int64) if boxes is None else boxes, (n, 4))
-    flips = np.zeros(n, bool) if flips is None else np.asarray(flips)
+    flips = np.zeros(n, bool) if flips is None else _check.array(name, "flips", flips)
     if flips.shape != (n,) or flips.dtype != bool:
         raise _check.fail(name, "flips must be one boolean for each index", flips=flips, indices=indices)
     if n and (indices.min() < 0 or indices.max() >= len(images)):
         raise IndexError(f"{name}: an index lies outside [0, {len(images)}). {_check.received(images=images)}")
-    if n and (np.abs(shifts) >= (h, w)).any():
+    if n and ((shifts >= (h, w)) | (shifts <= (-h, -w))).any():
         raise IndexError(f"{name}: a shift is as large as the image. {_check.received(images=images, shifts=shifts)}")
-    fill, mean, std = (_per_channel(name, key, v, c) for key, v in (("fill", fill), ("mean", mean), ("std", std)))
+    fill, mean, std = (
+        np.ascontiguousarray(np.broadcast_to(per_channel(name, key, value, c), c))
+        for key, value in (("fill", fill), ("mean", mean), ("std", std))
+    )
     if not (std > 0).all():
         raise ValueError(f"{name}: std must be positive. Received: {std}")
     reflect = padding_mode == "reflect"
@@ -127,32 +130,45 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
         >>> warp_batch(x, [[[1, 0, 0], [0, 1, 0.5]]])  # half a pixel to the left
         array([[[[1.5, 3. , 2. ]]]])
     """
-    x = _check.floats("warp_batch", "x", x, 4)
-    maps = _check.numbers("warp_batch", "maps", maps)
+    x = _check.floats("warp_batch", "x", _check.array("warp_batch", "x", x), 4)
+    maps = _check.numbers("warp_batch", "maps", _check.array("warp_batch", "maps", maps))
+    try:
+        value = float(fill) if isinstance(fill, numbers.Real) else math.nan
+    except OverflowError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"warp_batch: fill must be a finite number. Received: {_check.shown(fill)}")
+    with np.errstate(over="ignore"):
+        maps = maps.astype(x.dtype)
     if maps.shape != (len(x), 2, 3) or not np.isfinite(maps).all():
-        raise _check.fail("warp_batch", "maps must be a finite 2 by 3 matrix for each image", x=x, maps=maps)
-    maps = maps.astype(x.dtype)
+        raise _check.fail(
+            "warp_batch", f"maps must be a 2 by 3 matrix, finite in {x.dtype}, for each image", x=x, maps=maps
+        )
     if x.size == 0:
         return x.copy()
     if _runtime.uses_reference():
-        return reference.warp_batch(x, maps, fill)
+        return reference.warp_batch(x, maps, value)
     n, c, h, w = x.shape
     out = _layout.empty_images((n, c, h, w), x.dtype)
-    _runtime._native.warp_batch(_layout.pixels(x), maps.reshape(n, 6), fill, _layout.pixels(out), _threads())
+    _runtime._native.warp_batch(_layout.pixels(x), maps.reshape(n, 6), value, _layout.pixels(out), _threads())
     return out
 
 
 def _integers(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> NDArray[np.int64]:
-    array = np.asarray(value)
-    if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"{operation}: {name} must be integers. Received: {name}.dtype={array.dtype}")
-    if array.ndim != 1 if shape is None else array.shape != shape:
-        raise _check.fail(operation, f"{name} must have shape {'(N,)' if shape is None else shape}", **{name: array})
-    return np.ascontiguousarray(array, np.int64)
+    values = _check.array(operation, name, value)
+    if values.dtype.kind not in "iu" and values.size:
+        raise TypeError(f"{operation}: {name} must be integers. Received: {name}.dtype={values.dtype}")
+    if values.ndim != 1 if shape is None else values.shape != shape:
+        raise _check.fail(operation, f"{name} must have shape {'(N,)' if shape is None else shape}", **{name: values})
+    if values.dtype == np.uint64:  # the rest of int64 would count as negative
+        values = values.clip(max=np.uint64(np.iinfo(np.int64).max))
+    return np.ascontiguousarray(values, np.int64)
 
 
-def _per_channel(operation: str, name: str, value: ArrayLike, channels: int) -> NDArray[np.float64]:
-    array = _check.numbers(operation, name, value)
-    if array.shape not in ((), (1,), (channels,)) or not np.isfinite(array).all():
-        raise ValueError(f"{operation}: {name} must be one finite number, or {channels}. Received: {value!r}")
-    return np.ascontiguousarray(np.broadcast_to(array, channels))
+def per_channel(operation: str, name: str, value: ArrayLike, channels: int) -> NDArray[np.float64]:
+    """`value`, one finite number or one for each channel, as it came."""
+    values = _check.numbers(operation, name, _check.array(operation, name, value))
+    if values.shape not in ((), (1,), (channels,)) or not np.isfinite(values).all():
+        received = _check.shown(value)
+        raise ValueError(f"{operation}: {name} must be one finite number, or {channels}. Received: {received}")
+    return values

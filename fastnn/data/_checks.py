@@ -1,0 +1,169 @@
+"""The checks of this package's arguments: what is wrong, with its name, and what to do instead."""
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _random
+from fastnn.functional import _check
+from fastnn.functional._check import array, shown
+
+_FEW_CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
+
+
+def is_list(value: Any) -> bool:
+    """Whether `value` is a list of something: a sequence that is no text, or an array with an axis."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def as_list(value: Any) -> list[Any]:
+    """What is in `value`; or if nothing can be in it, `value` alone."""
+    try:
+        return [value] if isinstance(value, str | bytes) else list(value)
+    except TypeError:
+        return [value]
+
+
+# ---- settings ----------------------------------------------------------------------------------------------
+def number(name: str, argument: str, value: Any, low: float, high: float) -> float:
+    """`value`, a real number, as a float in [low, high]."""
+    is_scalar = isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"
+    if not is_scalar and not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: {argument} must be a number. Received: {shown(value)}")
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if not low <= result <= high:
+        raise ValueError(f"{name}: {argument} must lie in [{low}, {high}]. Received: {shown(value)}")
+    return result
+
+
+def interval(name: str, argument: str, value: Any, centre: float, low: float, high: float) -> tuple[float, float]:
+    """`value` as two ordered numbers in [low, high]: itself, or `centre` plus and minus one number (cut to
+    the range)."""
+    if not is_list(value):
+        amount = number(name, argument, value, 0, high)
+        return max(low, centre - amount), min(high, centre + amount)
+    if len(value) != 2:
+        raise ValueError(f"{name}: {argument} must be one number, or two in order. Received: {shown(value)}")
+    first, last = (number(name, argument, item, low, high) for item in value)
+    if first > last:
+        raise ValueError(f"{name}: {argument} must be one number, or two in order. Received: {shown(value)}")
+    return first, last
+
+
+def flag(name: str, argument: str, value: Any) -> bool:
+    """`value` as True or False."""
+    if isinstance(value, bool | np.bool_) or (type(value) is int and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{name}: {argument} must be True or False. Received: {shown(value)}")
+
+
+def integer(name: str, argument: str, value: Any, low: int, high: int) -> int:
+    """`value` as an int in [low, high]."""
+    result = _check.integer(name, argument, value, low)
+    if result > high:
+        raise ValueError(f"{name}: {argument} must be at most {high}. Received: {shown(result)}")
+    return result
+
+
+def generator(name: str, rng: Any) -> np.random.Generator:
+    """`rng`, or if it is None the generator that `fastnn.manual_seed` seeds."""
+    if rng is None:
+        return _random.generator()
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"{name}: rng must be a generator, as numpy.random.default_rng(0), or None. Received: {shown(rng)}"
+        )
+    return rng
+
+
+def names(name: str, argument: str, value: Any) -> tuple[str, ...]:
+    """`value`, a list of texts, as a tuple."""
+    if not is_list(value) or not all(isinstance(item, str) for item in value):
+        raise TypeError(f"{name}: {argument} must be names. Received: {shown(value)}")
+    return tuple(map(str, value))
+
+
+# ---- images and labels -------------------------------------------------------------------------------------
+def image_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """Images or features of one shape and dtype as an array, the first axis of which counts them."""
+    if not isinstance(value, np.ndarray) and is_list(value):
+        _check_alike(name, value)  # type: ignore[arg-type]
+    images = array(name, "images", value)
+    if images.dtype.kind not in "fiub":
+        hint = "; data.read_image and data.ImageFolder read files" if images.dtype.kind in "US" else ""
+        raise TypeError(f"{name}: images must hold numbers{hint}. Received: images.dtype={images.dtype}")
+    if images.ndim < 2:
+        raise _check.fail(name, f"images has {images.ndim} dimensions, 2 or more are needed", images=images)
+    if images.ndim == 4 and _has_channels_last(images.shape):
+        shape = ", ".join(map(str, ("N", *images.shape[1:])))
+        raise ValueError(
+            f"{name}: images has shape ({shape}): channels come first; use images.transpose(0, 3, 1, 2). "
+            f"{_check.received(images=images)}"
+        )
+    return images
+
+
+def _check_alike(name: str, images: Sequence[Any]) -> None:
+    first: NDArray[Any] | None = None
+    for position, image in enumerate(images):
+        item = array(name, f"images[{position}]", image)
+        first = item if first is None else first
+        if item.shape != first.shape:
+            raise ValueError(
+                f"{name}: images[{position}] has shape {item.shape}, images[0] {first.shape}: all must have one size; "
+                "resize them, e.g. with data.ImageFolder(size=) or data.read_image(size=)"
+            )
+        if item.dtype != first.dtype and isinstance(image, np.ndarray):
+            raise TypeError(
+                f"{name}: images[{position}] has dtype {item.dtype}, images[0] {first.dtype}: bytes count as v / 255 "
+                "and floats as they are, so that all must have one; cast them"
+            )
+
+
+def _has_channels_last(shape: tuple[int, ...]) -> bool:
+    """Whether (N, H, W, C) is likelier than (N, C, H, W). Narrow maps of many channels, as (N, 64, 4, 4), are the
+    latter; of one channel only squares are the former, because (N, 16, 100, 1) is a sequence as well."""
+    _, first, second, last = shape
+    return last in _FEW_CHANNELS and first > 4 and second > 4 and (last > 1 or first == second)
+
+
+def normalisable(name: str, images: NDArray[Any], argument: str = "images") -> NDArray[Any]:
+    """Images of uint8, float32 or float64; anything else is an error that shows the cast."""
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind in "iub":
+        raise TypeError(
+            f"{name}: {argument} has dtype {images.dtype}; bytes in 0..255 are {argument}.astype(numpy.uint8), "
+            f"other numbers {argument}.astype(numpy.float32)"
+        )
+    return _check.floats(name, argument, images)
+
+
+def targets(name: str, value: ArrayLike, n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Labels or other targets of `n` images: integers and a vector of booleans as int64, floats and booleans for
+    several classes as `dtype`."""
+    labels = array(name, "labels", value)
+    if labels.ndim == 0 or len(labels) != n:
+        raise ValueError(
+            f"{name}: one label for each image is needed. Received: {n} images, labels.shape={labels.shape}"
+        )
+    if labels.dtype.kind in "iu" or labels.size == 0 or (labels.dtype.kind == "b" and labels.ndim == 1):
+        if labels.dtype == np.uint64 and labels.size and labels.max() > np.iinfo(np.int64).max:
+            raise ValueError(f"{name}: a label is too large for int64. Received: {labels.max()}")
+        return labels.astype(np.int64)
+    if labels.dtype.kind not in "fb":
+        raise TypeError(f"{name}: labels must be integers, booleans or floats. Received: labels.dtype={labels.dtype}")
+    with np.errstate(over="ignore"):
+        cast = labels.astype(dtype)
+    if np.isinf(cast).sum() > np.isinf(labels).sum():
+        raise ValueError(f"{name}: a label is too large for {dtype}; use dtype=float64, or smaller numbers")
+    return cast
