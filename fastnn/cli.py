@@ -71,15 +71,34 @@ def _parser() -> argparse.ArgumentParser:
     info.set_defaults(run=_info)
 
     summary = commands.add_parser(
-        "summary", help="shapes, parameters, multiplications and memory of a network", allow_abbrev=False
+        "summary",
+        help="shapes, parameters, multiplications and memory of a network",
+        description="Run a batch of zeros through a network and show what every layer makes of it.",
+        allow_abbrev=False,
     )
-    summary.add_argument("model", metavar="MODEL", help="the name of a model or of a recipe")
+    summary.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
+    _add_input(summary)
     summary.add_argument("--batch", metavar="N", type=int, default=1, help="images (default: 1)")
     summary.set_defaults(run=_summary)
 
     _add_profile(commands)
     _add_bench(commands)
     return parser
+
+
+# How the help calls a network of the user's.
+_OWN = "your own: net.py:make_net or module:make_net, a function without arguments (or a class) that gives a Module"
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--input",
+        nargs="+",
+        metavar="N",
+        type=int,
+        default=[3, 32, 32],
+        help="shape of one image, or of whatever the network takes (default: 3 32 32)",
+    )
 
 
 def _add_reproduce(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -114,7 +133,8 @@ def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "the multiply-add peak and the streaming bandwidth of this machine.",
         allow_abbrev=False,
     )
-    profile.add_argument("model", metavar="NETWORK|RECIPE", help="the name of a model or of a recipe")
+    profile.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
+    _add_input(profile)
     profile.add_argument("--batch-size", metavar="N", type=int, help="images (default: the recipe's, or 128)")
     profile.add_argument("--threads", metavar="N", type=int, help="default: all CPUs")
     profile.add_argument("--rounds", metavar="N", type=int, default=7, help="steps that count (default: 7)")
@@ -135,8 +155,13 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         allow_abbrev=False,
     )
     bench.add_argument(
-        "--networks", nargs="+", metavar="NAME", help="default: keras_cnn vgg_a vgg_a_bn resnet20 airbench94"
+        "--networks",
+        nargs="+",
+        metavar="NAME",
+        help=f"default: keras_cnn vgg_a vgg_a_bn resnet20 airbench94; or {_OWN}, which is timed in fastnn alone, since "
+        "there is no such network for PyTorch",
     )
+    _add_input(bench)
     bench.add_argument(
         "--batch-sizes",
         "--batch",
@@ -220,13 +245,21 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _summary(arguments: argparse.Namespace) -> None:
-    from fastnn import models, training
+    from fastnn import _user_network, models, training
 
-    if arguments.batch < 1:
-        raise ValueError(f"--batch must be at least 1. Received: {arguments.batch}")
-    recipe = training.RECIPES.get(arguments.model)
-    model = models.create(arguments.model) if recipe is None else recipe.make_model()
-    print(models.summarize(model, (arguments.batch, 3, 32, 32)))
+    for name in ("batch", "input"):
+        value = getattr(arguments, name)
+        if (min(value) if name == "input" else value) < 1:
+            raise ValueError(f"--{name} must be at least 1. Received: {value}")
+    name = arguments.model
+    if _user_network.is_user_network(name):
+        model = _user_network.load_network(name)
+    elif name in training.RECIPES:
+        model = training.RECIPES[name].make_model()
+    else:
+        model = models.create(name)
+    with _user_network.user_code(name):
+        print(models.summarize(model, (arguments.batch, *arguments.input)))
 
 
 def _profile(arguments: argparse.Namespace) -> None:
