@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _random, nn
+from fastnn._tables import aligned, html_table
 from fastnn.functional import _check
 from fastnn.insight._state import moved, preserved
 
@@ -18,7 +19,7 @@ _BATCH_NORM = ("running", "batch")
 
 
 class LossLandscape(NamedTuple):
-    """What `loss_landscape` measured.
+    """What `loss_landscape` measured; it prints as a table.
 
     Attributes:
         alphas: (steps,), how far along the first direction; 0 is the network as it is.
@@ -29,6 +30,27 @@ class LossLandscape(NamedTuple):
     alphas: NDArray[np.float64]
     betas: NDArray[np.float64] | None
     losses: NDArray[np.float64]
+
+    def __str__(self) -> str:
+        head, rows = self._cells()
+        return "\n".join(aligned([head, *rows], ()))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return html_table(*self._cells(), ())
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """A row for each alpha; with two directions, a column for each beta."""
+        table = self.losses.reshape(len(self.alphas), -1)
+        head = ["loss"] if self.betas is None else [f"beta {beta:+.4g}" for beta in self.betas]
+        rows = [
+            [f"{alpha:+.4g}", *(f"{loss:.6g}" for loss in losses)]
+            for alpha, losses in zip(self.alphas, table, strict=True)
+        ]
+        return ["alpha", *head], rows
 
 
 def loss_landscape(
