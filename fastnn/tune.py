@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import _arguments
 from fastnn.functional import _check
 
 __all__ = ["best", "grid_search", "search"]
@@ -61,6 +62,8 @@ def grid_search(
 
     Source: Akiba et al., 2019, "Optuna: A next-generation hyperparameter optimization framework" (its GridSampler).
     """
+    _check_common("grid_search", objective, storage, maximize, on_start=on_start, on_result=on_result)
+    grid = _arguments.mapping("grid_search", "grid", grid)
     choices = {name: _choices("grid_search", name, values) for name, values in grid.items()}
     if not choices:
         raise ValueError("grid_search: the grid is empty")
@@ -121,8 +124,10 @@ def search(
     """
     n_trials = _check.integer("search", "n_trials", n_trials, 0)
     seed = _check.integer("search", "seed", seed, 0)
-    if sampler not in _SAMPLERS:
-        raise ValueError(f"search: sampler must be one of {', '.join(_SAMPLERS)}. Received: {sampler!r}")
+    if not isinstance(sampler, str) or sampler not in _SAMPLERS:
+        raise ValueError(f"search: sampler must be one of {', '.join(_SAMPLERS)}. Received: {_check.shown(sampler)}")
+    _check_common("search", objective, storage, maximize, on_result=on_result)
+    space = _arguments.mapping("search", "space", space)
     if not space:
         raise ValueError("search: the space is empty")
     plain = {name: _plain_range(name, given) for name, given in space.items()}
@@ -151,13 +156,29 @@ def best(rows: Sequence[dict[str, Any]], maximize: bool = True) -> dict[str, Any
     Raises:
         ValueError: there are no rows.
     """
+    rows = _arguments.sequence("best", "rows", rows)
+    maximize = _check.boolean("best", "maximize", maximize)
     if not rows:
         raise ValueError("best: there are no rows")
+    for row in rows:
+        if not isinstance(row, Mapping) or "value" not in row:
+            raise TypeError(f"best: rows must be dicts with a 'value'. Received: {_check.shown(row)}")
     return max(rows, key=lambda row: row["value"]) if maximize else min(rows, key=lambda row: row["value"])
 
 
 # ---- what may be searched --------------------------------------------------------------------------------------------
+def _check_common(operation: str, objective: Any, storage: Any, maximize: Any, **functions: Any) -> None:
+    _arguments.function(operation, "objective", objective)
+    _check.boolean(operation, "maximize", maximize)
+    if storage is not None:
+        _arguments.path(operation, "storage", storage)
+    for name, function in functions.items():
+        if function is not None:
+            _arguments.function(operation, name, function)
+
+
 def _name(operation: str, name: str) -> None:
+    _arguments.text(operation, "the name of a setting", name)
     if name in _OWN_COLUMNS:
         raise ValueError(f"{operation}: a setting may not be called {name!r}, which is a column of the result")
 
@@ -165,6 +186,7 @@ def _name(operation: str, name: str) -> None:
 def _choices(operation: str, name: str, values: Sequence[Any]) -> list[Any]:
     """The values as plain Python objects, which a file can keep."""
     _name(operation, name)
+    values = _arguments.sequence(operation, name, values)
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
     for value in plain:
         if not (value is None or isinstance(value, str | int | float)) or value != value:

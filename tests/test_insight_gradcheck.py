@@ -806,7 +806,7 @@ def test_compare_gradients_refuses_bad_arguments():
 # ---- errors and text -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "settings",
-    [{"step": 0}, {"step": "a"}, {"step": float("nan")}, {"tolerance": 2}, {"max_entries": 0}, {"seed": -1}],
+    [{"step": 0}, {"step": float("nan")}, {"tolerance": 2}, {"max_entries": 0}, {"seed": -1}],
     ids=str,
 )
 def test_gradcheck_refuses_bad_settings(settings):
@@ -819,7 +819,7 @@ def test_gradcheck_refuses_bad_settings(settings):
     [
         ((None, np.ones(3)), TypeError, "gradcheck: module must be an nn.Module. Received: None"),
         ((nn.ReLU, np.ones(3)), TypeError, r"make an instance: ReLU\(...\)"),
-        ((nn.ReLU(), "same"), TypeError, "gradcheck: x must be an array of numbers. Received: str"),
+        ((nn.ReLU(), "same"), TypeError, "gradcheck: x must be an array of numbers. Received: 'same'"),
         ((nn.ReLU(), np.arange(3)), ValueError, "no gradient to check: x holds int64"),
     ],
     ids=str,

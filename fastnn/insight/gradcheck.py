@@ -2,7 +2,6 @@
 
 import contextlib
 import inspect
-import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import nn
+from fastnn import _arguments, nn
 from fastnn.functional import _check
 from fastnn.insight import _rows
 from fastnn.insight._calls import Call, copied, faults_of, misfits_of, recorded
@@ -81,7 +80,9 @@ def gradcheck(
         True
     """
     _check_settings("gradcheck", step, tolerance, max_entries, seed)
-    _check_modules(module, criterion)
+    _arguments.model("gradcheck", "module", module)
+    if criterion is not None:
+        _arguments.model("gradcheck", "criterion", criterion)
     network = copied(module if criterion is None else _WithLoss(module, criterion)).astype(np.float64)
     for part in network.modules():
         object.__setattr__(part, "input_grad", True)
@@ -145,9 +146,10 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 def _as_doubles(name: str, value: ArrayLike) -> NDArray:
-    array = np.array(value)  # always a copy, since single entries will be changed
+    # Always a copy, since single entries will be changed.
+    array = np.array(_check.array("gradcheck", name, value))
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"gradcheck: {name} must be an array of numbers. Received: {type(value).__name__}")
+        raise TypeError(f"gradcheck: {name} must be an array of numbers. Received: {_check.shown(value)}")
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
@@ -307,10 +309,13 @@ def compare_gradients(
         False
     """
     _check_settings("compare_gradients", step, tolerance, max_entries, seed)
+    _arguments.function("compare_gradients", "function", function)
+    _arguments.mapping("compare_gradients", "arrays", arrays)
+    _arguments.mapping("compare_gradients", "gradients", gradients)
     if set(arrays) != set(gradients):
         raise ValueError(
             f"compare_gradients: arrays and gradients need the same names. "
-            f"Received: arrays={sorted(arrays)}, gradients={sorted(gradients)}"
+            f"Received: arrays={sorted(map(str, arrays))}, gradients={sorted(map(str, gradients))}"
         )
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype != np.float64:
@@ -331,14 +336,7 @@ def _loss(value: Any) -> NDArray:
 
 def _check_settings(operation: str, step: float, tolerance: float, max_entries: int, seed: int) -> None:
     for name, value in (("step", step), ("tolerance", tolerance)):
-        if not isinstance(value, numbers.Real) or not 0 < value < 1:
+        if not 0 < _check.number(operation, name, value) < 1:
             raise ValueError(f"{operation}: {name} must lie in (0, 1). Received: {value!r}")
     _check.integer(operation, "max_entries", max_entries, 1)
     _check.integer(operation, "seed", seed, 0)
-
-
-def _check_modules(module: Any, criterion: Any) -> None:
-    for name, value in (("module", module), ("criterion", criterion)):
-        if not isinstance(value, nn.Module) and not (name == "criterion" and value is None):
-            hint = f"; make an instance: {value.__name__}(...)" if isinstance(value, type) else ""
-            raise TypeError(f"gradcheck: {name} must be an nn.Module{hint}. Received: {value!r}")

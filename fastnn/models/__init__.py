@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastnn import nn
+from fastnn.functional import _check
 from fastnn.models._chain import Chain
 from fastnn.models._observe import observe
 from fastnn.models.airbench import Airbench, Scale, airbench, airbench94, whitening_filters
@@ -68,6 +69,8 @@ def create(name: str, **kwargs: Any) -> nn.Module:
         >>> models.create("resnet20", num_classes=100)(np.zeros((1, 3, 32, 32), np.float32)).shape
         (1, 100)
     """
+    if not isinstance(name, str):
+        raise TypeError(f"create: name must be a text. Received: {_check.shown(name)}")
     if name not in _MODELS:
-        raise ValueError(f"there is no model {name!r}; choose from {', '.join(names())}")
+        raise ValueError(f"create: there is no model {name!r}; choose from {', '.join(names())}")
     return _MODELS[name](**kwargs)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import functional as F
 from fastnn import nn
+from fastnn.functional import _check
 from fastnn.models._chain import Chain
 
 __all__ = ["Airbench", "Scale", "airbench", "airbench94", "whitening_filters"]
@@ -32,7 +33,7 @@ class Scale(nn.Module):
 
     def __init__(self, factor: float) -> None:
         super().__init__()
-        self.factor = float(factor)
+        self.factor = _check.number("Scale", "factor", factor)
 
     def forward(self, x: NDArray) -> NDArray:
         return x * np.asarray(self.factor, x.dtype)
@@ -61,7 +62,10 @@ def whitening_filters(images: NDArray, size: int = _WHITENING_SIZE, eps: float =
 
     Source: Page, 2019, "How to train your ResNet 8: bag of tricks"; Jordan, 2024, "94 % on CIFAR-10 in 3.29 seconds".
     """
-    images = np.asarray(images)[:_WHITENING_IMAGES]
+    images = _check.reals("whitening_filters", "images", images)
+    size = _check.integer("whitening_filters", "size", size, 1)
+    eps = _check.number("whitening_filters", "eps", eps, 0, finite=True)
+    images = images[:_WHITENING_IMAGES] if images.ndim else images
     if images.ndim != 4 or not len(images) or min(images.shape[2:]) < size:
         raise ValueError(
             f"whitening_filters: images of at least {size}x{size} pixels are needed. "
@@ -119,6 +123,12 @@ class Airbench(Chain):
         unit_head: bool = False,
         zero_whitening_bias: bool = True,
     ) -> None:
+        num_classes = _check.integer("Airbench", "num_classes", num_classes, 1)
+        widths = _check.integers("Airbench", "widths", widths, 1)
+        scale = _check.number("Airbench", "scale", scale, finite=True)
+        bn_momentum = _check.number("Airbench", "bn_momentum", bn_momentum, 0, 1)
+        unit_head = _check.boolean("Airbench", "unit_head", unit_head)
+        zero_whitening_bias = _check.boolean("Airbench", "zero_whitening_bias", zero_whitening_bias)
         c_whitened = 2 * 3 * _WHITENING_SIZE**2
         channels = [c_whitened, *widths]
         groups = {
@@ -143,7 +153,11 @@ class Airbench(Chain):
 
     def whiten(self, images: NDArray) -> "Airbench":
         """Set the filters of the first layer from training images, normalised as in training: `whitening_filters`."""
-        self.whitening.weight.data[...] = whitening_filters(images)
+        weight = self.whitening.weight.data
+        images = _check.reals("whiten", "images", images)
+        if images.ndim != 4 or images.shape[1] != weight.shape[1]:
+            raise _check.fail("whiten", "images (N, 3, H, W) are needed", images=images)
+        weight[...] = whitening_filters(images)
         return self
 
     def train_whitening(self, on: bool) -> None:

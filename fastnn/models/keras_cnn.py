@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fastnn import nn
+from fastnn.functional import _check
 from fastnn.models._chain import Chain
 
 __all__ = ["keras_cnn"]
@@ -26,6 +27,10 @@ def keras_cnn(num_classes: int = 10, widths: Sequence[int] = (32, 64), hidden: i
 
     Source: the CIFAR-10 example of Keras, with batch norm in place of its dropout.
     """
+    num_classes = _check.integer("keras_cnn", "num_classes", num_classes, 1)
+    widths = _check.integers("keras_cnn", "widths", widths, 1)
+    hidden = _check.integer("keras_cnn", "hidden", hidden, 1)
+    size = _check.integer("keras_cnn", "size", size, 2 ** len(widths))
     layers: list[nn.Module] = []
     c_in = 3
     for width in widths:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fastnn import nn
+from fastnn.functional import _check
 from fastnn.models._chain import Chain
 
 __all__ = ["resnet20"]
@@ -41,6 +42,9 @@ def resnet20(num_classes: int = 10, widths: Sequence[int] = (16, 32, 64), blocks
     Source: He et al., 2016, "Deep residual learning for image recognition", section 4.2, with shortcuts of option B;
     weights from its initialisation (He et al., 2015, normal, by fan-out).
     """
+    num_classes = _check.integer("resnet20", "num_classes", num_classes, 1)
+    widths = _check.integers("resnet20", "widths", widths, 1)
+    blocks = _check.integer("resnet20", "blocks", blocks, 1, 10_000)
     stages: dict[str, nn.Module] = {}
     c_in = widths[0]
     for stage, width in enumerate(widths):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn import nn
+from fastnn import _arguments, nn
 from fastnn._tables import aligned, html_table
 from fastnn.functional import _check
 from fastnn.models._observe import observe
@@ -126,11 +126,11 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
         >>> summary.parameters, summary.multiplications
         (2168746, 26579968)
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"summarize: model must be an nn.Module. Received: {model!r}")
-    if isinstance(input_shape, str) or not isinstance(input_shape, Sequence | np.ndarray) or not len(input_shape):
-        raise TypeError(f"summarize: input_shape must be integers, (N, C, H, W). Received: {input_shape!r}")
-    shape = tuple(_check.integer("summarize", "input_shape", size, 1) for size in input_shape)
+    _arguments.model("summarize", "model", model)
+    if isinstance(input_shape, int):
+        raise TypeError(f"summarize: input_shape must be several integers, (N, C, H, W). Received: {input_shape!r}")
+    shape = _check.integers("summarize", "input_shape", input_shape, 1)
+    _check.fits_memory("summarize", "an input", shape)
     layers: list[LayerSummary] = []
     counted: set[int] = set()  # a layer that is used twice has its parameters once
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from fastnn import nn
+from fastnn import _arguments, nn
+from fastnn.functional import _check
 from fastnn.models._chain import Chain
 
 __all__ = ["vgg_a", "vgg_a_bn", "vgg_a_light", "vgg_a_light_bn"]
@@ -11,8 +12,15 @@ _STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 _LIGHT_STAGES = ((16,), (32,))
 
 
-def _vgg(num_classes: int, stages: Sequence[Sequence[int]], hidden: int, batch_norm: bool, pixels: int = 1) -> Chain:
-    """`pixels`: how many the last stage leaves."""
+def _vgg(
+    name: str, num_classes: int, stages: Sequence[Sequence[int]], hidden: int, batch_norm: bool, pixels: int = 1
+) -> Chain:
+    """`name`: for errors. `pixels`: how many the last stage leaves."""
+    num_classes = _check.integer(name, "num_classes", num_classes, 1)
+    hidden = _check.integer(name, "hidden", hidden, 1)
+    stages = [
+        _check.integers(name, "each of stages", stage, 1) for stage in _arguments.sequence(name, "stages", stages)
+    ]
     layers: list[nn.Module] = []
     c_in = 3
     for stage in stages:
@@ -59,7 +67,7 @@ def vgg_a(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidd
     Source: Simonyan and Zisserman, 2015, "Very deep convolutional networks for large-scale image recognition",
     configuration A, with the classifier of Fudan's course on neural networks.
     """
-    return _vgg(num_classes, stages, hidden, batch_norm=False).apply(_init_weights)
+    return _vgg("vgg_a", num_classes, stages, hidden, batch_norm=False).apply(_init_weights)
 
 
 def vgg_a_bn(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidden: int = 512) -> Chain:
@@ -74,7 +82,7 @@ def vgg_a_bn(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, h
 
     Source: the batch norm exercise of Fudan's course; Ioffe and Szegedy, 2015, "Batch normalization".
     """
-    return _vgg(num_classes, stages, hidden, batch_norm=True).apply(_init_weights)
+    return _vgg("vgg_a_bn", num_classes, stages, hidden, batch_norm=True).apply(_init_weights)
 
 
 def vgg_a_light(num_classes: int = 10, hidden: int = 128) -> Chain:
@@ -93,7 +101,7 @@ def vgg_a_light(num_classes: int = 10, hidden: int = 128) -> Chain:
 
     Source: the small network of the batch norm exercise of Fudan's course.
     """
-    return _vgg(num_classes, _LIGHT_STAGES, hidden, batch_norm=False, pixels=64)
+    return _vgg("vgg_a_light", num_classes, _LIGHT_STAGES, hidden, batch_norm=False, pixels=64)
 
 
 def vgg_a_light_bn(num_classes: int = 10, hidden: int = 128) -> Chain:
@@ -108,4 +116,4 @@ def vgg_a_light_bn(num_classes: int = 10, hidden: int = 128) -> Chain:
 
     Source: batch norm as in `vgg_a_bn`; the course has this network without it only.
     """
-    return _vgg(num_classes, _LIGHT_STAGES, hidden, batch_norm=True, pixels=64)
+    return _vgg("vgg_a_light_bn", num_classes, _LIGHT_STAGES, hidden, batch_norm=True, pixels=64)
