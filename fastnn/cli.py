@@ -1,16 +1,19 @@
 """The `fastnn` command. It reads options and words errors; what it does is elsewhere."""
 
 import argparse
+import contextlib
+import io
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import numpy as np
 
 import fastnn
 from fastnn import _machine, _runtime
+from fastnn._terminal import say
 
 __all__ = ["main"]
 
@@ -22,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        say(f"{self.prog}: {message} (see {self.prog} --help)")
         sys.exit(_USAGE)
 
 
@@ -191,10 +194,6 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench.set_defaults(run=_bench)
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _train(arguments: argparse.Namespace) -> None:
     from fastnn import training
     from fastnn.training.plan import plan
@@ -217,10 +216,10 @@ def _train(arguments: argparse.Namespace) -> None:
         download=arguments.download,
         n_train=arguments.train_images,
         n_test=arguments.test_images,
-        say=_say,
+        say=say,
     )
     threads = "1 thread" if fastnn.num_threads() == 1 else f"{fastnn.num_threads()} threads"
-    _say(f"{run.recipe.name} on {run.dataset}, seed {run.seed}, {threads}, {fastnn.isa()}; results go to {run.folder}")
+    say(f"{run.recipe.name} on {run.dataset}, seed {run.seed}, {threads}, {fastnn.isa()}; results go to {run.folder}")
     training.train_recipe(run, train_set, test_set, say=print)
 
 
@@ -279,6 +278,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     An error is one sentence on standard error; with FASTNN_DEBUG=1 in the environment it is a traceback.
     """
+    with _any_text_on_stdout():
+        try:
+            code = _run(argv)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BrokenPipeError:  # whoever read our output has seen enough
+            _drop_stdout()
+            return _FAILED
+        except OSError as error:  # the disk is full, say
+            say(f"fastnn: {_sentence(error)}")
+            _drop_stdout()
+            return _USAGE
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as exit_request:  # argparse has said what there is to say
@@ -286,23 +301,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _runtime.check_environment()
     except (ValueError, RuntimeError) as error:
-        _say(f"fastnn: {error}")
+        say(f"fastnn: {error}")
         return _USAGE
     try:
-        code = arguments.run(arguments) or 0  # most commands return nothing: they succeed or raise
-        sys.stdout.flush()
+        return arguments.run(arguments) or 0  # most commands return nothing: they succeed or raise
     except KeyboardInterrupt as error:
-        _say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
+        say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _FAILED
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if os.environ.get("FASTNN_DEBUG") == "1":
             raise
-        _say(f"fastnn: {_sentence(error)}")
+        say(f"fastnn: {_sentence(error)}")
         return _USAGE if isinstance(error, ValueError | OSError | ImportError) else _FAILED
-    return code
+
+
+@contextlib.contextmanager
+def _any_text_on_stdout() -> Iterator[None]:
+    """Within the block, what standard output cannot write (its encoding may be ASCII) is written as \\u1234."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper):
+        yield
+        return
+    errors = stream.errors
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):  # it flushes
+            stream.reconfigure(errors=errors)
+
+
+def _drop_stdout() -> None:
+    """What is still to be written goes nowhere; the interpreter would try again at its end, and complain."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(error: Exception) -> str:

@@ -3,12 +3,12 @@
 import argparse
 import importlib.metadata
 import math
-import sys
 from dataclasses import asdict, replace
 from typing import Any
 
 import fastnn
 from fastnn import _machine, models
+from fastnn._terminal import say
 from fastnn._user_network import classes_of, is_user_network, load_network
 from fastnn.benchmark.compare import Settings, compare
 from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_MODES
@@ -33,14 +33,14 @@ def bench(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--batch-sizes must be at least 1. Received: {min(batches)}")
     about = {**_machine.description(), "torch": torch, "threads": settings.threads, "isa": settings.isa}
     sentence = _sentence(settings, torch)
-    _say(sentence)
+    say(sentence)
     for name in filter(is_user_network, networks if settings.modes else ()):
-        _say(f"{name} runs in fastnn alone: there is no such network for PyTorch.")
+        say(f"{name} runs in fastnn alone: there is no such network for PyTorch.")
     rows: list[dict[str, Any]] = []
     for batch in batches:
         for network in networks:
             rows.append(compare(network, batch, replace(settings, classes=classes[network])))
-            _say(_progress(rows[-1]))
+            say(_progress(rows[-1]))
             # After each, so that an interrupted run leaves what it measured.
             write_json(arguments.json, {"machine": about, "settings": asdict(settings), "rows": rows})
     print(f"{sentence}\n\n{table(rows)}")
@@ -155,7 +155,3 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
 
 def _megabytes(memory: dict[str, int]) -> str:
     return f"{memory['bytes'] / 1e6:.0f}"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
