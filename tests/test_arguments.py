@@ -44,11 +44,11 @@ CASES = {
     "curves": (lambda: insight.plot_curves([1, 2]), r"plot_curves: curves must be a dict. Received: \[1, 2\]"),
     "band": (
         lambda: insight.plot_lr_band({"a": ([1], [1, 2])}),
-        "plot_lr_band: bands: 'a' has 1 smallest and 2 largest losses",
+        "plot_lr_band: bands: 'a' has 1 smallest and 2",
     ),
     "series": (
         lambda: insight.plot_beta_smoothness({"a": 3}),
-        "plot_beta_smoothness: series must hold two arrays for each name",
+        "plot_beta_smoothness: series must hold two",
     ),
     "levels": (
         lambda: insight.plot_loss_landscape(insight.LossLandscape(np.ones(1), None, np.ones(1)), levels=0),
