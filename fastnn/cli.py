@@ -1,16 +1,19 @@
 """The `fastnn` command. It reads options and words errors; what it does is elsewhere."""
 
 import argparse
+import contextlib
+import io
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import numpy as np
 
 import fastnn
 from fastnn import _machine, _runtime
+from fastnn._terminal import say
 
 __all__ = ["main"]
 
@@ -22,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        say(f"{self.prog}: {message} (see {self.prog} --help)")
         sys.exit(_USAGE)
 
 
@@ -71,15 +74,34 @@ def _parser() -> argparse.ArgumentParser:
     info.set_defaults(run=_info)
 
     summary = commands.add_parser(
-        "summary", help="shapes, parameters, multiplications and memory of a network", allow_abbrev=False
+        "summary",
+        help="shapes, parameters, multiplications and memory of a network",
+        description="Run a batch of zeros through a network and show what every layer makes of it.",
+        allow_abbrev=False,
     )
-    summary.add_argument("model", metavar="MODEL", help="the name of a model or of a recipe")
+    summary.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
+    _add_input(summary)
     summary.add_argument("--batch", metavar="N", type=int, default=1, help="images (default: 1)")
     summary.set_defaults(run=_summary)
 
     _add_profile(commands)
     _add_bench(commands)
     return parser
+
+
+# How the help calls a network of the user's.
+_OWN = "your own: net.py:make_net or module:make_net, a function without arguments (or a class) that gives a Module"
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--input",
+        nargs="+",
+        metavar="N",
+        type=int,
+        default=[3, 32, 32],
+        help="shape of one image, or of whatever the network takes (default: 3 32 32)",
+    )
 
 
 def _add_reproduce(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -114,7 +136,8 @@ def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "the multiply-add peak and the streaming bandwidth of this machine.",
         allow_abbrev=False,
     )
-    profile.add_argument("model", metavar="NETWORK|RECIPE", help="the name of a model or of a recipe")
+    profile.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
+    _add_input(profile)
     profile.add_argument("--batch-size", metavar="N", type=int, help="images (default: the recipe's, or 128)")
     profile.add_argument("--threads", metavar="N", type=int, help="default: all CPUs")
     profile.add_argument("--rounds", metavar="N", type=int, default=7, help="steps that count (default: 7)")
@@ -135,8 +158,13 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         allow_abbrev=False,
     )
     bench.add_argument(
-        "--networks", nargs="+", metavar="NAME", help="default: keras_cnn vgg_a vgg_a_bn resnet20 airbench94"
+        "--networks",
+        nargs="+",
+        metavar="NAME",
+        help=f"default: keras_cnn vgg_a vgg_a_bn resnet20 airbench94; or {_OWN}, which is timed in fastnn alone, since "
+        "there is no such network for PyTorch",
     )
+    _add_input(bench)
     bench.add_argument(
         "--batch-sizes",
         "--batch",
@@ -166,10 +194,6 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench.set_defaults(run=_bench)
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _train(arguments: argparse.Namespace) -> None:
     from fastnn import training
     from fastnn.training.plan import plan
@@ -192,10 +216,10 @@ def _train(arguments: argparse.Namespace) -> None:
         download=arguments.download,
         n_train=arguments.train_images,
         n_test=arguments.test_images,
-        say=_say,
+        say=say,
     )
     threads = "1 thread" if fastnn.num_threads() == 1 else f"{fastnn.num_threads()} threads"
-    _say(f"{run.recipe.name} on {run.dataset}, seed {run.seed}, {threads}, {fastnn.isa()}; results go to {run.folder}")
+    say(f"{run.recipe.name} on {run.dataset}, seed {run.seed}, {threads}, {fastnn.isa()}; results go to {run.folder}")
     training.train_recipe(run, train_set, test_set, say=print)
 
 
@@ -220,13 +244,21 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _summary(arguments: argparse.Namespace) -> None:
-    from fastnn import models, training
+    from fastnn import _user_network, models, training
 
-    if arguments.batch < 1:
-        raise ValueError(f"--batch must be at least 1. Received: {arguments.batch}")
-    recipe = training.RECIPES.get(arguments.model)
-    model = models.create(arguments.model) if recipe is None else recipe.make_model()
-    print(models.summarize(model, (arguments.batch, 3, 32, 32)))
+    for name in ("batch", "input"):
+        value = getattr(arguments, name)
+        if (min(value) if name == "input" else value) < 1:
+            raise ValueError(f"--{name} must be at least 1. Received: {value}")
+    name = arguments.model
+    if _user_network.is_user_network(name):
+        model = _user_network.load_network(name)
+    elif name in training.RECIPES:
+        model = training.RECIPES[name].make_model()
+    else:
+        model = models.create(name)
+    with _user_network.user_code(name):
+        print(models.summarize(model, (arguments.batch, *arguments.input)))
 
 
 def _profile(arguments: argparse.Namespace) -> None:
@@ -246,6 +278,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     An error is one sentence on standard error; with FASTNN_DEBUG=1 in the environment it is a traceback.
     """
+    with _any_text_on_stdout():
+        try:
+            code = _run(argv)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BrokenPipeError:  # whoever read our output has seen enough
+            _drop_stdout()
+            return _FAILED
+        except OSError as error:  # the disk is full, say
+            say(f"fastnn: {_sentence(error)}")
+            _drop_stdout()
+            return _USAGE
+    return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as exit_request:  # argparse has said what there is to say
@@ -253,23 +301,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _runtime.check_environment()
     except (ValueError, RuntimeError) as error:
-        _say(f"fastnn: {error}")
+        say(f"fastnn: {error}")
         return _USAGE
     try:
-        code = arguments.run(arguments) or 0  # most commands return nothing: they succeed or raise
-        sys.stdout.flush()
+        return arguments.run(arguments) or 0  # most commands return nothing: they succeed or raise
     except KeyboardInterrupt as error:
-        _say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
+        say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _FAILED
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if os.environ.get("FASTNN_DEBUG") == "1":
             raise
-        _say(f"fastnn: {_sentence(error)}")
+        say(f"fastnn: {_sentence(error)}")
         return _USAGE if isinstance(error, ValueError | OSError | ImportError) else _FAILED
-    return code
+
+
+@contextlib.contextmanager
+def _any_text_on_stdout() -> Iterator[None]:
+    """Within the block, what standard output cannot write (its encoding may be ASCII) is written as \\u1234."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper):
+        yield
+        return
+    errors = stream.errors
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):  # it flushes
+            stream.reconfigure(errors=errors)
+
+
+def _drop_stdout() -> None:
+    """What is still to be written goes nowhere; the interpreter would try again at its end, and complain."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(error: Exception) -> str:

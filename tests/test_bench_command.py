@@ -82,6 +82,7 @@ def test_bench_contestants_are_ours_and_all_modes_with_and_without_huge_pages():
     assert all(environment["OMP_NUM_THREADS"] == "2" for _, _, environment in contestants)
     ours = {name: (s, e) for name, s, e in contestants if s["library"] == "fastnn"}
     common = {"library": "fastnn", "network": "resnet20", "batch": 8, "threads": 2, "inference": True}
+    common |= {"shape": [3, 32, 32], "classes": 10}
     assert [settings for settings, _ in ours.values()] == [common] * 4
     algorithms = {name: environment["FASTNN_CONV2D_ALGORITHM"] for name, (_, environment) in ours.items()}
     assert algorithms == {

@@ -1,6 +1,7 @@
 """The `fastnn` command: results, resumption, errors of one sentence, exit codes."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -264,3 +265,70 @@ def test_interrupt_outside_of_training_exits_with_130(monkeypatch, capsys):
     monkeypatch.setattr(models, "summarize", lambda *_: signal.raise_signal(signal.SIGINT))
     assert run("summary", "resnet20") == 130
     assert capsys.readouterr().err == "fastnn: interrupted\n"
+
+
+# ---- surroundings ----------------------------------------------------------------------------------------------------
+def shell(line, **environment):
+    """`fastnn` in a shell, which redirects its streams."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1]), **environment}
+    environment.pop("PYTHONUNBUFFERED", None)
+    command = line.replace("fastnn", f"{sys.executable} -m fastnn")
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        capture_output=True, text=True, timeout=60, env=environment, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "out", "err"),
+    [
+        ("fastnn fly 2>&-", 2, "", ""),  # not on standard output instead
+        ("fastnn summary nothing 2>&-", 2, "", ""),
+        ("fastnn info >&-", 0, "", ""),
+        ("fastnn info >/dev/full", 2, "", "fastnn: No space left on device\n"),
+        ("fastnn info | true", 1, "", ""),
+        ("fastnn --help | true", 1, "", ""),
+    ],
+)
+def test_streams_that_are_closed_full_or_unread(line, code, out, err):
+    result = shell(line)
+    assert (result.returncode, result.stdout, result.stderr) == (code, out, err)
+
+
+class Stream:
+    """Hardly a stream: no isatty, no flush, no encoding."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+
+@pytest.mark.parametrize("make", [Stream, lambda: None])
+def test_messages_go_to_any_standard_error(make, monkeypatch, capsys):
+    stream = make()
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert run("summary", "nothing") == 2
+    assert run("fly") == 2
+    assert capsys.readouterr().out == ""
+    if stream is not None:
+        assert "there is no model 'nothing'" in stream.text
+        assert "invalid choice" in stream.text
+
+
+def test_text_that_standard_output_cannot_write_is_escaped(tmp_path, monkeypatch):
+    (tmp_path / "net.py").write_text(
+        "from fastnn import models, nn\ndef make(): return models.Chain(größe=nn.ReLU())\n", encoding="utf-8"
+    )
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert run("summary", "net.py:make") == 0
+    assert b"gr\\xf6\\xdfe" in stream.buffer.getvalue()
+    assert stream.errors == "strict"  # as it was
+
+
+def test_commands_run_without_home_and_in_the_c_locale():
+    result = shell("env -u HOME -u XDG_CACHE_HOME LANG=C LC_ALL=C fastnn summary keras_cnn")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Conv2d" in result.stdout

@@ -254,3 +254,37 @@ def test_recipe_names_are_unique(new_recipe):
 def test_drawing_option_is_an_option(new_recipe):
     with pytest.raises(ValueError, match=r"toy: the drawing options \('image',\) must be among the options"):
         new_recipe(TwoStages(), options=("epochs",), drawing_options=("image",))
+
+
+# ---- surroundings ----------------------------------------------------------------------------------------------------
+class Stream:
+    """Hardly a stream: it has nothing but `write`."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+
+@pytest.mark.parametrize("make", [Stream, lambda: None])
+def test_progress_and_words_go_to_any_standard_error(make, new_recipe, monkeypatch, capsys):
+    stream, seen = make(), []
+
+    def recipe(context):
+        seen.extend(context.progress(range(3), "steps"))
+        context.say("something to tell")
+
+    new_recipe(recipe)
+    monkeypatch.setattr("sys.stderr", stream)
+    courses.run("toy", out="out")
+    assert seen == [0, 1, 2]
+    assert capsys.readouterr().out == ""
+    if stream is not None:
+        assert stream.text == "something to tell\n"
+
+
+def test_folder_of_a_user_that_does_not_exist_is_not_there(new_recipe):
+    new_recipe(TwoStages())
+    with pytest.raises(fastnn.data.DataNotFoundError, match="there is no folder ~nobody_of_this_name/data"):
+        courses.run("toy", out="out", data="~nobody_of_this_name/data")

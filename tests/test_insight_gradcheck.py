@@ -1,5 +1,7 @@
 """The gradient check: right layers pass, kinks are told apart from errors, each kind of error is named."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,9 @@ class Affine(nn.Module):
             "dx": lambda x, dy, w: dy @ w.T,
         }
         made = {name: self.wrong.get(name, f)(self.x, dy, self.weight.data) for name, f in right.items()}
-        self.weight.grad, self.bias.grad = made["dweight"], made["dbias"]
+        for parameter, gradient in ((self.weight, made["dweight"]), (self.bias, made["dbias"])):
+            before = parameter.grad
+            parameter.grad = gradient if before is None or gradient is None else before + gradient
         return made["dx"]
 
 
@@ -383,6 +387,55 @@ def test_gradcheck_names_dy_handed_on(rng):
     assert "dy is handed on as it came" in insight.gradcheck(Through(), rows(rng))["input"].cause
 
 
+def test_gradcheck_of_data_from_the_same_seed_names_the_missing_mean_term():
+    """Everybody's test data; if the weights of the result were the same numbers, this would look like a factor."""
+    x = np.random.default_rng(0).normal(size=(8, 5))
+    assert insight.gradcheck(BatchNorm(), x).ok
+    cause = insight.gradcheck(BatchNorm(mean_term=0), x)["input"].cause
+    assert cause == "the term through the mean is missing: mean and variance depend on all elements of each channel"
+    both = insight.gradcheck(BatchNorm(0, 0), x)["input"].cause
+    assert both.startswith("the terms through mean and variance are missing")
+
+
+class ScaledNorm(BatchNorm):
+    """Batch norm with a weight. `wrong(right dx, what there is) -> dx`."""
+
+    def __init__(self, wrong=lambda dx, s: dx):
+        super().__init__()
+        self.weight = nn.Parameter(np.array([0.5, 2.0, -1.5, 3.0], np.float32))
+        self.wrong = wrong
+
+    def forward(self, x):
+        self.x = x
+        return super().forward(x) * self.weight.data
+
+    def backward(self, dy):
+        self.weight.add_grad((dy * self.y).sum(axis=0))
+        self.dy = dy
+        return self.wrong(super().backward(dy * self.weight.data), self)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda dx, s: dx / s.invstd**2, "multiplied by the root of the variance instead of divided by it"),
+        (lambda dx, s: dx / s.invstd, "not divided by the root of the variance"),
+        (lambda dx, s: dx * s.invstd, "divided by the root of the variance once too often"),
+        (lambda dx, s: dx / s.weight.data, "the gradient of each channel is not multiplied by weight"),
+        (lambda dx, s: dx * s.weight.data, "the gradient of each channel is multiplied once too often by weight"),
+        (lambda dx, s: dx * np.array([2, 3, 4, 5]), "each channel is wrong by a factor of its own, from 0.2 to 0.5"),
+        (
+            lambda dx, s: s.dy * s.weight.data / s.invstd,
+            "multiplied by the root of the variance instead of divided by it; the terms through mean and variance are",
+        ),
+    ],
+)
+def test_gradcheck_names_the_factor_of_each_channel(wrong, words):
+    x = np.random.default_rng(0).normal(size=(9, 4)) * np.array([1, 2, 0.3, 5]) + 1
+    assert insight.gradcheck(ScaledNorm(), x).ok
+    assert words in insight.gradcheck(ScaledNorm(wrong), x)["input"].cause
+
+
 def test_gradcheck_says_when_forward_is_not_finite():
     class Log(nn.Module):
         def forward(self, x):
@@ -417,6 +470,293 @@ def test_gradcheck_says_when_only_the_connection_is_wrong(rng):
     result = insight.gradcheck(Lost(nn.Sequential(nn.Linear(4, 4), nn.Tanh())), rows(rng))
     assert not result["input"].ok
     assert result.notes == ("every layer is right on its own: look at how they are connected",)
+
+
+# ---- what is wrong beside the numbers --------------------------------------------------------------------------------
+class Scale(nn.Module):
+    """y = 2 * x * weight, in as many wrong ways as there are."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(np.array([1.0, -2.0, 3.0], np.float32))
+
+    def forward(self, x):
+        self.x = x
+        return 2 * x * self.weight.data
+
+    def backward(self, dy):
+        self.weight.add_grad((2 * dy * self.x).sum(axis=0))
+        return 2 * dy * self.weight.data
+
+
+class Overwrites(Scale):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.weight.grad = (2 * dy * self.x).sum(axis=0)
+        return dx
+
+
+class AddsOnlyOnce(Scale):
+    def backward(self, dy):
+        if self.weight.grad is None:
+            self.weight.grad = (2 * dy * self.x).sum(axis=0)
+        return 2 * dy * self.weight.data
+
+
+class ForgetsTheGradient(Scale):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        if self.weight.grad is not None and (self.weight.grad != (2 * dy * self.x).sum(axis=0)).any():
+            self.weight.grad = None
+        return dx
+
+
+class ChangesDy(Scale):
+    def backward(self, dy):
+        dx = super().backward(dy.copy())
+        dy *= 2
+        return dx
+
+
+class GivesDyItself(Scale):
+    def backward(self, dy):
+        self.weight.add_grad((2 * dy * self.x).sum(axis=0))
+        dy *= 2 * self.weight.data
+        return dy
+
+
+class ChangesXInForward(Scale):
+    def forward(self, x):
+        x *= 2 * self.weight.data
+        self.y = x
+        return x
+
+    def backward(self, dy):
+        self.weight.add_grad((dy * self.y / self.weight.data).sum(axis=0))
+        return 2 * dy * self.weight.data
+
+
+class ChangesXInBackward(Scale):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.x[:] = 0
+        return dx
+
+
+class ChangesWeight(Scale):
+    def forward(self, x):
+        self.weight.data[0] = 1.0 if x[0, 0] > 100 else 7.0
+        return super().forward(x)
+
+
+class Noisy(Scale):
+    def forward(self, x):
+        return super().forward(x) + np.random.default_rng().normal(size=x.shape)
+
+
+class Counts(Scale):
+    runs = 0
+
+    def forward(self, x):
+        self.runs += 1
+        return super().forward(x) * self.runs
+
+
+class RemembersBackward(Scale):
+    runs = 0
+
+    def backward(self, dy):
+        self.runs += 1
+        return super().backward(dy) * self.runs
+
+
+class GivesList(Scale):
+    def backward(self, dy):
+        return super().backward(dy).tolist()
+
+
+class GivesSingle(Scale):
+    def backward(self, dy):
+        return super().backward(dy).astype(np.float32)
+
+
+class GivesIntegers(Scale):
+    def backward(self, dy):
+        return super().backward(dy).astype(int)
+
+
+class GivesNothing(Scale):
+    def backward(self, dy):
+        super().backward(dy)
+
+
+class GivesRow(Scale):
+    def backward(self, dy):
+        return super().backward(dy)[0]
+
+
+class LeavesOutDy(Scale):
+    def backward(self, dy):
+        super().backward(dy)
+        return 2 * np.ones(dy.shape) * self.weight.data
+
+
+class TakesDyTwice(Scale):
+    def backward(self, dy):
+        return super().backward(dy) * dy
+
+
+class GradientIsList(Scale):
+    def backward(self, dy):
+        dx = super().backward(dy)
+        self.weight.grad = self.weight.grad.tolist()
+        return dx
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (Overwrites, "weight: backward overwrites .grad: it must add to what is there"),
+        (AddsOnlyOnce, "weight: backward leaves a .grad that is there as it is: it must add"),
+        (ForgetsTheGradient, "weight: a second forward and backward leave no gradient"),
+        (ChangesDy, "backward changes dy in place"),
+        (GivesDyItself, "backward changes dy in place"),
+        (ChangesXInForward, "forward changes its input in place"),
+        (ChangesXInBackward, "backward changes x in place"),
+        (ChangesWeight, "forward changes the parameter 'weight'"),
+        (Noisy, "input: forward gives another result for the same input"),
+        (Counts, "weight: forward gives another result for the same input"),
+        (RemembersBackward, "input: a second forward and backward of the same input give another gradient"),
+        (GivesList, "input: the gradient is of type list, an array is needed"),
+        (GivesSingle, "input: the gradient has the dtype float32, that of x is float64"),
+        (GivesIntegers, "input: the gradient has the dtype int64, floating point is needed"),
+        (GivesNothing, "input: there is no gradient"),
+        (GivesRow, "input: the gradient has the shape (3,), (5, 3) is needed"),
+        (LeavesOutDy, "input: dy is not in it"),
+        (TakesDyTwice, "input: dy is in it twice"),
+        (GradientIsList, "weight: the gradient is of type list"),
+    ],
+)
+def test_gradcheck_names_what_a_layer_must_not_do(layer, words):
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    before = x.copy()
+    result = insight.gradcheck(layer(), x)
+    assert not result.ok
+    assert words in str(result)
+    np.testing.assert_array_equal(x, before)
+    if layer in (RemembersBackward, GivesList):
+        return  # what came before has an effect on the one; of the other, Tanh makes an array
+    # In a network, the layer is named.
+    network = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Tanh(), layer()), nn.Linear(3, 2))
+    result = insight.gradcheck(network, x)
+    assert not result.ok
+    (note,) = [note for note in (*result.notes, *result.faults) if words.partition(": ")[2] or words in note]
+    assert note.startswith(f"layer '1.1' ({layer.__name__})")
+    assert words in note
+
+
+class Keeps(Scale):
+    """Holds what cannot be copied."""
+
+    def __init__(self):
+        super().__init__()
+        self.np = np
+        self.tools = {"numpy": np, "lists": [np.linalg]}
+        self.lock = threading.Lock()
+
+    def forward(self, x):
+        with self.lock:
+            return self.np.add(0, super().forward(x))
+
+
+class GivesViews(nn.Module):
+    """Forward gives x itself, backward dy itself."""
+
+    def forward(self, x):
+        return x[...]
+
+    def backward(self, dy):
+        return dy
+
+
+class InPlaceOnItsOwn(Scale):
+    """Works in place on arrays that it made, and adds to .grad in place."""
+
+    def forward(self, x):
+        self.x = x
+        y = x * self.weight.data
+        y *= 2
+        return y
+
+    def backward(self, dy):
+        addition = 2 * (dy * self.x).sum(axis=0)
+        if self.weight.grad is None:
+            self.weight.grad = addition
+        else:
+            self.weight.grad += addition
+        return 2 * dy * self.weight.data
+
+
+class Buffered(nn.Module):
+    """Uses one buffer for all of its results."""
+
+    def forward(self, x):
+        if getattr(self, "out", None) is None or self.out.shape != x.shape:
+            self.out = np.empty_like(x)
+        return np.multiply(x, 3, out=self.out)
+
+    def backward(self, dy):
+        return np.multiply(dy, 3, out=np.empty_like(dy))
+
+
+class Unused(Scale):
+    """Has a parameter that does nothing, and one without elements."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(np.ones(2, np.float32))
+        self.empty = nn.Parameter(np.ones((0, 3), np.float32))
+
+
+@pytest.mark.parametrize("layer", [Scale, Keeps, GivesViews, InPlaceOnItsOwn, Buffered, Unused])
+def test_gradcheck_of_right_layers_in_other_styles_passes(layer):
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    result = insight.gradcheck(layer(), x)
+    assert result.ok, str(result)
+    network = nn.Sequential(nn.Linear(3, 3), layer(), nn.Residual(layer()), nn.Linear(3, 2))
+    result = insight.gradcheck(network, x, np.arange(5) % 2, criterion=nn.CrossEntropyLoss())
+    assert result.ok, str(result)
+
+
+def test_gradcheck_of_one_layer_used_twice_passes_and_of_one_that_overwrites_does_not():
+    class Twice(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            self.kept = x
+            return self.layer(self.layer(x))
+
+        def backward(self, dy):
+            between = self.layer.backward(dy)
+            self.layer(self.kept)  # what the layer keeps is of its last run
+            return self.layer.backward(between)
+
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    assert insight.gradcheck(Twice(Scale()), x).ok
+    assert "layer 'layer' (Overwrites) is wrong on its own: weight: backward overwrites" in str(
+        insight.gradcheck(Twice(Overwrites()), x)
+    )
+
+
+def test_gradcheck_leaves_what_a_layer_shares_with_its_copy_alone():
+    layer = Keeps()
+    insight.gradcheck(layer, np.ones((2, 3)))
+    assert layer.weight.dtype == np.float32
+    assert layer.weight.grad is None
+    assert "x" not in vars(layer)
+    assert layer.np is np
 
 
 # ---- functions that are no modules -----------------------------------------------------------------------------------
@@ -464,10 +804,41 @@ def test_compare_gradients_refuses_bad_arguments():
 
 
 # ---- errors and text -------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("settings", [{"step": 0}, {"tolerance": 2}, {"max_entries": 0}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"step": 0}, {"step": float("nan")}, {"tolerance": 2}, {"max_entries": 0}, {"seed": -1}],
+    ids=str,
+)
 def test_gradcheck_refuses_bad_settings(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         insight.gradcheck(nn.ReLU(), np.ones(3), **settings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ((None, np.ones(3)), TypeError, "gradcheck: module must be an nn.Module. Received: None"),
+        ((nn.ReLU, np.ones(3)), TypeError, r"make an instance: ReLU\(...\)"),
+        ((nn.ReLU(), "same"), TypeError, "gradcheck: x must be an array of numbers. Received: 'same'"),
+        ((nn.ReLU(), np.arange(3)), ValueError, "no gradient to check: x holds int64"),
+    ],
+    ids=str,
+)
+def test_gradcheck_refuses_bad_arguments(arguments, error, words):
+    with pytest.raises(error, match=words):
+        insight.gradcheck(*arguments)
+    with pytest.raises(TypeError, match=r"gradcheck: criterion must be an nn.Module; make an instance: MSELoss"):
+        insight.gradcheck(nn.ReLU(), np.ones(3), np.ones(3), criterion=nn.MSELoss)
+
+
+@pytest.mark.parametrize("value", [(1.0, 2.0), None, "a", [np.ones(3)]])
+def test_gradcheck_refuses_a_forward_that_gives_no_array(value):
+    class Gives(nn.Module):
+        def forward(self, x):
+            return value
+
+    with pytest.raises(TypeError, match=f"Gives must give one array or number. Received: {type(value).__name__}"):
+        insight.gradcheck(Gives(), np.ones(3))
 
 
 def test_gradcheck_refuses_a_module_that_loses_precision():

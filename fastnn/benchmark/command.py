@@ -3,12 +3,13 @@
 import argparse
 import importlib.metadata
 import math
-import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import fastnn
 from fastnn import _machine, models
+from fastnn._terminal import say
+from fastnn._user_network import classes_of, is_user_network, load_network
 from fastnn.benchmark.compare import Settings, compare
 from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_MODES
 from fastnn.benchmark.report import markdown, ratio_text, where, write_json
@@ -26,20 +27,20 @@ def bench(arguments: argparse.Namespace) -> None:
     torch = _torch_version()
     settings = _settings(arguments, has_torch=torch is not None)
     networks = arguments.networks or _NETWORKS
-    for name in networks:
-        if name not in models.names():
-            raise ValueError(f"there is no model {name!r}; choose from {', '.join(models.names())}")
+    classes = {name: _classes(name, settings.shape) for name in networks}
     batches = arguments.batch_sizes or (_INFERENCE_BATCHES if settings.inference else _TRAINING_BATCHES)
     if min(batches) < 1:
         raise ValueError(f"--batch-sizes must be at least 1. Received: {min(batches)}")
     about = {**_machine.description(), "torch": torch, "threads": settings.threads, "isa": settings.isa}
     sentence = _sentence(settings, torch)
-    _say(sentence)
+    say(sentence)
+    for name in filter(is_user_network, networks if settings.modes else ()):
+        say(f"{name} runs in fastnn alone: there is no such network for PyTorch.")
     rows: list[dict[str, Any]] = []
     for batch in batches:
         for network in networks:
-            rows.append(compare(network, batch, settings))
-            _say(_progress(rows[-1]))
+            rows.append(compare(network, batch, replace(settings, classes=classes[network])))
+            say(_progress(rows[-1]))
             # After each, so that an interrupted run leaves what it measured.
             write_json(arguments.json, {"machine": about, "settings": asdict(settings), "rows": rows})
     print(f"{sentence}\n\n{table(rows)}")
@@ -54,6 +55,8 @@ def _settings(arguments: argparse.Namespace, has_torch: bool) -> Settings:
         raise ValueError(f"--warmup must not be negative. Received: {arguments.warmup}")
     if not 0 <= arguments.seconds < math.inf:
         raise ValueError(f"--seconds must be finite and not negative. Received: {arguments.seconds}")
+    if min(arguments.input) < 1:
+        raise ValueError(f"--input must be at least 1. Received: {arguments.input}")
     isa = arguments.isa or fastnn.isa()
     if arguments.isa is not None and isa not in fastnn.available_isas():
         raise ValueError(f"--isa must be one of {', '.join(fastnn.available_isas())} here. Received: {isa!r}")
@@ -69,7 +72,16 @@ def _settings(arguments: argparse.Namespace, has_torch: bool) -> Settings:
         rounds=arguments.rounds,
         seconds=arguments.seconds,
         warmup=arguments.warmup,
+        shape=tuple(arguments.input),
     )
+
+
+def _classes(name: str, shape: tuple[int, ...]) -> int:
+    """Those of a network, which is made and run once: what is wrong with it should be told before anything starts."""
+    own = is_user_network(name)
+    if not own and name in models.names() and shape == Settings.shape:
+        return Settings.classes
+    return classes_of(name, load_network(name) if own else models.create(name), shape)
 
 
 def _torch_version() -> str | None:
@@ -112,7 +124,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         |---|---|---|---|---|---|---|---|
         | resnet20 | training | 8 | 100 | 80 | 90 | 110 | 25 |
     """
-    return markdown([_cells(row) for row in rows])
+    cells = [_cells(row) for row in rows]
+    columns = max(cells, key=len)  # PyTorch may have run some of the networks only
+    return markdown([{column: row.get(column, "") for column in columns} for row in cells])
 
 
 def _cells(row: dict[str, Any]) -> dict[str, str]:
@@ -141,7 +155,3 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
 
 def _megabytes(memory: dict[str, int]) -> str:
     return f"{memory['bytes'] / 1e6:.0f}"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import models
+from fastnn._user_network import is_user_network
 from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_LIMITS, TORCH_MODES, Contestant
 from fastnn.benchmark.report import ratio
 from fastnn.functional import _check
@@ -35,6 +36,8 @@ class Settings:
         rounds: turns of each contestant.
         seconds: of timed steps in each turn.
         warmup: turns of two steps before any that counts.
+        shape: of one image.
+        classes: of the labels.
     Raises:
         TypeError, ValueError: one of them makes no sense.
     """
@@ -46,6 +49,8 @@ class Settings:
     rounds: int = 7
     seconds: float = 1.0
     warmup: int = 3
+    shape: tuple[int, ...] = (3, 32, 32)
+    classes: int = 10
 
     def __post_init__(self) -> None:
         for name, minimum in (("threads", 1), ("rounds", 1), ("warmup", 0)):
@@ -104,14 +109,18 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
 
 def _contestants(network: str, batch: int, s: Settings) -> list[tuple[str, dict[str, Any], dict[str, str]]]:
     """The arguments of each `Contestant`, fastnn first: with it all others must agree."""
-    common = {"network": network, "batch": batch, "threads": s.threads, "inference": s.inference}
+    common = {
+        "network": network, "batch": batch, "threads": s.threads, "inference": s.inference,
+        "shape": list(s.shape), "classes": s.classes,
+    }  # fmt: skip
     threads = {"OMP_NUM_THREADS": str(s.threads), "THP_MEM_ALLOC_ENABLE": "0"}
     isa = {} if s.isa == "reference" else {"FASTNN_ISA": s.isa}
     result = [
         (name, {"library": "fastnn", **common}, {**threads, **isa, "FASTNN_CONV2D_ALGORITHM": algorithm})
         for name, algorithm in FASTNN_ALGORITHMS.items()
     ]
-    for mode in s.modes:
+    # A network of the user's has no twin in PyTorch.
+    for mode in () if is_user_network(network) else s.modes:
         channels_last, compiled = TORCH_MODES[mode]
         settings = {"library": "torch", "channels_last": channels_last, "compiled": compiled, **common}
         for huge_pages in ("0", "1"):

@@ -9,13 +9,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fastnn
+from fastnn import _user_network
 from fastnn.benchmark import memory
 
 BATCHES = 4  # so that no batch is in cache from the step before
@@ -28,27 +29,37 @@ MEMORY_STEPS = 3  # the most that several steps needed, since blocks of one may 
 def build(network: str) -> Any:
     """The network with the weights that all contestants have."""
     fastnn.manual_seed(0)
-    model = fastnn.models.create(network)
+    own = _user_network.is_user_network(network)
+    model = _user_network.load_network(network) if own else fastnn.models.create(network)
     # As PyTorch, which sees that nobody asks for the gradient of the images.
     model.input_grad = False
     return model
 
 
-def data(batch: int) -> list[tuple[NDArray, NDArray]]:
+def data(batch: int, shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> list[tuple[NDArray, NDArray]]:
     """Batches of noise with labels, the same for all contestants."""
     rng = np.random.default_rng(1)
-    return [(rng.standard_normal((batch, 3, 32, 32), np.float32), rng.integers(0, 10, batch)) for _ in range(BATCHES)]
+    return [(rng.standard_normal((batch, *shape), np.float32), rng.integers(0, classes, batch)) for _ in range(BATCHES)]
 
 
 class Fastnn:
     """Steps of fastnn."""
 
-    def __init__(self, network: str, batch: int, threads: int, inference: bool) -> None:
+    def __init__(
+        self,
+        network: str,
+        batch: int,
+        threads: int,
+        inference: bool,
+        shape: Sequence[int] = (3, 32, 32),
+        classes: int = 10,
+    ) -> None:
         from fastnn._layout import images, pixels
 
         fastnn.set_num_threads(threads)
         self.model = build(network).train(not inference)
-        self.batches = [(images(pixels(x)), y) for x, y in data(batch)]
+        batches = data(batch, shape, classes)
+        self.batches = [(images(pixels(x)) if x.ndim == 4 else x, y) for x, y in batches]
         self.criterion = fastnn.nn.CrossEntropyLoss()
         self.optimizer = fastnn.optim.SGD(self.model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
         self.inference = inference
@@ -82,7 +93,15 @@ class Torch:
     """The same steps of PyTorch: NCHW or channels_last, as it is or compiled."""
 
     def __init__(
-        self, network: str, batch: int, threads: int, inference: bool, channels_last: bool, compiled: bool
+        self,
+        network: str,
+        batch: int,
+        threads: int,
+        inference: bool,
+        channels_last: bool,
+        compiled: bool,
+        shape: Sequence[int] = (3, 32, 32),
+        classes: int = 10,
     ) -> None:
         import torch
 
@@ -93,7 +112,8 @@ class Torch:
         self.module = torch_twin.twin(build(network)).to(memory_format=layout).train(not inference)
         self.model: Callable[[Any], Any] = torch.compile(self.module) if compiled else self.module
         self.batches = [
-            (torch.from_numpy(x).contiguous(memory_format=layout), torch.from_numpy(y)) for x, y in data(batch)
+            (torch.from_numpy(x).contiguous(memory_format=layout), torch.from_numpy(y))
+            for x, y in data(batch, shape, classes)
         ]
         self.criterion = torch.nn.CrossEntropyLoss()
         trained = [p for p in self.module.parameters() if p.requires_grad]

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fastnn import _arguments
 from fastnn._random import random_state, set_random_state
 from fastnn.courses import recipe as _recipes
 from fastnn.courses.context import Context, MissingExtraError
 from fastnn.courses.recipe import Recipe
 from fastnn.courses.report import Report
+from fastnn.functional import _check
 
 __all__ = ["Context", "MissingExtraError", "Recipe", "Report", "default_folder", "get", "names", "run"]
 
@@ -38,6 +40,8 @@ def get(name: str) -> Recipe:
         ValueError: there is none.
     """
     known = names()
+    if not isinstance(name, str):
+        raise TypeError(f"get: name must be a text. Received: {_check.shown(name)}")
     if name not in known:
         raise ValueError(f"there is no recipe {name!r}; choose from {', '.join(known)}")
     return _recipes.registry[name]
@@ -45,6 +49,8 @@ def get(name: str) -> Recipe:
 
 def default_folder(name: str, quick: bool = False) -> Path:
     """Where the results of a recipe go unless told: always the same folder, so that running it again continues."""
+    _arguments.text("default_folder", "name", name)
+    quick = _check.boolean("default_folder", "quick", quick)
     return Path("runs") / (f"{name}-quick" if quick else name)
 
 
@@ -77,6 +83,13 @@ def run(
         KeyboardInterrupt: interrupted; the same call continues.
     """
     recipe = get(name)
+    quick = _check.boolean("run", "quick", quick)
+    seed = _check.integer("run", "seed", seed, 0)
+    if say is not None:
+        _arguments.function("run", "say", say)
+    for key, value in (("out", out), ("data", data)):
+        if value is not None:
+            _arguments.path("run", key, value)
     given = {key: value for key, value in options.items() if value is not None}
     for key in given:
         if key not in recipe.options:

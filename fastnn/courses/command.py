@@ -1,7 +1,6 @@
 """`fastnn reproduce`: runs recipes and tells which rows do not have the expected number."""
 
 import argparse
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import fastnn
 from fastnn import courses
+from fastnn._terminal import say
 from fastnn.courses.context import duration
 
 __all__ = ["reproduce"]
@@ -41,7 +41,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
         if report.failed:
             failed.append(f"{name}: {'; '.join(report.failed)}")
     for text in failed:
-        print(f"fastnn: not as expected: {text}", file=sys.stderr, flush=True)
+        say(f"fastnn: not as expected: {text}")
     return 1 if failed else 0
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import fastnn
 from fastnn import data as _data
 from fastnn._random import manual_seed, random_state, set_random_state
+from fastnn._terminal import is_terminal, say
 from fastnn.courses.recipe import Recipe
 from fastnn.courses.report import Report
 from fastnn.data._files import expanded, places
@@ -207,9 +208,12 @@ class Context:
         if self._say is not None:
             self._say(text)
             return
-        from tqdm import tqdm
+        if is_terminal(sys.stderr):
+            from tqdm import tqdm
 
-        tqdm.write(text, file=sys.stderr)
+            tqdm.write(text, file=sys.stderr)
+        else:
+            say(text)
 
     def forecast(self, total_work: float, unit: str = "steps") -> None:
         """Announce how much there is to do in the whole recipe, so that the first steps can tell how long it takes.
@@ -247,7 +251,7 @@ class Context:
             file=stream,
             dynamic_ncols=True,
             leave=False,
-            disable=not stream.isatty(),
+            disable=not is_terminal(stream),
         ) as bar:
             for index, item in enumerate(bar):
                 before, start = self._done, time.perf_counter()

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import _arguments
+from fastnn.functional import _check
 from fastnn.training.checkpoint import atomic_write
 from fastnn.training.history import History
 
@@ -98,8 +100,11 @@ class Report:
         about: str = "",
         quick: bool = False,
     ) -> None:
-        self.title, self.course, self.about, self.quick = title, course, about, quick
-        self.out = Path(out)
+        for key, value in (("title", title), ("course", course), ("about", about)):
+            _arguments.text("Report", key, value)
+        self.title, self.course, self.about = title, course, about
+        self.quick = _check.boolean("Report", "quick", quick)
+        self.out = Path(_arguments.path("Report", "out", out))
         self.tasks: list[Task] = []
         self.facts: dict[str, str] = {}
         self._metrics: dict[str, Any] = {}
@@ -142,8 +147,17 @@ class Report:
         Raises:
             ValueError: the arguments contradict each other.
         """
-        if (at_least and at_most) or (tolerance is not None and not 0 <= tolerance < math.inf):
-            raise ValueError(f"check {what!r}: at_least and at_most exclude each other, and tolerance is not negative")
+        for key, flag in (
+            ("relative", relative),
+            ("at_least", at_least),
+            ("at_most", at_most),
+            ("full_only", full_only),
+        ):
+            _check.boolean(f"check {what!r}", key, flag)
+        if tolerance is not None:
+            tolerance = _check.number(f"check {what!r}", "tolerance", tolerance, 0, finite=True)
+        if at_least and at_most:
+            raise ValueError(f"check {what!r}: at_least and at_most exclude each other")
         bound = "at least" if at_least else "at most" if at_most else ""
         if full_only and self.quick:
             row = Row(self._heading(), what, expected, ours, None, bound, NOT_RUN, note, np.size(expected))
@@ -166,7 +180,10 @@ class Report:
         Raises:
             ValueError: a row has not as many cells as there are columns.
         """
-        cells = [list(row) for row in rows]
+        columns = _arguments.sequence("table", "columns", columns)
+        cells = [
+            _arguments.sequence("table", "each of rows", row) for row in _arguments.sequence("table", "rows", rows)
+        ]
         if any(len(row) != len(columns) for row in cells):
             raise ValueError(f"table {caption!r}: every row needs {len(columns)} cells")
         self._add(Table(caption, list(columns), cells))
@@ -191,11 +208,15 @@ class Report:
 
     def metric(self, name: str, value: Any) -> None:
         """Keep a number in metrics.json that is no row."""
+        _arguments.text("metric", "name", name)
         self._metrics[name] = value
 
     def history(self, rows: list[dict[str, Any]]) -> None:
         """Add lines to history.csv."""
-        self._history.extend(dict(row) for row in rows)
+        lines = [
+            _arguments.mapping("history", "each of rows", row) for row in _arguments.sequence("history", "rows", rows)
+        ]
+        self._history.extend(map(dict, lines))
 
     # ---- reading -----------------------------------------------------------------------------------------------------
     @property
@@ -263,7 +284,7 @@ def _compare(
     expected: Any, ours: Any, tolerance: float | None, relative: bool, bound: str
 ) -> tuple[Any, Any, float | None, bool, int]:
     """(expected, ours, difference, whether it passes, elements); of arrays the worst element."""
-    a, b = np.asarray(expected), np.asarray(ours)
+    a, b = (_check._converted("check", name, value) for name, value in (("expected", expected), ("ours", ours)))
     if not (_is_number(a) and _is_number(b)):
         return expected, ours, None, bool(np.array_equal(a, b)), 1
     if a.shape != b.shape or not a.size:

@@ -24,6 +24,7 @@ class Evidence:
         numeric: see `positions`.
         dy: what the backward of the module that owns the parameter was given.
         counts: numbers of which a factor may be one, by name: `{"the batch size": 8}`.
+        scales: vectors of which a factor of every channel may be one, by name: the parameters of the layer.
     """
 
     value: NDArray
@@ -32,6 +33,7 @@ class Evidence:
     numeric: NDArray
     dy: NDArray | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    scales: dict[str, NDArray] = field(default_factory=dict)
 
     def at(self, array: NDArray) -> NDArray:
         """The entries of an array of the parameter's shape."""
@@ -117,6 +119,18 @@ def _unchanged(evidence: Evidence) -> str | None:
     return None
 
 
+def _without_dy(evidence: Evidence) -> str | None:
+    dy = evidence.dy
+    if dy is None or dy.shape != evidence.given.shape or dy.ndim == 0:
+        return None
+    given, at = evidence.at(evidence.given), evidence.at(dy)
+    if evidence.explains(given * at):
+        return "dy is not in it: the derivative of the layer must be multiplied by dy"
+    if at.all() and evidence.explains(given / at):
+        return "dy is in it twice"
+    return None
+
+
 def _regulariser(evidence: Evidence) -> str | None:
     value, residual = evidence.at(evidence.value), evidence.residual
     if len(value) < 2:
@@ -154,40 +168,89 @@ def _wrong_axes(evidence: Evidence) -> str | None:
 
 
 def _normalisation(evidence: Evidence) -> str | None:
-    """For an input: mean and variance were taken for constants. The residual is then a line over the input, one for
-    each group of elements that are normalised together."""
+    """For an input of which the elements of each channel, or of each image, are normalised together: mean and variance
+    were taken for constants, or the rest has a wrong factor. The right gradient is then, in each group, the sum of a
+    factor times the given one, a constant, and a multiple of the input."""
     if evidence.value.ndim < 2:
         return None
     index = np.unravel_index(evidence.positions, evidence.value.shape)
-    for axis, groups in ((1, "channel"), (0, "image")):
-        words = _line_per_group(evidence, np.moveaxis(evidence.value, axis, 0), index[axis], groups)
-        if words is not None:
-            return words
+    for has_factor in (False, True):
+        for axis, name in ((1, "channel"), (0, "image")):
+            groups = _groups(evidence, axis, index[axis])
+            for has_mean, has_variance, missing in _MISSING_TERMS:
+                if not (has_factor or has_mean or has_variance):
+                    continue
+                factors = _fit(evidence, groups, has_factor, has_mean, has_variance)
+                if factors is None:
+                    continue
+                words = f"{missing} missing: mean and variance depend on all elements of each {name}" if missing else ""
+                if not has_factor:
+                    return words
+                factor = _factor_of_groups(evidence, axis, name, factors)
+                if factor is not None:
+                    return f"{factor}; {words}" if words else factor
     return None
 
 
-def _line_per_group(evidence: Evidence, value: NDArray, group: NDArray[np.intp], name: str) -> str | None:
-    given, x, residual = evidence.at(evidence.given), evidence.at(evidence.value), evidence.residual
+# (the constant is missing, the multiple of the input is missing, words)
+_MISSING_TERMS = (
+    (False, False, ""),
+    (True, False, "the term through the mean is"),
+    (False, True, "the term through the variance is"),
+    (True, True, "the terms through mean and variance are"),
+)
+_Group = tuple[int, NDArray[np.bool_], NDArray]
+
+
+def _groups(evidence: Evidence, axis: int, numbers: NDArray[np.intp]) -> list[_Group]:
+    """(number, which entries, their x minus the mean of the group) of each group along an axis."""
+    value = np.moveaxis(evidence.value, axis, 0)
     means = value.reshape(len(value), -1).mean(axis=1)
-    constant, centred, line = (np.zeros(len(x)) for _ in range(3))
-    for g in np.unique(group):
-        own = group == g
-        if own.sum() < 4:  # two points are always on a line
+    x = evidence.at(evidence.value)
+    return [(int(g), numbers == g, x[numbers == g] - means[g]) for g in np.unique(numbers)]
+
+
+def _fit(
+    evidence: Evidence, groups: list[_Group], has_factor: bool, has_mean: bool, has_variance: bool
+) -> dict[int, float] | None:
+    """The factor of each group, if these terms explain what is wrong."""
+    given = evidence.at(evidence.given)
+    corrected, factors = np.zeros(len(given)), {}
+    if has_factor and len(groups) < 2:  # that is a constant factor
+        return None
+    for number, own, x in groups:
+        columns = [given[own]] * has_factor + [np.ones(len(x))] * has_mean + [x] * has_variance
+        if len(x) < len(columns) + 2:  # so many points are always on such a line
             return None
-        x_own, r_own = x[own] - means[g], residual[own]
-        constant[own] = r_own.mean()
-        square = float(x_own @ x_own)
-        centred[own] = x_own * (x_own @ r_own / square if square else 0.0)
-        design = np.stack([np.ones_like(x_own), x_own], axis=1)
-        line[own] = design @ np.linalg.lstsq(design, r_own, rcond=None)[0]
-    for correction, missing in (
-        (constant, "through the mean is"),
-        (centred, "through the variance is"),
-        (line, "through mean and variance are"),
+        design = np.stack(columns, axis=1)
+        known = 0.0 if has_factor else given[own]
+        solution = np.linalg.lstsq(design, evidence.numeric[own] - known, rcond=None)[0]
+        corrected[own] = known + design @ solution
+        factors[number] = float(solution[0]) if has_factor else 1.0
+    return factors if evidence.explains(corrected) else None
+
+
+def _factor_of_groups(evidence: Evidence, axis: int, name: str, factors: dict[int, float]) -> str | None:
+    """What the factors are by which the groups are wrong."""
+    found = np.array(list(factors.values()))
+    value = np.moveaxis(evidence.value, axis, 0)
+    variance = value.reshape(len(value), -1).var(axis=1)[list(factors)]
+    for power, words in (
+        (-1.0, "multiplied by the root of the variance instead of divided by it"),
+        (-0.5, "not divided by the root of the variance"),
+        (0.5, "divided by the root of the variance once too often"),
     ):
-        if evidence.explains(given + correction):
-            return f"the terms {missing} missing: both depend on all elements of each {name}"
-    return None
+        if np.allclose(found, variance**power, rtol=1e-2):  # the eps beside the variance is not known
+            return f"the gradient of each {name} is {words}"
+    for scale_name, scale in evidence.scales.items():
+        if scale.shape == (len(value),) and scale.all():
+            own = scale[list(factors)]
+            for power, words in ((1, "is not multiplied by"), (-1, "is multiplied once too often by")):
+                if np.allclose(found, own**power, rtol=1e-3):
+                    return f"the gradient of each {name} {words} {scale_name}"
+    if np.isclose(found, 1, rtol=1e-3).any():  # what the wrong ones have in common says more
+        return None
+    return f"the gradient of each {name} is wrong by a factor of its own, from {found.min():.4g} to {found.max():.4g}"
 
 
 def _some_entries(evidence: Evidence) -> str | None:
@@ -223,6 +286,7 @@ _HYPOTHESES: tuple[Callable[[Evidence], str | None], ...] = (
     _permuted,
     _wrong_axes,
     _unchanged,
+    _without_dy,
     _regulariser,
     _normalisation,
     _some_entries,

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _layout, _random, nn
 
-__all__ = ["frozen_randomness", "input_gradients", "moved", "observed", "preserved", "targets_or_best"]
+__all__ = ["frozen_randomness", "input_gradients", "moved", "observed", "preserved", "targets_or_best", "wrapped"]
 
 
 @contextlib.contextmanager
@@ -69,29 +69,16 @@ def moved(array: NDArray, step: float, direction: NDArray) -> NDArray:
 
 
 @contextlib.contextmanager
-def observed(
+def wrapped(
     module: nn.Module,
-    on_forward: Callable[[tuple[Any, ...], Any], None],
-    on_backward: Callable[[tuple[Any, ...]], None],
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
 ) -> Iterator[None]:
-    """Within the block, call `on_forward(arguments, y)` after each forward and `on_backward(arguments)` before each
-    backward of this module."""
+    """Within the block, a call of the module runs `forward(original, *arguments)`, and its backward likewise."""
     shadowed = {name: module.__dict__[name] for name in ("forward", "backward") if name in module.__dict__}
-    forward, backward = module.forward, module.backward
-
-    @functools.wraps(forward)
-    def forward_and_tell(*arguments: Any) -> Any:
-        y = forward(*arguments)
-        on_forward(arguments, y)
-        return y
-
-    @functools.wraps(backward)  # keeps the signature, too
-    def tell_and_backward(*arguments: Any) -> Any:
-        on_backward(arguments)
-        return backward(*arguments)
-
-    object.__setattr__(module, "forward", forward_and_tell)  # shadows the method of the class
-    object.__setattr__(module, "backward", tell_and_backward)
+    for name, original, wrapper in (("forward", module.forward, forward), ("backward", module.backward, backward)):
+        # `wraps` keeps the signature, too. The attribute shadows the method of the class.
+        object.__setattr__(module, name, functools.wraps(original)(functools.partial(wrapper, original)))
     try:
         yield
     finally:
@@ -100,6 +87,28 @@ def observed(
                 object.__setattr__(module, name, shadowed[name])
             else:
                 object.__delattr__(module, name)
+
+
+@contextlib.contextmanager
+def observed(
+    module: nn.Module,
+    on_forward: Callable[[tuple[Any, ...], Any], None],
+    on_backward: Callable[[tuple[Any, ...]], None],
+) -> Iterator[None]:
+    """Within the block, call `on_forward(arguments, y)` after each forward and `on_backward(arguments)` before each
+    backward of this module."""
+
+    def forward(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        y = original(*arguments, **keywords)
+        on_forward(arguments, y)
+        return y
+
+    def backward(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        on_backward(arguments)
+        return original(*arguments, **keywords)
+
+    with wrapped(module, forward, backward):
+        yield
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn.functional import _check
+
 __all__ = ["confusion_matrix", "per_class_accuracy"]
 
 _SUMS = {"true": 1, "pred": 0, "all": None}  # the axes that sum to one
@@ -33,17 +35,20 @@ def confusion_matrix(
                [0, 1, 0],
                [0, 0, 1]])
     """
-    right, given = np.asarray(targets), np.asarray(predictions)
+    right = _check.array("confusion_matrix", "targets", targets)
+    given = _check.array("confusion_matrix", "predictions", predictions)
     scored = None
-    if given.ndim == 2:
+    if num_classes is not None:
+        num_classes = _check.integer("confusion_matrix", "num_classes", num_classes, 1, 2**15)
+    if given.ndim == 2 and given.shape[1]:
+        given = _check.reals("confusion_matrix", "predictions", given)
         scored, given = given.shape[1], given.argmax(axis=1)
     if right.ndim != 1 or right.shape != given.shape:
         raise ValueError(
             f"confusion_matrix: one prediction for each target is needed. "
             f"Received: targets.shape={right.shape}, predictions.shape={np.shape(predictions)}"
         )
-    if normalize is not None and normalize not in _SUMS:
-        raise ValueError(f"confusion_matrix: normalize must be 'true', 'pred', 'all' or None. Received: {normalize!r}")
+    _check.one_of("confusion_matrix", "normalize", normalize, (*_SUMS, None))
     for name, labels in (("targets", right), ("predictions", given)):
         if labels.size and labels.dtype.kind not in "iu":
             raise TypeError(f"confusion_matrix: {name} must be integers. Received: dtype={labels.dtype}")
@@ -54,6 +59,7 @@ def confusion_matrix(
         outside = (labels < 0) | (labels >= num_classes)
         if outside.any():
             raise ValueError(f"confusion_matrix: {name} holds {labels[outside][0]}, outside [0, {num_classes})")
+    _check.fits_memory("confusion_matrix", "a matrix", (num_classes, num_classes))
     cells = right.astype(np.int64) * num_classes + given.astype(np.int64)
     counts = np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
     if normalize is None:
@@ -71,7 +77,7 @@ def per_class_accuracy(matrix: ArrayLike) -> NDArray[np.float64]:
         >>> insight.per_class_accuracy([[3, 1], [0, 2]])
         array([0.75, 1.  ])
     """
-    counts = np.asarray(matrix, np.float64)
+    counts = _check.numbers("per_class_accuracy", "matrix", matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise ValueError(f"per_class_accuracy: a square matrix is needed. Received: matrix.shape={counts.shape}")
     images = counts.sum(axis=1)

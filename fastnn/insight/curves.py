@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import _arguments
+from fastnn.functional import _check
 from fastnn.training.history import History
 from fastnn.training.plots import count_epochs
 
@@ -52,8 +54,13 @@ def plot_curves(
         >>> [line.get_label() for line in ax.lines]
         ['SGD', 'Adam']
     """
+    for key, words in (("metric", metric), ("xlabel", xlabel), ("ylabel", ylabel), ("title", title)):
+        if words is not None or key in ("xlabel", "title"):
+            _arguments.text("plot_curves", key, words)
+    logarithmic = _check.boolean("plot_curves", "logarithmic", logarithmic)
+    curves = _arguments.mapping("plot_curves", "curves", curves)
     points = {name: _points(name, curve, metric) for name, curve in curves.items()}
-    ax = new_axes((5.5, 4)) if ax is None else ax
+    ax = new_axes((5.5, 4)) if _arguments.axes("plot_curves", ax) is None else ax
     for i, (name, (xs, ys)) in enumerate(points.items()):
         ax.plot(
             xs,
@@ -77,7 +84,7 @@ def plot_curves(
     return ax
 
 
-def _points(name: str, curve: Any, metric: str | None) -> tuple[Sequence[float], Sequence[float]]:
+def _points(name: str, curve: Any, metric: str | None) -> tuple[Any, Any]:
     rows = curve.rows if isinstance(curve, History) else curve
     if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
         if metric is None:
@@ -86,13 +93,24 @@ def _points(name: str, curve: Any, metric: str | None) -> tuple[Sequence[float],
         if not found:
             raise ValueError(f"plot_curves: the history {name!r} has no column {metric!r}")
         return [x for x, _ in found], [y for _, y in found]
-    if isinstance(curve, tuple) and len(curve) == 2 and np.ndim(curve[0]) == np.ndim(curve[1]) == 1:
-        xs, ys = curve
+    xs: Any
+    if isinstance(curve, tuple) and len(curve) == 2 and all(isinstance(part, Sequence | np.ndarray) for part in curve):
+        xs, ys = (
+            _check.numbers("plot_curves", f"{part} of curves[{name!r}]", curve[i]) for i, part in enumerate(("x", "y"))
+        )
     else:
-        xs, ys = range(1, len(rows) + 1), rows
+        ys = _check.numbers("plot_curves", f"curves[{name!r}]", rows)
+        xs = range(1, len(ys) + 1) if ys.ndim else ()
+    if np.ndim(xs) != 1 or np.ndim(ys) != 1:
+        raise ValueError(f"plot_curves: curves[{name!r}] must be numbers in a row. Received: shape {np.shape(ys)}")
     if len(xs) != len(ys):
         raise ValueError(f"plot_curves: {name!r} has {len(xs)} xs and {len(ys)} ys")
     return xs, ys
+
+
+def _numbers_by_name(argument: str, values: Any) -> dict[str, float]:
+    given = _arguments.mapping("plot_bars", argument, values)
+    return {str(name): _check.number("plot_bars", argument, value, finite=True) for name, value in given.items()}
 
 
 def plot_bars(
@@ -127,20 +145,33 @@ def plot_bars(
         >>> [text.get_text() for text in ax.texts]
         ['81.2', '79.9']
     """
+    for key, words in (("xlabel", xlabel), ("reference_name", reference_name), ("number", number), ("title", title)):
+        _arguments.text("plot_bars", key, words)
+    values = _numbers_by_name("values", values)
+    errors = None if errors is None else _numbers_by_name("errors", errors)
+    if reference is not None:
+        reference = _check.number("plot_bars", "reference", reference, finite=True)
+    try:
+        number.format(1.0)
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"plot_bars: number must be a format such as '{{:.1f}}' ({error}). Received: {number!r}"
+        ) from None
     unknown = set(errors or ()) - set(values)
     if unknown:
         raise ValueError(f"plot_bars: there is no bar for the errors of {', '.join(sorted(unknown))}")
-    ax = new_axes((5.5, max(1.8, 0.36 * len(values) + 1.1))) if ax is None else ax
+    axes = _arguments.axes("plot_bars", ax)
+    ax = new_axes((5.5, max(1.8, 0.36 * len(values) + 1.1))) if axes is None else axes
     places = range(len(values))
     lengths = list(values.values())
     spread = [float((errors or {}).get(name, 0.0)) for name in values]
     ax.barh(places, lengths, height=0.7, color=PALETTE[0])
     if errors:
         ax.errorbar(lengths, places, xerr=spread, fmt="none", ecolor="black", elinewidth=1.2, capsize=3)
-    for place, length, error in zip(places, lengths, spread, strict=True):
+    for place, length, half in zip(places, lengths, spread, strict=True):
         negative = length < 0
         ax.annotate(
-            number.format(length), (length - error if negative else length + error, place),
+            number.format(length), (length - half if negative else length + half, place),
             xytext=(-4 if negative else 4, 0), textcoords="offset points",
             ha="right" if negative else "left", va="center", fontsize=8,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8},  # a line may pass behind it

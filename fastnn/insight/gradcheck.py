@@ -1,125 +1,27 @@
 """Is a gradient right? Every entry of it against differences, in float64, through the compiled kernels."""
 
 import contextlib
-import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import nn
+from fastnn import _arguments, nn
 from fastnn.functional import _check
-from fastnn.insight._causes import Evidence, likely_cause
-from fastnn.insight._differences import Comparison, Differences
-from fastnn.insight._state import frozen_randomness, observed
+from fastnn.insight import _rows
+from fastnn.insight._calls import Call, copied, faults_of, misfits_of, recorded
+from fastnn.insight._differences import Differences
+from fastnn.insight._gradcheck_result import GradcheckResult, GradientError, GradientRow
+from fastnn.insight._state import frozen_randomness
 
 __all__ = ["GradcheckResult", "GradientError", "GradientRow", "compare_gradients", "gradcheck"]
 
-
-class GradientError(ArithmeticError):
-    """A gradient is wrong; the message has the whole table and the likely causes."""
-
-
-@dataclass(frozen=True)
-class GradientRow:
-    """The check of one gradient.
-
-    Attributes:
-        name: the parameter's path, or 'input'.
-        shape: of the gradient.
-        checked: the number of entries that were checked; not all of them if the array is large.
-        error: the largest |analytic - numeric| of an entry, over the sum of the largest |analytic| and |numeric|.
-        worst: the index of that entry.
-        analytic, numeric: its two values. At a kink, `numeric` is the nearest value that would be right.
-        kinks: entries at which the function has a kink: their left and right derivatives differ.
-        cause: what is wrong, or ''.
-        wrong, wrong_at_kinks: the number of entries that are wrong, and how many of them lie at kinks.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    checked: int
-    error: float
-    worst: tuple[int, ...]
-    analytic: float
-    numeric: float
-    kinks: int
-    cause: str = ""
-    wrong: int = 0
-    wrong_at_kinks: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether the gradient is right."""
-        return not self.cause
-
-
-@dataclass(frozen=True)
-class GradcheckResult:
-    """What `gradcheck` found; `str()` makes a table of it.
-
-    Attributes:
-        rows: one for each gradient.
-        tolerance: as given.
-        notes: which layer of a network is to blame.
-    """
-
-    rows: tuple[GradientRow, ...]
-    tolerance: float
-    notes: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether all gradients are right."""
-        return all(row.ok for row in self.rows)
-
-    @property
-    def kinks(self) -> int:
-        """The entries at which one-sided derivatives decided."""
-        return sum(row.kinks for row in self.rows)
-
-    def __getitem__(self, name: str) -> GradientRow:
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(f"no gradient of {name!r} was checked; there are {', '.join(row.name for row in self.rows)}")
-
-    def raise_if_wrong(self) -> None:
-        """Raise GradientError unless all gradients are right."""
-        if not self.ok:
-            raise GradientError(f"a gradient is wrong\n{self}")
-
-    def __str__(self) -> str:
-        head = ("gradient of", "shape", "checked", "relative error", "worst entry", "analytic", "numeric", "kinks", "")
-        table = [head, *(self._cells(row) for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        left = {0, 1, 4, 8}
-        lines = [
-            "  ".join(
-                f"{cell:<{width}}" if i in left else f"{cell:>{width}}"
-                for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-            ).rstrip()
-            for cells in table
-        ]
-        lines.insert(1, "-" * max(map(len, lines)))
-        lines += [f"{row.name}: {row.cause}" for row in self.rows if not row.ok]
-        return "\n".join([*lines, *self.notes])
-
-    def _cells(self, row: GradientRow) -> tuple[str, ...]:
-        return (
-            row.name,
-            "x".join(map(str, row.shape)) or "scalar",
-            f"{row.checked:,}",
-            f"{row.error:.1e}",
-            str(list(row.worst)),
-            f"{row.analytic:.8g}",
-            f"{row.numeric:.8g}",
-            str(row.kinks) if row.kinks else "",
-            "ok" if row.ok else "WRONG",
-        )
+# The numbers of gradcheck have a stream of their own: those of `default_rng(seed)` may be the data, and where dy is
+# correlated with the data, a wrong gradient looks like another. It spells "grad".
+_STREAM = (0x67726164,)
 
 
 def gradcheck(
@@ -141,6 +43,9 @@ def gradcheck(
     not at the point itself, are avoided with smaller steps. Where several kinks of a network act on one result, none of
     this bounds what is right; then every layer must be right alone, and the network right beside the point.
 
+    More is wrong than numbers can be: a layer must add to `.grad` and not replace it, leave x and dy as they are, and
+    give the same result for the same input. Whatever does not is named.
+
     The work is done on a copy in float64, in the modes that the module is in: the module itself and the states of all
     random generators stay as they are. Random layers draw the same numbers every time.
 
@@ -157,8 +62,9 @@ def gradcheck(
         A table; `.ok` says whether all is right, `.raise_if_wrong()` raises. For a wrong gradient it names the likely
         cause, and for a network the layer that is wrong on its own.
     Raises:
-        TypeError: the result of `forward` is not float64.
-        ValueError: a setting is out of range.
+        TypeError: the result of `forward` is not an array of float64, or an argument is no module or array.
+        ValueError: a setting is out of range, or there is no gradient to check: x holds integers, and the module has
+            no parameters.
     Example:
         >>> from fastnn import insight
         >>> class Square(nn.Module):
@@ -173,24 +79,33 @@ def gradcheck(
         >>> insight.gradcheck(nn.Conv2d(2, 3, 3), np.ones((1, 2, 4, 4))).ok
         True
     """
-    _check_settings("gradcheck", step, tolerance, max_entries)
-    network = copy.deepcopy(module if criterion is None else _WithLoss(module, criterion)).astype(np.float64)
+    _check_settings("gradcheck", step, tolerance, max_entries, seed)
+    _arguments.model("gradcheck", "module", module)
+    if criterion is not None:
+        _arguments.model("gradcheck", "criterion", criterion)
+    network = copied(module if criterion is None else _WithLoss(module, criterion)).astype(np.float64)
     for part in network.modules():
         object.__setattr__(part, "input_grad", True)
     network.requires_grad_()
-    arguments = tuple(_as_doubles(value) for value in ((x,) if target is None else (x, target)))
+    given = {"x": x} if target is None else {"x": x, "target": target}
+    arguments = tuple(_as_doubles(name, value) for name, value in given.items())
+    if arguments[0].dtype.kind != "f" and next(network.parameters(), None) is None:
+        raise ValueError(
+            f"gradcheck: there is no gradient to check: x holds {arguments[0].dtype}, which has none, and "
+            f"{type(module).__name__} has no parameters; cast it with x.astype(numpy.float64)"
+        )
     settings = {"step": step, "tolerance": tolerance, "max_entries": max_entries, "seed": seed}
     result, calls = _checked(network, arguments, settings)
-    if result.ok or not calls:
+    if all(row.ok for row in result.rows) or not calls:
         return result
     notes = _blame(calls, settings)
     if not notes and all(row.ok or 0 < row.wrong == row.wrong_at_kinks for row in result.rows):
         # Where several kinks act on one element of y, its one-sided derivatives do not bound what is right: the layers
         # then decide, each alone at this point, and the network right beside it, where there are no kinks.
         beside, _ = _checked(network, _nudged(network, arguments, seed), settings)
-        if beside.ok:
-            return GradcheckResult(tuple(map(_decided_beside, result.rows, beside.rows)), tolerance)
-    return GradcheckResult(result.rows, tolerance, notes or (_CONNECTION,))
+        if all(row.ok for row in beside.rows):
+            return replace(result, rows=tuple(map(_decided_beside, result.rows, beside.rows)))
+    return replace(result, notes=notes or (_CONNECTION,))
 
 
 _CONNECTION = "every layer is right on its own: look at how they are connected"
@@ -198,7 +113,7 @@ _CONNECTION = "every layer is right on its own: look at how they are connected"
 
 def _nudged(network: nn.Module, arguments: tuple[NDArray, ...], seed: int) -> tuple[NDArray, ...]:
     """Move the parameters a little, in place, and the input, of which the result has a copy."""
-    rng = np.random.default_rng(seed)
+    rng = _generator(seed)
 
     def moved(array: NDArray) -> NDArray:
         return array + 1e-3 * np.maximum(1, np.abs(array)) * rng.uniform(-1, 1, array.shape)
@@ -226,18 +141,15 @@ class _WithLoss(nn.Module):
         return self.model.backward(_backward(self.criterion, np.asarray(dloss)))
 
 
-@dataclass
-class _Call:
-    """One run of a layer within a network."""
-
-    path: str
-    module: nn.Module
-    arguments: tuple[Any, ...] = ()
-    dy: NDArray | None = None
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_STREAM))
 
 
-def _as_doubles(value: ArrayLike) -> NDArray:
-    array = np.array(value)  # always a copy, since single entries will be changed
+def _as_doubles(name: str, value: ArrayLike) -> NDArray:
+    # Always a copy, since single entries will be changed.
+    array = np.array(_check.array("gradcheck", name, value))
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"gradcheck: {name} must be an array of numbers. Received: {_check.shown(value)}")
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
@@ -252,62 +164,95 @@ def _backward(module: nn.Module, dy: NDArray) -> Any:
 
 def _checked(
     network: nn.Module, arguments: tuple[NDArray, ...], settings: dict[str, Any]
-) -> tuple[GradcheckResult, list[_Call]]:
+) -> tuple[GradcheckResult, list[Call]]:
     """The table, and the calls of the layers if there are several."""
-    buffers = [
-        (module, {name: copy.copy(array) for name, array in module._buffers.items()}) for module in network.modules()
-    ]
-    rng = np.random.default_rng(settings["seed"])
+    rng = _generator(settings["seed"])
+    calls = [Call(path.removeprefix("model."), module) for path, module in network.named_modules()]
+    leaves = [call for call in calls[1:] if next(call.module.children(), None) is None]
+    parameters = {path.removeprefix("model."): parameter for path, parameter in network.named_parameters()}
+    arrays = {"input": arguments[0], **{name: parameter.data for name, parameter in parameters.items()}}
+    buffers = [(module, _copies(module._buffers)) for module in network.modules()]
+    shielded = True  # until it is known that no layer writes into a parameter, all of them get copies
     with frozen_randomness(network) as rewind:
 
         def evaluate() -> NDArray:
             rewind()
-            for module, arrays in buffers:
-                module._buffers.update({name: copy.copy(array) for name, array in arrays.items()})
-            y = np.array(network(*arguments))  # a copy: it may be the input itself, or an array that is used again
-            if y.dtype != np.float64:
-                raise TypeError(
-                    f"gradcheck: {type(network).__name__} gives {y.dtype} for an input of float64; in less precision, "
-                    f"differences say little"
-                )
-            return y
+            for module, values in buffers:
+                module._buffers.update(_copies(values))
+            for name, parameter in parameters.items():
+                parameter.data = arrays[name].copy("K") if shielded else arrays[name]
+            # Copies: a layer may write into its input, and give the input itself, or an array that it uses again.
+            return _result(network, network(*map(np.array, arguments)))
 
-        calls = [_Call(path.removeprefix("model."), module) for path, module in network.named_modules()]
         with contextlib.ExitStack() as stack:
             for call in calls:
-                stack.enter_context(_recorded(call))
+                stack.enter_context(recorded(call))
             network.zero_grad()
             y = evaluate()
             dy = rng.standard_normal(y.shape) if y.ndim else np.ones(())
-            dx = _backward(network, dy)
-        counts = _counts(arguments[0], y)
+            try:
+                dx = _backward(network, dy)
+            except Exception:
+                if not (misfits := misfits_of(leaves)):
+                    raise
+                # A layer failed on what the layer behind it gave: that one is to blame.
+                rows = tuple(_rows.refused(name, array, "backward failed") for name, array in arrays.items())
+                return GradcheckResult(rows, settings["tolerance"], misfits, faults_of(calls)), []
+        shielded = any(call.writes_parameters for call in calls)
         gradients = {"input": dx} if arguments[0].dtype.kind == "f" else {}
-        arrays: dict[str, NDArray] = {"input": arguments[0]}
-        upstream = {"input": calls[0].dy}
+        gradients.update((name, parameter.grad) for name, parameter in parameters.items())
         owners = {id(p): call for call in calls for p in call.module._parameters.values() if p is not None}
-        for path, parameter in network.named_parameters():
-            name = path.removeprefix("model.")
-            gradients[name], arrays[name] = parameter.grad, parameter.data
-            upstream[name] = owners[id(parameter)].dy
-        differences = Differences(evaluate, dy, settings["step"], settings["tolerance"])
-        rows = tuple(
-            _row(name, arrays[name], gradient, differences, settings["max_entries"], rng, upstream[name], counts)
-            for name, gradient in gradients.items()
+        upstream = {"input": calls[0].dy, **{name: owners[id(p)].dy for name, p in parameters.items()}}
+        if not _rows.repeats(y, evaluate()):
+            rows = tuple(_rows.refused(name, arrays[name], _NOT_REPEATABLE) for name in gradients)
+        else:
+            context = _rows.Context(
+                Differences(evaluate, dy, settings["step"], settings["tolerance"]),
+                settings["max_entries"],
+                rng,
+                _counts(arguments[0], y),
+                {} if leaves else {name: array for name, array in arrays.items() if name != "input"},
+            )
+            rows = tuple(
+                _rows.checked(context, name, arrays[name], gradient, upstream[name])
+                for name, gradient in gradients.items()
+            )
+            prior = {}
+            for row in rows:
+                if row.ok and row.name in parameters:
+                    prior[row.name] = rng.standard_normal(row.shape)
+            for name, parameter in parameters.items():
+                parameter.grad = prior[name].copy() if name in prior else None
+            evaluate()
+            second = {"input": _backward(network, dy), **{name: p.grad for name, p in parameters.items()}}
+            rows = tuple(
+                _rows.accumulated(row, gradients[row.name], prior.get(row.name), second[row.name]) if row.ok else row
+                for row in rows
+            )
+    leaves = [call for call in leaves if call.arguments and isinstance(call.arguments[0], np.ndarray)]
+    return GradcheckResult(rows, settings["tolerance"], faults=faults_of(calls)), leaves
+
+
+_NOT_REPEATABLE = (
+    "forward gives another result for the same input: it depends on what cannot be rewound, such as a generator "
+    "without a seed that it makes (keep one as an attribute), or a count in an attribute (make it a buffer)"
+)
+
+
+def _copies(arrays: Mapping[str, NDArray | None]) -> dict[str, NDArray | None]:
+    return {name: None if array is None else array.copy("K") for name, array in arrays.items()}
+
+
+def _result(network: nn.Module, y: Any) -> NDArray:
+    name = type(network.model if isinstance(network, _WithLoss) else network).__name__
+    if not isinstance(y, np.ndarray | np.generic | float):
+        raise TypeError(f"gradcheck: {name} must give one array or number. Received: {type(y).__name__}")
+    array = np.array(y)
+    if array.dtype != np.float64:
+        raise TypeError(
+            f"gradcheck: {name} gives {array.dtype} for an input of float64; in less precision, differences say little"
         )
-    leaves = [call for call in calls[1:] if call.arguments and next(call.module.children(), None) is None]
-    return GradcheckResult(rows, settings["tolerance"]), leaves
-
-
-@contextlib.contextmanager
-def _recorded(call: _Call) -> Iterator[None]:
-    def on_forward(arguments: tuple[Any, ...], _: Any) -> None:
-        call.arguments = tuple(np.array(value) for value in arguments)
-
-    def on_backward(arguments: tuple[Any, ...]) -> None:
-        call.dy = np.array(arguments[0]) if arguments else None
-
-    with observed(call.module, on_forward, on_backward):
-        yield
+    return array
 
 
 def _counts(x: NDArray, y: NDArray) -> dict[str, int]:
@@ -322,54 +267,7 @@ def _counts(x: NDArray, y: NDArray) -> dict[str, int]:
     return counts
 
 
-def _row(
-    name: str,
-    array: NDArray,
-    gradient: Any,
-    differences: Differences,
-    max_entries: int,
-    rng: np.random.Generator,
-    dy: NDArray | None,
-    counts: dict[str, int],
-) -> GradientRow:
-    given = np.zeros(array.shape) if gradient is None else np.array(gradient, np.float64)
-    if given.shape != array.shape:
-        cause = f"the gradient has the shape {given.shape}, {array.shape} is needed"
-        if given.shape == array.shape[::-1]:
-            cause += ": it is transposed"
-        return GradientRow(name, array.shape, 0, np.inf, (), np.nan, np.nan, 0, cause)
-    if not array.size:
-        return GradientRow(name, array.shape, 0, 0.0, (), 0.0, 0.0, 0)
-    positions = np.arange(array.size)
-    if array.size > max_entries:
-        positions = np.sort(rng.choice(array.size, max_entries, replace=False))
-    found = differences.compare(array, given, positions)
-    worst = int(np.argmax(np.where(np.isfinite(found.errors), found.errors, np.inf)))
-    return GradientRow(
-        name,
-        array.shape,
-        len(positions),
-        float(found.errors[worst]),
-        tuple(int(i) for i in np.unravel_index(positions[worst], array.shape)),
-        float(found.analytic[worst]),
-        float(found.numeric[worst]),
-        int(found.kinks.sum()),
-        _cause(found, array, given, gradient is None, dy, counts) if found.wrong.any() else "",
-        int(found.wrong.sum()),
-        int((found.wrong & found.kinks).sum()),
-    )
-
-
-def _cause(
-    found: Comparison, array: NDArray, given: NDArray, missing: bool, dy: NDArray | None, counts: dict[str, int]
-) -> str:
-    if missing:
-        return "there is no gradient: backward does not compute it"
-    used = ~found.kinks if (found.wrong & ~found.kinks).any() else np.ones_like(found.kinks)
-    return likely_cause(Evidence(array, given, found.positions[used], found.numeric[used], dy, counts))
-
-
-def _blame(calls: list[_Call], settings: dict[str, Any]) -> tuple[str, ...]:
+def _blame(calls: list[Call], settings: dict[str, Any]) -> tuple[str, ...]:
     """A line for each layer that is wrong on its own."""
     notes = []
     for call in calls:
@@ -410,26 +308,35 @@ def compare_gradients(
         >>> result["w"].ok
         False
     """
-    _check_settings("compare_gradients", step, tolerance, max_entries)
+    _check_settings("compare_gradients", step, tolerance, max_entries, seed)
+    _arguments.function("compare_gradients", "function", function)
+    _arguments.mapping("compare_gradients", "arrays", arrays)
+    _arguments.mapping("compare_gradients", "gradients", gradients)
     if set(arrays) != set(gradients):
         raise ValueError(
             f"compare_gradients: arrays and gradients need the same names. "
-            f"Received: arrays={sorted(arrays)}, gradients={sorted(gradients)}"
+            f"Received: arrays={sorted(map(str, arrays))}, gradients={sorted(map(str, gradients))}"
         )
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype != np.float64:
             raise TypeError(f"compare_gradients: {name} must be an array of float64. Received: {type(array).__name__}")
-    rng = np.random.default_rng(seed)
-    one = np.ones(())
-    differences = Differences(lambda: np.array(function(), np.float64), one, step, tolerance)
-    rows = tuple(
-        _row(name, array, gradients[name], differences, max_entries, rng, None, {}) for name, array in arrays.items()
-    )
-    return GradcheckResult(rows, tolerance)
+    differences = Differences(lambda: _loss(function()), np.ones(()), step, tolerance)
+    context = _rows.Context(differences, max_entries, _generator(seed))
+    given = {name: _check.numbers("compare_gradients", f"gradients[{name!r}]", gradients[name]) for name in arrays}
+    rows = (_rows.checked(context, name, array, given[name]) for name, array in arrays.items())
+    return GradcheckResult(tuple(rows), tolerance)
 
 
-def _check_settings(operation: str, step: float, tolerance: float, max_entries: int) -> None:
+def _loss(value: Any) -> NDArray:
+    loss = np.array(value)
+    if loss.size != 1 or loss.dtype.kind not in "fiub":
+        raise TypeError(f"compare_gradients: function must give a number. Received: {value!r}")
+    return loss.astype(np.float64).reshape(())
+
+
+def _check_settings(operation: str, step: float, tolerance: float, max_entries: int, seed: int) -> None:
     for name, value in (("step", step), ("tolerance", tolerance)):
-        if not 0 < value < 1:
+        if not 0 < _check.number(operation, name, value) < 1:
             raise ValueError(f"{operation}: {name} must lie in (0, 1). Received: {value!r}")
     _check.integer(operation, "max_entries", max_entries, 1)
+    _check.integer(operation, "seed", seed, 0)

@@ -1,13 +1,13 @@
 """The loss around trained parameters, and the band of the losses of several trainings."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _random, nn
+from fastnn import _arguments, _random, nn
+from fastnn._tables import aligned, html_table
 from fastnn.functional import _check
 from fastnn.insight._state import moved, preserved
 
@@ -18,7 +18,7 @@ _BATCH_NORM = ("running", "batch")
 
 
 class LossLandscape(NamedTuple):
-    """What `loss_landscape` measured.
+    """What `loss_landscape` measured; it prints as a table.
 
     Attributes:
         alphas: (steps,), how far along the first direction; 0 is the network as it is.
@@ -29,6 +29,27 @@ class LossLandscape(NamedTuple):
     alphas: NDArray[np.float64]
     betas: NDArray[np.float64] | None
     losses: NDArray[np.float64]
+
+    def __str__(self) -> str:
+        head, rows = self._cells()
+        return "\n".join(aligned([head, *rows], ()))
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return html_table(*self._cells(), ())
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """A row for each alpha; with two directions, a column for each beta."""
+        table = self.losses.reshape(len(self.alphas), -1)
+        head = ["loss"] if self.betas is None else [f"beta {beta:+.4g}" for beta in self.betas]
+        rows = [
+            [f"{alpha:+.4g}", *(f"{loss:.6g}" for loss in losses)]
+            for alpha, losses in zip(self.alphas, table, strict=True)
+        ]
+        return ["alpha", *head], rows
 
 
 def loss_landscape(
@@ -83,14 +104,18 @@ def loss_landscape(
     Source: Li et al., 2018, "Visualizing the loss landscape of neural nets".
     """
     name = "loss_landscape"
-    if directions not in (1, 2):
-        raise ValueError(f"{name}: directions must be 1 or 2. Received: {directions!r}")
+    _arguments.model(name, "model", model)
+    _arguments.function(name, "criterion", criterion, may_be_class=False)
+    directions = _check.integer(name, "directions", directions, 1, 2)
+    seed = _check.integer(name, "seed", seed, 0)
+    include_vectors = _check.boolean(name, "include_vectors", include_vectors)
     steps = _check.integer(name, "steps", steps, 2)
-    if not (math.isfinite(span) and span > 0):
+    span = _check.number(name, "span", span, 0, finite=True)
+    if not span:
         raise ValueError(f"{name}: span must be a positive number. Received: {span!r}")
-    _one_of(name, "normalize", normalize, _NORMALIZE)
-    _one_of(name, "batch_norm", batch_norm, _BATCH_NORM)
-    kept = [(x, y) for x, y in batches]
+    _check.one_of(name, "normalize", normalize, _NORMALIZE)
+    _check.one_of(name, "batch_norm", batch_norm, _BATCH_NORM)
+    kept = [_pair(name, batch) for batch in _arguments.sequence(name, "batches", batches)]
     if not sum(len(x) for x, _ in kept):
         raise ValueError(f"{name}: the batches hold no images")
     parameters = [p for p in model.parameters() if p.requires_grad and (include_vectors or p.ndim > 1)]
@@ -118,10 +143,14 @@ def loss_landscape(
     return LossLandscape(alphas, alphas.copy() if directions == 2 else None, losses)
 
 
-def _one_of(operation: str, name: str, value: Any, known: Sequence[Any]) -> None:
-    if value not in known:
-        words = ", ".join(map(repr, known))
-        raise ValueError(f"{operation}: {name} must be one of {words}. Received: {value!r}")
+def _pair(operation: str, batch: Any) -> tuple[NDArray, Any]:
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise TypeError(f"{operation}: batches must hold pairs (x, y). Received: {_check.shown(batch)}")
+    x, y = batch
+    array = _check.array(operation, "x of batches", x)
+    if not array.ndim:
+        raise _check.fail(operation, "x of batches must hold images", x=array)
+    return array, y
 
 
 def _direction(rng: np.random.Generator, weight: NDArray, normalize: str | None) -> NDArray:
@@ -173,8 +202,9 @@ def lr_band(
     Source: the band of Santurkar et al., 2018, "How does batch normalization help optimization?", over trainings
     instead of steps along one gradient, as Fudan's course on neural networks draws it.
     """
-    entries = list(losses_by_lr.values()) if isinstance(losses_by_lr, Mapping) else list(losses_by_lr)
-    curves = [_check.numbers("lr_band", "losses", entry) for entry in entries]
+    given: Any = losses_by_lr.values() if isinstance(losses_by_lr, Mapping) else losses_by_lr
+    entries = _arguments.sequence("lr_band", "losses_by_lr", given)
+    curves = [_check.numbers("lr_band", "losses_by_lr", entry) for entry in entries]
     if not curves or any(curve.ndim != 1 or curve.shape != curves[0].shape for curve in curves):
         shapes = ", ".join(str(curve.shape) for curve in curves) or "nothing"
         raise ValueError(f"lr_band: the losses of one or more trainings of equal length are needed. Received: {shapes}")

@@ -1,11 +1,12 @@
 """Pictures of loss landscapes, bands of losses, and the smoothness along gradients."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn import _arguments
 from fastnn.functional import _check
 from fastnn.insight.landscape import LossLandscape
 
@@ -18,9 +19,9 @@ _DASHES = ("-", "--", "-.", ":")
 Series = Mapping[str, tuple[ArrayLike, ArrayLike]]
 
 
-def _axes(ax: Any) -> Any:
+def _axes(operation: str, ax: Any) -> Any:
     """`ax`, or those of a new figure, which no window shows."""
-    if ax is not None:
+    if _arguments.axes(operation, ax) is not None:
         return ax
     from matplotlib.figure import Figure
 
@@ -56,7 +57,12 @@ def plot_loss_landscape(landscape: LossLandscape, ax: Any = None, label: str | N
         >>> insight.plot_loss_landscape(line).get_xlabel()
         'step alpha along a random direction'
     """
-    ax = _axes(ax)
+    if not isinstance(landscape, LossLandscape):
+        raise TypeError(f"plot_loss_landscape: landscape must be a LossLandscape. Received: {_check.shown(landscape)}")
+    if label is not None:
+        _arguments.text("plot_loss_landscape", "label", label)
+    levels = _check.integer("plot_loss_landscape", "levels", levels, 2, 1000)
+    ax = _axes("plot_loss_landscape", ax)
     losses = np.ma.masked_invalid(landscape.losses)
     if landscape.betas is None:
         ax.plot(landscape.alphas, losses, label=label, **_style(len(ax.lines)))
@@ -98,9 +104,15 @@ def plot_lr_band(
         1
     """
     every = _check.integer("plot_lr_band", "every", every, 1)
-    ax = _axes(ax)
-    for index, (name, (minimum, maximum)) in enumerate(bands.items()):
+    log = _check.boolean("plot_lr_band", "log", log)
+    pairs = _pairs("plot_lr_band", "bands", bands)
+    ax = _axes("plot_lr_band", ax)
+    for index, (name, (minimum, maximum)) in enumerate(pairs.items()):
         low, high = (_averaged(curve, every) for curve in (minimum, maximum))
+        if len(low) != len(high):
+            raise ValueError(
+                f"plot_lr_band: bands: {name!r} has {len(minimum)} smallest and {len(maximum)} largest losses"
+            )
         steps = (np.arange(len(low)) + 0.5) * every + 0.5  # the first step is 1; a point lies amid those it averages
         style = _style(index)
         ax.fill_between(steps, low, high, color=style["color"], alpha=0.35, linewidth=0, label=name)
@@ -111,8 +123,22 @@ def plot_lr_band(
     return _finish(ax, "step", "training loss" if every == 1 else f"training loss, mean of {every} steps")
 
 
-def _averaged(curve: ArrayLike, every: int) -> NDArray[np.float64]:
-    values = np.asarray(curve, np.float64)
+def _pairs(operation: str, argument: str, series: Any) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """{name: (numbers, numbers)}, checked."""
+    result = {}
+    for name, pair in _arguments.mapping(operation, argument, series).items():
+        if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str | bytes) or len(pair) != 2:
+            raise TypeError(
+                f"{operation}: {argument} must hold two arrays for each name. Received: {_check.shown(pair)}"
+            )
+        first, second = (_check.numbers(operation, argument, part) for part in pair)
+        if first.ndim != 1 or not second.ndim:
+            raise _check.fail(operation, f"{argument} must hold arrays (steps,)", first=first, second=second)
+        result[str(name)] = first, second
+    return result
+
+
+def _averaged(values: NDArray[np.float64], every: int) -> NDArray[np.float64]:
     if every > len(values):
         raise ValueError(f"plot_lr_band: every={every} is more than the {len(values)} steps there are")
     blocks = values[: len(values) // every * every].reshape(-1, every).mean(axis=1)
@@ -136,7 +162,13 @@ def plot_gradient_predictiveness(series: Series, ax: Any = None) -> Any:
         >>> insight.plot_gradient_predictiveness({"VGG-A": ([1, 20], [[0.1, 0.4], [0.2, 0.9]])}).get_xlabel()
         'step'
     """
-    return _plot_series(series, ax, "change of the gradient, $\\|\\nabla L(\\theta - \\eta g) - g\\|$", area=True)
+    return _plot_series(
+        "plot_gradient_predictiveness",
+        series,
+        ax,
+        "change of the gradient, $\\|\\nabla L(\\theta - \\eta g) - g\\|$",
+        area=True,
+    )
 
 
 def plot_beta_smoothness(series: Series, ax: Any = None) -> Any:
@@ -154,13 +186,17 @@ def plot_beta_smoothness(series: Series, ax: Any = None) -> Any:
         [0.4, 0.9]
     """
     ylabel = "effective $\\beta$, max of $\\|\\nabla L(\\theta - \\eta g) - g\\| / (\\eta \\|g\\|)$"
-    return _plot_series(series, ax, ylabel, area=False)
+    return _plot_series("plot_beta_smoothness", series, ax, ylabel, area=False)
 
 
-def _plot_series(series: Series, ax: Any, ylabel: str, area: bool) -> Any:
-    ax = _axes(ax)
-    for index, (name, (steps, values)) in enumerate(series.items()):
-        table = np.array(values, np.float64).reshape(len(np.asarray(steps)), -1)
+def _plot_series(operation: str, series: Series, ax: Any, ylabel: str, area: bool) -> Any:
+    pairs = _pairs(operation, "series", series)
+    for name, (steps, values) in pairs.items():
+        if len(values) != len(steps) or not values.size:
+            raise ValueError(f"{operation}: series: {name!r} has {len(steps)} steps and values of shape {values.shape}")
+    ax = _axes(operation, ax)
+    for index, (name, (steps, values)) in enumerate(pairs.items()):
+        table = values.reshape(len(steps), -1).copy()
         table[~np.isfinite(table)] = np.nan
         style = _style(index)
         if area and table.shape[1] > 1:

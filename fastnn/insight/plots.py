@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn import _arguments
+from fastnn.functional import _check
 from fastnn.insight.curves import new_axes, plot_bars, plot_curves
 
 __all__ = [
@@ -45,7 +47,10 @@ def plot_confusion_matrix(
         >>> insight.plot_confusion_matrix([[3, 1], [0, 2]], ["cat", "dog"]).get_ylabel()
         'true class'
     """
-    cells = np.asarray(matrix)
+    _arguments.text("plot_confusion_matrix", "title", title)
+    cells = _check.reals("plot_confusion_matrix", "matrix", matrix)
+    if class_names is not None:
+        class_names = [str(name) for name in _arguments.sequence("plot_confusion_matrix", "class_names", class_names)]
     if cells.ndim != 2 or cells.shape[0] != cells.shape[1]:
         raise ValueError(f"plot_confusion_matrix: a square matrix is needed. Received: matrix.shape={cells.shape}")
     n = len(cells)
@@ -53,7 +58,7 @@ def plot_confusion_matrix(
     if len(names) != n:
         raise ValueError(f"plot_confusion_matrix: {n} class names are needed. Received: {len(names)}")
     side = max(3.5, 0.62 * n + 1.5)
-    ax = new_axes((side + 0.6, side)) if ax is None else ax
+    ax = new_axes((side + 0.6, side)) if _arguments.axes("plot_confusion_matrix", ax) is None else ax
     rows = cells.sum(axis=1, keepdims=True)
     parts = np.divide(cells, rows, out=np.zeros(cells.shape), where=rows > 0)
     image = ax.imshow(parts, cmap="Blues", vmin=0, vmax=1)
@@ -107,11 +112,19 @@ def plot_filters(
         >>> ax.images[0].get_array().shape
         (23, 23, 3)
     """
-    filters = np.asarray(weight, np.float64)
+    name = "plot_filters"
+    _arguments.text(name, "title", title)
+    channels_last = _check.boolean(name, "channels_last", channels_last)
+    columns, limit = _optional_integer(name, "columns", columns), _optional_integer(name, "limit", limit)
+    if image_shape is not None:
+        image_shape = _check.integers(name, "image_shape", image_shape, 1)
+    filters = _check.numbers(name, "weight", weight)
     if filters.ndim == 2:
         filters = _rows_as_images(filters, image_shape, channels_last)
     if filters.ndim != 4 or not filters.size:
-        raise ValueError(f"plot_filters: (K, C, H, W) or (K, features) is needed. Received: {np.shape(weight)}")
+        raise ValueError(
+            f"plot_filters: (K, C, H, W) or (K, features) is needed. Received: weight.shape={filters.shape}"
+        )
     filters = filters[:limit]
     if filters.shape[1] in (1, 3):
         return plot_images([_stretched(image) for image in filters], ax=ax, columns=columns, title=title)
@@ -119,7 +132,7 @@ def plot_filters(
     k, channels, h, w = filters.shape
     top = float(np.abs(filters).max()) or 1.0
     tiles = _mosaic(filters.reshape(k * channels, h, w), channels, np.nan)
-    ax = new_axes(_figure_size(tiles.shape)) if ax is None else ax
+    ax = new_axes(_figure_size(tiles.shape)) if _arguments.axes(name, ax) is None else ax
     image = ax.imshow(np.ma.masked_invalid(tiles), cmap="PuOr_r", vmin=-top, vmax=top, interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03).set_label("weight")
     ax.set_facecolor("0.3")  # the gaps; white means 0
@@ -160,16 +173,20 @@ def plot_feature_maps(
         >>> ax.images[0].get_array().shape
         (17, 35)
     """
-    channels = np.asarray(maps, np.float64)
+    name = "plot_feature_maps"
+    _arguments.text(name, "title", title)
+    same_scale = _check.boolean(name, "same_scale", same_scale)
+    columns, limit = _optional_integer(name, "columns", columns), _optional_integer(name, "limit", limit)
+    channels = _check.numbers(name, "maps", maps)
     if channels.ndim != 3 or not channels.size:
-        raise ValueError(f"plot_feature_maps: (C, H, W) is needed. Received: {channels.shape}")
+        raise ValueError(f"plot_feature_maps: (C, H, W) is needed. Received: maps.shape={channels.shape}")
     channels = channels[:limit]
     tiles = _mosaic(
         channels if same_scale else np.stack([_stretched(one) for one in channels]),
         columns or _columns(len(channels)),
         np.nan,
     )
-    ax = new_axes(_figure_size(tiles.shape)) if ax is None else ax
+    ax = new_axes(_figure_size(tiles.shape)) if _arguments.axes(name, ax) is None else ax
     image = ax.imshow(np.ma.masked_invalid(tiles), cmap="viridis", interpolation="nearest")
     if same_scale:
         ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03).set_label("activation")
@@ -206,13 +223,16 @@ def plot_images(
         >>> [text.get_text() for text in ax.texts]
         ['cat', 'dog', 'cat', 'frog']
     """
-    batch = np.asarray(images)
+    _arguments.text("plot_images", "title", title)
+    columns = _optional_integer("plot_images", "columns", columns)
+    titles = None if titles is None else _arguments.sequence("plot_images", "titles", titles)
+    batch = _check.reals("plot_images", "images", images)
     if batch.dtype == np.uint8:
         batch = batch / 255
     if batch.ndim == 3:
         batch = batch[:, None]
     if batch.ndim != 4 or batch.shape[1] not in (1, 3) or not batch.size:
-        raise ValueError(f"plot_images: (N, 1 or 3, H, W) or (N, H, W) is needed. Received: {np.shape(images)}")
+        raise ValueError(f"plot_images: (N, 1 or 3, H, W) or (N, H, W) is needed. Received: images.shape={batch.shape}")
     names = None if titles is None else [str(name) for name in titles]
     if names is not None and len(names) != len(batch):
         raise ValueError(f"plot_images: {len(batch)} titles are needed. Received: {len(names)}")
@@ -221,7 +241,8 @@ def plot_images(
     gap = 1 if names is None else max(2, math.ceil(0.22 * h))  # room for a line of text
     pixels = np.clip(batch.transpose(0, 2, 3, 1), 0, 1)
     tiles = _mosaic(np.broadcast_to(pixels, (n, h, w, 3)), columns, 1.0, gap)
-    ax = new_axes(_figure_size(tiles.shape, 1.0 if names is None else 1.25)) if ax is None else ax
+    axes = _arguments.axes("plot_images", ax)
+    ax = new_axes(_figure_size(tiles.shape, 1.0 if names is None else 1.25)) if axes is None else axes
     ax.imshow(tiles, interpolation="nearest")
     for i, name in enumerate(names or ()):
         row, column = divmod(i, columns)
@@ -258,15 +279,18 @@ def plot_overlay(
         >>> len(insight.plot_overlay(np.zeros((3, 8, 8)), np.eye(8)).images)
         2
     """
-    picture, values = np.asarray(image, np.float64), np.asarray(heat, np.float64)
+    _arguments.text("plot_overlay", "title", title)
+    colorbar = _check.boolean("plot_overlay", "colorbar", colorbar)
+    alpha = _check.number("plot_overlay", "alpha", alpha, 0, 1)
+    picture, values = _check.numbers("plot_overlay", "image", image), _check.numbers("plot_overlay", "heat", heat)
     if picture.ndim == 3 and picture.shape[0] in (1, 3):
         picture = picture.mean(axis=0)
     if picture.ndim != 2 or picture.shape != values.shape:
         raise ValueError(
             f"plot_overlay: an image (C, H, W) and a map (H, W) are needed. "
-            f"Received: image.shape={np.shape(image)}, heat.shape={values.shape}"
+            f"Received: image.shape={picture.shape}, heat.shape={values.shape}"
         )
-    ax = new_axes((4.2 if colorbar else 3.5, 3.5)) if ax is None else ax
+    ax = new_axes((4.2 if colorbar else 3.5, 3.5)) if _arguments.axes("plot_overlay", ax) is None else ax
     ax.imshow(_stretched(picture), cmap="gray", vmin=0, vmax=1)
     top = float(np.abs(values).max(initial=0)) or 1.0
     signed = bool((values < 0).any())
@@ -278,6 +302,10 @@ def plot_overlay(
     ax.set_axis_off()
     ax.set_title(title)
     return ax
+
+
+def _optional_integer(operation: str, name: str, value: int | None) -> int | None:
+    return None if value is None else _check.integer(operation, name, value, 1)
 
 
 # ---- tiles -----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import nn
+from fastnn import _arguments, nn
 from fastnn.functional import _check
 from fastnn.insight._state import input_gradients, observed, targets_or_best
 
@@ -39,6 +39,7 @@ def saliency(model: nn.Module, x: NDArray, target: ArrayLike | None = None) -> N
     Source: Simonyan et al., 2014, "Deep inside convolutional networks: visualising image classification models and
     saliency maps".
     """
+    _arguments.model("saliency", "model", model)
     x = _check.floats("saliency", "x", x, (2, 4))
     with input_gradients(model):
         scores = model(x)
@@ -77,6 +78,7 @@ def grad_cam(
 
     Source: Selvaraju et al., 2017, "Grad-CAM: visual explanations from deep networks via gradient-based localization".
     """
+    _arguments.model("grad_cam", "model", model)
     x = _check.floats("grad_cam", "x", x, 4)
     watched = _find(model, layer)
     features: list[NDArray] = []
@@ -161,6 +163,7 @@ def occlusion(
 
     Source: Zeiler and Fergus, 2014, "Visualizing and understanding convolutional networks".
     """
+    _arguments.model("occlusion", "model", model)
     x = _check.floats("occlusion", "x", x, 4)
     n, channels, *size = x.shape
     covered = _check.pair("occlusion", "window", window, 1)
@@ -170,7 +173,7 @@ def occlusion(
         raise _check.fail("occlusion", f"the window {covered} is larger than the images", x=x)
     if any(step > w for step, w in zip(steps, covered, strict=True)):
         raise ValueError(f"occlusion: stride must not exceed window. Received: stride={steps}, window={covered}")
-    patch = np.asarray(fill, x.dtype)
+    patch = _check.reals("occlusion", "fill", fill).astype(x.dtype)
     if patch.shape not in ((), (channels,)):
         raise ValueError(f"occlusion: fill must be a number or one for each of {channels} channels. Received: {fill!r}")
     patch = patch.reshape(-1, 1, 1)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _random, nn
+from fastnn import _arguments, _random, nn
 from fastnn.functional import _check
 from fastnn.insight._state import moved, preserved
 
@@ -77,12 +77,18 @@ def probe_gradient(
 
     Source: Santurkar et al., 2018, "How does batch normalization help optimization?".
     """
-    etas = np.atleast_1d(_check.numbers("probe_gradient", "step_sizes", step_sizes))
+    name = "probe_gradient"
+    _arguments.model(name, "model", model)
+    _arguments.function(name, "criterion", criterion, may_be_class=False)
+    x, y = _check.floats(name, "x", x), _check.reals(name, "y", y)
+    if not x.ndim or (y.ndim and len(x) != len(y)) or not x.size:
+        raise _check.fail(name, "one y for each x is needed", x=x, y=y)
+    etas = np.atleast_1d(_check.numbers(name, "step_sizes", step_sizes))
     if etas.ndim != 1 or not etas.size or not (np.isfinite(etas) & (etas > 0)).all():
-        raise ValueError(f"probe_gradient: positive step sizes are needed. Received: {step_sizes!r}")
+        raise ValueError(f"{name}: positive step sizes are needed in step_sizes. Received: {_check.shown(step_sizes)}")
     trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
-        raise ValueError("probe_gradient: the model has no parameters that are trained")
+        raise ValueError(f"{name}: the model has no parameters that are trained")
     theta = [p.data for p in trained]
     losses, distances = np.empty(len(etas)), np.empty(len(etas))
     with preserved(model):

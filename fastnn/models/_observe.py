@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fastnn import nn
+from fastnn import _arguments, nn
 
 __all__ = ["observe"]
 
@@ -12,6 +12,9 @@ __all__ = ["observe"]
 @contextlib.contextmanager
 def observe(model: nn.Module, visit: Callable[[str, nn.Module, Any, Any], None]) -> Iterator[None]:
     """Within the block, call `visit(path, layer, x, y)` after each forward of each layer that has no sublayers."""
+
+    _arguments.model("observe", "model", model)
+    _arguments.function("observe", "visit", visit)
 
     def watched(path: str, layer: nn.Module) -> Callable[[Any], Any]:
         forward = layer.forward

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn import nn
+from fastnn import _arguments, nn
+from fastnn._tables import aligned, html_table
+from fastnn.functional import _check
 from fastnn.models._observe import observe
 
 __all__ = ["LayerSummary", "Summary", "summarize"]
@@ -24,7 +26,7 @@ class LayerSummary(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """The layers of a network in the order in which they run; `str()` makes a table of it."""
+    """The layers of a network in the order in which they run; it prints as a table."""
 
     layers: list[LayerSummary]
     batch_size: int
@@ -43,8 +45,20 @@ class Summary(NamedTuple):
         return sum(layer.activation_bytes for layer in self.layers)
 
     def __str__(self) -> str:
-        head = ("layer", "kind", "output shape", "parameters", "multiplications", "memory")
-        rows = [
+        lines = aligned([_HEAD, *self._cells()], _LEFT)
+        rule = "-" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:], rule, *(f"{name:<15}  {text}" for name, text in self._totals())])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        totals = (f"{name}: {text}" for name, text in self._totals())
+        return html_table(_HEAD, self._cells(), _LEFT, after=totals)
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [
             (
                 layer.path,
                 layer.kind,
@@ -55,28 +69,30 @@ class Summary(NamedTuple):
             )
             for layer in self.layers
         ]
-        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
 
-        def line(row: Sequence[str]) -> str:
-            left = [f"{cell:<{width}}" for cell, width in zip(row[:3], widths[:3], strict=True)]
-            right = [f"{cell:>{width}}" for cell, width in zip(row[3:], widths[3:], strict=True)]
-            return "  ".join(left + right).rstrip()
-
+    def _totals(self) -> list[tuple[str, str]]:
         frozen = self.parameters - self.trainable_parameters
-        return "\n".join(
-            [
-                line(head),
-                "-" * len(line(head)),
-                *map(line, rows),
-                "-" * len(line(head)),
-                f"parameters       {self.parameters:,} ({_bytes(self.parameter_bytes)})"
+        return [
+            (
+                "parameters",
+                f"{self.parameters:,} ({_bytes(self.parameter_bytes)})"
                 + (f", of which {frozen:,} are not trained" if frozen else ""),
-                f"multiplications  {self.multiplications:,} forward for a batch of {self.batch_size}, "
+            ),
+            (
+                "multiplications",
+                f"{self.multiplications:,} forward for a batch of {self.batch_size}, "
                 f"{self.multiplications // self.batch_size:,} per image; training takes about three times as many",
-                f"memory           {_bytes(self.activation_bytes)} of activations for a batch of {self.batch_size}; "
+            ),
+            (
+                "memory",
+                f"{_bytes(self.activation_bytes)} of activations for a batch of {self.batch_size}; "
                 f"{_bytes(3 * self.parameter_bytes)} of parameters, gradients and momentum",
-            ]
-        )
+            ),
+        ]
+
+
+_HEAD = ("layer", "kind", "output shape", "parameters", "multiplications", "memory")
+_LEFT = {0, 1, 2}
 
 
 def _bytes(n: int) -> str:
@@ -100,14 +116,21 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
 
     Args:
         model: the network. Neither its state nor the random generator changes.
-        input_shape: shape of the batch, (N, C, H, W).
-
+        input_shape: shape of the batch, (N, C, H, W), or whatever the network takes.
+    Raises:
+        TypeError: model is no `nn.Module`, or the shape no integers; and what layers raise.
+        ValueError: a size is not positive; and what layers raise.
     Example:
         >>> from fastnn import models
         >>> summary = models.summarize(models.keras_cnn(), (1, 3, 32, 32))
         >>> summary.parameters, summary.multiplications
         (2168746, 26579968)
     """
+    _arguments.model("summarize", "model", model)
+    if isinstance(input_shape, int):
+        raise TypeError(f"summarize: input_shape must be several integers, (N, C, H, W). Received: {input_shape!r}")
+    shape = _check.integers("summarize", "input_shape", input_shape, 1)
+    _check.fits_memory("summarize", "an input", shape)
     layers: list[LayerSummary] = []
     counted: set[int] = set()  # a layer that is used twice has its parameters once
 
@@ -124,13 +147,13 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
     model.eval()
     try:
         with observe(model, visit):
-            model(np.zeros(tuple(input_shape), dtype))
+            model(np.zeros(shape, dtype))
     finally:
         for module, training in modes:
             object.__setattr__(module, "training", training)
     return Summary(
         layers,
-        int(input_shape[0]),
+        shape[0],
         sum(p.size for p in parameters),
         sum(p.size for p in parameters if p.requires_grad),
         sum(p.data.nbytes for p in parameters),

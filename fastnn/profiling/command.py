@@ -1,18 +1,18 @@
-"""`fastnn profile`: profiles a network by name."""
+"""`fastnn profile`: profiles a network by name, or the user's own."""
 
 import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import fastnn
-from fastnn import _layout, models, optim, training
+from fastnn import _layout, _user_network, models, optim, training
 from fastnn.profiling.run import profile
 
 __all__ = ["profile_command"]
 
 _BATCH_SIZE = 128
-_CLASSES = 10
 
 
 def profile_command(arguments: argparse.Namespace) -> None:
@@ -21,27 +21,41 @@ def profile_command(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1. Received: {value}")
+    if min(arguments.input) < 1:
+        raise ValueError(f"--input must be at least 1. Received: {arguments.input}")
     if arguments.threads is not None:
         fastnn.set_num_threads(arguments.threads)
-    recipe = training.RECIPES.get(arguments.model)
+    name, shape = arguments.model, tuple(arguments.input)
+    recipe = training.RECIPES.get(name)
     fastnn.manual_seed(0)
-    if recipe is None:
-        model = models.create(arguments.model)
-        optimizer: optim.Optimizer = optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-    else:
+    if recipe is not None:
         model = recipe.make_model()
-        optimizer = recipe.make_optimizer(model)
-    model.input_grad = False  # its input is data, as in training
+        optimizer: optim.Optimizer | None = recipe.make_optimizer(model)
+    else:
+        model = _user_network.load_network(name) if _user_network.is_user_network(name) else models.create(name)
+        trained = list(model.parameters())
+        optimizer = optim.SGD(trained, lr=1e-3, momentum=0.9) if trained else None
+    classes = _user_network.classes_of(name, model, shape)
     batch_size = arguments.batch_size or (_BATCH_SIZE if recipe is None else recipe.batch_size)
-    rng = np.random.default_rng(0)
-    images = _layout.images(rng.standard_normal((32, 32, batch_size, 3), np.float32))  # as the loader's lie
+    images, labels = _batch(batch_size, shape, classes)
+    model.input_grad = False  # its input is data, as in training
     folder = None if arguments.out is None else Path(arguments.out)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)  # what cannot be written should be told before the work
-    result = profile(model, images, rng.integers(0, _CLASSES, batch_size), optimizer=optimizer, rounds=arguments.rounds)
+    with _user_network.user_code(name):
+        result = profile(model, images, labels, optimizer=optimizer, rounds=arguments.rounds)
     print(result)
     if folder is not None:
         _write(result, folder)
+
+
+def _batch(n: int, shape: tuple[int, ...], classes: int) -> tuple[NDArray, NDArray]:
+    """Noise, images as the loader's lie in memory, and labels."""
+    rng = np.random.default_rng(0)
+    if len(shape) == 3:
+        channels, h, w = shape
+        return _layout.images(rng.standard_normal((h, w, n, channels), np.float32)), rng.integers(0, classes, n)
+    return rng.standard_normal((n, *shape), np.float32), rng.integers(0, classes, n)
 
 
 def _write(result: "fastnn.profiling.Profile", folder: Path) -> None:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from fastnn._tables import aligned, html_table
+
 __all__ = ["Copy", "Profile", "ProfileRow"]
+
+
+_HEAD = ("layer", "kind", "direction", "calls", "ms", "share", "10^6 mult.", "MB", "GF/s", "peak", "stream", "kernels")
+_LEFT = {0, 1, 2, 11}
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class ProfileRow:
 
 @dataclass(frozen=True)
 class Profile:
-    """The rows of a training step and the machine it ran on; `str()` makes a table of it.
+    """The rows of a training step and the machine it ran on; it prints as a table.
 
     Attributes:
         rows: layers in the order in which they run, each with its directions; then loss, optimiser, rest.
@@ -108,6 +114,12 @@ class Profile:
 
     def __str__(self) -> str:
         return self.table()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return html_table(_HEAD, self._body(), _LEFT, self._head(), [*self._reasons(), *self._copy_lines()])
 
     def table(self) -> str:
         """The rows in aligned columns, totals, the reasons of the algorithms, and the hidden copies."""
@@ -164,19 +176,15 @@ class Profile:
         return lines
 
     def _lines(self) -> list[str]:
-        head = ("layer", "kind", "direction", "calls", "ms", "share", "10^6 mult.", "MB", "GF/s", "peak", "stream")
-        body = [[*map(str, _cells(row)), _kernels(row)] for row in self.rows]
-        totals = [[*map(str, _cells(row)), ""] for row in self._totals()]
-        rows = [[*head, "kernels"], *body, *totals]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+        lines = aligned([_HEAD, *self._body()], _LEFT)
+        rule = "-" * len(lines[0])
+        n = len(self.rows) + 1
+        return [lines[0], rule, *lines[1:n], rule, *lines[n:]]
 
-        def line(row: Sequence[str]) -> str:
-            left = [f"{cell:<{width}}" for cell, width in zip(row[:3], widths[:3], strict=True)]
-            right = [f"{cell:>{width}}" for cell, width in zip(row[3:-1], widths[3:], strict=True)]
-            return "  ".join([*left, *right, row[-1]]).rstrip()
-
-        rule = "-" * len(line(rows[0]))
-        return [line(rows[0]), rule, *map(line, body), rule, *map(line, totals)]
+    def _body(self) -> list[list[str]]:
+        """The cells of all rows, then of the totals."""
+        rows = [[*_cells(row), _kernels(row)] for row in self.rows]
+        return [*rows, *([*_cells(row), ""] for row in self._totals())]
 
     def _totals(self) -> list[ProfileRow]:
         """The sums of the layers by direction, and of everything."""

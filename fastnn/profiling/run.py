@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _machine, _runtime, nn, optim
+from fastnn import _arguments, _machine, _runtime, nn, optim
 from fastnn.functional import _check
 from fastnn.functional._conv2d_algorithm import explain
 from fastnn.insight._state import preserved
@@ -58,11 +58,15 @@ def profile(
         >>> [(row.path, row.direction, row.multiplications) for row in profile.rows[:3]]
         [('0', 'forward', 1600), ('0', 'backward data', 1600), ('0', 'backward weight', 1600)]
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"profile: model must be an nn.Module. Received: {type(model).__name__}")
+    _arguments.model("profile", "model", model)
+    if loss is not None:
+        _arguments.function("profile", "loss", loss, may_be_class=False)
+    if optimizer is not None and not hasattr(optimizer, "param_groups"):
+        raise TypeError(f"profile: optimizer must be an optimizer. Received: {_check.shown(optimizer)}")
     rounds = _check.integer("profile", "rounds", rounds, 1)
     warmup = _check.integer("profile", "warmup", warmup, 0)
-    x = np.asarray(x)
+    x = _check.reals("profile", "x", x)
+    y = _check.reals("profile", "y", y)
     if x.ndim < 1 or not x.size:
         raise ValueError(f"profile: x must hold at least one image. Received: x.shape={x.shape}")
     criterion = nn.CrossEntropyLoss() if loss is None else loss

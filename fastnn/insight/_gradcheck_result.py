@@ -1,0 +1,115 @@
+"""What a gradient check found, as rows and as a table."""
+
+from dataclasses import dataclass
+
+from fastnn._tables import aligned, html_table
+
+__all__ = ["GradcheckResult", "GradientError", "GradientRow"]
+
+
+_HEAD = ("gradient of", "shape", "checked", "relative error", "worst entry", "analytic", "numeric", "kinks", "")
+_LEFT = {0, 1, 4, 8}
+
+
+class GradientError(ArithmeticError):
+    """A gradient is wrong; the message has the whole table and the likely causes."""
+
+
+@dataclass(frozen=True)
+class GradientRow:
+    """The check of one gradient.
+
+    Attributes:
+        name: the parameter's path, or 'input'.
+        shape: of the gradient.
+        checked: the number of entries that were checked; not all of them if the array is large.
+        error: the largest |analytic - numeric| of an entry, over the sum of the largest |analytic| and |numeric|.
+        worst: the index of that entry.
+        analytic, numeric: its two values. At a kink, `numeric` is the nearest value that would be right.
+        kinks: entries at which the function has a kink: their left and right derivatives differ.
+        cause: what is wrong, or ''.
+        wrong, wrong_at_kinks: the number of entries that are wrong, and how many of them lie at kinks.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    checked: int
+    error: float
+    worst: tuple[int, ...]
+    analytic: float
+    numeric: float
+    kinks: int
+    cause: str = ""
+    wrong: int = 0
+    wrong_at_kinks: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the gradient is right."""
+        return not self.cause
+
+
+@dataclass(frozen=True)
+class GradcheckResult:
+    """What `gradcheck` found; it prints as a table.
+
+    Attributes:
+        rows: one for each gradient.
+        tolerance: as given.
+        notes: which layer of a network is to blame.
+        faults: what is wrong beside the numbers, such as an array of the caller's that was written into.
+    """
+
+    rows: tuple[GradientRow, ...]
+    tolerance: float
+    notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether all gradients are right, and nothing else is wrong."""
+        return not self.faults and all(row.ok for row in self.rows)
+
+    @property
+    def kinks(self) -> int:
+        """The entries at which one-sided derivatives decided."""
+        return sum(row.kinks for row in self.rows)
+
+    def __getitem__(self, name: str) -> GradientRow:
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"no gradient of {name!r} was checked; there are {', '.join(row.name for row in self.rows)}")
+
+    def raise_if_wrong(self) -> None:
+        """Raise GradientError unless all is right."""
+        if not self.ok:
+            raise GradientError(f"a gradient is wrong\n{self}")
+
+    def __str__(self) -> str:
+        lines = aligned([_HEAD, *(_cells(row) for row in self.rows)], _LEFT)
+        lines.insert(1, "-" * max(map(len, lines)))
+        return "\n".join([*lines, *self._remarks()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return html_table(_HEAD, map(_cells, self.rows), _LEFT, after=self._remarks())
+
+    def _remarks(self) -> list[str]:
+        return [*(f"{row.name}: {row.cause}" for row in self.rows if not row.ok), *self.faults, *self.notes]
+
+
+def _cells(row: GradientRow) -> tuple[str, ...]:
+    return (
+        row.name,
+        "x".join(map(str, row.shape)) or "scalar",
+        f"{row.checked:,}",
+        f"{row.error:.1e}",
+        str(list(row.worst)),
+        f"{row.analytic:.8g}",
+        f"{row.numeric:.8g}",
+        str(row.kinks) if row.kinks else "",
+        "ok" if row.ok else "WRONG",
+    )
