@@ -102,6 +102,7 @@ class ByThread:
     """Another thread throws. It is told by a bare lock, whose methods are C and cannot be cut in two."""
 
     def __init__(self):
+        sys.setswitchinterval(1e-5)  # else it would mostly be heard where a kernel lets other threads run
         self._main = ctypes.c_ulong(threading.get_ident())
         self._go = threading.Lock()
         self._go.acquire()

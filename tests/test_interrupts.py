@@ -1,4 +1,4 @@
-"""Interrupts at any moment of a user's own loop, from a signal or another thread, with forks in between: nothing is left
+"""Interrupts at any moment of a user's own loop, by a signal or another thread, with forks in between: nothing is left
 half done.
 
 FASTNN_INTERRUPTS: how many (default 1000); ten thousand take a few minutes.
