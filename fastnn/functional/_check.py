@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 
 from fastnn import _layout
 
+# Of strides, paddings, sizes: the product of two fits into 64 bits with room for sums, here and in C.
+MOST_SETTING = 2**31 - 1
+# Elements of a result beyond which no machine has memory; their bytes still fit into 64 bits.
+MOST_ELEMENTS = 2**48
+
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -81,6 +86,12 @@ def numbers(operation: str, name: str, value: Any) -> NDArray[np.float64]:
     return np.require(array, np.float64, ("C", "A"))
 
 
+def array_size(operation: str, name: str, shape: Sequence[int], **settings: Any) -> None:
+    """Raise ValueError if no memory could hold an array of this shape, which `settings` made so large."""
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise fail(operation, f"no memory holds {name} of shape {tuple(shape)}", **settings)
+
+
 def epsilon(operation: str, value: Any) -> float:
     """`value` as a finite number that is not negative."""
     number = float(value)
@@ -94,9 +105,15 @@ def pair(operation: str, name: str, value: int | Sequence[int], minimum: int) ->
 
     Raises:
         TypeError: not integers.
-        ValueError: not one or two, or less than `minimum`.
+        ValueError: not one or two, less than `minimum`, or more than MOST_SETTING.
     """
-    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= minimum:
+    if (
+        type(value) is tuple
+        and len(value) == 2
+        and type(value[0]) is type(value[1]) is int
+        and minimum <= value[0] <= MOST_SETTING
+        and minimum <= value[1] <= MOST_SETTING
+    ):
         return value  # as layers keep it
     try:
         numbers = (operator.index(value),) * 2  # type: ignore[arg-type]
@@ -106,15 +123,19 @@ def pair(operation: str, name: str, value: int | Sequence[int], minimum: int) ->
         numbers = tuple(operator.index(item) for item in value)  # type: ignore[assignment]
     if len(numbers) != 2 or min(numbers) < minimum:
         raise ValueError(f"{operation}: {name} must be one or two integers >= {minimum}. Received: {value!r}")
+    if max(numbers) > MOST_SETTING:
+        raise ValueError(f"{operation}: {name} must be at most {MOST_SETTING}. Received: {value!r}")
     return numbers
 
 
-def integer(operation: str, name: str, value: Any, minimum: int) -> int:
-    """`value` as an int of at least `minimum`."""
+def integer(operation: str, name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """`value` as an int of at least `minimum`, and of at most `maximum`."""
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{operation}: {name} must be an integer. Received: {value!r}") from None
     if number < minimum:
         raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {number}")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"{operation}: {name} must be at most {maximum}. Received: {number}")
     return number

@@ -82,7 +82,7 @@ def augment_batch(
         raise _check.fail(name, "flips must be one boolean for each index", flips=flips, indices=indices)
     if n and (indices.min() < 0 or indices.max() >= len(images)):
         raise IndexError(f"{name}: an index lies outside [0, {len(images)}). {_check.received(images=images)}")
-    if n and (np.abs(shifts) >= (h, w)).any():
+    if n and ((shifts <= (-h, -w)) | (shifts >= (h, w))).any():
         raise IndexError(f"{name}: a shift is as large as the image. {_check.received(images=images, shifts=shifts)}")
     fill, mean, std = (_per_channel(name, key, v, c) for key, v in (("fill", fill), ("mean", mean), ("std", std)))
     if not (std > 0).all():
@@ -148,6 +148,8 @@ def _integers(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...
         raise TypeError(f"{operation}: {name} must be integers. Received: {name}.dtype={array.dtype}")
     if array.ndim != 1 if shape is None else array.shape != shape:
         raise _check.fail(operation, f"{name} must have shape {'(N,)' if shape is None else shape}", **{name: array})
+    if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
+        raise _check.fail(operation, f"{name} must fit into int64", **{f"the largest of {name}": int(array.max())})
     return np.ascontiguousarray(array, np.int64)
 
 

@@ -24,7 +24,7 @@ def _arguments(
     """The checked arguments; the target is of dtype int64 if it holds labels, else of the input's."""
     _loss.check_reduction(operation, reduction)
     x = _loss.class_scores(operation, input)
-    ignore_index = _check.integer(operation, "ignore_index", ignore_index, -(2**63))
+    ignore_index = _check.integer(operation, "ignore_index", ignore_index, -(2**63), 2**63 - 1)
     label_smoothing = _loss.number(operation, "label_smoothing", label_smoothing, 0, 1)
     weight = _loss.class_weight(operation, "weight", weight, x)
     given = np.asarray(target)

@@ -158,7 +158,7 @@ def adam_step(
     """
     states = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "max_exp_avg_sq": max_exp_avg_sq}
     gradient = _checked("adam_step", parameter, gradient, **states)
-    step = _check.integer("adam_step", "step", step, 1)
+    step = _check.integer("adam_step", "step", step, 1, 2**63 - 1)
     if _runtime.uses_reference():
         settings = (step, lr, betas, eps, weight_decay, decoupled_decay, maximize)
         reference.adam_step(parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq, *settings)

@@ -102,7 +102,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
-        self.num_parameters = _check.integer("PReLU", "num_parameters", num_parameters, 1)
+        self.num_parameters = _check.integer("PReLU", "num_parameters", num_parameters, 1, _check.MOST_SETTING)
         self.weight = Parameter(np.full(num_parameters, init, np.float32))
 
     def forward(self, x: NDArray) -> NDArray:

@@ -36,7 +36,7 @@ class _BatchNorm(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        self.num_features = _check.integer(name, "num_features", num_features, 1)
+        self.num_features = _check.integer(name, "num_features", num_features, 1, _check.MOST_SETTING)
         self.eps = _check.epsilon(name, eps)
         self.momentum = momentum
         self.affine = bool(affine)

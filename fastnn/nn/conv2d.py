@@ -87,6 +87,7 @@ class Conv2d(Module):
                 f"Received: in_channels={in_channels}, out_channels={out_channels}, groups={groups}"
             )
         shape = (out_channels, in_channels // groups, *self.kernel_size)
+        _check.array_size("Conv2d", "a weight", shape, kernel_size=kernel_size, groups=groups)
         bound = 1 / np.sqrt(np.prod(shape[1:]))
         draw = generator().uniform(-bound, bound, shape)
         taps_first = np.ascontiguousarray(draw.transpose(2, 3, 1, 0), np.float32)

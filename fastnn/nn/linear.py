@@ -38,6 +38,7 @@ class Linear(Module):
         super().__init__()
         self.in_features = _check.integer("Linear", "in_features", in_features, 1)
         self.out_features = _check.integer("Linear", "out_features", out_features, 1)
+        _check.array_size("Linear", "a weight", (out_features, in_features), in_features=in_features)
         bound = 1 / np.sqrt(in_features)
         # The transpose of the public shape in memory: so lie the columns of the product that it is used in.
         draw = generator().uniform(-bound, bound, (out_features, in_features))
