@@ -18,25 +18,24 @@ _TO_IMAGES = (2, 3, 0, 1)  # the permutation is its own inverse
 
 _conversions = 0
 
-# Is told of every array that is copied because of how it lies, while `watch_copies` is on.
-_watcher: Callable[[str, NDArray], None] | None = None
+# Each is told of every array that is copied because of how it lies.
+_watchers: list[Callable[[str, NDArray], None]] = []
 
 
 @contextlib.contextmanager
 def watch_copies(watcher: Callable[[str, NDArray], None]) -> Iterator[None]:
     """Within the block, call `watcher(what it was copied to, the copy)` after each copy, of any thread."""
-    global _watcher
-    before, _watcher = _watcher, watcher
-    try:
+    try:  # before the change, so that no interrupt comes between
+        _watchers.append(watcher)
         yield
     finally:
-        _watcher = before
+        _watchers.remove(watcher)
 
 
 def copied(purpose: str, copy: NDArray) -> NDArray:
     """`copy`, after telling whoever watches that an array was copied, to be `purpose`."""
-    if _watcher is not None:
-        _watcher(purpose, copy)
+    for watcher in tuple(_watchers) if _watchers else ():
+        watcher(purpose, copy)
     return copy
 
 

@@ -39,6 +39,7 @@ cdef int check(fnn_status status, str operation) except -1:
 
 include "_bindings/machine.pxi"
 include "_bindings/memory.pxi"
+include "_bindings/arena.pxi"
 include "_bindings/layout.pxi"
 include "_bindings/conv2d.pxi"
 include "_bindings/im2col.pxi"

@@ -12,6 +12,7 @@ FASTNN_CONV2D_ALGORITHM  direct, winograd, winograd24, winograd4 or im2col: for 
 
 import contextlib
 import contextvars
+import functools
 import importlib
 import math
 import operator
@@ -20,6 +21,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 _T = TypeVar("_T")
 
@@ -37,6 +40,22 @@ except ImportError as error:  # pure-Python installation, or a broken build: say
 _BACKENDS = ("native", "reference")
 _DEFAULT_BACKEND = "native" if _native is not None else "reference"
 _MOST_THREADS = 4096
+
+
+@contextlib.contextmanager
+def _set_within(variable: contextvars.ContextVar[_T], value: _T) -> Iterator[None]:
+    """Within the block, `variable` has this value in this thread. Whoever calls has checked it.
+
+    An interrupt can come between any two calls. There is none between `try` and `set`, nor between `finally` and the
+    other one; and if it comes in contextlib, the generator is closed when it is dropped.
+    """
+    before = variable.get()
+    try:
+        variable.set(value)
+        yield
+    finally:
+        variable.set(before)
+
 
 _environment_error: ValueError | RuntimeError | None = None
 
@@ -60,6 +79,28 @@ def check_environment() -> None:
     """
     if _environment_error is not None:
         raise _environment_error.with_traceback(None)  # else it would grow with every call
+
+
+def _integer(function: str, name: str, value: Any) -> int:
+    """`value` as an int. A truth value is none: it would be a mistake for another argument."""
+    if not isinstance(value, bool | np.bool_):
+        with contextlib.suppress(TypeError):
+            return operator.index(value)
+    raise TypeError(f"{function}: {name} must be an integer. Received: {value!r}")
+
+
+def _truth(function: str, name: str, value: Any) -> bool:
+    """`value` as a bool: True, False, 1 or 0. A text or None would be true or false by accident."""
+    if isinstance(value, bool | np.bool_ | int | np.integer) and value in (0, 1):
+        return bool(value)
+    kind = ValueError if isinstance(value, int | np.integer) else TypeError
+    raise kind(f"{function}: {name} must be True or False. Received: {value!r}")
+
+
+def _text(function: str, name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"{function}: {name} must be a text. Received: {value!r}")
 
 
 # ---- threads ---------------------------------------------------------------------------------------------------------
@@ -100,26 +141,27 @@ def available_threads() -> int:
 def _threads_from_environment() -> int:
     ours = os.environ.get("FASTNN_NUM_THREADS", "").strip()
     if ours:
-        if not ours.isdecimal() or not 1 <= int(ours) <= _MOST_THREADS:
+        number = _thread_number(ours)
+        if number is None:
             raise ValueError(f"FASTNN_NUM_THREADS={ours!r}: a number between 1 and {_MOST_THREADS} is needed")
-        return int(ours)
+        return number
     # A list is one number for each level of nesting. What does not make sense is ignored, as OpenMP does.
-    openmp = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(openmp) if openmp.isdecimal() and 1 <= int(openmp) <= _MOST_THREADS else available_threads()
+    return _thread_number(os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()) or available_threads()
+
+
+def _thread_number(text: str) -> int | None:
+    """A number of threads; int() itself refuses thousands of digits."""
+    number = int(text) if text.isdecimal() and len(text) <= 20 else 0
+    return number if 1 <= number <= _MOST_THREADS else None
 
 
 _n_threads = _from_environment(_threads_from_environment, 1)
-_forked = False
 
-
-def _after_fork_in_child() -> None:
-    """GNU's OpenMP cannot start threads in a child of a process that had some: the child computes on one."""
-    global _forked
-    _forked = True
-
-
+# GNU's OpenMP cannot start threads in a child of a process that had some: the child computes on one. This is not empty
+# there. No function of ours tells so, in which an exception on its way could arrive, but a method of C.
+_forked: list[bool] = []
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(after_in_child=functools.partial(_forked.append, True))
 
 
 def num_threads() -> int:
@@ -138,10 +180,11 @@ def set_num_threads(n: int) -> None:
     """Let every operation use up to `n` threads. Results do not depend on it, bit for bit.
 
     Raises:
-        ValueError: n is not a positive integer.
+        ValueError: n is not between 1 and 4096.
+        TypeError: n is not an integer.
     """
     global _n_threads
-    n = operator.index(n)
+    n = _integer("set_num_threads", "n", n)
     if not 1 <= n <= _MOST_THREADS:
         raise ValueError(f"set_num_threads: n must be between 1 and {_MOST_THREADS}. Received: {n}")
     _n_threads = n
@@ -156,13 +199,15 @@ def available_isas() -> list[str]:
     return [name for name in _native.isa_built() if name in supported]
 
 
-_isa = "reference"  # what is selected; every layer asks
-
-
 def isa() -> str:
     """The name of the instruction set whose kernels run, or 'reference' without a compiled module."""
     check_environment()
-    return _isa
+    return _selected_isa()
+
+
+def _selected_isa() -> str:
+    """Asked of C, which alone keeps it: there are no two places that an interrupt could leave different."""
+    return "reference" if _native is None else _native.isa_selected()
 
 
 def set_isa(name: str) -> None:
@@ -170,32 +215,31 @@ def set_isa(name: str) -> None:
 
     Raises:
         RuntimeError: `name` was not built, or this CPU or its operating system lacks it.
+        TypeError: `name` is not a text.
     """
-    global _isa
+    _select_isa("set_isa", _text("set_isa", "name", name))
+
+
+def _select_isa(where: str, name: str) -> None:
     if _native is None:
-        raise RuntimeError("set_isa: the compiled module is missing")
+        raise RuntimeError(f"{where}: the compiled module is missing")
     built, available = _native.isa_built(), available_isas()
     if name not in _native.ISA_NAMES:
-        raise RuntimeError(f"unknown instruction set {name!r}: choose from {', '.join(_native.ISA_NAMES)}")
+        raise RuntimeError(f"{where}: unknown instruction set {name!r}: choose from {', '.join(_native.ISA_NAMES)}")
     if name not in built:
-        raise RuntimeError(f"instruction set {name!r} is not in this build, which has {', '.join(built)}")
+        raise RuntimeError(f"{where}: instruction set {name!r} is not in this build, which has {', '.join(built)}")
     if name not in available:
-        raise RuntimeError(f"this CPU or its operating system lacks {name!r}; it has {', '.join(available)}")
+        raise RuntimeError(f"{where}: this CPU or its operating system lacks {name!r}; it has {', '.join(available)}")
     _native.isa_select(name)
-    _isa = _native.isa_selected()
 
 
 def _isa_from_environment() -> None:
     if _native is None:
         return
-    best = available_isas()[-1]
+    _native.isa_select(available_isas()[-1])
     requested = os.environ.get("FASTNN_ISA", "")
-    set_isa(best)
     if requested:
-        try:
-            set_isa(requested)
-        except RuntimeError as error:
-            raise RuntimeError(f"FASTNN_ISA={requested!r}: {error}") from None
+        _select_isa(f"FASTNN_ISA={requested!r}", requested)
 
 
 _from_environment(_isa_from_environment, None)
@@ -204,19 +248,16 @@ _from_environment(_isa_from_environment, None)
 # ---- backend ---------------------------------------------------------------------------------------------------------
 def _backend_from_environment() -> str:
     name = os.environ.get("FASTNN_BACKEND", "")
-    try:
-        if name:
-            _check_backend(name)
-    except (ValueError, RuntimeError) as error:
-        raise type(error)(f"FASTNN_BACKEND={name!r}: {error}") from None
+    if name:
+        _check_backend(f"FASTNN_BACKEND={name!r}", name)
     return name or _DEFAULT_BACKEND
 
 
-def _check_backend(name: str) -> None:
+def _check_backend(where: str, name: str) -> None:
     if name not in _BACKENDS:
-        raise ValueError(f"unknown backend {name!r}: choose 'native' or 'reference'")
+        raise ValueError(f"{where}: unknown backend {name!r}: choose 'native' or 'reference'")
     if name == "native" and _native is None:
-        raise RuntimeError("the compiled module is missing: only the 'reference' backend can run")
+        raise RuntimeError(f"{where}: the compiled module is missing: only the 'reference' backend can run")
 
 
 _first_backend = _from_environment(_backend_from_environment, _DEFAULT_BACKEND)
@@ -224,10 +265,15 @@ _first_backend = _from_environment(_backend_from_environment, _DEFAULT_BACKEND)
 _backend: contextvars.ContextVar[str] = contextvars.ContextVar("fastnn_backend", default=_first_backend)
 
 
-@contextlib.contextmanager
-def backend(name: str) -> Iterator[None]:
+def backend(name: str) -> contextlib.AbstractContextManager[None]:
     """Within the block, run every operation in C ('native') or as its readable NumPy twin ('reference').
 
+    It can also decorate a function, and then holds within each of its calls.
+
+    Raises:
+        ValueError: there is no such backend.
+        RuntimeError: the compiled module is missing.
+        TypeError: `name` is not a text.
     Example:
         >>> import numpy as np, fastnn
         >>> x = np.array([-1.0, 2.0])
@@ -235,12 +281,8 @@ def backend(name: str) -> Iterator[None]:
         ...     fastnn.functional.relu(x)
         array([0., 2.])
     """
-    _check_backend(name)
-    token = _backend.set(name)
-    try:
-        yield
-    finally:
-        _backend.reset(token)
+    _check_backend("backend", _text("backend", "name", name))
+    return _set_within(_backend, name)
 
 
 def uses_reference() -> bool:
@@ -253,24 +295,21 @@ def uses_reference() -> bool:
 _joins_layers: contextvars.ContextVar[bool] = contextvars.ContextVar("fastnn_joins_layers", default=True)
 
 
-@contextlib.contextmanager
-def joined_layers(on: bool) -> Iterator[None]:
+def joined_layers(on: bool) -> contextlib.AbstractContextManager[None]:
     """Within the block, containers compute some neighbours, such as batch norm and ReLU, in one pass, or do not.
 
     Results are the same, bit for bit. It is on by default; without it every layer runs on its own, and what
-    goes from one to the next can be looked at.
+    goes from one to the next can be looked at. It can also decorate a function.
 
+    Raises:
+        TypeError, ValueError: `on` is neither True nor False.
     Example:
         >>> import numpy as np, fastnn
         >>> model = fastnn.nn.Sequential(fastnn.nn.BatchNorm1d(2), fastnn.nn.ReLU())
         >>> with fastnn.joined_layers(False):
         ...     y = model(np.array([[1.0, 4.0], [3.0, 2.0]], np.float32))
     """
-    token = _joins_layers.set(bool(on))
-    try:
-        yield
-    finally:
-        _joins_layers.reset(token)
+    return _set_within(_joins_layers, _truth("joined_layers", "on", on))
 
 
 def joins_layers() -> bool:
@@ -282,17 +321,14 @@ def joins_layers() -> bool:
 CONV2D_ALGORITHMS = ("auto", "direct", "winograd", "winograd24", "winograd4", "im2col")
 
 
-def _check_conv2d_algorithm(name: str) -> None:
+def _check_conv2d_algorithm(where: str, name: str) -> None:
     if name not in CONV2D_ALGORITHMS:
-        raise ValueError(f"unknown algorithm {name!r}: choose from {', '.join(CONV2D_ALGORITHMS)}")
+        raise ValueError(f"{where}: unknown algorithm {name!r}: choose from {', '.join(CONV2D_ALGORITHMS)}")
 
 
 def _conv2d_algorithm_from_environment() -> str:
     name = os.environ.get("FASTNN_CONV2D_ALGORITHM", "") or "auto"
-    try:
-        _check_conv2d_algorithm(name)
-    except ValueError as error:
-        raise ValueError(f"FASTNN_CONV2D_ALGORITHM={name!r}: {error}") from None
+    _check_conv2d_algorithm(f"FASTNN_CONV2D_ALGORITHM={name!r}", name)
     return name
 
 
@@ -302,15 +338,16 @@ _conv2d_algorithm: contextvars.ContextVar[str] = contextvars.ContextVar(
 )
 
 
-@contextlib.contextmanager
-def conv2d_algorithm(name: str) -> Iterator[None]:
+def conv2d_algorithm(name: str) -> contextlib.AbstractContextManager[None]:
     """Within the block, compute convolutions by the algorithm `name` where they leave it open (algorithm='auto').
 
     A convolution that the algorithm cannot do is computed by 'direct'. With 'auto' the cheaper one is taken. On the
-    reference backend there is no preference: what leaves it open is computed by the definition.
+    reference backend there is no preference: what leaves it open is computed by the definition. It can also decorate a
+    function.
 
     Raises:
         ValueError: there is no such algorithm; see `functional.conv2d`.
+        TypeError: `name` is not a text.
     Example:
         >>> import numpy as np, fastnn
         >>> x, weight = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
@@ -319,12 +356,8 @@ def conv2d_algorithm(name: str) -> Iterator[None]:
         array([[9., 9.],
                [9., 9.]])
     """
-    _check_conv2d_algorithm(name)
-    token = _conv2d_algorithm.set(name)
-    try:
-        yield
-    finally:
-        _conv2d_algorithm.reset(token)
+    _check_conv2d_algorithm("conv2d_algorithm", _text("conv2d_algorithm", "name", name))
+    return _set_within(_conv2d_algorithm, name)
 
 
 def preferred_conv2d_algorithm() -> str:
@@ -336,7 +369,7 @@ def choices() -> tuple[str, str, int, str]:
     """What decides, besides its arguments, how an operation is computed."""
     if _environment_error is not None:
         check_environment()
-    return _conv2d_algorithm.get(), _isa, 1 if _forked else _n_threads, _backend.get()
+    return _conv2d_algorithm.get(), _selected_isa(), 1 if _forked else _n_threads, _backend.get()
 
 
 # ---- denormals -------------------------------------------------------------------------------------------------------
@@ -344,9 +377,13 @@ def set_flush_denormal(on: bool) -> None:
     """Treat denormal numbers as zero inside the C kernels (on by default: they can be a hundred times slower).
 
     The floating-point mode of the calling thread is restored when an operation returns.
+
+    Raises:
+        TypeError, ValueError: `on` is neither True nor False.
     """
+    on = _truth("set_flush_denormal", "on", on)
     if _native is not None:
-        _native.set_flush_denormals(bool(on))
+        _native.set_flush_denormals(on)
 
 
 # ---- information -----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 from oracle import wait_for_child
 
 import fastnn
-from fastnn import _arena, _memory, nn, optim, training
+from fastnn import _memory, _native, nn, optim, training
 from fastnn import functional as F
 from fastnn.benchmark import memory
 
@@ -140,7 +140,7 @@ def test_memory_cache_is_reused_by_arrays_of_other_sizes():
         info = fastnn.memory_info()
         assert info["used"] == 0
         assert info["cached"] <= info["most_used"]
-    assert fastnn.memory_info()["most_used"] <= 2_000_000 * 4 + _arena.PAGE
+    assert fastnn.memory_info()["most_used"] <= 2_000_000 * 4 + _native.PAGE_SIZE
 
 
 def test_memory_of_random_sizes_stays_near_what_is_used(rng):
@@ -290,22 +290,46 @@ def test_memory_array_in_a_reference_cycle_returns():
     assert fastnn.memory_info()["used"] == 0
 
 
-def test_memory_array_may_die_while_its_thread_holds_the_lock():
-    """The garbage collector can run anywhere, also inside the cache; that must not wait for the lock it holds."""
-    array = _memory.empty(LARGE, np.float32)
-    done = threading.Event()
+def test_memory_garbage_collector_may_run_at_any_allocation():
+    """Arrays die in there, while others are made."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for n in range(200):
+            cycle = [_memory.empty((20_000 + n,), np.float32)]
+            cycle.append(cycle)
+            del cycle
+            _memory.empty((20_000,), np.float32)[...] = 1
+    finally:
+        gc.set_threshold(*thresholds)
+    gc.collect()
+    assert fastnn.memory_info()["used"] == 0
 
-    def drop(box):
-        with _memory._lock:
-            box.clear()
-        done.set()
 
-    box = [array]
-    del array
-    thread = threading.Thread(target=drop, args=(box,), daemon=True)
-    thread.start()
-    assert done.wait(10)
-    thread.join()
+@pytest.mark.parametrize(
+    ("shape", "error"),
+    [
+        ((-1,), ValueError),
+        ((-(2**40),), ValueError),
+        ((-(2**70),), ValueError),
+        ((-3, 2), ValueError),
+        ((-3, -2), ValueError),
+        ((-300, -20_000), ValueError),
+        ((0, -1), ValueError),
+        ((2**48,), MemoryError),
+        ((2**60,), MemoryError),
+        ((2**61, 4), MemoryError),
+        ((2**62,), MemoryError),
+        ((2**63,), MemoryError),
+        ((2**70,), MemoryError),
+        ((2**31, 2**31, 2**31), MemoryError),
+        ((0, 2**70), ValueError),
+    ],
+)
+def test_memory_absurd_sizes_are_errors(shape, error):
+    with pytest.raises(error):
+        _memory.empty(shape, np.float32)
+    assert fastnn.memory_info()["used"] == 0
 
 
 def test_memory_many_threads_at_once():
@@ -334,21 +358,30 @@ def test_memory_many_threads_at_once():
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_memory_fork_while_another_thread_holds_the_lock():
-    held, release = threading.Event(), threading.Event()
+def test_memory_fork_while_other_threads_allocate():
+    stop = threading.Event()
 
-    def hold():
-        with _memory._lock:
-            held.set()
-            release.wait(10)
+    def allocate():
+        kept = []
+        while not stop.is_set():
+            kept = [_memory.empty((n,), np.uint8) for n in range(70_000, 200_000, 10_000)]
+        del kept
 
-    holder = threading.Thread(target=hold)
-    holder.start()
-    held.wait(10)
-    child = os.fork()
-    if child == 0:
-        _memory.empty(LARGE, np.float32)[...] = 1
-        os._exit(0)
-    release.set()
-    holder.join()
-    wait_for_child(child)
+    threads = [threading.Thread(target=allocate) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                arrays = [_memory.empty(LARGE, np.float32) for _ in range(20)]
+                for n, array in enumerate(arrays):
+                    array[...] = n
+                right = all((array == n).all() for n, array in enumerate(arrays))
+                fastnn.empty_cache()
+                os._exit(0 if right and fastnn.memory_info()["cached"] == 0 else 1)
+            wait_for_child(child)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

@@ -35,12 +35,22 @@ def test_runtime_set_num_threads_sets_it():
     assert fastnn.num_threads() == 2
 
 
+@pytest.mark.parametrize("n", [1, 4096])
+def test_runtime_set_num_threads_takes_its_bounds(n):
+    fastnn.set_num_threads(n)
+    assert fastnn.num_threads() == n
+
+
 @pytest.mark.parametrize(
-    ("n", "error"), [(0, ValueError), (-1, ValueError), (4097, ValueError), (1.5, TypeError), ("2", TypeError)]
+    ("n", "error"),
+    [
+        *((n, ValueError) for n in (0, -1, 4097, 2**31, 2**64, -(2**64))),
+        *((n, TypeError) for n in (1.5, "2", None, True, np.bool_(True), np.float16(2), [2], 2j)),
+    ],
 )
 def test_runtime_set_num_threads_rejects_and_keeps(n, error):
     before = fastnn.num_threads()
-    with pytest.raises(error):
+    with pytest.raises(error, match=r"^set_num_threads: n must be .*Received: "):
         fastnn.set_num_threads(n)
     assert fastnn.num_threads() == before
 
@@ -58,6 +68,9 @@ THREADS = "import fastnn; print(fastnn.num_threads(), fastnn.available_threads()
         ("", "", None),
         (None, "many", None),
         (None, "0", None),
+        (None, "4097", None),
+        ("4096", None, 4096),
+        (None, "9" * 5000, None),
     ],
 )
 def test_runtime_number_of_threads_from_the_environment(ours, openmp, expected):
@@ -67,7 +80,7 @@ def test_runtime_number_of_threads_from_the_environment(ours, openmp, expected):
     assert threads == (available if expected is None else expected)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "99999999"])
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "4097", "99999999", "9" * 5000])
 def test_runtime_bad_number_of_threads_in_the_environment_is_an_error(value):
     done = run_python("import fastnn; fastnn.num_threads()", FASTNN_NUM_THREADS=value)
     assert done.returncode != 0
@@ -265,6 +278,105 @@ def test_runtime_isa_that_the_cpu_lacks_is_a_clear_error(monkeypatch):
     assert fastnn.isa() == before
 
 
+@pytest.mark.parametrize("name", ["avx1024", "AVX2", ""])
+def test_runtime_set_isa_rejects_and_keeps(name):
+    before = fastnn.isa()
+    with pytest.raises(RuntimeError, match=f"^set_isa: unknown instruction set '{name}': choose from"):
+        fastnn.set_isa(name)
+    assert fastnn.isa() == before
+
+
+@pytest.mark.parametrize("name", [None, 1, b"avx2", ["avx2"], True])
+def test_runtime_set_isa_wants_a_text(name):
+    with pytest.raises(TypeError, match=r"^set_isa: name must be a text. Received: "):
+        fastnn.set_isa(name)
+
+
+# ---- settings within a block -----------------------------------------------------------------------------------------
+SETTINGS = [
+    (fastnn.backend, "reference", _runtime.uses_reference),
+    (fastnn.conv2d_algorithm, "im2col", _runtime.preferred_conv2d_algorithm),
+    (fastnn.joined_layers, False, _runtime.joins_layers),
+]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "error"),
+    [
+        *(
+            (setting, value, ValueError)
+            for setting in (fastnn.backend, fastnn.conv2d_algorithm)
+            for value in ("", "no")
+        ),
+        *(
+            (setting, value, TypeError)
+            for setting in (fastnn.backend, fastnn.conv2d_algorithm)
+            for value in (None, 1, [])
+        ),
+        (fastnn.joined_layers, 2, ValueError),
+        (fastnn.joined_layers, 2**64, ValueError),
+        *((fastnn.joined_layers, value, TypeError) for value in (None, "off", 0.0, np.float16(1), [True])),
+        (fastnn.set_flush_denormal, 2**64, ValueError),
+        *((fastnn.set_flush_denormal, value, TypeError) for value in (None, "off", 1.0, [])),
+    ],
+)
+def test_runtime_settings_are_checked_at_the_call(setting, value, error):
+    """Not at the beginning of a block that may never come."""
+    with pytest.raises(error, match=rf"^{setting.__name__}: "):
+        setting(value)
+
+
+@pytest.mark.parametrize("on", [True, 1, np.bool_(True), np.int8(1)])
+def test_runtime_joined_layers_takes_what_is_true(on):
+    with fastnn.joined_layers(False):
+        with fastnn.joined_layers(on):
+            assert _runtime.joins_layers() is True
+        with fastnn.joined_layers(not on):
+            assert _runtime.joins_layers() is False
+
+
+@pytest.mark.parametrize(("setting", "value", "now"), SETTINGS)
+def test_runtime_settings_hold_within_the_block_only(setting, value, now):
+    before = now()
+    made = setting(value)
+    assert now() == before
+    with made:
+        inside = now()
+        assert inside != before
+    assert now() == before
+    with pytest.raises(KeyError), setting(value):
+        raise KeyError
+    assert now() == before
+
+
+@pytest.mark.parametrize(("setting", "value", "now"), SETTINGS)
+def test_runtime_settings_decorate_functions(setting, value, now):
+    @setting(value)
+    def recursive(depth):
+        seen.append(now())
+        if depth:
+            recursive(depth - 1)
+            seen.append(now())
+
+    before, seen = now(), []
+    for _ in range(2):
+        recursive(2)
+    assert now() == before
+    with setting(value):
+        assert seen == [now()] * 10
+
+
+@pytest.mark.parametrize(("setting", "value", "now"), SETTINGS)
+def test_runtime_settings_end_when_their_block_is_lost(setting, value, now):
+    """As when an interrupt comes after the setting and before the block."""
+    before = now()
+    made = setting(value)
+    made.__enter__()
+    assert now() != before
+    del made
+    assert now() == before
+
+
 # ---- backend ---------------------------------------------------------------------------------------------------------
 def test_runtime_backend_nests_and_ends():
     assert not _runtime.uses_reference()
@@ -314,7 +426,7 @@ def test_runtime_reference_backend_calls_no_compiled_code(monkeypatch, problem):
 
 
 def test_runtime_unknown_backend_is_an_error():
-    with pytest.raises(ValueError, match="unknown backend 'numpy'"), fastnn.backend("numpy"):
+    with pytest.raises(ValueError, match=r"^backend: unknown backend 'numpy'"), fastnn.backend("numpy"):
         pass
     done = run_python("import fastnn; fastnn.isa()", FASTNN_BACKEND="numpy")
     assert "ValueError: FASTNN_BACKEND='numpy': unknown backend 'numpy'" in done.stderr

@@ -67,6 +67,18 @@ cdef fnn_conv2d_algorithm conv2d_algorithm_of(str algorithm) except *:
     raise ValueError(f"conv2d: no kernels for algorithm {algorithm!r}")
 
 
+cdef enum:
+    MOST_SETTING = 2147483647  # so that the product of two fits, with room for sums
+
+
+cdef int check_settings(const fnn_conv2d_shape *s) except -1:
+    """Refuse strides, paddings and dilations, which no array bounds, whose products would overflow."""
+    if (max(s.stride_h, s.stride_w, s.dilation_h, s.dilation_w) > MOST_SETTING
+            or max(s.pad_top, s.pad_left) > MOST_SETTING or min(s.pad_top, s.pad_left) < -MOST_SETTING):
+        raise ValueError("conv2d: stride, padding or dilation is too large")
+    return 0
+
+
 cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,
                                    const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation,
                                    Py_ssize_t groups, str algorithm="direct") except *:
@@ -84,6 +96,7 @@ cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, 
             or s.c_out % groups != 0 or min(stride) < 1 or min(dilation) < 1 or groups < 1
             or min(s.kernel_h, s.kernel_w, s.h, s.w, s.n, s.c_in, s.h_out, s.w_out, s.c_out) < 1):
         raise ValueError("conv2d: shapes do not fit")
+    check_settings(&s)
     if s.algorithm != FNN_DIRECT and (s.kernel_h != 3 or s.kernel_w != 3 or groups != 1 or stride != (1, 1)
                                       or dilation != (1, 1) or min(pad) < 0 or max(pad) > 2):
         raise ValueError("conv2d: Winograd's algorithm cannot do this convolution")

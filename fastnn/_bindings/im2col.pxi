@@ -27,6 +27,7 @@ cdef fnn_conv2d_shape patches_shape(Py_ssize_t x_size, Py_ssize_t columns_size, 
             or x_size != s.n * s.c_in * s.h * s.w
             or columns_size != s.n * s.c_in * s.kernel_h * s.kernel_w * s.h_out * s.w_out):
         raise ValueError("im2col: shapes do not fit")
+    check_settings(&s)
     return s
 
 

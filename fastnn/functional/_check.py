@@ -10,6 +10,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _layout
 
+# Of strides, paddings, sizes: the product of two fits into 64 bits with room for sums, here and in C.
+MOST_SETTING = 2**31 - 1
+# Elements of a result beyond which no machine has memory; their bytes still fit into 64 bits.
+MOST_ELEMENTS = 2**48
+
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -175,14 +180,14 @@ def pair(operation: str, name: str, value: int | Sequence[int], minimum: int) ->
 
     Raises:
         TypeError: not integers.
-        ValueError: not one or two, or less than `minimum`.
+        ValueError: not one or two, less than `minimum`, or more than MOST_SETTING.
     """
     if (
         type(value) is tuple
         and len(value) == 2
         and type(value[0]) is type(value[1]) is int
         and minimum <= min(value)
-        and max(value) < 2**63
+        and max(value) <= MOST_SETTING
     ):
         return value  # as layers keep it
     single, numbers = _index(value), _indices(value)
@@ -190,8 +195,10 @@ def pair(operation: str, name: str, value: int | Sequence[int], minimum: int) ->
         numbers = single, single
     if numbers is None:
         raise TypeError(f"{operation}: {name} must be an integer or two of them. Received: {shown(value)}")
-    if len(numbers) != 2 or min(numbers) < minimum or max(numbers) >= 2**63:
+    if len(numbers) != 2 or min(numbers) < minimum:
         raise ValueError(f"{operation}: {name} must be one or two integers >= {minimum}. Received: {shown(value)}")
+    if max(numbers) > MOST_SETTING:
+        raise ValueError(f"{operation}: {name} must be at most {MOST_SETTING}. Received: {shown(value)}")
     return numbers[0], numbers[1]
 
 
@@ -236,7 +243,7 @@ def integer(operation: str, name: str, value: Any, minimum: int, maximum: int = 
     if result < minimum:
         raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {shown(value)}")
     if result > maximum:
-        raise ValueError(f"{operation}: {name} must be <= {maximum}. Received: {shown(value)}")
+        raise ValueError(f"{operation}: {name} must be at most {maximum}. Received: {shown(value)}")
     return result
 
 
@@ -263,10 +270,11 @@ def one_of(operation: str, name: str, value: Any, known: Sequence[str | None]) -
     return value
 
 
-def fits_memory(operation: str, name: str, shape: Sequence[int]) -> None:
-    """Raise ValueError if an array of this shape has more bytes than a process can name."""
-    if math.prod(shape) >= 2**59:
-        raise ValueError(f"{operation}: {name} of shape {tuple(shape)} does not fit into any memory")
+def fits_memory(operation: str, name: str, shape: Sequence[int], **settings: Any) -> None:
+    """Raise ValueError if no memory could hold an array of this shape, which `settings` made so large."""
+    if math.prod(shape) > MOST_ELEMENTS:
+        reason = f"no memory holds {name} of shape {tuple(shape)}"
+        raise fail(operation, reason, **settings) if settings else ValueError(f"{operation}: {reason}")
 
 
 def mapping(operation: str, name: str, value: Any, *keys: str) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """The hyper-parameters of a convolution, checked once."""
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,10 +52,11 @@ def geometry(
         _check.pair(operation, "stride", stride, 1),
         padding_argument(operation, padding),
         _check.pair(operation, "dilation", dilation, 1),
-        _check.integer(operation, "groups", groups, 1),
+        _check.integer(operation, "groups", groups, 1, _check.MOST_SETTING),
     )
     if isinstance(result, str):
-        raise _check.fail(operation, result, x=x, weight=weight, stride=stride, padding=padding)
+        more = {"dilation": dilation, "groups": groups}
+        raise _check.fail(operation, result, x=x, weight=weight, stride=stride, padding=padding, **more)
     return result
 
 
@@ -88,4 +90,6 @@ def _fit(
             f"the kernel reaches over {reach[0] + 1} x {reach[1] + 1} pixels, the padded image has only "
             f"{x_shape[2] + total[0]} x {x_shape[3] + total[1]}"
         )
+    if math.prod((x_shape[0], c_out, *out)) > _check.MOST_ELEMENTS:
+        return f"the result would have the shape {(x_shape[0], c_out, *out)}, which no memory holds"
     return Geometry(stride, (total[0] // 2, total[1] // 2), dilation, groups, (out[0], out[1]))

@@ -16,6 +16,8 @@ from fastnn.functional import _check
 
 # Taps are numbered in float registers, which hold every integer up to here.
 _MOST_TAPS = 2**24
+# Pairs of a window and one of its pixels, along one axis: their lists take 2 GB.
+_MOST_PAIRS = 2**26
 
 
 class Sources(NamedTuple):
@@ -86,15 +88,21 @@ def _sources(destination: NDArray, source: NDArray, tap: NDArray, length: int) -
     return Sources(begin.astype(np.intp), np.ascontiguousarray(entries, np.intp))
 
 
-def _axis(size: int, start: NDArray, count: NDArray, step: int, divisor: NDArray | None) -> Axis:
-    """An axis of windows of count[o] taps; without `divisor`, that is the number of pixels inside the image."""
-    window = np.repeat(np.arange(len(start)), count)
-    tap = np.arange(len(window)) - np.repeat(np.cumsum(count) - count, count)
+def _axis(size: int, start: NDArray, count: NDArray, step: int, divisor: NDArray | None) -> Axis | str:
+    """An axis of windows of count[o] taps; without `divisor`, that is the number of pixels inside the image.
+
+    A text says why there is none.
+    """
+    first = np.maximum(0, -(start // step))  # the taps of each window that fall on the image
+    inside = np.maximum(0, np.minimum(count - 1, (size - 1 - start) // step) - first + 1)
+    pairs = int(inside.sum())
+    if pairs > _MOST_PAIRS:
+        return f"the windows have {pairs} pixels along one axis, {_MOST_PAIRS} are possible"
+    window = np.repeat(np.arange(len(start)), inside)
+    tap = np.arange(pairs) + np.repeat(first - (np.cumsum(inside) - inside), inside)
     pixel = start[window] + step * tap
-    inside = (pixel >= 0) & (pixel < size)
-    window, tap, pixel = window[inside], tap[inside], pixel[inside]
     if divisor is None:
-        divisor = np.bincount(window, minlength=len(start))
+        divisor = inside
     forward = _sources(window, pixel, tap, len(start))
     return Axis(
         size,
@@ -112,15 +120,19 @@ def _axis(size: int, start: NDArray, count: NDArray, step: int, divisor: NDArray
 @lru_cache(maxsize=256)
 def _sliding_axis(
     size: int, kernel: int, stride: int, pad: int, dilation: int, ceil_mode: bool, count_padding: bool
-) -> Axis | None:
-    room = size + 2 * pad - dilation * (kernel - 1) - 1
+) -> Axis | str:
+    reach = dilation * (kernel - 1) + 1
+    room = size + 2 * pad - reach
+    too_large = f"a window reaches over {reach} pixels, the padded image has only {size + 2 * pad}"
     if room < 0 and not (ceil_mode and room > -stride):
-        return None
+        return too_large
     out = (-(-room // stride) if ceil_mode else room // stride) + 1
     if ceil_mode and (out - 1) * stride >= size + pad:
         out -= 1  # the last window would start on the padding at the far end
     if out < 1:
-        return None
+        return too_large
+    if max(size, out) > _MOST_PAIRS:
+        return f"images may have {_MOST_PAIRS} pixels along one axis"
     start = np.arange(out) * stride - pad
     # Beyond the padding at the far end, where only ceil_mode reaches, nothing counts.
     divisor = np.minimum(start + kernel, size + pad) - start if count_padding else None
@@ -128,7 +140,9 @@ def _sliding_axis(
 
 
 @lru_cache(maxsize=256)
-def _adaptive_axis(size: int, out: int) -> Axis:
+def _adaptive_axis(size: int, out: int) -> Axis | str:
+    if max(size, out) > _MOST_PAIRS:
+        return f"images may have {_MOST_PAIRS} pixels along one axis"
     index = np.arange(out)
     start = index * size // out
     end = -(-(index + 1) * size // out)
@@ -161,11 +175,10 @@ def sliding(
     axes = []
     for size, k, s, p, d in zip(shape[2:], kernel, steps, pad, dilations, strict=True):
         axis = _sliding_axis(size, k, s, p, d, bool(ceil_mode), bool(count_padding))
-        if axis is None:
+        if isinstance(axis, str):
             raise ValueError(
-                f"{operation}: a window reaches over {d * (k - 1) + 1} pixels, "
-                f"the padded image has only {size + 2 * p}. "
-                f"Received: x.shape={tuple(shape)}, kernel_size={kernel_size!r}, padding={padding!r}"
+                f"{operation}: {axis}. Received: x.shape={tuple(shape)}, kernel_size={kernel_size!r}, "
+                f"stride={stride!r}, padding={padding!r}, dilation={dilation!r}"
             )
         if axis.has_empty:
             raise ValueError(
@@ -187,6 +200,9 @@ def adaptive(operation: str, shape: tuple[int, ...], output_size: Any) -> Window
         output_size = [size if o is None else o for o, size in zip(output_size, shape[2:], strict=True)]
     out_h, out_w = _check.pair(operation, "output_size", output_size, 1)
     h, w = _adaptive_axis(shape[2], out_h), _adaptive_axis(shape[3], out_w)
+    if isinstance(h, str) or isinstance(w, str):
+        reason = h if isinstance(h, str) else w
+        raise ValueError(f"{operation}: {reason}. Received: x.shape={tuple(shape)}, output_size={output_size!r}")
     if h.taps * w.taps > _MOST_TAPS:
         raise ValueError(f"{operation}: a window may have {_MOST_TAPS} pixels. Received: x.shape={tuple(shape)}")
     return Windows(h, w, ((out_h, out_w),))
@@ -199,7 +215,7 @@ def _check_image(operation: str, shape: tuple[int, ...]) -> None:
 
 def image_shape(operation: str, input_size: Sequence[int]) -> tuple[int, int, int, int]:
     """`input_size` as four integers (N, C, H, W)."""
-    sizes = tuple(_check.integer(operation, "input_size", size, 0) for size in input_size)
+    sizes = tuple(_check.integer(operation, "input_size", size, 0, _check.MOST_SETTING) for size in input_size)
     if len(sizes) != 4:
         raise ValueError(f"{operation}: input_size must be (N, C, H, W). Received: {input_size!r}")
     return sizes

@@ -155,14 +155,14 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
 
 
 def _integers(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> NDArray[np.int64]:
-    values = _check.array(operation, name, value)
-    if values.dtype.kind not in "iu" and values.size:
-        raise TypeError(f"{operation}: {name} must be integers. Received: {name}.dtype={values.dtype}")
-    if values.ndim != 1 if shape is None else values.shape != shape:
-        raise _check.fail(operation, f"{name} must have shape {'(N,)' if shape is None else shape}", **{name: values})
-    if values.dtype == np.uint64:  # the rest of int64 would count as negative
-        values = values.clip(max=np.uint64(np.iinfo(np.int64).max))
-    return np.ascontiguousarray(values, np.int64)
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{operation}: {name} must be integers. Received: {name}.dtype={array.dtype}")
+    if array.ndim != 1 if shape is None else array.shape != shape:
+        raise _check.fail(operation, f"{name} must have shape {'(N,)' if shape is None else shape}", **{name: array})
+    if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
+        raise _check.fail(operation, f"{name} must fit into int64", **{f"the largest of {name}": int(array.max())})
+    return np.ascontiguousarray(array, np.int64)
 
 
 def per_channel(operation: str, name: str, value: ArrayLike, channels: int) -> NDArray[np.float64]:

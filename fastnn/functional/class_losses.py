@@ -29,7 +29,7 @@ def _nll(
 ) -> tuple[NDArray, NDArray, NDArray | None, int, str]:
     _loss.check_reduction(operation, reduction)
     x = _loss.class_scores(operation, input)
-    ignore_index = _check.integer(operation, "ignore_index", ignore_index, -(2**63))
+    ignore_index = _check.integer(operation, "ignore_index", ignore_index, -(2**63), 2**63 - 1)
     labels = _loss.labels(operation, target, x, ignore_index)
     return x, labels, _loss.class_weight(operation, "weight", weight, x), ignore_index, reduction
 

@@ -53,7 +53,7 @@ def group_norm(
     """
     x = _check.floats("group_norm", "x", x, (2, 3, 4))
     n, channels = x.shape[:2]
-    num_groups = _check.integer("group_norm", "num_groups", num_groups, 1)
+    num_groups = _check.integer("group_norm", "num_groups", num_groups, 1, _check.MOST_SETTING)
     if channels % num_groups:
         raise _check.fail("group_norm", f"{channels} channels cannot be cut into {num_groups} groups", x=x)
     weight = _check.values("group_norm", "weight", weight, channels, "channel")

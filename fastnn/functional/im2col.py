@@ -16,13 +16,14 @@ Pair = tuple[int, int]
 
 def _patches(
     operation: str,
+    planes: int,
     image: tuple[int, ...],
     kernel_size: int | Sequence[int],
     stride: int | Sequence[int],
     padding: int | Sequence[int],
     dilation: int | Sequence[int],
 ) -> tuple[Pair, Pair, Pair, Pair, Pair]:
-    """The checked (kernel, stride, padding, dilation, positions along each axis)."""
+    """The checked (kernel, stride, padding, dilation, positions along each axis) for so many planes of an image."""
     kernel = _check.pair(operation, "kernel_size", kernel_size, 1)
     steps = _check.pair(operation, "stride", stride, 1)
     pad = _check.pair(operation, "padding", padding, 0)
@@ -31,9 +32,12 @@ def _patches(
     if min(room) < 0 or min(image) < 1:
         raise ValueError(
             f"{operation}: the patches are larger than the padded image. Received: image={tuple(image)}, "
-            f"kernel_size={kernel_size!r}, padding={padding!r}, dilation={dilation!r}"
+            f"kernel_size={kernel_size!r}, stride={stride!r}, padding={padding!r}, dilation={dilation!r}"
         )
-    return kernel, steps, pad, dilations, (room[0] // steps[0] + 1, room[1] // steps[1] + 1)
+    out = room[0] // steps[0] + 1, room[1] // steps[1] + 1
+    shown = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+    _check.fits_memory(operation, "patches", (planes, *kernel, *out), image=tuple(image), **shown)
+    return kernel, steps, pad, dilations, out
 
 
 def im2col(
@@ -70,7 +74,7 @@ def im2col(
     result is that of PyTorch's `unfold`.
     """
     x = _check.floats("im2col", "x", x, 4)
-    settings = _patches("im2col", x.shape[2:], kernel_size, stride, padding, dilation)
+    settings = _patches("im2col", x.shape[0] * x.shape[1], x.shape[2:], kernel_size, stride, padding, dilation)
     if _runtime.uses_reference():
         return reference.im2col(x, *settings)
     kernel, steps, pad, dilations, out = settings
@@ -115,7 +119,7 @@ def col2im(
     """
     columns = _check.floats("col2im", "columns", columns, 3)
     image = _check.pair("col2im", "output_size", output_size, 1)
-    settings = _patches("col2im", image, kernel_size, stride, padding, dilation)
+    settings = _patches("col2im", len(columns), image, kernel_size, stride, padding, dilation)
     kernel, steps, pad, dilations, out = settings
     taps, positions = kernel[0] * kernel[1], out[0] * out[1]
     if columns.shape[1] % taps or columns.shape[2] != positions:
@@ -126,9 +130,10 @@ def col2im(
             output_size=output_size,
             kernel_size=kernel_size,
         )
+    shape = (len(columns), columns.shape[1] // taps, *image)
+    _check.fits_memory("col2im", "images", shape, output_size=output_size)
     if _runtime.uses_reference():
         return reference.col2im(columns, image, *settings)
-    shape = (len(columns), columns.shape[1] // taps, *image)
     x = _memory.empty(shape, columns.dtype)
     if x.size:
         dense = _layout.contiguous(columns)

@@ -72,7 +72,7 @@ def local_response_norm_backward(
 
 
 def _settings(operation: str, size: Any, alpha: float, beta: float, k: float) -> tuple[int, float, float, float]:
-    return _check.integer(operation, "size", size, 1), float(alpha), float(beta), float(k)
+    return _check.integer(operation, "size", size, 1, _check.MOST_SETTING), float(alpha), float(beta), float(k)
 
 
 def _rows(x: NDArray) -> NDArray:

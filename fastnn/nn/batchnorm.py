@@ -38,7 +38,7 @@ class _BatchNorm(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        self.num_features = _check.integer(name, "num_features", num_features, 1)
+        self.num_features = _check.integer(name, "num_features", num_features, 1, _check.MOST_SETTING)
         self.eps = _check.epsilon(name, eps)
         self.momentum = None if momentum is None else _check.number(name, "momentum", momentum, 0, 1)
         self.affine = _check.boolean(name, "affine", affine)

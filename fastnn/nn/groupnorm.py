@@ -40,8 +40,8 @@ class GroupNorm(Module):
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__()
-        self.num_groups = _check.integer("GroupNorm", "num_groups", num_groups, 1)
-        self.num_channels = _check.integer("GroupNorm", "num_channels", num_channels, 1)
+        self.num_groups = _check.integer("GroupNorm", "num_groups", num_groups, 1, _check.MOST_SETTING)
+        self.num_channels = _check.integer("GroupNorm", "num_channels", num_channels, 1, _check.MOST_SETTING)
         self.eps = _check.epsilon("GroupNorm", eps)
         self.affine = _check.boolean("GroupNorm", "affine", affine)
         _check.fits_memory("GroupNorm", "a weight", (self.num_channels,))

@@ -35,7 +35,7 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
-        self.size = _check.integer("LocalResponseNorm", "size", size, 1)
+        self.size = _check.integer("LocalResponseNorm", "size", size, 1, _check.MOST_SETTING)
         self.alpha, self.beta, self.k = alpha, beta, k
 
     def forward(self, x: NDArray) -> NDArray:

@@ -10,7 +10,7 @@ __all__ = ["conv2d", "conv2d_backward"]
 Pair = tuple[int, int]
 
 
-def _reached(size: int, out: int, tap: int, stride: int, pad: int, dilation: int) -> tuple[slice, slice]:
+def reached(size: int, out: int, tap: int, stride: int, pad: int, dilation: int) -> tuple[slice, slice]:
     """Along one axis: the outputs for which this tap falls on the image, and the inputs it reads for them."""
     first = max(0, -((tap * dilation - pad) // stride))  # the least i with i * stride - pad + tap * dilation >= 0
     last = min(out - 1, (size - 1 + pad - tap * dilation) // stride)
@@ -22,9 +22,9 @@ def _reached(size: int, out: int, tap: int, stride: int, pad: int, dilation: int
 def _taps(x: NDArray, weight: NDArray, out: Pair, stride: Pair, pad: Pair, dilation: Pair) -> Iterator[tuple]:
     """(p, q, outputs, inputs) for every tap (p, q): index arrays over the images y and x."""
     for p in range(weight.shape[2]):
-        out_h, in_h = _reached(x.shape[2], out[0], p, stride[0], pad[0], dilation[0])
+        out_h, in_h = reached(x.shape[2], out[0], p, stride[0], pad[0], dilation[0])
         for q in range(weight.shape[3]):
-            out_w, in_w = _reached(x.shape[3], out[1], q, stride[1], pad[1], dilation[1])
+            out_w, in_w = reached(x.shape[3], out[1], q, stride[1], pad[1], dilation[1])
             yield p, q, (..., out_h, out_w), (..., in_h, in_w)
 
 

@@ -8,6 +8,7 @@ __all__ = ["local_response_norm", "local_response_norm_backward"]
 
 def _window_sum(values: NDArray, before: int, after: int) -> NDArray:
     """out[:, c] = sum of values[:, c - before .. c + after], zeros outside"""
+    before, after = min(before, values.shape[1]), min(after, values.shape[1])  # there are no more
     padded = np.pad(values, ((0, 0), (before, after), (0, 0), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, before + after + 1, axis=1)
     return windows.sum(axis=-1)

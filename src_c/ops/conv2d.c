@@ -25,6 +25,10 @@ enum { WEIGHT_BYTES = 192 * 1024 };
  * read for more rows than this. */
 enum { ROWS_WORTH_PACKING = 256 };
 
+/* They get a border of zeros (see `widened`) up to so many times their width: padding and dilation of a few pixels beside
+ * the smallest images, but not of millions. */
+enum { WIDEST_BORDER = 16 };
+
 /* Of those few rows, so many read a slice of the weights together. */
 enum { ROWS_TOGETHER = 28 };
 
@@ -90,7 +94,9 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
     ptrdiff_t columns = fnn_min(c->panel_columns, c->columns);
     c->slice = fnn_max(16, WEIGHT_BYTES / (c->taps * columns * (ptrdiff_t)sizeof(real)) / 16 * 16);
     c->packs = !fnn_conv2d_is_depthwise(s) && (backward || s->n * c->y_width * s->h_out > ROWS_WORTH_PACKING);
-    c->widens = !fnn_conv2d_is_depthwise(s) && !c->packs && s->w_out > 1 && (s->pad_left > 0 || widened(s).w > s->w);
+    int is_small = widened(s).w <= WIDEST_BORDER * s->w;
+    c->widens = !fnn_conv2d_is_depthwise(s) && !c->packs && s->w_out > 1 && is_small &&
+                (s->pad_left > 0 || widened(s).w > s->w);
     workspace_cursor workspace = {base, 0};
     c->wide_x = NULL;
     if (c->widens) {

@@ -9,6 +9,9 @@ typedef struct {
     char *workspace;
 } local_response_norm;
 
+/* A window of 2 c channels reaches all others from each of them: what a larger one has more of is zeros. */
+static ptrdiff_t reaching(ptrdiff_t c, ptrdiff_t size) { return fnn_min(size, 2 * c); }
+
 static ptrdiff_t scratch_bytes(ptrdiff_t c, ptrdiff_t size) {
     workspace_cursor cursor = {NULL, 0};
     workspace_take(&cursor, 3 * (c + size), sizeof(real));
@@ -16,7 +19,7 @@ static ptrdiff_t scratch_bytes(ptrdiff_t c, ptrdiff_t size) {
 }
 
 ptrdiff_t OP(local_response_norm_workspace)(ptrdiff_t c, ptrdiff_t size, int n_threads) {
-    return scratch_bytes(c, size) * n_threads;
+    return scratch_bytes(c, reaching(c, size)) * n_threads;
 }
 
 static void local_response_norm_task(void *context, ptrdiff_t task, int thread) {
@@ -52,13 +55,15 @@ static fnn_status run(ptrdiff_t rows, fnn_local_response_norm row, int backward,
 
 fnn_status OP(local_response_norm_forward)(ptrdiff_t rows, ptrdiff_t c, ptrdiff_t size, double alpha, double beta,
                                            double k, const real *x, real *y, void *workspace, int n_threads) {
-    fnn_local_response_norm row = {c, size, (real)(alpha / (double)size), (real)beta, (real)k, x, NULL, y, NULL};
+    fnn_local_response_norm row = {
+        c, reaching(c, size), (real)(alpha / (double)size), (real)beta, (real)k, x, NULL, y, NULL};
     return run(rows, row, 0, workspace, n_threads);
 }
 
 fnn_status OP(local_response_norm_backward)(ptrdiff_t rows, ptrdiff_t c, ptrdiff_t size, double alpha, double beta,
                                             double k, const real *dy, const real *x, real *dx, void *workspace,
                                             int n_threads) {
-    fnn_local_response_norm row = {c, size, (real)(alpha / (double)size), (real)beta, (real)k, x, dy, dx, NULL};
+    fnn_local_response_norm row = {c,   reaching(c, size), (real)(alpha / (double)size), (real)beta, (real)k, x, dy, dx,
+                                   NULL};
     return run(rows, row, 1, workspace, n_threads);
 }
