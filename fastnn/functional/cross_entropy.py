@@ -24,13 +24,8 @@ def _arguments(
     """The checked arguments; the target is of dtype int64 if it holds labels, else of the input's."""
     _loss.check_reduction(operation, reduction)
     x = _loss.class_scores(operation, input)
-<<<<<<< HEAD
     ignore_index = _check.integer(operation, "ignore_index", ignore_index, -(2**63))
     label_smoothing = _check.number(operation, "label_smoothing", label_smoothing, 0, 1)
-=======
-    ignore_index = _check.integer(operation, "ignore_index", ignore_index, -(2**63), 2**63 - 1)
-    label_smoothing = _loss.number(operation, "label_smoothing", label_smoothing, 0, 1)
->>>>>>> arena
     weight = _loss.class_weight(operation, "weight", weight, x)
     given = _check.array(operation, "target", target)
     if given.dtype.kind == "f":
