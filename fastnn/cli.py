@@ -5,6 +5,7 @@ import contextlib
 import io
 import os
 import platform
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
@@ -18,7 +19,7 @@ from fastnn._terminal import say
 __all__ = ["main"]
 
 # Exit codes, besides 0.
-_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
+_FAILED, _USAGE = 1, 2
 
 
 class _Parser(argparse.ArgumentParser):
@@ -307,7 +308,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return arguments.run(arguments) or 0  # most commands return nothing: they succeed or raise
     except KeyboardInterrupt as error:
         say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
-        return _INTERRUPTED
+        return 128 + getattr(error, "signal_number", signal.SIGINT)  # as a shell counts them
     except BrokenPipeError:
         raise
     except Exception as error:

@@ -445,8 +445,8 @@ loss, optimizer = nn.MSELoss(), optim.SGD(model_for_table.parameters(), lr=0.1)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((nn.Linear, loss, optimizer), "model is the class Linear"),
-        ((abs, loss, optimizer), "model must be an nn.Module. Received: a builtin"),
+        ((nn.Linear, loss, optimizer), r"model must be an nn.Module; make an instance: Linear\(\.\.\.\)"),
+        ((abs, loss, optimizer), "model must be an nn.Module. Received: <built-in"),
         ((model_for_table, nn.MSELoss, optimizer), r"criterion is the class MSELoss; make one: MSELoss\(\)"),
         ((model_for_table, None, optimizer), "criterion must be a loss"),
         ((model_for_table, 3, optimizer), "criterion must be a loss"),

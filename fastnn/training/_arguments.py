@@ -1,6 +1,5 @@
 """What a training is given, checked before anything is done: networks, losses, optimisers, loaders, batches."""
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import nn
+from fastnn import _arguments, nn
 
 __all__ = [
     "batches_of",
     "check_criterion",
     "check_loader",
-    "check_model",
     "check_trains_model",
     "described",
     "pair",
@@ -32,21 +30,8 @@ def described(value: Any) -> str:
 
 
 def path_of(owner: str, name: str, value: Any) -> Path:
-    """`value`, a text or a path that is not empty, as a path."""
-    if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{owner}: {name} must be a path. Received: {described(value)}")
-    path = os.fspath(value)
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise ValueError(f"{owner}: {name} must be a path. Received: {path!r}")
-    return Path(path)
-
-
-def check_model(owner: str, model: Any) -> None:
-    """Raise TypeError unless it is a network, made and not only its class."""
-    if isinstance(model, type) and issubclass(model, nn.Module):
-        raise TypeError(f"{owner}: model is the class {model.__name__}; make one: {model.__name__}(...)")
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"{owner}: model must be an nn.Module. Received: {described(model)}")
+    """`value`, the name of a file or folder, as a path."""
+    return Path(_arguments.path(owner, name, value))
 
 
 def check_criterion(owner: str, criterion: Any, backward: bool = False) -> None:

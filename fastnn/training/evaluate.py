@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _layout, nn
+from fastnn import _arguments, _layout, nn
 from fastnn.functional import _check
-from fastnn.training._arguments import batches_of, check_criterion, described, scalar
+from fastnn.training._arguments import batches_of, check_criterion, scalar
 from fastnn.training.metrics import Meter, Metric, named_metrics
 
 __all__ = ["Evaluation", "evaluate", "predict"]
@@ -68,8 +68,7 @@ def predict(model: nn.Module, x: Any, tta: int = 0) -> NDArray:
     Source: test-time augmentation of Jordan, 2024, "94 % on CIFAR-10 in 3.29 seconds on a single GPU".
     """
     check_tta("predict", tta)
-    if not callable(model) or isinstance(model, type):
-        raise TypeError(f"predict: model must be a network. Received: {described(model)}")
+    _arguments.function("predict", "model", model, may_be_class=False)
     if isinstance(x, np.ndarray):
         return _predict_batch(model, x, tta)
     if not isinstance(x, Iterable) or isinstance(x, str | bytes):
@@ -161,10 +160,9 @@ def evaluate(
     """
     check_criterion("evaluate", criterion)
     check_tta("evaluate", tta)
-    if on_batch is not None and not callable(on_batch):
-        raise TypeError(f"evaluate: on_batch must be a function. Received: {described(on_batch)}")
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"evaluate: model must be a network. Received: {described(model)}")
+    if on_batch is not None:
+        _arguments.function("evaluate", "on_batch", on_batch)
+    _arguments.model("evaluate", "model", model)
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
     meter = Meter(named_metrics("evaluate", metrics), criterion)
     with eval_mode(model), eval_mode(criterion):

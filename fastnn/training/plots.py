@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from fastnn import _arguments
 from fastnn.training._arguments import described, path_of
 from fastnn.training.checkpoint import atomic_write
 from fastnn.training.history import History
@@ -18,7 +19,7 @@ _STYLES = {
 _NAMES = {"train": "training", "val": "validation"}
 
 
-def plot_history(history: History, metric: str = "loss", ax: Any = None, names: dict[str, str] | None = None) -> Any:
+def plot_history(history: History, metric: str = "loss", ax: Any = None, names: Mapping[str, str] | None = None) -> Any:
     """Draw `train_<metric>` over the steps, if there are records of them, and `val_<metric>` of each epoch.
 
     Args:
@@ -32,12 +33,9 @@ def plot_history(history: History, metric: str = "loss", ax: Any = None, names: 
         ValueError: the history has no such metric; the message says which it has.
     """
     _check_history("plot_history", history)
-    if not isinstance(metric, str):
-        raise TypeError(f"plot_history: metric must be a name. Received: {metric!r}")
-    if ax is not None and not hasattr(ax, "plot"):
-        raise TypeError(f"plot_history: ax must be matplotlib axes. Received: {described(ax)}")
-    if names is not None and not isinstance(names, Mapping):
-        raise TypeError(f"plot_history: names must be a dict. Received: {described(names)}")
+    _arguments.text("plot_history", "metric", metric)
+    _arguments.axes("plot_history", ax)
+    names = _arguments.mapping("plot_history", "names", {} if names is None else names)
     there = _metrics_of(history)
     if metric not in there and (history.rows or history.steps):
         raise ValueError(f"plot_history: the history has no metric {metric!r}; it has {', '.join(there) or 'none'}")
@@ -48,7 +46,7 @@ def plot_history(history: History, metric: str = "loss", ax: Any = None, names: 
     for part, style in _STYLES.items():
         points = _points(history, f"{part}_{metric}")
         if points:
-            label = {**_NAMES, **(names or {})}[part]
+            label = {**_NAMES, **names}[part]
             marker = {"marker": "o"} if len(points) == 1 else {}  # a line through one point shows nothing
             ax.plot(*zip(*points, strict=True), label=label, **{**style, **marker})
     ax.set_xlim(left=0)
@@ -104,15 +102,13 @@ def _points(history: History, column: str) -> list[tuple[float, float]]:
 
 
 def save_curves(
-    history: History, path: str | os.PathLike[str], title: str = "", names: dict[str, str] | None = None
+    history: History, path: str | os.PathLike[str], title: str = "", names: Mapping[str, str] | None = None
 ) -> None:
     """Write the curves of the loss and of all metrics, side by side, as a PNG file, without a display or a window."""
     _check_history("save_curves", history)
     path = path_of("save_curves", "path", path)
-    if not isinstance(title, str):
-        raise TypeError(f"save_curves: title must be a text. Received: {described(title)}")
-    if names is not None and not isinstance(names, Mapping):
-        raise TypeError(f"save_curves: names must be a dict. Received: {described(names)}")
+    _arguments.text("save_curves", "title", title)
+    _arguments.mapping("save_curves", "names", {} if names is None else names)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -6,10 +6,9 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _arguments, nn
 from fastnn import functional as F
-from fastnn import nn
 from fastnn.functional import _check
-from fastnn.training._arguments import check_model
 from fastnn.training.evaluate import check_tta, eval_mode, predict
 
 __all__ = ["predict_classes"]
@@ -53,7 +52,7 @@ def predict_classes(
         >>> training.predict_classes(model, np.zeros((5, 3, 2, 2), np.uint8))[0] in ("cat", "dog")
         True
     """
-    check_model("predict_classes", model)
+    _arguments.model("predict_classes", "model", model)
     check_tta("predict_classes", tta)
     preprocessing = model.preprocessing
     if preprocessing is None:

@@ -12,12 +12,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastnn import _random, data, nn, optim
+from fastnn import _arguments, _random, data, nn, optim
 from fastnn.optim.optimizer import number
 from fastnn.training._arguments import (
     check_criterion,
     check_loader,
-    check_model,
     check_trains_model,
     described,
     pair,
@@ -102,7 +101,7 @@ class Trainer:
         val_criterion: Any = None,
         scheduler_monitor: str | None = None,
     ) -> None:
-        check_model("Trainer", model)
+        _arguments.model("Trainer", "model", model)
         if criterion is None:
             raise TypeError("Trainer: criterion must be a loss such as nn.CrossEntropyLoss(). Received: None")
         check_criterion("Trainer", criterion, backward=True)
@@ -490,7 +489,7 @@ def fit(
         >>> history["train_loss"][1] < history["train_loss"][0]
         True
     """
-    check_model("fit", model)
+    _arguments.model("fit", "model", model)
     if optimizer is None:
         optimizer = optim.SGD(model.parameters(), lr=0.005, momentum=0.9, nesterov=True, weight_decay=5e-4)
     callbacks = checked_callbacks("fit", callbacks)
