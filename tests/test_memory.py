@@ -372,7 +372,7 @@ def test_memory_fork_while_other_threads_allocate():
     for thread in threads:
         thread.start()
     try:
-        for _ in range(20):
+        for _ in range(10):
             child = os.fork()
             if child == 0:
                 arrays = [_memory.empty(LARGE, np.float32) for _ in range(20)]

@@ -377,6 +377,24 @@ def test_runtime_settings_end_when_their_block_is_lost(setting, value, now):
     assert now() == before
 
 
+def test_runtime_settings_are_undone_if_an_interrupt_follows_at_once():
+    class Variable:
+        value = "before"
+
+        def get(self):
+            return self.value
+
+        def set(self, value):
+            self.value, was = value, self.value
+            if was == "before":
+                raise KeyboardInterrupt
+
+    variable = Variable()
+    with pytest.raises(KeyboardInterrupt), _runtime._set_within(variable, "within"):
+        pass
+    assert variable.value == "before"
+
+
 # ---- backend ---------------------------------------------------------------------------------------------------------
 def test_runtime_backend_nests_and_ends():
     assert not _runtime.uses_reference()
