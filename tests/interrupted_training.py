@@ -158,14 +158,15 @@ def main(way, interrupts, fork_every, seed):
     beside = threading.Thread(target=allocate, args=(thread_stop,))
     beside.start()
     interrupter = BySignal() if way == "signal" else ByThread()
-    optimizer, criterion = optim.SGD(model.parameters(), lr=0.01, momentum=0.9), nn.CrossEntropyLoss()
+    criterion = nn.CrossEntropyLoss()
+    optimizers = [optim.SGD(model.parameters(), lr=0.01, momentum=0.9), optim.Adam(model.parameters(), amsgrad=True)]
     steps, hits = 0, 0
     while hits < interrupts:
         lost_before = lost
         try:
             interrupter.arm(random.uniform(1e-4, 6e-3))
             while lost == lost_before:
-                step(model, optimizer, criterion, steps)
+                step(model, optimizers[hits // 20 % 2], criterion, steps)
                 steps += 1
         except Stop:
             hits += 1
@@ -183,7 +184,7 @@ def main(way, interrupts, fork_every, seed):
     assert not _layout._watchers, "a watcher was left behind"
     assert train(model, 100) == undisturbed, "the interrupted model trains to other bits"
     assert train(Model(), 100) == undisturbed, "a new model trains to other bits"
-    del model, optimizer, criterion
+    del model, optimizers, criterion
     gc.collect()
     assert fastnn.memory_info()["used"] == 0, fastnn.memory_info()
     fastnn.empty_cache()

@@ -1,6 +1,8 @@
 """Pieces of large blocks: they never overlap, and what is free is joined."""
 
 import itertools
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,6 +172,58 @@ def test_arena_many_pieces_and_holes():
     assert all(
         (0, size) in {(begin, length) for _, begin, length, _ in arena.holes()} for size in arena.segments().values()
     )
+
+
+def test_arena_counts_a_released_hole_again_when_its_right_neighbour_returns():
+    """The joined hole is taken for used, though a part may be free."""
+    arena = native.Arena(SEGMENT)
+    first, second, third, last = (take(arena, n) for n in (1, 2, 3, 1))
+    del second
+    arena.release()
+    assert arena.counts()[1] == 5 * PAGE
+    del third
+    assert arena.counts()[1] == 7 * PAGE
+    check(arena, [first, last])
+
+
+def test_arena_joins_no_holes_of_different_segments():
+    """Where one ends at the offset at which the other begins, in another segment."""
+    arena = native.Arena(SEGMENT)
+    leases = [take(arena, 64), take(arena, 64), take(arena, 64), take(arena, 63), take(arena, 1)]
+    assert [lease.piece[:2] for lease in leases] == [(0, 0), (1, 0), (2, 0), (2, SEGMENT), (2, 2 * SEGMENT - PAGE)]
+    leases[1] = leases[3] = None  # a hole that ends where the other one begins
+    check(arena, [lease for lease in leases if lease])
+    leases = [take(arena, 64), *leases]  # the first hole again
+    leases[1] = None  # a piece that ends where the next hole begins
+    check(arena, [lease for lease in leases if lease])
+
+
+def test_arena_books_do_not_grow_with_time():
+    arena = native.Arena(SEGMENT)
+    tracemalloc.start()
+    try:
+        for _ in range(5000):
+            take(arena, 1)
+        now, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert now < 50_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not tell")
+def test_arena_release_returns_the_addresses_of_empty_segments():
+    def pages():
+        return int(Path("/proc/self/statm").read_text().split()[0])
+
+    arena = native.Arena(1 << 30)
+    before = pages()
+    take(arena, 1)
+    assert pages() >= before + (1 << 30) // PAGE
+    arena.release()
+    assert pages() < before + (1 << 29) // PAGE
+    lease = take(arena, 1)
+    del lease, arena
+    assert pages() < before + (1 << 29) // PAGE
 
 
 @pytest.mark.parametrize("least_segment", [0, -1])

@@ -129,3 +129,10 @@ def test_extreme_boxes_cover_the_image():
     boxes = [[-(2**63), -(2**63), 2**63 - 1, 2**63 - 1]]
     y = F.augment_batch(np.zeros((1, 1, 4, 4), np.uint8), [0], boxes=boxes, fill=0.5)
     assert (y == 0.5).all()
+
+
+def test_extreme_overlap_of_windows_is_refused_before_memory_is_asked_for():
+    x = np.zeros((1, 1, 20_000, 1), np.float32)
+    with pytest.raises(ValueError, match=r"^avg_pool2d: the windows have \d{9} pixels along one axis, 67108864 are "):
+        F.avg_pool2d(x, (10_000, 1), 1, (5_000, 0))
+    assert F.avg_pool2d(x, (10_000, 1), 1000, (5_000, 0)).shape == (1, 1, 21, 1)

@@ -195,3 +195,29 @@ def test_layout_conversion_has_the_same_bits_on_any_number_of_threads(layout, th
     if layout == "channels_last":
         x = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(_layout.pixels(x), x.transpose(2, 3, 0, 1))
+
+
+def test_layout_all_who_watch_are_told_and_leave_in_any_order():
+    x, seen = np.ones((2, 3, 4, 5)), []
+    first = _layout.watch_copies(lambda purpose, copy: seen.append("first"))
+    second = _layout.watch_copies(lambda purpose, copy: seen.append("second"))
+    first.__enter__()
+    second.__enter__()
+    _layout.pixels(x)
+    first.__exit__(None, None, None)
+    _layout.pixels(x)
+    second.__exit__(None, None, None)
+    _layout.pixels(x)
+    assert seen == ["first", "second", "second"]
+
+
+def test_layout_watcher_leaves_if_an_interrupt_follows_its_coming_at_once(monkeypatch):
+    class Watchers(list):
+        def append(self, watcher):
+            super().append(watcher)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_layout, "_watchers", Watchers())
+    with pytest.raises(KeyboardInterrupt), _layout.watch_copies(print):
+        pass
+    assert not _layout._watchers

@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -371,7 +372,7 @@ def test_memory_fork_while_other_threads_allocate():
     for thread in threads:
         thread.start()
     try:
-        for _ in range(20):
+        for _ in range(10):
             child = os.fork()
             if child == 0:
                 arrays = [_memory.empty(LARGE, np.float32) for _ in range(20)]
@@ -385,3 +386,26 @@ def test_memory_fork_while_other_threads_allocate():
         stop.set()
         for thread in threads:
             thread.join()
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 2 << 20, 5 << 20])
+def test_memory_workspace_is_large_enough_and_aligned(n_bytes):
+    scratch = _memory.workspace(n_bytes)
+    assert scratch.nbytes >= max(n_bytes, 1)
+    assert address(scratch) % 64 == 0
+    scratch[...] = 1
+
+
+def test_memory_workspace_is_of_its_thread():
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(_memory.workspace, 1000).result()
+        again = pool.submit(_memory.workspace, 2000).result()
+    assert address(other) == address(again)
+    assert address(_memory.workspace(1000)) == address(_memory.workspace(2000)) != address(other)
+
+
+def test_memory_workspace_too_large_to_keep_returns():
+    scratch = _memory.workspace(5 << 20)
+    assert fastnn.memory_info()["used"] == 5 << 20
+    del scratch
+    assert fastnn.memory_info()["used"] == 0

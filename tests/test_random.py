@@ -161,6 +161,15 @@ def test_random_state_is_that_of_the_thread():
     assert after == pcg64(3) == draw()
 
 
+def test_random_a_thread_that_set_its_state_keeps_its_numbers_when_the_main_thread_seeds():
+    fastnn.manual_seed(3)
+    state = fastnn.random_state()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(fastnn.set_random_state, state).result()
+        fastnn.manual_seed(9)
+        assert pool.submit(draw).result() == pcg64(3)
+
+
 def test_random_state_of_the_main_thread_keeps_the_streams_of_others():
     fastnn.manual_seed(3)
     expected = in_thread(draw, "a")

@@ -289,13 +289,13 @@ cdef class Lease:
     cdef Py_ssize_t one
 
     def __cinit__(self, Arena arena not None, object n_bytes):
-        if not 0 < n_bytes <= MOST_BYTES:
+        self.n_bytes = clipped(n_bytes, NULL)
+        if not 0 < self.n_bytes <= MOST_BYTES:
             raise MemoryError(f"a piece of memory of {n_bytes} bytes cannot be had")
         self.arena = arena
-        self.n_bytes = n_bytes
         self.one = 1
         lock_books()
-        self.begin = <unsigned char *> take_piece(&arena.books, n_bytes, &self.place)
+        self.begin = <unsigned char *> take_piece(&arena.books, self.n_bytes, &self.place)
         unlock_books()
         if self.begin is NULL:
             raise MemoryError(f"the system has no block of {n_bytes} bytes")

@@ -81,7 +81,7 @@ cdef int check_settings(const fnn_conv2d_shape *s) except -1:
 
 cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,
                                    const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation,
-                                   Py_ssize_t groups, str algorithm="direct") except *:
+                                   Py_ssize_t groups, int n_threads, str algorithm) except *:
     """The struct for arrays of these shapes; refuses what would read or write outside them."""
     cdef fnn_conv2d_shape s
     s.h, s.w, s.n, s.c_in = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
@@ -96,6 +96,8 @@ cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, 
             or s.c_out % groups != 0 or min(stride) < 1 or min(dilation) < 1 or groups < 1
             or min(s.kernel_h, s.kernel_w, s.h, s.w, s.n, s.c_in, s.h_out, s.w_out, s.c_out) < 1):
         raise ValueError("conv2d: shapes do not fit")
+    if n_threads < 1:  # the workspace would be one for none
+        raise ValueError(f"conv2d: n_threads must be at least 1. Received: {n_threads}")
     check_settings(&s)
     if s.algorithm != FNN_DIRECT and (s.kernel_h != 3 or s.kernel_w != 3 or groups != 1 or stride != (1, 1)
                                       or dilation != (1, 1) or min(pad) < 0 or max(pad) > 2):
@@ -120,7 +122,7 @@ def conv2d_workspace(str direction, const real[:, :, :, ::1] x, const real[:, :,
                      const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation, Py_ssize_t groups,
                      str algorithm, int n_threads):
     """Bytes of workspace for 'forward', 'backward_data' or 'backward_weight' on these arrays."""
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, algorithm)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm)
     if real is float:
         if direction == "forward":
             return fnn_conv2d_forward_workspace_f32(&s, n_threads)
@@ -142,7 +144,7 @@ def conv2d_forward(const real[:, :, :, ::1] x,       # IN
                    tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                    uint8_t[::1] workspace,           # OUT
                    int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, algorithm)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm)
     cdef fnn_status status
     cdef const real *bias_data = NULL
     if bias is not None:
@@ -176,7 +178,7 @@ def conv2d_norm_forward(const real[:, :, :, ::1] x,         # IN
                         tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                         uint8_t[::1] workspace,             # OUT
                         int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, algorithm)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm)
     cdef fnn_status status
     cdef fnn_norm_f32 norm_f32
     cdef fnn_norm_f64 norm_f64
@@ -214,7 +216,7 @@ def conv2d_backward_data(const real[:, :, :, ::1] dy,      # IN
                          tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                          uint8_t[::1] workspace,           # OUT
                          int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(dx, weight, dy, stride, pad, dilation, groups, algorithm)
+    cdef fnn_conv2d_shape s = conv2d_shape(dx, weight, dy, stride, pad, dilation, groups, n_threads, algorithm)
     cdef fnn_status status
     cdef const real *addend_data = NULL
     if addend is not None:
@@ -242,7 +244,7 @@ def conv2d_backward_weight(const real[:, :, :, ::1] x,    # IN
                            tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                            uint8_t[::1] workspace,        # OUT
                            int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, dweight, dy, stride, pad, dilation, groups, algorithm)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, dweight, dy, stride, pad, dilation, groups, n_threads, algorithm)
     cdef fnn_status status
     cdef real *dbias_data = NULL
     if dbias is not None:

@@ -3,6 +3,10 @@ cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.pyport cimport PY_SSIZE_T_MAX
 
+cdef extern from "Python.h":
+    # Without an exception type, numbers that do not fit become the nearest one that does.
+    Py_ssize_t clipped "PyNumber_AsSsize_t"(object number, void *no_exception) except? -1
+
 cdef enum:
     ALIGNMENT = 64
 
@@ -16,9 +20,9 @@ cdef class Block:
     cdef Py_ssize_t one
 
     def __cinit__(self, object n_bytes):
-        if not 0 <= n_bytes <= PY_SSIZE_T_MAX - ALIGNMENT:
+        self.n_bytes = clipped(n_bytes, NULL)
+        if not 0 <= self.n_bytes <= PY_SSIZE_T_MAX - ALIGNMENT:
             raise ValueError(f"a block of memory cannot have {n_bytes} bytes")
-        self.n_bytes = n_bytes
         self.memory = PyMem_RawMalloc(self.n_bytes + ALIGNMENT)
         if self.memory is NULL:
             raise MemoryError(f"there are no {n_bytes} bytes")
