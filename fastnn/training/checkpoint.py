@@ -253,6 +253,7 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any], kind: str
         TypeError, ValueError: the state holds something else, or is nested too deep.
         OSError: the file cannot be written; one that was there stays as it was.
     """
+    _checked_path("save_state", path)
     tensors: dict[str, NDArray] = {}
     text = json.dumps(_pack(state, "", tensors, 0))
     parse_json(text)  # what could not be read is not written
