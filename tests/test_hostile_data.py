@@ -289,6 +289,17 @@ def test_large_picture_of_many_chunks_is_refused(tmp_path):
     assert pku_digits.read_image(tmp_path / "a.png").shape == (28, 28, 3)
 
 
+def test_small_file_of_a_large_picture_takes_no_memory(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(4096, 4096, chunk(b"IDAT", zlib.compress(bytes(999))), chunk(b"IEND")))
+    refused(pku_digits.read_image, tmp_path / "a.png", MEGABYTE, "cannot be 4,096 x 4,096 pixels")
+
+
+def test_large_picture_that_compresses_well_is_read(tmp_path):
+    content = png(4096, 4096, chunk(b"IDAT", zlib.compress(bytes(4096 * 513))), chunk(b"IEND"), depth=1)
+    (tmp_path / "a.png").write_bytes(content)
+    assert pku_digits.read_image(tmp_path / "a.png").shape == (4096, 4096, 3)
+
+
 def test_picture_in_another_format_starts_no_program(tmp_path, monkeypatch):
     started = tmp_path / "started"
     (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {started}\n")

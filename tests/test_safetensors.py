@@ -99,6 +99,13 @@ def test_equal_states_are_equal_files(tmp_path):
     assert (tmp_path / "state 0").read_bytes() == (tmp_path / "state 1").read_bytes()
 
 
+def test_names_of_any_characters_come_back(tmp_path):
+    names = ["", "ünï", "\N{GRINNING FACE}", "\ud800", 'a"b\\c', "\n", "x" * 1000]
+    fastnn.save({name: np.full(2, index) for index, name in enumerate(names)}, tmp_path / "a.safetensors")
+    loaded = fastnn.load(tmp_path / "a.safetensors")
+    assert {name: array[0] for name, array in loaded.items()} == {name: index for index, name in enumerate(names)}
+
+
 def test_array_in_another_order_is_written_as_its_values(tmp_path):
     array = np.arange(24.0).reshape(2, 3, 4)
     fastnn.save({"a": array.transpose(2, 0, 1), "b": array[:, ::-1]}, tmp_path / "a.safetensors")
