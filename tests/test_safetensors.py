@@ -410,8 +410,8 @@ def zipped(name):
     (b"\x89HDF\r\n\x1a\n" + bytes(99), r"an HDF5 file"),
     (b"\x93NUMPY\x01\x00v\x00{", r"an array of NumPy"),
     (b"\x1f\x8b\x08\x00" + bytes(99), r"compressed by gzip"),
-    (b"short", r"not a safetensors file: it has only 5 bytes"),
-    (b"", r"not a safetensors file: it has only 0 bytes"),
+    (b"short", r"not a whole safetensors file: it has only 5 bytes"),
+    (b"", r"not a whole safetensors file: it has only 0 bytes"),
     (b"a text of some length, but nothing else", r"not a whole safetensors file: 39 bytes, its header alone"),
     (struct.pack("<Q", 3) + b"abc", r"not a safetensors file: no header of 3 bytes"),
 ])  # fmt: skip

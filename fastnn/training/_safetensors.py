@@ -165,7 +165,7 @@ def _what_it_is(start: bytes, file: IO[bytes], name: str, length: int, size: int
         if start.startswith(signature[:8]):
             return words.format(name=name)
     if len(start) < 8:
-        return f"not a safetensors file: it has only {size} bytes"
+        return f"not a whole safetensors file: it has only {size} bytes"
     if length > size - 8:
         return f"not a whole safetensors file: {size:,} bytes, its header alone would have {length:,}"
     return f"not a safetensors file: no header of {length:,} bytes begins there"
