@@ -12,7 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import data, nn, training
-from fastnn.training import _dtypes
+from fastnn.training import _dtypes, _safetensors
 
 PREPROCESSING = data.Preprocessing(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.1), size=(32, 32), classes=("cat", "Hündin"))
 
@@ -122,20 +122,16 @@ def test_every_flipped_bit_is_noticed(tmp_path, kind):
         fastnn.save(network(), path)
     else:
         training.save_state(path, {"a": np.arange(99.0), "step": 17})
-    whole, read = path.read_bytes(), fastnn.load if kind == "weights" else training.load_state
-    names = set(read(path))
+    whole = path.read_bytes()
     for position in range(len(whole)):
         content = bytearray(whole)
         content[position] ^= 1 << position % 8
-        path.write_bytes(content)
         try:
-            changed = read(path)
-        except training.CheckpointError as error:
-            assert str(path) in str(error)  # noqa: PT017 - thousands of cases
-            assert error.path == str(path)  # noqa: PT017
-        else:  # a bit in the name of the checksum: the file then looks like one of another program
-            assert set(changed) == names
-            assert b'"fastnn_crc32":"' not in content
+            _safetensors._read(io.BytesIO(content), len(content), "a")
+        except ValueError:
+            continue
+        # Only in the name of the checksum: the file then looks like one of another program.
+        assert b'"fastnn_crc32":"' not in content
 
 
 def test_flipped_bit_in_a_weight_is_called_damage(tmp_path):
