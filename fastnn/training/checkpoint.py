@@ -261,7 +261,9 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any], kind: str
 
 
 def load_state(path: str | os.PathLike[str], kind: str = "checkpoint") -> dict[str, Any]:
-    """What `save_state` wrote.
+    """What `save_state` wrote: dicts with texts and integers as keys, lists, tuples, None, numbers, texts and arrays.
+
+    Which of them stands where is for the caller to check; the file may be of anybody.
 
     Raises:
         FileNotFoundError: there is no such file.
