@@ -253,6 +253,18 @@ def test_cifar10_archive_that_is_cut_or_damaged_is_an_error(small, form, tmp_pat
             data.CIFAR10(tmp_path)
 
 
+def test_cifar10_archive_with_a_damaged_header_or_something_behind_it_is_an_error(small, form, tmp_path):
+    path = write(tmp_path, encoded(small, form), form, "archive")
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    path.write_bytes(gzip.compress(content) + b"text")
+    with pytest.raises(data.DataError, match="something behind the compressed data"):
+        data.CIFAR10(tmp_path)
+    content[110] ^= 1  # the owner of the first member
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(data.DataError, match="a header of the archive has another checksum"):
+        data.CIFAR10(tmp_path)
+
+
 @pytest.mark.parametrize("attack", ["symlink", "hard link", "device", "fifo", "folder", "too long"])
 def test_cifar10_archive_member_of_another_kind_is_refused(small, attack, tmp_path):
     kinds = {"symlink": tarfile.SYMTYPE, "hard link": tarfile.LNKTYPE, "device": tarfile.CHRTYPE,
