@@ -215,6 +215,15 @@ def test_hostile_npz_is_refused(tmp_path, name):
     refused(_npz.read_npz, tmp_path / "a.npz", ARRAYS, words)
 
 
+def test_npz_in_either_order_of_memory_is_read(tmp_path):
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+    np.savez(tmp_path / "a.npz", c=array, f=np.asfortranarray(array), big=array.astype(">i2"), scalar=np.float64(3))
+    found = _npz.read_npz(tmp_path / "a.npz")
+    for name in ("c", "f", "big"):
+        np.testing.assert_array_equal(found[name], array)
+    assert (found["scalar"].shape, found["scalar"]) == ((), 3)
+
+
 def test_npz_of_wrong_checksum_or_encrypted_or_lacking_an_array_is_refused(tmp_path):
     path, content = tmp_path / "a.npz", bytearray(npz(array_file()))
     path.write_bytes(content)
