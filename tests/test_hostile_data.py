@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hostile import ARRAYS, CIFAR10, MEGABYTE, MNIST, PICTURE, made, refused
+from PIL import Image
 
 import fastnn
 from fastnn import data
@@ -318,6 +319,24 @@ def test_large_picture_that_compresses_well_is_read(tmp_path):
     content = png(4096, 4096, chunk(b"IDAT", zlib.compress(bytes(4096 * 513))), chunk(b"IEND"), depth=1)
     (tmp_path / "a.png").write_bytes(content)
     assert pku_digits.read_image(tmp_path / "a.png").shape == (4096, 4096, 3)
+
+
+def test_pillow_may_only_use_the_formats_that_are_wanted(tmp_path, monkeypatch):
+    opened, open_image = [], Image.open
+
+    def spy(file, formats=None):
+        opened.append(formats)
+        return open_image(file, formats=formats)
+
+    monkeypatch.setattr(Image, "open", spy)
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "0.png", "JPEG")
+    assert pku_digits.read_image(tmp_path / "0.png").shape == (28, 28, 3)
+    with pytest.raises(data.DataError, match=r"0\.png: not a picture of the format PNG"):
+        pku_digits.read_digits(tmp_path)
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "0.png")
+    with pytest.raises(data.DataError, match="not the assignment's image"):
+        pku_digits.read_digits(tmp_path)
+    assert opened == [("PNG", "JPEG"), ("PNG",)]
 
 
 def test_picture_in_another_format_starts_no_program(tmp_path, monkeypatch):
