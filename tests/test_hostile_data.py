@@ -321,6 +321,14 @@ def test_large_picture_that_compresses_well_is_read(tmp_path):
     assert pku_digits.read_image(tmp_path / "a.png").shape == (4096, 4096, 3)
 
 
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_picture_of_more_pixels_than_wanted_is_refused(tmp_path, form):
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "a", form)
+    assert pku_digits.read_image(tmp_path / "a", most_pixels=72).shape == (8, 9, 3)
+    with pytest.raises(data.DataError, match="too many"):
+        pku_digits.read_image(tmp_path / "a", most_pixels=71)
+
+
 def test_pillow_may_only_use_the_formats_that_are_wanted(tmp_path, monkeypatch):
     opened, open_image = [], Image.open
 
