@@ -124,6 +124,9 @@ def test_atomic_write_keeps_the_owner_where_it_can(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["folder", "FIFO", "socket", "device", "link to a device"])
 def test_atomic_write_refuses_what_is_no_file_before_it_writes(tmp_path, kind):
     path = tmp_path / "a"
+    # A terminal: nobody can replace it, not even root with a faulty program, as happens to /dev/null.
+    terminal = os.openpty()
+    device = os.ttyname(terminal[1])
     if kind == "folder":
         path.mkdir()
     elif kind == "FIFO":
@@ -132,15 +135,17 @@ def test_atomic_write_refuses_what_is_no_file_before_it_writes(tmp_path, kind):
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(str(path))
     elif kind == "device":
-        path = "/dev/null"
+        path = device
     else:
-        path.symlink_to("/dev/null")
+        path.symlink_to(device)
     before = os.stat(path)
     with pytest.raises(OSError, match=f"cannot be written: it is a {kind.split()[-1]}") as info:
         fastnn.save({"a": np.zeros(3)}, path)
     assert info.value.filename == str(path)
     assert os.stat(path).st_mode == before.st_mode
     assert len(os.listdir(tmp_path)) == (kind != "device")
+    for descriptor in terminal:
+        os.close(descriptor)
 
 
 # ---- a disk that says no ---------------------------------------------------------------------------------------------

@@ -197,12 +197,12 @@ def test_errors_are_one_sentence_and_exit_code_2(arguments, words, tmp_path, cap
 
 
 def test_train_into_a_read_only_folder_is_told_before_training(tmp_path, monkeypatch, capsys):
-    def closed(**kwargs):  # root may write everywhere, so the rights of a folder prove nothing
-        raise PermissionError(errno.EACCES, "Permission denied", str(kwargs["dir"]))
+    def closed(*_, **__):  # root may write everywhere, so the rights of a folder prove nothing
+        raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkstemp", closed)
+    monkeypatch.setattr("fastnn.training._atomic._create", closed)
     assert run("train", *TINY, "--out", tmp_path / "closed") == 2
-    assert capsys.readouterr().err == f"fastnn: {tmp_path / 'closed'}: Permission denied\n"
+    assert capsys.readouterr().err == f"fastnn: {tmp_path / 'closed' / 'write-test.tmp'}: Permission denied\n"
 
 
 def test_train_with_a_loss_that_is_not_finite_exits_with_1(tmp_path, monkeypatch, capsys):

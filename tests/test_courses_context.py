@@ -12,7 +12,7 @@ import fastnn
 from fastnn import courses
 from fastnn.courses import context as context_module
 from fastnn.courses import recipe as recipe_module
-from fastnn.training import load_state
+from fastnn.training import load_state, save_state
 
 
 # ---- stages ----------------------------------------------------------------------------------------------------------
@@ -92,6 +92,19 @@ def test_stage_that_is_damaged_runs_again(damage, new_recipe):
     assert recipe.calls == ["first", "second", "first"]
     assert "first lr=0.1 is run again" in said[0]
     assert load_state(path, kind="stage")["settings"]["stage"] == "first lr=0.1"
+
+
+@pytest.mark.parametrize("change", [{"seconds": "long"}, {"work": None}, {"result": ...}, {"work": ...}])
+def test_stage_of_another_form_runs_again(change, new_recipe):
+    recipe, said = TwoStages(), []
+    new_recipe(recipe)
+    courses.run("toy", out="out", say=str)
+    (path,) = Path("out/stages").glob("first*")
+    stored = {**load_state(path, kind="stage"), **change}
+    save_state(path, {name: value for name, value in stored.items() if value is not ...}, kind="stage")
+    courses.run("toy", out="out", say=said.append)
+    assert recipe.calls == ["first", "second", "first"]
+    assert "is damaged" in said[0]
 
 
 @pytest.mark.parametrize("change", [{"quick": True}, {"seed": 1}, {"epochs": 3}, {"version": 2}])

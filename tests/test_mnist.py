@@ -117,7 +117,7 @@ def test_mnist_damaged_gzip_is_an_error(small, tmp_path):
     path = tmp_path / "train-images-idx3-ubyte.gz"
     whole = path.read_bytes()
     wrong_checksum = whole[:-8] + b"\0\0\0\0" + whole[-4:]
-    for content in (whole[:-12], whole[: len(whole) // 2], whole[:5], b"no gzip", wrong_checksum):
+    for content in (whole[:-12], whole[: len(whole) // 2], whole[:5], b"no gzip", wrong_checksum, whole + b"text"):
         path.write_bytes(content)
         with pytest.raises(data.DataError, match="train-images"):
             data.MNIST(tmp_path)

@@ -12,7 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import data, nn, training
-from fastnn.training import _dtypes
+from fastnn.training import _dtypes, _safetensors
 
 PREPROCESSING = data.Preprocessing(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.1), size=(32, 32), classes=("cat", "Hündin"))
 
@@ -99,6 +99,13 @@ def test_equal_states_are_equal_files(tmp_path):
     assert (tmp_path / "state 0").read_bytes() == (tmp_path / "state 1").read_bytes()
 
 
+def test_names_of_any_characters_come_back(tmp_path):
+    names = ["", "ünï", "\N{GRINNING FACE}", "\ud800", 'a"b\\c', "\n", "x" * 1000]
+    fastnn.save({name: np.full(2, index) for index, name in enumerate(names)}, tmp_path / "a.safetensors")
+    loaded = fastnn.load(tmp_path / "a.safetensors")
+    assert {name: array[0] for name, array in loaded.items()} == {name: index for index, name in enumerate(names)}
+
+
 def test_array_in_another_order_is_written_as_its_values(tmp_path):
     array = np.arange(24.0).reshape(2, 3, 4)
     fastnn.save({"a": array.transpose(2, 0, 1), "b": array[:, ::-1]}, tmp_path / "a.safetensors")
@@ -115,20 +122,16 @@ def test_every_flipped_bit_is_noticed(tmp_path, kind):
         fastnn.save(network(), path)
     else:
         training.save_state(path, {"a": np.arange(99.0), "step": 17})
-    whole, read = path.read_bytes(), fastnn.load if kind == "weights" else training.load_state
-    names = set(read(path))
+    whole = path.read_bytes()
     for position in range(len(whole)):
         content = bytearray(whole)
         content[position] ^= 1 << position % 8
-        path.write_bytes(content)
         try:
-            changed = read(path)
-        except training.CheckpointError as error:
-            assert str(path) in str(error)  # noqa: PT017 - thousands of cases
-            assert error.path == str(path)  # noqa: PT017
-        else:  # a bit in the name of the checksum: the file then looks like one of another program
-            assert set(changed) == names
-            assert b'"fastnn_crc32":"' not in content
+            _safetensors._read(io.BytesIO(content), len(content), "a")
+        except ValueError:
+            continue
+        # Only in the name of the checksum: the file then looks like one of another program.
+        assert b'"fastnn_crc32":"' not in content
 
 
 def test_flipped_bit_in_a_weight_is_called_damage(tmp_path):
@@ -403,8 +406,8 @@ def zipped(name):
     (b"\x89HDF\r\n\x1a\n" + bytes(99), r"an HDF5 file"),
     (b"\x93NUMPY\x01\x00v\x00{", r"an array of NumPy"),
     (b"\x1f\x8b\x08\x00" + bytes(99), r"compressed by gzip"),
-    (b"short", r"not a safetensors file: it has only 5 bytes"),
-    (b"", r"not a safetensors file: it has only 0 bytes"),
+    (b"short", r"not a whole safetensors file: it has only 5 bytes"),
+    (b"", r"not a whole safetensors file: it has only 0 bytes"),
     (b"a text of some length, but nothing else", r"not a whole safetensors file: 39 bytes, its header alone"),
     (struct.pack("<Q", 3) + b"abc", r"not a safetensors file: no header of 3 bytes"),
 ])  # fmt: skip

@@ -172,6 +172,10 @@ class Context:
         if stored.get("settings") != self._settings(key):
             self.say(f"{key} is run again: {path} is of other settings")
             return None
+        numbers = all(isinstance(stored.get(name), int | float) for name in ("seconds", "work"))
+        if not numbers or "result" not in stored:
+            self.say(f"{key} is run again: {path} is damaged")
+            return None
         return stored
 
     def _compute(self, key: str, path: Path, compute: Callable[[], Any]) -> None:

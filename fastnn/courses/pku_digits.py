@@ -50,6 +50,7 @@ _NEEDED = (
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST_PICTURE, _MOST_CHUNKS = 32 << 20, 10_000
+_MOST_EXPANSION = 1032  # of deflate, the compression of PNG; a pixel has one bit or more
 
 
 def read_image(
@@ -100,6 +101,8 @@ def _check_picture(content: bytes, formats: tuple[str, ...], most_pixels: int) -
     width, height = (int.from_bytes(content[i : i + 4], "big") for i in (16, 20))
     if content[12:16] != b"IHDR" or width * height > most_pixels:
         raise DataError(f"damaged, or too many pixels: {width:,} x {height:,}")
+    if width * height > 8 * _MOST_EXPANSION * len(content):  # Pillow takes their memory before it reads the first
+        raise DataError(f"damaged: {len(content):,} bytes cannot be {width:,} x {height:,} pixels")
     position = len(_PNG)
     for _ in range(_MOST_CHUNKS + 1):
         if position + 8 > len(content):

@@ -43,8 +43,7 @@ def read_npz(path: str | os.PathLike[str], needed: Collection[str] = ()) -> dict
             sizes = [member.file_size for member in members]
             if sum(sizes) > _LARGEST_ARRAYS:
                 raise DataError(f"arrays of {sum(sizes):,} bytes are more than such a file has")
-            # One byte more than it should have, so that the checksum at its end is compared.
-            arrays = {member.filename: _array(archive.open(member).read(member.file_size + 1)) for member in members}
+            arrays = {member.filename: _array(archive.read(member)) for member in members}
     except DataError as error:
         raise DataError(str(error), path) from None
     except Exception as error:  # zipfile raises a dozen kinds: BadZipFile, KeyError, ...

@@ -70,13 +70,9 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, NDArray], 
     end = 0
     for name in order:
         begin, end = end, end + tensors[name].nbytes
-        entry = {
-            "dtype": name_of(tensors[name].dtype),
-            "shape": list(tensors[name].shape),
-            "data_offsets": [begin, end],
-        }
-        header[name] = entry
-    content = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        kind, shape = name_of(tensors[name].dtype), list(tensors[name].shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+    content = json.dumps(header, separators=(",", ":")).encode()
     content += b" " * (-len(content) % _ALIGNMENT)
     if len(content) > _LONGEST_HEADER:
         raise ValueError(f"the names and the state take {len(content):,} bytes, {_LONGEST_HEADER:,} fit into a file")
@@ -169,7 +165,7 @@ def _what_it_is(start: bytes, file: IO[bytes], name: str, length: int, size: int
         if start.startswith(signature[:8]):
             return words.format(name=name)
     if len(start) < 8:
-        return f"not a safetensors file: it has only {size} bytes"
+        return f"not a whole safetensors file: it has only {size} bytes"
     if length > size - 8:
         return f"not a whole safetensors file: {size:,} bytes, its header alone would have {length:,}"
     return f"not a safetensors file: no header of {length:,} bytes begins there"

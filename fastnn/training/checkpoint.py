@@ -253,6 +253,7 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any], kind: str
         TypeError, ValueError: the state holds something else, or is nested too deep.
         OSError: the file cannot be written; one that was there stays as it was.
     """
+    _checked_path("save_state", path)
     tensors: dict[str, NDArray] = {}
     text = json.dumps(_pack(state, "", tensors, 0))
     parse_json(text)  # what could not be read is not written
@@ -260,7 +261,9 @@ def save_state(path: str | os.PathLike[str], state: Mapping[str, Any], kind: str
 
 
 def load_state(path: str | os.PathLike[str], kind: str = "checkpoint") -> dict[str, Any]:
-    """What `save_state` wrote.
+    """What `save_state` wrote: dicts with texts and integers as keys, lists, tuples, None, numbers, texts and arrays.
+
+    Which of them stands where is for the caller to check; the file may be of anybody.
 
     Raises:
         FileNotFoundError: there is no such file.
