@@ -167,11 +167,6 @@ def sliding(
                 f"the padded image has only {size + 2 * p}. "
                 f"Received: x.shape={tuple(shape)}, kernel_size={kernel_size!r}, padding={padding!r}"
             )
-        if axis.has_empty:
-            raise ValueError(
-                f"{operation}: with this dilation a window lies on padding only. "
-                f"Received: x.shape={tuple(shape)}, padding={padding!r}, dilation={dilation!r}"
-            )
         axes.append(axis)
     h, w = axes
     mode = () if count_padding is None else (bool(count_padding),)
