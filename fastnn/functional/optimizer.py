@@ -358,6 +358,15 @@ def sum_of_squares(x: ArrayLike) -> float:
     return _runtime._native.sum_of_squares(_layout.flat(_layout.dense(x)), _runtime.num_threads()) if x.size else 0.0
 
 
+def _norm(x: NDArray) -> float:
+    """The root of the sum of squares; where squares are too large or too small for a double, of a scaled x."""
+    total = sum_of_squares(x)
+    if 1e-280 < total < math.inf:
+        return math.sqrt(total)
+    largest = float(np.abs(x).max())
+    return largest * math.sqrt(sum_of_squares(x / largest)) if 0 < largest < math.inf else math.sqrt(total)
+
+
 def newton_schulz(
     matrix: ArrayLike,
     steps: int = 5,
@@ -405,7 +414,7 @@ def newton_schulz(
     wide = matrix.shape[0] < matrix.shape[1]
     tall = matrix.T if wide else matrix
     x = _memory.empty(tall.shape, tall.dtype)
-    np.multiply(tall, 1 / max(math.sqrt(sum_of_squares(matrix)), eps), out=x)
+    np.multiply(tall, 1 / (max(_norm(matrix), eps) or 1.0), out=x)
     for _ in range(steps):
         # The weight only gives its shape here: dweight = x' x.
         gram: Any = linear_backward(x, x, np.empty((x.shape[1],) * 2, x.dtype), need_dx=False, need_dbias=False)[1]
