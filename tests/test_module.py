@@ -386,3 +386,21 @@ def test_flatten_backward_of_another_shape_says_so():
 def test_layer_of_what_is_no_array_names_the_argument(layer, value):
     with pytest.raises((TypeError, ValueError), match=r"^\w+: x (has dtype|cannot be made an array|must be an array)"):
         layer(value)
+
+
+def test_module_parameter_in_two_places_is_given_once():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    names = [name for name, _ in model.named_parameters()]
+    assert names == ["0.weight", "0.bias", "1.bias"]
+    assert len(list(model.parameters())) == 3
+
+
+def test_module_astype_forgets_gradients_of_the_other_dtype():
+    layer = nn.Linear(3, 2)
+    layer(np.ones((1, 3), np.float32))
+    layer.backward(np.ones((1, 2), np.float32))
+    layer.astype(np.float64)
+    assert layer.weight.grad is None
+    assert layer.bias.grad is None
+    assert layer.weight.dtype == np.float64

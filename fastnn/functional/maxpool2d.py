@@ -125,6 +125,7 @@ def max_pool2d(
     """
     x = _check.floats("max_pool2d", "x", x, 4)
     windows = _pooling.sliding("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    return_indices = _check.boolean("max_pool2d", "return_indices", return_indices)
     y, taps = forward(x, windows, reference.max_pool2d_taps, return_indices)
     return (y, _indices("max_pool2d", taps, windows, x.shape)) if return_indices else y
 
