@@ -348,3 +348,9 @@ def test_losses_of_arrays_without_axes_are_those_of_one_element(far, reduction):
     assert F.l1_loss(x, t, reduction) == (5 if far else 0.5)
     assert F.huber_loss(x, t, reduction, delta=2.0 if far else 1.0) == (8.0 if far else 0.125)
     assert F.smooth_l1_loss(x, t, reduction) == smooth
+
+
+def test_losses_weights_given_as_integers_are_kept_in_single_precision():
+    assert nn.CrossEntropyLoss([1, 2]).weight.dtype == np.float32
+    assert nn.BCEWithLogitsLoss(pos_weight=np.array([3])).pos_weight.dtype == np.float32
+    assert nn.NLLLoss(np.array([0.5, 2.0])).weight.dtype == np.float64  # as given
