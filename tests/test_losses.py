@@ -354,3 +354,10 @@ def test_losses_weights_given_as_integers_are_kept_in_single_precision():
     assert nn.CrossEntropyLoss([1, 2]).weight.dtype == np.float32
     assert nn.BCEWithLogitsLoss(pos_weight=np.array([3])).pos_weight.dtype == np.float32
     assert nn.NLLLoss(np.array([0.5, 2.0])).weight.dtype == np.float64  # as given
+
+
+@pytest.mark.parametrize("outside", [-0.1, 1.1])
+@pytest.mark.parametrize("call", [F.binary_cross_entropy, lambda x, t: F.binary_cross_entropy_backward(1.0, x, t)])
+def test_losses_of_probabilities_refuse_either_side(call, outside):
+    with pytest.raises(ValueError, match=r"input must hold probabilities, in \[0, 1\]; it reaches from "):
+        call(np.array([0.5, outside]), np.array([0.0, 1.0]))
