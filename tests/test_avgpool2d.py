@@ -182,3 +182,20 @@ def test_avgpool2d_matches_torch(pooling, dtype, seed):
     y_torch.backward(torch.tensor(dy))
     magnitude = F.avg_pool2d_backward(abs(dy), shape, **kwargs)
     assert_close(layer.backward(dy), x_torch.grad.numpy(), terms + 2, magnitude)
+
+
+@pytest.mark.parametrize("input_size", [1, None, "2244", 4.0, object(), {2: 2}, np.ones((2, 2), int), [[2], [2, 4]]])
+def test_avgpool2d_backward_of_no_shape_names_it(input_size):
+    for backward in (F.avg_pool2d_backward, F.adaptive_avg_pool2d_backward):
+        arguments = (2,) if backward is F.avg_pool2d_backward else ()
+        with pytest.raises(TypeError, match=r"avg_pool2d_backward: input_size must be "):
+            backward(np.ones((2, 2, 2, 2)), input_size, *arguments)
+
+
+def test_avgpool2d_flags_are_booleans():
+    x = np.ones((1, 1, 4, 4))
+    for name in ("ceil_mode", "count_include_pad"):
+        with pytest.raises(TypeError, match=f"^avg_pool2d: {name} must be True or False. Received: "):
+            F.avg_pool2d(x, 2, **{name: np.ones(3)})
+    with pytest.raises(TypeError, match=r"^max_pool2d: return_indices must be True or False. Received: 'no'"):
+        F.max_pool2d(x, 2, return_indices="no")

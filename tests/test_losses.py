@@ -313,3 +313,51 @@ def test_losses_written_by_users_need_two_functions():
     np.testing.assert_array_equal(criterion.backward(), [1, 1])
     with fastnn.backend("reference"):
         assert criterion(np.ones(2), np.zeros(2)) == 2
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("size", [1e-20, 1e-25, 1e25, 3e30])
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (F.mse_loss, lambda d: d * d),
+        (lambda x, t, reduction: F.huber_loss(x, t, reduction, delta=1e-15), lambda d: huber(d, 1e-15)),
+        (lambda x, t, reduction: F.huber_loss(x, t, reduction, delta=1e32), lambda d: d * d / 2),
+        (lambda x, t, reduction: F.smooth_l1_loss(x, t, reduction, beta=1e32), lambda d: d * d / 2e32),
+    ],
+    ids=["mse", "huber", "huber-wide", "smooth"],
+)
+def test_losses_of_tiny_and_huge_differences_keep_their_digits(loss, expected, size, reduction):
+    """In float32 these squares are denormal, with two digits left, or infinite."""
+    x = np.array([1.0, -2.0, 3.0, 0.0], np.float32) * np.float32(size)
+    losses = [expected(abs(float(value))) for value in x]
+    total = math.fsum(losses) / (4 if reduction == "mean" else 1)
+    assert loss(x, np.zeros_like(x), reduction=reduction) == pytest.approx(total, rel=1e-12)
+
+
+def huber(distance, delta):
+    return distance**2 / 2 if distance < delta else delta * (distance - delta / 2)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("far", [False, True])
+def test_losses_of_arrays_without_axes_are_those_of_one_element(far, reduction):
+    x, t = np.array(5.0 if far else 0.5), np.array(0.0)
+    smooth = 4.5 if far else 0.125
+    assert F.mse_loss(x, t, reduction) == (25 if far else 0.25)
+    assert F.l1_loss(x, t, reduction) == (5 if far else 0.5)
+    assert F.huber_loss(x, t, reduction, delta=2.0 if far else 1.0) == (8.0 if far else 0.125)
+    assert F.smooth_l1_loss(x, t, reduction) == smooth
+
+
+def test_losses_weights_given_as_integers_are_kept_in_single_precision():
+    assert nn.CrossEntropyLoss([1, 2]).weight.dtype == np.float32
+    assert nn.BCEWithLogitsLoss(pos_weight=np.array([3])).pos_weight.dtype == np.float32
+    assert nn.NLLLoss(np.array([0.5, 2.0])).weight.dtype == np.float64  # as given
+
+
+@pytest.mark.parametrize("outside", [-0.1, 1.1])
+@pytest.mark.parametrize("call", [F.binary_cross_entropy, lambda x, t: F.binary_cross_entropy_backward(1.0, x, t)])
+def test_losses_of_probabilities_refuse_either_side(call, outside):
+    with pytest.raises(ValueError, match=r"input must hold probabilities, in \[0, 1\]; it reaches from "):
+        call(np.array([0.5, outside]), np.array([0.0, 1.0]))

@@ -319,3 +319,88 @@ def test_module_repr_shows_the_tree(network):
             ")",
         ]
     )
+
+
+# ---- arguments that make no sense ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m: m.train("yes"), r"train: mode must be True or False. Received: 'yes'"),
+        (lambda m: m.requires_grad_(None), r"requires_grad_: requires_grad must be True or False. Received: None"),
+        (lambda m: m.astype("nonsense"), r"astype: dtype must be float32 or float64. Received: 'nonsense'"),
+        (lambda m: m.astype(None), r"astype: dtype must be float32 or float64. Received: None"),
+        (lambda m: m.apply(3), r"apply: function must be callable. Received: 3"),
+        (lambda m: m.register_buffer(3, None), r"register_buffer: name must be a word without a dot. Received: 3"),
+        (
+            lambda m: m.register_buffer("a.b", None),
+            r"register_buffer: name must be a word without a dot",
+        ),
+        (lambda m: m.register_buffer("", None), r"register_buffer: name must be a word without a dot"),
+        (
+            lambda m: m.register_buffer("a", [1.0]),
+            r"register_buffer: value must be an array or None. Received",
+        ),
+        (lambda m: m.register_parameter("a", np.ones(3)), r"register_parameter: value must be a Parameter or None"),
+        (lambda m: m.register_parameter("a.b", None), r"register_parameter: name must be a word without a dot"),
+        (
+            lambda m: m.load_state_dict("same"),
+            r"Linear.load_state_dict: state_dict must be a mapping .*'same'",
+        ),
+        (
+            lambda m: m.load_state_dict({3: np.ones(3)}),
+            r"Linear.load_state_dict: state_dict must be a mapping of",
+        ),
+        (
+            lambda m: m.load_state_dict({}, "no"),
+            r"Linear.load_state_dict: strict must be True or False",
+        ),
+        (
+            lambda m: m.load_state_dict({"weight": [[1.0], [1.0, 2.0]], "bias": np.ones(2)}),
+            r"Linear.load_state_dict: 'weight' of state_dict cannot be made an array",
+        ),
+    ],
+)
+def test_module_method_names_what_it_refuses(call, words):
+    layer = nn.Linear(3, 2)
+    before = layer.state_dict()
+    with pytest.raises((TypeError, ValueError), match=f"^{words}"):
+        call(layer)
+    assert layer.training
+    assert layer.state_dict().keys() == before.keys()
+    for key, value in layer.state_dict().items():
+        np.testing.assert_array_equal(value, before[key])
+
+
+def test_flatten_backward_of_another_shape_says_so():
+    layer = nn.Flatten()
+    layer(np.zeros((2, 3, 4, 5)))
+    for dy in (np.zeros((2, 3, 20)), np.zeros((3, 40)), np.zeros(120), np.zeros((2, 61))):
+        with pytest.raises(ValueError, match=r"^Flatten.backward: dy must have shape \(2, 60\). Received: dy.shape="):
+            layer.backward(dy)
+    with pytest.raises(TypeError, match=r"^Flatten.backward: dy has dtype int64"):
+        layer.backward(np.zeros((2, 60), int))
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(2, 2), nn.ReLU(), nn.Sigmoid(), nn.LayerNorm(2)])
+@pytest.mark.parametrize("value", [None, "text", [[1.0], [1.0, 2.0]], 1j, np.array([["a", "b"]], object)])
+def test_layer_of_what_is_no_array_names_the_argument(layer, value):
+    with pytest.raises((TypeError, ValueError), match=r"^\w+: x (has dtype|cannot be made an array|must be an array)"):
+        layer(value)
+
+
+def test_module_parameter_in_two_places_is_given_once():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    names = [name for name, _ in model.named_parameters()]
+    assert names == ["0.weight", "0.bias", "1.bias"]
+    assert len(list(model.parameters())) == 3
+
+
+def test_module_astype_forgets_gradients_of_the_other_dtype():
+    layer = nn.Linear(3, 2)
+    layer(np.ones((1, 3), np.float32))
+    layer.backward(np.ones((1, 2), np.float32))
+    layer.astype(np.float64)
+    assert layer.weight.grad is None
+    assert layer.bias.grad is None
+    assert layer.weight.dtype == np.float64

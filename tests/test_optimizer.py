@@ -255,6 +255,16 @@ def test_optimizer_newton_schulz_matches_polynomial_of_singular_values(isa, rows
     np.testing.assert_allclose(from_reference(F.newton_schulz, matrix), expected, rtol=0, atol=bound)
 
 
+@pytest.mark.parametrize("scale", [2.0**600, 2.0**-600])
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_optimizer_newton_schulz_of_huge_and_tiny_matrices_is_that_of_plain_ones(backend, scale, rng):
+    matrix = rng.standard_normal((4, 6))
+    with fastnn.backend(backend):
+        expected = F.newton_schulz(matrix, eps=0.0)
+        np.testing.assert_allclose(F.newton_schulz(scale * matrix, eps=0.0), expected, rtol=0, atol=1e-12)
+        assert F.newton_schulz(np.zeros((2, 3)), eps=0.0).tolist() == np.zeros((2, 3)).tolist()
+
+
 def test_optimizer_newton_schulz_bits_do_not_depend_on_threads(threads, rng):
     matrix = rng.standard_normal((96, 800)).astype(np.float32)
     fastnn.set_num_threads(1)

@@ -204,6 +204,8 @@ def pair(operation: str, name: str, value: int | Sequence[int], minimum: int) ->
 
 def integers(operation: str, name: str, value: Any, minimum: int) -> tuple[int, ...]:
     """`value`, an integer or several of at least `minimum`, as a tuple that is not empty."""
+    if type(value) is tuple and len(value) == 1 and type(value[0]) is int and minimum <= value[0] < 2**63:
+        return value  # as a layer keeps it
     single, numbers = _index(value), _indices(value)
     if single is not None:
         numbers = (single,)

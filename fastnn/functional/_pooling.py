@@ -160,6 +160,9 @@ def sliding(
     count_padding: bool | None = None,
 ) -> Windows:
     """Windows that slide over images of this (N, C, H, W) shape; `count_padding` is for averages."""
+    ceil_mode = _check.boolean(operation, "ceil_mode", ceil_mode)
+    if count_padding is not None:
+        count_padding = _check.boolean(operation, "count_include_pad", count_padding)
     kernel = _check.pair(operation, "kernel_size", kernel_size, 1)
     steps = kernel if stride is None else _check.pair(operation, "stride", stride, 1)
     pad = _check.pair(operation, "padding", padding, 0)
@@ -179,11 +182,6 @@ def sliding(
             raise ValueError(
                 f"{operation}: {axis}. Received: x.shape={tuple(shape)}, kernel_size={kernel_size!r}, "
                 f"stride={stride!r}, padding={padding!r}, dilation={dilation!r}"
-            )
-        if axis.has_empty:
-            raise ValueError(
-                f"{operation}: with this dilation a window lies on padding only. "
-                f"Received: x.shape={tuple(shape)}, padding={padding!r}, dilation={dilation!r}"
             )
         axes.append(axis)
     h, w = axes
@@ -215,7 +213,10 @@ def _check_image(operation: str, shape: tuple[int, ...]) -> None:
 
 def image_shape(operation: str, input_size: Sequence[int]) -> tuple[int, int, int, int]:
     """`input_size` as four integers (N, C, H, W)."""
+    if not isinstance(input_size, tuple | list | np.ndarray):
+        raise TypeError(f"{operation}: input_size must be (N, C, H, W). Received: {_check.shown(input_size)}")
     sizes = tuple(_check.integer(operation, "input_size", size, 0, _check.MOST_SETTING) for size in input_size)
     if len(sizes) != 4:
         raise ValueError(f"{operation}: input_size must be (N, C, H, W). Received: {input_size!r}")
+    _check.fits_memory(operation, "an image", sizes)
     return sizes

@@ -84,6 +84,7 @@ def adaptive_max_pool2d(
     """
     x = _check.floats("adaptive_max_pool2d", "x", x, 4)
     windows = _pooling.adaptive("adaptive_max_pool2d", x.shape, output_size)
+    return_indices = _check.boolean("adaptive_max_pool2d", "return_indices", return_indices)
     y, taps = maxpool2d.forward(x, windows, reference.adaptive_max_pool2d_taps, return_indices)
     return (y, windows.flat_indices("adaptive_max_pool2d", taps, x.shape)) if return_indices else y
 
@@ -120,7 +121,9 @@ def adaptive_max_pool2d_indices(taps: ArrayLike, input_size: Sequence[int]) -> N
         array([[4, 5]])
     """
     operation = "adaptive_max_pool2d_indices"
-    taps = np.asarray(taps)
+    taps = _check.array(operation, "taps", taps)
+    if taps.ndim != 4:
+        raise _check.fail(operation, f"taps has {taps.ndim} dimensions, 4 are needed", taps=taps)
     shape = _pooling.image_shape(operation, input_size)
     return _pooling.adaptive(operation, shape, taps.shape[2:]).flat_indices(operation, taps, shape)
 

@@ -13,6 +13,13 @@ __all__ = ["max_pool2d", "max_pool2d_backward", "max_pool2d_indices", "max_pool2
 _NO_TAPS = np.zeros((1, 1, 1, 1), np.uint8)
 
 
+def _is_around(windows: _pooling.Windows) -> bool:
+    """Whether the taps lie on padding only. Padding is at most half a window, so this takes a dilated window of two
+    taps along an axis, one on either side of the image; then there is no other window along this axis.
+    """
+    return windows.h.has_empty or windows.w.has_empty
+
+
 def forward(
     x: NDArray,
     windows: _pooling.Windows,
@@ -23,6 +30,11 @@ def forward(
     if _runtime.uses_reference():
         y, taps = twin(x, *windows.settings)
         return y, taps.astype(windows.tap_dtype)
+    if _is_around(windows):
+        y, taps = (_layout.empty_images((*x.shape[:2], *windows.out), t) for t in (x.dtype, windows.tap_dtype))
+        y.fill(-np.inf)
+        taps.fill(0)
+        return y, taps
     y = _layout.empty_images((*x.shape[:2], *windows.out), x.dtype)
     taps = _layout.empty_images(y.shape, windows.tap_dtype) if want_taps else _NO_TAPS
     if y.size:
@@ -44,13 +56,15 @@ def backward(
 ) -> NDArray:
     """The gradient with respect to images of this shape."""
     dy = _check.floats(operation, "dy", dy, 4)
-    taps = np.asarray(taps)
+    taps = _check.array(operation, "taps", taps)
     windows.check_result(operation, "dy", dy, shape)
     windows.check_taps(operation, taps, shape)
     if _runtime.uses_reference():
         return twin(dy, taps, shape, *windows.settings)
     dx = _layout.empty_images(shape, dy.dtype)
-    if dx.size:
+    if _is_around(windows):
+        dx.fill(0)
+    elif dx.size:
         h, w = windows.h, windows.w
         _runtime._native.maxpool2d_backward(
             _layout.pixels(dy), _tap_pixels(taps), _layout.pixels(dx),
@@ -83,7 +97,8 @@ def max_pool2d(
     y[n, c, i, j] = max over p, q of x_padded[n, c, i * stride_h + p * dilation_h, j * stride_w + q * dilation_w]
 
     Padding is never the largest; of equal values the first one in the order of rows, then columns, counts; a NaN is
-    larger than everything.
+    larger than everything. A window that lies on padding only, as dilation can bring about, gives -inf, no gradient,
+    and the index -1.
 
     Args:
         x: images.
@@ -110,8 +125,14 @@ def max_pool2d(
     """
     x = _check.floats("max_pool2d", "x", x, 4)
     windows = _pooling.sliding("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    return_indices = _check.boolean("max_pool2d", "return_indices", return_indices)
     y, taps = forward(x, windows, reference.max_pool2d_taps, return_indices)
-    return (y, windows.flat_indices("max_pool2d", taps, x.shape)) if return_indices else y
+    return (y, _indices("max_pool2d", taps, windows, x.shape)) if return_indices else y
+
+
+def _indices(operation: str, taps: NDArray, windows: _pooling.Windows, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    indices = windows.flat_indices(operation, taps, shape)
+    return np.full_like(indices, -1) if _is_around(windows) else indices
 
 
 def max_pool2d_taps(
@@ -168,7 +189,7 @@ def max_pool2d_indices(
     operation = "max_pool2d_indices"
     shape = _pooling.image_shape(operation, input_size)
     windows = _pooling.sliding(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
-    return windows.flat_indices(operation, np.asarray(taps), shape)
+    return _indices(operation, _check.array(operation, "taps", taps), windows, shape)
 
 
 def max_pool2d_backward(

@@ -28,13 +28,16 @@ __all__ = [
 
 # States that an optimiser may do without.
 _OPTIONAL = frozenset({"momentum_buffer", "max_exp_avg_sq", "grad_avg"})
+_PASSED: set[tuple[Any, ...]] = set()
 _FLAGS = frozenset({"nesterov", "maximize"})
 
 
 def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: NDArray | None) -> NDArray:
     """The gradient as an array; raises unless the arrays fit together and those to be changed can be."""
     outputs: dict[str, Any] = {"parameter": parameter}
-    outputs |= {name: state for name, state in states.items() if state is not None or name not in _OPTIONAL}
+    for name, state in states.items():
+        if state is not None or name not in _OPTIONAL:
+            outputs[name] = state
     for name, array in outputs.items():
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{operation}: {name} must be an array, it is changed in place. Received: {type(array)}")
@@ -47,11 +50,16 @@ def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: 
 
 
 def _check_settings(operation: str, settings: dict[str, Any]) -> None:
-    """Raise unless all are numbers or booleans; optimisers have checked those that they hand over."""
+    """Make numbers and booleans of the settings, or raise; quickly if such types have passed before."""
+    kinds = (operation, *map(type, settings.values()))
+    if kinds in _PASSED:
+        return
     for name, value in settings.items():
-        is_flag = name in _FLAGS
-        if type(value) is not (bool if is_flag else float):
-            settings[name] = (_check.boolean if is_flag else _check.number)(operation, name, value)
+        settings[name] = (_check.boolean if name in _FLAGS else _check.number)(operation, name, value)
+    if all(
+        kind in ((bool,) if name in _FLAGS else (float, int)) for name, kind in zip(settings, kinds[1:], strict=True)
+    ):
+        _PASSED.add(kinds)
 
 
 def _run(

@@ -27,9 +27,19 @@ __all__ = [
 ]
 
 
+def _difference(x: NDArray, t: NDArray, reduction: str) -> NDArray:
+    """x - t, as doubles if their losses are added up.
+
+    The square of a float32 below 1e-19 is a denormal number, which has few digits and takes many CPUs several times as
+    long; the square of one above 1e19 is infinite. Doubles have room for both.
+    """
+    difference = x - t
+    return difference if reduction == "none" else difference.astype(np.float64, copy=False)
+
+
 def mse_loss(x: NDArray, t: NDArray, reduction: str) -> Any:
     """l = (x - t)^2"""
-    return reduced((x - t) ** 2, reduction, x.size, x.dtype)
+    return reduced(_difference(x, t, reduction) ** 2, reduction, x.size, x.dtype)
 
 
 def mse_loss_backward(dloss: NDArray, x: NDArray, t: NDArray, reduction: str) -> NDArray:
@@ -49,9 +59,11 @@ def l1_loss_backward(dloss: NDArray, x: NDArray, t: NDArray, reduction: str) -> 
 
 def huber_loss(x: NDArray, t: NDArray, reduction: str, delta: float) -> Any:
     """l = (x - t)^2 / 2 where |x - t| < delta, else delta (|x - t| - delta / 2)"""
-    distance = np.abs(x - t)
-    losses = np.where(distance < delta, distance**2 / 2, delta * (distance - delta / 2))
-    return reduced(losses, reduction, x.size, x.dtype)
+    distance = np.abs(_difference(x, t, reduction))
+    near = np.minimum(distance, delta)  # near (distance - near / 2) is either formula
+    distance -= near / 2
+    distance *= near
+    return reduced(distance, reduction, x.size, x.dtype)
 
 
 def huber_loss_backward(dloss: NDArray, x: NDArray, t: NDArray, reduction: str, delta: float) -> NDArray:
@@ -61,9 +73,11 @@ def huber_loss_backward(dloss: NDArray, x: NDArray, t: NDArray, reduction: str, 
 
 def smooth_l1_loss(x: NDArray, t: NDArray, reduction: str, beta: float) -> Any:
     """l = (x - t)^2 / (2 beta) where |x - t| < beta, else |x - t| - beta / 2"""
-    distance = np.abs(x - t)
+    distance = np.abs(_difference(x, t, reduction))
     width = beta or 1.0  # with beta = 0 no distance is below it
-    losses = np.where(distance < beta, distance**2 / (2 * width), distance - beta / 2)
+    is_far = distance >= beta
+    losses = np.asarray(np.minimum(distance, beta) ** 2 / (2 * width))
+    np.copyto(losses, distance - beta / 2, where=is_far)
     return reduced(losses, reduction, x.size, x.dtype)
 
 

@@ -13,10 +13,12 @@ Pair = tuple[int, int]
 def maximum(x: NDArray, windows_h: Windows, windows_w: Windows, kernel_w: int) -> tuple[NDArray, NDArray]:
     """(y, taps): the largest pixel of every window, and its tap p * kernel_w + q."""
     n, c = x.shape[:2]
-    y = np.empty((n, c, len(windows_h), len(windows_w)), x.dtype)
-    taps = np.empty(y.shape, np.int64)
+    y = np.full((n, c, len(windows_h), len(windows_w)), -np.inf, x.dtype)
+    taps = np.zeros(y.shape, np.int64)
     for i, (rows, p) in enumerate(windows_h):
         for j, (columns, q) in enumerate(windows_w):
+            if not len(rows) or not len(columns):
+                continue  # on padding only
             window = x[:, :, rows][:, :, :, columns].reshape(n, c, len(rows) * len(columns))
             best = window.argmax(axis=2)  # the first of equals; a NaN, if there is one
             y[:, :, i, j] = np.take_along_axis(window, best[:, :, None], axis=2)[:, :, 0]

@@ -118,7 +118,7 @@ def sum_of_squares(x: NDArray) -> float:
 def newton_schulz(matrix: NDArray, steps: int, coefficients: tuple[float, float, float], eps: float) -> NDArray:
     """X = matrix / |matrix|;  steps times: X = a X + b (X X') X + c (X X')^2 X"""
     a, b, c = coefficients
-    x = matrix / max(math.sqrt(sum_of_squares(matrix)), eps)
+    x = matrix / (max(math.hypot(*matrix.astype(np.float64).flat), eps) or 1.0)
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * (gram @ gram)) @ x
