@@ -711,7 +711,7 @@ class Buffered(nn.Module):
         return np.multiply(x, 3, out=self.out)
 
     def backward(self, dy):
-        return np.multiply(dy, 3, out=np.empty_like(dy))
+        return np.multiply(dy, 3, out=self.out)
 
 
 class Unused(Scale):
