@@ -47,17 +47,17 @@ def test_train_options_reach_the_plan(planned, capsys):
     assert captured.err.endswith("; results go to a folder\na word\n")
     del planned[:]
     options = {
-        "--recipe": "r", "--dataset": "d", "--data": "folder", "--epochs": "2.5", "--seed": "4", "--threads": "1",
+        "--recipe": "r", "--dataset": "d", "--data": "folder", "--epochs": "2.5", "--seed": "4", "--threads": "3",
         "--train-images": "5", "--test-images": "6", "--out": "o", "--resume": "auto",
     }  # fmt: skip
     assert run("train", "--download", *(part for item in options.items() for part in item)) == 0
     given = planned[0]
     del given["say"]
     assert given == {
-        "recipe": "r", "dataset": "d", "data_root": "folder", "epochs": 2.5, "seed": 4, "threads": 1, "n_train": 5,
+        "recipe": "r", "dataset": "d", "data_root": "folder", "epochs": 2.5, "seed": 4, "threads": 3, "n_train": 5,
         "n_test": 6, "out": "o", "resume": "auto", "download": True,
     }  # fmt: skip
-    assert ", 1 thread, " in capsys.readouterr().err
+    assert ", 3 threads, " in capsys.readouterr().err
 
 
 # ---- reproduce -------------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def reproduced(monkeypatch):
 def test_reproduce_options_reach_the_recipe(reproduced, capsys):
     assert run("reproduce", "fudan-bn") == 0
     options = ("--quick", "--full", "--out", "o", "--data", "d", "--epochs", 2, "--n-items", 3, "--model", "m")
-    assert run("reproduce", "fudan-bn", *options, "--image", "i", "--seed", 5, "--threads", 1) == 0
+    assert run("reproduce", "fudan-bn", *options, "--image", "i", "--seed", 5, "--threads", 3) == 0
     (name, default, _), (_, given, threads) = reproduced
     assert name == "fudan-bn"
     assert default == {"quick": False, "out": Path("runs/fudan-bn"), "data": None, "seed": 0}
@@ -86,7 +86,7 @@ def test_reproduce_options_reach_the_recipe(reproduced, capsys):
         "quick": True, "full": True, "out": Path("o"), "data": "d", "seed": 5, "epochs": 2, "n_items": 3, "model": "m",
         "image": "i",
     }  # fmt: skip
-    assert threads == 1
+    assert threads == 3
     assert capsys.readouterr().out.splitlines() == [
         "fudan-bn: fine (3.2 s); runs/fudan-bn/report.html",
         "fudan-bn: fine (3.2 s); o/report.html",
@@ -145,13 +145,13 @@ def test_bench_defaults_are_those_of_the_help(compared, capsys):
 
 def test_bench_options_reach_the_comparison(compared, tmp_path):
     isa = fastnn.available_isas()[0]
-    options = ["--batch-sizes", 4, 5, "--threads", 1, "--modes", "compile", "--rounds", 2, "--seconds", 0.5]
+    options = ["--batch-sizes", 4, 5, "--threads", 3, "--modes", "compile", "--rounds", 2, "--seconds", 0.5]
     path = tmp_path / "out.json"
     more = ["--warmup", 1, "--isa", isa, "--json", path, "--inference", "--input", 3, 40, 40]
     assert run("bench", "--networks", "resnet20", *options, *more) == 0
     assert [batch for _, batch, _ in compared] == [4, 5]
     assert compared[0][2] == benchmark.Settings(
-        threads=1, isa=isa, modes=("compile",), inference=True, rounds=2, seconds=0.5, warmup=1, shape=(3, 40, 40),
+        threads=3, isa=isa, modes=("compile",), inference=True, rounds=2, seconds=0.5, warmup=1, shape=(3, 40, 40),
         classes=10,
     )  # fmt: skip
     assert path.exists()

@@ -335,11 +335,11 @@ def calls(monkeypatch):
 def test_profile_command_options_reach_the_profile(calls, capsys):
     assert cli.main(["profile", "keras_cnn"]) == 0
     assert str(made()) in capsys.readouterr().out
-    options = ["--batch-size", "5", "--rounds", "3", "--threads", "1", "--input", "3", "16", "16"]
+    options = ["--batch-size", "5", "--rounds", "3", "--threads", "3", "--input", "3", "16", "16"]
     assert cli.main(["profile", "resnet20", *options]) == 0
     default, asked = calls
     assert (default["x"].shape, default["rounds"]) == ((128, 3, 32, 32), 7)
-    assert (asked["x"].shape, asked["rounds"], asked["threads"]) == ((5, 3, 16, 16), 3, 1)
+    assert (asked["x"].shape, asked["rounds"], asked["threads"]) == ((5, 3, 16, 16), 3, 3)
     assert asked["x"].dtype == np.float32
     assert 0.9 < default["x"].std() < 1.1
     assert set(default["y"].tolist()) == set(range(10))
