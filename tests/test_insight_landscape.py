@@ -427,3 +427,24 @@ def test_plots_of_smoothness_show_the_largest_over_the_step_sizes(plot):
     np.testing.assert_array_equal(ax.lines[1].get_ydata(), [0.5, np.nan])
     assert [line.get_label() for line in ax.lines] == ["plain", "normed"]
     assert ax.get_ylabel()
+
+
+def test_probe_gradient_range_of_losses_includes_theta_itself():
+    """L(w) = w^2 at w = 1: one step of 3 leads to w = -5."""
+    model = nn.Linear(1, 1, bias=False).astype(np.float64)
+    model.weight.data[...] = 1.0
+    x, y = np.array([[1.0]]), np.array([[0.0]])
+    assert insight.probe_gradient(model, nn.MSELoss(), x, y, [3.0]).loss_range == (1.0, 25.0)
+    assert insight.probe_gradient(model, nn.MSELoss(), x, y, [0.5]).loss_range == (0.0, 1.0)
+
+
+def test_probe_gradient_of_a_parameter_without_gradient_counts_zero():
+    class Unused(nn.Linear):
+        def __init__(self):
+            super().__init__(1, 1, bias=False)
+            self.unused = nn.Parameter(np.ones(3, np.float32))
+
+    model = Unused().astype(np.float64)
+    model.weight.data[...] = 2.0
+    probe = insight.probe_gradient(model, nn.MSELoss(), np.array([[1.0]]), np.array([[0.0]]), [0.25])
+    assert (probe.gradient_norm, probe.distances.tolist()) == (4.0, [2.0])
