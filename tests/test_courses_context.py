@@ -68,6 +68,16 @@ def test_stage_does_not_depend_on_the_stages_before(new_recipe):
     assert same(recipe.results[0][1], recipe.results[1][1])
 
 
+def test_stage_draws_from_the_seed_and_its_name(new_recipe):
+    recipe = TwoStages()
+    new_recipe(recipe)
+    for seed, folder in ((0, "a"), (0, "b"), (1, "c")):
+        courses.run("toy", out=folder, seed=seed, say=str)
+    first, again, other = (result[0]["drawn"] for result in recipe.results)
+    assert (first == again).all()
+    assert (first != other).all()
+
+
 def test_stage_leaves_the_generator_of_the_program_alone(new_recipe):
     new_recipe(TwoStages())
     fastnn.manual_seed(5)
