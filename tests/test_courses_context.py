@@ -68,6 +68,19 @@ def test_stage_does_not_depend_on_the_stages_before(new_recipe):
     assert same(recipe.results[0][1], recipe.results[1][1])
 
 
+def test_stage_leaves_the_generator_of_its_recipe_alone(new_recipe):
+    states = []
+
+    def recipe(context):
+        states.append(fastnn.random_state())
+        context.stage("draws", lambda: {"weights": fastnn.nn.Linear(2, 2).weight.data})
+        states.append(fastnn.random_state())
+
+    new_recipe(recipe)
+    courses.run("toy", out="out", say=str)
+    assert states[0] == states[1]
+
+
 def test_stage_draws_from_the_seed_and_its_name(new_recipe):
     recipe = TwoStages()
     new_recipe(recipe)
