@@ -68,6 +68,29 @@ def test_stage_does_not_depend_on_the_stages_before(new_recipe):
     assert same(recipe.results[0][1], recipe.results[1][1])
 
 
+def test_stage_leaves_the_generator_of_its_recipe_alone(new_recipe):
+    states = []
+
+    def recipe(context):
+        states.append(fastnn.random_state())
+        context.stage("draws", lambda: {"weights": fastnn.nn.Linear(2, 2).weight.data})
+        states.append(fastnn.random_state())
+
+    new_recipe(recipe)
+    courses.run("toy", out="out", say=str)
+    assert states[0] == states[1]
+
+
+def test_stage_draws_from_the_seed_and_its_name(new_recipe):
+    recipe = TwoStages()
+    new_recipe(recipe)
+    for seed, folder in ((0, "a"), (0, "b"), (1, "c")):
+        courses.run("toy", out=folder, seed=seed, say=str)
+    first, again, other = (result[0]["drawn"] for result in recipe.results)
+    assert (first == again).all()
+    assert (first != other).all()
+
+
 def test_stage_leaves_the_generator_of_the_program_alone(new_recipe):
     new_recipe(TwoStages())
     fastnn.manual_seed(5)
@@ -236,6 +259,48 @@ def test_forecast_counts_what_stored_stages_did(new_recipe, monkeypatch):
     courses.run("toy", out="out", say=said.append)
     assert said == ["one: done before, 1 min 40 s", "toy takes about 1 min 30 s more: 45 steps at 0.5 a second"]
     assert json.loads(Path("out/metrics.json").read_text())["metrics"]["seconds"] == 200
+
+
+def said_by(recipe, new_recipe, monkeypatch):
+    """What a recipe says that gets a clock."""
+    clock, said = SimpleNamespace(now=0.0), []
+    monkeypatch.setattr(context_module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    new_recipe(lambda context: recipe(context, clock))
+    courses.run("toy", out="out", say=said.append)
+    return said
+
+
+@pytest.mark.parametrize(("steps", "said"), [(23, []), (24, ["toy takes about 20.0 s more: 20 epochs at 1 a second"])])
+def test_forecast_of_less_than_twenty_seconds_is_not_worth_a_word(steps, said, new_recipe, monkeypatch):
+    def recipe(context, clock):
+        context.forecast(steps, "epochs")
+        for _ in context.progress(range(steps), "steps"):
+            clock.now += 1
+
+    monkeypatch.setattr(context_module, "_SECONDS_MEASURED", 4.0)
+    assert said_by(recipe, new_recipe, monkeypatch) == said
+
+
+def test_forecast_does_not_count_what_is_skipped(new_recipe, monkeypatch):
+    def recipe(context, clock):
+        context.forecast(100)
+        context.skip(40)
+        for _ in context.progress(range(60), "steps"):
+            clock.now += 5
+
+    assert said_by(recipe, new_recipe, monkeypatch) == ["toy takes about 4 min 55 s more: 59 steps at 0.2 a second"]
+
+
+def test_forecast_counts_the_innermost_of_nested_loops_only(new_recipe, monkeypatch):
+    def recipe(context, clock):
+        context.forecast(40)
+        for _ in context.progress(range(2), "outer", work=1000):
+            for _ in context.progress(range(2), "inner", work=lambda index: 5 + 10 * index):
+                clock.now += 50
+        context.report.metric("done", context._done)
+
+    assert said_by(recipe, new_recipe, monkeypatch) == ["toy takes about 5 min 50 s more: 35 steps at 0.1 a second"]
+    assert json.loads(Path("out/metrics.json").read_text())["metrics"]["done"] == 40
 
 
 # ---- what a recipe asks for ------------------------------------------------------------------------------------------

@@ -173,6 +173,33 @@ def test_a_look_puts_back_all_that_may_change(look, rng):
     assert trace(model) == before
 
 
+class AlwaysDrops(nn.Module):
+    """Random in evaluation, too."""
+
+    def forward(self, x):
+        return x * (fastnn._random.generator().random(x.shape) < 0.5)
+
+
+def test_loss_landscape_draws_the_same_random_numbers_at_every_point_and_puts_them_back(rng):
+    x, y = rng.standard_normal((6, 4)).astype(np.float32), rng.integers(0, 3, 6)
+    model = nn.Sequential(AlwaysDrops(), nn.Linear(4, 3))
+    model.requires_grad_(False)  # nothing moves: only the random numbers could make a difference
+    before = fastnn.random_state()
+    line = insight.loss_landscape(model, nn.CrossEntropyLoss(), [(x, y)], steps=5)
+    assert len(set(line.losses)) == 1
+    assert fastnn.random_state() == before
+    model(x)
+    assert fastnn.random_state() != before
+
+
+@pytest.mark.parametrize("steps", [2, 5, 7, 99])
+def test_loss_landscape_places_are_symmetric_to_the_last_bit(steps, rng):
+    model, x = nn.Linear(2, 2), np.ones((1, 2), np.float32)
+    alphas = insight.loss_landscape(model, nn.CrossEntropyLoss(), [(x, [0])], steps=steps, span=0.7).alphas
+    assert (alphas == -alphas[::-1]).all()
+    assert (alphas[0], alphas[-1], len(alphas)) == (-0.7, 0.7, steps)
+
+
 def test_loss_landscape_batch_norm_statistics_are_those_asked_for(rng):
     model, criterion, x, y = used_network(rng)
     options = {"steps": 3, "span": 0.5, "seed": 2}
@@ -400,3 +427,24 @@ def test_plots_of_smoothness_show_the_largest_over_the_step_sizes(plot):
     np.testing.assert_array_equal(ax.lines[1].get_ydata(), [0.5, np.nan])
     assert [line.get_label() for line in ax.lines] == ["plain", "normed"]
     assert ax.get_ylabel()
+
+
+def test_probe_gradient_range_of_losses_includes_theta_itself():
+    """L(w) = w^2 at w = 1: one step of 3 leads to w = -5."""
+    model = nn.Linear(1, 1, bias=False).astype(np.float64)
+    model.weight.data[...] = 1.0
+    x, y = np.array([[1.0]]), np.array([[0.0]])
+    assert insight.probe_gradient(model, nn.MSELoss(), x, y, [3.0]).loss_range == (1.0, 25.0)
+    assert insight.probe_gradient(model, nn.MSELoss(), x, y, [0.5]).loss_range == (0.0, 1.0)
+
+
+def test_probe_gradient_of_a_parameter_without_gradient_counts_zero():
+    class Unused(nn.Linear):
+        def __init__(self):
+            super().__init__(1, 1, bias=False)
+            self.unused = nn.Parameter(np.ones(3, np.float32))
+
+    model = Unused().astype(np.float64)
+    model.weight.data[...] = 2.0
+    probe = insight.probe_gradient(model, nn.MSELoss(), np.array([[1.0]]), np.array([[0.0]]), [0.25])
+    assert (probe.gradient_norm, probe.distances.tolist()) == (4.0, [2.0])

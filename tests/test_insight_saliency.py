@@ -190,3 +190,26 @@ def test_occlusion_finds_the_only_pixel_that_counts():
 def test_occlusion_refuses_bad_settings(settings, words):
     with pytest.raises(ValueError, match=words):
         insight.occlusion(small_network(), np.zeros((1, 3, 6, 6), np.float32), **settings)
+
+
+def test_grad_cam_of_a_layer_that_runs_twice_looks_at_its_last_run(rng):
+    class Twice(nn.Module):
+        """layer(layer(x)) * weight, pooled; the backward of a ReLU of positive numbers is the identity."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.ReLU()
+            self.pool = nn.AdaptiveAvgPool2d(1)
+
+        def forward(self, x):
+            first = self.layer(x)
+            self.last = self.layer(3 * first + 1)
+            return self.pool(self.last * 2).reshape(len(x), -1)
+
+        def backward(self, dy):
+            dlast = 2 * self.pool.backward(dy.reshape(*dy.shape, 1, 1))
+            return self.layer.backward(3 * self.layer.backward(dlast))
+
+    x = rng.uniform(1, 2, (1, 2, 4, 4))
+    found = insight.grad_cam(Twice(), x, "layer", target=0)
+    np.testing.assert_allclose(found, (3 * x[:, 0] + 1) * 2 / 16, rtol=1e-12)

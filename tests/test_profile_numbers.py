@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 import fastnn
 from fastnn import cli, nn, optim
 from fastnn.profiling import Copy, Profile
+from fastnn.profiling.recorder import Recorder, _Event, _Frame
 from fastnn.profiling.result import make_row
 from fastnn.profiling.work import backward_bytes, forward_bytes, multiplications
 
@@ -238,6 +239,52 @@ def test_profile_warm_up_and_rounds_are_as_many_as_asked(monkeypatch):
     assert profile.rows[0].seconds == 50.0
 
 
+def test_profile_parts_of_a_backward_are_told_apart_by_the_end_of_the_last_kernel_of_the_data():
+    layer = nn.Conv2d(2, 4, 3)
+    recorder = Recorder(layer)
+    recorder._work["0"] = 100, 8
+    x, dy = np.ones((1, 2, 5, 5), np.float32), np.ones((1, 4, 3, 3), np.float32)
+    names = (
+        ("conv2d_backward_data (a)", 13.0),
+        ("col2im", 14.0),
+        ("pixel-major", 15.0),
+        ("conv2d_backward_weight", 19.0),
+    )
+    frame = _Frame([_Event(name, end) for name, end in names])
+    recorder._add_backward("0", layer, (dy,), x, 10.0, frame, outside=10.0)  # from 10 to 20
+    found = recorder._tallies
+    assert {direction: tally.seconds for (_, direction), tally in found.items()} == {
+        "backward data": 4.0,
+        "backward weight": 6.0,
+    }
+    assert list(found["0", "backward data"].kernels) == ["conv2d_backward_data (a)", "col2im"]
+    assert list(found["0", "backward weight"].kernels) == ["pixel-major", "conv2d_backward_weight"]
+    assert {tally.multiplications for tally in found.values()} == {100}
+
+
+class Draws(nn.Module):
+    """Has a generator of its own, and keeps what it drew."""
+
+    def __init__(self):
+        super().__init__()
+        self.rng = np.random.default_rng(3)
+
+    def forward(self, x):
+        self.mask = self.rng.random(x.shape, np.float32)
+        return x * self.mask
+
+    def backward(self, dy):
+        return dy * self.mask
+
+
+def test_profile_leaves_the_generators_of_layers_as_they_were():
+    layer = Draws()
+    before = layer.rng.bit_generator.state
+    fastnn.profile(nn.Sequential(layer, nn.Linear(4, 2)), np.ones((3, 4), np.float32), np.array([0, 1, 1]), rounds=1)
+    assert layer.rng.bit_generator.state == before
+    assert "mask" not in vars(layer)
+
+
 # ---- least work ------------------------------------------------------------------------------------------------------
 def test_bytes_of_a_layer_are_input_output_and_weights_also_frozen_ones():
     layer = nn.Linear(3, 2)
@@ -288,11 +335,11 @@ def calls(monkeypatch):
 def test_profile_command_options_reach_the_profile(calls, capsys):
     assert cli.main(["profile", "keras_cnn"]) == 0
     assert str(made()) in capsys.readouterr().out
-    options = ["--batch-size", "5", "--rounds", "3", "--threads", "1", "--input", "3", "16", "16"]
+    options = ["--batch-size", "5", "--rounds", "3", "--threads", "3", "--input", "3", "16", "16"]
     assert cli.main(["profile", "resnet20", *options]) == 0
     default, asked = calls
     assert (default["x"].shape, default["rounds"]) == ((128, 3, 32, 32), 7)
-    assert (asked["x"].shape, asked["rounds"], asked["threads"]) == ((5, 3, 16, 16), 3, 1)
+    assert (asked["x"].shape, asked["rounds"], asked["threads"]) == ((5, 3, 16, 16), 3, 3)
     assert asked["x"].dtype == np.float32
     assert 0.9 < default["x"].std() < 1.1
     assert set(default["y"].tolist()) == set(range(10))

@@ -24,6 +24,7 @@ class Evidence:
         numeric: see `positions`.
         dy: what the backward of the module that owns the parameter was given.
         counts: numbers of which a factor may be one, by name: `{"the batch size": 8}`.
+        is_input: whether `value` is the input of a layer, so that its axes are images and channels.
         scales: vectors of which a factor of every channel may be one, by name: the parameters of the layer.
     """
 
@@ -34,6 +35,7 @@ class Evidence:
     dy: NDArray | None = None
     counts: dict[str, int] = field(default_factory=dict)
     scales: dict[str, NDArray] = field(default_factory=dict)
+    is_input: bool = True
 
     def at(self, array: NDArray) -> NDArray:
         """The entries of an array of the parameter's shape."""
@@ -175,7 +177,7 @@ def _normalisation(evidence: Evidence) -> str | None:
         return None
     index = np.unravel_index(evidence.positions, evidence.value.shape)
     for has_factor in (False, True):
-        for axis, name in ((1, "channel"), (0, "image")):
+        for axis, name in ((1, "channel"), (0, "image")) if evidence.is_input else ((1, "column"), (0, "row")):
             groups = _groups(evidence, axis, index[axis])
             for has_mean, has_variance, missing in _MISSING_TERMS:
                 if not (has_factor or has_mean or has_variance):

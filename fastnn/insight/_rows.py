@@ -51,7 +51,7 @@ def checked(context: Context, name: str, array: NDArray, gradient: Any, dy: NDAr
     cause = ""
     if found.wrong.any():
         missing = "there is no gradient: backward does not compute it"
-        cause = missing if gradient is None else _cause(context, found, array, given, dy)
+        cause = missing if gradient is None else _cause(context, found, array, given, dy, name == "input")
     return GradientRow(
         name,
         array.shape,
@@ -88,10 +88,12 @@ def _unusable(name: str, array: NDArray, gradient: Any) -> str:
     return ""
 
 
-def _cause(context: Context, found: Comparison, array: NDArray, given: NDArray, dy: NDArray | None) -> str:
+def _cause(
+    context: Context, found: Comparison, array: NDArray, given: NDArray, dy: NDArray | None, is_input: bool
+) -> str:
     used = ~found.kinks if (found.wrong & ~found.kinks).any() else np.ones_like(found.kinks)
     positions, numeric = found.positions[used], found.numeric[used]
-    return likely_cause(Evidence(array, given, positions, numeric, dy, context.counts, context.scales))
+    return likely_cause(Evidence(array, given, positions, numeric, dy, context.counts, context.scales, is_input))
 
 
 def repeats(first: NDArray, second: NDArray) -> bool:

@@ -201,6 +201,8 @@ def _checked(
         shielded = any(call.writes_parameters for call in calls)
         gradients = {"input": dx} if arguments[0].dtype.kind == "f" else {}
         gradients.update((name, parameter.grad) for name, parameter in parameters.items())
+        # Copies: a layer may use the array again in its next forward.
+        gradients = {name: g.copy("K") if isinstance(g, np.ndarray) else g for name, g in gradients.items()}
         owners = {id(p): call for call in calls for p in call.module._parameters.values() if p is not None}
         upstream = {"input": calls[0].dy, **{name: owners[id(p)].dy for name, p in parameters.items()}}
         if not _rows.repeats(y, evaluate()):
