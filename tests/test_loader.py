@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -406,15 +408,25 @@ def test_loader_loaded_state_holds_for_one_iteration(prefetch):
     assert [y.tolist() for _, y in following] == expected[1]
 
 
-def test_loader_releases_a_batch_that_is_no_longer_used(prefetch):
-    import weakref
+def test_loader_releases_a_batch_before_it_waits_for_the_next(prefetch, monkeypatch):
+    """So that the next one can use its memory."""
+    freed, last = [], lambda: None
 
-    batches = iter(data.Loader(*numbered(50), 8, prefetch=prefetch))
-    x, y = next(batches)
-    last = weakref.ref(x.base if x.base is not None else x)
-    del x, y
-    next(batches)
-    assert last() is None
+    class Watch(data.Augmentation):
+        def __call__(self, images, rng):
+            freed.append(last() is None)
+            return images
+
+    def result(future, *args):
+        freed.append(last() is None)
+        return waited(future, *args)
+
+    waited = Future.result
+    monkeypatch.setattr(Future, "result", result)
+    for x, _ in data.Loader(*numbered(50), 8, prefetch=prefetch, augment=None if prefetch else Watch()):
+        last = weakref.ref(x.base)
+        del x, _
+    assert freed == [True] * 7
 
 
 # ---- threads ---------------------------------------------------------------------------------------------------------
