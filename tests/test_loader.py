@@ -13,7 +13,7 @@ import pytest
 from oracle import layouts
 
 import fastnn
-from fastnn import data
+from fastnn import _runtime, data
 
 AUGMENT = [data.RandomCrop(2), data.RandomHorizontalFlip(), data.Brightness(0.2)]
 
@@ -114,6 +114,21 @@ def test_loader_on_reference_backend_gives_the_same_batches(prefetch):
     with fastnn.backend("reference"):
         loader.set_epoch(0)
         assert collect(loader) == native
+
+
+def test_loader_computes_on_the_backend_of_its_consumer(prefetch):
+    seen = []
+
+    class Backend(data.Augmentation):
+        def __call__(self, images, rng):
+            seen.append(_runtime.uses_reference())
+            return images
+
+    loader = data.Loader(*numbered(8), 4, augment=Backend(), prefetch=prefetch)
+    list(loader)
+    with fastnn.backend("reference"):
+        list(loader)
+    assert seen == [False, False, True, True]
 
 
 def test_loader_resumes_in_the_middle_of_an_epoch(prefetch):
