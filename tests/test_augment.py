@@ -371,6 +371,8 @@ def test_cutout_fills_each_channel(rng):
     full = data.Cutout(100, fill=(0.1, 0.2, 0.3))(images, rng)
     np.testing.assert_array_equal(full, np.broadcast_to(np.float32([0.1, 0.2, 0.3])[:, None, None], images.shape))
     assert (data.Cutout(100)(images, rng) == 0.5).all()
+    for fill, byte in ((2, 255), (-1, 0)):  # cut to what a byte can be
+        assert (data.Cutout(100, fill)(np.full((4, 3, 6, 6), 9, np.uint8), rng) == byte).all()
     with pytest.raises(ValueError, match="fill must be one finite number, or 1"):
         data.Cutout(2, fill=(0.1, 0.2, 0.3))(images[:, :1], rng)
 
