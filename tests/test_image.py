@@ -165,6 +165,20 @@ def test_read_image_of_the_right_size_is_left_alone(resize, tmp_path):
     assert data.read_image(path, 9, resize=resize).shape == (3, 9, 9)
 
 
+@pytest.mark.parametrize("resize", ["crop", "squash", "pad"])
+def test_read_image_takes_all_pixels_that_fall_into_one(resize, tmp_path):
+    path = saved(tmp_path / "a.png", np.tile(np.uint8([0, 255]), (40, 20)))
+    image = data.read_image(path, 20, channels=1, resize=resize)
+    assert abs(image[:, :, 1:-1].astype(int) - 127).max() <= 1
+
+
+def test_read_image_says_nothing_of_odd_metadata(tmp_path):
+    path = saved(tmp_path / "a.jpg", photo(), exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff")
+    with pytest.warns(UserWarning, match="Corrupt EXIF data"), Image.open(path) as image:
+        image.getexif()
+    assert data.read_image(path).shape == (3, 20, 30)
+
+
 def test_read_image_resizes_differ(tmp_path):
     path = saved(tmp_path / "a.png", photo(20, 50))
     images = [data.read_image(path, 16, resize=resize) for resize in ("crop", "squash", "pad")]
@@ -213,7 +227,7 @@ def test_read_image_checks_the_number_of_pixels_before_it_decodes(tmp_path, monk
     path = saved(tmp_path / "a.png", photo(20, 30))
     assert data.read_image(path, max_pixels=600).shape == (3, 20, 30)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
-    with pytest.raises(data.DataError, match=r"a\.png: 30 x 20 are more than 599 pixels"):
+    with pytest.raises(data.DataError, match=rf"^{path}: 30 x 20 are more than 599 pixels$"):
         data.read_image(path, max_pixels=599)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # of Pillow, which warns from here on
     with pytest.raises(data.DataError, match=r"a\.png: too many pixels"):

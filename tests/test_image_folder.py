@@ -65,8 +65,8 @@ def test_image_folder_reads_as_read_image_does(tmp_path, rng):
 
 
 def test_image_folder_takes_nested_files_and_leaves_hidden_and_other_ones(tmp_path):
-    put(tmp_path / "a/deep/er/1.png")
-    put(tmp_path / "a/z.png")
+    put(tmp_path / "a/deep/er/z.png")
+    put(tmp_path / "a/m.png")
     put(tmp_path / "b/2.png")
     for hidden in ("a/.1.png", "a/.hidden/2.png", ".ipynb_checkpoints/3.png"):
         put(tmp_path / hidden)
@@ -74,15 +74,16 @@ def test_image_folder_takes_nested_files_and_leaves_hidden_and_other_ones(tmp_pa
     (tmp_path / "readme.md").write_text("no class")
     (tmp_path / "a/deep/up").symlink_to(tmp_path / "a")  # a circle
     images = data.ImageFolder(tmp_path, 4)
-    assert [os.path.relpath(file, tmp_path) for file in images.files] == ["a/deep/er/1.png", "a/z.png", "b/2.png"]
+    assert [os.path.relpath(file, tmp_path) for file in images.files] == ["a/deep/er/z.png", "a/m.png", "b/2.png"]
     assert images.classes == ("a", "b")
 
 
 def test_image_folder_follows_links(tmp_path):
     put(tmp_path / "store/1.png", 7)
-    (tmp_path / "set").mkdir()
+    put(tmp_path / "set/b/2.png", 9)
     (tmp_path / "set/a").symlink_to(tmp_path / "store")
-    assert data.ImageFolder(tmp_path / "set", 4).images.max() == 7
+    (tmp_path / "set/b/more").symlink_to(tmp_path / "store")
+    assert data.ImageFolder(tmp_path / "set", 4).images[:, 0, 0, 0].tolist() == [7, 9, 7]
 
 
 def test_image_folder_without_size_takes_images_of_one_size(tmp_path):
