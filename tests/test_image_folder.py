@@ -64,6 +64,16 @@ def test_image_folder_reads_as_read_image_does(tmp_path, rng):
                 images.mean, images.std, (12, 10), channels, resize, ("a", "b"))  # fmt: skip
 
 
+def test_image_folder_crops_in_colour_by_default_and_knows_the_home_folder(tmp_path, monkeypatch, rng):
+    (tmp_path / "a").mkdir()
+    Image.fromarray(rng.integers(0, 256, (20, 31, 3), dtype=np.uint8)).save(tmp_path / "a/1.png")
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    images = data.ImageFolder(f"~/{tmp_path.name}", 12)
+    np.testing.assert_array_equal(images.images[0], data.read_image(tmp_path / "a/1.png", 12, 3, "crop"))
+    np.testing.assert_array_equal(images.images[0], data.read_image(f"~/{tmp_path.name}/a/1.png", 12))
+    assert (images.preprocessing.resize, images.preprocessing.channels) == ("crop", 3)
+
+
 def test_image_folder_takes_nested_files_and_leaves_hidden_and_other_ones(tmp_path):
     put(tmp_path / "a/deep/er/z.png")
     put(tmp_path / "a/m.png")
