@@ -88,14 +88,16 @@ def test_augment_batch_accepts_any_layout(layout, rng):
     [
         ({"indices": [5]}, IndexError), ({"indices": [-1]}, IndexError), ({"indices": [0.5]}, TypeError),
         ({"indices": [[0]]}, ValueError), ({"shifts": [[6, 0]]}, IndexError), ({"shifts": [[0, -6]]}, IndexError),
+        ({"shifts": [[-6, 0]]}, IndexError), ({"shifts": [[0, 6]]}, IndexError),
         ({"shifts": [[0, 0, 0]]}, ValueError), ({"flips": [1]}, ValueError), ({"flips": [True, False]}, ValueError),
         ({"boxes": [[1, 2, 3]]}, ValueError), ({"fill": [1, 2]}, ValueError), ({"mean": np.nan}, ValueError),
         ({"std": 0}, ValueError), ({"padding_mode": "wrap"}, ValueError), ({"dtype": np.int32}, TypeError),
     ],
 )  # fmt: skip
 def test_augment_batch_rejects_what_does_not_fit(change, error):
-    with pytest.raises(error, match="augment_batch"):
-        F.augment_batch(np.zeros((5, 3, 6, 6), np.uint8), **({"indices": [0]} | change))
+    for images in (np.zeros((5, 3, 6, 6), np.uint8), np.zeros((5, 3, 6, 6))):  # in C, and in NumPy
+        with pytest.raises(error, match="augment_batch: "):
+            F.augment_batch(images, **({"indices": [0]} | change))
 
 
 # ---- warp_batch ------------------------------------------------------------------------------------------------------

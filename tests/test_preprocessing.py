@@ -143,6 +143,10 @@ def test_preprocessing_rejects_bad_settings(change):
         data.Preprocessing(**change)
 
 
+def test_preprocessing_by_default_only_divides_by_255():
+    assert data.Preprocessing() == data.Preprocessing((0.0,), (1.0,), None, 3, "crop", ())
+
+
 def test_preprocessing_takes_arrays_of_numbers():
     given = data.Preprocessing(np.array([0.1, 0.2, 0.3]), np.float32(0.5), np.array([4, 5]))
     assert given == data.Preprocessing((0.1, 0.2, 0.3), (0.5,), (4, 5))
