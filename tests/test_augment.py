@@ -100,6 +100,18 @@ def test_augment_batch_rejects_what_does_not_fit(change, error):
             F.augment_batch(images, **({"indices": [0]} | change))
 
 
+def test_augment_batch_by_default_only_divides_by_255(rng):
+    images = rng.integers(0, 256, (3, 2, 4, 5), dtype=np.uint8)
+    x = F.augment_batch(images, [2, 0])
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x, (images[[2, 0]] / 255).astype(np.float32))
+    shifted = F.augment_batch(images, [1], shifts=[[1, -2]], boxes=[[0, 3, 1, 5]])
+    expected = np.zeros((1, 2, 4, 5), np.float32)
+    expected[0, :, :3, 2:] = images[1, :, 1:, :3] / 255
+    expected[0, :, 0, 3:] = 0
+    np.testing.assert_array_equal(shifted, expected)
+
+
 # ---- warp_batch ------------------------------------------------------------------------------------------------------
 @given(n=st.integers(0, 5), c=st.integers(1, 4), h=st.integers(1, 8), w=st.integers(1, 8), dtype=dtypes, seed=seeds)
 def test_warp_batch_matches_reference(n, c, h, w, dtype, seed):
