@@ -165,6 +165,6 @@ def test_loader_preprocessing_is_what_it_does(flowers):
 def test_loader_preprocessing_is_none_where_no_image_is_prepared_like_that():
     bright = np.ones((2, 3, 4, 4), np.float32)
     assert data.Loader(bright).preprocessing is not None
-    for images in (np.zeros((3, 7), np.uint8), np.zeros((3, 7, 7), np.uint8), 255 * bright, bright - 1.5,
+    for images in (np.zeros((3, 7), np.uint8), np.zeros((3, 7, 7), np.uint8), 255 * bright, bright - 1.5, 1.5 * bright,
                    bright * np.nan, np.zeros((0, 3, 4, 4), np.uint8), np.zeros((2, 5000, 1, 1), np.uint8)):  # fmt: skip
         assert data.Loader(images).preprocessing is None
