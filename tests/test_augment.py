@@ -177,8 +177,9 @@ def test_random_crop_shows_every_window(rng):
     padded = np.pad(image[0, 0], 1)
     windows = {padded[i : i + 3, j : j + 3].tobytes() for i in range(3) for j in range(3)}
     assert {crop.tobytes() for crop in data.RandomCrop(1)(np.repeat(image, 300, axis=0), rng)} == windows
-    with pytest.raises(ValueError, match="RandomCrop"):
-        data.RandomCrop(3)(image, rng)
+    for shape in ((1, 1, 3, 3), (1, 1, 3, 9), (1, 1, 9, 3)):
+        with pytest.raises(ValueError, match="RandomCrop: padding 3 is not less than the image"):
+            data.RandomCrop(3)(np.zeros(shape, np.uint8), rng)
 
 
 def test_flip_probabilities_zero_and_one(rng):
@@ -215,6 +216,8 @@ def test_crop_and_flip_in_either_order_are_one_pass_and_equal_two(rng):
         [flip, data.RandomCrop(2, "reflect"), flip, cutout],
         [cutout, flip, crop],  # not one pass: what follows a cutout is done by itself
         [crop, crop],
+        [cutout, crop],
+        [cutout, cutout],
     ):
         loader = data.Loader(images, batch_size=50, augment=steps, seed=3)
         ((fused, _),) = loader
