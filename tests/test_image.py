@@ -139,6 +139,14 @@ def test_read_image_crop_covers_and_keeps_the_middle(h, w, tmp_path):
         assert np.ptp(image, axis=1 - axis).max() <= 1
 
 
+def test_read_image_crop_has_the_shape_of_the_size(tmp_path):
+    path = saved(tmp_path / "a.png", stripes(40, 40, 0))
+    rows = data.read_image(path, (10, 20), channels=1)[0].astype(float).mean(axis=1)
+    assert abs(rows - (10.5 + 2 * np.arange(10)))[1:-1].max() <= 1
+    columns = data.read_image(saved(path, stripes(40, 40, 1)), (20, 10), channels=1)[0].astype(float).mean(axis=0)
+    assert abs(columns - (10.5 + 2 * np.arange(10)))[1:-1].max() <= 1
+
+
 def test_read_image_squash_shows_all_of_both_sides(tmp_path):
     for axis in (0, 1):
         path = saved(tmp_path / "a.png", stripes(40, 80, axis))
@@ -148,7 +156,8 @@ def test_read_image_squash_shows_all_of_both_sides(tmp_path):
 
 
 @pytest.mark.parametrize(("h", "w", "rows", "columns"), [(20, 40, (5, 15), (0, 20)), (40, 20, (0, 20), (5, 15)),
-                                                         (1, 400, (9, 10), (0, 20))])  # fmt: skip
+                                                         (1, 400, (9, 10), (0, 20)),
+                                                         (400, 1, (0, 20), (9, 10))])  # fmt: skip
 def test_read_image_pad_shows_all_between_black(h, w, rows, columns, tmp_path):
     path = saved(tmp_path / "a.png", np.full((h, w), 200, np.uint8))
     expected = np.zeros((20, 20))

@@ -135,7 +135,7 @@ def test_preprocessing_rejects_another_dtype():
         {"size": "ab"},
         {"size": (1.5, 2)}, {"size": (70_000, 2)}, {"channels": 0}, {"channels": "3"}, {"channels": 5000},
         {"resize": "fit"}, {"resize": None}, {"classes": (1, 2)}, {"classes": 3}, {"mean": 10**400}, {"mean": None},
-        {"size": [[1], [2]]}, {"resize": ["crop"]},
+        {"size": [[1], [2]]}, {"mean": (0.1, 0.2, 0.3), "channels": 1}, {"resize": ["crop"]},
     ],
 )  # fmt: skip
 def test_preprocessing_rejects_bad_settings(change):
