@@ -251,7 +251,8 @@ def test_scale_enlarges_and_translate_moves(rng):
         lambda: data.Cutout(-2), lambda: data.Rotate((20, 10)), lambda: data.Rotate(float("nan")),
         lambda: data.Scale((0, 1)), lambda: data.Brightness(-1), lambda: data.Hue(0.6), lambda: data.GaussianNoise(-1),
         lambda: data.MixUp(0), lambda: data.CutMix(-1), lambda: data.AlternatingFlip(-1), lambda: data.Translate(-1),
-        lambda: data.GaussianNoise(10**400), lambda: data.Brightness((0, float('inf'))), lambda: data.Scale(float('nan')),
+        lambda: data.GaussianNoise(10**400), lambda: data.Brightness((0, float('inf'))),
+        lambda: data.Scale(float('nan')),
     ],
 )  # fmt: skip
 def test_augmentation_rejects_bad_settings(make):
