@@ -88,14 +88,28 @@ def test_augment_batch_accepts_any_layout(layout, rng):
     [
         ({"indices": [5]}, IndexError), ({"indices": [-1]}, IndexError), ({"indices": [0.5]}, TypeError),
         ({"indices": [[0]]}, ValueError), ({"shifts": [[6, 0]]}, IndexError), ({"shifts": [[0, -6]]}, IndexError),
+        ({"shifts": [[-6, 0]]}, IndexError), ({"shifts": [[0, 6]]}, IndexError),
         ({"shifts": [[0, 0, 0]]}, ValueError), ({"flips": [1]}, ValueError), ({"flips": [True, False]}, ValueError),
         ({"boxes": [[1, 2, 3]]}, ValueError), ({"fill": [1, 2]}, ValueError), ({"mean": np.nan}, ValueError),
         ({"std": 0}, ValueError), ({"padding_mode": "wrap"}, ValueError), ({"dtype": np.int32}, TypeError),
     ],
 )  # fmt: skip
 def test_augment_batch_rejects_what_does_not_fit(change, error):
-    with pytest.raises(error, match="augment_batch"):
-        F.augment_batch(np.zeros((5, 3, 6, 6), np.uint8), **({"indices": [0]} | change))
+    for images in (np.zeros((5, 3, 6, 6), np.uint8), np.zeros((5, 3, 6, 6))):  # in C, and in NumPy
+        with pytest.raises(error, match="augment_batch: "):
+            F.augment_batch(images, **({"indices": [0]} | change))
+
+
+def test_augment_batch_by_default_only_divides_by_255(rng):
+    images = rng.integers(0, 256, (3, 2, 4, 5), dtype=np.uint8)
+    x = F.augment_batch(images, [2, 0])
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x, (images[[2, 0]] / 255).astype(np.float32))
+    shifted = F.augment_batch(images, [1], shifts=[[1, -2]], boxes=[[0, 3, 1, 5]])
+    expected = np.zeros((1, 2, 4, 5), np.float32)
+    expected[0, :, :3, 2:] = images[1, :, 1:, :3] / 255
+    expected[0, :, 0, 3:] = 0
+    np.testing.assert_array_equal(shifted, expected)
 
 
 # ---- warp_batch ------------------------------------------------------------------------------------------------------
@@ -163,8 +177,9 @@ def test_random_crop_shows_every_window(rng):
     padded = np.pad(image[0, 0], 1)
     windows = {padded[i : i + 3, j : j + 3].tobytes() for i in range(3) for j in range(3)}
     assert {crop.tobytes() for crop in data.RandomCrop(1)(np.repeat(image, 300, axis=0), rng)} == windows
-    with pytest.raises(ValueError, match="RandomCrop"):
-        data.RandomCrop(3)(image, rng)
+    for shape in ((1, 1, 3, 3), (1, 1, 3, 9), (1, 1, 9, 3)):
+        with pytest.raises(ValueError, match="RandomCrop: padding 3 is not less than the image"):
+            data.RandomCrop(3)(np.zeros(shape, np.uint8), rng)
 
 
 def test_flip_probabilities_zero_and_one(rng):
@@ -201,6 +216,8 @@ def test_crop_and_flip_in_either_order_are_one_pass_and_equal_two(rng):
         [flip, data.RandomCrop(2, "reflect"), flip, cutout],
         [cutout, flip, crop],  # not one pass: what follows a cutout is done by itself
         [crop, crop],
+        [cutout, crop],
+        [cutout, cutout],
     ):
         loader = data.Loader(images, batch_size=50, augment=steps, seed=3)
         ((fused, _),) = loader
@@ -234,6 +251,8 @@ def test_scale_enlarges_and_translate_moves(rng):
         lambda: data.Cutout(-2), lambda: data.Rotate((20, 10)), lambda: data.Rotate(float("nan")),
         lambda: data.Scale((0, 1)), lambda: data.Brightness(-1), lambda: data.Hue(0.6), lambda: data.GaussianNoise(-1),
         lambda: data.MixUp(0), lambda: data.CutMix(-1), lambda: data.AlternatingFlip(-1), lambda: data.Translate(-1),
+        lambda: data.GaussianNoise(10**400), lambda: data.Brightness((0, float('inf'))),
+        lambda: data.Scale(float('nan')),
     ],
 )  # fmt: skip
 def test_augmentation_rejects_bad_settings(make):
@@ -371,6 +390,8 @@ def test_cutout_fills_each_channel(rng):
     full = data.Cutout(100, fill=(0.1, 0.2, 0.3))(images, rng)
     np.testing.assert_array_equal(full, np.broadcast_to(np.float32([0.1, 0.2, 0.3])[:, None, None], images.shape))
     assert (data.Cutout(100)(images, rng) == 0.5).all()
+    for fill, byte in ((2, 255), (-1, 0)):  # cut to what a byte can be
+        assert (data.Cutout(100, fill)(np.full((4, 3, 6, 6), 9, np.uint8), rng) == byte).all()
     with pytest.raises(ValueError, match="fill must be one finite number, or 1"):
         data.Cutout(2, fill=(0.1, 0.2, 0.3))(images[:, :1], rng)
 

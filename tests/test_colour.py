@@ -84,3 +84,8 @@ def test_colour_cuts_to_the_unit_range_and_takes_grey(rng):
         with pytest.raises(ValueError, match="colour images of 3 channels"):
             augmentation(np.zeros((5, 2, 4, 4)), rng)
     assert data.GaussianNoise().sigma == 0.1
+
+
+def test_colour_of_bytes_is_rounded_to_the_nearest(rng):
+    images = np.uint8([0, 1, 2, 3, 4, 255]).reshape(1, 1, 2, 3)
+    np.testing.assert_array_equal(data.Brightness((0.6, 0.6))(images, rng).ravel(), [0, 1, 1, 2, 2, 153])

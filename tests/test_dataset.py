@@ -77,11 +77,11 @@ def test_dataset_subset_rejects_what_selects_nothing(indices, error):
 
 
 def test_dataset_split_takes_the_fraction_of_each_class():
-    labels = np.repeat([0, 1, 5], [100, 10, 30])
+    labels = np.repeat([0, 1, 2, 5], [100, 6, 4, 30])
     whole = data.Dataset(np.arange(140, dtype=np.uint8)[:, None], labels)
     first, second = whole.split(0.3)
-    assert np.bincount(second.labels).tolist() == [30, 3, 0, 0, 0, 9]
-    assert np.bincount(first.labels).tolist() == [70, 7, 0, 0, 0, 21]
+    assert np.bincount(second.labels).tolist() == [30, 2, 1, 0, 0, 9]  # of six 1.8, of four 1.2
+    assert np.bincount(first.labels).tolist() == [70, 4, 3, 0, 0, 21]
     for part in (first, second):
         assert part.images[:, 0].tolist() == sorted(part.images[:, 0].tolist())
         assert (labels[part.images[:, 0]] == part.labels).all()

@@ -64,9 +64,19 @@ def test_image_folder_reads_as_read_image_does(tmp_path, rng):
                 images.mean, images.std, (12, 10), channels, resize, ("a", "b"))  # fmt: skip
 
 
+def test_image_folder_crops_in_colour_by_default_and_knows_the_home_folder(tmp_path, monkeypatch, rng):
+    (tmp_path / "a").mkdir()
+    Image.fromarray(rng.integers(0, 256, (20, 31, 3), dtype=np.uint8)).save(tmp_path / "a/1.png")
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    images = data.ImageFolder(f"~/{tmp_path.name}", 12)
+    np.testing.assert_array_equal(images.images[0], data.read_image(tmp_path / "a/1.png", 12, 3, "crop"))
+    np.testing.assert_array_equal(images.images[0], data.read_image(f"~/{tmp_path.name}/a/1.png", 12))
+    assert (images.preprocessing.resize, images.preprocessing.channels) == ("crop", 3)
+
+
 def test_image_folder_takes_nested_files_and_leaves_hidden_and_other_ones(tmp_path):
-    put(tmp_path / "a/deep/er/1.png")
-    put(tmp_path / "a/z.png")
+    put(tmp_path / "a/deep/er/z.png")
+    put(tmp_path / "a/m.png")
     put(tmp_path / "b/2.png")
     for hidden in ("a/.1.png", "a/.hidden/2.png", ".ipynb_checkpoints/3.png"):
         put(tmp_path / hidden)
@@ -74,15 +84,16 @@ def test_image_folder_takes_nested_files_and_leaves_hidden_and_other_ones(tmp_pa
     (tmp_path / "readme.md").write_text("no class")
     (tmp_path / "a/deep/up").symlink_to(tmp_path / "a")  # a circle
     images = data.ImageFolder(tmp_path, 4)
-    assert [os.path.relpath(file, tmp_path) for file in images.files] == ["a/deep/er/1.png", "a/z.png", "b/2.png"]
+    assert [os.path.relpath(file, tmp_path) for file in images.files] == ["a/deep/er/z.png", "a/m.png", "b/2.png"]
     assert images.classes == ("a", "b")
 
 
 def test_image_folder_follows_links(tmp_path):
     put(tmp_path / "store/1.png", 7)
-    (tmp_path / "set").mkdir()
+    put(tmp_path / "set/b/2.png", 9)
     (tmp_path / "set/a").symlink_to(tmp_path / "store")
-    assert data.ImageFolder(tmp_path / "set", 4).images.max() == 7
+    (tmp_path / "set/b/more").symlink_to(tmp_path / "store")
+    assert data.ImageFolder(tmp_path / "set", 4).images[:, 0, 0, 0].tolist() == [7, 9, 7]
 
 
 def test_image_folder_without_size_takes_images_of_one_size(tmp_path):

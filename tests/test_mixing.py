@@ -142,3 +142,12 @@ def test_compose_rejects_what_is_no_augmentation_and_mixing_outside_a_loader(rng
         both(np.zeros((2, 1, 4, 4), np.uint8), rng)
     ((_, y),) = data.Loader(np.zeros((2, 1, 4, 4), np.uint8), [0, 1], augment=both)
     assert y.shape == (2, 2)
+
+
+def test_mixing_draws_its_partners():
+    partners = set()
+    for seed in range(5):
+        _, soft = data.MixUp()(np.zeros((12, 1, 2, 2)), np.eye(12), np.random.default_rng(seed))
+        np.fill_diagonal(soft, 0)
+        partners.add(tuple(soft.argmax(axis=1)))
+    assert len(partners) == 5

@@ -135,12 +135,16 @@ def test_preprocessing_rejects_another_dtype():
         {"size": "ab"},
         {"size": (1.5, 2)}, {"size": (70_000, 2)}, {"channels": 0}, {"channels": "3"}, {"channels": 5000},
         {"resize": "fit"}, {"resize": None}, {"classes": (1, 2)}, {"classes": 3}, {"mean": 10**400}, {"mean": None},
-        {"size": [[1], [2]]}, {"resize": ["crop"]},
+        {"size": [[1], [2]]}, {"mean": (0.1, 0.2, 0.3), "channels": 1}, {"resize": ["crop"]},
     ],
 )  # fmt: skip
 def test_preprocessing_rejects_bad_settings(change):
     with pytest.raises(ValueError, match=rf"Preprocessing: {next(iter(change))} must be.*Received"):
         data.Preprocessing(**change)
+
+
+def test_preprocessing_by_default_only_divides_by_255():
+    assert data.Preprocessing() == data.Preprocessing((0.0,), (1.0,), None, 3, "crop", ())
 
 
 def test_preprocessing_takes_arrays_of_numbers():
@@ -161,6 +165,6 @@ def test_loader_preprocessing_is_what_it_does(flowers):
 def test_loader_preprocessing_is_none_where_no_image_is_prepared_like_that():
     bright = np.ones((2, 3, 4, 4), np.float32)
     assert data.Loader(bright).preprocessing is not None
-    for images in (np.zeros((3, 7), np.uint8), np.zeros((3, 7, 7), np.uint8), 255 * bright, bright - 1.5,
+    for images in (np.zeros((3, 7), np.uint8), np.zeros((3, 7, 7), np.uint8), 255 * bright, bright - 1.5, 1.5 * bright,
                    bright * np.nan, np.zeros((0, 3, 4, 4), np.uint8), np.zeros((2, 5000, 1, 1), np.uint8)):  # fmt: skip
         assert data.Loader(images).preprocessing is None

@@ -191,8 +191,6 @@ def _fitted(image: "Image", size: tuple[int, int], resize: str) -> "Image":
     from PIL import Image
 
     (h, w), (width, height) = size, image.size
-    if (height, width) == (h, w):
-        return image
     if resize == "squash":
         return image.resize((w, h), Image.Resampling.BILINEAR)
     if resize == "crop":

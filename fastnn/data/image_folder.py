@@ -88,7 +88,7 @@ class ImageFolder(Dataset):
         wanted, channels, resize = image.checked_form("ImageFolder", size, channels, resize)
         max_pixels = _check.integer("ImageFolder", "max_pixels", max_pixels, 1)
         skip_broken = _checks.flag("ImageFolder", "skip_broken", skip_broken)
-        root = Path(image.checked_path("ImageFolder", path)).expanduser()
+        root = Path(image.checked_path("ImageFolder", path))
         image.needs_pillow("ImageFolder")
         names = _class_names(root, classes)
         found = [(str(file), label) for label, name in enumerate(names) for file in _image_files(root / name)]
