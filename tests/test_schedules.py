@@ -355,6 +355,7 @@ def test_schedules_are_found_under_three_names():
         (lambda o: optim.SequentialLR(o, [optim.ExponentialLR(o, 1)], [3]), "one milestone less"),
         (lambda o: optim.SequentialLR(o, [optim.ExponentialLR(o, 1)] * 3, [3, 3]), "must increase"),
         (lambda o: optim.SequentialLR(o, [optim.ExponentialLR(sgd(), 1)], []), "another optimiser"),
+        (lambda o: optim.SequentialLR(o, [optim.ExponentialLR(o, 1)] * 2, [0]), "milestones must be >= 1"),
     ],
 )
 def test_schedule_bad_value_is_refused(make, message):

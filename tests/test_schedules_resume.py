@@ -351,6 +351,25 @@ def test_sequential_multiplies_with_a_schedule_beside_it():
     assert rates == pytest.approx([0.5, 0.5, 1.0, 0.05, 0.025])
 
 
+def test_one_cycle_within_another_schedule_moves_the_momentum():
+    optimizer = sgd(1.0)
+    parts = [optim.ConstantLR(optimizer, 0.5), optim.OneCycleLR(optimizer, 1.0, 10)]
+    sequential = optim.SequentialLR(optimizer, parts, [2])
+    momenta = []
+    for _ in range(5):
+        momenta.append(optimizer.param_groups[0]["momentum"])
+        sequential.step()
+    alone = optim.OneCycleLR(sgd(1.0), 1.0, 10)
+    expected = [group[0]["momentum"] for group in ([*settings(alone.optimizer)], *run(alone, 0, 2))]
+    assert momenta[2:] == expected
+    assert expected[0] == 0.95 > expected[1]
+
+    optimizer = sgd(1.0)
+    chained = optim.ChainedScheduler([optim.OneCycleLR(optimizer, 1.0, 10), optim.ExponentialLR(optimizer, 0.5)])
+    chained.step()
+    assert optimizer.param_groups[0]["momentum"] == expected[1]
+
+
 def test_chained_scheduler_takes_schedules_that_were_stepped_before():
     optimizer = sgd(1.0)
     early, late = optim.ExponentialLR(optimizer, 0.5), optim.LinearLR(optimizer, 0.5, total_iters=2)
