@@ -181,6 +181,20 @@ def test_one_cycle_continues_from_last_epoch_with_what_the_groups_tell():
     assert run(resumed, 6, 9) == run(whole, 6, 9)
 
 
+@pytest.mark.parametrize("order", LOADS.values(), ids=LOADS)
+def test_one_cycle_resumed_with_other_arguments_goes_on_with_the_saved_cycle(order):
+    whole = optim.OneCycleLR(sgd(), [1.0, 2.0], 30, max_momentum=0.9)
+    run(whole, 0, 6)
+    states, other = {"optimizer": whole.optimizer.state_dict(), "schedule": whole.state_dict()}, sgd()
+    for action in order:
+        if action == "make":
+            resumed = optim.OneCycleLR(other, 9.0, 30, base_momentum=0.1, div_factor=2.0)
+        else:
+            (other if action == "optimizer" else resumed).load_state_dict(states[action])
+    assert settings(other) == settings(whole.optimizer)
+    assert run(resumed, 6, 20) == run(whole, 6, 20)
+
+
 def test_sequential_continues_from_last_epoch():
     whole = MAKERS["sequential"](sgd())
     run(whole, 0, 7)
@@ -323,6 +337,18 @@ def test_one_cycle_ends_the_schedules_before_it():
         before.step()
     after = optim.LinearLR(optimizer, 0.5)
     assert after.get_last_lr() == pytest.approx([3.0 / 25 * 0.5])
+
+
+def test_one_cycle_leaves_the_reductions_of_a_plateau():
+    optimizer = sgd(1.0)
+    plateau = optim.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    plateau.step(1.0)
+    cycle, alone = optim.OneCycleLR(optimizer, 1.0, 10), optim.OneCycleLR(sgd(1.0), 1.0, 10)
+    plateau.step(1.0)
+    for _ in range(2):
+        assert cycle.optimizer.param_groups[0]["lr"] == 0.5 * alone.get_last_lr()[0]
+        cycle.step()
+        alone.step()
 
 
 @pytest.mark.parametrize(
