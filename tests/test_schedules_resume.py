@@ -304,6 +304,17 @@ def test_three_schedules_and_a_plateau_multiply():
     assert optimizer.param_groups[0]["lr"] == pytest.approx(rates[-1] / 10)
 
 
+def test_plateau_beside_a_schedule_counts_what_it_did_at_its_least_rate():
+    optimizer = sgd(1.0)
+    plateau = optim.ReduceLROnPlateau(optimizer, factor=0.1, patience=0, min_lr=0.5)
+    exponential = optim.ExponentialLR(optimizer, 0.5)
+    plateau.step(1.0)
+    plateau.step(1.0)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    exponential.step()
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
 def test_a_finished_schedule_keeps_its_last_factor():
     optimizer = sgd(1.0)
     warm_up = optim.ExponentialLR(optimizer, 0.5)
