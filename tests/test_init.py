@@ -162,6 +162,13 @@ def test_init_gain(nonlinearity, param, gain):
     assert init.calculate_gain(nonlinearity, param) == gain
 
 
+def test_init_dirac_of_even_kernels_is_behind_the_middle_as_in_pytorch():
+    filters = init.dirac_(np.empty((3, 2, 2, 4)))
+    expected = np.zeros((3, 2, 2, 4))
+    expected[0, 0, 1, 2] = expected[1, 1, 1, 2] = 1
+    np.testing.assert_array_equal(filters, expected)
+
+
 @pytest.mark.parametrize(
     ("a", "b", "mean", "std"),
     [

@@ -197,6 +197,8 @@ def pair(operation: str, name: str, value: int | Sequence[int], minimum: int) ->
 
 def integers(operation: str, name: str, value: Any, minimum: int) -> tuple[int, ...]:
     """`value`, an integer or several of at least `minimum`, as a tuple that is not empty."""
+    if type(value) is tuple and len(value) == 1 and type(value[0]) is int and minimum <= value[0] < 2**63:
+        return value  # as a layer keeps it
     single, numbers = _index(value), _indices(value)
     if single is not None:
         numbers = (single,)
@@ -234,9 +236,9 @@ def integer(operation: str, name: str, value: Any, minimum: int, maximum: int = 
     if result is None:
         raise TypeError(f"{operation}: {name} must be an integer. Received: {shown(value)}")
     if result < minimum:
-        raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {result}")
+        raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {shown(value)}")
     if result > maximum:
-        raise ValueError(f"{operation}: {name} must be <= {maximum}. Received: {result}")
+        raise ValueError(f"{operation}: {name} must be <= {maximum}. Received: {shown(value)}")
     return result
 
 

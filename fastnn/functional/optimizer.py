@@ -26,9 +26,18 @@ __all__ = [
 ]
 
 
+# States that an optimiser may do without.
+_OPTIONAL = frozenset({"momentum_buffer", "max_exp_avg_sq", "grad_avg"})
+_PASSED: set[tuple[Any, ...]] = set()
+_FLAGS = frozenset({"nesterov", "maximize"})
+
+
 def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: NDArray | None) -> NDArray:
     """The gradient as an array; raises unless the arrays fit together and those to be changed can be."""
-    outputs = {"parameter": parameter, **{name: state for name, state in states.items() if state is not None}}
+    outputs: dict[str, Any] = {"parameter": parameter}
+    for name, state in states.items():
+        if state is not None or name not in _OPTIONAL:
+            outputs[name] = state
     for name, array in outputs.items():
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{operation}: {name} must be an array, it is changed in place. Received: {type(array)}")
@@ -41,12 +50,16 @@ def _checked(operation: str, parameter: NDArray, gradient: ArrayLike, **states: 
 
 
 def _check_settings(operation: str, settings: dict[str, Any]) -> None:
-    """Raise unless all are numbers or booleans; optimisers have checked those that they hand over."""
+    """Make numbers and booleans of the settings, or raise; quickly if such types have passed before."""
+    kinds = (operation, *map(type, settings.values()))
+    if kinds in _PASSED:
+        return
     for name, value in settings.items():
-        if type(value) is float or value is True or value is False:
-            continue
-        check = _check.boolean if name in ("nesterov", "maximize") else _check.number
-        settings[name] = check(operation, name, value)
+        settings[name] = (_check.boolean if name in _FLAGS else _check.number)(operation, name, value)
+    if all(
+        kind in ((bool,) if name in _FLAGS else (float, int)) for name, kind in zip(settings, kinds[1:], strict=True)
+    ):
+        _PASSED.add(kinds)
 
 
 def _run(
@@ -346,6 +359,7 @@ def sum_of_squares(x: ArrayLike) -> float:
     return _runtime._native.sum_of_squares(_layout.flat(_layout.dense(x)), _runtime.num_threads()) if x.size else 0.0
 
 
+<<<<<<< fastnn/functional/optimizer.py
 # Sums of squares whose roots a matrix can be divided by: larger ones, or their inverses, leave the dtype.
 _MOST = {np.dtype(np.float32): 2.0**240, np.dtype(np.float64): 2.0**1000}
 
@@ -360,6 +374,15 @@ def tamed(x: NDArray) -> tuple[NDArray, float]:
         return x, total
     x = np.ldexp(x, -math.frexp(largest)[1])
     return x, sum_of_squares(x)
+=======
+def _norm(x: NDArray) -> float:
+    """The root of the sum of squares; where squares are too large or too small for a double, of a scaled x."""
+    total = sum_of_squares(x)
+    if 1e-280 < total < math.inf:
+        return math.sqrt(total)
+    largest = float(np.abs(x).max())
+    return largest * math.sqrt(sum_of_squares(x / largest)) if 0 < largest < math.inf else math.sqrt(total)
+>>>>>>> /tmp/optim_work/theirs.py
 
 
 def newton_schulz(
@@ -410,7 +433,11 @@ def newton_schulz(
     wide = matrix.shape[0] < matrix.shape[1]
     tall = matrix.T if wide else matrix
     x = _memory.empty(tall.shape, tall.dtype)
+<<<<<<< fastnn/functional/optimizer.py
     np.multiply(tall, 1 / max(math.sqrt(total), eps), out=x)
+=======
+    np.multiply(tall, 1 / (max(_norm(matrix), eps) or 1.0), out=x)
+>>>>>>> /tmp/optim_work/theirs.py
     for _ in range(steps):
         # The weight only gives its shape here: dweight = x' x.
         gram: Any = linear_backward(x, x, np.empty((x.shape[1],) * 2, x.dtype), need_dx=False, need_dbias=False)[1]
