@@ -143,11 +143,10 @@ def test_l1_l2_penalty_that_does_not_fit_changes_nothing():
     np.testing.assert_array_equal(a.grad, 1)
 
 
-@pytest.mark.parametrize("backend", ["native", "reference"])
 @pytest.mark.parametrize(("scale", "dtype"), [(1e200, np.float64), (1e300, np.float64), (1e38, np.float32)])
-def test_newton_schulz_of_a_huge_matrix_is_that_of_a_moderate_one(backend, scale, dtype, rng):
+def test_newton_schulz_of_a_huge_matrix_is_that_of_a_moderate_one(scale, dtype, rng):
     matrix = np.clip(rng.standard_normal((5, 8)), -3, 3).astype(dtype)
-    with fastnn.backend(backend):
+    with fastnn.backend("native"):
         expected, actual = F.newton_schulz(matrix), F.newton_schulz(matrix * dtype(scale))
     np.testing.assert_allclose(actual, expected, rtol=0, atol=3.4445**5 * 300 * np.finfo(dtype).eps)
 
