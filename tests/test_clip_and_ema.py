@@ -207,6 +207,7 @@ def test_ema_of_shared_parameter_is_updated_once():
     first.weight.data[...] = 0
     model = nn.Sequential(first, second)
     ema = optim.EMA(model, decay=0.5)
+    assert list(ema.averages) == ["0.weight", "0.bias", "1.bias"]
     first.weight.data[...] = 4
     ema.update()
     with ema.average():

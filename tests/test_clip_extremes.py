@@ -86,6 +86,9 @@ def test_clip_grad_norm_with_an_infinite_bound_measures_only():
     (a,) = parameters(np.array([3.0, 4.0]))
     assert optim.clip_grad_norm_([a], math.inf) == 5.0
     np.testing.assert_array_equal(a.grad, [3, 4])
+    (a,) = parameters(np.array([math.inf, 4.0]))
+    assert optim.clip_grad_norm_([a], math.inf) == math.inf
+    np.testing.assert_array_equal(a.grad, [math.inf, 4])
 
 
 def test_clip_grad_norm_of_zeros_is_zero():

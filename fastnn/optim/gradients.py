@@ -127,7 +127,7 @@ def clip_grad_norm_(
     total = _ldexp(norm, exponent)
     if error_if_nonfinite and not math.isfinite(total):
         raise ValueError(f"clip_grad_norm_: the norm of the gradients is {total}")
-    if max_norm == math.inf and not math.isnan(total):
+    if max_norm == math.inf:
         return total
     # Beside a norm that is too large for a double, 1e-6 is nothing; beside one too small, it is all.
     factor, exponent = (max_norm / norm, -exponent) if exponent > 0 else (max_norm / (total + 1e-6), 0)
