@@ -223,6 +223,50 @@ def test_optimizer_state_dict_shares_nothing_with_the_optimizer():
     assert as_text(other) == text
 
 
+def after_three_steps(make, sign=1.0):
+    w = nn.Parameter(np.array([[1.0, -2.0], [0.5, 3.0]]))
+    optimizer = make([w])
+    for scale in (1.0, -0.25, 3.0):
+        w.grad = sign * scale * np.array([[1.0, 2.0], [-3.0, 0.5]]) + sign * 0.1
+        optimizer.step()
+    return w.data
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_optimizer_maximize_is_a_step_along_the_gradient(name):
+    make = getattr(optim, name)
+    for more in ({}, {"weight_decay": 0.1}):
+        up = after_three_steps(lambda p, more=more: make(p, lr=0.1, maximize=True, **more))
+        np.testing.assert_array_equal(up, after_three_steps(lambda p, more=more: make(p, lr=0.1, **more), sign=-1.0))
+    assert (up != after_three_steps(lambda p: make(p, lr=0.1, weight_decay=0.1))).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        *[("SGD", *one) for one in {"momentum": 0.5, "weight_decay": 0.1, "lr": 0.2}.items()],
+        *[("Adam", *one) for one in {"betas": (0.5, 0.999), "eps": 0.1, "weight_decay": 0.1, "amsgrad": True}.items()],
+        *[("AdamW", *one) for one in {"betas": (0.9, 0.5), "eps": 0.1, "weight_decay": 0.1}.items()],
+        *[("RMSprop", *one) for one in {"alpha": 0.5, "eps": 0.1, "weight_decay": 0.1, "momentum": 0.5}.items()],
+        ("RMSprop", "centered", True),
+        *[("Adagrad", *one) for one in {"lr_decay": 0.5, "eps": 0.1, "weight_decay": 0.1}.items()],
+        ("Adagrad", "initial_accumulator_value", 0.5),
+    ],
+)
+def test_optimizer_option_changes_the_steps(name, option, value):
+    make = getattr(optim, name)
+    more = {"betas": (0.9, 0.5)} if option == "amsgrad" else {}
+    plain = after_three_steps(lambda p: make(p, **{"lr": 0.1, **more}))
+    changed = after_three_steps(lambda p: make(p, **{"lr": 0.1, **more, option: value}))
+    assert np.abs(changed - plain).max() > 1e-6
+
+
+@pytest.mark.parametrize(("option", "value"), [("nesterov", True), ("dampening", 0.5)])
+def test_sgd_option_of_the_momentum_changes_the_steps(option, value):
+    plain = after_three_steps(lambda p: optim.SGD(p, 0.1, 0.9))
+    assert (after_three_steps(lambda p: optim.SGD(p, 0.1, 0.9, **{option: value})) != plain).all()
+
+
 def test_optimizer_state_with_a_parameter_twice_or_bad_initial_rates_is_refused():
     optimizer = optim.SGD([*matrix(), *matrix()], lr=0.5)
     state = optimizer.state_dict()
