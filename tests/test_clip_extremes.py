@@ -187,3 +187,17 @@ def test_clip_nonsense_is_refused_before_anything_changes(call, error, message):
     with pytest.raises(error, match=message):
         call(found)
     np.testing.assert_array_equal(found[0].grad, [30, 40])
+
+
+def test_newton_schulz_divides_by_at_least_eps_and_leaves_zeros():
+    x = np.diag([1e-8, 0.0])
+    np.testing.assert_allclose(F.newton_schulz(x, 0), x / 1e-7, rtol=1e-14)
+    np.testing.assert_array_equal(F.newton_schulz(np.zeros((2, 3)), eps=0.0), 0)
+
+
+@pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.0), (-0.1, 0.9)])
+def test_adam_step_needs_betas_below_one(betas):
+    w = np.ones(2)
+    with pytest.raises(ValueError, match="adam_step: betas"):
+        F.adam_step(w, np.ones(2), np.zeros(2), np.zeros(2), step=1, lr=0.1, betas=betas)
+    np.testing.assert_array_equal(w, 1)
