@@ -59,7 +59,7 @@ def test_bench_peak_memory_is_the_most_of_several_steps_beyond_the_start(monkeyp
 
 
 def test_bench_contestant_tells_the_median_and_goes_on_with_the_next_step(monkeypatch):
-    asked, answers = [], [{"seconds": [3.0, 1.0, 2.0], "value": 1.0}, {"seconds": [5.0], "value": math.nan}]
+    asked, answers = [], [{"seconds": [6.0, 1.0, 2.0], "value": 1.0}, {"seconds": [5.0], "value": math.nan}]
     monkeypatch.setattr(Contestant, "__init__", lambda self: None)
     side = Contestant()
     side.name, side._steps = "ours", 0

@@ -201,12 +201,26 @@ def test_ema_copy_to_model_writes_in_place():
     np.testing.assert_array_equal(ema.averages["conv.weight"], 4)
 
 
+def test_ema_copy_to_model_gives_read_only_arrays_a_copy_of_their_own():
+    module = nn.Linear(2, 2)
+    ema = optim.EMA(module)
+    expected = ema.averages["weight"].copy()
+    read_only = np.zeros((2, 2), np.float32)
+    read_only.flags.writeable = False
+    module.weight.data = read_only
+    ema.copy_to_model()
+    np.testing.assert_array_equal(module.weight.data, expected)
+    module.weight.data[...] = 7
+    np.testing.assert_array_equal(ema.averages["weight"], expected)
+
+
 def test_ema_of_shared_parameter_is_updated_once():
     first, second = nn.Linear(2, 2), nn.Linear(2, 2)
     second.weight = first.weight
     first.weight.data[...] = 0
     model = nn.Sequential(first, second)
     ema = optim.EMA(model, decay=0.5)
+    assert list(ema.averages) == ["0.weight", "0.bias", "1.bias"]
     first.weight.data[...] = 4
     ema.update()
     with ema.average():

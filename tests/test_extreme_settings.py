@@ -50,9 +50,9 @@ def test_extreme_dilation_leaves_the_middle_tap_of_a_convolution(reach, algorith
 @pytest.mark.parametrize("name", ["stride", "padding", "dilation"])
 @pytest.mark.parametrize("value", [2**31, 2**61, 2**64, (1, 2**61), [2**61, 1]])
 def test_extreme_settings_of_a_convolution_are_named(name, value):
-    with pytest.raises(ValueError, match=rf"^conv2d: {name} must be at most 2147483647. Received: "):
+    with pytest.raises(ValueError, match=rf"^conv2d: {name} must be <= 2147483647. Received: "):
         F.conv2d(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)), **{name: value})
-    with pytest.raises(ValueError, match=rf"^Conv2d: {name} must be at most 2147483647. Received: "):
+    with pytest.raises(ValueError, match=rf"^Conv2d: {name} must be <= 2147483647. Received: "):
         nn.Conv2d(1, 1, 3, **{name: value})
 
 

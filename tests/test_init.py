@@ -162,6 +162,13 @@ def test_init_gain(nonlinearity, param, gain):
     assert init.calculate_gain(nonlinearity, param) == gain
 
 
+def test_init_dirac_of_even_kernels_is_behind_the_middle_as_in_pytorch():
+    filters = init.dirac_(np.empty((3, 2, 2, 4)))
+    expected = np.zeros((3, 2, 2, 4))
+    expected[0, 0, 1, 2] = expected[1, 1, 1, 2] = 1
+    np.testing.assert_array_equal(filters, expected)
+
+
 @pytest.mark.parametrize(
     ("a", "b", "mean", "std"),
     [
@@ -193,6 +200,8 @@ def test_init_trunc_normal_bounds_are_values_and_not_multiples_of_std():
 
 def test_init_trunc_normal_of_one_value_is_that_value():
     np.testing.assert_array_equal(init.trunc_normal_(np.empty(3), a=0.5, b=0.5), 0.5)
+    # -0.49 + 0.01 * ((-0.1 + 0.49) / 0.01) is not -0.1 to the last digit.
+    np.testing.assert_array_equal(init.trunc_normal_(np.empty(3), mean=-0.49, std=0.01, a=-0.1, b=-0.1), -0.1)
 
 
 def test_init_options_change_what_is_drawn():

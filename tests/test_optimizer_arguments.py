@@ -223,6 +223,100 @@ def test_optimizer_state_dict_shares_nothing_with_the_optimizer():
     assert as_text(other) == text
 
 
+def after_three_steps(make, sign=1.0):
+    w = nn.Parameter(np.array([[1.0, -2.0], [0.5, 3.0]]))
+    optimizer = make([w])
+    for scale in (1.0, -0.25, 3.0):
+        w.grad = sign * scale * np.array([[1.0, 2.0], [-3.0, 0.5]]) + sign * 0.1
+        optimizer.step()
+    return w.data
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_optimizer_maximize_is_a_step_along_the_gradient(name):
+    make = getattr(optim, name)
+    for more in ({}, {"weight_decay": 0.1}):
+        up = after_three_steps(lambda p, more=more: make(p, lr=0.1, maximize=True, **more))
+        np.testing.assert_array_equal(up, after_three_steps(lambda p, more=more: make(p, lr=0.1, **more), sign=-1.0))
+    assert (up != after_three_steps(lambda p: make(p, lr=0.1, weight_decay=0.1))).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        *[("SGD", *one) for one in {"momentum": 0.5, "weight_decay": 0.1, "lr": 0.2}.items()],
+        *[("Adam", *one) for one in {"betas": (0.5, 0.999), "eps": 0.1, "weight_decay": 0.1, "amsgrad": True}.items()],
+        *[("AdamW", *one) for one in {"betas": (0.9, 0.5), "eps": 0.1, "weight_decay": 0.1}.items()],
+        *[("RMSprop", *one) for one in {"alpha": 0.5, "eps": 0.1, "weight_decay": 0.1, "momentum": 0.5}.items()],
+        ("RMSprop", "centered", True),
+        *[("Adagrad", *one) for one in {"lr_decay": 0.5, "eps": 0.1, "weight_decay": 0.1}.items()],
+        ("Adagrad", "initial_accumulator_value", 0.5),
+    ],
+)
+def test_optimizer_option_changes_the_steps(name, option, value):
+    make = getattr(optim, name)
+    more = {"betas": (0.9, 0.5)} if option == "amsgrad" else {}
+    plain = after_three_steps(lambda p: make(p, **{"lr": 0.1, **more}))
+    changed = after_three_steps(lambda p: make(p, **{"lr": 0.1, **more, option: value}))
+    assert np.abs(changed - plain).max() > 1e-6
+
+
+@pytest.mark.parametrize(("option", "value"), [("nesterov", True), ("dampening", 0.5)])
+def test_sgd_option_of_the_momentum_changes_the_steps(option, value):
+    plain = after_three_steps(lambda p: optim.SGD(p, 0.1, 0.9))
+    assert (after_three_steps(lambda p: optim.SGD(p, 0.1, 0.9, **{option: value})) != plain).all()
+
+
+def test_optimizer_state_with_a_parameter_twice_or_bad_initial_rates_is_refused():
+    optimizer = optim.SGD([*matrix(), *matrix()], lr=0.5)
+    state = optimizer.state_dict()
+    group = state["param_groups"][0]
+    for wrong, message in (
+        ({**group, "params": [0, 0]}, "a parameter is in the groups twice"),
+        ({**group, "initial_lr": "a"}, "initial_lr must be a number"),
+        ({**group, "max_lr": math.nan}, "max_lr must be finite"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=rf"SGD\.load_state_dict: {message}"):
+            optimizer.load_state_dict({**state, "param_groups": [{**wrong, "lr": 0.25}]})
+        assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_optimizer_gives_parameters_that_cannot_be_changed_in_place_new_arrays():
+    for array in (np.ones(3), np.ones(3, ">f8")):
+        array.flags.writeable = array.dtype.byteorder == ">"
+        w = nn.Parameter(np.zeros(3))
+        w.data = array
+        w.grad = np.ones(3)
+        optim.SGD([w], lr=0.25).step()
+        np.testing.assert_array_equal(w.data, 0.75)
+        np.testing.assert_array_equal(array, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"adjust_lr_fn": "match_rms_adamw"}, 0.2 * 3**0.5),
+        ({"adjust_lr_fn": "original"}, 3**0.5),
+        ({"adjust_lr_fn": None}, 3**0.5),
+        ({"adjust_lr_fn": "constant"}, 1.0),
+        ({"adjust_lr_fn": "constant", "ns_steps": 2}, 4.0),
+        ({"adjust_lr_fn": "constant", "ns_steps": 1, "ns_coefficients": (5.0, 1.0, 2.0)}, 8.0),
+        # The momentum is half the gradient, 1; with nesterov the direction is half of each, 1.5.
+        ({"adjust_lr_fn": "constant", "eps": 8.0}, 1.5 / 8),
+        ({"adjust_lr_fn": "constant", "eps": 8.0, "nesterov": False}, 1.0 / 8),
+        ({"adjust_lr_fn": "constant", "weight_decay": 0.5}, 1.0 + 0.5),
+        ({"adjust_lr_fn": "match_rms_adamw", "weight_decay": 0.5}, 0.2 * 3**0.5 + 0.5),
+    ],
+)
+def test_muon_options_change_the_first_step(options, expected):
+    """Of a matrix (3, 1) whose one singular value the polynomial 2 s + 0 + 0 doubles with every step."""
+    w = nn.Parameter(np.array([[1.0], [0.0], [0.0]]))
+    w.grad = np.array([[2.0], [0.0], [0.0]])
+    given = {"ns_steps": 0, "ns_coefficients": (2.0, 0.0, 0.0), "weight_decay": 0.0, "momentum": 0.5, **options}
+    optim.Muon([w], lr=0.1, **given).step()
+    assert w.data[0, 0] == pytest.approx(1 - 0.1 * expected, rel=1e-14)
+
+
 def test_optimizer_state_of_another_dtype_is_cast_to_that_of_the_parameter():
     optimizer = trained("sgd")
     state = optimizer.state_dict()

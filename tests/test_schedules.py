@@ -206,6 +206,15 @@ def test_reduce_lr_on_plateau_counts_nothing_in_its_cooldown():
     assert rates == [1.0, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125]
 
 
+def test_reduce_lr_on_plateau_counts_anew_after_each_reduction():
+    schedule = optim.ReduceLROnPlateau(sgd(1.0), factor=0.5, patience=1)
+    rates = []
+    for _ in range(8):
+        schedule.step(1.0)
+        rates.append(schedule.get_last_lr()[0])
+    assert rates == [1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+
+
 def test_multi_step_lr_of_milestone_zero_drops_at_once():
     assert run(optim.MultiStepLR(sgd(), [0, 2, 2], 0.5), 4) == [0.2, 0.2, 0.05, 0.05]
 
@@ -355,6 +364,7 @@ def test_schedules_are_found_under_three_names():
         (lambda o: optim.SequentialLR(o, [optim.ExponentialLR(o, 1)], [3]), "one milestone less"),
         (lambda o: optim.SequentialLR(o, [optim.ExponentialLR(o, 1)] * 3, [3, 3]), "must increase"),
         (lambda o: optim.SequentialLR(o, [optim.ExponentialLR(sgd(), 1)], []), "another optimiser"),
+        (lambda o: optim.SequentialLR(o, [optim.ExponentialLR(o, 1)] * 2, [0]), "milestones must be >= 1"),
     ],
 )
 def test_schedule_bad_value_is_refused(make, message):

@@ -181,6 +181,20 @@ def test_one_cycle_continues_from_last_epoch_with_what_the_groups_tell():
     assert run(resumed, 6, 9) == run(whole, 6, 9)
 
 
+@pytest.mark.parametrize("order", LOADS.values(), ids=LOADS)
+def test_one_cycle_resumed_with_other_arguments_goes_on_with_the_saved_cycle(order):
+    whole = optim.OneCycleLR(sgd(), [1.0, 2.0], 30, max_momentum=0.9)
+    run(whole, 0, 6)
+    states, other = {"optimizer": whole.optimizer.state_dict(), "schedule": whole.state_dict()}, sgd()
+    for action in order:
+        if action == "make":
+            resumed = optim.OneCycleLR(other, 9.0, 30, base_momentum=0.1, div_factor=2.0)
+        else:
+            (other if action == "optimizer" else resumed).load_state_dict(states[action])
+    assert settings(other) == settings(whole.optimizer)
+    assert run(resumed, 6, 20) == run(whole, 6, 20)
+
+
 def test_sequential_continues_from_last_epoch():
     whole = MAKERS["sequential"](sgd())
     run(whole, 0, 7)
@@ -290,6 +304,17 @@ def test_three_schedules_and_a_plateau_multiply():
     assert optimizer.param_groups[0]["lr"] == pytest.approx(rates[-1] / 10)
 
 
+def test_plateau_beside_a_schedule_counts_what_it_did_at_its_least_rate():
+    optimizer = sgd(1.0)
+    plateau = optim.ReduceLROnPlateau(optimizer, factor=0.1, patience=0, min_lr=0.5)
+    exponential = optim.ExponentialLR(optimizer, 0.5)
+    plateau.step(1.0)
+    plateau.step(1.0)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    exponential.step()
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
 def test_a_finished_schedule_keeps_its_last_factor():
     optimizer = sgd(1.0)
     warm_up = optim.ExponentialLR(optimizer, 0.5)
@@ -325,6 +350,18 @@ def test_one_cycle_ends_the_schedules_before_it():
     assert after.get_last_lr() == pytest.approx([3.0 / 25 * 0.5])
 
 
+def test_one_cycle_leaves_the_reductions_of_a_plateau():
+    optimizer = sgd(1.0)
+    plateau = optim.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    plateau.step(1.0)
+    cycle, alone = optim.OneCycleLR(optimizer, 1.0, 10), optim.OneCycleLR(sgd(1.0), 1.0, 10)
+    plateau.step(1.0)
+    for _ in range(2):
+        assert cycle.optimizer.param_groups[0]["lr"] == 0.5 * alone.get_last_lr()[0]
+        cycle.step()
+        alone.step()
+
+
 @pytest.mark.parametrize(
     "make", [lambda o, parts: optim.SequentialLR(o, parts, [5]), lambda o, parts: optim.ChainedScheduler(parts)]
 )
@@ -349,6 +386,25 @@ def test_sequential_multiplies_with_a_schedule_beside_it():
         whole.step()
         beside.step()
     assert rates == pytest.approx([0.5, 0.5, 1.0, 0.05, 0.025])
+
+
+def test_one_cycle_within_another_schedule_moves_the_momentum():
+    optimizer = sgd(1.0)
+    parts = [optim.ConstantLR(optimizer, 0.5), optim.OneCycleLR(optimizer, 1.0, 10)]
+    sequential = optim.SequentialLR(optimizer, parts, [2])
+    momenta = []
+    for _ in range(5):
+        momenta.append(optimizer.param_groups[0]["momentum"])
+        sequential.step()
+    alone = optim.OneCycleLR(sgd(1.0), 1.0, 10)
+    expected = [group[0]["momentum"] for group in ([*settings(alone.optimizer)], *run(alone, 0, 2))]
+    assert momenta[2:] == expected
+    assert expected[0] == 0.95 > expected[1]
+
+    optimizer = sgd(1.0)
+    chained = optim.ChainedScheduler([optim.OneCycleLR(optimizer, 1.0, 10), optim.ExponentialLR(optimizer, 0.5)])
+    chained.step()
+    assert optimizer.param_groups[0]["momentum"] == expected[1]
 
 
 def test_chained_scheduler_takes_schedules_that_were_stepped_before():

@@ -198,7 +198,7 @@ def pair(operation: str, name: str, value: int | Sequence[int], minimum: int) ->
     if len(numbers) != 2 or min(numbers) < minimum:
         raise ValueError(f"{operation}: {name} must be one or two integers >= {minimum}. Received: {shown(value)}")
     if max(numbers) > MOST_SETTING:
-        raise ValueError(f"{operation}: {name} must be at most {MOST_SETTING}. Received: {shown(value)}")
+        raise ValueError(f"{operation}: {name} must be <= {MOST_SETTING}. Received: {shown(value)}")
     return numbers[0], numbers[1]
 
 
@@ -245,7 +245,7 @@ def integer(operation: str, name: str, value: Any, minimum: int, maximum: int = 
     if result < minimum:
         raise ValueError(f"{operation}: {name} must be >= {minimum}. Received: {shown(value)}")
     if result > maximum:
-        raise ValueError(f"{operation}: {name} must be at most {maximum}. Received: {shown(value)}")
+        raise ValueError(f"{operation}: {name} must be <= {maximum}. Received: {shown(value)}")
     return result
 
 

@@ -359,20 +359,13 @@ def sum_of_squares(x: ArrayLike) -> float:
     return _runtime._native.sum_of_squares(_layout.flat(_layout.dense(x)), _runtime.num_threads()) if x.size else 0.0
 
 
-# Sums of squares whose roots a matrix can be divided by: larger ones, or their inverses, leave the dtype.
-_MOST = {np.dtype(np.float32): 2.0**240, np.dtype(np.float64): 2.0**1000}
-
-
-def tamed(x: NDArray) -> tuple[NDArray, float]:
-    """(x, its sum of squares); if that is too large, both of x times a power of 2, whose largest element is near 1."""
+def _norm(x: NDArray) -> float:
+    """The root of the sum of squares; where squares are too large or too small for a double, of a scaled x."""
     total = sum_of_squares(x)
-    if total < _MOST[x.dtype]:
-        return x, total
-    largest = float(np.max(np.abs(x)))
-    if not math.isfinite(largest):
-        return x, total
-    x = np.ldexp(x, -math.frexp(largest)[1])
-    return x, sum_of_squares(x)
+    if 1e-280 < total < math.inf:
+        return math.sqrt(total)
+    largest = float(np.abs(x).max())
+    return largest * math.sqrt(sum_of_squares(x / largest)) if 0 < largest < math.inf else math.sqrt(total)
 
 
 def newton_schulz(
@@ -413,7 +406,6 @@ def newton_schulz(
         raise TypeError(f"newton_schulz: coefficients must be three numbers. Received: {_check.shown(coefficients)}")
     a, b, c = (_check.number("newton_schulz", "coefficients", value) for value in coefficients)
     eps = _check.epsilon("newton_schulz", eps)
-    matrix, total = tamed(matrix)
     if _runtime.uses_reference():
         return reference.newton_schulz(matrix, steps, (a, b, c), eps)
     if not matrix.size:
@@ -423,7 +415,7 @@ def newton_schulz(
     wide = matrix.shape[0] < matrix.shape[1]
     tall = matrix.T if wide else matrix
     x = _memory.empty(tall.shape, tall.dtype)
-    np.multiply(tall, 1 / max(math.sqrt(total), eps), out=x)
+    np.multiply(tall, 1 / (max(_norm(matrix), eps) or 1.0), out=x)
     for _ in range(steps):
         # The weight only gives its shape here: dweight = x' x.
         gram: Any = linear_backward(x, x, np.empty((x.shape[1],) * 2, x.dtype), need_dx=False, need_dbias=False)[1]

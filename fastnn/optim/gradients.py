@@ -16,8 +16,8 @@ from fastnn.optim.optimizer import number, parameter_list
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "l1_l2_penalty_"]
 
 
-# A sum of powers between these has lost nothing: no term that counts was too small, and none too large, for a double.
-_LEAST, _MOST = 2.0**-900, 2.0**1000
+# A sum of powers above it, and finite, has lost nothing: no term that counts was too small for a double, or too large.
+_LEAST = 2.0**-900
 
 
 def _with_gradient(operation: str, parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
@@ -53,7 +53,7 @@ def _norm(arrays: list[NDArray], power: float) -> tuple[float, int]:
     if math.isinf(power):
         return _largest(arrays), 0
     total = sum(_power_sum(x, power) for x in arrays)
-    if _LEAST < total < _MOST:
+    if _LEAST < total < math.inf:
         with np.errstate(over="ignore", under="ignore"):
             return float(np.float64(total) ** (1 / power)), 0
     return _scaled_norm(arrays, power)
@@ -127,7 +127,7 @@ def clip_grad_norm_(
     total = _ldexp(norm, exponent)
     if error_if_nonfinite and not math.isfinite(total):
         raise ValueError(f"clip_grad_norm_: the norm of the gradients is {total}")
-    if max_norm == math.inf and not math.isnan(total):
+    if max_norm == math.inf:
         return total
     # Beside a norm that is too large for a double, 1e-6 is nothing; beside one too small, it is all.
     factor, exponent = (max_norm / norm, -exponent) if exponent > 0 else (max_norm / (total + 1e-6), 0)
@@ -205,7 +205,7 @@ def l1_l2_penalty_(parameters: Parameter | Iterable[Parameter], l1: float = 0.0,
 def _weighted_sum(weight: float, x: NDArray, power: int) -> float:
     """weight * sum |x|^power."""
     total = _power_sum(x, power)
-    if _LEAST < total < _MOST:
+    if _LEAST < total < math.inf:
         return weight * total
     norm, exponent = _scaled_norm([x], power)
     return _ldexp(weight * norm**power, exponent * power)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastnn import _layout
 from fastnn import functional as F
 from fastnn.functional import _check
-from fastnn.functional.optimizer import tamed
+from fastnn.functional.optimizer import _norm
 from fastnn.nn.parameter import Parameter
 from fastnn.optim.optimizer import Optimizer, any_number, number, slot
 
@@ -122,8 +122,7 @@ class Muon(Optimizer):
             direction[...] = gradient
             F.average_step(direction, buffer, 1 - group["momentum"])
         if group["normalize_weight"]:
-            w, total = tamed(parameter)
-            np.multiply(w, math.sqrt(len(parameter)) / max(math.sqrt(total), group["eps"]), out=parameter)
+            parameter *= math.sqrt(len(parameter)) / max(_norm(parameter), group["eps"])
         matrix, restore = _as_matrix(direction)
         settings = group["ns_steps"], group["ns_coefficients"], group["eps"]
         factor = _LR_RULES[group["adjust_lr_fn"] or "original"](*matrix.shape)
