@@ -210,6 +210,15 @@ def sequential_lr() -> Made:
 
 GOOD["optim.SequentialLR"] = "optim", sequential_lr
 
+
+def chained() -> Made:
+    optimizer = sgd()
+    schedulers = [optim.StepLR(optimizer, 2), optim.ExponentialLR(optimizer, 0.5)]
+    return optim.ChainedScheduler, {"schedulers": schedulers, "optimizer": optimizer}
+
+
+GOOD["optim.ChainedScheduler"] = "optim", chained
+
 # ---- data ------------------------------------------------------------------------------------------------------------
 SIX_LABELS = np.arange(6)
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
@@ -253,6 +262,8 @@ good("data", "data.Loader.set_epoch", after(loader, "set_epoch"), epoch=1)
 good("data", "data.Loader.load_state_dict", after(loader, "load_state_dict"), state=loader().state_dict())
 good("data", "data.Preprocessing", data.Preprocessing, mean=(0.5,), std=(0.2,))
 good("data", "data.Shapes32", data.Shapes32, n=4)
+good("data", "data.ImageFolder", data.ImageFolder, path="missing", size=8, channels=3, resize="crop")
+good("data", "data.read_image", data.read_image, path="missing.png", size=8, channels=3, resize="crop")
 good("data", "data.CIFAR10", data.CIFAR10, root="nowhere", train=True)
 good("data", "data.MNIST", data.MNIST, root="nowhere", train=True)
 
@@ -260,6 +271,16 @@ good("data", "data.MNIST", data.MNIST, root="nowhere", train=True)
 BATCHES = [(ROWS, LABELS)]
 HISTORY = training.History([{"epoch": 1, "train_loss": 1.0}])
 CLASSIFIER = fresh(lambda: nn.Linear(5, 5))
+good("layers", "nn.ModuleList", nn.ModuleList, modules=fresh(lambda: [nn.ReLU()]))
+
+
+def prepared() -> nn.Module:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+    model.preprocessing = data.Preprocessing(mean=0.5, std=0.25, size=(8, 8))
+    return model
+
+
+PREPARED = fresh(prepared)
 
 
 def trainer() -> training.Trainer:
@@ -281,6 +302,12 @@ good("training", "training.fit", training.fit, model=CLASSIFIER, train_loader=BA
 good("training", "training.evaluate", training.evaluate, model=CLASSIFIER, loader=BATCHES)
 good("training", "training.predict", training.predict, model=CLASSIFIER, x=ROWS)
 good("training", "training.top_k_hits", training.top_k_hits, logits=ROWS, labels=LABELS, k=2)
+for _name in ("accuracy", "top5_accuracy"):
+    good("training", f"training.{_name}", getattr(training, _name), logits=ROWS, labels=LABELS, ignore_index=-100)
+for _name in ("binary_accuracy", "mean_absolute_error"):
+    good("training", f"training.{_name}", getattr(training, _name), outputs=ROWS, targets=ROWS)
+good("training", "training.predict_classes", training.predict_classes, model=PREPARED, images=BYTES)
+good("training", "training.read_preprocessing", training.read_preprocessing, path="missing.safetensors")
 good("training", "training.triangle", training.triangle, total_steps=10, warmup=0.2, first=0.2, last=0.0)
 good("training", "training.Checkpoints", training.Checkpoints, folder="checkpoints")
 good("training", "training.EarlyStopping", training.EarlyStopping, monitor="val_loss", patience=2)
@@ -290,7 +317,8 @@ good("training", "training.Lookahead", training.Lookahead, decay=0.9, every=2)
 good("training", "training.Progress", training.Progress, stream=fresh(io.StringIO))
 good("training", "training.History", training.History, rows=None)
 good("training", "training.History.append", after(training.History, "append"), row={"epoch": 1, "train_loss": 1.0})
-good("training", "training.Meter.update", after(training.Meter, "update"), loss=1.0, logits=ROWS, labels=LABELS)
+good("training", "training.Meter", training.Meter, metrics=None, criterion=None)
+good("training", "training.Meter.update", after(training.Meter, "update"), loss=1.0, outputs=ROWS, targets=LABELS)
 good("training", "training.save_weights", training.save_weights, model=fresh(linear), path="w.safetensors")
 good("training", "training.load_weights", training.load_weights, path="missing.safetensors")
 good("training", "training.save_state", training.save_state, path="s.safetensors", state={"a": 1})
@@ -420,7 +448,6 @@ SKIPPED: dict[str, str] = {
     ),
     **dict.fromkeys(["nn.Module", "optim.Optimizer", "optim.LRScheduler"], BASE),
     **dict.fromkeys(["training.Callback", "data.Augmentation"], BASE),
-    "training.Meter": "its constructor takes no arguments",
     "fastnn.load": "is training.load_weights",
     "fastnn.save": "is training.save_weights",
     "fastnn.profile": "is profiling.profile",

@@ -27,13 +27,13 @@ NONSENSE = {
     "huge": 10**400,
 }
 # Classes that are no layers, and one that takes anything by design.
-OTHERS = {nn.Module, nn.Loss, nn.Parameter, nn.LoadResult, nn.Identity}
+OTHERS = {nn.Module, nn.ModuleList, nn.Loss, nn.Parameter, nn.LoadResult, nn.Identity}
 BY_HAND = {nn.Sequential}  # it takes its modules by position
 
 CASES = [
     (cls, parameter, value)
     for cls in LAYERS
-    if cls not in OTHERS | BY_HAND | {nn.LocalResponseNorm}
+    if cls not in OTHERS | BY_HAND
     for parameter in inspect.signature(cls).parameters
     for value in NONSENSE
 ]

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.data import _files, _pickle, _tar
+from fastnn.data import _files, _pickle, _tar, image
 from fastnn.data._files import DataError, Source
 from fastnn.data.dataset import Dataset
+from fastnn.functional import _check
 
 _RECORDS = 10_000  # in each file
 _PIXELS = 3 * 32 * 32
@@ -68,6 +69,10 @@ class CIFAR10(Dataset):
     std = (0.24703, 0.24349, 0.26159)
 
     def __init__(self, root: str | os.PathLike[str] | None = None, train: bool = True, download: bool = False) -> None:
+        root = None if root is None else image.checked_path("CIFAR10", root, "root")
+        train, download = (
+            _check.boolean("CIFAR10", name, value) for name, value in (("train", train), ("download", download))
+        )
         images, labels = _read_first_whole(root, train, download)
         super().__init__(images, labels, self.names)
 

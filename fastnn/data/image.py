@@ -75,14 +75,14 @@ def read_image(
 
 
 # ---- what read_image, ImageFolder and Preprocessing share ----------------------------------------------------
-def checked_path(name: str, path: Any) -> str:
+def checked_path(name: str, path: Any, argument: str = "path") -> str:
     """`path` as text."""
     try:
         text = os.fsdecode(os.fspath(path))
     except TypeError:
-        raise TypeError(f"{name}: path must be a name. Received: {_check.shown(path)}") from None
+        raise TypeError(f"{name}: {argument} must be a name. Received: {_check.shown(path)}") from None
     if not text or "\0" in text:
-        raise ValueError(f"{name}: path must be a name. Received: {_check.shown(path)}")
+        raise ValueError(f"{name}: {argument} must be a name. Received: {_check.shown(path)}")
     return os.path.expanduser(text)
 
 

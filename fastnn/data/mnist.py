@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.data import _files
+from fastnn.data import _files, image
 from fastnn.data._files import DataError, Source
 from fastnn.data.dataset import Dataset
+from fastnn.functional import _check
 
 _MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -56,6 +57,10 @@ class MNIST(Dataset):
     std = (0.3081,)
 
     def __init__(self, root: str | os.PathLike[str] | None = None, train: bool = True, download: bool = False) -> None:
+        root = None if root is None else image.checked_path("MNIST", root, "root")
+        train, download = (
+            _check.boolean("MNIST", name, value) for name, value in (("train", train), ("download", download))
+        )
         split = "train" if train else "t10k"
         image_path, label_path = (_locate(split, what, root, download) for what in ("images-idx3", "labels-idx1"))
         images = _read_idx(image_path, (28, 28), _MOST_IMAGES[split])

@@ -35,7 +35,7 @@ def local_response_norm(x: ArrayLike, size: int, alpha: float = 1e-4, beta: floa
     in PyTorch's definition.
     """
     x = _check.floats("local_response_norm", "x", x, 4)
-    settings = _settings("local_response_norm", size, alpha, beta, k)
+    settings = settings_of("local_response_norm", size, alpha, beta, k)
     if _runtime.uses_reference():
         return reference.local_response_norm(x, *settings)
     y = _layout.empty_images(x.shape, x.dtype)
@@ -60,7 +60,7 @@ def local_response_norm_backward(
     x = _check.floats(operation, "x", x, 4)
     _check.same_shape(operation, dy=dy, x=x)
     _check.same_dtype(operation, dy=dy, x=x)
-    settings = _settings(operation, size, alpha, beta, k)
+    settings = settings_of(operation, size, alpha, beta, k)
     if _runtime.uses_reference():
         return reference.local_response_norm_backward(dy, x, *settings)
     dx = _layout.empty_images(x.shape, x.dtype)
@@ -71,8 +71,11 @@ def local_response_norm_backward(
     return dx
 
 
-def _settings(operation: str, size: Any, alpha: float, beta: float, k: float) -> tuple[int, float, float, float]:
-    return _check.integer(operation, "size", size, 1, _check.MOST_SETTING), float(alpha), float(beta), float(k)
+def settings_of(operation: str, size: Any, alpha: Any, beta: Any, k: Any) -> tuple[int, float, float, float]:
+    """The checked settings."""
+    given = {"alpha": alpha, "beta": beta, "k": k}
+    alpha, beta, k = (_check.number(operation, name, value, finite=True) for name, value in given.items())
+    return _check.integer(operation, "size", size, 1, _check.MOST_SETTING), alpha, beta, k
 
 
 def _rows(x: NDArray) -> NDArray:

@@ -44,7 +44,7 @@ def resnet20(num_classes: int = 10, widths: Sequence[int] = (16, 32, 64), blocks
     """
     num_classes = _check.integer("resnet20", "num_classes", num_classes, 1)
     widths = _check.integers("resnet20", "widths", widths, 1)
-    blocks = _check.integer("resnet20", "blocks", blocks, 1)
+    blocks = _check.integer("resnet20", "blocks", blocks, 1, 10_000)
     stages: dict[str, nn.Module] = {}
     c_in = widths[0]
     for stage, width in enumerate(widths):

@@ -3,7 +3,7 @@
 from numpy.typing import NDArray
 
 from fastnn import functional as F
-from fastnn.functional import _check
+from fastnn.functional.local_response_norm import settings_of
 from fastnn.nn.module import Module
 
 __all__ = ["LocalResponseNorm"]
@@ -35,8 +35,7 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
-        self.size = _check.integer("LocalResponseNorm", "size", size, 1, _check.MOST_SETTING)
-        self.alpha, self.beta, self.k = alpha, beta, k
+        self.size, self.alpha, self.beta, self.k = settings_of("LocalResponseNorm", size, alpha, beta, k)
 
     def forward(self, x: NDArray) -> NDArray:
         self._x = x

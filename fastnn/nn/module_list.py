@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import overload
 
+from fastnn.functional import _check
 from fastnn.nn.module import Module
 
 __all__ = ["ModuleList"]
@@ -33,7 +34,12 @@ class ModuleList(Module):
 
     def extend(self, modules: Iterable[Module]) -> "ModuleList":
         """Add modules at the end."""
-        self._set([*self, *modules])
+        try:
+            added = list(modules)
+        except TypeError:
+            words = _check.shown(modules)
+            raise TypeError(f"ModuleList: modules must be a list of modules. Received: {words}") from None
+        self._set([*self, *added])
         return self
 
     def insert(self, index: int, module: Module) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import nn
 from fastnn.functional import _check
+from fastnn.training._arguments import check_criterion, scalar
 
 __all__ = [
     "Meter",
@@ -201,7 +202,8 @@ class Meter:
     """
 
     def __init__(self, metrics: Mapping[str, Metric] | None = None, criterion: Any = None) -> None:
-        self._own = dict(metrics or {})
+        self._own = named_metrics("Meter", metrics)
+        check_criterion("Meter", criterion)
         self._criterion = nn.CrossEntropyLoss() if criterion is None else criterion
         self._ignore_index = int(getattr(self._criterion, "ignore_index", _IGNORED))
         self.images = 0
@@ -215,6 +217,15 @@ class Meter:
         Returns:
             Its own metrics.
         """
+        loss = scalar("Meter.update", self._criterion, loss)
+        outputs, targets = (
+            _check.array("Meter.update", "outputs", outputs),
+            _check.array("Meter.update", "targets", targets),
+        )
+        if not outputs.ndim or not targets.ndim:
+            raise _check.fail(
+                "Meter.update", "outputs and targets need an axis of images", outputs=outputs, targets=targets
+            )
         n = len(outputs)
         total, weight = batch_loss(self._criterion, loss, outputs, targets)
         self.images += n
