@@ -4,7 +4,7 @@ import os
 
 __all__ = ["FileError"]
 
-_LONGEST_MESSAGE = 1000
+_LONGEST_MESSAGE = 8000  # room for the names of twenty files
 
 
 class FileError(ValueError):

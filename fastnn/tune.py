@@ -157,14 +157,15 @@ def best(rows: Sequence[dict[str, Any]], maximize: bool = True) -> dict[str, Any
 
     Raises:
         ValueError: there are no rows.
-        TypeError, KeyError: they are not those of a search.
+        TypeError: they are not those of a search.
     """
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         raise TypeError(f"best: rows must be a list, the result of a search. Received: {_check.shown(rows)}")
     if not rows:
         raise ValueError("best: there are no rows")
     for row in rows:
-        _check.mapping("best", "a row", row, "value")
+        if not isinstance(row, Mapping) or "value" not in row:
+            raise TypeError(f"best: rows must be dicts with a value. Received: {_check.shown(row)}")
     maximize = _check.boolean("best", "maximize", maximize)
     return max(rows, key=lambda row: row["value"]) if maximize else min(rows, key=lambda row: row["value"])
 

@@ -423,12 +423,10 @@ def test_augmentation_settings_as_given_and_shown():
 # ---- extreme arguments -----------------------------------------------------------------------------------------------
 def test_augment_batch_rejects_shifts_whose_absolute_value_is_none():
     images = np.zeros((1, 1, 4, 4), np.uint8)
-    for shift in (-(2**63), 2**63 - 1, np.uint64(2**64 - 1)):
+    for shift in (-(2**63), 2**63 - 1):
         for shifts in ([[shift, 0]], [[0, shift]]):
             with pytest.raises(IndexError, match="a shift is as large as the image"):
-                F.augment_batch(images, [0], shifts=np.array(shifts, np.int64 if shift < 2**63 else np.uint64))
-    with pytest.raises(IndexError, match="an index lies outside"):
-        F.augment_batch(images, np.array([2**64 - 1], np.uint64))
+                F.augment_batch(images, [0], shifts=np.array(shifts, np.int64))
 
 
 def test_augment_batch_boxes_may_reach_anywhere():

@@ -168,7 +168,7 @@ def test_bench_worker_step_changes_weights_in_training_only():
 def test_bench_settings_have_these_defaults():
     assert dataclasses.asdict(Settings(threads=1, isa="avx2")) == {
         "threads": 1, "isa": "avx2", "modes": ("nchw", "channels_last", "compile", "compile_channels_last"),
-        "inference": False, "rounds": 7, "seconds": 1.0, "warmup": 3,
+        "inference": False, "rounds": 7, "seconds": 1.0, "warmup": 3, "shape": (3, 32, 32), "classes": 10,
     }  # fmt: skip
 
 

@@ -196,5 +196,5 @@ def test_state_that_is_too_deep_or_too_large_is_not_written(tmp_path, monkeypatc
 
 def test_file_error_cuts_a_long_message():
     error = fastnn.FileError("x" * 10_000_000, "a")
-    assert len(str(error)) < 1100
+    assert len(str(error)) < 8100
     assert str(error).startswith("a: xxx")

@@ -225,7 +225,10 @@ def test_models_sizes_must_be_positive_integers(name, wrong):
         (lambda: models.airbench(widths=(4, 4), unit_head="no"), "Airbench: unit_head must be True or False"),
         (lambda: models.airbench(widths=(4, 4), zero_whitening_bias=2), "zero_whitening_bias must be True or False"),
         (lambda: models.airbench(widths=(4, 4)).train_whitening("no"), "train_whitening: on must be True or False"),
-        (lambda: models.airbench(widths=(4, 4)).whiten(np.ones((2, 1, 8, 8))), "whiten: images of 3 channels"),
+        (
+            lambda: models.airbench(widths=(4, 4)).whiten(np.ones((2, 1, 8, 8))),
+            "whiten: images .N, 3, H, W. are needed",
+        ),
         (lambda: models.whitening_filters("a"), "whitening_filters: images must hold numbers"),
         (lambda: models.whitening_filters(np.ones((2, 3, 8, 8)), size=0), "whitening_filters: size must be >= 1"),
         (lambda: models.whitening_filters(np.ones((2, 3, 8, 8)), eps=-1), "whitening_filters: eps must be"),

@@ -127,7 +127,7 @@ def test_tune_grid_search_rejects_bad_grids(grid, message):
         (lambda: tune.search(len, {"x": [1]}, 1, seed=1.5), "search: seed must be an integer"),
         (lambda: tune.search(len, {"x": [1]}, 1, sampler=["tpe"]), "search: sampler must be 'tpe' or 'random'"),
         (lambda: tune.best(3), "best: rows must be a list"),
-        (lambda: tune.best([3]), "best: a row must be a dict"),
+        (lambda: tune.best([3]), "best: rows must be dicts with a value"),
     ],
 )
 def test_tune_nonsense_is_refused_in_words(call, message):
@@ -138,7 +138,7 @@ def test_tune_nonsense_is_refused_in_words(call, message):
 def test_tune_best_of_equal_rows_is_the_first():
     rows = [{"x": 1, "value": 2.0}, {"x": 2, "value": 3.0}, {"x": 3, "value": 3.0}, {"x": 4, "value": 2.0}]
     assert (tune.best(rows)["x"], tune.best(rows, maximize=False)["x"]) == (2, 1)
-    with pytest.raises(KeyError, match="best: a row lacks value"):
+    with pytest.raises(TypeError, match="best: rows must be dicts with a value"):
         tune.best([{"x": 1}])
 
 

@@ -76,7 +76,7 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
         RuntimeError: a contestant broke off.
         TypeError, ValueError: there is no such network, or batch is no positive integer.
     """
-    if not isinstance(network, str) or network not in models.names():
+    if not isinstance(network, str) or not (network in models.names() or is_user_network(network)):
         raise ValueError(f"compare: there is no model {_check.shown(network)}; choose from {', '.join(models.names())}")
     batch = _check.integer("compare", "batch", batch, 1)
     if not isinstance(settings, Settings):

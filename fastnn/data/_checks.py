@@ -1,7 +1,5 @@
 """The checks of this package's arguments: what is wrong, with its name, and what to do instead."""
 
-import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,47 +29,18 @@ def as_list(value: Any) -> list[Any]:
 
 
 # ---- settings ----------------------------------------------------------------------------------------------
-def number(name: str, argument: str, value: Any, low: float, high: float) -> float:
-    """`value`, a real number, as a float in [low, high]."""
-    is_scalar = isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"
-    if not is_scalar and not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: {argument} must be a number. Received: {shown(value)}")
-    try:
-        result = float(value)
-    except OverflowError:
-        result = math.inf
-    if not low <= result <= high:
-        raise ValueError(f"{name}: {argument} must lie in [{low}, {high}]. Received: {shown(value)}")
-    return result
-
-
 def interval(name: str, argument: str, value: Any, centre: float, low: float, high: float) -> tuple[float, float]:
     """`value` as two ordered numbers in [low, high]: itself, or `centre` plus and minus one number (cut to
     the range)."""
     if not is_list(value):
-        amount = number(name, argument, value, 0, high)
+        amount = _check.number(name, argument, value, 0, high)
         return max(low, centre - amount), min(high, centre + amount)
     if len(value) != 2:
         raise ValueError(f"{name}: {argument} must be one number, or two in order. Received: {shown(value)}")
-    first, last = (number(name, argument, item, low, high) for item in value)
+    first, last = (_check.number(name, argument, item, low, high) for item in value)
     if first > last:
         raise ValueError(f"{name}: {argument} must be one number, or two in order. Received: {shown(value)}")
     return first, last
-
-
-def flag(name: str, argument: str, value: Any) -> bool:
-    """`value` as True or False."""
-    if isinstance(value, bool | np.bool_) or (type(value) is int and value in (0, 1)):
-        return bool(value)
-    raise TypeError(f"{name}: {argument} must be True or False. Received: {shown(value)}")
-
-
-def integer(name: str, argument: str, value: Any, low: int, high: int) -> int:
-    """`value` as an int in [low, high]."""
-    result = _check.integer(name, argument, value, low)
-    if result > high:
-        raise ValueError(f"{name}: {argument} must be at most {high}. Received: {shown(result)}")
-    return result
 
 
 def generator(name: str, rng: Any) -> np.random.Generator:

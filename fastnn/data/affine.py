@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import functional
-from fastnn.data._checks import generator, interval, number
+from fastnn.data._checks import generator, interval
 from fastnn.data.augment import Augmentation, checked_images, in_unit_range
+from fastnn.functional import _check
 
 
 class AffineAugmentation(Augmentation):
@@ -38,7 +39,7 @@ class Translate(AffineAugmentation):
     """
 
     def __init__(self, pixels: float) -> None:
-        self.pixels = number("Translate", "pixels", pixels, 0, 1e6)
+        self.pixels = _check.number("Translate", "pixels", pixels, 0, 1e6)
 
     def maps(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         maps = _identities(n)

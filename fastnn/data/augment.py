@@ -147,7 +147,7 @@ class RandomCrop(PlacementAugmentation):
     """
 
     def __init__(self, padding: int, mode: str = "zeros") -> None:
-        self.padding = _checks.integer("RandomCrop", "padding", padding, 0, _LARGEST)
+        self.padding = _check.integer("RandomCrop", "padding", padding, 0, _LARGEST)
         if not isinstance(mode, str) or mode not in ("zeros", "reflect"):
             raise ValueError(f"RandomCrop: mode must be 'zeros' or 'reflect'. Received: {_check.shown(mode)}")
         self.mode = mode
@@ -168,7 +168,7 @@ class RandomHorizontalFlip(PlacementAugmentation):
     """Mirror left and right, each image with probability `p`."""
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = _checks.number("RandomHorizontalFlip", "p", p, 0, 1)
+        self.p = _check.number("RandomHorizontalFlip", "p", p, 0, 1)
 
     def place(self, placement: Placement, rng: np.random.Generator) -> bool:
         return add_flips(placement, lambda: rng.random(placement.indices.size) < self.p)
@@ -206,7 +206,7 @@ class Cutout(PlacementAugmentation):
     """
 
     def __init__(self, size: int, fill: float | Sequence[float] = 0.5) -> None:
-        self.size = _checks.integer("Cutout", "size", size, 0, _LARGEST)
+        self.size = _check.integer("Cutout", "size", size, 0, _LARGEST)
         per_channel("Cutout", "fill", fill, _check.array("Cutout", "fill", fill).size)
         self.fill = fill
 

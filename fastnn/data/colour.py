@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.data._checks import generator, interval, number
+from fastnn.data._checks import generator, interval
 from fastnn.data.augment import Augmentation, checked_images, in_unit_range
 from fastnn.functional import _check
 
@@ -135,7 +135,7 @@ class GaussianNoise(Augmentation):
     """
 
     def __init__(self, sigma: float = 0.1) -> None:
-        self.sigma = number("GaussianNoise", "sigma", sigma, 0, 1e3)
+        self.sigma = _check.number("GaussianNoise", "sigma", sigma, 0, 1e3)
 
     def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
         images, rng = checked_images("GaussianNoise", images), generator("GaussianNoise", rng)

@@ -99,7 +99,7 @@ class Dataset:
             (800, 200)
         """
         name = f"{type(self).__name__}.split"
-        fraction = _checks.number(name, "fraction", fraction, 0, 1)
+        fraction = _check.number(name, "fraction", fraction, 0, 1)
         if not 0 < fraction < 1:
             raise ValueError(f"{name}: fraction must lie between 0 and 1. Received: {fraction}")
         rng = np.random.Generator(np.random.PCG64(_check.integer(name, "seed", seed, 0)))

@@ -92,7 +92,7 @@ def checked_form(name: str, size: Any, channels: Any, resize: Any) -> tuple[tupl
         sides = tuple(size) if _checks.is_list(size) else (size, size)
         if len(sides) != 2:
             raise ValueError(f"{name}: size must be one integer, or (height, width). Received: {_check.shown(size)}")
-        size = tuple(_checks.integer(name, "size", side, 1, LARGEST_SIDE) for side in sides)
+        size = tuple(_check.integer(name, "size", side, 1, LARGEST_SIDE) for side in sides)
     if _check.integer(name, "channels", channels, 1) not in (1, 3):
         raise ValueError(f"{name}: channels must be 1 (grey) or 3 (colour). Received: {_check.shown(channels)}")
     if not isinstance(resize, str) or resize not in RESIZES:

@@ -87,7 +87,7 @@ class ImageFolder(Dataset):
     ) -> None:
         wanted, channels, resize = image.checked_form("ImageFolder", size, channels, resize)
         max_pixels = _check.integer("ImageFolder", "max_pixels", max_pixels, 1)
-        skip_broken = _checks.flag("ImageFolder", "skip_broken", skip_broken)
+        skip_broken = _check.boolean("ImageFolder", "skip_broken", skip_broken)
         root = Path(image.checked_path("ImageFolder", path))
         image.needs_pillow("ImageFolder")
         names = _class_names(root, classes)

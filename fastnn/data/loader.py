@@ -91,9 +91,9 @@ class Loader:
         self.labels = None if labels is None else _checks.targets("Loader", labels, len(self.images), self.dtype)
         self.batch_size = _check.integer("Loader", "batch_size", batch_size, 1)
         self.seed = _check.integer("Loader", "seed", seed, 0)
-        self.shuffle = _checks.flag("Loader", "shuffle", shuffle)
-        self.drop_last = _checks.flag("Loader", "drop_last", drop_last)
-        self.prefetch = _checks.flag("Loader", "prefetch", prefetch)
+        self.shuffle = _check.boolean("Loader", "shuffle", shuffle)
+        self.drop_last = _check.boolean("Loader", "drop_last", drop_last)
+        self.prefetch = _check.boolean("Loader", "prefetch", prefetch)
         channels = self.images.shape[1]
         self.mean = per_channel("Loader", "mean", 0.0 if mean is None else mean, channels)
         self.std = per_channel("Loader", "std", 1.0 if std is None else std, channels)
@@ -106,7 +106,7 @@ class Loader:
         classes = getattr(dataset, "classes", None)
         self.classes = () if classes is None else tuple(map(str, classes))
         if num_classes is not None:
-            num_classes = _checks.integer("Loader", "num_classes", num_classes, 1, mixing.MOST_CLASSES)
+            num_classes = _check.integer("Loader", "num_classes", num_classes, 1, mixing.MOST_CLASSES)
         self.num_classes = num_classes or len(self.classes) or None
         if self._mixings:
             self._prepare_mixing()

@@ -21,7 +21,7 @@ class Mixing(abc.ABC):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = _checks.number(type(self).__name__, "alpha", alpha, 1e-6, 1e6)
+        self.alpha = _check.number(type(self).__name__, "alpha", alpha, 1e-6, 1e6)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(alpha={self.alpha})"
@@ -111,7 +111,7 @@ def one_hot(labels: ArrayLike, num_classes: int | None) -> NDArray[np.float32]:
     labels = _check.array("one_hot", "labels", labels)
     if num_classes is None:
         raise ValueError("one_hot: num_classes is needed with integer labels")
-    num_classes = _checks.integer("one_hot", "num_classes", num_classes, 1, MOST_CLASSES)
+    num_classes = _check.integer("one_hot", "num_classes", num_classes, 1, MOST_CLASSES)
     if labels.ndim != 1:
         raise _check.fail("one_hot", "labels must have shape (N,)", labels=labels)
     if labels.size and (labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= num_classes):

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.data import _checks
 from fastnn.data.dataset import Dataset
 from fastnn.functional import _check
 
@@ -62,8 +61,8 @@ class Shapes32(Dataset):
     std = (0.158, 0.158, 0.158)
 
     def __init__(self, n: int | None = None, seed: int = 0, train: bool = True) -> None:
-        n = (10_000 if train else 2_000) if n is None else _checks.integer("Shapes32", "n", n, 0, _MOST)
-        train = _checks.flag("Shapes32", "train", train)
+        n = (10_000 if train else 2_000) if n is None else _check.integer("Shapes32", "n", n, 0, _MOST)
+        train = _check.boolean("Shapes32", "train", train)
         seed = _check.integer("Shapes32", "seed", seed, 0)
         images = np.empty((n, 3, _SIZE, _SIZE), np.uint8)
         labels = np.empty(n, np.int64)

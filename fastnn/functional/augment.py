@@ -155,7 +155,7 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
 
 
 def _integers(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...] | None) -> NDArray[np.int64]:
-    array = np.asarray(value)
+    array = _check.array(operation, name, value)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{operation}: {name} must be integers. Received: {name}.dtype={array.dtype}")
     if array.ndim != 1 if shape is None else array.shape != shape:

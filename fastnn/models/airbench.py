@@ -127,6 +127,8 @@ class Airbench(Chain):
     ) -> None:
         num_classes = _check.integer("Airbench", "num_classes", num_classes, 1)
         widths = _check.integers("Airbench", "widths", widths, 1)
+        scale = _check.number("Airbench", "scale", scale, finite=True)
+        bn_momentum = _check.number("Airbench", "bn_momentum", bn_momentum, 0, 1)
         unit_head = _check.boolean("Airbench", "unit_head", unit_head)
         zero_whitening_bias = _check.boolean("Airbench", "zero_whitening_bias", zero_whitening_bias)
         c_whitened = 2 * 3 * _WHITENING_SIZE**2
@@ -153,10 +155,11 @@ class Airbench(Chain):
 
     def whiten(self, images: NDArray) -> "Airbench":
         """Set the filters of the first layer from training images, normalised as in training: `whitening_filters`."""
-        filters = whitening_filters(images)
-        if filters.shape != self.whitening.weight.shape:
-            raise _check.fail("Airbench.whiten", "images of 3 channels are needed", images=np.asarray(images))
-        self.whitening.weight.data[...] = filters
+        weight = self.whitening.weight.data
+        images = _check.reals("whiten", "images", images)
+        if images.ndim != 4 or images.shape[1] != weight.shape[1]:
+            raise _check.fail("whiten", "images (N, 3, H, W) are needed", images=images)
+        weight[...] = whitening_filters(images)
         return self
 
     def train_whitening(self, on: bool) -> None:

@@ -147,7 +147,7 @@ def _read(file: IO[bytes], size: int, name: str) -> tuple[dict[str, NDArray], di
     for entry in entries:
         data = np.empty(entry.end - entry.begin, np.uint8)
         if file.readinto(data) != data.size:  # type: ignore[attr-defined]
-            raise ValueError(f"truncated within {entry.name!r}")
+            raise ValueError(f"truncated within {entry.name[:80]!r}")
         checksum = zlib.crc32(data.data, checksum)
         tensors[entry.name] = decode(data, entry.dtype).reshape(entry.shape)
     if expected is not None and (place is None or int(place[1], 16) != checksum):
@@ -182,7 +182,7 @@ def _checked(header: Any, size: int) -> tuple[dict[str, str], list[_Entry]]:
     end = 0
     for entry in entries:
         if entry.begin != end:
-            raise ValueError(f"not a whole safetensors file: there is a gap or an overlap before {entry.name!r}")
+            raise ValueError(f"not a whole safetensors file: there is a gap or an overlap before {entry.name[:80]!r}")
         end = entry.end
     if end != size:
         raise ValueError(f"not a whole safetensors file: {size:,} bytes of tensors, {end:,} are expected")
@@ -190,7 +190,7 @@ def _checked(header: Any, size: int) -> tuple[dict[str, str], list[_Entry]]:
 
 
 def _entry(name: str, entry: Any) -> _Entry:
-    wrong = f"not a safetensors file: its header says nonsense about {name!r}"
+    wrong = f"not a safetensors file: its header says nonsense about {name[:80]!r}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(wrong)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
