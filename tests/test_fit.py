@@ -697,3 +697,164 @@ def test_module_list_is_a_list_whose_parameters_are_found():
         layers.append("a")
     with pytest.raises(TypeError, match=r"ModuleList does not define forward"):
         layers(np.zeros(2))
+
+
+# ---- what would pass unnoticed ---------------------------------------------------------------------------------------
+def test_fit_tells_the_loader_which_epoch_it_is():
+    class Told(Batches):
+        def set_epoch(self, epoch):
+            super().set_epoch(epoch)
+            told.append(epoch)
+
+    told = []
+    trainer = make_trainer()
+    trainer.fit(Told(2), 2, Batches(1))
+    trainer.fit(Told(2), 3, Batches(1))
+    assert told == [0, 1, 2]
+
+
+def test_fit_trains_in_training_mode_and_restores_input_grad():
+    modes = []
+
+    class Modes(Callback):
+        def on_gradients(self, trainer):
+            modes.append((trainer.model[4].training, trainer.model.input_grad))
+
+    for own in (True, False):
+        model = network().eval()
+        model.input_grad = own
+        training.fit(model, Batches(2), 1, sgd(model), val_loader=Batches(1), callbacks=[Modes()], progress=False)
+        assert model.input_grad is own
+    assert set(modes) == {(True, False)}
+
+
+def test_fit_after_an_interrupt_forgets_where_it_was_saved(tmp_path):
+    trainer = make_trainer(tmp_path, callbacks=[SigintAt(2)])
+    with pytest.raises(training.Interrupted):
+        trainer.fit(Batches(3), 1, Batches(1))
+    assert trainer.saved_to == tmp_path / "last.safetensors"
+    trainer.fit(Batches(3), 1, Batches(1))
+    assert trainer.saved_to is None
+
+
+def test_load_state_dict_brings_the_reason_of_the_stop():
+    trainer = make_trainer()
+    trainer.fit(Batches(2), 1, Batches(1))
+    trainer.stop("enough")
+    other = make_trainer()
+    other.load_state_dict(trainer.state_dict())
+    assert other.stop_reason == "enough"
+
+
+@pytest.mark.parametrize(
+    ("scores", "min_delta", "epochs"),
+    [
+        ((0.5, 0.4, 0.6, 0.5, 0.4, 0.3), 0.0, 6),  # an improvement starts the counting anew
+        ((0.5, 0.5, 0.5, 0.5, 0.5, 0.5), 0.0, 4),  # a tie is none
+        ((0.5, 0.75, 0.75, 0.75, 0.75, 0.75), 0.25, 4),  # nor is as much as min_delta
+    ],
+)
+def test_early_stopping_counts_epochs_without_improvement(scores, min_delta, epochs):
+    model = nn.Linear(5, 1)
+    callbacks = [Sets("score", *scores), training.EarlyStopping("score", patience=3, min_delta=min_delta)]
+    history = training.fit(model, regression(), 6, sgd(model), nn.MSELoss(), callbacks=callbacks, progress=False)
+    assert len(history) == epochs
+
+
+def test_progress_counts_a_parted_epoch_as_one_of_all(capsys):
+    model = nn.Linear(5, 1)
+    training.fit(model, regression(), 1.5, sgd(model), nn.MSELoss())
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" | ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_fit_validates_with_the_averaging_that_was_asked_for():
+    model = network()
+    trainer = training.Trainer(model, nn.CrossEntropyLoss(), sgd(model), val_tta=1, progress=False)
+    history = trainer.fit(Batches(2), 1, Batches(2, seed=4))
+    averaged, plain = (training.evaluate(model, Batches(2, seed=4), tta=tta).loss for tta in (1, 0))
+    assert history["val_loss"] == [averaged]
+    assert averaged != plain
+
+
+def test_plateau_looks_at_the_validation_by_default():
+    model = nn.Linear(5, 1)
+    rates = []
+    for val_loader in (None, regression(1, seed=1)):
+        optimizer = sgd(model, 1e-4)
+        plateau = optim.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+        # The training gets better; what is validated gets worse.
+        growing = iter(range(1, 100))
+
+        class Worse(nn.MSELoss):
+            def forward(self, input, target, growing=growing):
+                return super().forward(input, target) * 0 + next(growing)
+
+        trainer = training.Trainer(model, nn.MSELoss(), optimizer, plateau, progress=False, val_criterion=Worse())
+        trainer.fit(regression(1), 3, val_loader)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == [1e-4, 1e-4 / 4]
+
+
+def test_checkpoints_forget_a_best_value_of_another_column(tmp_path):
+    (tmp_path / "a").mkdir()
+
+    def trainer(monitor, *scores):
+        fastnn.manual_seed(0)
+        model = nn.Linear(5, 1)
+        callbacks = [Sets("score", *scores), Sets("f1", *scores), training.Checkpoints(tmp_path, monitor)]
+        return training.Trainer(model, nn.MSELoss(), sgd(model), callbacks=callbacks, progress=False)
+
+    trainer("score", 0.9).fit(regression(), 1)
+    trainer("score", 0.9, 0.5).fit(regression(), 2, resume=tmp_path / "last.safetensors")
+    assert training.load_state(tmp_path / "best.safetensors")["step"] == 4
+    trainer("f1", 0.9, 0.5, 0.6).fit(regression(), 3, resume=tmp_path / "last.safetensors")
+    assert training.load_state(tmp_path / "best.safetensors")["step"] == 12
+
+
+def test_predict_of_a_loader_keeps_what_a_network_writes_into_one_buffer():
+    class Reuses(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.buffer = np.zeros((2, 3), np.float32)
+
+        def forward(self, x):
+            self.buffer[...] = x
+            return self.buffer
+
+    batches = [np.full((2, 3), value, np.float32) for value in (1, 2, 3)]
+    expected = np.concatenate(batches)
+    np.testing.assert_array_equal(training.predict(Reuses(), batches), expected)
+    np.testing.assert_array_equal(training.predict(Reuses(), [(x, None) for x in batches]), expected)
+    with pytest.raises(ValueError, match="predict: the loader gave no batches"):
+        training.predict(Reuses(), [])
+    for wrong in ("a", 3, [[1, 2]], None):
+        with pytest.raises(TypeError, match="predict: x must be an array, or a loader of batches"):
+            training.predict(Reuses(), wrong)
+
+
+def test_predict_averages_outputs_that_a_network_writes_into_one_buffer(rng):
+    class Reuses(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.buffer = np.zeros((2, 4), np.float32)
+
+        def forward(self, x):
+            self.buffer[...] = x[:, 0, 0]
+            return self.buffer
+
+    x = rng.standard_normal((2, 1, 3, 4)).astype(np.float32)
+    np.testing.assert_array_equal(training.predict(Reuses(), x, 1), (x[:, 0, 0] + x[:, 0, 0, ::-1]) / 2)
+
+
+def test_fit_default_optimizer_is_that_of_its_docstring(monkeypatch):
+    made = []
+    sgd_class = optim.SGD
+
+    def spy(parameters, **settings):
+        made.append(settings)
+        return sgd_class(parameters, **settings)
+
+    monkeypatch.setattr(optim, "SGD", spy)
+    training.fit(nn.Linear(5, 1), regression(), 1, criterion=nn.MSELoss(), progress=False)
+    assert made == [{"lr": 0.005, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}]

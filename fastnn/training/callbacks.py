@@ -275,8 +275,7 @@ class HistoryFiles(Callback):
         self._draw(trainer)
 
     def on_interrupt(self, trainer: "Trainer") -> None:
-        if trainer.history.steps:
-            self._draw(trainer)
+        self._draw(trainer)
 
     def _draw(self, trainer: "Trainer") -> None:
         # Once, not every epoch: a picture takes half a second.
