@@ -110,3 +110,36 @@ def test_plots_show_training_over_steps_and_validation_where_it_was_measured():
     np.testing.assert_array_equal(ticks, ticks.round())
     train, val = training.plot_history(history, "top5").get_lines()  # of epochs only
     np.testing.assert_allclose(train.get_xdata(), [1, 2, 2.5])
+
+
+def test_history_goes_on_in_the_middle_of_a_record():
+    """249 steps: 124 records of two, and one step that waits for its second."""
+    whole, first, second = training.History(), training.History(), training.History()
+    for step in range(1, 300):
+        whole.add_step(step, step / 100, 8, step * 0.5, step * 0.001)
+    for step in range(1, 250):
+        first.add_step(step, step / 100, 8, step * 0.5, step * 0.001)
+    state = json.loads(json.dumps(first.state_dict()))
+    assert (len(state["steps"]), state["per_record"], len(state["open"])) == (124, 2, 1)
+    second.load_state_dict(state)
+    for step in range(250, 300):
+        second.add_step(step, step / 100, 8, step * 0.5, step * 0.001)
+    assert second.state_dict() == whole.state_dict()
+
+
+def test_progress_bar_counts_all_images_from_where_a_training_goes_on(tmp_path):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    seen = []
+
+    class Look(training.Callback):
+        def on_step_end(self, trainer):
+            bar = trainer.callbacks[0]._bar
+            seen.append((bar.initial, bar.n, bar.total))
+
+    trainer = make_trainer(callbacks=[training.Progress(Terminal()), Look()])
+    trainer.fit(Batches(3), 1, Batches(1))
+    trainer.fit(Batches(3), 2, Batches(1))
+    assert seen == [(0, 16, 48), (0, 32, 48), (0, 48, 48), (48, 64, 96), (48, 80, 96), (48, 96, 96)]

@@ -361,3 +361,14 @@ def test_losses_weights_given_as_integers_are_kept_in_single_precision():
 def test_losses_of_probabilities_refuse_either_side(call, outside):
     with pytest.raises(ValueError, match=r"input must hold probabilities, in \[0, 1\]; it reaches from "):
         call(np.array([0.5, outside]), np.array([0.0, 1.0]))
+
+
+@pytest.mark.parametrize(
+    "criterion", [nn.MSELoss(), nn.L1Loss(), nn.SmoothL1Loss(), nn.HuberLoss(), nn.BCEWithLogitsLoss()]
+)
+def test_losses_of_a_column_and_a_vector_say_how_to_make_them_alike(criterion):
+    column, vector = np.full((5, 1), 0.5), np.full(5, 0.5)
+    with pytest.raises(ValueError, match=r"must have the same shape: pass target\[:, None\]. Received: input.shape="):
+        criterion(column, vector)
+    with pytest.raises(ValueError, match=r"must have the same shape: pass target\[:, 0\]. Received: input.shape="):
+        criterion(vector, column)

@@ -2,14 +2,16 @@
 
 import json
 import os
+import time
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import data, nn, training
+from fastnn import data, nn, optim, training
 from fastnn.training import plan as planning
+from fastnn.training import run as run_module
 from fastnn.training.run import make_loader, make_model
 
 # Every number that a result depends on. Whoever changes one changes what README and documentation report.
@@ -131,6 +133,28 @@ def test_train_recipe_leaves_what_it_says(tmp_path, tiny):
     loader = data.Loader(held, batch_size=500, mean=test_set.mean, std=test_set.std)
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
     assert history[0]["val_loss"] == training.evaluate(model, loader, criterion).loss
+
+
+def test_train_recipe_counts_preparation_and_steps_but_not_the_evaluations(tmp_path, tiny, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    make, step, evaluate = run_module.make_model, optim.SGD.step, run_module.evaluate
+
+    def passes(function, seconds):
+        def slow(*args, **kwargs):
+            now[0] += seconds
+            return function(*args, **kwargs)
+
+        return slow
+
+    monkeypatch.setattr(run_module, "make_model", passes(make, 7.0))
+    monkeypatch.setattr(optim.SGD, "step", passes(step, 2.0))
+    monkeypatch.setattr(run_module, "evaluate", passes(evaluate, 100.0))
+    run, train_set, test_set = make_plan(tmp_path)
+    metrics = training.train_recipe(replace(run, progress=False), train_set, test_set, say=lambda _: None)
+    assert (metrics["prepare_seconds"], metrics["train_seconds"]) == (7.0, 17.0)
+    assert (metrics["test_seconds"], metrics["total_seconds"]) == (100.0, 217.0)
+    assert metrics["images_per_second"] == 160 / 10
 
 
 def test_make_loader_and_model_are_functions_of_the_seed(tiny):

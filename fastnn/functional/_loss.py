@@ -27,6 +27,9 @@ def two_arrays(operation: str, input: ArrayLike, target: ArrayLike) -> tuple[NDA
     """Input and target of a loss between elements: one shape, one dtype."""
     x = _check.floats(operation, "input", input)
     t = _check.floats(operation, "target", target)
+    if x.shape != t.shape and x.ndim != t.ndim and x.size == t.size == len(x) == len(t):
+        cure = "target[:, None]" if t.ndim < x.ndim else "target[:, 0]"
+        raise _check.fail(operation, f"input and target must have the same shape: pass {cure}", input=x, target=t)
     _check.same_shape(operation, input=x, target=t)
     _check.same_dtype(operation, input=x, target=t)
     return x, t
