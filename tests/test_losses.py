@@ -366,7 +366,8 @@ def test_losses_of_probabilities_refuse_either_side(call, outside):
 @pytest.mark.parametrize(
     "criterion", [nn.MSELoss(), nn.L1Loss(), nn.SmoothL1Loss(), nn.HuberLoss(), nn.BCEWithLogitsLoss()]
 )
-def test_losses_of_a_column_and_a_vector_say_how_to_make_them_alike(criterion):
+def test_losses_of_a_column_and_a_vector_say_how_to_make_them_alike(cls):
+    criterion = cls()
     column, vector = np.full((5, 1), 0.5), np.full(5, 0.5)
     with pytest.raises(ValueError, match=r"must have the same shape: pass target\[:, None\]. Received: input.shape="):
         criterion(column, vector)
