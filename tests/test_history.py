@@ -143,3 +143,27 @@ def test_progress_bar_counts_all_images_from_where_a_training_goes_on(tmp_path):
     trainer.fit(Batches(3), 1, Batches(1))
     trainer.fit(Batches(3), 2, Batches(1))
     assert seen == [(0, 16, 48), (0, 32, 48), (0, 48, 48), (48, 64, 96), (48, 80, 96), (48, 96, 96)]
+
+
+def test_save_curves_draws_the_loss_and_each_metric_but_top5(tmp_path, monkeypatch):
+    drawn = []
+    draw = training.plot_history
+
+    def spy(history, metric, *rest):
+        drawn.append(metric)
+        return draw(history, metric, *rest)
+
+    monkeypatch.setattr("fastnn.training.plots.plot_history", spy)
+    row = {
+        "epoch": 1,
+        "train_loss": 1.0,
+        "train_accuracy": 0.5,
+        "train_top5": 1.0,
+        "val_mae": 2.0,
+        "train_seconds": 1.0,
+    }
+    rows = [row]
+    training.save_curves(training.History(rows), tmp_path / "c.png", "title")
+    assert drawn == ["loss", "accuracy", "mae"]
+    training.save_curves(training.History(), tmp_path / "empty.png")
+    assert drawn[3:] == ["loss"]

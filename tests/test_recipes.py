@@ -238,3 +238,62 @@ def test_plan_makes_a_folder_of_its_own_for_each_run(tmp_path, tiny):
     for numbers in ({"n_train": 0}, {"n_train": 50_001}, {"n_test": 10_001}):
         with pytest.raises(ValueError, match="images cannot be used: the number must be between 1 and"):
             make_plan(tmp_path, **numbers)
+
+
+def trained(tmp_path, **settings):
+    recipe = replace(training.RECIPES["tiny"], **settings)
+    train_set, test_set = data.Shapes32(100), data.Shapes32(60, train=False)
+    tmp_path.mkdir(exist_ok=True)
+    run = planning.Run(recipe, "shapes32", tmp_path, n_train=100, n_test=60, progress=False)
+    return training.train_recipe(run, train_set, test_set, say=lambda _: None)
+
+
+def test_train_recipe_reports_the_plain_accuracy_of_its_last_epoch(tmp_path, tiny, monkeypatch):
+    found = []
+    evaluate = training.evaluate
+
+    def spy(*args, **kwargs):
+        found.append(evaluate(*args, **kwargs)._replace(accuracy=len(found) / 10))
+        return found[-1]._replace(metrics={"accuracy": found[-1].accuracy, "top5": 1.0})
+
+    monkeypatch.setattr("fastnn.training.trainer.evaluate", spy)
+    metrics = trained(tmp_path, epochs=3.0, validation=0)
+    assert metrics["test_accuracy_plain"] == 0.2
+
+
+def test_train_recipe_goes_by_the_algorithm_that_the_user_prefers(tmp_path, tiny):
+    assert trained(tmp_path / "a", conv2d_algorithm="winograd4", validation=0)["conv2d_algorithm"] == "winograd4"
+    with fastnn.conv2d_algorithm("im2col"):
+        metrics = trained(tmp_path / "b", conv2d_algorithm="winograd4", validation=0)
+    assert metrics["conv2d_algorithm"] == "im2col"
+
+
+def test_train_recipe_leaves_no_result_of_an_earlier_run_while_it_runs(tmp_path, tiny, monkeypatch):
+    (tmp_path / "metrics.json").write_text("{}")
+
+    def broken(self, closure=None):
+        raise RuntimeError("power failure")
+
+    monkeypatch.setattr(optim.SGD, "step", broken)
+    with pytest.raises(RuntimeError, match="power failure"):
+        trained(tmp_path, validation=0)
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def test_make_loader_measures_a_set_that_does_not_know_its_mean(tiny):
+    rng = np.random.default_rng(0)
+    images = data.Dataset(rng.integers(0, 256, (50, 3, 32, 32), np.uint8), [0] * 50, ["a"])
+    ((x, _),) = make_loader(tiny, 0, images, images, training=False)
+    np.testing.assert_allclose(x.mean(axis=(0, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(x.std(axis=(0, 2, 3)), 1, atol=1e-4)
+
+
+def test_plan_resumes_the_run_of_its_seed(tmp_path, tiny):
+    paths = {}
+    for seed in (0, 5):
+        run, *_ = make_plan(tmp_path, seed=seed)
+        paths[seed] = run.folder / "last.safetensors"
+        training.save_state(paths[seed], {"config": run.config()})
+    for seed, path in paths.items():
+        assert make_plan(tmp_path, seed=seed, resume="auto")[0].resume == path
+    assert make_plan(tmp_path, seed=6, resume="auto")[0].resume is None

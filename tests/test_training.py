@@ -554,3 +554,35 @@ def test_recipe_freezes_the_whitening_bias_on_time():
     assert changed == [True, True, True, False, False, False]
     assert model.whitening.bias.requires_grad
     assert model.group1.input_grad
+
+
+class Replaces(nn.Module):
+    """Counts its calls in a buffer that it replaces and in one that it changes; breaks if it draws a small number."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("replaced", np.zeros(1))
+        self.register_buffer("changed", np.zeros(1))
+
+    def forward(self, x):
+        self.replaced = self.replaced + 1
+        self.changed += 1
+        drawn = fastnn._random.generator().random()
+        return x * (np.inf if drawn < 0.5 else 1)
+
+
+def test_nan_search_draws_the_same_and_leaves_buffers_and_generator_as_they_were():
+    model, x = Replaces(), np.ones((2, 2), np.float32)
+    small = next(seed for seed in range(50) if np.random.Generator(np.random.PCG64(seed)).random() < 0.5)
+    large = next(seed for seed in range(50) if np.random.Generator(np.random.PCG64(seed)).random() >= 0.5)
+    fastnn.manual_seed(small)
+    at_the_time = fastnn.random_state()
+    fastnn.manual_seed(large)
+    before = fastnn.random_state()
+    buffers = dict(model._buffers)
+    error = training.diagnose.find_non_finite(model, x, float("inf"), 3, at_the_time)
+    assert "layer of the model (Replaces) is the first" in str(error)
+    assert fastnn.random_state() == before
+    assert all(model._buffers[name] is array and array[0] == 0 for name, array in buffers.items())
+    error = training.diagnose.find_non_finite(model, x, float("inf"), 3)
+    assert "it is the loss function" in str(error)
