@@ -499,6 +499,20 @@ def test_fit_refuses_a_validation_loader_before_training():
         assert trainer.step == 0
 
 
+@pytest.mark.parametrize("targets", [np.zeros((8, 1), np.float32), np.zeros(8, np.int64)])
+def test_fit_of_one_score_as_classes_is_refused_before_anything_is_trained(targets):
+    """Cross-entropy of one class is 0, and every answer is right."""
+    model = nn.Linear(5, 1)
+    before = model.state_dict()
+    for call in (
+        lambda: training.fit(model, [(arrays[0], targets)], 1, progress=False),
+        lambda: training.evaluate(model, [(arrays[0], targets)]),
+    ):
+        with pytest.raises(ValueError, match=r"CrossEntropyLoss needs scores of two classes.*nn\.MSELoss"):
+            call()
+    assert same_weights(model.state_dict(), before)
+
+
 def test_fit_with_a_loss_for_each_element_says_what_to_do():
     model = nn.Linear(5, 1)
     with pytest.raises(ValueError, match=r"MSELoss gives one loss for each element.*reduction='mean'"):

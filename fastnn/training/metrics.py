@@ -278,7 +278,16 @@ class Meter:
 
 
 def batch_loss(criterion: Any, loss: ArrayLike, outputs: Any, targets: Any) -> tuple[float, float]:
-    """A batch's part of the loss over many, and its weight; no weight if every label is ignored."""
+    """A batch's part of the loss over many, and its weight; no weight if every label is ignored.
+
+    Raises:
+        ValueError: classes are to be told apart, and there is only one.
+    """
+    if getattr(criterion, "targets_are_classes", None) and np.ndim(outputs) > 1 and np.shape(outputs)[1] == 1:
+        raise ValueError(
+            f"{type(criterion).__name__} needs scores of two classes or more, and the model gives one number: for a "
+            "yes-or-no question take nn.BCEWithLogitsLoss, for numbers nn.MSELoss, or let the model give more scores"
+        )
     if getattr(criterion, "reduction", "mean") == "sum":
         return float(loss), len(outputs)  # type: ignore[arg-type]
     averaged_over = getattr(criterion, "averaged_over", None)
