@@ -443,3 +443,13 @@ def test_warp_batch_rejects_maps_that_float32_cannot_hold():
     for fill in (None, "a", np.nan, np.inf, 1j, 10**400):
         with pytest.raises(ValueError, match="warp_batch: fill must be a finite number"):
             F.warp_batch(x, [[[1, 0, 0], [0, 1, 0]]], fill)
+
+
+@pytest.mark.parametrize(
+    ("seed", "epoch", "mirrored"),
+    [(0, 0, "001001101100000110100000"), (3, 1, "100001011011100100110001")],
+)
+def test_alternating_flip_mirrors_the_images_that_published_runs_saw(seed, epoch, mirrored):
+    placement = data.augment.Placement(np.arange(24), (4, 4), epoch)
+    data.AlternatingFlip(seed).place(placement, np.random.default_rng(0))
+    assert "".join(str(int(flip)) for flip in placement.flips) == mirrored

@@ -201,3 +201,11 @@ def test_adam_step_needs_betas_below_one(betas):
     with pytest.raises(ValueError, match="adam_step: betas"):
         F.adam_step(w, np.ones(2), np.zeros(2), np.zeros(2), step=1, lr=0.1, betas=betas)
     np.testing.assert_array_equal(w, 1)
+
+
+@pytest.mark.parametrize("norm_type", [0.5, 1, 2, 3.5, math.inf])
+def test_clip_grad_norm_of_no_gradients_is_zero(norm_type):
+    empty = nn.Parameter(np.zeros((0, 3)))
+    empty.grad = np.zeros((0, 3))
+    for parameters in ([nn.Parameter(np.ones(3))], [empty]):
+        assert optim.clip_grad_norm_(parameters, 1.0, norm_type) == 0

@@ -872,3 +872,36 @@ def test_fit_default_optimizer_is_that_of_its_docstring(monkeypatch):
     monkeypatch.setattr(optim, "SGD", spy)
     training.fit(nn.Linear(5, 1), regression(), 1, criterion=nn.MSELoss(), progress=False)
     assert made == [{"lr": 0.005, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}]
+
+
+def test_checkpoints_that_choose_their_column_choose_anew_in_a_second_training(tmp_path):
+    keep = training.Checkpoints(tmp_path, "auto")
+    for scores, val_loader, step in (((0.9, 0.8), regression(seed=1), 4), ((0.7, 0.6), None, 8)):
+        model = nn.Linear(5, 1)
+        names = ("val_accuracy",) if val_loader else ()
+        callbacks = [*(Sets(name, *scores) for name in names), Sets("train_loss", *scores), keep]
+        training.fit(model, regression(), 2, sgd(model), nn.MSELoss(), val_loader=val_loader, callbacks=callbacks,
+                     progress=False)  # fmt: skip
+        assert training.load_state(keep.best)["step"] == step
+
+
+def test_curves_have_a_title_and_names_on_their_axes(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    titles = []
+    title = Figure.suptitle
+    monkeypatch.setattr(Figure, "suptitle", lambda self, text: titles.append(text) or title(self, text))
+    history = training.History([{"epoch": 1, "train_loss": 1.0}])
+    training.save_curves(history, tmp_path / "a.png", "my run")
+    training.save_curves(history, tmp_path / "b.png")
+    assert titles == ["my run"]
+    assert training.plot_history(history, "loss").get_ylabel() == "loss"
+
+
+def test_non_finite_weights_before_the_first_update_are_of_step_one():
+    model = nn.Linear(2, 1)
+    model.weight.data[0, 0] = np.nan
+    errors = [
+        training.diagnose.find_non_finite(model, np.ones((1, 2), np.float32), math.nan, step).step for step in (1, 2, 5)
+    ]
+    assert errors == [1, 1, 4]

@@ -375,3 +375,10 @@ def test_schedule_bad_value_is_refused(make, message):
 def test_schedule_needs_an_optimizer():
     with pytest.raises(TypeError, match="StepLR: an Optimizer is needed"):
         optim.StepLR(0.1, 3)
+
+
+def test_reduce_lr_on_plateau_counts_its_steps():
+    schedule = optim.ReduceLROnPlateau(optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0))
+    for metric in (3.0, 2.0, 2.0):
+        schedule.step(metric)
+    assert schedule.last_epoch == schedule.state_dict()["last_epoch"] == 3

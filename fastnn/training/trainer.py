@@ -415,7 +415,6 @@ class Trainer:
         own = [callback for callback in self.callbacks if not isinstance(callback, Progress)]
         for callback, entry in zip(own, stateful, strict=True):
             callback.load_state_dict(entry)
-        self.meter = self._new_meter()
         self.meter.load_state_dict(state["meter"])
         self.history.load_state_dict(state["history"])
         self.train_seconds, self._epoch_seconds = state["seconds"]
