@@ -1,5 +1,6 @@
 """The recipes as they were published, how one is chosen, continued, and what it leaves."""
 
+import datetime
 import json
 import os
 import time
@@ -229,11 +230,18 @@ def test_plan_refuses_a_checkpoint_of_other_settings_and_fetches_nothing(tmp_pat
     assert caught.value.path == str(path)
 
 
-def test_plan_makes_a_folder_of_its_own_for_each_run(tmp_path, tiny):
+def test_plan_makes_a_folder_of_its_own_for_each_run(tmp_path, tiny, monkeypatch):
+    class Stopped(datetime.datetime):
+        @classmethod
+        def now(cls):
+            return cls(2026, 1, 2, 3, 4, 5)
+
+    monkeypatch.setattr(planning.datetime, "datetime", Stopped)
     folders = [make_plan(tmp_path)[0].folder for _ in range(3)]
     assert len(set(folders)) == 3
-    names = [folder.name.removeprefix(folders[0].name) for folder in folders]
-    assert names == ["", "-2", "-3"] or len({name[-6:] for name in names}) > 1  # the second may have changed between
+    assert [folder.name for folder in folders] == [
+        f"tiny-shapes32-seed0-20260102-030405{end}" for end in ("", "-2", "-3")
+    ]
     assert all(folder.parent == tmp_path / "runs" and list(folder.iterdir()) == [] for folder in folders)
     with pytest.raises(ValueError, match="seed must not be negative"):
         make_plan(tmp_path, seed=-1)
