@@ -76,10 +76,14 @@ def zipped(content, compressed=True):
     return buffer.getvalue()
 
 
-def picture():
+def picture(form="PNG", **settings):
     buffer = io.BytesIO()
-    Image.fromarray(PIXELS[0, :784].reshape(28, 28)).save(buffer, "PNG")
+    Image.fromarray(PIXELS[0, :784].reshape(28, 28)).save(buffer, form, **settings)
     return buffer.getvalue()
+
+
+def read_picture(path):
+    return data.read_image(path, 32, max_pixels=1 << 20)
 
 
 def written(folder, write):
@@ -132,6 +136,10 @@ KINDS = {
     "npz, in the zip": ("a.npz", _npz.read_npz, lambda folder: array_file(np.arange(40, dtype=np.float32)), zipped),
     "PNG": ("0.png", pku_digits.read_image, lambda folder: picture(), bytes),
     "PNG, right checksums": ("0.png", pku_digits.read_image, lambda folder: picture(), with_right_checksums_of_png),
+    **{f"picture, {form}": ("0.png", read_picture, lambda folder, form=form: picture(form), bytes)
+       for form in ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")},
+    "picture, TIFF with LZW": ("0.tif", read_picture, lambda folder: picture("TIFF", compression="tiff_lzw"), bytes),
+    "picture, PNG, right checksums": ("0.png", read_picture, lambda folder: picture(), with_right_checksums_of_png),
     "JSON": ("a", fastnn.load, lambda folder: json.dumps(PREPROCESSING.to_dict()).encode(),
              lambda part: metadata_file({"fastnn_preprocessing": part.decode("latin-1")})),
     "JSON of a state": ("a", training.load_state, lambda folder: json.dumps(

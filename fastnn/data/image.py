@@ -6,7 +6,7 @@ import stat
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".p
 MOST_PIXELS = 1 << 26  # 8192 x 8192, 200 MB in colour: more than cameras take, less than hurts
 RESIZES = ("crop", "squash", "pad")
 LARGEST_SIDE = 1 << 16
+
+PNG = b"\x89PNG\r\n\x1a\n"
+_MOST_CHUNKS = 10_000
+_MOST_EXPANSION = 1032  # of deflate, the compression of PNG; a pixel has one bit or more
 
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
@@ -132,6 +136,7 @@ def read(
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise DataError("not a regular file", path)
         try:
+            check_png(file, max_pixels, path)
             with Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > max_pixels:
                     raise DataError(f"{image.width} x {image.height} are more than {max_pixels} pixels", path)
@@ -144,6 +149,38 @@ def read(
             raise DataError(f"not an image of a known kind ({', '.join(FORMATS)})", path) from None
         except Exception as error:  # whatever a decoder trips over
             raise DataError(f"damaged, or of an odd kind ({type(error).__name__}: {error})", path) from error
+
+
+def check_png(file: IO[bytes], most_pixels: int, path: str = "") -> tuple[int, int] | None:
+    """Look at what a PNG says it is, before Pillow does: (width, height), or None for a file of another kind.
+
+    Of more than `most_pixels` it says no more: that they are too many is for the caller to tell.
+
+    Raises:
+        DataError: it is too small for its pixels, whose memory Pillow takes before it reads the first; or it has more
+            chunks than any picture, through which Pillow goes one by one.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(24)
+    file.seek(0)
+    if not head.startswith(PNG):
+        return None
+    width, height = (int.from_bytes(head[i : i + 4], "big") for i in (16, 20))
+    if head[12:16] != b"IHDR":
+        raise DataError("damaged: a PNG begins with its width and height", path)
+    if width * height > most_pixels:
+        return width, height
+    if width * height > 8 * _MOST_EXPANSION * size:
+        raise DataError(f"damaged: {size:,} bytes cannot be {width:,} x {height:,} pixels", path)
+    position = len(PNG)
+    for _ in range(_MOST_CHUNKS + 1):
+        if position + 8 > size:
+            file.seek(0)
+            return width, height
+        file.seek(position)
+        position += 12 + int.from_bytes(file.read(4), "big")
+    raise DataError(f"a PNG of more than {_MOST_CHUNKS:,} chunks", path)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
