@@ -7,7 +7,7 @@ from typing import Any
 from fastnn import nn
 from fastnn.functional._check import shown
 
-__all__ = ["axes", "function", "mapping", "model", "path", "sequence", "text"]
+__all__ = ["axes", "function", "model", "path", "sequence", "text"]
 
 
 def model(operation: str, name: str, value: Any) -> nn.Module:
@@ -40,13 +40,6 @@ def path(operation: str, name: str, value: Any) -> str:
     if "\0" in os.fspath(value):
         raise ValueError(f"{operation}: {name} must not hold a null character. Received: {shown(value)}")
     return os.fspath(value)
-
-
-def mapping(operation: str, name: str, value: Any) -> Mapping[Any, Any]:
-    """`value` if it is a dict, or behaves like one."""
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{operation}: {name} must be a dict. Received: {shown(value)}")
-    return value
 
 
 def sequence(operation: str, name: str, value: Any) -> list[Any]:

@@ -86,3 +86,44 @@ def comparable(tree, path=""):
     if isinstance(tree, list | tuple):
         return {k: v for index, value in enumerate(tree) for k, v in comparable(value, f"{path}.{index}").items()}
     return {path: (tree.shape, tree.dtype.str, tree.tobytes()) if isinstance(tree, np.ndarray) else tree}
+
+
+# ---- networks of a law -----------------------------------------------------------------------------------------------
+def regression(n=4, batch_size=8, seed=0, shape=(1,)):
+    """Batches (x, y) of a linear law."""
+    rng = np.random.default_rng(seed)
+    weights = np.random.default_rng(99).standard_normal((5, int(np.prod(shape))))
+    xs = rng.standard_normal((n, batch_size, 5))
+    return [(x.astype(np.float32), (x @ weights).reshape(batch_size, *shape).astype(np.float32)) for x in xs]
+
+
+def multi_label(n=4, seed=0):
+    return [(x, (y > 0).astype(np.float32)) for x, y in regression(n, seed=seed, shape=(3,))]
+
+
+def sgd(model, lr=0.01):
+    return optim.SGD(model.parameters(), lr=lr)
+
+
+class Sets(Callback):
+    """Gives a column of the history given values."""
+
+    def __init__(self, name, *values):
+        self.name, self.values = name, values
+
+    def on_epoch_end(self, trainer, row):
+        row[self.name] = self.values[len(trainer.history) - 1]
+
+
+class Weights(Callback):
+    """The weights at the end of each epoch."""
+
+    def __init__(self):
+        self.epochs = []
+
+    def on_epoch_end(self, trainer, row):
+        self.epochs.append(trainer.model.state_dict())
+
+
+def same_weights(a, b):
+    return all((a[path] == b[path]).all() for path in a)

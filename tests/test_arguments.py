@@ -60,7 +60,7 @@ CASES = {
         lambda: insight.compare_gradients(lambda: 0.0, {"w": np.ones(1)}, {"w": None}),
         r"compare_gradients: gradients\['w'\] must hold numbers",
     ),
-    "grid": (lambda: tune.grid_search(print, [1]), "grid_search: grid must be a dict. Received: list"),
+    "grid": (lambda: tune.grid_search(print, [1]), r"grid_search: grid must be a dict. Received: \[1\]"),
     "best": (lambda: tune.best([{"lr": 1}]), "best: rows must be dicts with a value. Received: .'lr': 1."),
     "recipe": (lambda: courses.get(None), "get: name must be a text. Received: None"),
     "out": (lambda: courses.Report("a", None), "Report: out must be the name of a file or folder. Received: None"),

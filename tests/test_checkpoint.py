@@ -142,3 +142,38 @@ def test_evaluate_is_in_eval_mode_and_changes_nothing(rng):
     assert abs(first.loss - nn.CrossEntropyLoss()(logits, y)) < 1e-6
     with pytest.raises(ValueError, match="no images"):
         training.evaluate(model, [])
+
+
+def test_predict_of_a_loader_keeps_what_a_network_writes_into_one_buffer():
+    class Reuses(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.buffer = np.zeros((2, 3), np.float32)
+
+        def forward(self, x):
+            self.buffer[...] = x
+            return self.buffer
+
+    batches = [np.full((2, 3), value, np.float32) for value in (1, 2, 3)]
+    expected = np.concatenate(batches)
+    np.testing.assert_array_equal(training.predict(Reuses(), batches), expected)
+    np.testing.assert_array_equal(training.predict(Reuses(), [(x, None) for x in batches]), expected)
+    with pytest.raises(ValueError, match="predict: the loader gave no batches"):
+        training.predict(Reuses(), [])
+    for wrong in ("a", 3, [[1, 2]], None):
+        with pytest.raises(TypeError, match="predict: x must be an array, or a loader of batches"):
+            training.predict(Reuses(), wrong)
+
+
+def test_predict_averages_outputs_that_a_network_writes_into_one_buffer(rng):
+    class Reuses(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.buffer = np.zeros((2, 4), np.float32)
+
+        def forward(self, x):
+            self.buffer[...] = x[:, 0, 0]
+            return self.buffer
+
+    x = rng.standard_normal((2, 1, 3, 4)).astype(np.float32)
+    np.testing.assert_array_equal(training.predict(Reuses(), x, 1), (x[:, 0, 0] + x[:, 0, 0, ::-1]) / 2)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bare_stream import BareStream
 
 import fastnn
 from fastnn import cli, data, models, training
@@ -295,17 +296,7 @@ def test_streams_that_are_closed_full_or_unread(line, code, out, err):
     assert (result.returncode, result.stdout, result.stderr) == (code, out, err)
 
 
-class Stream:
-    """Hardly a stream: no isatty, no flush, no encoding."""
-
-    def __init__(self):
-        self.text = ""
-
-    def write(self, text):
-        self.text += text
-
-
-@pytest.mark.parametrize("make", [Stream, lambda: None])
+@pytest.mark.parametrize("make", [BareStream, lambda: None])
 def test_messages_go_to_any_standard_error(make, monkeypatch, capsys):
     stream = make()
     monkeypatch.setattr(sys, "stderr", stream)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bare_stream import BareStream
 
 import fastnn
 from fastnn import courses
@@ -335,17 +336,7 @@ def test_drawing_option_is_an_option(new_recipe):
 
 
 # ---- surroundings ----------------------------------------------------------------------------------------------------
-class Stream:
-    """Hardly a stream: it has nothing but `write`."""
-
-    def __init__(self):
-        self.text = ""
-
-    def write(self, text):
-        self.text += text
-
-
-@pytest.mark.parametrize("make", [Stream, lambda: None])
+@pytest.mark.parametrize("make", [BareStream, lambda: None])
 def test_progress_and_words_go_to_any_standard_error(make, new_recipe, monkeypatch, capsys):
     stream, seen = make(), []
 

@@ -213,9 +213,7 @@ class Report:
 
     def history(self, rows: list[dict[str, Any]]) -> None:
         """Add lines to history.csv."""
-        lines = [
-            _arguments.mapping("history", "each of rows", row) for row in _arguments.sequence("history", "rows", rows)
-        ]
+        lines = [_check.mapping("history", "each of rows", row) for row in _arguments.sequence("history", "rows", rows)]
         self._history.extend(map(dict, lines))
 
     # ---- reading -----------------------------------------------------------------------------------------------------

@@ -287,7 +287,7 @@ def mapping(operation: str, name: str, value: Any, *keys: str) -> Mapping[str, A
         KeyError: a key is missing.
     """
     if not isinstance(value, Mapping):
-        raise TypeError(f"{operation}: {name} must be a dict. Received: {type(value).__name__}")
+        raise TypeError(f"{operation}: {name} must be a dict. Received: {shown(value)}")
     missing = [key for key in keys if key not in value]
     if missing:
         raise KeyError(f"{operation}: {name} lacks {', '.join(missing)}")

@@ -58,7 +58,7 @@ def plot_curves(
         if words is not None or key in ("xlabel", "title"):
             _arguments.text("plot_curves", key, words)
     logarithmic = _check.boolean("plot_curves", "logarithmic", logarithmic)
-    curves = _arguments.mapping("plot_curves", "curves", curves)
+    curves = _check.mapping("plot_curves", "curves", curves)
     points = {name: _points(name, curve, metric) for name, curve in curves.items()}
     ax = new_axes((5.5, 4)) if _arguments.axes("plot_curves", ax) is None else ax
     for i, (name, (xs, ys)) in enumerate(points.items()):
@@ -109,7 +109,7 @@ def _points(name: str, curve: Any, metric: str | None) -> tuple[Any, Any]:
 
 
 def _numbers_by_name(argument: str, values: Any) -> dict[str, float]:
-    given = _arguments.mapping("plot_bars", argument, values)
+    given = _check.mapping("plot_bars", argument, values)
     return {str(name): _check.number("plot_bars", argument, value, finite=True) for name, value in given.items()}
 
 

@@ -312,8 +312,8 @@ def compare_gradients(
     """
     _check_settings("compare_gradients", step, tolerance, max_entries, seed)
     _arguments.function("compare_gradients", "function", function)
-    _arguments.mapping("compare_gradients", "arrays", arrays)
-    _arguments.mapping("compare_gradients", "gradients", gradients)
+    _check.mapping("compare_gradients", "arrays", arrays)
+    _check.mapping("compare_gradients", "gradients", gradients)
     if set(arrays) != set(gradients):
         raise ValueError(
             f"compare_gradients: arrays and gradients need the same names. "

@@ -126,7 +126,7 @@ def plot_lr_band(
 def _pairs(operation: str, argument: str, series: Any) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """{name: (numbers, numbers)}, checked."""
     result = {}
-    for name, pair in _arguments.mapping(operation, argument, series).items():
+    for name, pair in _check.mapping(operation, argument, series).items():
         if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str | bytes) or len(pair) != 2:
             raise TypeError(
                 f"{operation}: {argument} must hold two arrays for each name. Received: {_check.shown(pair)}"

@@ -1,7 +1,7 @@
 """What a training is given, checked before anything is done: networks, losses, optimisers, loaders, batches."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ __all__ = [
     "check_loader",
     "check_trains_model",
     "described",
-    "pair",
     "path_of",
     "scalar",
     "warn_of_hidden_modules",
@@ -72,7 +71,7 @@ def check_loader(owner: str, name: str, loader: Any, needs_length: bool = False)
         )
 
 
-def batches_of(owner: str, loader: Any, name: str = "loader") -> Iterator[tuple[Any, Any]]:
+def batches_of(owner: str, loader: Any, name: str = "loader") -> Generator[tuple[Any, Any], None, None]:
     """Pairs (x, y) of a loader.
 
     Raises:
@@ -83,13 +82,13 @@ def batches_of(owner: str, loader: Any, name: str = "loader") -> Iterator[tuple[
     batches = iter(loader)
     try:
         for batch in batches:
-            yield pair(owner, batch, name)
+            yield _pair(owner, batch, name)
     finally:  # a loader's thread ends with it, also when this is left before its end
         if hasattr(batches, "close"):
             batches.close()
 
 
-def pair(owner: str, batch: Any, name: str = "loader") -> tuple[Any, Any]:
+def _pair(owner: str, batch: Any, name: str) -> tuple[Any, Any]:
     """A batch as (x, y), where x has a length."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         found = f"{len(batch)} parts" if isinstance(batch, tuple | list) else described(batch)

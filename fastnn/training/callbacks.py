@@ -2,13 +2,12 @@
 
 import math
 import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from fastnn import optim
+from fastnn import _arguments, optim
 from fastnn.functional import _check
 from fastnn.optim.optimizer import number
 from fastnn.optim.scheduler import fraction
@@ -67,12 +66,7 @@ class Callback:
 
 def checked_callbacks(owner: str, callbacks: Any) -> list[Callback]:
     """Callbacks as a list; raises TypeError if there is something else among them."""
-    if not isinstance(callbacks, Iterable) or isinstance(callbacks, str | bytes | Mapping):
-        raise TypeError(f"{owner}: callbacks must be a list of training.Callback. Received: {described(callbacks)}")
-    try:
-        found = list(callbacks)
-    except TypeError:  # an array of no dimension
-        raise TypeError(f"{owner}: callbacks must be a list. Received: {described(callbacks)}") from None
+    found = _arguments.sequence(owner, "callbacks", callbacks)
     for callback in found:
         if not isinstance(callback, Callback):
             raise TypeError(f"{owner}: callbacks must hold training.Callback objects. Received: {described(callback)}")

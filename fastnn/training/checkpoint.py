@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fastnn import nn
 from fastnn._json import parse_json
 from fastnn.data.preprocessing import Preprocessing
+from fastnn.functional import _check
 from fastnn.training._atomic import atomic_write
 from fastnn.training._safetensors import CheckpointError, read_tensors, write_tensors
 
@@ -117,7 +118,7 @@ def load_weights(path: str | os.PathLike[str], model: nn.Module | None = None, s
         raise TypeError("load_weights: path must be the name of a file, and comes first: load_weights(path, model)")
     _checked_path("load_weights", path)
     if model is not None and not isinstance(model, nn.Module):
-        raise TypeError(f"load_weights: model must be a Module or None. Received: {_shown(model)}")
+        raise TypeError(f"load_weights: model must be a Module or None. Received: {_check.shown(model)}")
     weights, preprocessing = _read_weights(path)
     if model is None:
         return weights
@@ -210,20 +211,22 @@ def _state_of(model: Any, path: Any) -> dict[str, NDArray]:
     if isinstance(model, str | os.PathLike) and isinstance(path, nn.Module | Mapping):
         raise TypeError("save_weights: the arguments are in the wrong order, the model comes first, then the path")
     if not isinstance(model, Mapping):
-        raise TypeError(f"save_weights: model must be a Module or its state_dict. Received: {_shown(model)}")
+        raise TypeError(f"save_weights: model must be a Module or its state_dict. Received: {_check.shown(model)}")
     state = {}
     for key, value in model.items():
         if not isinstance(key, str) or key == "__metadata__":
-            raise TypeError(f"save_weights: the keys of model must be names of arrays. Received: {_shown(key)}")
+            raise TypeError(f"save_weights: the keys of model must be names of arrays. Received: {_check.shown(key)}")
         state[key] = np.asarray(value)
         if state[key].dtype.kind not in "biufc":
-            raise TypeError(f"save_weights: model[{key!r}] must be an array of numbers. Received: {_shown(value)}")
+            raise TypeError(
+                f"save_weights: model[{key!r}] must be an array of numbers. Received: {_check.shown(value)}"
+            )
     return state
 
 
 def _checked_path(function: str, path: Any) -> str:
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-        raise TypeError(f"{function}: path must be the name of a file. Received: {_shown(path)}")
+        raise TypeError(f"{function}: path must be the name of a file. Received: {_check.shown(path)}")
     return os.fsdecode(path)
 
 
@@ -231,18 +234,13 @@ def _checked_metadata(metadata: Any) -> dict[str, str]:
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):
-        raise TypeError(f"save_weights: metadata must be texts by name. Received: {_shown(metadata)}")
+        raise TypeError(f"save_weights: metadata must be texts by name. Received: {_check.shown(metadata)}")
     for name, text in metadata.items():
         if not isinstance(name, str) or not isinstance(text, str):
-            raise TypeError(f"save_weights: metadata must be texts by name. Received: {name!r}: {_shown(text)}")
+            raise TypeError(f"save_weights: metadata must be texts by name. Received: {name!r}: {_check.shown(text)}")
         if name.startswith(_RESERVED):
             raise ValueError(f"save_weights: names in metadata must not begin with {_RESERVED!r}. Received: {name!r}")
     return dict(metadata)
-
-
-def _shown(value: Any) -> str:
-    """Short words for whatever was passed."""
-    return repr(value)[:80] if isinstance(value, str | int | float | None) else type(value).__name__
 
 
 # ---- state -----------------------------------------------------------------------------------------------------------
@@ -307,7 +305,7 @@ def _pack(value: Any, path: str, tensors: dict[str, NDArray], depth: int) -> Any
     if isinstance(value, Mapping):
         for key in value:
             if not _is_key(key):
-                raise TypeError(f"a checkpoint cannot hold the key {_shown(key)} in {path}")
+                raise TypeError(f"a checkpoint cannot hold the key {_check.shown(key)} in {path}")
         items = [
             [key, _pack(item, f"{path}.{key}" if path else str(key), tensors, depth + 1)] for key, item in value.items()
         ]

@@ -1,12 +1,12 @@
 """What happened in each epoch, and how the training loss went between, as CSV and JSON."""
 
 import csv
-import html
 import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
+from fastnn._tables import aligned, html_table
 from fastnn.training.checkpoint import atomic_write
 
 __all__ = ["History"]
@@ -97,17 +97,11 @@ class History:
     def __repr__(self) -> str:
         if not self.rows:
             return "History(no epochs)"
-        cells = self._cells()
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        return "\n".join("  ".join(map(str.rjust, line, widths)) for line in cells)
+        return "\n".join(aligned(self._cells(), ()))
 
     def _repr_html_(self) -> str:
-        def line(tag: str, cells: list[str]) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        head, *body = self._cells()
-        rows = "".join(line("td", cells) for cells in body)
-        return f"<table><thead>{line('th', head)}</thead><tbody>{rows}</tbody></table>"
+        head, *rows = self._cells()
+        return html_table(head, rows, ())
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a table with one line per epoch."""

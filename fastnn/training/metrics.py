@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fastnn import nn
 from fastnn.functional import _check
@@ -226,11 +226,15 @@ class Meter:
             raise _check.fail(
                 "Meter.update", "outputs and targets need an axis of images", outputs=outputs, targets=targets
             )
+        check_scores(self._criterion, outputs)
         n = len(outputs)
-        total, weight = batch_loss(self._criterion, loss, outputs, targets)
+        weight = loss_weight(self._criterion, outputs, targets)
         self.images += n
-        self._loss_sum += total
-        self._loss_weight += weight
+        if weight:
+            # The sum over a batch is its images' already; a mean stands for as much as it was taken over.
+            is_sum = getattr(self._criterion, "reduction", "mean") == "sum"
+            self._loss_sum += loss if is_sum else loss * weight
+            self._loss_weight += weight
         batch: dict[str, float] = {}
         for name, (part, count) in self._measure(outputs, targets, n).items():
             sums = self._sums.setdefault(name, [0.0, 0.0])
@@ -277,22 +281,21 @@ class Meter:
         self._sums = {name: list(values) for name, values in state["sums"].items()}
 
 
-def batch_loss(criterion: Any, loss: ArrayLike, outputs: Any, targets: Any) -> tuple[float, float]:
-    """A batch's part of the loss over many, and its weight; no weight if every label is ignored.
-
-    Raises:
-        ValueError: classes are to be told apart, and there is only one.
-    """
+def check_scores(criterion: Any, outputs: Any) -> None:
+    """Raise ValueError if classes are to be told apart by one score: that loss is 0, whatever the network says."""
     if getattr(criterion, "targets_are_classes", None) and np.ndim(outputs) > 1 and np.shape(outputs)[1] == 1:
         raise ValueError(
             f"{type(criterion).__name__} needs scores of two classes or more, and the model gives one number: for a "
             "yes-or-no question take nn.BCEWithLogitsLoss, for numbers nn.MSELoss, or let the model give more scores"
         )
-    if getattr(criterion, "reduction", "mean") == "sum":
-        return float(loss), len(outputs)  # type: ignore[arg-type]
+
+
+def loss_weight(criterion: Any, outputs: Any, targets: Any) -> float:
+    """What the loss of a batch counts for in the mean over many: nothing if every label is ignored."""
     averaged_over = getattr(criterion, "averaged_over", None)
-    weight = float(len(outputs) if averaged_over is None else averaged_over(outputs, targets))
-    return (float(loss) * weight, weight) if weight else (0.0, 0.0)  # type: ignore[arg-type]
+    if averaged_over is None or getattr(criterion, "reduction", "mean") == "sum":
+        return float(len(outputs))
+    return float(averaged_over(outputs, targets))
 
 
 def _quotient(total: float, count: float) -> float:

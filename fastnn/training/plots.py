@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastnn import _arguments
+from fastnn.functional import _check
 from fastnn.training._arguments import described, path_of
 from fastnn.training.checkpoint import atomic_write
 from fastnn.training.history import History
@@ -35,7 +36,7 @@ def plot_history(history: History, metric: str = "loss", ax: Any = None, names: 
     _check_history("plot_history", history)
     _arguments.text("plot_history", "metric", metric)
     _arguments.axes("plot_history", ax)
-    names = _arguments.mapping("plot_history", "names", {} if names is None else names)
+    names = _check.mapping("plot_history", "names", {} if names is None else names)
     there = _metrics_of(history)
     if metric not in there and (history.rows or history.steps):
         raise ValueError(f"plot_history: the history has no metric {metric!r}; it has {', '.join(there) or 'none'}")
@@ -108,7 +109,7 @@ def save_curves(
     _check_history("save_curves", history)
     path = path_of("save_curves", "path", path)
     _arguments.text("save_curves", "title", title)
-    _arguments.mapping("save_curves", "names", {} if names is None else names)
+    _check.mapping("save_curves", "names", {} if names is None else names)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from fastnn._terminal import is_terminal
 from fastnn.training.callbacks import Callback
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Progress(Callback):
                 file=self._stream,
                 dynamic_ncols=True,
                 leave=False,
-                disable=not _is_terminal(self._stream),
+                disable=not is_terminal(self._stream),
             )
         meter = trainer.meter
         self._bar.set_description_str(f"epoch {trainer.epoch + 1}/{trainer.total_epochs}", refresh=False)
@@ -68,11 +69,6 @@ class Progress(Callback):
             self._bar.write(text, file=self._stream)
         else:
             print(text, file=self._stream, flush=True)
-
-
-def _is_terminal(stream: Any) -> bool:
-    isatty = getattr(stream, "isatty", None)
-    return bool(isatty and isatty())
 
 
 def _words(loss: float, measured: Mapping[str, float], digits: int) -> str:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from fastnn import _arguments, _random, data, nn, optim
 from fastnn.optim.optimizer import number
 from fastnn.training._arguments import (
+    batches_of,
     check_criterion,
     check_loader,
     check_trains_model,
     described,
-    pair,
     path_of,
     scalar,
     warn_of_hidden_modules,
@@ -31,7 +31,7 @@ from fastnn.training.diagnose import find_non_finite
 from fastnn.training.evaluate import check_tta, evaluate
 from fastnn.training.history import History
 from fastnn.training.interrupts import Interrupted, InterruptFlag
-from fastnn.training.metrics import Meter, Metric, batch_loss, named_metrics
+from fastnn.training.metrics import Meter, Metric, check_scores, loss_weight, named_metrics
 from fastnn.training.progress import Progress
 from fastnn.training.results import facts, write_metrics
 
@@ -258,9 +258,9 @@ class Trainer:
         if hasattr(loader, "set_epoch"):
             loader.set_epoch(self.epoch)
         start = time.perf_counter()
-        with _closing(iter(loader)) as batches:
-            for batch in itertools.islice(batches, done, end):
-                self._train_batch(*pair("Trainer.fit", batch, "train_loader"))
+        with contextlib.closing(batches_of("Trainer.fit", loader, "train_loader")) as batches:
+            for x, y in itertools.islice(batches, done, end):
+                self._train_batch(x, y)
                 now = time.perf_counter()
                 self._epoch_seconds += now - start
                 self.train_seconds += now - start
@@ -275,12 +275,12 @@ class Trainer:
         self._call("on_step_begin")
         random_state = _random.random_state()
         outputs = self.model(x)
+        check_scores(self.criterion, outputs)
         loss = scalar("Trainer.fit", self.criterion, self.criterion(outputs, y))
-        has_targets = batch_loss(self.criterion, 0.0, outputs, y)[1] > 0
-        if has_targets:
+        # If every label is to be ignored there is nothing to learn, and the mean over nothing is NaN.
+        is_empty = math.isnan(loss) and loss_weight(self.criterion, outputs, y) == 0
+        if not is_empty:
             self._update_weights(x, loss, random_state)
-        else:  # every label is to be ignored: there is nothing to learn, and the mean over nothing is NaN
-            loss = math.nan
         self._lr = float(self.optimizer.param_groups[0]["lr"])
         if self.scheduler is not None and self.scheduler_interval == "step":
             self.scheduler.step()
@@ -288,7 +288,7 @@ class Trainer:
         self.last_batch_size, self.last_loss = len(x), loss
         self.images_seen += len(x)
         measured = self.meter.update(loss, outputs, y)
-        if has_targets:
+        if not is_empty:
             epoch = self.step / self.batches_per_epoch
             self.history.add_step(self.step, epoch, len(x), loss, measured.get("accuracy"))
         self._call("on_step_end")
@@ -439,16 +439,6 @@ class Trainer:
             self.load_state_dict(state, loader)
         except CheckpointError as error:
             raise CheckpointError(f"{os.fspath(path)}: {error}") from error
-
-
-@contextlib.contextmanager
-def _closing(batches: Iterator[Any]) -> Iterator[Iterator[Any]]:
-    """Close a generator that is left before its end, so that a loader's thread ends with it."""
-    try:
-        yield batches
-    finally:
-        if hasattr(batches, "close"):
-            batches.close()
 
 
 def _names(callbacks: list[Any]) -> list[str]:
