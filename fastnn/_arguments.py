@@ -1,11 +1,11 @@
-"""Checks of arguments that are not arrays or numbers (those are in `functional/_check.py`)."""
+"""Checks of arguments that are not arrays or numbers (those are in `_check.py`)."""
 
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from fastnn import nn
-from fastnn.functional._check import shown
+from fastnn._check import shown
 
 __all__ = ["axes", "function", "model", "path", "sequence", "text"]
 

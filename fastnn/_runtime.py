@@ -43,7 +43,7 @@ _MOST_THREADS = 4096
 
 
 @contextlib.contextmanager
-def _set_within(variable: contextvars.ContextVar[_T], value: _T) -> Iterator[None]:
+def set_within(variable: contextvars.ContextVar[_T], value: _T) -> Iterator[None]:
     """Within the block, `variable` has this value in this thread. Whoever calls has checked it.
 
     An interrupt can come between any two calls. There is none between `try` and `set`, nor between `finally` and the
@@ -282,7 +282,7 @@ def backend(name: str) -> contextlib.AbstractContextManager[None]:
         array([0., 2.])
     """
     _check_backend("backend", _text("backend", "name", name))
-    return _set_within(_backend, name)
+    return set_within(_backend, name)
 
 
 def uses_reference() -> bool:
@@ -309,7 +309,7 @@ def joined_layers(on: bool) -> contextlib.AbstractContextManager[None]:
         >>> with fastnn.joined_layers(False):
         ...     y = model(np.array([[1.0, 4.0], [3.0, 2.0]], np.float32))
     """
-    return _set_within(_joins_layers, _truth("joined_layers", "on", on))
+    return set_within(_joins_layers, _truth("joined_layers", "on", on))
 
 
 def joins_layers() -> bool:
@@ -357,7 +357,7 @@ def conv2d_algorithm(name: str) -> contextlib.AbstractContextManager[None]:
                [9., 9.]])
     """
     _check_conv2d_algorithm("conv2d_algorithm", _text("conv2d_algorithm", "name", name))
-    return _set_within(_conv2d_algorithm, name)
+    return set_within(_conv2d_algorithm, name)
 
 
 def preferred_conv2d_algorithm() -> str:

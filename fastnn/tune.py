@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.functional import _check
+from fastnn import _check
 
 __all__ = ["best", "grid_search", "search"]
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from fastnn import _check
 from fastnn import functional as F
-from fastnn.functional import _check
 
 
 def kind(value):

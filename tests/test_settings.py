@@ -103,6 +103,6 @@ def test_settings_are_undone_if_an_interrupt_follows_at_once():
                 raise KeyboardInterrupt
 
     variable = Variable()
-    with pytest.raises(KeyboardInterrupt), _runtime._set_within(variable, "within"):
+    with pytest.raises(KeyboardInterrupt), _runtime.set_within(variable, "within"):
         pass
     assert variable.value == "before"

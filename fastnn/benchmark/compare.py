@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import models
+from fastnn import _check, models
 from fastnn._user_network import is_user_network
 from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_LIMITS, TORCH_MODES, Contestant
 from fastnn.benchmark.report import ratio
-from fastnn.functional import _check
 
 __all__ = ["PAUSE", "Settings", "compare"]
 

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastnn import _arguments
+from fastnn import _arguments, _check
 from fastnn._random import random_state, set_random_state
 from fastnn.courses import recipe as _recipes
 from fastnn.courses.context import Context, MissingExtraError
 from fastnn.courses.recipe import Recipe
 from fastnn.courses.report import Report
-from fastnn.functional import _check
 
 __all__ = ["Context", "MissingExtraError", "Recipe", "Report", "default_folder", "get", "names", "run"]
 

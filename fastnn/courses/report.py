@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _arguments
-from fastnn.functional import _check
+from fastnn import _arguments, _check
 from fastnn.training.checkpoint import atomic_write
 from fastnn.training.history import History
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _random
-from fastnn.functional import _check
-from fastnn.functional._check import array, shown
+from fastnn import _check, _random
+from fastnn._check import array, shown
 
 _FEW_CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import functional
+from fastnn import _check, functional
 from fastnn.data._checks import generator, interval
 from fastnn.data.augment import Augmentation, checked_images, in_unit_range
-from fastnn.functional import _check
 
 
 class AffineAugmentation(Augmentation):

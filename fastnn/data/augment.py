@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import functional
+from fastnn import _check, functional
 from fastnn.data import _checks
-from fastnn.functional import _check
 from fastnn.functional.augment import per_channel
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _check
 from fastnn.data import _files, _pickle, _tar, image
 from fastnn.data._files import DataError, Source
 from fastnn.data.dataset import Dataset
-from fastnn.functional import _check
 
 _RECORDS = 10_000  # in each file
 _PIXELS = 3 * 32 * 32

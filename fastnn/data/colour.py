@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _check
 from fastnn.data._checks import generator, interval
 from fastnn.data.augment import Augmentation, checked_images, in_unit_range
-from fastnn.functional import _check
 
 _GREY = (0.299, 0.587, 0.114)  # weights of red, green, blue in a pixel's brightness (ITU-R BT.601)
 

@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn import _check
 from fastnn.data import _checks
-from fastnn.functional import _check
 
 
 class Dataset:

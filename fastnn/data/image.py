@@ -11,9 +11,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _check
 from fastnn.data import _checks
 from fastnn.data._files import DataError
-from fastnn.functional import _check
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _runtime
+from fastnn import _check, _runtime
 from fastnn.data import _checks, image
 from fastnn.data._files import DataError, DataNotFoundError
 from fastnn.data.dataset import Dataset
 from fastnn.data.preprocessing import Preprocessing
-from fastnn.functional import _check
 
 __all__ = ["ImageFolder"]
 

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _layout
+from fastnn import _check, _layout
 from fastnn.data import _checks, mixing
 from fastnn.data._prefetch import ahead
 from fastnn.data.augment import Augmentation, Compose, Placement, PlacementAugmentation
 from fastnn.data.preprocessing import Preprocessing
-from fastnn.functional import _check
 from fastnn.functional.augment import per_channel
 
 # Streams of random numbers that a seed is split into: spawn keys (stream, epoch, batch).

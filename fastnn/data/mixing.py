@@ -5,9 +5,9 @@ import abc
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn import _check
 from fastnn.data import _checks
 from fastnn.data.augment import checked_images, in_unit_range
-from fastnn.functional import _check
 
 MOST_CLASSES = 1 << 20
 

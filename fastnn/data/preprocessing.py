@@ -10,10 +10,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn import functional
+from fastnn import _check, functional
 from fastnn.data import _checks
 from fastnn.data import image as _image
-from fastnn.functional import _check
 
 __all__ = ["Preprocessing"]
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _check
 from fastnn.data.dataset import Dataset
-from fastnn.functional import _check
 
 _SIZE = 32
 _MOST = 10_000_000  # 31 GB

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _runtime
-from fastnn.functional import _check
+from fastnn import _check, _runtime
 from fastnn.functional._conv2d_geometry import Geometry, geometry
 
 DIRECTIONS = ("forward", "backward_data", "backward_weight")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from numpy.typing import NDArray
 
-from fastnn.functional import _check
+from fastnn import _check
 
 
 class Geometry(NamedTuple):

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _layout, _memory, _runtime
+from fastnn import _check, _layout, _memory, _runtime
 from fastnn._layout import _TO_PIXELS
-from fastnn.functional import _check
 from fastnn.functional._conv2d_algorithm import check_algorithm, choose
 from fastnn.functional._conv2d_geometry import Geometry, geometry
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn.functional import _check
+from fastnn import _check
 
 REDUCTIONS = ("mean", "sum", "none")
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.functional import _check
+from fastnn import _check
 
 # Taps are numbered in float registers, which hold every integer up to here.
 _MOST_TAPS = 2**24

@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _memory, _runtime, reference
-from fastnn.functional import _check
+from fastnn import _check, _layout, _memory, _runtime, reference
 
 __all__ = [
     "elu",

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import reference
-from fastnn.functional import _check, _pooling, avgpool2d, maxpool2d
+from fastnn import _check, reference
+from fastnn.functional import _pooling, avgpool2d, maxpool2d
 
 __all__ = [
     "adaptive_avg_pool2d",

@@ -2,8 +2,7 @@
 
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _runtime, reference
-from fastnn.functional import _check
+from fastnn import _check, _layout, _runtime, reference
 
 __all__ = ["add"]
 

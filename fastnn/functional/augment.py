@@ -7,8 +7,7 @@ import numbers
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _layout, _runtime, reference
-from fastnn.functional import _check
+from fastnn import _check, _layout, _runtime, reference
 
 __all__ = ["augment_batch", "warp_batch"]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _runtime, reference
-from fastnn.functional import _check, _pooling
+from fastnn import _check, _layout, _runtime, reference
+from fastnn.functional import _pooling
 
 __all__ = ["avg_pool2d", "avg_pool2d_backward"]
 

@@ -2,7 +2,7 @@
 
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn.functional import _check
+from fastnn import _check
 from fastnn.functional.batchnorm import BatchNormResult, gradients, normalize
 
 __all__ = ["batch_norm_activation", "batch_norm_activation_backward"]

@@ -4,8 +4,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import reference
-from fastnn.functional import _check, _loss
+from fastnn import _check, reference
+from fastnn.functional import _loss
 
 __all__ = [
     "focal_loss",

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _memory, _runtime, reference
-from fastnn.functional import _check
+from fastnn import _check, _layout, _memory, _runtime, reference
 from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS, check_algorithm, choose
 from fastnn.functional._conv2d_geometry import geometry
 from fastnn.functional._conv2d_plan import Norm

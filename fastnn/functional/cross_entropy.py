@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _memory, _runtime, reference
-from fastnn.functional import _check, _loss
+from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.functional import _loss
 
 __all__ = ["cross_entropy", "cross_entropy_and_gradient", "cross_entropy_backward"]
 

@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _memory, _random, _runtime, reference
-from fastnn.functional import _check
+from fastnn import _check, _layout, _memory, _random, _runtime, reference
 
 __all__ = ["dropout", "dropout2d", "dropout2d_backward", "dropout_backward"]
 

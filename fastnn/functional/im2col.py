@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _memory, _runtime, reference
-from fastnn.functional import _check
+from fastnn import _check, _layout, _memory, _runtime, reference
 from fastnn.functional._conv2d_geometry import Geometry
 
 __all__ = ["col2im", "im2col"]

@@ -4,8 +4,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _memory, _runtime, reference
-from fastnn.functional import _check
+from fastnn import _check, _layout, _memory, _runtime, reference
 
 __all__ = ["local_response_norm", "local_response_norm_backward"]
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import reference
-from fastnn.functional import _check, _loss
+from fastnn import _check, reference
+from fastnn.functional import _loss
 
 __all__ = [
     "binary_cross_entropy",

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _memory, _runtime, reference
-from fastnn.functional import _check, _pooling
+from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.functional import _pooling
 
 __all__ = ["max_pool2d", "max_pool2d_backward", "max_pool2d_indices", "max_pool2d_taps"]
 

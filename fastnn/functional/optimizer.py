@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _layout, _memory, _runtime, reference
-from fastnn.functional import _check
+from fastnn import _check, _layout, _memory, _runtime, reference
 from fastnn.functional.linear import linear, linear_backward
 
 __all__ = [

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn.functional import _check
+from fastnn import _check
 
 __all__ = ["confusion_matrix", "per_class_accuracy"]
 

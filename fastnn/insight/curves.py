@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _arguments
-from fastnn.functional import _check
+from fastnn import _arguments, _check
 from fastnn.training.history import History
 from fastnn.training.plots import count_epochs
 

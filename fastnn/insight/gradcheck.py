@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, nn
-from fastnn.functional import _check
+from fastnn import _arguments, _check, nn
 from fastnn.insight import _rows
 from fastnn.insight._calls import Call, copied, faults_of, misfits_of, recorded
 from fastnn.insight._differences import Differences

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _random, nn
+from fastnn import _arguments, _check, _random, nn
 from fastnn._tables import aligned, html_table
-from fastnn.functional import _check
 from fastnn.insight._state import moved, preserved
 
 __all__ = ["LossLandscape", "loss_landscape", "lr_band"]

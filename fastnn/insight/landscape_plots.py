@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments
-from fastnn.functional import _check
+from fastnn import _arguments, _check
 from fastnn.insight.landscape import LossLandscape
 
 __all__ = ["plot_beta_smoothness", "plot_gradient_predictiveness", "plot_loss_landscape", "plot_lr_band"]

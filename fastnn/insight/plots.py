@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments
-from fastnn.functional import _check
+from fastnn import _arguments, _check
 from fastnn.insight.curves import new_axes, plot_bars, plot_curves
 
 __all__ = [

@@ -5,8 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, nn
-from fastnn.functional import _check
+from fastnn import _arguments, _check, nn
 from fastnn.insight._state import input_gradients, observed, targets_or_best
 
 __all__ = ["grad_cam", "occlusion", "saliency"]

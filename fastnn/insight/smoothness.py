@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _random, nn
-from fastnn.functional import _check
+from fastnn import _arguments, _check, _random, nn
 from fastnn.insight._state import moved, preserved
 
 __all__ = ["GradientProbe", "beta_smoothness", "gradient_predictiveness", "probe_gradient"]

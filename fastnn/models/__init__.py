@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastnn import nn
-from fastnn.functional import _check
+from fastnn import _check, nn
 from fastnn.models._chain import Chain
 from fastnn.models._observe import observe
 from fastnn.models.airbench import Airbench, Scale, airbench, airbench94, whitening_filters

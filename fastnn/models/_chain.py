@@ -1,7 +1,6 @@
 """Sequential, with names."""
 
-from fastnn import nn
-from fastnn.functional import _check
+from fastnn import _check, nn
 
 __all__ = ["Chain"]
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _check, nn
 from fastnn import functional as F
-from fastnn import nn
-from fastnn.functional import _check
 from fastnn.models._chain import Chain
 
 __all__ = ["Airbench", "Scale", "airbench", "airbench94", "whitening_filters"]

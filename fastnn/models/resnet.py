@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from fastnn import nn
-from fastnn.functional import _check
+from fastnn import _check, nn
 from fastnn.models._chain import Chain
 
 __all__ = ["resnet20"]

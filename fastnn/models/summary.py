@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _arguments, nn
+from fastnn import _arguments, _check, nn
 from fastnn._tables import aligned, html_table
-from fastnn.functional import _check
 from fastnn.models._observe import observe
 
 __all__ = ["LayerSummary", "Summary", "summarize"]

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from fastnn import nn
-from fastnn.functional import _check
+from fastnn import _check, nn
 from fastnn.models._chain import Chain
 
 __all__ = ["vgg_a", "vgg_a_bn", "vgg_a_light", "vgg_a_light_bn"]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _check
 from fastnn import functional as F
-from fastnn.functional import _check
 from fastnn.nn.module import Module
 
 __all__ = ["AdaptiveAvgPool2d", "AdaptiveMaxPool2d"]

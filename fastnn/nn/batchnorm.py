@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _runtime
+from fastnn import _check, _runtime
 from fastnn import functional as F
-from fastnn.functional import _check
 from fastnn.functional._conv2d_plan import Norm
 from fastnn.functional.batchnorm import normalize
 from fastnn.nn._memo import Memo

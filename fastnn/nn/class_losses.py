@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn import _check
 from fastnn import functional as F
-from fastnn.functional import _check
 from fastnn.functional.class_losses import power
 from fastnn.nn.losses import Loss, labels_weight
 

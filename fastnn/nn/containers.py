@@ -5,9 +5,8 @@ from typing import Any, cast, overload
 
 from numpy.typing import NDArray
 
-from fastnn import _runtime
+from fastnn import _check, _runtime
 from fastnn import functional as F
-from fastnn.functional import _check
 from fastnn.nn import _fusion
 from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from fastnn.nn.conv2d import Conv2d

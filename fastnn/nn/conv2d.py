@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _layout
+from fastnn import _check, _layout
 from fastnn import functional as F
 from fastnn._random import generator
-from fastnn.functional import _check, _conv2d_plan
+from fastnn.functional import _conv2d_plan
 from fastnn.functional._conv2d_algorithm import check_algorithm
 from fastnn.functional._conv2d_geometry import padding_argument, total_padding
 from fastnn.functional._conv2d_plan import Norm, Settings

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn import _check
 from fastnn import functional as F
-from fastnn.functional import _check, _loss
+from fastnn.functional import _loss
 from fastnn.functional.cross_entropy import scale_gradient
 from fastnn.nn.losses import Loss, labels_weight
 

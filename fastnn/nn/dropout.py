@@ -2,9 +2,9 @@
 
 from numpy.typing import NDArray
 
+from fastnn import _check
 from fastnn import functional as F
 from fastnn._random import draw_key
-from fastnn.functional import _check
 from fastnn.functional.dropout import probability
 from fastnn.nn.module import Module
 

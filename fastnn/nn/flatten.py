@@ -4,8 +4,7 @@ import math
 
 from numpy.typing import NDArray
 
-from fastnn import _layout
-from fastnn.functional import _check
+from fastnn import _check, _layout
 from fastnn.nn.module import Module
 
 __all__ = ["Flatten"]

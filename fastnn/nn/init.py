@@ -10,9 +10,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _random
-from fastnn.functional import _check
-from fastnn.functional._check import number
+from fastnn import _check, _random
+from fastnn._check import number
 from fastnn.nn.parameter import Parameter
 
 __all__ = [

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _check
 from fastnn import functional as F
-from fastnn.functional import _check
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 

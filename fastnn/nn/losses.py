@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn import _check
 from fastnn import functional as F
-from fastnn.functional import _check, _loss
+from fastnn.functional import _loss
 from fastnn.functional.losses import positive_delta
 from fastnn.nn.module import Module
 

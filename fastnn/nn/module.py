@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn.functional import _check
+from fastnn import _check
 from fastnn.nn.parameter import Parameter
 
 __all__ = ["LoadResult", "Module"]

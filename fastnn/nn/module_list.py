@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import overload
 
-from fastnn.functional import _check
+from fastnn import _check
 from fastnn.nn.module import Module
 
 __all__ = ["ModuleList"]

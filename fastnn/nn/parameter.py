@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn.functional import _check
+from fastnn import _check
 
 __all__ = ["Parameter"]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from fastnn import _check
 from fastnn import functional as F
-from fastnn.functional import _check
 from fastnn.nn.parameter import Parameter
 from fastnn.optim.optimizer import Optimizer, count_step, number, slot
 

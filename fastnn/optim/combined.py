@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastnn.functional import _check
+from fastnn import _check
 from fastnn.optim.optimizer import Optimizer
 from fastnn.optim.scheduler import LRScheduler, Share, joined, milestone_list
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _layout
+from fastnn import _check, _layout
 from fastnn import functional as F
-from fastnn.functional import _check
 from fastnn.functional.optimizer import _norm
 from fastnn.nn.parameter import Parameter
 from fastnn.optim.optimizer import Optimizer, any_number, number, slot

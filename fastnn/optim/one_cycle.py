@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastnn.functional import _check
+from fastnn import _check
 from fastnn.optim.optimizer import Optimizer, number
 from fastnn.optim.scheduler import LRScheduler, checked_optimizer, fraction, per_group
 

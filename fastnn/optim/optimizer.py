@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _layout
-from fastnn.functional import _check
+from fastnn import _check, _layout
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.functional import _check
+from fastnn import _check
 from fastnn.optim.optimizer import Optimizer, is_iterable, number
 
 __all__ = ["LRScheduler"]

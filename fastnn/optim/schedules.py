@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from fastnn.functional import _check
+from fastnn import _check
 from fastnn.optim.combined import ChainedScheduler, SequentialLR
 from fastnn.optim.one_cycle import OneCycleLR
 from fastnn.optim.optimizer import Optimizer, any_number, number

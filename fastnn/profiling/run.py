@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _machine, _runtime, nn, optim
-from fastnn.functional import _check
+from fastnn import _arguments, _check, _machine, _runtime, nn, optim
 from fastnn.functional._conv2d_algorithm import explain
 from fastnn.insight._state import preserved
 from fastnn.profiling.recorder import DIRECTIONS, WHOLE_STEP, Key, Recorder, Tally

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from fastnn import _arguments, optim
-from fastnn.functional import _check
+from fastnn import _arguments, _check, optim
 from fastnn.optim.optimizer import number
 from fastnn.optim.scheduler import fraction
 from fastnn.training._arguments import described, path_of

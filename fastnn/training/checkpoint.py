@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import nn
+from fastnn import _check, nn
 from fastnn._json import parse_json
 from fastnn.data.preprocessing import Preprocessing
-from fastnn.functional import _check
 from fastnn.training._atomic import atomic_write
 from fastnn.training._safetensors import CheckpointError, read_tensors, write_tensors
 

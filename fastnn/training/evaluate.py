@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _arguments, _layout, nn
-from fastnn.functional import _check
+from fastnn import _arguments, _check, _layout, nn
 from fastnn.training._arguments import batches_of, check_criterion, scalar
 from fastnn.training.metrics import Meter, Metric, named_metrics
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import nn
-from fastnn.functional import _check
+from fastnn import _check, nn
 from fastnn.training._arguments import check_criterion, scalar
 
 __all__ = [

@@ -4,8 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from fastnn import _arguments
-from fastnn.functional import _check
+from fastnn import _arguments, _check
 from fastnn.training._arguments import described, path_of
 from fastnn.training.checkpoint import atomic_write
 from fastnn.training.history import History

@@ -6,9 +6,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _arguments, nn
+from fastnn import _arguments, _check, nn
 from fastnn import functional as F
-from fastnn.functional import _check
 from fastnn.training.evaluate import check_tta, eval_mode, predict
 
 __all__ = ["predict_classes"]

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import data, models, nn, optim
-from fastnn.functional import _check
+from fastnn import _check, data, models, nn, optim
 from fastnn.optim.optimizer import number
 from fastnn.optim.scheduler import fraction
 from fastnn.training.trainer import count_steps
