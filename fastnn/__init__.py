@@ -27,6 +27,7 @@ from fastnn._runtime import (
     set_num_threads,
 )
 from fastnn._version import __version__
+from fastnn.autograd import Op, Tensor, enable_grad, grad, is_grad_enabled, no_grad, tensor
 
 # Loaded at first use (PEP 562), so that `import fastnn` costs little more than NumPy.
 _SUBMODULES = (
@@ -52,6 +53,8 @@ _LATE_FUNCTIONS = {
 
 __all__ = [
     "FileError",
+    "Op",
+    "Tensor",
     "__version__",
     "available_isas",
     "available_threads",
@@ -60,16 +63,21 @@ __all__ = [
     "conv2d_algorithm",
     "conversions",
     "empty_cache",
+    "enable_grad",
+    "grad",
+    "is_grad_enabled",
     "isa",
     "joined_layers",
     "manual_seed",
     "memory_info",
+    "no_grad",
     "num_threads",
     "random_state",
     "set_flush_denormal",
     "set_isa",
     "set_num_threads",
     "set_random_state",
+    "tensor",
     *_LATE_FUNCTIONS,
     *_SUBMODULES,
 ]

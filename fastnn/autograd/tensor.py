@@ -1,12 +1,381 @@
 """An array that knows how it came about."""
 
-from collections.abc import Callable
-from typing import Any
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["FUNCTIONS", "UFUNCS", "Tensor", "array_of", "enable_grad", "is_grad_enabled", "no_grad", "tensor"]
+from fastnn import _check
+from fastnn.autograd.memory import BORROWED, Memory
+from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, UFUNCS, ArrayMethods
+from fastnn.autograd.modes import RECORDING
 
-# What NumPy's functions do with tensors, by function; `numpy_functions.py` fills both.
-UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+__all__ = ["Tensor", "array_of", "new_tensor", "refuse_gradients", "seed", "tensor", "tensors_in", "wrap"]
+
+
+class Tensor(ArrayMethods):
+    """An array, and the operation that it came from, so that gradients can go back through both.
+
+    Operators, indices, methods and NumPy's functions take tensors and give tensors. What a result remembers of how it
+    came about is dropped with it, or once a `backward` has passed.
+
+    Args:
+        data: an array, which is not copied; `fastnn.tensor` copies.
+        requires_grad: whether `backward` is to put the gradient with respect to it into `grad`.
+    Attributes:
+        data: the array. That of a recorded result is read-only.
+        grad: the gradient, an array, or None before the first backward.
+        requires_grad: whether gradients go through it.
+    Raises:
+        TypeError: gradients are wanted of what is not float32 or float64.
+    Example:
+        >>> import numpy as np, fastnn
+        >>> w = fastnn.tensor([1.0, 2.0], requires_grad=True)
+        >>> loss = np.square(w).sum()
+        >>> loss.backward()
+        >>> w.grad
+        array([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "_data", "_memory", "_op", "_requires_grad", "grad")
+
+    _data: Any
+    _memory: Memory | None  # None: nobody keeps it
+    _op: Any  # the operation that it is the result of, if that was recorded
+    grad: Any
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        array = _check.array("Tensor", "data", data)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"Tensor: data must hold numbers. Received: dtype={array.dtype}")
+        self._data, self._op, self._memory, self.grad = array, None, None, None
+        self._requires_grad = False
+        if _check.boolean("Tensor", "requires_grad", requires_grad):
+            self.requires_grad = True
+
+    # ---- what it is --------------------------------------------------------------------------------------------------
+    @property
+    def data(self) -> Any:
+        if self._op is None and self._memory is not BORROWED:
+            return self._data
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if self._op is not None:
+            raise RuntimeError("Tensor.data: a recorded result cannot be changed: detach() it first")
+        if type(value) is not np.ndarray:
+            value = _check.array("Tensor", "data", value)
+        if value is not self._data:
+            self._data, self._memory = value, None  # who keeps the old array keeps it as it was
+        else:  # x.data += 1
+            self._written()
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value is not True and value is not False:
+            value = _check.boolean(type(self).__name__, "requires_grad", value)
+        if self._op is not None and not value:
+            raise RuntimeError("Tensor.requires_grad: a recorded result has it from its inputs; detach() gives it up")
+        if value and self._data.dtype.kind != "f":
+            raise TypeError(f"{type(self).__name__}: only floats have gradients. Received: dtype={self._data.dtype}")
+        self._requires_grad = value
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad`, and give the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is no recorded result; gradients end here."""
+        return self._op is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._data.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return self._data.nbytes
+
+    @property
+    def itemsize(self) -> int:
+        return self._data.itemsize
+
+    def numpy(self) -> Any:
+        """`data`."""
+        return self.data
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self._data.size != 1:
+            raise ValueError(f"Tensor.item: one element is needed. Received: shape={self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def detach(self) -> "Tensor":
+        """A tensor with the same array, through which no gradient goes."""
+        # Nobody may write into what operations may keep.
+        return new_tensor(self._data, self._shared_memory() if self._op is None else BORROWED)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+        """The data, for NumPy: `np.asarray(x)` shares memory, `np.array(x)` does not.
+
+        Raises:
+            TypeError: the tensor is a recorded result, whose gradient would be lost.
+        """
+        if self._op is not None:
+            raise TypeError(
+                "Tensor: an array would not carry the gradient on: use functions that take tensors, or detach() first"
+            )
+        data = self.data
+        array = data if dtype is None else data.astype(dtype, copy=False)
+        if copy is False and array is not data:
+            raise ValueError(f"{type(self).__name__}: {self.dtype} cannot be given as {array.dtype} without a copy")
+        return array.copy() if copy and array is data else array
+
+    # ---- gradients ---------------------------------------------------------------------------------------------------
+    def backward(self, dy: ArrayLike | None = None, retain_graph: bool = False) -> None:
+        """Add to `grad` of every leaf behind this tensor the gradient with respect to it.
+
+        What was recorded is released on the way, so that memory sinks; a second backward needs another forward.
+
+        Args:
+            dy: gradient with respect to this tensor, of its shape. A single number needs none.
+            retain_graph: keep what was recorded for one more backward.
+        Raises:
+            RuntimeError: nothing was recorded, it was released by a backward before, or a kept array was changed.
+            ValueError: dy is missing or has another shape.
+        """
+        gradient = seed("Tensor.backward", self, dy)
+        if self._op is not None:
+            self._op.start_backward(self, gradient, _check.boolean("Tensor.backward", "retain_graph", retain_graph))
+        elif self._requires_grad:
+            self.accumulate(gradient, fresh=False)
+        else:
+            raise RuntimeError(
+                "Tensor.backward: nothing was recorded: no input requires a gradient, or this happened within no_grad"
+            )
+
+    def accumulate(self, gradient: NDArray, fresh: bool) -> None:
+        """Add to `grad`; `fresh` says that nobody else has this array."""
+        if self.grad is None:
+            self.grad = gradient if fresh else gradient.copy("K")
+        else:
+            self.grad = np.asarray(self.grad + gradient)
+
+    # ---- memory ------------------------------------------------------------------------------------------------------
+    def _shared_memory(self) -> Memory:
+        """The record that this tensor shares with its views."""
+        if self._memory is None:
+            self._memory = Memory()
+        return self._memory
+
+    def _written(self) -> None:
+        if self._memory is not None:
+            self._memory.version += 1
+
+    def _writable(self, what: str, value: Any) -> NDArray:
+        """The array to write `value` into."""
+        if self._op is not None:
+            raise RuntimeError(f"Tensor: {what} a recorded result would change what its gradient is computed from: "
+                               "use np.where, or detach() a copy first")  # fmt: skip
+        if RECORDING.get() and self._requires_grad:
+            raise RuntimeError(f"Tensor: {what} a leaf that requires a gradient is possible within no_grad() only")
+        if RECORDING.get() and isinstance(value, Tensor) and value._requires_grad:
+            raise RuntimeError(f"Tensor: {what} with a tensor that requires a gradient would lose it: "
+                               "build the result with np.where or np.concatenate, or detach() the value")  # fmt: skip
+        if self._memory is not None and self._memory.borrowed:  # the array of a caller stays as it is
+            self._data, self._memory = self._data.copy("K"), None
+        return self._data
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._writable("assigning into", value)[array_of(index)] = array_of(value)
+        self._written()
+
+    def _in_place(self, ufunc: np.ufunc, other: Any) -> "Tensor":
+        """`a += b`: a new tensor where something is recorded, else within the memory of a leaf."""
+        if self._op is not None or (RECORDING.get() and isinstance(other, Tensor) and other._requires_grad):
+            return UFUNCS[ufunc](self, other)
+        array = self._writable("changing", other)
+        ufunc(array, array_of(other), out=array, casting="same_kind")
+        self._written()
+        return self
+
+    # ---- Python's protocols ------------------------------------------------------------------------------------------
+    def __len__(self) -> int:
+        if not self._data.ndim:
+            raise TypeError(f"{type(self).__name__}: one without axes has no length")
+        return len(self._data)
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        if not self._data.ndim:
+            raise TypeError(f"{type(self).__name__}: one without axes cannot be gone through")
+        return (self[i] for i in range(len(self._data)))
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        return operator.index(self._data)
+
+    def __contains__(self, value: Any) -> bool:
+        return array_of(value) in self._data
+
+    def __format__(self, specification: str) -> str:
+        return format(self._data.item() if specification and self._data.size == 1 else str(self), specification)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        if self._op is not None:
+            raise TypeError(f"{type(self).__name__}: a recorded result cannot be copied or pickled: detach() it first")
+        return _restored, (type(self), self._data, self._requires_grad, self.grad)
+
+    def __repr__(self) -> str:
+        note = ", requires_grad=True" if self._requires_grad else ""
+        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=1000)
+        kind = "" if self._data.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self._data.dtype}"
+        return f"tensor({text}{kind}{note})"
+
+    # ---- NumPy's protocols -------------------------------------------------------------------------------------------
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **keywords: Any) -> Any:
+        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        if out is not None:
+            raise TypeError(
+                f"np.{name}: a result that is a tensor, or is made of one, cannot be written into an array: "
+                "write a = a + b, or use the tensor's data"
+            )
+        known = UFUNCS.get(ufunc) if method == "__call__" else None
+        if known is not None and not keywords:
+            return known(*inputs)
+        refuse_gradients(f"np.{name}", inputs)
+        return wrap(getattr(ufunc, method)(*array_of(inputs), **array_of(keywords)))
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, keywords: Any) -> Any:
+        known = FUNCTIONS.get(function)
+        if known is not None:
+            return known(*args, **keywords)
+        if function not in NO_GRADIENT:
+            name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
+            refuse_gradients(name, (args, keywords))
+        return wrap(function(*array_of(args), **array_of(keywords)))
+
+
+def refuse_gradients(name: str, values: Any) -> None:
+    """Raise if a gradient that goes through `values` would end here."""
+    if RECORDING.get() and any(value._requires_grad for value in tensors_in(values)):
+        raise TypeError(f"{name} has no gradient here: detach() its arguments, or write a fastnn.Op")
+
+
+def tensors_in(values: Any) -> Iterator[Tensor]:
+    """The tensors within tuples, lists and dicts."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, tuple | list):
+        for value in values:
+            yield from tensors_in(value)
+    elif isinstance(values, dict):
+        yield from tensors_in(list(values.values()))
+
+
+def array_of(value: Any) -> Any:
+    """The array of a tensor; tuples, lists and dicts with arrays for tensors; anything else as it is."""
+    if isinstance(value, Tensor):
+        return value._data
+    if type(value) in (tuple, list):
+        return type(value)(map(array_of, value))
+    if type(value) is dict:
+        return {name: array_of(item) for name, item in value.items()}
+    return value
+
+
+def wrap(result: Any) -> Any:
+    """Arrays as tensors without a gradient; what NumPy gives beside them stays."""
+    if isinstance(result, np.ndarray | np.generic):
+        return new_tensor(np.asarray(result), None)
+    if type(result) in (tuple, list):
+        return type(result)(map(wrap, result))
+    return result
+
+
+def new_tensor(data: NDArray, memory: Memory | None) -> Tensor:
+    """A leaf without gradient."""
+    result = Tensor.__new__(Tensor)
+    result._data, result._memory, result._op, result._requires_grad, result.grad = data, memory, None, False, None
+    return result
+
+
+def _restored(kind: type[Tensor], data: NDArray, requires_grad: bool, grad: Any) -> Tensor:
+    result = kind.__new__(kind)
+    result._data, result._memory, result._op, result._requires_grad, result.grad = data, None, None, requires_grad, grad
+    return result
+
+
+def seed(operation: str, y: Tensor, dy: Any) -> NDArray:
+    """The gradient that a backward starts with: `dy` in the shape and dtype of y, or 1."""
+    data = y._data
+    if dy is None:
+        if data.size != 1:
+            reason = f"the gradient of something of shape {data.shape} is needed; only a single number has one of 1"
+            raise ValueError(f"{operation}: {reason}")
+        return np.ones(data.shape, data.dtype)
+    dy = _check.reals(operation, "dy", array_of(dy))
+    if dy.shape != data.shape:
+        raise _check.fail(operation, f"dy must have shape {data.shape}", dy=dy)
+    return dy.astype(data.dtype, copy=False)
+
+
+def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of `data`.
+
+    Args:
+        data: an array, numbers, nested lists of them, or a tensor, of which no gradient is carried on.
+        dtype: that of the tensor; None for that of the data.
+        requires_grad: whether `backward` is to put the gradient with respect to it into `grad`.
+    Raises:
+        TypeError: data holds no numbers, or gradients are wanted of what is not float32 or float64.
+    Example:
+        >>> import fastnn
+        >>> x = fastnn.tensor([[1.0, 2.0]], requires_grad=True)
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        array([[2., 4.]])
+    """
+    data = array_of(data)
+    if type(data) in (list, tuple):
+        data = [array_of(item) for item in data]
+    array = _check.array("tensor", "data", data)
+    try:
+        copied = np.array(array, dtype, order="K")
+    except (TypeError, ValueError):
+        raise TypeError(f"tensor: dtype must be one of numbers. Received: {_check.shown(dtype)}") from None
+    return Tensor(copied, requires_grad)

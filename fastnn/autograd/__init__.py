@@ -1,0 +1,19 @@
+"""Gradients of whatever is computed: tensors, the operations that made them, and the way back."""
+
+from fastnn.autograd import numpy_functions  # noqa: F401 - says what NumPy's functions do with tensors
+from fastnn.autograd.modes import enable_grad, is_grad_enabled, no_grad
+from fastnn.autograd.tape import Op, grad, observing, run
+from fastnn.autograd.tensor import Tensor, array_of, tensor
+
+__all__ = [
+    "Op",
+    "Tensor",
+    "array_of",
+    "enable_grad",
+    "grad",
+    "is_grad_enabled",
+    "no_grad",
+    "observing",
+    "run",
+    "tensor",
+]

@@ -1,0 +1,209 @@
+"""NumPy's operators and methods, for tensors."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fastnn.autograd.tensor import Tensor
+
+__all__ = ["FUNCTIONS", "NO_GRADIENT", "UFUNCS", "ArrayMethods"]
+
+# What NumPy's functions do with tensors: `numpy_functions.py` fills these.
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+# Those whose results are counts, places or answers, which have no gradient.
+NO_GRADIENT: set[Callable[..., Any]] = set()
+
+Axis = int | Sequence[int] | None
+_NO_NUMBERS = (str, bytes, type(None), dict, set)
+
+
+def _operator(ufunc: np.ufunc, reflected: bool = False) -> Any:
+    def method(self: Any, other: Any) -> Any:
+        if isinstance(other, _NO_NUMBERS):
+            return NotImplemented
+        return UFUNCS[ufunc](other, self) if reflected else UFUNCS[ufunc](self, other)
+
+    return method
+
+
+def _in_place(ufunc: np.ufunc) -> Any:
+    def method(self: Any, other: Any) -> Any:
+        return NotImplemented if isinstance(other, _NO_NUMBERS) else self._in_place(ufunc, other)
+
+    return method
+
+
+class ArrayMethods:
+    """What a tensor has in common with an array."""
+
+    __slots__ = ()
+
+    __add__, __radd__, __iadd__ = _operator(np.add), _operator(np.add, True), _in_place(np.add)
+    __sub__, __rsub__, __isub__ = _operator(np.subtract), _operator(np.subtract, True), _in_place(np.subtract)
+    __mul__, __rmul__, __imul__ = _operator(np.multiply), _operator(np.multiply, True), _in_place(np.multiply)
+    __truediv__, __rtruediv__ = _operator(np.true_divide), _operator(np.true_divide, True)
+    __itruediv__ = _in_place(np.true_divide)
+    __floordiv__, __rfloordiv__ = _operator(np.floor_divide), _operator(np.floor_divide, True)
+    __mod__, __rmod__ = _operator(np.remainder), _operator(np.remainder, True)
+    __pow__, __rpow__, __ipow__ = _operator(np.power), _operator(np.power, True), _in_place(np.power)
+    __matmul__, __rmatmul__ = _operator(np.matmul), _operator(np.matmul, True)
+    __and__, __rand__ = _operator(np.bitwise_and), _operator(np.bitwise_and, True)
+    __or__, __ror__ = _operator(np.bitwise_or), _operator(np.bitwise_or, True)
+    __xor__, __rxor__ = _operator(np.bitwise_xor), _operator(np.bitwise_xor, True)
+    __lt__, __le__ = _operator(np.less), _operator(np.less_equal)
+    __gt__, __ge__ = _operator(np.greater), _operator(np.greater_equal)
+    __eq__, __ne__ = _operator(np.equal), _operator(np.not_equal)
+    __hash__ = object.__hash__  # tensors are keys by identity
+
+    def __neg__(self) -> "Tensor":
+        return UFUNCS[np.negative](self)
+
+    def __pos__(self) -> "Tensor":
+        return UFUNCS[np.positive](self)
+
+    def __abs__(self) -> "Tensor":
+        return UFUNCS[np.absolute](self)
+
+    def __invert__(self) -> "Tensor":
+        return UFUNCS[np.invert](self)
+
+    # ---- shape -------------------------------------------------------------------------------------------------------
+    @property
+    def T(self) -> "Tensor":
+        return self.transpose()
+
+    @property
+    def mT(self) -> "Tensor":
+        return self.swapaxes(-1, -2)
+
+    def reshape(self, *shape: Any) -> "Tensor":
+        return FUNCTIONS[np.reshape](self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> "Tensor":
+        return FUNCTIONS[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> "Tensor":
+        return FUNCTIONS[np.swapaxes](self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> "Tensor":
+        return FUNCTIONS[np.squeeze](self, axis)
+
+    def expand_dims(self, axis: Axis) -> "Tensor":
+        return FUNCTIONS[np.expand_dims](self, axis)
+
+    def flatten(self) -> "Tensor":
+        return self.reshape(-1)
+
+    def ravel(self) -> "Tensor":
+        return self.reshape(-1)
+
+    def broadcast_to(self, shape: Sequence[int]) -> "Tensor":
+        return FUNCTIONS[np.broadcast_to](self, shape)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> "Tensor":
+        return FUNCTIONS[np.repeat](self, repeats, axis)
+
+    def split(self, indices_or_sections: Any, axis: int = 0) -> "list[Tensor]":
+        return FUNCTIONS[np.split](self, indices_or_sections, axis)
+
+    def pad(self, pad_width: Any, mode: str = "constant", **keywords: Any) -> "Tensor":
+        return FUNCTIONS[np.pad](self, pad_width, mode, **keywords)
+
+    def take_along_axis(self, indices: Any, axis: int | None = -1) -> "Tensor":
+        return FUNCTIONS[np.take_along_axis](self, indices, axis)
+
+    def astype(self, dtype: Any, copy: bool = True) -> "Tensor":
+        return FUNCTIONS[np.astype](self, dtype, copy=copy)
+
+    def copy(self) -> "Tensor":
+        return FUNCTIONS[np.copy](self)
+
+    # ---- sums --------------------------------------------------------------------------------------------------------
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+        return FUNCTIONS[np.sum](self, axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+        return FUNCTIONS[np.mean](self, axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> "Tensor":
+        return FUNCTIONS[np.var](self, axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> "Tensor":
+        return FUNCTIONS[np.std](self, axis, ddof=ddof, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+        return FUNCTIONS[np.max](self, axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+        return FUNCTIONS[np.min](self, axis, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+        return FUNCTIONS[np.prod](self, axis, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> "Tensor":
+        return FUNCTIONS[np.cumsum](self, axis)
+
+    def dot(self, other: Any) -> "Tensor":
+        return FUNCTIONS[np.dot](self, other)
+
+    # ---- element by element ------------------------------------------------------------------------------------------
+    def exp(self) -> "Tensor":
+        return UFUNCS[np.exp](self)
+
+    def log(self) -> "Tensor":
+        return UFUNCS[np.log](self)
+
+    def log1p(self) -> "Tensor":
+        return UFUNCS[np.log1p](self)
+
+    def sqrt(self) -> "Tensor":
+        return UFUNCS[np.sqrt](self)
+
+    def abs(self) -> "Tensor":
+        return UFUNCS[np.absolute](self)
+
+    def sign(self) -> "Tensor":
+        return UFUNCS[np.sign](self)
+
+    def sin(self) -> "Tensor":
+        return UFUNCS[np.sin](self)
+
+    def cos(self) -> "Tensor":
+        return UFUNCS[np.cos](self)
+
+    def tanh(self) -> "Tensor":
+        return UFUNCS[np.tanh](self)
+
+    def power(self, exponent: Any) -> "Tensor":
+        return UFUNCS[np.power](self, exponent)
+
+    def maximum(self, other: Any) -> "Tensor":
+        return UFUNCS[np.maximum](self, other)
+
+    def minimum(self, other: Any) -> "Tensor":
+        return UFUNCS[np.minimum](self, other)
+
+    def clip(self, min: Any = None, max: Any = None) -> "Tensor":
+        return FUNCTIONS[np.clip](self, min, max)
+
+    def round(self, decimals: int = 0) -> "Tensor":
+        return FUNCTIONS[np.round](self, decimals)
+
+    # ---- places and answers ------------------------------------------------------------------------------------------
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> "Tensor":
+        return np.argmax(self, axis, keepdims=keepdims)  # type: ignore[arg-type, return-value]
+
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> "Tensor":
+        return np.argmin(self, axis, keepdims=keepdims)  # type: ignore[arg-type, return-value]
+
+    def argsort(self, axis: int | None = -1) -> "Tensor":
+        return np.argsort(self, axis)  # type: ignore[arg-type, return-value]
+
+    def all(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+        return np.all(self, axis, keepdims=keepdims)  # type: ignore[call-overload]
+
+    def any(self, axis: Axis = None, keepdims: bool = False) -> "Tensor":
+        return np.any(self, axis, keepdims=keepdims)  # type: ignore[call-overload]

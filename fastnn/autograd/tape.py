@@ -1,0 +1,421 @@
+"""Recording what operations do, and going back.
+
+There is no list of operations: a result refers to the operation that it came from, and that to where its inputs came
+from. Nothing refers the other way, so what was recorded is freed with the last result, without a garbage collector.
+"""
+
+import contextlib
+import contextvars
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heappop, heappush
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _check
+from fastnn._runtime import set_within
+from fastnn.autograd.addition import added
+from fastnn.autograd.memory import KEPT, Memory
+from fastnn.autograd.modes import RECORDING
+from fastnn.autograd.tensor import Tensor, new_tensor, seed
+
+__all__ = ["Observer", "Op", "go_back", "grad", "observing", "run"]
+
+_next_number = itertools.count(1).__next__
+
+
+class Observer(Protocol):
+    """Sees every operation; see `observing`."""
+
+    def __call__(self, op: "Op", phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> Any: ...
+
+
+_observers: contextvars.ContextVar[tuple[Observer, ...]] = contextvars.ContextVar("fastnn_observers", default=())
+
+
+class Op:
+    """One call of a differentiable operation.
+
+    A subclass has `forward`, which takes arrays and gives an array (or a tuple of them), and `backward`, which takes
+    the gradient with respect to that and gives those with respect to the inputs. What backward needs, forward keeps on
+    `self`: an instance is one call, and calling it runs it. Settings are arguments of `__init__`.
+
+    Attributes:
+        needs_grad: for every input, whether its gradient is wanted; known in `forward`, too.
+    Example:
+        >>> import numpy as np, fastnn
+        >>> class Cube(fastnn.Op):
+        ...     def forward(self, x):
+        ...         self.x = x
+        ...         return x**3
+        ...     def backward(self, dy):
+        ...         return 3 * self.x**2 * dy
+        >>> x = fastnn.tensor([1.0, 2.0], requires_grad=True)
+        >>> Cube()(x).sum().backward()
+        >>> x.grad
+        array([ 3., 12.])
+    """
+
+    needs_grad: tuple[bool, ...] = ()
+
+    # What fastnn's own operations say of themselves, so that nobody has to look.
+    # Input -> attribute that may hold its array; None if any attribute may hold any.
+    keeps: ClassVar[dict[int, str] | None] = None
+    keeps_result: ClassVar[bool] = False
+    # The result may be a view of the first input.
+    is_view: ClassVar[bool] = False
+    # Gradients have the shapes and dtypes of the inputs.
+    is_exact: ClassVar[bool] = False
+    # Gradients are arrays that nobody else has.
+    is_fresh: ClassVar[bool] = False
+    # `backward` takes the gradient that the first input has already, and adds it where it stores its own.
+    adds: ClassVar[bool] = False
+
+    number: int = 0  # in the order of the calls
+    module: Any = None  # the module that ran it, if somebody observes
+    _edges: Any = None  # for every input, the operation or leaf that its gradient goes to
+    _versions: Any = ()
+    _shapes: Any = None
+    _outputs: Any = ()  # shapes and dtypes of several results
+
+    def forward(self, *inputs: Any) -> Any:
+        """The result for these arrays."""
+        raise TypeError(f"{type(self).__name__} does not define forward()")
+
+    def backward(self, *gradients: Any) -> Any:
+        """The gradients with respect to the inputs, one or a tuple; None for an input that has none."""
+        raise TypeError(f"{type(self).__name__} does not define backward()")
+
+    def __call__(self, *inputs: Any) -> Any:
+        return run(self, *inputs)
+
+    def start_backward(self, y: Tensor, dy: NDArray, retain_graph: bool) -> None:
+        """`y.backward(dy)`, of a tensor that is a result of this operation."""
+        go_back([(y, dy)], retain_graph=retain_graph)
+
+    def _release(self) -> None:
+        self.__dict__.clear()  # with the edges, without which there is no second backward
+        self.number = -1
+
+
+class _Result:
+    """Where gradients of one of several results of an operation go."""
+
+    __slots__ = ("index", "op")
+
+    def __init__(self, op: Op, index: int) -> None:
+        self.op, self.index = op, index
+
+    def start_backward(self, y: Tensor, dy: NDArray, retain_graph: bool) -> None:
+        go_back([(y, dy)], retain_graph=retain_graph)
+
+
+@contextlib.contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """Within the block, call `observer(op, phase, inputs, results, seconds)` after each forward and each backward.
+
+    `phase` is 'forward', with the arrays that came in and out, or 'backward', with gradients; `op.module` is the module
+    that ran it. Observers nest, and each belongs to its thread.
+    """
+    with set_within(_observers, (*_observers.get(), observer)):
+        yield
+
+
+def _observed(op: Op, phase: str, function: Callable[..., Any], inputs: Sequence[Any], **keywords: Any) -> Any:
+    start = time.perf_counter()
+    results = function(*inputs, **keywords)
+    seconds = time.perf_counter() - start
+    for observer in _observers.get():
+        observer(op, phase, tuple(inputs), results, seconds)
+    return results
+
+
+def run(op: Op, *inputs: Any) -> Any:
+    """Run `op` on arrays and tensors: the one place that every operation passes.
+
+    Arrays give arrays. A tensor among the inputs makes the results tensors, which are recorded if its gradient is
+    wanted.
+    """
+    if op.number:
+        raise RuntimeError(f"{type(op).__name__}: an operation is one call: make a new one for each")
+    arrays = [value._data if isinstance(value, Tensor) else value for value in inputs]
+    if RECORDING.get():
+        needs = [value._requires_grad if isinstance(value, Tensor) else False for value in inputs]
+        recorded = True in needs
+        if recorded:
+            op.needs_grad = tuple(needs)
+    else:
+        recorded = False
+    result = _observed(op, "forward", op.forward, arrays) if _observers.get() else op.forward(*arrays)
+    if not recorded:
+        if any(isinstance(value, Tensor) for value in inputs):
+            return _unrecorded(op, inputs, result)
+        return result
+    op.number = _next_number()
+    op._edges = [
+        (value if value._op is None else value._op) if need else None
+        for value, need in zip(inputs, needs, strict=True)
+    ]  # fmt: skip
+    keeps = op.keeps
+    if keeps is None:
+        memory = _look_for_kept(op, inputs, arrays, result)
+    else:
+        for index, name in keeps.items():
+            value = inputs[index]
+            if value is not None and getattr(op, name, None) is arrays[index]:
+                _keep(op, name, value)
+        memory = KEPT if op.keeps_result else None
+    if not op.is_exact:
+        op._shapes = [(array.shape, array.dtype) if need else None for array, need in zip(arrays, needs, strict=True)]
+    if type(result) is tuple:
+        op._outputs = [(np.shape(y), np.result_type(y)) for y in result]
+        return tuple(_one_of_several(op, index, y, memory) for index, y in enumerate(result))
+    if type(result) is not np.ndarray:  # a loss is a float
+        result = _as_array(result, arrays)
+    y = Tensor.__new__(Tensor)
+    y._data, y._op, y._requires_grad, y.grad = result, op, True, None
+    y._memory = memory if not op.is_view else _shared(inputs[0])
+    return y
+
+
+def _as_array(result: Any, inputs: Sequence[Any]) -> NDArray:
+    """A result that is a number; a loss, which is a float, gets the dtype of what it is the loss of."""
+    return np.asarray(result, inputs[0].dtype if type(result) is float else None)
+
+
+def _shared(value: Any) -> Memory | None:
+    return value._shared_memory() if isinstance(value, Tensor) else None
+
+
+def _one_of_several(op: Op, index: int, result: Any, memory: Memory | None) -> Tensor:
+    y = Tensor(result)
+    y._memory = memory
+    if y._data.dtype.kind == "f":
+        y._requires_grad, y._op = True, _Result(op, index)
+    return y
+
+
+def _unrecorded(op: Op, inputs: Sequence[Any], result: Any) -> Any:
+    """The results as tensors without a gradient."""
+    if type(result) is tuple:
+        return tuple(_unrecorded(op, inputs, y) for y in result)
+    if result is None:
+        return None
+    y = new_tensor(result if type(result) is np.ndarray else _as_array(result, inputs), None)
+    if op.is_view or op.keeps is None:
+        for value in inputs:
+            if isinstance(value, Tensor) and np.may_share_memory(y._data, value._data):
+                y._memory = value._shared_memory()
+    return y
+
+
+def _keep(op: Op, name: str, value: Any) -> None:
+    """Note that the attribute `name` of `op` is the array of this input."""
+    if not isinstance(value, Tensor):  # a caller's array, which may change at any time
+        if isinstance(value, np.ndarray):
+            setattr(op, name, value.copy("K"))
+        return
+    memory = value._memory
+    if memory is not None and memory.borrowed:
+        setattr(op, name, value._data.copy("K"))
+    elif value._op is not None:  # nothing can write into it
+        if memory is None:
+            value._memory = KEPT
+        else:
+            memory.kept = True
+    else:
+        memory = value._shared_memory()
+        memory.kept = True
+        op._versions = (*op._versions, (memory, memory.version))
+
+
+def _look_for_kept(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], result: Any) -> Memory | None:
+    """What an operation of a user keeps; KEPT if its result is among it."""
+    kept = [(name, value) for name, value in vars(op).items() if isinstance(value, np.ndarray)]
+    results = result if isinstance(result, tuple) else (result,)
+    keeps_result = False
+    for name, value in kept:
+        for given, array in zip(inputs, arrays, strict=True):
+            if isinstance(array, np.ndarray) and np.may_share_memory(array, value):
+                if value is not array and not isinstance(given, Tensor):
+                    setattr(op, name, value.copy("K"))
+                else:
+                    _keep_view(op, name, given)
+                break
+        keeps_result = keeps_result or any(np.may_share_memory(value, y) for y in results if isinstance(y, np.ndarray))
+    shares_input = any(
+        isinstance(array, np.ndarray) and isinstance(y, np.ndarray) and np.may_share_memory(array, y)
+        for array in arrays for y in results
+    )  # fmt: skip
+    return KEPT if keeps_result or shares_input else None
+
+
+def _keep_view(op: Op, name: str, given: Any) -> None:
+    """`_keep`, where the attribute may be a view of the input."""
+    if isinstance(given, Tensor) and given._memory is not None and given._memory.borrowed:
+        setattr(op, name, getattr(op, name).copy("K"))
+    else:
+        _keep(op, name, given)
+
+
+# ---- going back ------------------------------------------------------------------------------------------------------
+_RELEASED = (
+    "backward: what was recorded has been released by an earlier backward: run the forward again, or pass "
+    "retain_graph=True to the first backward"
+)
+
+
+def go_back(
+    seeds: Sequence[tuple[Tensor, NDArray]],
+    wanted: Sequence[Tensor] = (),
+    retain_graph: bool = False,
+    others: bool = True,
+) -> list[NDArray | None]:
+    """Carry gradients from results back to the leaves.
+
+    The operation that was called last goes first, so that all gradients with respect to a result have come together
+    before they go on, and always in the same order.
+
+    Args:
+        seeds: recorded tensors and the gradients with respect to them.
+        wanted: tensors whose gradients are returned instead of added to their `grad`.
+        retain_graph: do not release what was recorded.
+        others: whether the leaves that are not wanted get their gradients.
+    Returns:
+        The gradients with respect to `wanted`, None where none arrived; no two share memory.
+    """
+    asked: dict[int, NDArray | None] = {id(value._op or value): None for value in wanted}
+    pending: dict[Any, Any] = {}  # operation -> gradient that has arrived, or a list of them
+    heap: list[tuple[int, Op]] = []
+
+    def give(place: Any, gradient: NDArray, is_fresh: bool) -> None:
+        if isinstance(place, Op):
+            before = pending.get(place)
+            if before is None:
+                heappush(heap, (-place.number, place))
+                pending[place] = gradient
+            else:
+                pending[place] = added(before, gradient)
+            return
+        if id(place) in asked:
+            before = asked[id(place)]
+            own = gradient if is_fresh else gradient.copy("K")
+            asked[id(place)] = own if before is None else added(before, own)
+        elif others and isinstance(place, Tensor):
+            place.accumulate(gradient, is_fresh)
+        if isinstance(place, _Result):
+            parts = pending.get(place.op)
+            if parts is None:
+                heappush(heap, (-place.op.number, place.op))
+                parts = pending[place.op] = [None] * len(place.op._outputs)
+            before = parts[place.index]
+            parts[place.index] = gradient if before is None else added(before, gradient)
+
+    for y, dy in seeds:
+        give(y._op or y, dy, False)
+    observed = bool(_observers.get())
+    while heap:
+        op = heappop(heap)[1]
+        arrived = pending.pop(op)
+        edges = op._edges
+        if edges is None:
+            raise RuntimeError(_RELEASED)
+        for memory, version in op._versions:
+            if memory.version != version:
+                raise RuntimeError(
+                    f"{type(op).__name__}: an array that its backward needs was written into after its forward: go "
+                    "back first, or write into a copy"
+                )
+        if id(op) in asked:
+            asked[id(op)] = arrived.copy("K")
+        dys = _filled(op, arrived) if type(arrived) is list else (arrived,)
+        there = pending.get(edges[0]) if op.adds else None
+        keywords = {} if there is None else {"addend": there}
+        if observed:
+            gradients = _observed(op, "backward", op.backward, dys, **keywords)
+        else:
+            gradients = op.backward(*dys, **keywords)
+        if type(gradients) is not tuple:
+            gradients = (gradients,)
+        is_fresh = op.is_fresh
+        if op._shapes is not None:
+            gradients = _fitting(op, gradients)
+        if not retain_graph:
+            op._release()
+        if there is not None:
+            pending[edges[0]], edges, gradients = gradients[0], edges[1:], gradients[1:]
+        for edge, gradient in zip(edges, gradients, strict=True):
+            if edge is not None and gradient is not None:
+                give(edge, gradient, is_fresh)
+        del arrived, dys, there, gradients  # so that their memory is there for the next operation
+    return [asked[id(value._op or value)] for value in wanted]
+
+
+def _filled(op: Op, gradients: list[NDArray | None]) -> tuple[NDArray, ...]:
+    """Gradients of several results, zeros where none arrived."""
+    return tuple(
+        np.zeros(shape, dtype) if gradient is None else gradient
+        for gradient, (shape, dtype) in zip(gradients, op._outputs, strict=True)
+    )
+
+
+def _fitting(op: Op, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The gradients of an operation of a user, in the dtypes of its inputs.
+
+    Raises:
+        ValueError: there is not one for each input, or it has another shape.
+    """
+    name = f"{type(op).__name__}.backward"
+    if len(gradients) != len(op._shapes):
+        raise ValueError(
+            f"{name}: one gradient for each of {len(op._shapes)} inputs is needed, None for one that has none. "
+            f"Received: {len(gradients)}"
+        )
+    result: list[NDArray | None] = []
+    for index, (gradient, wanted) in enumerate(zip(gradients, op._shapes, strict=True)):
+        if wanted is None or gradient is None:
+            result.append(None)
+            continue
+        shape, dtype = wanted
+        array = _check.reals(name, f"gradient {index}", gradient)
+        if array.shape != shape:
+            raise ValueError(f"{name}: gradient {index} must have the shape of the input, {shape}. "
+                             f"Received: {array.shape}")  # fmt: skip
+        result.append(array.astype(dtype, copy=False))
+    return tuple(result)
+
+
+def grad(y: Tensor, inputs: Any, dy: ArrayLike | None = None, retain_graph: bool = False) -> Any:
+    """The gradients of `y` with respect to `inputs`; no `grad` is changed.
+
+    Args:
+        y: a tensor that was recorded.
+        inputs: a tensor or several; leaves, or results on the way.
+        dy: gradient with respect to y, of its shape. A single number needs none.
+        retain_graph: keep what was recorded for another backward.
+    Returns:
+        An array of the shape of `inputs`, or a list of them; None for what y does not depend on.
+    Raises:
+        TypeError: these are no tensors.
+        RuntimeError: nothing was recorded, or it was released by a backward before.
+    Example:
+        >>> import numpy as np, fastnn
+        >>> x = fastnn.tensor([1.0, 2.0], requires_grad=True)
+        >>> fastnn.grad((x**3).sum(), x)
+        array([ 3., 12.])
+    """
+    several = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    for name, value in (("y", y), *(("inputs", value) for value in several)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"grad: {name} must be tensors. Received: {_check.shown(value)}")
+    for value in several:
+        if not value._requires_grad:
+            raise ValueError("grad: inputs must require gradients: tensor(..., requires_grad=True)")
+    if y._op is None and not any(value is y for value in several):
+        raise RuntimeError("grad: nothing was recorded: no input requires a gradient, or this happened within no_grad")
+    retain_graph = _check.boolean("grad", "retain_graph", retain_graph)
+    found = go_back([(y, seed("grad", y, dy))], several, retain_graph, others=False)
+    return found if isinstance(inputs, list | tuple) else found[0]
