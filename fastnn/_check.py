@@ -118,6 +118,14 @@ def same_shape(operation: str, **arrays: NDArray) -> None:
         raise fail(operation, f"{' and '.join(arrays)} must have the same shape", **arrays)
 
 
+def channels(operation: str, x: Any, ndim: tuple[int, ...], name: str, wanted: int) -> NDArray:
+    """The array of `x`, an array or a tensor, if it has as many channels as the setting `name` says."""
+    array = floats(operation, "x", getattr(x, "_data", x), ndim)
+    if array.shape[1] != wanted:
+        raise fail(operation, f"x has {array.shape[1]} channels, {name} is {wanted}", x=array)
+    return array
+
+
 def values(operation: str, name: str, value: Any, n: int, what: str) -> NDArray | None:
     """`value` as a dense vector of n floats, or None if it is None; `what` says what each belongs to: 'channel'."""
     if value is None:

@@ -148,6 +148,16 @@ def empty_like(x: NDArray) -> NDArray:
     return buffer.transpose(sorted(range(x.ndim), key=order.__getitem__))
 
 
+def copy(x: NDArray) -> NDArray:
+    """A copy in the memory order of `x`, as far as it is dense."""
+    if x.nbytes <= 4096:
+        return x.copy("K")
+    order = memory_order(x)
+    buffer = _memory.empty(tuple(x.shape[axis] for axis in order), x.dtype)
+    buffer[...] = x.transpose(order)
+    return unordered(buffer, order)
+
+
 def as_ordered(x: NDArray, like: NDArray) -> NDArray:
     """`x`, copied if its memory order is not that of the dense array `like`, whose shape it has."""
     if x.dtype == like.dtype and x.flags.aligned:

@@ -3,14 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _layout, _runtime
+from fastnn import _check, _layout, _runtime, reference
 
 __all__ = ["added"]
 
 
 def added(a: NDArray, b: NDArray) -> NDArray:
     """a + b, of one shape, in the memory order of a; a fresh array."""
-    if a.dtype != b.dtype or a.dtype.kind != "f" or a.dtype.itemsize < 4 or _runtime.uses_reference() or not a.ndim:
+    if _runtime.uses_reference():
+        return np.asarray(reference.add(a, b))
+    if a.dtype != b.dtype or a.dtype not in _check.FLOATS or not a.ndim:
         return np.asarray(np.add(a, b))
     a = _layout.dense(a)
     b = _layout.as_ordered(b, a)

@@ -15,16 +15,16 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _check
+from fastnn import _check, _layout
 from fastnn._runtime import set_within
 from fastnn.autograd.addition import added
 from fastnn.autograd.memory import KEPT, Memory
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tensor import Tensor, new_tensor, seed
 
-__all__ = ["Observer", "Op", "go_back", "grad", "observing", "run"]
+__all__ = ["Observer", "Op", "go_back", "grad", "next_number", "observing", "run", "running_in"]
 
-_next_number = itertools.count(1).__next__
+next_number = itertools.count(1).__next__
 
 
 class Observer(Protocol):
@@ -124,7 +124,34 @@ def observing(observer: Observer) -> Iterator[None]:
         yield
 
 
+class running_in:
+    """Within the block, `module` is what runs operations, for observers."""
+
+    _module: ClassVar[contextvars.ContextVar[Any]] = contextvars.ContextVar("fastnn_running_module", default=None)
+
+    def __init__(self, module: Any) -> None:
+        self._new = module
+
+    def __enter__(self) -> None:
+        self._token = self._module.set(self._new)
+
+    def __exit__(self, *_: object) -> None:
+        self._module.reset(self._token)
+
+    @staticmethod
+    def watched() -> bool:
+        """Whether anybody observes."""
+        return bool(_observers.get())
+
+    @classmethod
+    def module(cls) -> Any:
+        """The module whose forward is running."""
+        return cls._module.get()
+
+
 def _observed(op: Op, phase: str, function: Callable[..., Any], inputs: Sequence[Any], **keywords: Any) -> Any:
+    if phase == "forward":
+        op.module = running_in.module()
     start = time.perf_counter()
     results = function(*inputs, **keywords)
     seconds = time.perf_counter() - start
@@ -154,7 +181,7 @@ def run(op: Op, *inputs: Any) -> Any:
         if any(isinstance(value, Tensor) for value in inputs):
             return _unrecorded(op, inputs, result)
         return result
-    op.number = _next_number()
+    op.number = next_number()
     op._edges = [
         (value if value._op is None else value._op) if need else None
         for value, need in zip(inputs, needs, strict=True)
@@ -172,6 +199,7 @@ def run(op: Op, *inputs: Any) -> Any:
         op._shapes = [(array.shape, array.dtype) if need else None for array, need in zip(arrays, needs, strict=True)]
     if type(result) is tuple:
         op._outputs = [(np.shape(y), np.result_type(y)) for y in result]
+        memory = KEPT if op.is_view else memory
         return tuple(_one_of_several(op, index, y, memory) for index, y in enumerate(result))
     if type(result) is not np.ndarray:  # a loss is a float
         result = _as_array(result, arrays)
@@ -216,11 +244,11 @@ def _keep(op: Op, name: str, value: Any) -> None:
     """Note that the attribute `name` of `op` is the array of this input."""
     if not isinstance(value, Tensor):  # a caller's array, which may change at any time
         if isinstance(value, np.ndarray):
-            setattr(op, name, value.copy("K"))
+            setattr(op, name, _layout.copy(value))
         return
     memory = value._memory
     if memory is not None and memory.borrowed:
-        setattr(op, name, value._data.copy("K"))
+        setattr(op, name, _layout.copy(value._data))
     elif value._op is not None:  # nothing can write into it
         if memory is None:
             value._memory = KEPT
@@ -241,7 +269,7 @@ def _look_for_kept(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], result:
         for given, array in zip(inputs, arrays, strict=True):
             if isinstance(array, np.ndarray) and np.may_share_memory(array, value):
                 if value is not array and not isinstance(given, Tensor):
-                    setattr(op, name, value.copy("K"))
+                    setattr(op, name, _layout.copy(value))
                 else:
                     _keep_view(op, name, given)
                 break
@@ -256,7 +284,7 @@ def _look_for_kept(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], result:
 def _keep_view(op: Op, name: str, given: Any) -> None:
     """`_keep`, where the attribute may be a view of the input."""
     if isinstance(given, Tensor) and given._memory is not None and given._memory.borrowed:
-        setattr(op, name, getattr(op, name).copy("K"))
+        setattr(op, name, _layout.copy(getattr(op, name)))
     else:
         _keep(op, name, given)
 

@@ -1,13 +1,66 @@
-"""What the losses have in common: checks of their arguments."""
+"""What the losses have in common: their operation, and checks of their arguments."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check
+from fastnn.autograd.tape import Op
+from fastnn.autograd.tensor import array_of
 
 REDUCTIONS = ("mean", "sum", "none")
+
+
+class LossOf(Op):
+    """A loss of an input and a target.
+
+    Args:
+        function: gives the loss of two arrays.
+        gradient: gives the gradient with respect to the input for that with respect to the loss.
+        of_target: gives the gradient with respect to the target, from the same arguments; None if there is none.
+        **settings: keywords of all three.
+    Attributes:
+        value: the loss as it was computed, a float or an array; as a tensor, it is rounded to the dtype of the input.
+    """
+
+    keeps: ClassVar = {0: "input", 1: "target"}
+    is_exact = is_fresh = True
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        gradient: Callable[..., NDArray],
+        of_target: Callable[..., NDArray] | None,
+        **settings: Any,
+    ) -> None:
+        self.function, self.gradient, self.of_target = function, gradient, of_target
+        self.settings = {name: array_of(value) for name, value in settings.items()}
+
+    def forward(self, input: ArrayLike, target: ArrayLike) -> Any:
+        self.input, self.target = input, target
+        self.value = self.function(input, target, **self.settings)
+        return self.value
+
+    def backward(self, dloss: NDArray) -> tuple[NDArray | None, NDArray | None]:
+        arguments = dloss, self.input, self.target
+        need_input, need_target = self.needs_grad
+        dinput = self.gradient(*arguments, **self.settings) if need_input else None
+        if not need_target:
+            return dinput, None
+        if self.of_target is None:
+            raise TypeError(f"{self.function.__name__.strip('_')}: the target has no gradient here: detach() it")
+        return dinput, self.of_target(*arguments, **self.settings)
+
+
+def difference_of_target(gradient: Callable[..., NDArray]) -> Callable[..., NDArray]:
+    """The gradient with respect to the target, of a loss of input - target."""
+
+    def of_target(*arguments: Any, **settings: Any) -> NDArray:
+        return -gradient(*arguments, **settings)
+
+    return of_target
 
 
 def check_reduction(operation: str, reduction: str) -> None:

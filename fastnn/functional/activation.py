@@ -1,9 +1,12 @@
 """Pointwise activations. Results have the memory order of their input; NaN stays NaN."""
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.autograd.tape import Op, run
 
 __all__ = [
     "elu",
@@ -27,6 +30,34 @@ __all__ = [
 ]
 
 
+class Activation(Op):
+    """The activation `name`. Its backward needs x, or the result where that is enough."""
+
+    is_exact = is_fresh = True
+
+    def __init__(self, name: str, *parameters: float) -> None:
+        self.name, self.parameters = name, parameters
+        self.keeps_result = name in _FROM_RESULT
+        self.keeps = {} if self.keeps_result else _X  # type: ignore[misc]
+
+    def forward(self, x: ArrayLike) -> NDArray:
+        y = _forward(self.name, x, *self.parameters)
+        if self.needs_grad:
+            if self.keeps_result:
+                self.y = y
+            else:
+                self.x = x
+        return y
+
+    def backward(self, dy: NDArray) -> NDArray:
+        kept = {"y": self.y} if self.keeps_result else {"x": self.x}
+        return _backward(self.name, dy, *self.parameters, **kept)
+
+
+_FROM_RESULT = frozenset({"relu", "sigmoid", "tanh"})
+_X = {0: "x"}
+
+
 def relu(x: ArrayLike) -> NDArray:
     """max(x, 0), element by element.
 
@@ -41,7 +72,7 @@ def relu(x: ArrayLike) -> NDArray:
 
     Source: Nair and Hinton, 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
-    return _forward("relu", x)
+    return run(Activation("relu"), x)
 
 
 def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
@@ -68,7 +99,7 @@ def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
 
     Source: Maas et al., 2013, "Rectifier nonlinearities improve neural network acoustic models".
     """
-    return _forward("leaky_relu", x, _check.number("leaky_relu", "negative_slope", negative_slope))
+    return run(Activation("leaky_relu", _check.number("leaky_relu", "negative_slope", negative_slope)), x)
 
 
 def leaky_relu_backward(dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
@@ -96,7 +127,7 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray:
 
     Source: Clevert et al., 2016, "Fast and accurate deep network learning by exponential linear units".
     """
-    return _forward("elu", x, _check.number("elu", "alpha", alpha))
+    return run(Activation("elu", _check.number("elu", "alpha", alpha)), x)
 
 
 def elu_backward(dy: ArrayLike, x: ArrayLike, alpha: float = 1.0) -> NDArray:
@@ -128,7 +159,7 @@ def gelu(x: ArrayLike, approximate: str = "none") -> NDArray:
 
     Source: Hendrycks and Gimpel, 2016, "Gaussian error linear units (GELUs)".
     """
-    return _forward(_gelu_name("gelu", approximate), x)
+    return run(Activation(_gelu_name("gelu", approximate)), x)
 
 
 def gelu_backward(dy: ArrayLike, x: ArrayLike, approximate: str = "none") -> NDArray:
@@ -160,7 +191,7 @@ def silu(x: ArrayLike) -> NDArray:
     Source: Elfwing et al., 2018, "Sigmoid-weighted linear units for neural network function approximation in
     reinforcement learning".
     """
-    return _forward("silu", x)
+    return run(Activation("silu"), x)
 
 
 def silu_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
@@ -187,7 +218,7 @@ def sigmoid(x: ArrayLike) -> NDArray:
 
     Source: PyTorch's definition.
     """
-    return _forward("sigmoid", x)
+    return run(Activation("sigmoid"), x)
 
 
 def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
@@ -214,7 +245,7 @@ def tanh(x: ArrayLike) -> NDArray:
 
     Source: PyTorch's definition.
     """
-    return _forward("tanh", x)
+    return run(Activation("tanh"), x)
 
 
 def tanh_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
@@ -241,7 +272,7 @@ def softplus(x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> NDArra
 
     Source: Dugas et al., 2001, "Incorporating second-order functional knowledge for better option pricing".
     """
-    return _forward("softplus", x, *bend("softplus", beta, threshold))
+    return run(Activation("softplus", *bend("softplus", beta, threshold)), x)
 
 
 def softplus_backward(dy: ArrayLike, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> NDArray:
@@ -270,6 +301,24 @@ def prelu(x: ArrayLike, weight: ArrayLike) -> NDArray:
 
     Source: He et al., 2015, "Delving deep into rectifiers".
     """
+    return run(PReLU(), x, weight)
+
+
+class PReLU(Op):
+    """`prelu` of x and weight."""
+
+    keeps: ClassVar = {0: "x", 1: "weight"}
+    is_exact = is_fresh = True
+
+    def forward(self, x: ArrayLike, weight: ArrayLike) -> NDArray:
+        self.x, self.weight = x, weight
+        return _prelu(x, weight)
+
+    def backward(self, dy: NDArray) -> tuple[NDArray, NDArray]:
+        return prelu_backward(dy, self.x, self.weight)
+
+
+def _prelu(x: ArrayLike, weight: ArrayLike) -> NDArray:
     x, weight = _prelu_arguments("prelu", x, weight)
     if _runtime.uses_reference():
         return reference.prelu(x, weight)

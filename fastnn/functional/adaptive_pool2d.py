@@ -5,11 +5,13 @@ Windows overlap where `out` does not divide `size`.
 """
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, reference
+from fastnn.autograd.tape import Op, run
 from fastnn.functional import _pooling, avgpool2d, maxpool2d
 
 __all__ = [
@@ -42,9 +44,26 @@ def adaptive_avg_pool2d(x: ArrayLike, output_size: OutputSize) -> NDArray:
 
     Source: PyTorch's definition.
     """
-    x = _check.floats("adaptive_avg_pool2d", "x", x, 4)
-    windows = _pooling.adaptive("adaptive_avg_pool2d", x.shape, output_size)
-    return avgpool2d.forward(x, windows, reference.adaptive_avg_pool2d)
+    return run(AdaptiveAvgPool2d(output_size), x)
+
+
+class AdaptiveAvgPool2d(Op):
+    """`adaptive_avg_pool2d` to this size."""
+
+    keeps: ClassVar = {}
+    is_exact = is_fresh = True
+
+    def __init__(self, output_size: OutputSize) -> None:
+        self.output_size = output_size
+
+    def forward(self, x: ArrayLike) -> NDArray:
+        x = _check.floats("adaptive_avg_pool2d", "x", x, 4)
+        self.shape, self.windows = x.shape, _pooling.adaptive("adaptive_avg_pool2d", x.shape, self.output_size)
+        return avgpool2d.forward(x, self.windows, reference.adaptive_avg_pool2d)
+
+    def backward(self, dy: NDArray) -> NDArray:
+        twin = reference.adaptive_avg_pool2d_backward
+        return avgpool2d.backward("adaptive_avg_pool2d_backward", dy, self.shape, self.windows, twin)
 
 
 def adaptive_avg_pool2d_backward(dy: ArrayLike, input_size: Sequence[int]) -> NDArray:
@@ -82,11 +101,29 @@ def adaptive_max_pool2d(
 
     Source: PyTorch's definition.
     """
-    x = _check.floats("adaptive_max_pool2d", "x", x, 4)
-    windows = _pooling.adaptive("adaptive_max_pool2d", x.shape, output_size)
     return_indices = _check.boolean("adaptive_max_pool2d", "return_indices", return_indices)
-    y, taps = maxpool2d.forward(x, windows, reference.adaptive_max_pool2d_taps, return_indices)
-    return (y, windows.flat_indices("adaptive_max_pool2d", taps, x.shape)) if return_indices else y
+    return run(AdaptiveMaxPool2d(return_indices, output_size), x)
+
+
+class AdaptiveMaxPool2d(Op):
+    """`adaptive_max_pool2d` to this size; with `return_indices`, the second result has no gradient."""
+
+    keeps: ClassVar = {}
+    is_exact = is_fresh = True
+
+    def __init__(self, return_indices: bool, output_size: OutputSize) -> None:
+        self.return_indices, self.output_size = return_indices, output_size
+
+    def forward(self, x: ArrayLike) -> NDArray | tuple[NDArray, NDArray[np.int64]]:
+        x = _check.floats("adaptive_max_pool2d", "x", x, 4)
+        self.shape, self.windows = x.shape, _pooling.adaptive("adaptive_max_pool2d", x.shape, self.output_size)
+        wants_taps = self.return_indices or bool(self.needs_grad)
+        y, self.taps = maxpool2d.forward(x, self.windows, reference.adaptive_max_pool2d_taps, wants_taps)
+        return (y, self.windows.flat_indices("adaptive_max_pool2d", self.taps, x.shape)) if self.return_indices else y
+
+    def backward(self, dy: NDArray, _: Any = None) -> NDArray:
+        twin = reference.adaptive_max_pool2d_backward
+        return maxpool2d.backward("adaptive_max_pool2d_backward", dy, self.taps, self.shape, self.windows, twin)
 
 
 def adaptive_max_pool2d_taps(x: ArrayLike, output_size: OutputSize) -> tuple[NDArray, NDArray]:

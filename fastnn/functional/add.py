@@ -1,8 +1,12 @@
 """The sum of two arrays, as at the end of a residual block."""
 
+from typing import ClassVar
+
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _check, _layout, _runtime, reference
+from fastnn import _check
+from fastnn.autograd.addition import added
+from fastnn.autograd.tape import Op, run
 
 __all__ = ["add"]
 
@@ -20,14 +24,25 @@ def add(a: ArrayLike, b: ArrayLike) -> NDArray:
         >>> add(np.array([1.0, 2.0]), np.array([0.5, -2.0]))
         array([1.5, 0. ])
     """
+    return run(Add(), a, b)
+
+
+class Add(Op):
+    """`add` of a and b."""
+
+    keeps: ClassVar = {}
+    is_exact = True
+
+    def forward(self, a: ArrayLike, b: ArrayLike) -> NDArray:
+        return _add(a, b)
+
+    def backward(self, dy: NDArray) -> tuple[NDArray, NDArray]:
+        return dy, dy
+
+
+def _add(a: ArrayLike, b: ArrayLike) -> NDArray:
     a = _check.floats("add", "a", a)
     b = _check.floats("add", "b", b)
     _check.same_shape("add", a=a, b=b)
     _check.same_dtype("add", a=a, b=b)
-    if _runtime.uses_reference():
-        return reference.add(a, b)
-    a = _layout.dense(a)
-    b = _layout.as_ordered(b, a)
-    y = _layout.empty_like(a)
-    _runtime._native.add(_layout.flat(a), _layout.flat(b), _layout.flat(y), _runtime.num_threads())
-    return y
+    return added(a, b)

@@ -1,10 +1,12 @@
 """Two-dimensional average pooling."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _runtime, reference
+from fastnn.autograd.tape import Op, run
 from fastnn.functional import _pooling
 
 __all__ = ["avg_pool2d", "avg_pool2d_backward"]
@@ -84,9 +86,27 @@ def avg_pool2d(
 
     Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition"; PyTorch's definition.
     """
-    x = _check.floats("avg_pool2d", "x", x, 4)
-    windows = _pooling.sliding("avg_pool2d", x.shape, kernel_size, stride, padding, 1, ceil_mode, count_include_pad)
-    return forward(x, windows, reference.avg_pool2d)
+    return run(AvgPool2d(kernel_size, stride, padding, ceil_mode, count_include_pad), x)
+
+
+class AvgPool2d(Op):
+    """`avg_pool2d` with these settings."""
+
+    keeps: ClassVar = {}
+    is_exact = is_fresh = True
+
+    def __init__(self, *settings: Any) -> None:
+        self.settings = settings
+
+    def forward(self, x: ArrayLike) -> NDArray:
+        x = _check.floats("avg_pool2d", "x", x, 4)
+        kernel_size, stride, padding, *mode = self.settings
+        self.shape = x.shape
+        self.windows = _pooling.sliding("avg_pool2d", x.shape, kernel_size, stride, padding, 1, *mode)
+        return forward(x, self.windows, reference.avg_pool2d)
+
+    def backward(self, dy: NDArray) -> NDArray:
+        return backward("avg_pool2d_backward", dy, self.shape, self.windows, reference.avg_pool2d_backward)
 
 
 def avg_pool2d_backward(

@@ -1,12 +1,14 @@
 """Batch normalisation."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import array_of
 
 __all__ = ["BatchNormResult", "batch_norm", "batch_norm_backward"]
 
@@ -117,7 +119,59 @@ def batch_norm(
     Source: Ioffe and Szegedy, 2015, "Batch normalization: accelerating deep network training by reducing internal
     covariate shift"; conventions of the running statistics: PyTorch's.
     """
-    return normalize("batch_norm", x, running_mean, running_var, weight, bias, training, momentum, eps)
+    operation = BatchNorm("batch_norm", running_mean, running_var, training, momentum, eps)
+    return operation.of(x, weight, bias)
+
+
+class BatchNorm(Op):
+    """`batch_norm_activation` of x, weight, bias and a residual; what else it finds are attributes."""
+
+    keeps: ClassVar = {0: "x", 1: "weight", 2: "bias"}
+    is_exact = True
+
+    def __init__(
+        self,
+        operation: str,
+        running_mean: ArrayLike | None,
+        running_var: ArrayLike | None,
+        training: bool,
+        momentum: float,
+        eps: float,
+        activation: str | None = None,
+    ) -> None:
+        self.operation, self.training, self.activation = operation, training, activation
+        self.settings = array_of(running_mean), array_of(running_var), momentum, eps
+
+    def of(self, x: Any, weight: Any, bias: Any, residual: Any = None) -> BatchNormResult:
+        """All results; only the first one has a gradient."""
+        y = run(self, x, weight, bias, residual)
+        return BatchNormResult(y, self.mean, self.invstd, self.running_mean, self.running_var)
+
+    def forward(self, x: Any, weight: Any, bias: Any, residual: Any = None) -> NDArray:
+        running_mean, running_var, momentum, eps = self.settings
+        y, self.mean, self.invstd, self.running_mean, self.running_var = normalize(
+            self.operation, x, running_mean, running_var, weight, bias, self.training, momentum, eps,
+            self.activation, residual,
+        )  # fmt: skip
+        if self.needs_grad:
+            self.x, self.weight, self.bias, self.y = x, weight, bias, None
+            if residual is not None:  # the activation's argument is not known from x alone
+                self.y, self.keeps_result = y, True
+            self.is_fresh = self.activation is not None
+        return y
+
+    def backward(self, dy: NDArray) -> Any:
+        operation = f"{self.operation}_backward"
+        training = self.training
+        if self.activation is None:
+            gradients_ = gradients(
+                operation, dy, self.x, self.mean, self.invstd, self.weight, self.bias, training, self.needs_grad[0]
+            )
+            return (*gradients_[:3], dy)
+        return gradients(
+            operation, dy, self.x, self.mean, self.invstd, self.weight, self.bias, training, self.needs_grad[0],
+            self.activation, self.y, need_dresidual=self.needs_grad[3],
+        )  # fmt: skip
 
 
 def normalize(

@@ -3,7 +3,7 @@
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check
-from fastnn.functional.batchnorm import BatchNormResult, gradients, normalize
+from fastnn.functional.batchnorm import BatchNorm, BatchNormResult, gradients
 
 __all__ = ["batch_norm_activation", "batch_norm_activation_backward"]
 
@@ -52,8 +52,8 @@ def batch_norm_activation(
     _check_activation(operation, activation)
     if activation == "gelu" and residual is not None:
         raise ValueError(f"{operation}: a residual goes with 'relu' or None only. Received: activation='gelu'")
-    return normalize(
-        operation, x, running_mean, running_var, weight, bias, training, momentum, eps, activation, residual
+    return BatchNorm(operation, running_mean, running_var, training, momentum, eps, activation).of(
+        x, weight, bias, residual
     )
 
 

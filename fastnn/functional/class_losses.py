@@ -5,6 +5,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, reference
+from fastnn.autograd.tape import run
 from fastnn.functional import _loss
 
 __all__ = [
@@ -62,6 +63,11 @@ def nll_loss(
 
     Source: PyTorch's definition.
     """
+    settings = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction}
+    return run(_loss.LossOf(_nll_loss, nll_loss_backward, None, **settings), input, target)
+
+
+def _nll_loss(input: ArrayLike, target: ArrayLike, weight: ArrayLike | None, ignore_index: int, reduction: str) -> Any:
     return reference.nll_loss(*_nll("nll_loss", input, target, weight, ignore_index, reduction))
 
 
@@ -141,6 +147,13 @@ def multi_margin_loss(
     Source: PyTorch's definition; Crammer and Singer, 2001, "On the algorithmic implementation of multiclass
     kernel-based vector machines" takes the largest margin instead of the sum.
     """
+    settings = {"p": p, "margin": margin, "weight": weight, "reduction": reduction}
+    return run(_loss.LossOf(_multi_margin_loss, multi_margin_loss_backward, None, **settings), input, target)
+
+
+def _multi_margin_loss(
+    input: ArrayLike, target: ArrayLike, p: int, margin: float, weight: ArrayLike | None, reduction: str
+) -> Any:
     return reference.multi_margin_loss(*_multi_margin("multi_margin_loss", input, target, p, margin, weight, reduction))
 
 
@@ -197,6 +210,11 @@ def focal_loss(
     Source: Lin et al., 2017, "Focal loss for dense object detection", with softmax over the classes instead of a
     sigmoid for each.
     """
+    settings = {"gamma": gamma, "alpha": alpha, "reduction": reduction}
+    return run(_loss.LossOf(_focal_loss, focal_loss_backward, None, **settings), input, target)
+
+
+def _focal_loss(input: ArrayLike, target: ArrayLike, gamma: float, alpha: ArrayLike | None, reduction: str) -> Any:
     return reference.focal_loss(*_focal("focal_loss", input, target, gamma, alpha, reduction))
 
 

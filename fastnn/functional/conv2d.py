@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.autograd.tape import Op, run
+from fastnn.functional import _conv2d_plan
 from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS, check_algorithm, choose
 from fastnn.functional._conv2d_geometry import geometry
 from fastnn.functional._conv2d_plan import Norm
@@ -71,7 +73,27 @@ def conv2d(
     Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition"; Lavin and Gray, 2016, "Fast
     algorithms for convolutional neural networks".
     """
-    return convolve(x, weight, bias, stride, padding, dilation, groups, algorithm)
+    return run(Conv2d(stride, padding, dilation, groups, algorithm), x, weight, bias)
+
+
+class Conv2d(Op):
+    keeps = {0: "x", 1: "weight"}
+    is_exact = is_fresh = adds = True
+
+    def __init__(self, stride, padding, dilation, groups, algorithm, norm=None):
+        self.settings, self.norm = (stride, padding, dilation, groups, algorithm), norm
+
+    def forward(self, x, weight, bias=None, residual=None):
+        self.x = x = _layout.pixel_major(x)
+        self.weight = weight
+        y = _conv2d_plan.forward(x, weight, bias, self.settings, self.norm, residual)
+        return convolve(x, weight, bias, *self.settings, norm=self.norm, residual=residual) if y is None else y
+
+    def backward(self, dy, addend=None):
+        g = _conv2d_plan.backward(dy, self.x, self.weight, self.settings, self.needs_grad, addend)
+        if g is None:
+            g = conv2d_backward(dy, self.x, self.weight, *self.settings, *self.needs_grad, addend=addend)
+        return g
 
 
 def convolve(

@@ -1,12 +1,14 @@
 """Softmax cross-entropy, the loss of classification. One pass in C computes the loss and its gradient."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import array_of
 from fastnn.functional import _loss
 
 __all__ = ["cross_entropy", "cross_entropy_and_gradient", "cross_entropy_backward"]
@@ -137,7 +139,46 @@ def cross_entropy(
     Source: PyTorch's definition of the mean; Szegedy et al., 2016, "Rethinking the Inception architecture for computer
     vision" (label smoothing).
     """
-    return cross_entropy_and_gradient(input, target, weight, ignore_index, reduction, label_smoothing)[0]
+    return run(CrossEntropy(weight, ignore_index, reduction, label_smoothing), input, target)
+
+
+class CrossEntropy(Op):
+    """`cross_entropy` with these settings. The gradient is computed along with the loss.
+
+    Attributes:
+        value: the loss as it was computed, a float or an array; as a tensor, it is rounded to the dtype of the input.
+    """
+
+    keeps: ClassVar = {0: "input"}
+    is_exact = is_fresh = True
+
+    def __init__(self, weight: ArrayLike | None, ignore_index: int, reduction: str, label_smoothing: float) -> None:
+        self.settings = array_of(weight), ignore_index, reduction, label_smoothing
+
+    def forward(self, input: ArrayLike, target: ArrayLike) -> Any:
+        self.value, dx = cross_entropy_and_gradient(input, target, *self.settings)
+        if self.needs_grad:
+            self.dx, self.target_dtype = dx, np.asarray(target).dtype
+            if self.needs_grad[1]:
+                self.input = input
+        return self.value
+
+    def backward(self, dloss: NDArray) -> tuple[NDArray, NDArray | None]:
+        row_shape = (len(self.dx), *self.dx.shape[2:])
+        reduction = self.settings[2]
+        dloss = _loss.upstream("cross_entropy_backward", dloss, reduction, row_shape)
+        dx = scale_gradient(self.dx, dloss, reduction)
+        return dx.copy("K") if dx is self.dx else dx, self._of_target(dloss) if self.needs_grad[1] else None
+
+    def _of_target(self, dloss: NDArray) -> NDArray:
+        """-weight (1 - label_smoothing) log softmax(input)"""
+        weight, _, reduction, label_smoothing = self.settings
+        logs = (label_smoothing - 1) * reference.log_softmax(self.input, 1)
+        if weight is not None:
+            logs *= np.asarray(weight, logs.dtype).reshape(-1, *(1,) * (logs.ndim - 2))
+        if reduction == "mean":
+            logs /= logs.size // logs.shape[1]
+        return scale_gradient(logs, dloss, reduction).astype(self.target_dtype)
 
 
 def cross_entropy_backward(

@@ -1,9 +1,12 @@
 """Dropout: of elements, and of whole channels."""
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _random, _runtime, reference
+from fastnn.autograd.tape import Op, run
 
 __all__ = ["dropout", "dropout2d", "dropout2d_backward", "dropout_backward"]
 
@@ -30,9 +33,44 @@ def dropout(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | None
 
     Source: Srivastava et al., 2014, "Dropout: a simple way to prevent neural networks from overfitting".
     """
-    x = _check.floats("dropout", "x", x)
-    p = probability("dropout", p)
-    return _dropout("dropout", x, p, key) if _check.boolean("dropout", "training", training) else x
+    return run(Dropout(p, training, key), x)
+
+
+class Dropout(Op):
+    """`dropout` with these settings. The mask is not kept: backward computes it again from the key."""
+
+    keeps: ClassVar = {}
+    is_exact = True
+    name = "dropout"
+    dimensions: ClassVar[int | None] = None
+
+    def __init__(self, p: float, training: bool = True, key: int | None = None) -> None:
+        self.p, self.training, self.key = p, training, key
+
+    def forward(self, x: ArrayLike) -> NDArray:
+        x = _check.floats(self.name, "x", x, self.dimensions)
+        self.p = probability(self.name, self.p)
+        self.is_view = not _check.boolean(self.name, "training", self.training)
+        if self.is_view:
+            return x
+        self.key = _key(self.name, self.key)
+        return self._masked(x)
+
+    def backward(self, dy: NDArray) -> NDArray:
+        return dy if self.is_view else self._masked(_check.floats(f"{self.name}_backward", "dy", dy, self.dimensions))
+
+    def _masked(self, x: NDArray) -> NDArray:
+        return _dropout(self.name, x, self.p, self.key)
+
+
+class Dropout2d(Dropout):
+    """`dropout2d` with these settings."""
+
+    name = "dropout2d"
+    dimensions = 4
+
+    def _masked(self, x: NDArray) -> NDArray:
+        return _dropout2d(self.name, x, self.p, self.key)
 
 
 def dropout_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
@@ -71,9 +109,7 @@ def dropout2d(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | No
 
     Source: Tompson et al., 2015, "Efficient object localization using convolutional networks".
     """
-    x = _check.floats("dropout2d", "x", x, 4)
-    p = probability("dropout2d", p)
-    return _dropout2d("dropout2d", x, p, key) if _check.boolean("dropout2d", "training", training) else x
+    return run(Dropout2d(p, training, key), x)
 
 
 def dropout2d_backward(dy: ArrayLike, p: float, key: int) -> NDArray:

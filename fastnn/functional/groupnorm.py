@@ -1,9 +1,12 @@
 """Group normalisation."""
 
+from typing import Any, ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.autograd.tape import Op, run
 from fastnn.functional.layernorm import Normalized
 
 __all__ = ["group_norm", "group_norm_backward"]
@@ -50,6 +53,30 @@ def group_norm(
 
     Source: Wu and He, 2018, "Group normalization".
     """
+    operation = GroupNorm(num_groups, eps)
+    y = run(operation, x, weight, bias)
+    return Normalized(y, operation.mean, operation.invstd)
+
+
+class GroupNorm(Op):
+    """`group_norm` of x, weight and bias."""
+
+    keeps: ClassVar = {0: "x", 1: "weight"}
+    is_exact = is_fresh = True
+
+    def __init__(self, num_groups: int, eps: float) -> None:
+        self.num_groups, self.eps = num_groups, eps
+
+    def forward(self, x: ArrayLike, weight: ArrayLike | None, bias: ArrayLike | None) -> NDArray:
+        self.x, self.weight = x, weight
+        y, self.mean, self.invstd = _forward(x, self.num_groups, weight, bias, self.eps)
+        return y
+
+    def backward(self, dy: NDArray) -> Any:
+        return group_norm_backward(dy, self.x, self.mean, self.invstd, self.weight, self.needs_grad[0])
+
+
+def _forward(x: ArrayLike, num_groups: int, weight: ArrayLike | None, bias: ArrayLike | None, eps: float) -> Normalized:
     x = _check.floats("group_norm", "x", x, (2, 3, 4))
     n, channels = x.shape[:2]
     num_groups = _check.integer("group_norm", "num_groups", num_groups, 1, _check.MOST_SETTING)

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.autograd.tape import Op, run
 
 __all__ = ["Normalized", "layer_norm", "layer_norm_backward"]
 
@@ -80,6 +81,39 @@ def layer_norm(
 
     Source: Ba, Kiros and Hinton, 2016, "Layer normalization".
     """
+    operation = LayerNorm(normalized_shape, eps)
+    y = run(operation, x, weight, bias)
+    return Normalized(y, operation.mean, operation.invstd)
+
+
+class LayerNorm(Op):
+    """`layer_norm` of x, weight and bias."""
+
+    keeps: ClassVar = {0: "x", 1: "weight"}
+    is_exact = is_fresh = True
+
+    def __init__(self, normalized_shape: int | Sequence[int], eps: float) -> None:
+        self.normalized_shape, self.eps = normalized_shape, eps
+
+    def forward(self, x: ArrayLike, weight: ArrayLike | None, bias: ArrayLike | None) -> NDArray:
+        self.x, self.weight = x, weight
+        y, self.mean, self.invstd = _forward(x, self.normalized_shape, weight, bias, self.eps)
+        return y
+
+    def backward(self, dy: NDArray) -> Any:
+        need_dx, *needs = self.needs_grad
+        return layer_norm_backward(
+            dy, self.x, self.normalized_shape, self.mean, self.invstd, self.weight, need_dx, any(needs)
+        )
+
+
+def _forward(
+    x: ArrayLike,
+    normalized_shape: int | Sequence[int],
+    weight: ArrayLike | None,
+    bias: ArrayLike | None,
+    eps: float,
+) -> Normalized:
     x = _check.floats("layer_norm", "x", x)
     axes = _check.integers("layer_norm", "normalized_shape", normalized_shape, 1)
     _check_axes("layer_norm", x, axes)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.autograd.tape import Op, run
 
 __all__ = ["linear", "linear_backward"]
 
@@ -39,6 +40,22 @@ def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> ND
         >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([0.5, 0.0]))
         array([[11.5,  2. ]])
     """
+    return run(Linear(), x, weight, bias)
+
+
+class Linear(Op):
+    keeps = {0: "x", 1: "weight"}
+    is_exact = is_fresh = True
+
+    def forward(self, x, weight, bias):
+        self.x, self.weight = x, weight
+        return _linear(x, weight, bias)
+
+    def backward(self, dy):
+        return linear_backward(dy, self.x, self.weight, *self.needs_grad)
+
+
+def _linear(x, weight, bias):
     x = _check.floats("linear", "x", x, 2)
     weight = _check.floats("linear", "weight", weight, 2)
     bias = None if bias is None else _check.floats("linear", "bias", bias, 1)

@@ -1,10 +1,11 @@
 """Local response normalisation."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.autograd.tape import Op, run
 
 __all__ = ["local_response_norm", "local_response_norm_backward"]
 
@@ -33,6 +34,27 @@ def local_response_norm(x: ArrayLike, size: int, alpha: float = 1e-4, beta: floa
     Source: Krizhevsky et al., 2012, "ImageNet classification with deep convolutional neural networks"; alpha / size as
     in PyTorch's definition.
     """
+    return run(LocalResponseNorm(size, alpha, beta, k), x)
+
+
+class LocalResponseNorm(Op):
+    """`local_response_norm` with these settings."""
+
+    keeps: ClassVar = {0: "x"}
+    is_exact = is_fresh = True
+
+    def __init__(self, *settings: Any) -> None:
+        self.settings = settings
+
+    def forward(self, x: ArrayLike) -> NDArray:
+        self.x = x
+        return _forward(x, *self.settings)
+
+    def backward(self, dy: NDArray) -> NDArray:
+        return local_response_norm_backward(dy, self.x, *self.settings)
+
+
+def _forward(x: ArrayLike, size: int, alpha: float, beta: float, k: float) -> NDArray:
     x = _check.floats("local_response_norm", "x", x, 4)
     settings = settings_of("local_response_norm", size, alpha, beta, k)
     if _runtime.uses_reference():

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, reference
+from fastnn.autograd.tape import run
 from fastnn.functional import _loss
 
 __all__ = [
@@ -48,6 +49,11 @@ def mse_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> An
         >>> mse_loss(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
         4.5
     """
+    of_target = _loss.difference_of_target(mse_loss_backward)
+    return run(_loss.LossOf(_mse_loss, mse_loss_backward, of_target, reduction=reduction), input, target)
+
+
+def _mse_loss(input: ArrayLike, target: ArrayLike, reduction: str) -> Any:
     x, t = _pair("mse_loss", input, target, reduction)
     return reference.mse_loss(x, t, reduction)
 
@@ -75,6 +81,11 @@ def l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any
         >>> l1_loss(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
         1.5
     """
+    of_target = _loss.difference_of_target(l1_loss_backward)
+    return run(_loss.LossOf(_l1_loss, l1_loss_backward, of_target, reduction=reduction), input, target)
+
+
+def _l1_loss(input: ArrayLike, target: ArrayLike, reduction: str) -> Any:
     x, t = _pair("l1_loss", input, target, reduction)
     return reference.l1_loss(x, t, reduction)
 
@@ -105,6 +116,13 @@ def smooth_l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean",
 
     Source: Girshick, 2015, "Fast R-CNN".
     """
+    of_target = _loss.difference_of_target(smooth_l1_loss_backward)
+    return run(
+        _loss.LossOf(_smooth_l1_loss, smooth_l1_loss_backward, of_target, reduction=reduction, beta=beta), input, target
+    )
+
+
+def _smooth_l1_loss(input: ArrayLike, target: ArrayLike, reduction: str, beta: float) -> Any:
     x, t = _pair("smooth_l1_loss", input, target, reduction)
     beta = _check.number("smooth_l1_loss", "beta", beta, 0)
     return reference.smooth_l1_loss(x, t, reduction, beta)
@@ -147,6 +165,13 @@ def huber_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean", del
 
     Source: Huber, 1964, "Robust estimation of a location parameter".
     """
+    of_target = _loss.difference_of_target(huber_loss_backward)
+    return run(
+        _loss.LossOf(_huber_loss, huber_loss_backward, of_target, reduction=reduction, delta=delta), input, target
+    )
+
+
+def _huber_loss(input: ArrayLike, target: ArrayLike, reduction: str, delta: float) -> Any:
     x, t = _pair("huber_loss", input, target, reduction)
     delta = positive_delta("huber_loss", delta)
     return reference.huber_loss(x, t, reduction, delta)
@@ -196,6 +221,12 @@ def binary_cross_entropy(
 
     Source: PyTorch's definition (the bound of -100 keeps the loss finite).
     """
+    settings = {"weight": weight, "reduction": reduction}
+    of_target = _binary_cross_entropy_of_target
+    return run(_loss.LossOf(_binary_cross_entropy, binary_cross_entropy_backward, of_target, **settings), input, target)
+
+
+def _binary_cross_entropy(input: ArrayLike, target: ArrayLike, weight: ArrayLike | None, reduction: str) -> Any:
     x, t, weight = _probabilities("binary_cross_entropy", input, target, weight, reduction)
     return reference.binary_cross_entropy(x, t, weight, reduction)
 
@@ -243,6 +274,20 @@ def binary_cross_entropy_with_logits(
         >>> binary_cross_entropy_with_logits(np.array([1e4, -1e4]), np.array([1.0, 1.0]), reduction="none")
         array([    0., 10000.])
     """
+    settings = {"weight": weight, "reduction": reduction, "pos_weight": pos_weight}
+    of_target = _binary_cross_entropy_with_logits_of_target
+    return run(
+        _loss.LossOf(
+            _binary_cross_entropy_with_logits, binary_cross_entropy_with_logits_backward, of_target, **settings
+        ),
+        input,
+        target,
+    )
+
+
+def _binary_cross_entropy_with_logits(
+    input: ArrayLike, target: ArrayLike, weight: ArrayLike | None, reduction: str, pos_weight: ArrayLike | None
+) -> Any:
     x, t = _pair("binary_cross_entropy_with_logits", input, target, reduction)
     weight = _loss.element_weight("binary_cross_entropy_with_logits", "weight", weight, x)
     pos_weight = _loss.element_weight("binary_cross_entropy_with_logits", "pos_weight", pos_weight, x)
@@ -264,3 +309,26 @@ def binary_cross_entropy_with_logits_backward(
     pos_weight = _loss.element_weight(operation, "pos_weight", pos_weight, x)
     gradient = _loss.upstream(operation, dloss, reduction, x.shape)
     return reference.binary_cross_entropy_with_logits_backward(gradient, x, t, weight, reduction, pos_weight)
+
+
+def _binary_cross_entropy_of_target(
+    dloss: NDArray, x: NDArray, t: NDArray, weight: ArrayLike | None, reduction: str
+) -> NDArray:
+    """weight (log(1 - input) - log(input)), where no logarithm is less than -100"""
+    with np.errstate(divide="ignore"):
+        odds = np.maximum(np.log1p(-x), -100) - np.maximum(np.log(x), -100)
+    return _weighted(odds, dloss, weight, reduction, t)
+
+
+def _binary_cross_entropy_with_logits_of_target(
+    dloss: NDArray, x: NDArray, t: NDArray, weight: ArrayLike | None, reduction: str, pos_weight: ArrayLike | None
+) -> NDArray:
+    """weight (log s(-input) - pos_weight log s(input))"""
+    positive = np.logaddexp(0, -x)  # -log s(input)
+    odds = positive * (1 if pos_weight is None else pos_weight) - np.logaddexp(0, x)
+    return _weighted(odds, dloss, weight, reduction, t)
+
+
+def _weighted(odds: NDArray, dloss: NDArray, weight: ArrayLike | None, reduction: str, t: NDArray) -> NDArray:
+    scale = dloss / odds.size if reduction == "mean" else dloss
+    return (odds * (1 if weight is None else weight) * scale).astype(t.dtype)

@@ -1,11 +1,13 @@
 """Two-dimensional max pooling."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.autograd.tape import Op, run
 from fastnn.functional import _pooling
 
 __all__ = ["max_pool2d", "max_pool2d_backward", "max_pool2d_indices", "max_pool2d_taps"]
@@ -123,11 +125,29 @@ def max_pool2d(
 
     Source: Zhou and Chellappa, 1988, "Computation of optical flow using a neural network"; PyTorch's definition.
     """
-    x = _check.floats("max_pool2d", "x", x, 4)
-    windows = _pooling.sliding("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     return_indices = _check.boolean("max_pool2d", "return_indices", return_indices)
-    y, taps = forward(x, windows, reference.max_pool2d_taps, return_indices)
-    return (y, _indices("max_pool2d", taps, windows, x.shape)) if return_indices else y
+    return run(MaxPool2d(return_indices, kernel_size, stride, padding, dilation, ceil_mode), x)
+
+
+class MaxPool2d(Op):
+    """`max_pool2d` with these settings; with `return_indices`, the second result has no gradient."""
+
+    keeps: ClassVar = {}
+    is_exact = is_fresh = True
+
+    def __init__(self, return_indices: bool, *settings: Any) -> None:
+        self.return_indices, self.settings = return_indices, settings
+
+    def forward(self, x: ArrayLike) -> NDArray | tuple[NDArray, NDArray[np.int64]]:
+        x = _check.floats("max_pool2d", "x", x, 4)
+        self.shape, self.windows = x.shape, _pooling.sliding("max_pool2d", x.shape, *self.settings)
+        wants_taps = self.return_indices or bool(self.needs_grad)
+        y, self.taps = forward(x, self.windows, reference.max_pool2d_taps, wants_taps)
+        return (y, _indices("max_pool2d", self.taps, self.windows, x.shape)) if self.return_indices else y
+
+    def backward(self, dy: NDArray, _: Any = None) -> NDArray:
+        twin = reference.max_pool2d_backward
+        return backward("max_pool2d_backward", dy, self.taps, self.shape, self.windows, twin)
 
 
 def _indices(operation: str, taps: NDArray, windows: _pooling.Windows, shape: tuple[int, ...]) -> NDArray[np.int64]:

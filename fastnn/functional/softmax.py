@@ -1,10 +1,31 @@
 """Softmax and its logarithm along one axis."""
 
+from typing import ClassVar
+
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn.autograd.tape import Op, run
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
+
+
+class Softmax(Op):
+    """`softmax` or `log_softmax`, by name."""
+
+    keeps: ClassVar = {}
+    keeps_result = True
+    is_exact = is_fresh = True
+
+    def __init__(self, name: str, dim: int | None) -> None:
+        self.name, self.dim = name, dim
+
+    def forward(self, x: ArrayLike) -> NDArray:
+        self.y = _forward(self.name, x, self.dim)
+        return self.y
+
+    def backward(self, dy: NDArray) -> NDArray:
+        return _backward(self.name, dy, self.y, self.dim)
 
 
 def softmax(x: ArrayLike, dim: int | None = None) -> NDArray:
@@ -24,7 +45,7 @@ def softmax(x: ArrayLike, dim: int | None = None) -> NDArray:
 
     Source: Bridle, 1990, "Probabilistic interpretation of feedforward classification network outputs".
     """
-    return _forward("softmax", x, dim)
+    return run(Softmax("softmax", dim), x)
 
 
 def softmax_backward(dy: ArrayLike, y: ArrayLike, dim: int | None = None) -> NDArray:
@@ -53,7 +74,7 @@ def log_softmax(x: ArrayLike, dim: int | None = None) -> NDArray:
 
     Source: PyTorch's definition.
     """
-    return _forward("log_softmax", x, dim)
+    return run(Softmax("log_softmax", dim), x)
 
 
 def log_softmax_backward(dy: ArrayLike, y: ArrayLike, dim: int | None = None) -> NDArray:

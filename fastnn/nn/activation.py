@@ -28,23 +28,12 @@ class ReLU(Module):
     Source: Nair and Hinton, 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
 
-    _kept_for_backward = ("_y",)
-
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         _check.boolean("ReLU", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._y = F.relu(x)
-        return self._y
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.relu_backward(dy, self._y)
-
-    @property
-    def last_result(self) -> NDArray:
-        """What the last `forward` returned."""
-        return self._y
+        return F.relu(x)
 
 
 class LeakyReLU(Module):
@@ -64,19 +53,13 @@ class LeakyReLU(Module):
     Source: Maas et al., 2013, "Rectifier nonlinearities improve neural network acoustic models".
     """
 
-    _kept_for_backward = ("_x",)
-
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
         self.negative_slope = _check.number("LeakyReLU", "negative_slope", negative_slope, finite=True)
         _check.boolean("LeakyReLU", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._x = x
         return F.leaky_relu(x, self.negative_slope)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.leaky_relu_backward(dy, self._x, self.negative_slope)
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope!r}"
@@ -101,8 +84,6 @@ class PReLU(Module):
     Source: He et al., 2015, "Delving deep into rectifiers".
     """
 
-    _kept_for_backward = ("_x",)
-
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
         self.num_parameters = _check.integer("PReLU", "num_parameters", num_parameters, 1)
@@ -111,13 +92,7 @@ class PReLU(Module):
         self.weight = Parameter(np.full(num_parameters, slope, np.float32))
 
     def forward(self, x: NDArray) -> NDArray:
-        self._x = x
-        return F.prelu(x, self.weight.data)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        dx, dweight = F.prelu_backward(dy, self._x, self.weight.data)
-        self.weight.add_grad(dweight)
-        return dx
+        return F.prelu(x, self.weight)
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
@@ -140,19 +115,13 @@ class ELU(Module):
     Source: Clevert et al., 2016, "Fast and accurate deep network learning by exponential linear units".
     """
 
-    _kept_for_backward = ("_x",)
-
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         self.alpha = _check.number("ELU", "alpha", alpha, finite=True)
         _check.boolean("ELU", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._x = x
         return F.elu(x, self.alpha)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.elu_backward(dy, self._x, self.alpha)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha!r}"
@@ -174,18 +143,12 @@ class GELU(Module):
     Source: Hendrycks and Gimpel, 2016, "Gaussian error linear units (GELUs)".
     """
 
-    _kept_for_backward = ("_x",)
-
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         self.approximate = _check.one_of("GELU", "approximate", approximate, ("none", "tanh"))
 
     def forward(self, x: NDArray) -> NDArray:
-        self._x = x
         return F.gelu(x, self.approximate)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.gelu_backward(dy, self._x, self.approximate)
 
     def extra_repr(self) -> str:
         return f"approximate={self.approximate!r}"
@@ -208,18 +171,12 @@ class SiLU(Module):
     reinforcement learning".
     """
 
-    _kept_for_backward = ("_x",)
-
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         _check.boolean("SiLU", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._x = x
         return F.silu(x)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.silu_backward(dy, self._x)
 
 
 class Sigmoid(Module):
@@ -236,14 +193,8 @@ class Sigmoid(Module):
     Source: PyTorch's definition.
     """
 
-    _kept_for_backward = ("_y",)
-
     def forward(self, x: NDArray) -> NDArray:
-        self._y = F.sigmoid(x)
-        return self._y
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.sigmoid_backward(dy, self._y)
+        return F.sigmoid(x)
 
 
 class Tanh(Module):
@@ -260,14 +211,8 @@ class Tanh(Module):
     Source: PyTorch's definition.
     """
 
-    _kept_for_backward = ("_y",)
-
     def forward(self, x: NDArray) -> NDArray:
-        self._y = F.tanh(x)
-        return self._y
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.tanh_backward(dy, self._y)
+        return F.tanh(x)
 
 
 class Softplus(Module):
@@ -287,18 +232,12 @@ class Softplus(Module):
     Source: Dugas et al., 2001, "Incorporating second-order functional knowledge for better option pricing".
     """
 
-    _kept_for_backward = ("_x",)
-
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
         self.beta, self.threshold = bend("Softplus", beta, threshold)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._x = x
         return F.softplus(x, self.beta, self.threshold)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.softplus_backward(dy, self._x, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         return f"beta={self.beta!r}, threshold={self.threshold!r}"

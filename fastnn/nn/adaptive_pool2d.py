@@ -37,18 +37,12 @@ class AdaptiveAvgPool2d(Module):
     Source: PyTorch's definition.
     """
 
-    _noted_for_backward = ("_input_size",)
-
     def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
         super().__init__()
         self.output_size = _output_size("AdaptiveAvgPool2d", output_size)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._input_size = np.shape(x)
         return F.adaptive_avg_pool2d(x, self.output_size)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.adaptive_avg_pool2d_backward(dy, self._input_size)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
@@ -72,21 +66,13 @@ class AdaptiveMaxPool2d(Module):
     Source: PyTorch's definition.
     """
 
-    _kept_for_backward = ("_taps",)
-    _noted_for_backward = ("_input_size",)
-
     def __init__(self, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> None:
         super().__init__()
         self.output_size = _output_size("AdaptiveMaxPool2d", output_size)
         self.return_indices = _check.boolean("AdaptiveMaxPool2d", "return_indices", return_indices)
 
     def forward(self, x: NDArray) -> NDArray | tuple[NDArray, NDArray[np.int64]]:
-        y, self._taps = F.adaptive_max_pool2d_taps(x, self.output_size)
-        self._input_size = np.shape(x)
-        return (y, F.adaptive_max_pool2d_indices(self._taps, self._input_size)) if self.return_indices else y
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.adaptive_max_pool2d_backward(dy, self._taps, self._input_size)
+        return F.adaptive_max_pool2d(x, self.output_size, self.return_indices)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check
@@ -34,8 +33,6 @@ class AvgPool2d(Module):
     Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition"; PyTorch's definition.
     """
 
-    _noted_for_backward = ("_input_size",)
-
     def __init__(
         self,
         kernel_size: int | Sequence[int],
@@ -52,11 +49,7 @@ class AvgPool2d(Module):
         self.count_include_pad = _check.boolean("AvgPool2d", "count_include_pad", count_include_pad)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._input_size = np.shape(x)
         return F.avg_pool2d(x, *self._settings())
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.avg_pool2d_backward(dy, self._input_size, *self._settings())
 
     def _settings(self) -> tuple:
         return self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad

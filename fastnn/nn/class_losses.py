@@ -35,7 +35,6 @@ class NLLLoss(Loss):
 
     targets_are_classes = True
     function = staticmethod(F.nll_loss)
-    gradient = staticmethod(F.nll_loss_backward)
 
     def __init__(self, weight: ArrayLike | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -73,7 +72,6 @@ class MultiMarginLoss(Loss):
 
     targets_are_classes = True
     function = staticmethod(F.multi_margin_loss)
-    gradient = staticmethod(F.multi_margin_loss_backward)
 
     def __init__(
         self, p: int = 1, margin: float = 1.0, weight: ArrayLike | None = None, reduction: str = "mean"
@@ -115,7 +113,6 @@ class FocalLoss(Loss):
 
     targets_are_classes = True
     function = staticmethod(F.focal_loss)
-    gradient = staticmethod(F.focal_loss_backward)
 
     def __init__(self, gamma: float = 2.0, alpha: ArrayLike | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)

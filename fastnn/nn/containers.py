@@ -1,15 +1,13 @@
 """Modules made of modules."""
 
 from collections.abc import Iterator
-from typing import Any, cast, overload
+from typing import Any, overload
 
 from numpy.typing import NDArray
 
 from fastnn import _check, _runtime
 from fastnn import functional as F
-from fastnn.nn import _fusion
-from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
-from fastnn.nn.conv2d import Conv2d
+from fastnn.nn import _joining
 from fastnn.nn.module import Module
 
 __all__ = ["Identity", "Residual", "Sequential"]
@@ -33,9 +31,6 @@ class Identity(Module):
     def forward(self, x: NDArray) -> NDArray:
         return x
 
-    def backward(self, dy: NDArray) -> NDArray:
-        return dy
-
 
 class Sequential(Module):
     """Modules applied one after the other; their names are "0", "1", ...
@@ -56,7 +51,7 @@ class Sequential(Module):
         ((3, 2), 3, 'ReLU')
     """
 
-    _found_once = ("_plan",)
+    is_sequence = True  # for `_joining`; a subclass with a forward of its own is none
 
     def __init__(self, *modules: Module) -> None:
         super().__init__()
@@ -72,21 +67,27 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         own = vars(self)  # assigning attributes takes its time
-        own["_plan"] = plan = _fusion.plan(self._modules.values(), own.get("_plan"))
-        return _fusion.forward(plan.steps, x)
+        own["_plan"] = plan = _joining.plan(self._modules.values(), own.get("_plan"))
+        for step in plan.steps:
+            x = step(x)
+        return x
 
-    def backward(self, dy: Any) -> Any:
-        # Someone who calls the modules one by one can still let the container go back.
-        plan = vars(self).get("_plan")
-        return _fusion.backward(list(self._modules.values()) if plan is None else plan.steps, dy)
+    def backward(self, dy: Any = None) -> Any:
+        if not self._called_one_by_one():
+            return super().backward(dy)
+        for module in reversed(self._modules.values()):
+            if dy is None:
+                break
+            dy = module.backward(dy)
+        return dy
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name == "input_grad":
-            for module in self._modules.values():
-                module.input_grad = value
-                if next(module.parameters(), None) is not None:
-                    break
+    backward.is_derived = True  # type: ignore[attr-defined]
+
+    def _called_one_by_one(self) -> bool:
+        """Whether someone has called the modules in the container's place, and now lets it go back."""
+        last = next(reversed(self._modules.values()), None)
+        call, of_last = vars(self).get("_call"), None if last is None else vars(last).get("_call")
+        return of_last is not None and (call is None or call.number < of_last.number)
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -128,7 +129,7 @@ class Residual(Module):
     Source: He et al., 2016, "Deep residual learning for image recognition".
     """
 
-    _found_once = ("_before",)
+    adds_shortcut = True  # for `_joining`; a subclass with a forward of its own does not
 
     def __init__(self, body: Module, shortcut: Module | None = None) -> None:
         super().__init__()
@@ -138,64 +139,14 @@ class Residual(Module):
         self.body = body
         self.shortcut = Identity() if shortcut is None else shortcut
 
-    def forward(self, x: NDArray) -> NDArray:
-        if self.can_join():
-            return self.forward_then(x, None)
-        y, skipped = self.body.forward(x), self.shortcut.forward(x)
-        self._check_shapes(y, skipped)
+    def forward(self, x: Any) -> Any:
+        if _runtime.joins_layers() and _joining.ends_with_norm(self):
+            return _joining.residual(self, x)
+        y, skipped = self.body(x), self.shortcut(x)
+        self.check_shapes(y, skipped)
         return F.add(y, skipped)
 
-    def can_join(self) -> bool:
-        """Whether the body ends with batch norm, which can add the shortcut's result in its own pass."""
-        return _runtime.joins_layers() and _fusion.is_itself(self, Residual) and self._last_norm() is not None
-
-    def _last_norm(self) -> BatchNorm2d | None:
-        """The batch norm at the end of the body, unless something there is not what it seems."""
-        body = self._modules["body"]
-        if not _fusion.is_itself(body, Sequential) or not body._modules:
-            return None
-        last = next(reversed(body._modules.values()))
-        return cast(BatchNorm2d, last) if _fusion.is_itself(last, BatchNorm1d, BatchNorm2d) else None
-
-    def forward_then(self, x: NDArray, activation: str | None) -> NDArray:
-        """activation(forward(x)), if `can_join`."""
-        *before, last = self._modules["body"]._modules.values()
-        own = vars(self)
-        own["_before"] = plan = _fusion.plan(before, own.get("_before"))
-        steps, norm = plan.steps, cast(BatchNorm2d, last)
-        conv = steps[-1] if steps else None
-        if not self.training and isinstance(conv, Conv2d) and _fusion.is_itself(conv, Conv2d):
-            y, skipped = _fusion.forward(steps[:-1], x), self.shortcut.forward(x)
-            return norm.forward_after(conv, y, activation, skipped)
-        y, skipped = _fusion.forward(steps, x), self.shortcut.forward(x)
-        self._check_shapes(y, skipped)
-        return norm.forward_then(y, activation, skipped)
-
-    @property
-    def last_activation(self) -> str | None:
-        """What the last forward applied to its result."""
-        norm = self._last_norm()
-        return None if norm is None else norm.last_activation
-
-    def _check_shapes(self, y: NDArray, skipped: NDArray) -> None:
+    def check_shapes(self, y: Any, skipped: Any) -> None:
+        """Raise unless the results of body and shortcut can be added."""
         if y.shape != skipped.shape:
             raise ValueError(f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal")
-
-    def backward(self, dy: Any) -> NDArray | None:
-        last = self._last_norm()
-        if last is None or not last.last_had_residual:
-            dy, dskipped = self.body.backward(dy), self.shortcut.backward(dy)
-            return F.add(dy, dskipped) if self.input_grad else None
-        dy, skipped = last.backward_then(dy)
-        last.forget()
-        dskipped = self.shortcut.backward(skipped)
-        if self.input_grad and dskipped is not None:
-            return _fusion.backward_onto(self._before.steps, dy, dskipped)
-        _fusion.backward(self._before.steps, dy)
-        return None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name == "input_grad":
-            self.body.input_grad = value
-            self.shortcut.input_grad = value

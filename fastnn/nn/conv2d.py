@@ -1,18 +1,17 @@
 """The convolution layer."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _check, _layout
-from fastnn import functional as F
+from fastnn import _check
 from fastnn._random import generator
-from fastnn.functional import _conv2d_plan
+from fastnn.autograd.tape import run
 from fastnn.functional._conv2d_algorithm import check_algorithm
 from fastnn.functional._conv2d_geometry import padding_argument, total_padding
-from fastnn.functional._conv2d_plan import Norm, Settings
-from fastnn.functional.conv2d import convolve
+from fastnn.functional.conv2d import Conv2d as Convolution
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -51,8 +50,6 @@ class Conv2d(Module):
 
     Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition".
     """
-
-    _kept_for_backward = ("_x",)
 
     def __init__(
         self,
@@ -96,42 +93,11 @@ class Conv2d(Module):
         self.register_parameter("bias", drawn)
 
     def forward(self, x: NDArray) -> NDArray:
-        return self.forward_norm(x)
+        own = self._parameters  # reading attributes takes its time
+        return run(Convolution(*self.settings()), x, own["weight"], own["bias"])
 
-    def forward_norm(self, x: NDArray, norm: Norm | None = None, residual: NDArray | None = None) -> NDArray:
-        """`forward`, with a batch norm of its result; see `functional.conv2d.convolve`."""
-        # Kept as the kernels read it, so that backward does not convert an NCHW input a second time.
-        vars(self)["_x"] = x = _layout.pixel_major(x)
-        (weight, bias), settings = self._arrays(), self._settings()
-        y = _conv2d_plan.forward(x, weight, bias, settings, norm, residual)
-        return convolve(x, weight, bias, *settings, norm=norm, residual=residual) if y is None else y
-
-    def backward(self, dy: NDArray) -> NDArray | None:
-        return self.backward_onto(dy, None)
-
-    def backward_onto(self, dy: NDArray, addend: NDArray | None) -> NDArray | None:
-        """`backward`, with `addend` added to its result."""
-        weight, bias = self._parameters["weight"], self._parameters["bias"]
-        assert weight is not None
-        needs = self.input_grad, weight.requires_grad, bias is not None and bias.requires_grad
-        x, settings = self._x, self._settings()
-        gradients = _conv2d_plan.backward(dy, x, weight.data, settings, needs, addend)
-        if gradients is None:
-            gradients = F.conv2d_backward(dy, x, weight.data, *settings, *needs, addend=addend)
-        dx, dweight, dbias = gradients
-        if dweight is not None:
-            weight.add_grad(dweight)
-        if bias is not None and dbias is not None:
-            bias.add_grad(dbias)
-        return dx
-
-    def _arrays(self) -> tuple[NDArray, NDArray | None]:
-        """Weight and bias; reading them as attributes takes its time."""
-        weight, bias = self._parameters["weight"], self._parameters["bias"]
-        assert weight is not None
-        return weight.data, None if bias is None else bias.data
-
-    def _settings(self) -> Settings:
+    def settings(self) -> tuple[Any, Any, Any, int, str]:
+        """Stride, padding, dilation, groups and algorithm, as `functional.conv2d` takes them."""
         return self.stride, self.padding, self.dilation, self.groups, self.algorithm
 
     def extra_repr(self) -> str:

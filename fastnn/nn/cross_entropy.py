@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check
 from fastnn import functional as F
-from fastnn.functional import _loss
-from fastnn.functional.cross_entropy import scale_gradient
 from fastnn.nn.losses import Loss, labels_weight
 
 __all__ = ["CrossEntropyLoss"]
@@ -51,7 +49,7 @@ class CrossEntropyLoss(Loss):
     """
 
     targets_are_classes = True
-    _kept_for_backward = ("_dx",)
+    function = staticmethod(F.cross_entropy)
 
     def __init__(
         self,
@@ -79,12 +77,3 @@ class CrossEntropyLoss(Loss):
         if target.dtype.kind == "f":
             return target.size // target.shape[1]
         return labels_weight(target, self.ignore_index, self.weight)
-
-    def forward(self, input: NDArray, target: NDArray) -> Any:  # type: ignore[override]
-        loss, self._dx = F.cross_entropy_and_gradient(input, target, **self.settings())
-        return loss
-
-    def backward(self, dloss: ArrayLike | None = None) -> NDArray:
-        row_shape = (len(self._dx), *self._dx.shape[2:])
-        dloss = _loss.upstream("CrossEntropyLoss", self._upstream(dloss), self.reduction, row_shape)
-        return scale_gradient(self._dx, dloss, self.reduction)

@@ -4,7 +4,6 @@ from numpy.typing import NDArray
 
 from fastnn import _check
 from fastnn import functional as F
-from fastnn._random import draw_key
 from fastnn.functional.dropout import probability
 from fastnn.nn.module import Module
 
@@ -33,19 +32,13 @@ class Dropout(Module):
     Source: Srivastava et al., 2014, "Dropout: a simple way to prevent neural networks from overfitting".
     """
 
-    _noted_for_backward = ("_key",)
-
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         self.p = probability("Dropout", p)
         _check.boolean("Dropout", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._key = draw_key() if self.training and self.p > 0 else None
-        return x if self._key is None else F.dropout(x, self.p, key=self._key)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return dy if self._key is None else F.dropout_backward(dy, self.p, self._key)
+        return F.dropout(x, self.p) if self.training and self.p > 0 else x
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -69,19 +62,13 @@ class Dropout2d(Module):
     Source: Tompson et al., 2015, "Efficient object localization using convolutional networks".
     """
 
-    _noted_for_backward = ("_key",)
-
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         self.p = probability("Dropout2d", p)
         _check.boolean("Dropout2d", "inplace", inplace)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._key = draw_key() if self.training and self.p > 0 else None
-        return x if self._key is None else F.dropout2d(x, self.p, key=self._key)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return dy if self._key is None else F.dropout2d_backward(dy, self.p, self._key)
+        return F.dropout2d(x, self.p) if self.training and self.p > 0 else x
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

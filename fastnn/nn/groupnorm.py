@@ -35,9 +35,6 @@ class GroupNorm(Module):
     Source: Wu and He, 2018, "Group normalization".
     """
 
-    _kept_for_backward = ("_x",)
-    _noted_for_backward = ("_mean", "_invstd")
-
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__()
         self.num_groups = _check.integer("GroupNorm", "num_groups", num_groups, 1, _check.MOST_SETTING)
@@ -54,26 +51,8 @@ class GroupNorm(Module):
         self.register_parameter("bias", Parameter(np.zeros(num_channels, np.float32)) if self.affine else None)
 
     def forward(self, x: NDArray) -> NDArray:
-        x = _check.floats("GroupNorm", "x", x, (2, 3, 4))
-        if x.shape[1] != self.num_channels:
-            reason = f"x has {x.shape[1]} channels, num_channels is {self.num_channels}"
-            raise _check.fail("GroupNorm", reason, x=x)
-        weight = None if self.weight is None else self.weight.data
-        bias = None if self.bias is None else self.bias.data
-        self._x = x
-        y, self._mean, self._invstd = F.group_norm(x, self.num_groups, weight, bias, self.eps)
-        return y
-
-    def backward(self, dy: NDArray) -> NDArray | None:
-        weight = None if self.weight is None else self.weight.data
-        dx, dweight, dbias = F.group_norm_backward(
-            dy, self._x, self._mean, self._invstd, weight, need_dx=self.input_grad
-        )
-        if self.weight is not None:
-            self.weight.add_grad(dweight)
-        if self.bias is not None:
-            self.bias.add_grad(dbias)
-        return dx
+        _check.channels("GroupNorm", x, (2, 3, 4), "num_channels", self.num_channels)
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps).y
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"

@@ -37,9 +37,6 @@ class LayerNorm(Module):
     Source: Ba, Kiros and Hinton, 2016, "Layer normalization".
     """
 
-    _kept_for_backward = ("_x",)
-    _noted_for_backward = ("_mean", "_invstd")
-
     def __init__(
         self,
         normalized_shape: int | Sequence[int],
@@ -58,28 +55,7 @@ class LayerNorm(Module):
         self.register_parameter("bias", Parameter(np.zeros(shape, np.float32)) if has_bias else None)
 
     def forward(self, x: NDArray) -> NDArray:
-        weight = None if self.weight is None else self.weight.data
-        bias = None if self.bias is None else self.bias.data
-        self._x = x
-        y, self._mean, self._invstd = F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
-        return y
-
-    def backward(self, dy: NDArray) -> NDArray | None:
-        dx, dweight, dbias = F.layer_norm_backward(
-            dy,
-            self._x,
-            self.normalized_shape,
-            self._mean,
-            self._invstd,
-            None if self.weight is None else self.weight.data,
-            need_dx=self.input_grad,
-            need_dweight=self.weight is not None,
-        )
-        if self.weight is not None and dweight is not None:
-            self.weight.add_grad(dweight)
-        if self.bias is not None and dbias is not None:
-            self.bias.add_grad(dbias)
-        return dx
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps).y
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

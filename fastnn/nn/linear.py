@@ -32,8 +32,6 @@ class Linear(Module):
         (2, 3)
     """
 
-    _kept_for_backward = ("_x",)
-
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.in_features = _check.integer("Linear", "in_features", in_features, 1)
@@ -47,23 +45,7 @@ class Linear(Module):
         self.bias = Parameter(generator().uniform(-bound, bound, out_features).astype(np.float32)) if has_bias else None
 
     def forward(self, x: NDArray) -> NDArray:
-        self._x = x
-        return F.linear(x, self.weight.data, None if self.bias is None else self.bias.data)
-
-    def backward(self, dy: NDArray) -> NDArray | None:
-        dx, dweight, dbias = F.linear_backward(
-            dy,
-            self._x,
-            self.weight.data,
-            need_dx=self.input_grad,
-            need_dweight=self.weight.requires_grad,
-            need_dbias=self.bias is not None and self.bias.requires_grad,
-        )
-        if dweight is not None:
-            self.weight.add_grad(dweight)
-        if self.bias is not None and dbias is not None:
-            self.bias.add_grad(dbias)
-        return dx
+        return F.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -31,18 +31,12 @@ class LocalResponseNorm(Module):
     in PyTorch's definition.
     """
 
-    _kept_for_backward = ("_x",)
-
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         self.size, self.alpha, self.beta, self.k = settings_of("LocalResponseNorm", size, alpha, beta, k)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._x = x
         return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.local_response_norm_backward(dy, self._x, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check
 from fastnn import functional as F
+from fastnn.autograd.tape import run
+from fastnn.autograd.tensor import Tensor
 from fastnn.functional import _loss
 from fastnn.functional.losses import positive_delta
 from fastnn.nn.module import Module
@@ -21,8 +23,9 @@ class Loss(Module):
         loss = criterion(output, target)         # a float
         model.backward(criterion.backward())     # dloss/doutput
 
-    A subclass sets `function` and `gradient` to two functions of `fastnn.functional` and returns from `settings` their
-    keywords; or it defines `forward(input, target)` and `backward(dloss)` itself.
+    A subclass sets `function` and returns from `settings` its keywords. If that takes no tensors, it sets `gradient`,
+    too: gradient(dloss, input, target, **settings). Or it defines `forward(input, target)` itself, from functions that
+    take tensors, or `forward` and `backward(dloss)`.
 
     Args:
         reduction: 'mean', 'sum', or 'none'.
@@ -31,10 +34,11 @@ class Loss(Module):
             None where nobody knows.
     """
 
-    _kept_for_backward = ("_arguments",)
-
     function: ClassVar[Callable[..., Any]]
-    gradient: ClassVar[Callable[..., NDArray]]
+    gradient: ClassVar[Callable[..., NDArray] | None] = None
+    # Nothing but the input has a gradient where arrays are compared.
+    _first_with_gradients = 1
+    _lends_unrecorded = False
     targets_are_classes: ClassVar[bool | None] = None
 
     def __init__(self, reduction: str = "mean") -> None:
@@ -46,10 +50,11 @@ class Loss(Module):
         """The keywords of `function` and `gradient`."""
         return {"reduction": self.reduction}
 
-    def forward(self, input: NDArray, target: NDArray) -> Any:  # type: ignore[override]
+    def forward(self, input: NDArray, target: NDArray) -> Any:
         """The loss: a float, or an array with reduction='none'."""
-        self._arguments = input, target
-        return type(self).function(input, target, **self.settings())
+        if self.gradient is None:
+            return type(self).function(input, target, **self.settings())
+        return run(_loss.LossOf(type(self).function, type(self).gradient, None, **self.settings()), input, target)
 
     def backward(self, dloss: ArrayLike | None = None) -> NDArray:
         """The gradient with respect to the input of the last `forward`.
@@ -57,7 +62,16 @@ class Loss(Module):
         Args:
             dloss: gradient with respect to the loss; 1 by default. Needed with reduction='none'.
         """
-        return type(self).gradient(self._upstream(dloss), *self._arguments, **self.settings())
+        if dloss is None and self.reduction == "none":
+            raise TypeError(f"{type(self).__name__}: with reduction='none', backward needs the gradient of every loss")
+        return super().backward(1.0 if dloss is None else dloss)
+
+    backward.is_derived = True  # type: ignore[attr-defined]
+
+    def given_back(self, y: Any) -> Any:
+        """A loss as it was computed, not rounded to the dtype of its input."""
+        value = getattr(y._op, "value", None) if isinstance(y, Tensor) else None
+        return super().given_back(y) if not isinstance(value, float) else value
 
     def averaged_over(self, input: NDArray, target: NDArray) -> float:
         """What the mean of these arguments divides by: the loss of many batches is their mean with these weights.
@@ -67,11 +81,6 @@ class Loss(Module):
             12
         """
         return np.size(input)
-
-    def _upstream(self, dloss: ArrayLike | None) -> ArrayLike:
-        if dloss is None and self.reduction == "none":
-            raise TypeError(f"{type(self).__name__}: with reduction='none', backward needs the gradient of every loss")
-        return 1.0 if dloss is None else dloss
 
     def _register_weight(self, name: str, weight: ArrayLike | None) -> None:
         """Keep weights as a buffer: they are saved with the module, and not trained."""
@@ -112,7 +121,6 @@ class MSELoss(Loss):
 
     targets_are_classes = False
     function = staticmethod(F.mse_loss)
-    gradient = staticmethod(F.mse_loss_backward)
 
 
 class L1Loss(Loss):
@@ -132,7 +140,6 @@ class L1Loss(Loss):
 
     targets_are_classes = False
     function = staticmethod(F.l1_loss)
-    gradient = staticmethod(F.l1_loss_backward)
 
 
 class SmoothL1Loss(Loss):
@@ -155,7 +162,6 @@ class SmoothL1Loss(Loss):
 
     targets_are_classes = False
     function = staticmethod(F.smooth_l1_loss)
-    gradient = staticmethod(F.smooth_l1_loss_backward)
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -185,7 +191,6 @@ class HuberLoss(Loss):
 
     targets_are_classes = False
     function = staticmethod(F.huber_loss)
-    gradient = staticmethod(F.huber_loss_backward)
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -214,7 +219,6 @@ class BCELoss(Loss):
 
     targets_are_classes = False
     function = staticmethod(F.binary_cross_entropy)
-    gradient = staticmethod(F.binary_cross_entropy_backward)
 
     def __init__(self, weight: ArrayLike | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
@@ -245,7 +249,6 @@ class BCEWithLogitsLoss(Loss):
 
     targets_are_classes = False
     function = staticmethod(F.binary_cross_entropy_with_logits)
-    gradient = staticmethod(F.binary_cross_entropy_with_logits_backward)
 
     def __init__(
         self, weight: ArrayLike | None = None, reduction: str = "mean", pos_weight: ArrayLike | None = None

@@ -39,9 +39,6 @@ class MaxPool2d(Module):
     Source: Zhou and Chellappa, 1988, "Computation of optical flow using a neural network"; PyTorch's definition.
     """
 
-    _kept_for_backward = ("_taps",)
-    _noted_for_backward = ("_input_size",)
-
     def __init__(
         self,
         kernel_size: int | Sequence[int],
@@ -60,14 +57,7 @@ class MaxPool2d(Module):
         self.ceil_mode = _check.boolean("MaxPool2d", "ceil_mode", ceil_mode)
 
     def forward(self, x: NDArray) -> NDArray | tuple[NDArray, NDArray[np.int64]]:
-        y, self._taps = F.max_pool2d_taps(x, *self._settings())
-        self._input_size = np.shape(x)
-        if not self.return_indices:
-            return y
-        return y, F.max_pool2d_indices(self._taps, self._input_size, *self._settings())
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.max_pool2d_backward(dy, self._taps, self._input_size, *self._settings())
+        return F.max_pool2d(x, *self._settings(), self.return_indices)
 
     def _settings(self) -> tuple:
         return self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode

@@ -2,15 +2,16 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _check
+from fastnn.nn import _call
 from fastnn.nn.parameter import Parameter
 
-__all__ = ["LoadResult", "Module"]
+__all__ = ["HookHandle", "LoadResult", "Module"]
 
 
 class LoadResult(NamedTuple):
@@ -20,11 +21,43 @@ class LoadResult(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module:
-    """A layer or a network: state, `forward`, and `backward`.
+class _Hooks:
+    """Functions that are called with each call of a module, by number."""
 
-    A subclass defines `forward(x)` and `backward(dy)`, keeps in `forward` what `backward` needs, and returns the
-    gradient with respect to x. Parameters, buffers and submodules are found by assigning them to attributes:
+    def __init__(self) -> None:
+        self.forward_pre: dict[int, Callable[..., Any]] = {}
+        self.forward: dict[int, Callable[..., Any]] = {}
+        self.backward: dict[int, Callable[..., Any]] = {}
+
+
+class HookHandle:
+    """Removes a hook: `handle.remove()`, or the end of a `with` block."""
+
+    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
+        self._hooks, self._number = hooks, max(hooks, default=-1) + 1
+        hooks[self._number] = hook
+
+    def remove(self) -> None:
+        """Do not call the hook any more."""
+        self._hooks.pop(self._number, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def _derives(backward: Any) -> bool:
+    """Whether this backward is found by the tape, rather than written by the author of the module."""
+    return getattr(backward, "is_derived", False)
+
+
+class Module:
+    """A layer or a network: parameters, and a `forward`.
+
+    A subclass defines `forward(...)` from other modules, functions of `fastnn.functional`, and NumPy's; its gradients
+    are found by themselves. Parameters, buffers and submodules are found by assigning them to attributes:
 
         class Scale(Module):
             def __init__(self):
@@ -32,27 +65,20 @@ class Module:
                 self.weight = Parameter(np.ones(1, np.float32))
 
             def forward(self, x):
-                self.x = x
-                return self.weight.data * x
+                return self.weight * x
 
-            def backward(self, dy):
-                self.weight.add_grad(np.array([(dy * self.x).sum()], np.float32))
-                return dy * self.weight.data
+    Called with arrays, it gives arrays and remembers the call: `model.backward(dy)` adds dL/dparameter to every `.grad`
+    and returns dL/dx. Called with tensors, it gives tensors, which have a `backward` of their own.
+
+    A subclass may also define `backward(dy)` itself: then its `forward` gets arrays and keeps on `self` what that
+    needs, and `backward` adds to the gradients by `Parameter.add_grad`.
 
     Attributes:
         training: True after `train()`, False after `eval()`; dropout and batch norm depend on it.
-        input_grad: if False, `backward` may return None instead of the gradient with respect to x. Set it on a network
+        input_grad: if False, `backward` returns None instead of the gradient with respect to x. Set it on a network
             whose input is data: its first layer then does not compute what nobody reads.
         preprocessing: a `data.Preprocessing`: what is done to images before this network sees them; None if unknown.
     """
-
-    # Attributes that hold what `forward` keeps. A container forgets them once the layer has gone back, so that memory
-    # sinks while a backward proceeds.
-    _kept_for_backward: ClassVar[tuple[str, ...]] = ()
-    # What it keeps besides, which is too small to be forgotten: shapes, the key of a mask.
-    _noted_for_backward: ClassVar[tuple[str, ...]] = ()
-    # What a layer has found out and need not find out again, from arrays that are its own.
-    _found_once: ClassVar[tuple[str, ...]] = ()
 
     training: bool
     input_grad: bool
@@ -60,6 +86,13 @@ class Module:
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, NDArray | None]
     _modules: "dict[str, Module]"
+
+    # How many of its arguments have gradients where it is called with arrays; None: all.
+    _first_with_gradients: ClassVar[int | None] = None
+    # Whether arrays become tensors even where nothing is recorded.
+    _lends_unrecorded: ClassVar[bool] = True
+    # What a copy does not have: the last call, and what can be found out again.
+    _left_out_of_copies: ClassVar[frozenset[str]] = frozenset({"_call", "_last_operation", "_plan"})
 
     def __init__(self) -> None:
         # object.__setattr__, since our own looks at these.
@@ -69,41 +102,96 @@ class Module:
         object.__setattr__(self, "training", True)
         object.__setattr__(self, "input_grad", True)
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Let every call of `forward` pass `_call.entering`, whoever calls it."""
+        super().__init_subclass__(**keywords)
+        has_own_backward = not _derives(cls.backward)
+        if "forward" in cls.__dict__ or (has_own_backward and "backward" in cls.__dict__):
+            cls.forward = _call.entering(cls.forward, has_own_backward)  # type: ignore[method-assign]
+
     # ---- to be written by subclasses ---------------------------------------------------------------------------------
-    def forward(self, x: Any) -> Any:
-        """Compute the result, and keep what `backward` will need."""
-        raise TypeError(f"{type(self).__name__} does not define forward()")
+    if TYPE_CHECKING:
+        forward: Callable[..., Any]  # with the arguments that a subclass wants
+    else:
 
-    def backward(self, dy: Any) -> Any:
-        """Given dL/dy of the last `forward`, add dL/dparameter to every `.grad` and return dL/dx.
+        def forward(self, *arguments: Any) -> Any:
+            """Compute the result."""
+            raise TypeError(f"{type(self).__name__} does not define forward()")
 
-        A container forgets what its layers kept as it goes back, so that memory gets less; each of its backwards needs
-        a forward of its own.
+    def backward(self, dy: Any = None) -> Any:
+        """Given dL/dy of the last call with arrays, add dL/dparameter to every `.grad` and return dL/dx.
+
+        A container forgets the call as it goes back, so that memory gets less; each of its backwards needs a forward
+        of its own.
+
+        Args:
+            dy: gradient with respect to the result, of its shape; several for several results. A single number needs
+                none.
+        Returns:
+            The gradient with respect to the array that `forward` got, a tuple for several, None if `input_grad` is
+            False.
+        Raises:
+            RuntimeError: there was no such call, or it has gone back already.
         """
-        raise TypeError(f"{type(self).__name__} does not define backward()")
+        return _call.backward(self, dy)
+
+    backward.is_derived = True  # type: ignore[attr-defined]
+
+    def given_back(self, y: Any) -> Any:
+        """What a caller with arrays gets for the result `y` of `forward`."""
+        return _call.given_back(y)
 
     def forget(self) -> None:
-        """Drop what the last `forward` kept; `backward` then needs another one."""
-        own = vars(self)
-        for name in type(self)._kept_for_backward:
-            own.pop(name, None)
+        """Drop what this module and those below it remember of their last calls; a backward then needs another one."""
+        for module in self.modules():
+            module.__dict__.pop("_call", None)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy, a pickle or another process gets: everything but what the last `forward` kept.
+        """What a copy, a pickle or another process gets: everything but what the last call left.
 
         A copy is of a network, not of the batch that went through it last, so it needs a forward of its own before a
         backward. Attributes of modules of one's own are theirs, and go with them.
         """
-        kind = type(self)
-        left_out = {*kind._kept_for_backward, *kind._noted_for_backward, *kind._found_once}
-        return {name: value for name, value in self.__dict__.items() if name not in left_out}
+        return {name: value for name, value in self.__dict__.items() if name not in self._left_out_of_copies}
 
     def extra_repr(self) -> str:
         """What stands between the parentheses of `repr`."""
         return ""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        replaced = self.__dict__.get("forward")
+        return self.forward(*args, **kwargs) if replaced is None else _call.enter(self, replaced, args, kwargs)
+
+    # ---- hooks -------------------------------------------------------------------------------------------------------
+    def _hook(self, kind: str, hook: Callable[..., Any]) -> HookHandle:
+        if not callable(hook):
+            raise TypeError(f"register_{kind}_hook: hook must be callable. Received: {_check.shown(hook)}")
+        hooks = self.__dict__.setdefault("_hooks", _Hooks())
+        return HookHandle(getattr(hooks, kind.removeprefix("full_")), hook)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(module, arguments)` before each forward; what it returns, unless None, replaces the arguments."""
+        return self._hook("forward_pre", hook)
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(module, arguments, result)` after each forward; what it returns, unless None, is the result.
+
+        Example:
+            >>> model, shapes = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), []
+            >>> handle = model[0].register_forward_hook(lambda module, x, y: shapes.append(y.shape))
+            >>> y = model(np.zeros((3, 1, 2, 2), np.float32))
+            >>> handle.remove()
+            >>> shapes
+            [(3, 4)]
+        """
+        return self._hook("forward", hook)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(module, dx, dy)`, two tuples of gradients, when those of the inputs of a call are there.
+
+        What it returns, unless None, goes on instead of dx.
+        """
+        return self._hook("full_backward", hook)
 
     # ---- attributes --------------------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:
@@ -138,11 +226,6 @@ class Module:
             for registry in (own["_parameters"], own["_buffers"], own["_modules"]):
                 if name in registry:
                     return registry[name]
-        if name in type(self)._kept_for_backward or name in type(self)._noted_for_backward:
-            raise RuntimeError(
-                f"{type(self).__name__}: backward needs a forward before it; "
-                "a container's backward forgets what that kept, and a copy does not have it"
-            )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:

@@ -28,18 +28,12 @@ class Softmax(Module):
     Source: Bridle, 1990, "Probabilistic interpretation of feedforward classification network outputs".
     """
 
-    _kept_for_backward = ("_y",)
-
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim_argument(type(self).__name__, dim)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._y = F.softmax(x, self.dim)
-        return self._y
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.softmax_backward(dy, self._y, self.dim)
+        return F.softmax(x, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
@@ -62,18 +56,12 @@ class LogSoftmax(Module):
     Source: PyTorch's definition.
     """
 
-    _kept_for_backward = ("_y",)
-
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         self.dim = dim_argument(type(self).__name__, dim)
 
     def forward(self, x: NDArray) -> NDArray:
-        self._y = F.log_softmax(x, self.dim)
-        return self._y
-
-    def backward(self, dy: NDArray) -> NDArray:
-        return F.log_softmax_backward(dy, self._y, self.dim)
+        return F.log_softmax(x, self.dim)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"

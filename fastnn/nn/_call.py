@@ -1,0 +1,336 @@
+"""What happens when a module is called: arrays become tensors and results arrays, and the call is remembered.
+
+tensors in               tensors out, recorded like everything else
+arrays in                arrays out; the module remembers the call for its `backward`
+a backward of one's own  forward gets arrays; among tensors, the call is one operation of the tape
+"""
+
+import functools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _check, _layout
+from fastnn.autograd.memory import BORROWED
+from fastnn.autograd.modes import RECORDING
+from fastnn.autograd.tape import Op, go_back, next_number, run, running_in
+from fastnn.autograd.tensor import Tensor, new_tensor, seed, tensors_in
+
+__all__ = ["Call", "backward", "enter", "entering", "given_back"]
+
+
+class Call(NamedTuple):
+    """What a module remembers of being called with arrays."""
+
+    inputs: list[Tensor]
+    outputs: Any
+    number: int
+
+
+def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..., Any]:
+    """`forward` of a module, as it is called from outside."""
+
+    @functools.wraps(forward)
+    def enter(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        own = self.__dict__
+        if "_hooks" in own or running_in.watched():
+            return _watched(self, forward, has_own_backward, arguments, keywords)
+        return _entered(self, forward, has_own_backward or "backward" in own, arguments, keywords)
+
+    enter.entered = forward  # type: ignore[attr-defined]
+    return enter
+
+
+def enter(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Call `forward`, which somebody has put in the place of the module's own."""
+    own_backward = "backward" in module.__dict__
+    return _entered(module, lambda _, *a, **k: forward(*a, **k), own_backward, arguments, keywords)
+
+
+def _entered(
+    module: Any, forward: Callable[..., Any], has_own_backward: bool, arguments: tuple[Any, ...], keywords: Any
+) -> Any:
+    first = arguments[0] if arguments else None
+    if isinstance(first, Tensor) or (
+        (keywords or len(arguments) > 1 or type(first) in (tuple, list, dict))
+        and next(tensors_in((arguments, keywords)), None) is not None
+    ):
+        if not has_own_backward:
+            return forward(module, *arguments, **keywords)
+        return _as_operation(module, forward, arguments, keywords)
+    if has_own_backward:
+        return forward(module, *arguments, **keywords)
+    return _with_arrays(module, forward, arguments, keywords)
+
+
+# ---- arrays in, arrays out -------------------------------------------------------------------------------------------
+def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: Any) -> Any:
+    recording = RECORDING.get()
+    if not recording and not module._lends_unrecorded:
+        return forward(module, *arguments, **keywords)
+    inputs: list[Tensor] = []
+    wants = recording and module.input_grad
+    first = module._first_with_gradients
+    lent = [_lent(x, inputs, wants and (first is None or i < first)) for i, x in enumerate(arguments)]
+    if keywords:
+        wants = wants and (first is None or first > len(arguments))
+        keywords = {name: _lent(value, inputs, wants) for name, value in keywords.items()}
+    y = forward(module, *lent, **keywords)
+    if recording:
+        module.__dict__["_call"] = Call(inputs, y, next_number())
+    return module.given_back(y)
+
+
+def _lent(value: Any, inputs: list[Tensor], requires_grad: bool) -> Any:
+    """An array of floats as a tensor, which is noted in `inputs`; tuples, lists and dicts with such."""
+    kind = type(value)
+    if kind is np.ndarray:
+        if value.dtype.kind != "f":
+            return value
+        x = new_tensor(value, BORROWED)
+        x._requires_grad = requires_grad
+        inputs.append(x)
+        return x
+    if kind is tuple or kind is list:
+        return kind(_lent(item, inputs, requires_grad) for item in value)
+    if kind is dict:
+        return {name: _lent(item, inputs, requires_grad) for name, item in value.items()}
+    return value
+
+
+def given_back(value: Any) -> Any:
+    """The array of a tensor, for a caller who may write into it: a copy if an operation still needs it."""
+    if isinstance(value, Tensor):
+        memory = value._memory
+        return value._data if memory is None or not memory.kept or value._op is None else _layout.copy(value._data)
+    if type(value) in (tuple, list):
+        return type(value)(given_back(item) for item in value)
+    if type(value) is dict:
+        return {name: given_back(item) for name, item in value.items()}
+    return value
+
+
+def backward(module: Any, dy: Any) -> Any:
+    """The gradients with respect to the arrays of the last call, after those of the parameters were added."""
+    call: Call | None = module.__dict__.get("_call")
+    name = type(module).__name__
+    if call is None:
+        raise RuntimeError(
+            f"{name}: backward needs a forward before it, with arrays; a backward forgets what that kept, and a copy "
+            "does not have it. After a forward with tensors, call backward() of the result"
+        )
+    is_single = not module._modules  # a single layer may go back again
+    if not is_single:
+        del module.__dict__["_call"]
+    seeds = _seeds(f"{name}.backward", call.outputs, dy)
+    wanted = [x for x in call.inputs if x._requires_grad]
+    gradients: Sequence[NDArray | None] = go_back(seeds, wanted, retain_graph=is_single) if seeds else []
+    if not wanted:
+        return None
+    found = [
+        np.zeros(x.shape, x.dtype) if dx is None else dx
+        for x, dx in zip(wanted, gradients or [None] * len(wanted), strict=True)
+    ]
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _seeds(operation: str, outputs: Any, dy: Any) -> list[tuple[Tensor, Any]]:
+    """Results that have a gradient, with those with respect to them."""
+    if isinstance(outputs, Tensor):
+        if outputs._op is None and not outputs._requires_grad:
+            return []
+        if dy is not None and outputs._op is not None and getattr(outputs._op, "is_exact", False):
+            return [(outputs, dy)]  # the operation checks it
+        return [(outputs, seed(operation, outputs, dy))]
+    if isinstance(outputs, tuple | list):
+        results: list[Any] = list(outputs)
+        given = list(dy) if isinstance(dy, tuple | list) else [dy]
+        if len(given) == 1 and sum(map(_has_gradient, results)) == 1:  # values and their places
+            given = [given[0] if _has_gradient(y) else None for y in results]
+        if len(given) != len(results):
+            raise ValueError(
+                f"{operation}: dy must be {len(results)} gradients, one for each result. Received: {_check.shown(dy)}"
+            )
+        pairs = zip(results, given, strict=True)
+    elif isinstance(outputs, dict):
+        if not isinstance(dy, dict) or not set(dy) <= set(outputs):
+            raise ValueError(f"{operation}: dy must be a dict like the result. Received: {_check.shown(dy)}")
+        pairs = ((outputs[name], gradient) for name, gradient in dy.items())  # type: ignore[assignment]
+    else:
+        raise TypeError(f"{operation}: the forward gave no array that has a gradient. It gave: {_check.shown(outputs)}")
+    return [item for y, gradient in pairs if gradient is not None for item in _seeds(operation, y, gradient)]
+
+
+def _has_gradient(y: Any) -> bool:
+    return isinstance(y, Tensor) and y._requires_grad
+
+
+# ---- a backward of one's own -----------------------------------------------------------------------------------------
+class HandWritten(Op):
+    """The call of a module whose author wrote its backward.
+
+    Such a module keeps what it needs on itself. If it is called again before it went back, what it kept is laid aside.
+    """
+
+    keeps: ClassVar = {}  # its author's affair
+
+    def __init__(self, owner: Any, forward: Callable[..., Any], n_arrays: int, fill: Callable[..., Any]) -> None:
+        self.owner, self.call, self.n_arrays, self.fill = owner, forward, n_arrays, fill
+        self.kept: dict[Any, dict[str, Any]] | None = None
+
+    def forward(self, *inputs: Any) -> Any:
+        if not self.needs_grad:
+            return self._call(inputs)
+        last = self.owner.__dict__.get("_last_operation")
+        last = None if last is None else last()
+        if last is not None and last.number >= 0 and last.kept is None:
+            last.kept = _state_of(self.owner)
+        y = self._call(inputs)
+        self.owner.__dict__["_last_operation"] = weakref.ref(self)
+        return y
+
+    def _call(self, inputs: tuple[Any, ...]) -> Any:
+        arguments, keywords = self.fill(inputs[: self.n_arrays])
+        return self.call(self.owner, *arguments, **keywords)
+
+    def backward(self, *gradients: Any) -> Any:
+        owner, now, before = self.owner, None, self.owner.input_grad
+        if self.kept is not None:
+            now = _state_of(owner)
+            _put_back(self.kept)
+        object.__setattr__(owner, "input_grad", any(self.needs_grad[: self.n_arrays]))
+        try:
+            dx = owner.backward(*gradients)
+        finally:
+            object.__setattr__(owner, "input_grad", before)
+            if now is not None:
+                _put_back(now)
+        found = dx if isinstance(dx, tuple) else (dx,)
+        # Its parameters, which are inputs of the operation, have their gradients already.
+        return (*found, *(None,) * (len(self.needs_grad) - len(found)))
+
+
+_REGISTRIES = {"_parameters", "_buffers", "_modules", "training", "input_grad", "_last_operation", "_hooks"}
+
+
+def _state_of(module: Any) -> dict[Any, dict[str, Any]]:
+    """What this module and those below it keep, copied."""
+    return {
+        part: {name: _copied(value) for name, value in vars(part).items() if name not in _REGISTRIES}
+        for part in module.modules()
+    }
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.copy("K")
+    if type(value) in (list, tuple):
+        return type(value)(map(_copied, value))
+    if type(value) is dict:
+        return {name: _copied(item) for name, item in value.items()}
+    return value
+
+
+def _put_back(state: dict[Any, dict[str, Any]]) -> None:
+    for part, values in state.items():
+        vars(part).update(values)
+
+
+def _as_operation(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: Any) -> Any:
+    """Run a module with a backward of its own on tensors."""
+    given = list(tensors_in((arguments, keywords)))
+
+    def fill(arrays: Sequence[Any]) -> tuple[Any, Any]:
+        left = iter(arrays)
+        return _filled(arguments, left), _filled(keywords, left)
+
+    operation = HandWritten(module, forward, len(given), fill)
+    return run(operation, *given, *module.parameters())
+
+
+def _filled(value: Any, arrays: Any) -> Any:
+    """`value` with the next array in the place of each tensor."""
+    if isinstance(value, Tensor):
+        return next(arrays)
+    if isinstance(value, tuple | list):
+        return type(value)(_filled(item, arrays) for item in value)
+    if isinstance(value, dict):
+        return {name: _filled(item, arrays) for name, item in value.items()}
+    return value
+
+
+# ---- hooks and observers ---------------------------------------------------------------------------------------------
+class _PassOn(Op):
+    """y = x for several arrays, with a function that sees the gradients."""
+
+    is_exact = True
+    is_view = True
+    keeps: ClassVar = {}
+
+    def __init__(self, see: Callable[[tuple[Any, ...]], Any]) -> None:
+        self.see = see
+
+    def forward(self, *inputs: NDArray) -> Any:
+        return inputs if len(inputs) > 1 else inputs[0].view()
+
+    def backward(self, *gradients: NDArray) -> Any:
+        seen = self.see(gradients)
+        return gradients if seen is None else tuple(seen)
+
+
+def _watched(
+    module: Any, forward: Callable[..., Any], has_own_backward: bool, arguments: tuple[Any, ...], keywords: Any
+) -> Any:
+    """A call with hooks, or while somebody observes."""
+    has_own_backward = has_own_backward or "backward" in module.__dict__
+    hooks = module.__dict__.get("_hooks")
+    with running_in(module):
+        if hooks is None or module.__dict__.get("_in_hooks"):
+            return _entered(module, forward, has_own_backward, arguments, keywords)
+        return _entered(module, _hooked(forward, hooks, has_own_backward), False, arguments, keywords)
+
+
+def _hooked(forward: Callable[..., Any], hooks: Any, has_own_backward: bool) -> Callable[..., Any]:
+    """`forward` of tensors, between its hooks."""
+
+    def run_hooked(module: Any, *arguments: Any, **keywords: Any) -> Any:
+        for hook in list(hooks.forward_pre.values()):
+            changed = hook(module, arguments)
+            if changed is not None:
+                arguments = changed if isinstance(changed, tuple) else (changed,)
+        seen: dict[str, Any] = {}
+        if hooks.backward:
+            arguments = _pass_on(arguments, lambda gradients: _call_backward_hooks(module, hooks, gradients, seen))
+        y = _entered(module, forward, has_own_backward, arguments, keywords)
+        if hooks.backward:
+            y = _pass_on(y, lambda gradients: seen.update(output=gradients))
+        for hook in list(hooks.forward.values()):
+            changed = hook(module, arguments, y)
+            if changed is not None:
+                y = changed
+        return y
+
+    return run_hooked
+
+
+def _pass_on(values: Any, see: Callable[[tuple[Any, ...]], Any]) -> Any:
+    several = values if isinstance(values, tuple) else (values,)
+    tensors = [value for value in several if _has_gradient(value)]
+    if not tensors:
+        return values
+    passed = run(_PassOn(see), *tensors)
+    left = iter(passed if isinstance(passed, tuple) else (passed,))
+    result = tuple(next(left) if _has_gradient(value) else value for value in several)
+    return result if isinstance(values, tuple) else result[0]
+
+
+def _call_backward_hooks(module: Any, hooks: Any, gradients: tuple[Any, ...], seen: dict[str, Any]) -> Any:
+    current = gradients
+    for hook in list(hooks.backward.values()):
+        changed = hook(module, current, seen.get("output", ()))
+        if changed is not None:
+            current = changed if isinstance(changed, tuple) else (changed,)
+    return current
