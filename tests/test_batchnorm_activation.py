@@ -207,7 +207,7 @@ def test_backward_of_an_evaluation_is_that_of_its_mode_and_its_copy_needs_a_forw
     for old, (_, new) in zip(before, model.named_buffers(), strict=True):
         np.testing.assert_array_equal(old, new)
     model(other)
-    with pytest.raises(RuntimeError, match="ReLU: backward needs a forward before it"):
+    with pytest.raises(RuntimeError, match="Sequential: backward needs a forward before it"):
         twin.backward(dy)
     twin(x)
     np.testing.assert_array_equal(twin.backward(dy), dx)

@@ -121,7 +121,7 @@ def test_copy_leaves_the_original_ready_to_go_back(way, training):
     twin = way(model)
     np.testing.assert_array_equal(model.backward(dy), expected)
     for module in twin.modules():
-        assert not {*type(module)._found_once, *type(module)._kept_for_backward} & set(vars(module))
+        assert not type(module)._left_out_of_copies & set(vars(module))
 
 
 @COPIES

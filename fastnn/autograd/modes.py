@@ -7,9 +7,14 @@ from typing import Any
 from fastnn import _check
 from fastnn._runtime import set_within
 
-__all__ = ["RECORDING", "enable_grad", "is_grad_enabled", "no_grad"]
+__all__ = ["LOST", "RECORDING", "enable_grad", "is_grad_enabled", "no_grad"]
 
 RECORDING: contextvars.ContextVar[bool] = contextvars.ContextVar("fastnn_recording", default=True)
+
+
+# Within the call of a module with arrays: where a forward has left the tape. Its result is right, its gradient is not,
+# which the module's backward says.
+LOST: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("fastnn_lost", default=None)
 
 
 def _mode(operation: str, on: bool, function: Callable[..., Any] | None) -> Any:

@@ -10,27 +10,47 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout
-from fastnn._runtime import set_within
+from fastnn._runtime import joined_layers, set_within
 from fastnn.autograd.addition import added
 from fastnn.autograd.memory import KEPT, Memory
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tensor import Tensor, new_tensor, seed
 
-__all__ = ["Observer", "Op", "go_back", "grad", "next_number", "observing", "run", "running_in"]
+__all__ = ["Observer", "Op", "go_back", "grad", "next_number", "observers", "observing", "run", "running_in"]
 
 next_number = itertools.count(1).__next__
 
 
-class Observer(Protocol):
-    """Sees every operation; see `observing`."""
+class Observer:
+    """Sees what runs within `observing`; a subclass defines what it wants to see.
 
-    def __call__(self, op: "Op", phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> Any: ...
+    Attributes:
+        lets_join: whether containers may compute neighbours together while it looks.
+        sees_gradients: whether `module` is also called in the backward of every module.
+    """
+
+    lets_join: ClassVar[bool] = False
+    sees_gradients: ClassVar[bool] = False
+
+    def operation(self, op: "Op", phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        """After each forward of an operation, with the arrays that came in and out, and after each backward.
+
+        `phase` is 'forward' or 'backward'; in a backward, `inputs` are the gradients with respect to the results, and
+        `results` those with respect to the inputs. `op.module` is the module that ran it, or None.
+        """
+
+    def module(self, module: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        """After each forward of a module, with its arguments and its result, tensors as arrays.
+
+        In a backward, `inputs` are the gradients with respect to its results, and `results`, a tuple, those with
+        respect to its arguments; seconds are 0.
+        """
 
 
 _observers: contextvars.ContextVar[tuple[Observer, ...]] = contextvars.ContextVar("fastnn_observers", default=())
@@ -71,6 +91,8 @@ class Op:
     is_exact: ClassVar[bool] = False
     # Gradients are arrays that nobody else has.
     is_fresh: ClassVar[bool] = False
+    # It is nobody's work: observers do not see it.
+    is_hidden: ClassVar[bool] = False
     # `backward` takes the gradient that the first input has already, and adds it where it stores its own.
     adds: ClassVar[bool] = False
 
@@ -115,13 +137,17 @@ class _Result:
 
 @contextlib.contextmanager
 def observing(observer: Observer) -> Iterator[None]:
-    """Within the block, call `observer(op, phase, inputs, results, seconds)` after each forward and each backward.
-
-    `phase` is 'forward', with the arrays that came in and out, or 'backward', with gradients; `op.module` is the module
-    that ran it. Observers nest, and each belongs to its thread.
-    """
-    with set_within(_observers, (*_observers.get(), observer)):
+    """Within the block, `observer` sees every operation and every module of this thread. Observers nest."""
+    with contextlib.ExitStack() as stack:
+        if not observer.lets_join:
+            stack.enter_context(joined_layers(False))
+        stack.enter_context(set_within(_observers, (*_observers.get(), observer)))
         yield
+
+
+def observers() -> tuple[Observer, ...]:
+    """Those that look now."""
+    return _observers.get()
 
 
 class running_in:
@@ -138,11 +164,6 @@ class running_in:
     def __exit__(self, *_: object) -> None:
         self._module.reset(self._token)
 
-    @staticmethod
-    def watched() -> bool:
-        """Whether anybody observes."""
-        return bool(_observers.get())
-
     @classmethod
     def module(cls) -> Any:
         """The module whose forward is running."""
@@ -150,13 +171,15 @@ class running_in:
 
 
 def _observed(op: Op, phase: str, function: Callable[..., Any], inputs: Sequence[Any], **keywords: Any) -> Any:
+    if op.is_hidden:
+        return function(*inputs, **keywords)
     if phase == "forward":
         op.module = running_in.module()
     start = time.perf_counter()
     results = function(*inputs, **keywords)
     seconds = time.perf_counter() - start
     for observer in _observers.get():
-        observer(op, phase, tuple(inputs), results, seconds)
+        observer.operation(op, phase, tuple(inputs), results, seconds)
     return results
 
 

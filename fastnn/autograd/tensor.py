@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastnn import _check
 from fastnn.autograd.memory import BORROWED, Memory
 from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, UFUNCS, ArrayMethods
-from fastnn.autograd.modes import RECORDING
+from fastnn.autograd.modes import LOST, RECORDING
 
 __all__ = ["Tensor", "array_of", "new_tensor", "refuse_gradients", "seed", "tensor", "tensors_in", "wrap"]
 
@@ -149,9 +149,14 @@ class Tensor(ArrayMethods):
             TypeError: the tensor is a recorded result, whose gradient would be lost.
         """
         if self._op is not None:
-            raise TypeError(
-                "Tensor: an array would not carry the gradient on: use functions that take tensors, or detach() first"
-            )
+            lost = LOST.get()
+            if lost is None:
+                raise TypeError(
+                    "Tensor: an array would not carry the gradient on: use functions that take tensors, or detach() "
+                    "first"
+                )
+            lost.append("an array that was made of a tensor")
+            return np.array(self._data, dtype)
         data = self.data
         array = data if dtype is None else data.astype(dtype, copy=False)
         if copy is False and array is not data:

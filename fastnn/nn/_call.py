@@ -6,6 +6,7 @@ a backward of one's own  forward gets arrays; among tensors, the call is one ope
 """
 
 import functools
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 
 from fastnn import _check, _layout
 from fastnn.autograd.memory import BORROWED
-from fastnn.autograd.modes import RECORDING
-from fastnn.autograd.tape import Op, go_back, next_number, run, running_in
-from fastnn.autograd.tensor import Tensor, new_tensor, seed, tensors_in
+from fastnn.autograd.modes import LOST, RECORDING
+from fastnn.autograd.tape import Op, go_back, next_number, observers, run, running_in
+from fastnn.autograd.tensor import Tensor, array_of, new_tensor, seed, tensors_in
 
-__all__ = ["Call", "backward", "enter", "entering", "given_back"]
+__all__ = ["Call", "backward", "called_in_parts", "enter", "entering", "given_back"]
 
 
 class Call(NamedTuple):
@@ -28,6 +29,7 @@ class Call(NamedTuple):
     inputs: list[Tensor]
     outputs: Any
     number: int
+    lost: list[str]  # what a gradient cannot go through
 
 
 def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..., Any]:
@@ -36,7 +38,7 @@ def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..
     @functools.wraps(forward)
     def enter(self: Any, *arguments: Any, **keywords: Any) -> Any:
         own = self.__dict__
-        if "_hooks" in own or running_in.watched():
+        if "_hooks" in own or observers():
             return _watched(self, forward, has_own_backward, arguments, keywords)
         return _entered(self, forward, has_own_backward or "backward" in own, arguments, keywords)
 
@@ -74,13 +76,18 @@ def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any,
     inputs: list[Tensor] = []
     wants = recording and module.input_grad
     first = module._first_with_gradients
+    lost: list[str] = []
     lent = [_lent(x, inputs, wants and (first is None or i < first)) for i, x in enumerate(arguments)]
     if keywords:
         wants = wants and (first is None or first > len(arguments))
         keywords = {name: _lent(value, inputs, wants) for name, value in keywords.items()}
-    y = forward(module, *lent, **keywords)
+    outer = LOST.set(lost)
+    try:
+        y = forward(module, *lent, **keywords)
+    finally:
+        LOST.reset(outer)
     if recording:
-        module.__dict__["_call"] = Call(inputs, y, next_number())
+        module.__dict__["_call"] = Call(inputs, y, next_number(), lost)
     return module.given_back(y)
 
 
@@ -119,22 +126,42 @@ def backward(module: Any, dy: Any) -> Any:
     name = type(module).__name__
     if call is None:
         raise RuntimeError(
-            f"{name}: backward needs a forward before it, with arrays; a backward forgets what that kept, and a copy "
-            "does not have it. After a forward with tensors, call backward() of the result"
+            f"{name}: backward needs a forward before it; a container's backward forgets what that kept, a copy does "
+            "not have it, and after a forward with tensors the result has the backward"
         )
     is_single = not module._modules  # a single layer may go back again
     if not is_single:
         del module.__dict__["_call"]
+    if call.lost:
+        raise TypeError(
+            f"{name}.backward: {call.lost[0]} in its forward has no gradient: use NumPy's functions on what forward "
+            "got, or write a backward"
+        )
     seeds = _seeds(f"{name}.backward", call.outputs, dy)
     wanted = [x for x in call.inputs if x._requires_grad]
     gradients: Sequence[NDArray | None] = go_back(seeds, wanted, retain_graph=is_single) if seeds else []
-    if not wanted:
+    if not wanted or not module.input_grad:
         return None
     found = [
         np.zeros(x.shape, x.dtype) if dx is None else dx
         for x, dx in zip(wanted, gradients or [None] * len(wanted), strict=True)
     ]
     return found[0] if len(found) == 1 else tuple(found)
+
+
+def called_in_parts(module: Any) -> bool:
+    """Whether someone has called the parts of a container in its place, and now lets it go back."""
+    last = next(reversed(module._modules.values()), None)
+    return last is not None and _number_of(last) > _number_of(module, own_only=True)
+
+
+def _number_of(module: Any, own_only: bool = False) -> int:
+    """The number of the last call of a module with arrays, or of its last part; 0 if there was none."""
+    call = module.__dict__.get("_call")
+    number = 0 if call is None else call.number
+    if own_only or not module._modules:
+        return number
+    return max(number, _number_of(next(reversed(module._modules.values()))))
 
 
 def _seeds(operation: str, outputs: Any, dy: Any) -> list[tuple[Tensor, Any]]:
@@ -266,8 +293,7 @@ def _filled(value: Any, arrays: Any) -> Any:
 class _PassOn(Op):
     """y = x for several arrays, with a function that sees the gradients."""
 
-    is_exact = True
-    is_view = True
+    is_exact = is_view = is_hidden = True
     keeps: ClassVar = {}
 
     def __init__(self, see: Callable[[tuple[Any, ...]], Any]) -> None:
@@ -287,27 +313,42 @@ def _watched(
     """A call with hooks, or while somebody observes."""
     has_own_backward = has_own_backward or "backward" in module.__dict__
     hooks = module.__dict__.get("_hooks")
+    seeing = observers()
+    start = time.perf_counter()
     with running_in(module):
-        if hooks is None or module.__dict__.get("_in_hooks"):
-            return _entered(module, forward, has_own_backward, arguments, keywords)
-        return _entered(module, _hooked(forward, hooks, has_own_backward), False, arguments, keywords)
+        if hooks is None and not any(observer.sees_gradients for observer in seeing):
+            y = _entered(module, forward, has_own_backward, arguments, keywords)
+        else:
+            y = _entered(module, _hooked(forward, hooks, has_own_backward), False, arguments, keywords)
+    seconds = time.perf_counter() - start
+    for observer in seeing:
+        observer.module(module, "forward", (*array_of(arguments), *array_of(keywords).values()), array_of(y), seconds)
+    return y
 
 
 def _hooked(forward: Callable[..., Any], hooks: Any, has_own_backward: bool) -> Callable[..., Any]:
     """`forward` of tensors, between its hooks."""
 
     def run_hooked(module: Any, *arguments: Any, **keywords: Any) -> Any:
-        for hook in list(hooks.forward_pre.values()):
+        for hook in list(hooks.forward_pre.values()) if hooks else ():
             changed = hook(module, arguments)
             if changed is not None:
                 arguments = changed if isinstance(changed, tuple) else (changed,)
         seen: dict[str, Any] = {}
-        if hooks.backward:
+        sees_gradients = (hooks is not None and hooks.backward) or any(o.sees_gradients for o in observers())
+        if sees_gradients:
             arguments = _pass_on(arguments, lambda gradients: _call_backward_hooks(module, hooks, gradients, seen))
         y = _entered(module, forward, has_own_backward, arguments, keywords)
-        if hooks.backward:
-            y = _pass_on(y, lambda gradients: seen.update(output=gradients))
-        for hook in list(hooks.forward.values()):
+        if sees_gradients:
+            ends_here = not any(map(_has_gradient, arguments))  # nothing will come to the arguments
+
+            def see(gradients: tuple[Any, ...]) -> None:
+                seen.update(output=gradients)
+                if ends_here:
+                    _call_backward_hooks(module, hooks, (), seen)
+
+            y = _pass_on(y, see)
+        for hook in list(hooks.forward.values()) if hooks else ():
             changed = hook(module, arguments, y)
             if changed is not None:
                 y = changed
@@ -329,7 +370,10 @@ def _pass_on(values: Any, see: Callable[[tuple[Any, ...]], Any]) -> Any:
 
 def _call_backward_hooks(module: Any, hooks: Any, gradients: tuple[Any, ...], seen: dict[str, Any]) -> Any:
     current = gradients
-    for hook in list(hooks.backward.values()):
+    for observer in observers():
+        if observer.sees_gradients:
+            observer.module(module, "backward", seen.get("output", ()), gradients, 0.0)
+    for hook in list(hooks.backward.values()) if hooks else ():
         changed = hook(module, current, seen.get("output", ()))
         if changed is not None:
             current = changed if isinstance(changed, tuple) else (changed,)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fastnn import _check, _runtime
 from fastnn import functional as F
-from fastnn.nn import _joining
+from fastnn.nn import _call, _joining
 from fastnn.nn.module import Module
 
 __all__ = ["Identity", "Residual", "Sequential"]
@@ -30,6 +30,11 @@ class Identity(Module):
 
     def forward(self, x: NDArray) -> NDArray:
         return x
+
+    def backward(self, dy: Any = None) -> Any:
+        return dy
+
+    backward.is_derived = True  # type: ignore[attr-defined]
 
 
 class Sequential(Module):
@@ -73,7 +78,7 @@ class Sequential(Module):
         return x
 
     def backward(self, dy: Any = None) -> Any:
-        if not self._called_one_by_one():
+        if self._modules and not _call.called_in_parts(self):
             return super().backward(dy)
         for module in reversed(self._modules.values()):
             if dy is None:
@@ -82,12 +87,6 @@ class Sequential(Module):
         return dy
 
     backward.is_derived = True  # type: ignore[attr-defined]
-
-    def _called_one_by_one(self) -> bool:
-        """Whether someone has called the modules in the container's place, and now lets it go back."""
-        last = next(reversed(self._modules.values()), None)
-        call, of_last = vars(self).get("_call"), None if last is None else vars(last).get("_call")
-        return of_last is not None and (call is None or call.number < of_last.number)
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -150,3 +149,11 @@ class Residual(Module):
         """Raise unless the results of body and shortcut can be added."""
         if y.shape != skipped.shape:
             raise ValueError(f"Residual: body gives {y.shape}, shortcut gives {skipped.shape}; they must be equal")
+
+    def backward(self, dy: Any = None) -> Any:
+        if not _call.called_in_parts(self):
+            return super().backward(dy)
+        dx, dskipped = self.body.backward(dy), self.shortcut.backward(dy)
+        return None if dx is None or dskipped is None else F.add(dx, dskipped)
+
+    backward.is_derived = True  # type: ignore[attr-defined]
