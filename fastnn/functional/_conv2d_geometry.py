@@ -1,11 +1,8 @@
 """The hyper-parameters of a convolution, checked once."""
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
-
-from numpy.typing import NDArray
 
 from fastnn import _check
 
@@ -38,30 +35,29 @@ def total_padding(padding: tuple[int, int] | str, kernel: Sequence[int], dilatio
 
 def geometry(
     operation: str,
-    x: NDArray,
-    weight: NDArray,
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
     stride: int | Sequence[int],
     padding: int | Sequence[int] | str,
     dilation: int | Sequence[int],
     groups: int,
 ) -> Geometry:
-    """Check that x, weight and the hyper-parameters fit together."""
+    """Check that the shapes of x and weight and the hyper-parameters fit together."""
     result = _fit(
-        x.shape,
-        weight.shape,
+        x_shape,
+        weight_shape,
         _check.pair(operation, "stride", stride, 1),
         padding_argument(operation, padding),
         _check.pair(operation, "dilation", dilation, 1),
         _check.integer(operation, "groups", groups, 1, _check.MOST_SETTING),
     )
     if isinstance(result, str):
-        more = {"dilation": dilation, "groups": groups}
-        raise _check.fail(operation, result, x=x, weight=weight, stride=stride, padding=padding, **more)
+        shapes = {"x.shape": x_shape, "weight.shape": weight_shape}
+        settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        raise _check.fail(operation, result, **shapes, **settings)
     return result
 
 
-# A network asks the same for every batch.
-@functools.lru_cache(maxsize=1024)
 def _fit(
     x_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],

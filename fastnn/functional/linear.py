@@ -1,61 +1,93 @@
 """The fully connected layer."""
 
+import math
+from typing import Any, ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn import _check, _layout, reference
+from fastnn.autograd.tape import Op, run
+from fastnn.functional._conv2d_plan import Plan, kept, plan_for
 
 __all__ = ["linear", "linear_backward"]
 
 # A linear layer is the convolution of an image of one pixel with a filter of one tap.
-_ONE = (1, 1)
-_SETTINGS = (_ONE, (0, 0), _ONE, 1, "direct")
+_SETTINGS = (1, 1), (0, 0), (1, 1), 1, "direct"
 
 
-def _as_pixel(x: NDArray) -> NDArray:
-    """The (1, 1, rows, features) view of a matrix, copied only if its memory is not C-contiguous."""
-    return _layout.contiguous(x)[None, None]
-
-
-def _check_weight(operation: str, x: NDArray, weight: NDArray) -> None:
-    if x.shape[1] != weight.shape[1]:
-        raise _check.fail(
-            operation, f"x has {x.shape[1]} features, weight expects {weight.shape[1]}", x=x, weight=weight
-        )
+def _plan(operation: str, x: NDArray, weight: NDArray) -> Plan:
+    """How x @ weight.T is computed, all axes of x but the last being rows."""
+    if not x.ndim:
+        raise _check.fail(operation, "x has 0 dimensions, the last of one or more must be its features", x=x)
+    if x.shape[-1] != weight.shape[1]:
+        reason = f"x has {x.shape[-1]} features, weight expects {weight.shape[1]}"
+        raise _check.fail(operation, reason, x=x, weight=weight)
     if min(weight.shape) < 1:
         raise _check.fail(operation, "weight must not be empty", weight=weight)
+    rows = len(x) if x.ndim == 2 else math.prod(x.shape[:-1])
+    return plan_for(operation, (rows, x.shape[-1], 1, 1), (*weight.shape, 1, 1), x.dtype, *_SETTINGS)
 
 
-def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> NDArray:
+class Linear(Op):
+    """`linear` of (x, weight, bias)."""
+
+    keeps: ClassVar = {0: "x", 1: "weight"}
+    is_exact = is_fresh = True
+
+    x: NDArray | None = None
+    weight: NDArray | None = None
+
+    def forward(self, given_x: Any, given_weight: Any, bias: Any) -> NDArray:
+        x = _check.floats("linear", "x", given_x)
+        weight = _check.floats("linear", "weight", given_weight, 2)
+        bias = None if bias is None else _check.floats("linear", "bias", bias, 1)
+        if x.dtype is not weight.dtype or (bias is not None and bias.dtype is not x.dtype):
+            _check.same_dtype("linear", x=x, weight=weight, bias=bias)
+        plan = self.plan = _plan("linear", x, weight)
+        if bias is not None and bias.shape != weight.shape[:1]:
+            raise _check.fail("linear", f"bias needs {len(weight)} values", bias=bias, weight=weight)
+        self.shape, own_x, own_weight = x.shape, x, weight
+        if plan.uses_reference:
+            y = reference.linear(x, weight, bias)
+        else:
+            own_x, own_weight = _layout.contiguous(x), _transposed(weight)
+            bias = None if bias is None else _layout.contiguous(bias)
+            y = plan.forward(own_x.reshape(plan.x), own_weight.T.reshape(plan.taps), bias)
+            y = y.reshape(*x.shape[:-1], len(weight))
+        if self.needs_grad:
+            need_dx, need_dweight, need_dbias = self.needs_grad
+            if need_dx:
+                self.weight = kept(given_weight, weight, own_weight)
+            if need_dweight or need_dbias:
+                self.x = kept(given_x, x, own_x)
+        return y
+
+    def backward(self, dy: NDArray) -> tuple[NDArray | None, ...]:
+        return _gradients(self.plan.now(), self.shape, dy, self.x, self.weight, self.needs_grad)
+
+
+def _transposed(weight: NDArray) -> NDArray:
+    """`weight` itself if the transpose of it is C-contiguous, as the kernels read it, else a copy."""
+    flags = weight.flags
+    return weight if flags.f_contiguous and flags.aligned else _layout.contiguous(weight.T).T
+
+
+def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Any:
     """y = x @ weight.T + bias.
 
     Shape:
-        - x: (N, in_features), float32 or float64
+        - x: (..., in_features), float32 or float64
         - weight: (out_features, in_features); bias: (out_features,) or None
-        - Result: (N, out_features)
+        - Result: (..., out_features)
     Raises:
         ValueError: shapes do not fit.
+        TypeError: another dtype, or several.
     Example:
         >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([0.5, 0.0]))
         array([[11.5,  2. ]])
     """
-    x = _check.floats("linear", "x", x, 2)
-    weight = _check.floats("linear", "weight", weight, 2)
-    bias = None if bias is None else _check.floats("linear", "bias", bias, 1)
-    _check.same_dtype("linear", x=x, weight=weight, bias=bias)
-    _check_weight("linear", x, weight)
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise _check.fail("linear", f"bias needs {len(weight)} values", bias=bias, weight=weight)
-    if _runtime.uses_reference():
-        return reference.linear(x, weight, bias)
-    y = _memory.empty((len(x), len(weight)), x.dtype)
-    if len(x):
-        native, threads = _runtime._native, _runtime.num_threads()
-        x_pixel, tap, y_pixel = _as_pixel(x), _as_pixel(weight.T), y[None, None]
-        n_bytes = native.conv2d_workspace("forward", x_pixel, tap, y_pixel, *_SETTINGS, threads)
-        bias = None if bias is None else _layout.contiguous(bias)
-        native.conv2d_forward(x_pixel, tap, bias, y_pixel, *_SETTINGS, _memory.workspace(n_bytes), threads)
-    return y
+    return run(Linear(), x, weight, bias)
 
 
 def linear_backward(
@@ -66,47 +98,50 @@ def linear_backward(
     need_dweight: bool = True,
     need_dbias: bool = True,
 ) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
-    """Gradients of `linear`: dx = dy @ weight, dweight = dy.T @ x, dbias = the sum of the rows of dy.
+    """Gradients of `linear`: dx = dy @ weight, dweight = dy.T @ x, dbias = the sum of dy over all axes but the last.
 
     Shape:
-        - dy: (N, out_features); x, weight: as in `linear`
+        - dy: (..., out_features); x, weight: as in `linear`
         - Result: (dx, dweight, dbias) with the shapes of x, weight, bias; None where it is not needed
     """
-    x = _check.floats("linear_backward", "x", x, 2)
+    x = _check.floats("linear_backward", "x", x)
     weight = _check.floats("linear_backward", "weight", weight, 2)
-    dy = _check.floats("linear_backward", "dy", dy, 2)
+    dy = _check.floats("linear_backward", "dy", dy)
     _check.same_dtype("linear_backward", dy=dy, x=x, weight=weight)
-    _check_weight("linear_backward", x, weight)
-    if dy.shape != (len(x), len(weight)):
-        raise _check.fail("linear_backward", f"dy must have shape {(len(x), len(weight))}", dy=dy, x=x, weight=weight)
-    needed = need_dx, need_dweight, need_dbias
-    for name, need in zip(("need_dx", "need_dweight", "need_dbias"), needed, strict=True):
-        if need is not True and need is not False:
-            _check.boolean("linear_backward", name, need)
-    dx: NDArray | None = None
-    dweight: NDArray | None = None
-    dbias: NDArray | None = None
-    if _runtime.uses_reference():
-        all_of_them = reference.linear_backward(dy, x, weight)
-        dx, dweight, dbias = (d if need else None for d, need in zip(all_of_them, needed, strict=True))
-        return dx, dweight, dbias
-    if not len(x):
-        zeros = np.zeros_like(weight) if need_dweight else None
-        return np.empty_like(x) if need_dx else None, zeros, np.zeros(len(weight), x.dtype) if need_dbias else None
-    native, threads = _runtime._native, _runtime.num_threads()
-    dy_pixel, tap = _as_pixel(dy), _as_pixel(weight.T)
-    if need_dx:
-        dx = _memory.empty(x.shape, x.dtype)
-        n_bytes = native.conv2d_workspace("backward_data", dx[None, None], tap, dy_pixel, *_SETTINGS, threads)
-        native.conv2d_backward_data(
-            dy_pixel, tap, None, dx[None, None], *_SETTINGS, _memory.workspace(n_bytes), threads
+    plan = _plan("linear_backward", x, weight)
+    expected = (*x.shape[:-1], len(weight))
+    if dy.shape != expected:
+        raise _check.fail("linear_backward", f"dy must have shape {expected}", dy=dy, x=x, weight=weight)
+    needed = {"need_dx": need_dx, "need_dweight": need_dweight, "need_dbias": need_dbias}
+    needs = tuple(_check.boolean("linear_backward", name, need) for name, need in needed.items())
+    return _gradients(plan, x.shape, dy, x, weight, needs)
+
+
+def _gradients(
+    plan: Plan,
+    shape: tuple[int, ...],
+    dy: NDArray,
+    x: NDArray | None,
+    weight: NDArray | None,
+    needs: tuple[bool, ...],
+) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
+    """Those of x, of this shape, weight and bias that are needed; x or weight may be missing if none depends on it."""
+    need_dx, need_dweight, need_dbias = needs
+    dx = dweight = dbias = None
+    if plan.uses_reference:
+        x, weight = (
+            np.zeros(size, dy.dtype) if array is None else array.reshape(size)
+            for array, size in ((x, plan.x[2:]), (weight, plan.taps[:1:-1]))
         )
+        found = reference.linear_backward(dy.reshape(plan.y[2:]), x, weight)
+        dx, dweight, dbias = (gradient if need else None for gradient, need in zip(found, needs, strict=True))
+        return None if dx is None else dx.reshape(shape), dweight, dbias
+    dy = _layout.contiguous(dy).reshape(plan.y)
+    if need_dx:
+        assert weight is not None
+        dx = plan.backward_data(dy, _transposed(weight).T.reshape(plan.taps)).reshape(shape)
     if need_dweight or need_dbias:
-        x_pixel = _as_pixel(x)
-        dtap = _memory.empty(tap.shape, x.dtype)
-        dbias = np.empty(len(weight), x.dtype) if need_dbias else None
-        n_bytes = native.conv2d_workspace("backward_weight", x_pixel, dtap, dy_pixel, *_SETTINGS, threads)
-        workspace = _memory.workspace(n_bytes)
-        native.conv2d_backward_weight(x_pixel, dy_pixel, dtap, dbias, *_SETTINGS, workspace, threads)
-        dweight = dtap[0, 0].T if need_dweight else None
+        assert x is not None
+        dtaps, dbias = plan.backward_weight(_layout.contiguous(x).reshape(plan.x), dy, need_dbias)
+        dweight = dtaps[0, 0].T if need_dweight else None
     return dx, dweight, dbias
