@@ -33,6 +33,22 @@ def total_padding(padding: tuple[int, int] | str, kernel: Sequence[int], dilatio
     return (0, 0) if isinstance(padding, str) else (2 * padding[0], 2 * padding[1])
 
 
+def check_settings(
+    operation: str,
+    stride: int | Sequence[int],
+    padding: int | Sequence[int] | str,
+    dilation: int | Sequence[int],
+    groups: int,
+) -> tuple[tuple[int, int], tuple[int, int] | str, tuple[int, int], int]:
+    """All of them as a convolution takes them, whatever its shapes are."""
+    return (
+        _check.pair(operation, "stride", stride, 1),
+        padding_argument(operation, padding),
+        _check.pair(operation, "dilation", dilation, 1),
+        _check.integer(operation, "groups", groups, 1, _check.MOST_SETTING),
+    )
+
+
 def geometry(
     operation: str,
     x_shape: tuple[int, ...],
@@ -43,14 +59,7 @@ def geometry(
     groups: int,
 ) -> Geometry:
     """Check that the shapes of x and weight and the hyper-parameters fit together."""
-    result = _fit(
-        x_shape,
-        weight_shape,
-        _check.pair(operation, "stride", stride, 1),
-        padding_argument(operation, padding),
-        _check.pair(operation, "dilation", dilation, 1),
-        _check.integer(operation, "groups", groups, 1, _check.MOST_SETTING),
-    )
+    result = _fit(x_shape, weight_shape, *check_settings(operation, stride, padding, dilation, groups))
     if isinstance(result, str):
         shapes = {"x.shape": x_shape, "weight.shape": weight_shape}
         settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}

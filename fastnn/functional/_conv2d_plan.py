@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _check, _memory, _runtime
+from fastnn import _memory, _runtime
 from fastnn.autograd.addition import added
 from fastnn.functional._conv2d_algorithm import check_algorithm, decide
-from fastnn.functional._conv2d_geometry import Geometry, geometry, padding_argument
+from fastnn.functional._conv2d_geometry import Geometry, check_settings, geometry
 
 __all__ = ["Norm", "Plan", "kept", "plan_for"]
 
@@ -169,6 +169,7 @@ def _as_matrix(shape: Shape) -> Shape:
 
 _plans: dict[tuple[Any, ...], Plan] = {}
 _MOST_PLANS = 4096
+_INTEGERS = {int}
 
 
 def plan_for(
@@ -187,15 +188,13 @@ def plan_for(
     Raises:
         ValueError, TypeError: shapes or settings do not fit, or the algorithm cannot do them.
     """
-    key = (
-        x_shape, weight_shape, dtype,
-        # Checked before it is looked for: 1.0 and True equal 1, and a list cannot be looked for.
-        _check.pair(operation, "stride", stride, 1),
-        padding_argument(operation, padding),
-        _check.pair(operation, "dilation", dilation, 1),
-        _check.integer(operation, "groups", groups, 1, _check.MOST_SETTING),
-        algorithm, _runtime.choices(),
-    )  # fmt: skip
+    # What is looked for must be exact: 1.0 and True equal 1, and a list cannot be looked for.
+    is_exact = type(stride) is type(padding) is type(dilation) is tuple
+    if is_exact and {*map(type, (*stride, *padding, *dilation, groups))} == _INTEGERS:  # type: ignore[misc]
+        checked: tuple[Any, ...] = stride, padding, dilation, groups
+    else:
+        checked = check_settings(operation, stride, padding, dilation, groups)
+    key = x_shape, weight_shape, dtype, *checked, algorithm, _runtime.choices()
     plan = _plans.get(key) if isinstance(algorithm, str) else None
     if plan is None:
         g = geometry(operation, x_shape, weight_shape, stride, padding, dilation, groups)

@@ -18,17 +18,21 @@ _TO_PIXELS, _TO_TAPS, _FROM_TAPS = (2, 3, 0, 1), (2, 3, 1, 0), (3, 2, 0, 1)
 Gradients = tuple[NDArray | None, NDArray | None, NDArray | None]
 
 
-def _pixel_major(x: NDArray) -> NDArray:
-    """`x` itself if it lies as the kernels read it, else a copy."""
-    flags = x.transpose(_TO_PIXELS).flags
-    return x if flags.c_contiguous and flags.aligned else _layout.pixel_major(x)
+def _with_pixels(x: NDArray) -> tuple[NDArray, NDArray]:
+    """`x` and its pixels; of a copy, if it does not lie as the kernels read it."""
+    pixels = x.transpose(_TO_PIXELS)
+    flags = pixels.flags
+    if flags.c_contiguous and flags.aligned:
+        return x, pixels
+    pixels = _layout.pixels(x)
+    return _layout.images(pixels), pixels
 
 
-def _taps_first(weight: NDArray) -> NDArray:
-    """`weight` itself if it lies as the kernels read it, else a copy."""
+def _with_taps(weight: NDArray) -> tuple[NDArray, NDArray]:
+    """`weight` and its taps; of a copy, if it does not lie as the kernels read it."""
     taps = weight.transpose(_TO_TAPS)
-    flags = taps.flags
-    return weight if flags.c_contiguous and flags.aligned else _layout.contiguous(taps).transpose(_FROM_TAPS)
+    dense = _layout.contiguous(taps)
+    return weight if dense is taps else dense.transpose(_FROM_TAPS), dense
 
 
 class Conv2d(Op):
@@ -69,9 +73,8 @@ class Conv2d(Op):
         if residual is not None:
             residual = _checked_residual(residual, x, weight, plan)
         if not plan.uses_reference:
-            own_x, own_weight = _pixel_major(x), _taps_first(weight)
+            (own_x, pixels), (own_weight, taps) = _with_pixels(x), _with_taps(weight)
             bias = None if bias is None else _layout.contiguous(bias)
-            pixels, taps = own_x.transpose(_TO_PIXELS), own_weight.transpose(_TO_TAPS)
             y = _layout.images(plan.forward(pixels, taps, bias, self.norm, residual))
         else:
             own_x, own_weight = x, weight
@@ -195,7 +198,8 @@ def conv2d_backward(
     weight = _check.floats("conv2d_backward", "weight", weight, 4)
     dy = _check.floats("conv2d_backward", "dy", dy, 4)
     addend = None if addend is None else _check.floats("conv2d_backward", "addend", addend)
-    _check.same_dtype("conv2d_backward", dy=dy, x=x, weight=weight, addend=addend)
+    if not x.dtype is weight.dtype is dy.dtype or addend is not None:
+        _check.same_dtype("conv2d_backward", dy=dy, x=x, weight=weight, addend=addend)
     if addend is not None:
         _check.same_shape("conv2d_backward", addend=addend, x=x)
     settings = stride, padding, dilation, groups, algorithm
@@ -219,14 +223,14 @@ def _gradients(
     dx = dweight = dbias = None
     if plan.uses_reference:
         return _gradients_by_reference(plan, dy, x, weight, needs, addend)
-    dy_pixels = _pixel_major(dy).transpose(_TO_PIXELS)
+    dy_pixels = _layout.pixels(dy)
     if need_dx:
         assert weight is not None
-        added_pixels = None if addend is None else _pixel_major(addend).transpose(_TO_PIXELS)
-        dx = _layout.images(plan.backward_data(dy_pixels, _taps_first(weight).transpose(_TO_TAPS), added_pixels))
+        addend = None if addend is None else _layout.pixels(addend)
+        dx = _layout.images(plan.backward_data(dy_pixels, _with_taps(weight)[1], addend))
     if need_dweight or need_dbias:
         assert x is not None
-        dtaps, dbias = plan.backward_weight(_pixel_major(x).transpose(_TO_PIXELS), dy_pixels, need_dbias)
+        dtaps, dbias = plan.backward_weight(_layout.pixels(x), dy_pixels, need_dbias)
         dweight = dtaps.transpose(_FROM_TAPS) if need_dweight else None
     return dx, dweight, dbias
 

@@ -107,13 +107,17 @@ def linear_backward(
     x = _check.floats("linear_backward", "x", x)
     weight = _check.floats("linear_backward", "weight", weight, 2)
     dy = _check.floats("linear_backward", "dy", dy)
-    _check.same_dtype("linear_backward", dy=dy, x=x, weight=weight)
+    if not x.dtype is weight.dtype is dy.dtype:
+        _check.same_dtype("linear_backward", dy=dy, x=x, weight=weight)
     plan = _plan("linear_backward", x, weight)
     expected = (*x.shape[:-1], len(weight))
     if dy.shape != expected:
         raise _check.fail("linear_backward", f"dy must have shape {expected}", dy=dy, x=x, weight=weight)
-    needed = {"need_dx": need_dx, "need_dweight": need_dweight, "need_dbias": need_dbias}
-    needs = tuple(_check.boolean("linear_backward", name, need) for name, need in needed.items())
+    needs = (
+        _check.boolean("linear_backward", "need_dx", need_dx),
+        _check.boolean("linear_backward", "need_dweight", need_dweight),
+        _check.boolean("linear_backward", "need_dbias", need_dbias),
+    )
     return _gradients(plan, x.shape, dy, x, weight, needs)
 
 
