@@ -169,7 +169,6 @@ def _as_matrix(shape: Shape) -> Shape:
 
 _plans: dict[tuple[Any, ...], Plan] = {}
 _MOST_PLANS = 4096
-_INTEGERS = {int}
 
 
 def plan_for(
@@ -189,12 +188,10 @@ def plan_for(
         ValueError, TypeError: shapes or settings do not fit, or the algorithm cannot do them.
     """
     # What is looked for must be exact: 1.0 and True equal 1, and a list cannot be looked for.
-    is_exact = type(stride) is type(padding) is type(dilation) is tuple
-    if is_exact and {*map(type, (*stride, *padding, *dilation, groups))} == _INTEGERS:  # type: ignore[misc]
-        checked: tuple[Any, ...] = stride, padding, dilation, groups
-    else:
-        checked = check_settings(operation, stride, padding, dilation, groups)
-    key = x_shape, weight_shape, dtype, *checked, algorithm, _runtime.choices()
+    settings: tuple[Any, ...] = stride, padding, dilation, groups
+    if not (type(groups) is int and _is_pair(stride) and _is_pair(padding) and _is_pair(dilation)):
+        settings = check_settings(operation, stride, padding, dilation, groups)
+    key = x_shape, weight_shape, dtype, *settings, algorithm, _runtime.choices()
     plan = _plans.get(key) if isinstance(algorithm, str) else None
     if plan is None:
         g = geometry(operation, x_shape, weight_shape, stride, padding, dilation, groups)
@@ -204,6 +201,10 @@ def plan_for(
             _plans.clear()
         _plans[key] = plan
     return plan
+
+
+def _is_pair(value: Any) -> bool:
+    return type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int
 
 
 def kept(given: Any, array: NDArray, read: NDArray) -> NDArray:

@@ -31,8 +31,11 @@ def _with_pixels(x: NDArray) -> tuple[NDArray, NDArray]:
 def _with_taps(weight: NDArray) -> tuple[NDArray, NDArray]:
     """`weight` and its taps; of a copy, if it does not lie as the kernels read it."""
     taps = weight.transpose(_TO_TAPS)
-    dense = _layout.contiguous(taps)
-    return weight if dense is taps else dense.transpose(_FROM_TAPS), dense
+    flags = taps.flags
+    if flags.c_contiguous and flags.aligned:
+        return weight, taps
+    taps = _layout.contiguous(taps)
+    return taps.transpose(_FROM_TAPS), taps
 
 
 class Conv2d(Op):
@@ -67,7 +70,7 @@ class Conv2d(Op):
         if x.dtype is not weight.dtype or (bias is not None and bias.dtype is not x.dtype):
             _check.same_dtype("conv2d", x=x, weight=weight, bias=bias)
         plan = self.plan = plan_for("conv2d", x.shape, weight.shape, x.dtype, *self.settings)
-        if bias is not None and bias.shape != weight.shape[:1]:
+        if bias is not None and len(bias) != len(weight):
             reason = f"bias needs one value for each of {len(weight)} filters"
             raise _check.fail("conv2d", reason, bias=bias, weight=weight)
         if residual is not None:

@@ -45,7 +45,7 @@ class Linear(Op):
         if x.dtype is not weight.dtype or (bias is not None and bias.dtype is not x.dtype):
             _check.same_dtype("linear", x=x, weight=weight, bias=bias)
         plan = self.plan = _plan("linear", x, weight)
-        if bias is not None and bias.shape != weight.shape[:1]:
+        if bias is not None and len(bias) != len(weight):
             raise _check.fail("linear", f"bias needs {len(weight)} values", bias=bias, weight=weight)
         self.shape, own_x, own_weight = x.shape, x, weight
         if plan.uses_reference:
