@@ -47,8 +47,8 @@ class Conv2d(Op):
     keeps: ClassVar = {0: "x", 1: "weight"}
     is_exact = is_fresh = adds = True
 
-    x: NDArray | None = None
-    weight: NDArray | None = None
+    x: Any = None
+    weight: Any = None
     plan: Plan
 
     def __init__(
@@ -81,7 +81,7 @@ class Conv2d(Op):
             y = _layout.images(plan.forward(pixels, taps, bias, self.norm, residual))
         else:
             own_x, own_weight = x, weight
-            y = self._by_reference(x, weight, bias)
+            y = self._forward_by_reference(x, weight, bias)
         if self.needs_grad:
             need_dx, need_dweight, need_dbias = self.needs_grad[:3]
             if need_dx:
@@ -90,7 +90,7 @@ class Conv2d(Op):
                 self.x = kept(given_x, x, own_x)
         return y
 
-    def _by_reference(self, x: NDArray, weight: NDArray, bias: NDArray | None) -> NDArray:
+    def _forward_by_reference(self, x: NDArray, weight: NDArray, bias: NDArray | None) -> NDArray:
         g, algorithm = self.plan.geometry, self.plan.algorithm
         if self.norm is not None:
             raise RuntimeError("conv2d: the reference backend has no norm within: call batch_norm_activation after it")
@@ -98,10 +98,34 @@ class Conv2d(Op):
             return reference.conv2d_winograd(x, weight, bias, g.pad, WINOGRAD_OUTPUTS[algorithm])
         return reference.conv2d(x, weight, bias, g.stride, g.pad, g.dilation, g.groups, g.out)
 
-    def backward(self, dy: NDArray, addend: NDArray | None = None) -> tuple[NDArray | None, ...]:
+    def backward(self, dy: NDArray, addend: NDArray | None = None) -> Gradients:
         if self.norm is not None:
             raise RuntimeError("Conv2d: with a norm it goes forward only: run the convolution and the norm apart")
-        return _gradients(self.plan.now(), dy, self.x, self.weight, self.needs_grad, addend)
+        plan = self.plan.now()
+        if plan.uses_reference:
+            return self._backward_by_reference(plan, dy, addend)
+        need_dx, need_dweight, need_dbias = self.needs_grad
+        dx = dweight = dbias = None
+        dy_pixels = _layout.pixels(dy)
+        if need_dx:
+            addend = None if addend is None else _layout.pixels(addend)
+            dx = _layout.images(plan.backward_data(dy_pixels, _with_taps(self.weight)[1], addend))
+        if need_dweight or need_dbias:
+            dtaps, dbias = plan.backward_weight(_layout.pixels(self.x), dy_pixels, need_dbias)
+            dweight = dtaps.transpose(_FROM_TAPS) if need_dweight else None
+        return dx, dweight, dbias
+
+    def _backward_by_reference(self, plan: Plan, dy: NDArray, addend: NDArray | None) -> Gradients:
+        (x_shape, weight_shape, dtype, *_), g = plan.key, plan.geometry
+        # What was not kept is needed for what is not wanted.
+        x = np.zeros(x_shape, dtype) if self.x is None else self.x
+        weight = np.zeros(weight_shape, dtype) if self.weight is None else self.weight
+        if plan.algorithm in WINOGRAD_OUTPUTS:
+            found = reference.conv2d_winograd_backward(dy, x, weight, g.pad, WINOGRAD_OUTPUTS[plan.algorithm])
+        else:
+            found = reference.conv2d_backward(dy, x, weight, g.stride, g.pad, g.dilation, g.groups)
+        dx, dweight, dbias = (d if need else None for d, need in zip(found, self.needs_grad, strict=True))
+        return dx if dx is None or addend is None else reference.add(dx, addend), dweight, dbias
 
 
 def _checked_residual(residual: NDArray, x: NDArray, weight: NDArray, plan: Plan) -> NDArray:
@@ -180,7 +204,7 @@ def conv2d_backward(
     need_dweight: bool = True,
     need_dbias: bool = True,
     addend: ArrayLike | None = None,
-) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
+) -> Gradients:
     """Gradients of `conv2d`.
 
     dx[n, c, i', j']     = sum over k and the taps (p, q) that read this pixel of  weight[k, c, p, q] * dy[n, k, i, j]
@@ -205,56 +229,13 @@ def conv2d_backward(
         _check.same_dtype("conv2d_backward", dy=dy, x=x, weight=weight, addend=addend)
     if addend is not None:
         _check.same_shape("conv2d_backward", addend=addend, x=x)
-    settings = stride, padding, dilation, groups, algorithm
-    plan = plan_for("conv2d_backward", x.shape, weight.shape, x.dtype, *settings)
-    expected = (len(x), len(weight), *plan.geometry.out)
+    op = Conv2d(stride, padding, dilation, groups, algorithm)
+    op.plan = plan_for("conv2d_backward", x.shape, weight.shape, x.dtype, *op.settings)
+    expected = (len(x), len(weight), *op.plan.geometry.out)
     if dy.shape != expected:
         raise _check.fail("conv2d_backward", f"dy must have shape {expected}", dy=dy, x=x, weight=weight)
-    return _gradients(plan, dy, x, weight, (need_dx, need_dweight, need_dbias), addend)
-
-
-def _gradients(
-    plan: Plan,
-    dy: NDArray,
-    x: NDArray | None,
-    weight: NDArray | None,
-    needs: tuple[bool, ...],
-    addend: NDArray | None,
-) -> Gradients:
-    """Those of x, weight and bias that are needed; x or weight may be missing if no gradient depends on it."""
-    need_dx, need_dweight, need_dbias = needs
-    dx = dweight = dbias = None
-    if plan.uses_reference:
-        return _gradients_by_reference(plan, dy, x, weight, needs, addend)
-    dy_pixels = _layout.pixels(dy)
-    if need_dx:
-        assert weight is not None
-        addend = None if addend is None else _layout.pixels(addend)
-        dx = _layout.images(plan.backward_data(dy_pixels, _with_taps(weight)[1], addend))
-    if need_dweight or need_dbias:
-        assert x is not None
-        dtaps, dbias = plan.backward_weight(_layout.pixels(x), dy_pixels, need_dbias)
-        dweight = dtaps.transpose(_FROM_TAPS) if need_dweight else None
-    return dx, dweight, dbias
-
-
-def _gradients_by_reference(
-    plan: Plan,
-    dy: NDArray,
-    x: NDArray | None,
-    weight: NDArray | None,
-    needs: tuple[bool, ...],
-    addend: NDArray | None,
-) -> Gradients:
-    (x_shape, weight_shape, dtype, *_), g = plan.key, plan.geometry
-    x = np.zeros(x_shape, dtype) if x is None else x
-    weight = np.zeros(weight_shape, dtype) if weight is None else weight
-    if plan.algorithm in WINOGRAD_OUTPUTS:
-        found = reference.conv2d_winograd_backward(dy, x, weight, g.pad, WINOGRAD_OUTPUTS[plan.algorithm])
-    else:
-        found = reference.conv2d_backward(dy, x, weight, g.stride, g.pad, g.dilation, g.groups)
-    dx, dweight, dbias = (gradient if need else None for gradient, need in zip(found, needs, strict=True))
-    return dx if dx is None or addend is None else reference.add(dx, addend), dweight, dbias
+    op.x, op.weight, op.needs_grad = x, weight, (need_dx, need_dweight, need_dbias)
+    return op.backward(dy, addend)
 
 
 # ---- for layers that do not run operations yet -----------------------------------------------------------------------

@@ -16,6 +16,9 @@ __all__ = ["linear", "linear_backward"]
 _SETTINGS = (1, 1), (0, 0), (1, 1), 1, "direct"
 
 
+Gradients = tuple[NDArray | None, NDArray | None, NDArray | None]
+
+
 def _plan(operation: str, x: NDArray, weight: NDArray) -> Plan:
     """How x @ weight.T is computed, all axes of x but the last being rows."""
     if not x.ndim:
@@ -35,8 +38,10 @@ class Linear(Op):
     keeps: ClassVar = {0: "x", 1: "weight"}
     is_exact = is_fresh = True
 
-    x: NDArray | None = None
-    weight: NDArray | None = None
+    x: Any = None
+    weight: Any = None
+    plan: Plan
+    shape: tuple[int, ...]  # of x
 
     def forward(self, given_x: Any, given_weight: Any, bias: Any) -> NDArray:
         x = _check.floats("linear", "x", given_x)
@@ -63,8 +68,26 @@ class Linear(Op):
                 self.x = kept(given_x, x, own_x)
         return y
 
-    def backward(self, dy: NDArray) -> tuple[NDArray | None, ...]:
-        return _gradients(self.plan.now(), self.shape, dy, self.x, self.weight, self.needs_grad)
+    def backward(self, dy: NDArray) -> Gradients:
+        plan, (need_dx, need_dweight, need_dbias) = self.plan.now(), self.needs_grad
+        if plan.uses_reference:
+            return self._backward_by_reference(plan, dy)
+        dx = dweight = dbias = None
+        dy = _layout.contiguous(dy).reshape(plan.y)
+        if need_dx:
+            dx = plan.backward_data(dy, _transposed(self.weight).T.reshape(plan.taps)).reshape(self.shape)
+        if need_dweight or need_dbias:
+            dtaps, dbias = plan.backward_weight(_layout.contiguous(self.x).reshape(plan.x), dy, need_dbias)
+            dweight = dtaps[0, 0].T if need_dweight else None
+        return dx, dweight, dbias
+
+    def _backward_by_reference(self, plan: Plan, dy: NDArray) -> Gradients:
+        # What was not kept is needed for what is not wanted.
+        x = np.zeros(plan.x[2:], dy.dtype) if self.x is None else self.x.reshape(plan.x[2:])
+        weight = np.zeros(plan.taps[:1:-1], dy.dtype) if self.weight is None else self.weight
+        found = reference.linear_backward(dy.reshape(plan.y[2:]), x, weight)
+        dx, dweight, dbias = (d if need else None for d, need in zip(found, self.needs_grad, strict=True))
+        return None if dx is None else dx.reshape(self.shape), dweight, dbias
 
 
 def _transposed(weight: NDArray) -> NDArray:
@@ -97,7 +120,7 @@ def linear_backward(
     need_dx: bool = True,
     need_dweight: bool = True,
     need_dbias: bool = True,
-) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
+) -> Gradients:
     """Gradients of `linear`: dx = dy @ weight, dweight = dy.T @ x, dbias = the sum of dy over all axes but the last.
 
     Shape:
@@ -109,43 +132,15 @@ def linear_backward(
     dy = _check.floats("linear_backward", "dy", dy)
     if not x.dtype is weight.dtype is dy.dtype:
         _check.same_dtype("linear_backward", dy=dy, x=x, weight=weight)
-    plan = _plan("linear_backward", x, weight)
+    op = Linear()
+    op.plan, op.shape = _plan("linear_backward", x, weight), x.shape
     expected = (*x.shape[:-1], len(weight))
     if dy.shape != expected:
         raise _check.fail("linear_backward", f"dy must have shape {expected}", dy=dy, x=x, weight=weight)
-    needs = (
+    op.x, op.weight = x, weight
+    op.needs_grad = (
         _check.boolean("linear_backward", "need_dx", need_dx),
         _check.boolean("linear_backward", "need_dweight", need_dweight),
         _check.boolean("linear_backward", "need_dbias", need_dbias),
     )
-    return _gradients(plan, x.shape, dy, x, weight, needs)
-
-
-def _gradients(
-    plan: Plan,
-    shape: tuple[int, ...],
-    dy: NDArray,
-    x: NDArray | None,
-    weight: NDArray | None,
-    needs: tuple[bool, ...],
-) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
-    """Those of x, of this shape, weight and bias that are needed; x or weight may be missing if none depends on it."""
-    need_dx, need_dweight, need_dbias = needs
-    dx = dweight = dbias = None
-    if plan.uses_reference:
-        x, weight = (
-            np.zeros(size, dy.dtype) if array is None else array.reshape(size)
-            for array, size in ((x, plan.x[2:]), (weight, plan.taps[:1:-1]))
-        )
-        found = reference.linear_backward(dy.reshape(plan.y[2:]), x, weight)
-        dx, dweight, dbias = (gradient if need else None for gradient, need in zip(found, needs, strict=True))
-        return None if dx is None else dx.reshape(shape), dweight, dbias
-    dy = _layout.contiguous(dy).reshape(plan.y)
-    if need_dx:
-        assert weight is not None
-        dx = plan.backward_data(dy, _transposed(weight).T.reshape(plan.taps)).reshape(shape)
-    if need_dweight or need_dbias:
-        assert x is not None
-        dtaps, dbias = plan.backward_weight(_layout.contiguous(x).reshape(plan.x), dy, need_dbias)
-        dweight = dtaps[0, 0].T if need_dweight else None
-    return dx, dweight, dbias
+    return op.backward(dy)
