@@ -16,9 +16,10 @@ from fastnn.autograd.addition import added
 from fastnn.functional._conv2d_algorithm import check_algorithm, decide
 from fastnn.functional._conv2d_geometry import Geometry, check_settings, geometry
 
-__all__ = ["Norm", "Plan", "kept", "plan_for"]
+__all__ = ["Gradients", "Norm", "Plan", "kept", "plan_for"]
 
 Shape = tuple[int, int, int, int]
+Gradients = tuple[NDArray | None, NDArray | None, NDArray | None]  # of x, weight, bias
 
 _ONE_BY_ONE = (1, 1), (0, 0), (1, 1)  # stride, padding, dilation
 

@@ -9,13 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _check, _layout, reference
 from fastnn.autograd.tape import Op, run
 from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS
-from fastnn.functional._conv2d_plan import Norm, Plan, kept, plan_for
+from fastnn.functional._conv2d_plan import Gradients, Norm, Plan, kept, plan_for
 
 __all__ = ["conv2d", "conv2d_backward"]
 
 _TO_PIXELS, _TO_TAPS, _FROM_TAPS = (2, 3, 0, 1), (2, 3, 1, 0), (3, 2, 0, 1)
-
-Gradients = tuple[NDArray | None, NDArray | None, NDArray | None]
 
 
 def _with_pixels(x: NDArray) -> tuple[NDArray, NDArray]:

@@ -8,15 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, reference
 from fastnn.autograd.tape import Op, run
-from fastnn.functional._conv2d_plan import Plan, kept, plan_for
+from fastnn.functional._conv2d_plan import Gradients, Plan, kept, plan_for
 
 __all__ = ["linear", "linear_backward"]
 
 # A linear layer is the convolution of an image of one pixel with a filter of one tap.
 _SETTINGS = (1, 1), (0, 0), (1, 1), 1, "direct"
-
-
-Gradients = tuple[NDArray | None, NDArray | None, NDArray | None]
 
 
 def _plan(operation: str, x: NDArray, weight: NDArray) -> Plan:
