@@ -249,7 +249,7 @@ def test_conv2d_of_an_empty_batch_gives_gradients_of_zero():
 
 
 def test_conv2d_finds_a_plan_again():
-    arguments = (2, 3, 8, 8), (4, 3, 3, 3), np.dtype(np.float32), (1, 1), (1, 1), (1, 1), 1, "auto"
+    arguments = (2, 3, 8, 8), (4, 3, 3, 3), np.dtype(np.float32), ((1, 1), (1, 1), (1, 1), 1, "auto")
     plan = plan_for("conv2d", *arguments)
     assert plan_for("conv2d", *arguments) is plan
     assert plan.now() is plan

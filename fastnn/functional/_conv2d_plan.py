@@ -5,19 +5,19 @@ the same few in every step, so the answer is kept: a `Plan`, which runs on array
 pixels (H, W, N, C) and taps (kernel_h, kernel_w, C_in / groups, C_out).
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _memory, _runtime
+from fastnn import _check, _memory, _runtime
 from fastnn.autograd.addition import added
 from fastnn.functional._conv2d_algorithm import check_algorithm, decide
 from fastnn.functional._conv2d_geometry import Geometry, check_settings, geometry
 
-__all__ = ["Gradients", "Norm", "Plan", "kept", "plan_for"]
+__all__ = ["Gradients", "Norm", "Plan", "are_ready", "kept", "plan_for"]
 
+Settings = tuple[Any, Any, Any, Any, Any]  # stride, padding, dilation, groups, algorithm, as `conv2d` takes them
 Shape = tuple[int, int, int, int]
 Gradients = tuple[NDArray | None, NDArray | None, NDArray | None]  # of x, weight, bias
 
@@ -78,7 +78,7 @@ class Plan:
     )  # fmt: skip
 
     def __init__(self, key: tuple[Any, ...], g: Geometry) -> None:
-        (n, c_in, h, w), (c_out, c_in_group, *kernel), self.dtype, *_, self.algorithm, choices = key
+        (n, c_in, h, w), (c_out, c_in_group, *kernel), self.dtype, (*_, self.algorithm), choices = key
         self.key, self.geometry = key, g
         _, _, self._threads, backend = choices
         self.uses_reference = backend == "reference"
@@ -177,11 +177,7 @@ def plan_for(
     x_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
     dtype: np.dtype,
-    stride: int | Sequence[int],
-    padding: int | Sequence[int] | str,
-    dilation: int | Sequence[int],
-    groups: int,
-    algorithm: str,
+    settings: Settings,
 ) -> Plan:
     """The plan of a convolution of (N, C_in, H, W) with (C_out, C_in / groups, kernel_h, kernel_w).
 
@@ -189,10 +185,10 @@ def plan_for(
         ValueError, TypeError: shapes or settings do not fit, or the algorithm cannot do them.
     """
     # What is looked for must be exact: 1.0 and True equal 1, and a list cannot be looked for.
-    settings: tuple[Any, ...] = stride, padding, dilation, groups
+    stride, padding, dilation, groups, algorithm = exact = settings
     if not (type(groups) is int and _is_pair(stride) and _is_pair(padding) and _is_pair(dilation)):
-        settings = check_settings(operation, stride, padding, dilation, groups)
-    key = x_shape, weight_shape, dtype, *settings, algorithm, _runtime.choices()
+        exact = *check_settings(operation, stride, padding, dilation, groups), algorithm
+    key = x_shape, weight_shape, dtype, exact, _runtime.choices()
     plan = _plans.get(key) if isinstance(algorithm, str) else None
     if plan is None:
         g = geometry(operation, x_shape, weight_shape, stride, padding, dilation, groups)
@@ -202,6 +198,17 @@ def plan_for(
             _plans.clear()
         _plans[key] = plan
     return plan
+
+
+def are_ready(x: Any, weight: Any, bias: Any, ndim: int) -> bool:
+    """Whether these are arrays of one dtype of floats, as nearly always, with a weight of `ndim` dimensions."""
+    return (
+        type(x) is type(weight) is np.ndarray
+        and x.dtype is weight.dtype
+        and x.dtype in _check.FLOATS
+        and weight.ndim == ndim
+        and (bias is None or (type(bias) is np.ndarray and bias.dtype is x.dtype and bias.ndim == 1))
+    )
 
 
 def _is_pair(value: Any) -> bool:
@@ -219,7 +226,6 @@ def kept(given: Any, array: NDArray, read: NDArray) -> NDArray:
 
 
 # ---- for layers that do not run operations yet -----------------------------------------------------------------------
-Settings = tuple[Any, Any, Any, int, str]
 
 
 def forward(*_: Any) -> Any:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _check, _layout, reference
 from fastnn.autograd.tape import Op, run
 from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS
-from fastnn.functional._conv2d_plan import Gradients, Norm, Plan, kept, plan_for
+from fastnn.functional._conv2d_plan import Gradients, Norm, Plan, are_ready, kept, plan_for
 
 __all__ = ["conv2d", "conv2d_backward"]
 
@@ -62,12 +62,13 @@ class Conv2d(Op):
         self.norm = norm
 
     def forward(self, given_x: Any, given_weight: Any, bias: Any, residual: NDArray | None = None) -> NDArray:
-        x = _check.floats("conv2d", "x", given_x, 4)
-        weight = _check.floats("conv2d", "weight", given_weight, 4)
-        bias = None if bias is None else _check.floats("conv2d", "bias", bias, 1)
-        if x.dtype is not weight.dtype or (bias is not None and bias.dtype is not x.dtype):
+        x, weight = given_x, given_weight
+        if not (are_ready(x, weight, bias, 4) and x.ndim == 4):
+            x = _check.floats("conv2d", "x", x, 4)
+            weight = _check.floats("conv2d", "weight", weight, 4)
+            bias = None if bias is None else _check.floats("conv2d", "bias", bias, 1)
             _check.same_dtype("conv2d", x=x, weight=weight, bias=bias)
-        plan = self.plan = plan_for("conv2d", x.shape, weight.shape, x.dtype, *self.settings)
+        plan = self.plan = plan_for("conv2d", x.shape, weight.shape, x.dtype, self.settings)
         if bias is not None and len(bias) != len(weight):
             reason = f"bias needs one value for each of {len(weight)} filters"
             raise _check.fail("conv2d", reason, bias=bias, weight=weight)
@@ -228,7 +229,7 @@ def conv2d_backward(
     if addend is not None:
         _check.same_shape("conv2d_backward", addend=addend, x=x)
     op = Conv2d(stride, padding, dilation, groups, algorithm)
-    op.plan = plan_for("conv2d_backward", x.shape, weight.shape, x.dtype, *op.settings)
+    op.plan = plan_for("conv2d_backward", x.shape, weight.shape, x.dtype, op.settings)
     expected = (len(x), len(weight), *op.plan.geometry.out)
     if dy.shape != expected:
         raise _check.fail("conv2d_backward", f"dy must have shape {expected}", dy=dy, x=x, weight=weight)

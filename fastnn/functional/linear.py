@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, reference
 from fastnn.autograd.tape import Op, run
-from fastnn.functional._conv2d_plan import Gradients, Plan, kept, plan_for
+from fastnn.functional._conv2d_plan import Gradients, Plan, are_ready, kept, plan_for
 
 __all__ = ["linear", "linear_backward"]
 
@@ -26,7 +26,7 @@ def _plan(operation: str, x: NDArray, weight: NDArray) -> Plan:
     if min(weight.shape) < 1:
         raise _check.fail(operation, "weight must not be empty", weight=weight)
     rows = len(x) if x.ndim == 2 else math.prod(x.shape[:-1])
-    return plan_for(operation, (rows, x.shape[-1], 1, 1), (*weight.shape, 1, 1), x.dtype, *_SETTINGS)
+    return plan_for(operation, (rows, x.shape[-1], 1, 1), (*weight.shape, 1, 1), x.dtype, _SETTINGS)
 
 
 class Linear(Op):
@@ -41,10 +41,11 @@ class Linear(Op):
     shape: tuple[int, ...]  # of x
 
     def forward(self, given_x: Any, given_weight: Any, bias: Any) -> NDArray:
-        x = _check.floats("linear", "x", given_x)
-        weight = _check.floats("linear", "weight", given_weight, 2)
-        bias = None if bias is None else _check.floats("linear", "bias", bias, 1)
-        if x.dtype is not weight.dtype or (bias is not None and bias.dtype is not x.dtype):
+        x, weight = given_x, given_weight
+        if not are_ready(x, weight, bias, 2):
+            x = _check.floats("linear", "x", x)
+            weight = _check.floats("linear", "weight", weight, 2)
+            bias = None if bias is None else _check.floats("linear", "bias", bias, 1)
             _check.same_dtype("linear", x=x, weight=weight, bias=bias)
         plan = self.plan = _plan("linear", x, weight)
         if bias is not None and len(bias) != len(weight):
