@@ -10,6 +10,7 @@ import fastnn
 from fastnn import _layout
 from fastnn import functional as F
 from fastnn.autograd.tape import go_back
+from fastnn.functional import _conv2d_plan
 from fastnn.functional._conv2d_plan import Norm, plan_for
 from fastnn.functional.conv2d import Conv2d
 
@@ -255,6 +256,17 @@ def test_conv2d_finds_a_plan_again():
     assert plan.now() is plan
     with fastnn.conv2d_algorithm("im2col"):
         assert plan.now() is not plan
+
+
+def test_conv2d_keeps_no_more_plans_than_it_may(monkeypatch, rng):
+    monkeypatch.setattr(_conv2d_plan, "_plans", {})
+    monkeypatch.setattr(_conv2d_plan, "_MOST_PLANS", 3)
+    x, weight, bias, _ = problem({}, rng)
+    results = {n: F.conv2d(x[:n], weight, bias) for n in range(4)}
+    for _ in range(2):
+        for n, y in results.items():
+            np.testing.assert_array_equal(F.conv2d(x[:n], weight, bias), y)
+            assert len(_conv2d_plan._plans) <= 3
 
 
 # ---- with a norm -----------------------------------------------------------------------------------------------------

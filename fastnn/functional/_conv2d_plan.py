@@ -53,29 +53,12 @@ class Plan:
     channels of a group). As images they have one pixel and one tap, and so the other kernels multiply them.
 
     Attributes:
-        key: what the plan is for; the last of it is what `_runtime.choices()` gave.
+        key: what it is for; the last of it is what `_runtime.choices()` gave.
         geometry: what follows from the settings.
         algorithm: as it was asked for.
-        y: (H_out, W_out, N, C_out).
+        x, taps, y: shapes, as the kernels read the arrays.
         uses_reference: whether the NumPy twin is to run instead.
     """
-
-    __slots__ = (
-        "_backward_data",
-        "_backward_weight",
-        "_forward",
-        "_patches",
-        "_rows",
-        "_threads",
-        "algorithm",
-        "dtype",
-        "geometry",
-        "key",
-        "taps",
-        "uses_reference",
-        "x",
-        "y",
-    )  # fmt: skip
 
     def __init__(self, key: tuple[Any, ...], g: Geometry) -> None:
         (n, c_in, h, w), (c_out, c_in_group, *kernel), self.dtype, (*_, self.algorithm), choices = key
@@ -226,8 +209,6 @@ def kept(given: Any, array: NDArray, read: NDArray) -> NDArray:
 
 
 # ---- for layers that do not run operations yet -----------------------------------------------------------------------
-
-
 def forward(*_: Any) -> Any:
     """Nothing: `convolve` does it."""
     return None
