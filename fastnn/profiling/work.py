@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import nn
-from fastnn.functional.conv2d import geometry
+from fastnn.functional._conv2d_geometry import geometry
 
 __all__ = ["backward_bytes", "forward_bytes", "multiplications", "nbytes", "valid_multiplications"]
 
@@ -42,7 +42,7 @@ def valid_multiplications(
         >>> valid_multiplications(np.zeros((1, 1, 4, 4)), np.zeros((1, 1, 3, 3)), padding=1)
         100
     """
-    g = geometry("valid_multiplications", x, weight, stride, padding, dilation, groups)
+    g = geometry("valid_multiplications", x.shape, weight.shape, stride, padding, dilation, groups)
     axes = zip(x.shape[2:], g.out, weight.shape[2:], g.stride, g.pad, g.dilation, strict=True)
     taps_h, taps_w = (_valid_taps(*axis) for axis in axes)
     return x.shape[0] * weight.shape[0] * weight.shape[1] * taps_h * taps_w
