@@ -28,6 +28,18 @@ STEPS = {
     "adamw": (F.adam_step, 1, 1, {"lr": 0.02, "step": 3, "decoupled_decay": 0.5}),
     "adagrad": (F.adagrad_step, 0, 1, {"lr": 0.3}),
     "adagrad_all": (F.adagrad_step, 0, 1, {"lr": 0.3, "eps": 0.1, "weight_decay": 0.1, "maximize": True}),
+    "adadelta": (F.adadelta_step, 0, 2, {}),
+    "adadelta_all": (F.adadelta_step, 0, 2, {"lr": 0.5, "rho": 0.5, "weight_decay": 0.1, "maximize": True}),
+    "nadam": (F.nadam_step, 1, 1, {"lr": 0.02, "step": 1, "mu_product": 1.0}),
+    "nadam_all": (
+        F.nadam_step,
+        1,
+        1,
+        {"lr": 0.02, "step": 7, "mu_product": 0.3, "eps": 0.1, "weight_decay": 0.1, "maximize": True},
+    ),
+    "nadam_decoupled": (F.nadam_step, 1, 1, {"lr": 0.02, "step": 3, "mu_product": 0.5, "decoupled_decay": 0.5}),
+    "lion": (F.lion_step, 1, 0, {"lr": 0.1}),
+    "lion_all": (F.lion_step, 1, 0, {"lr": 0.1, "betas": (0.5, 0.7), "decoupled_decay": 0.5, "maximize": True}),
 }
 
 
@@ -193,6 +205,39 @@ def naive_adagrad(w, gradients, lr, lr_decay, weight_decay, start, eps):
     return w
 
 
+def naive_adadelta(w, gradients, lr, rho, eps, weight_decay):
+    s = a = 0.0
+    for g in gradients:
+        g = g + weight_decay * w
+        s = rho * s + (1 - rho) * g**2
+        u = math.sqrt(a + eps) / math.sqrt(s + eps) * g
+        a = rho * a + (1 - rho) * u**2
+        w = w - lr * u
+    return w
+
+
+def naive_nadam(w, gradients, lr, beta1, beta2, eps, coupled, decoupled, momentum_decay):
+    m = v = 0.0
+    mu = [beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in range(len(gradients) + 2)]
+    for t, g in enumerate(gradients, 1):
+        w = w - lr * decoupled * w
+        g = g + coupled * w
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        ahead = mu[t + 1] * m / (1 - math.prod(mu[1 : t + 2])) + (1 - mu[t]) * g / (1 - math.prod(mu[1 : t + 1]))
+        w = w - lr * ahead / (math.sqrt(v / (1 - beta2**t)) + eps)
+    return w
+
+
+def naive_lion(w, gradients, lr, beta1, beta2, weight_decay):
+    m = 0.0
+    for g in gradients:
+        c = beta1 * m + (1 - beta1) * g
+        w = w - lr * weight_decay * w - lr * math.copysign(1, c)
+        m = beta2 * m + (1 - beta2) * g
+    return w
+
+
 TRAJECTORIES = {
     "sgd": (lambda p: optim.SGD(p, 0.1), naive_sgd, (0.1, 0, 0, 0, False)),
     "momentum": (lambda p: optim.SGD(p, 0.1, 0.9, 0.2, 0.01), naive_sgd, (0.1, 0.9, 0.2, 0.01, False)),
@@ -220,6 +265,21 @@ TRAJECTORIES = {
         naive_adagrad,
         (0.1, 0.2, 0.1, 0.5, 1e-3),
     ),
+    "adadelta": (lambda p: optim.Adadelta(p), naive_adadelta, (1.0, 0.9, 1e-6, 0)),
+    "adadelta_all": (lambda p: optim.Adadelta(p, 0.5, 0.8, 0.1, 0.3), naive_adadelta, (0.5, 0.8, 0.1, 0.3)),
+    "nadam": (lambda p: optim.NAdam(p), naive_nadam, (2e-3, 0.9, 0.999, 1e-8, 0, 0, 4e-3)),
+    "nadam_all": (
+        lambda p: optim.NAdam(p, 0.1, (0.5, 0.7), 1e-3, 0.1, 0.5),
+        naive_nadam,
+        (0.1, 0.5, 0.7, 1e-3, 0.1, 0, 0.5),
+    ),
+    "nadam_decoupled": (
+        lambda p: optim.NAdam(p, 0.1, weight_decay=0.3, decoupled_weight_decay=True),
+        naive_nadam,
+        (0.1, 0.9, 0.999, 1e-8, 0, 0.3, 4e-3),
+    ),
+    "lion": (lambda p: optim.Lion(p), naive_lion, (1e-4, 0.9, 0.99, 0)),
+    "lion_all": (lambda p: optim.Lion(p, 0.1, (0.5, 0.8), 0.3), naive_lion, (0.1, 0.5, 0.8, 0.3)),
 }
 
 
@@ -433,6 +493,9 @@ MAKERS = {
     "adamw": lambda p: optim.AdamW(p, 0.1),
     "rmsprop": lambda p: optim.RMSprop(p, 0.1, momentum=0.9, centered=True),
     "adagrad": lambda p: optim.Adagrad(p, 0.1, 0.1),
+    "adadelta": lambda p: optim.Adadelta(p, weight_decay=0.1),
+    "nadam": lambda p: optim.NAdam(p, 0.1, weight_decay=0.1),
+    "lion": lambda p: optim.Lion(p, 0.1, weight_decay=0.1),
     "muon": lambda p: optim.Muon(p, 0.1),
     "muon_normalized": lambda p: optim.Muon(p, 0.1, normalize_weight=True),
 }
@@ -603,6 +666,10 @@ def test_multi_optimizer_wrong_gradient_changes_nothing(rng):
         (lambda p: optim.Adam(p, eps=-1), "Adam: eps must be >= 0"),
         (lambda p: optim.RMSprop(p, alpha=-1), "RMSprop: alpha must be >= 0"),
         (lambda p: optim.Adagrad(p, lr_decay=-1), "Adagrad: lr_decay must be >= 0"),
+        (lambda p: optim.Adadelta(p, rho=1.5), "Adadelta: rho must be >= 0 and <= 1. Received: 1.5"),
+        (lambda p: optim.NAdam(p, betas=(0.9, 1.0)), r"NAdam: betas must be in \[0, 1\)"),
+        (lambda p: optim.NAdam(p, momentum_decay=-1), "NAdam: momentum_decay must be >= 0"),
+        (lambda p: optim.Lion(p, betas=(1, 0.9)), r"Lion: betas must be in \[0, 1\)"),
         (lambda p: optim.Muon(p, momentum=1), r"Muon: momentum must be in \[0, 1\)"),
         (lambda p: optim.SGD([{"params": p, "lr": -1}], lr=1), "SGD: lr must be >= 0"),
         (lambda p: optim.MultiOptimizer([]), "MultiOptimizer: there are no parameters"),
