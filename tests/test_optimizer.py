@@ -131,6 +131,28 @@ def test_optimizer_bits_do_not_depend_on_threads_or_layout(threads, rng):
     assert F.sum_of_squares(g) == total
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["adadelta_all", "nadam_all", "nadam_decoupled", "lion_all"])
+def test_optimizer_blocks_do_not_show_in_the_bits(name, dtype, rng):
+    step, signed, positive, settings = STEPS[name]
+    arrays = arrays_for(step, signed, positive, (3, 7, 5, 401), dtype, rng)  # 2.6 blocks
+    whole = [array.copy() for array in arrays]
+    expected = from_reference(step, *whole, **settings)
+    for parameter in (arrays[0].copy(), np.asfortranarray(arrays[0]), np.repeat(arrays[0], 2, axis=3)[..., ::2]):
+        actual = [parameter, *(array.copy() for array in arrays[1:])]
+        assert step(*actual, **settings) == expected
+        for a, e in zip(actual, whole, strict=True):
+            np.testing.assert_array_equal(a, e)
+
+
+def test_optimizer_steps_of_infinite_values_are_silent(rng):
+    for step, signed, positive, settings in (STEPS[name] for name in ("adadelta", "nadam", "lion")):
+        arrays = arrays_for(step, signed, positive, 4, np.float32, rng)
+        arrays[1][:] = [np.inf, -np.inf, np.nan, 3e38]
+        step(*arrays, **settings)
+        assert np.isnan(arrays[0][2])
+
+
 @pytest.mark.parametrize("layout", [name for name in layouts(np.zeros((1, 1), np.float32)) if name != "read_only"])
 def test_optimizer_step_changes_any_layout_in_place(layout, rng):
     w, g, u = rng.standard_normal((3, 4, 3, 5, 2)).astype(np.float32)
