@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -494,6 +495,66 @@ def test_optimizer_trains_a_network_of_tap_major_weights(rng):
     assert optimizer.state[model[0].weight]["momentum_buffer"].strides == model[0].weight.data.strides
 
 
+MAKERS = {
+    "sgd": lambda p: optim.SGD(p, 0.1, 0.9, 0.1, 0.01),
+    "adam": lambda p: optim.Adam(p, 0.1, amsgrad=True),
+    "adamw": lambda p: optim.AdamW(p, 0.1),
+    "rmsprop": lambda p: optim.RMSprop(p, 0.1, momentum=0.9, centered=True),
+    "adagrad": lambda p: optim.Adagrad(p, 0.1, 0.1),
+    "adadelta": lambda p: optim.Adadelta(p, weight_decay=0.1),
+    "nadam": lambda p: optim.NAdam(p, 0.1, weight_decay=0.1),
+    "lion": lambda p: optim.Lion(p, 0.1, weight_decay=0.1),
+    "muon": lambda p: optim.Muon(p, 0.1),
+    "muon_normalized": lambda p: optim.Muon(p, 0.1, normalize_weight=True),
+}
+
+
+class Watched(nn.Parameter):
+    """A parameter that counts how often it is told of a change."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.changes = 0
+
+    def _written(self):
+        self.changes += 1
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_optimizer_step_tells_parameters_that_they_change(name, rng):
+    trained, gradientless, frozen = (Watched(rng.standard_normal((4, 5))) for _ in range(3))
+    trained.grad = frozen.grad = np.ones((4, 5))
+    frozen.requires_grad = False
+    optimizer = MAKERS[name]([trained, gradientless, frozen])
+    for step in range(1, 3):
+        optimizer.step()
+        assert [p.changes for p in (trained, gradientless, frozen)] == [step, 0, 0]
+    trained.grad = np.ones(3)
+    with pytest.raises(ValueError, match="grad"):
+        optimizer.step()
+    assert trained.changes == 2
+
+
+def test_optimizer_multi_and_averages_tell_parameters_that_they_change(rng):
+    model = nn.Linear(2, 3)
+    model.weight, model.bias = Watched(rng.standard_normal((3, 2))), Watched(rng.standard_normal(3))
+    members = optim.Muon([model.weight]), optim.SGD([model.bias])
+    model.weight.grad, model.bias.grad = np.ones((3, 2)), np.ones(3)
+    optim.MultiOptimizer(members).step()
+    assert (model.weight.changes, model.bias.changes) == (1, 1)
+    ema = optim.EMA(model, 0.5)
+    ema.update()
+    with ema.average():
+        pass
+    assert (model.weight.changes, model.bias.changes) == (1, 1)
+    ema.copy_to_model()
+    assert (model.weight.changes, model.bias.changes) == (2, 2)
+    lookahead = training.Lookahead(every=1)
+    lookahead.on_fit_begin(SimpleNamespace(model=model))
+    lookahead.on_step_end(SimpleNamespace(model=model, step=1, total_steps=5))
+    assert (model.weight.changes, model.bias.changes) == (3, 3)
+
+
 def test_optimizer_subclass_needs_update_only():
     class SignSGD(optim.Optimizer):
         def __init__(self, params, lr):
@@ -509,20 +570,6 @@ def test_optimizer_subclass_needs_update_only():
 
 
 # ---- state -----------------------------------------------------------------------------------------------------------
-MAKERS = {
-    "sgd": lambda p: optim.SGD(p, 0.1, 0.9, 0.1, 0.01),
-    "adam": lambda p: optim.Adam(p, 0.1, amsgrad=True),
-    "adamw": lambda p: optim.AdamW(p, 0.1),
-    "rmsprop": lambda p: optim.RMSprop(p, 0.1, momentum=0.9, centered=True),
-    "adagrad": lambda p: optim.Adagrad(p, 0.1, 0.1),
-    "adadelta": lambda p: optim.Adadelta(p, weight_decay=0.1),
-    "nadam": lambda p: optim.NAdam(p, 0.1, weight_decay=0.1),
-    "lion": lambda p: optim.Lion(p, 0.1, weight_decay=0.1),
-    "muon": lambda p: optim.Muon(p, 0.1),
-    "muon_normalized": lambda p: optim.Muon(p, 0.1, normalize_weight=True),
-}
-
-
 @pytest.mark.parametrize("name", MAKERS)
 def test_optimizer_state_dict_continues_bit_identically(name, rng):
     gradients = rng.standard_normal((6, 4, 5)).astype(np.float32)
