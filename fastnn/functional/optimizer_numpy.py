@@ -132,7 +132,7 @@ def nadam_step(
         >>> w, exp_avg, exp_avg_sq = np.array([1.0, 2.0]), np.zeros(2), np.zeros(2)
         >>> mu_product = nadam_step(w, np.array([3.0, -4.0]), exp_avg, exp_avg_sq, step=1, mu_product=1.0, lr=0.5)
         >>> w.round(4), round(mu_product, 4)
-        (array([0.4685, 2.5315]), 0.4501)
+        (array([0.4718, 2.5282]), 0.4501)
 
     Source: Dozat, 2016, "Incorporating Nesterov momentum into Adam"; PyTorch's definition.
     """
