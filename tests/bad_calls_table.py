@@ -167,7 +167,9 @@ def sgd() -> optim.Optimizer:
 
 
 PARAMETERS = fresh(lambda: list(linear().parameters()))
-for _cls in (optim.SGD, optim.Adagrad, optim.Adam, optim.AdamW, optim.RMSprop):
+for _cls in (
+    optim.SGD, optim.Adadelta, optim.Adagrad, optim.Adam, optim.AdamW, optim.Lion, optim.NAdam, optim.RMSprop,
+):  # fmt: skip
     good("optim", f"optim.{_cls.__name__}", _cls, params=PARAMETERS, lr=0.1)
 good("optim", "optim.Muon", optim.Muon, params=fresh(lambda: [linear().weight]), lr=0.1)
 good("optim", "optim.MultiOptimizer", optim.MultiOptimizer, optimizers=fresh(lambda: [sgd(), sgd()]))

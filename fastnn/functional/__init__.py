@@ -25,4 +25,5 @@ from fastnn.functional.local_response_norm import *  # noqa: F403
 from fastnn.functional.losses import *  # noqa: F403
 from fastnn.functional.maxpool2d import *  # noqa: F403
 from fastnn.functional.optimizer import *  # noqa: F403
+from fastnn.functional.optimizer_numpy import *  # noqa: F403
 from fastnn.functional.softmax import *  # noqa: F403
