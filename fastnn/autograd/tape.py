@@ -118,10 +118,6 @@ class Op:
         """`y.backward(dy)`, of a tensor that is a result of this operation."""
         go_back([(y, dy)], retain_graph=retain_graph)
 
-    def _release(self) -> None:
-        self.__dict__.clear()  # with the edges, without which there is no second backward
-        self.number = -1
-
 
 class _Result:
     """Where gradients of one of several results of an operation go."""
@@ -191,45 +187,53 @@ def run(op: Op, *inputs: Any) -> Any:
     """
     if op.number:
         raise RuntimeError(f"{type(op).__name__}: an operation is one call: make a new one for each")
-    arrays = [value._data if isinstance(value, Tensor) else value for value in inputs]
-    if RECORDING.get():
-        needs = [value._requires_grad if isinstance(value, Tensor) else False for value in inputs]
-        recorded = True in needs
-        if recorded:
-            op.needs_grad = tuple(needs)
-    else:
-        recorded = False
+    arrays, edges = [], []  # the edge of an input: where its gradient goes
+    has_tensor = is_recorded = False
+    recording = _is_recording()
+    for value in inputs:
+        edge = None
+        if isinstance(value, Tensor):
+            has_tensor = True
+            if recording and value._requires_grad:
+                is_recorded = True
+                edge = value._op
+                if edge is None:
+                    edge = value
+            value = value._data
+        arrays.append(value)
+        edges.append(edge)
+    if is_recorded:
+        op.needs_grad = tuple([edge is not None for edge in edges])
     result = _observed(op, "forward", op.forward, arrays) if _observers.get() else op.forward(*arrays)
-    if not recorded:
-        if any(isinstance(value, Tensor) for value in inputs):
-            return _unrecorded(op, inputs, result)
-        return result
+    if not is_recorded:
+        return _unrecorded(op, inputs, result) if has_tensor else result
     op.number = next_number()
-    op._edges = [
-        (value if value._op is None else value._op) if need else None
-        for value, need in zip(inputs, needs, strict=True)
-    ]  # fmt: skip
+    op._edges = edges
     keeps = op.keeps
     if keeps is None:
         memory = _look_for_kept(op, inputs, arrays, result)
     else:
         for index, name in keeps.items():
-            value = inputs[index]
-            if value is not None and getattr(op, name, None) is arrays[index]:
-                _keep(op, name, value)
+            array = getattr(op, name, None)
+            if array is not None and array is arrays[index]:
+                _keep(op, name, inputs[index])
         memory = KEPT if op.keeps_result else None
+    if op.is_view:
+        memory = _shared(inputs[0]) if type(result) is not tuple else KEPT
     if not op.is_exact:
-        op._shapes = [(array.shape, array.dtype) if need else None for array, need in zip(arrays, needs, strict=True)]
+        op._shapes = [None if edge is None else (a.shape, a.dtype) for a, edge in zip(arrays, edges, strict=True)]
     if type(result) is tuple:
         op._outputs = [(np.shape(y), np.result_type(y)) for y in result]
-        memory = KEPT if op.is_view else memory
         return tuple(_one_of_several(op, index, y, memory) for index, y in enumerate(result))
     if type(result) is not np.ndarray:  # a loss is a float
         result = _as_array(result, arrays)
-    y = Tensor.__new__(Tensor)
-    y._data, y._op, y._requires_grad, y.grad = result, op, True, None
-    y._memory = memory if not op.is_view else _shared(inputs[0])
+    y = _new(Tensor)
+    y._data, y._op, y._memory, y._requires_grad, y.grad = result, op, memory, True, None
     return y
+
+
+_new = Tensor.__new__
+_is_recording = RECORDING.get
 
 
 def _as_array(result: Any, inputs: Sequence[Any]) -> NDArray:
@@ -270,17 +274,20 @@ def _keep(op: Op, name: str, value: Any) -> None:
             setattr(op, name, _layout.copy(value))
         return
     memory = value._memory
-    if memory is not None and memory.borrowed:
-        setattr(op, name, _layout.copy(value._data))
-    elif value._op is not None:  # nothing can write into it
-        if memory is None:
+    if memory is None:
+        if value._op is not None:  # nothing can write into it
             value._memory = KEPT
+            return
+        memory = value._memory = Memory()
+    elif memory.borrowed:
+        setattr(op, name, _layout.copy(value._data))
+        return
+    memory.kept = True
+    if value._op is None:
+        if op._versions:
+            op._versions.append((memory, memory.version))
         else:
-            memory.kept = True
-    else:
-        memory = value._shared_memory()
-        memory.kept = True
-        op._versions = (*op._versions, (memory, memory.version))
+            op._versions = [(memory, memory.version)]
 
 
 def _look_for_kept(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], result: Any) -> Memory | None:
@@ -338,35 +345,11 @@ def go_back(
     Returns:
         The gradients with respect to `wanted`, None where none arrived; no two share memory.
     """
-    asked: dict[int, NDArray | None] = {id(value._op or value): None for value in wanted}
     pending: dict[Any, Any] = {}  # operation -> gradient that has arrived, or a list of them
     heap: list[tuple[int, Op]] = []
-
-    def give(place: Any, gradient: NDArray, is_fresh: bool) -> None:
-        if isinstance(place, Op):
-            before = pending.get(place)
-            if before is None:
-                heappush(heap, (-place.number, place))
-                pending[place] = gradient
-            else:
-                pending[place] = added(before, gradient)
-            return
-        if id(place) in asked:
-            before = asked[id(place)]
-            own = gradient if is_fresh else gradient.copy("K")
-            asked[id(place)] = own if before is None else added(before, own)
-        elif others and isinstance(place, Tensor):
-            place.accumulate(gradient, is_fresh)
-        if isinstance(place, _Result):
-            parts = pending.get(place.op)
-            if parts is None:
-                heappush(heap, (-place.op.number, place.op))
-                parts = pending[place.op] = [None] * len(place.op._outputs)
-            before = parts[place.index]
-            parts[place.index] = gradient if before is None else added(before, gradient)
-
+    asked: dict[int, NDArray | None] = {id(value if value._op is None else value._op): None for value in wanted}
     for y, dy in seeds:
-        give(y._op or y, dy, False)
+        _give(y if y._op is None else y._op, dy, False, pending, heap, asked, others)
     observed = bool(_observers.get())
     while heap:
         op = heappop(heap)[1]
@@ -384,25 +367,63 @@ def go_back(
             asked[id(op)] = arrived.copy("K")
         dys = _filled(op, arrived) if type(arrived) is list else (arrived,)
         there = pending.get(edges[0]) if op.adds else None
-        keywords = {} if there is None else {"addend": there}
         if observed:
+            keywords = {} if there is None else {"addend": there}
             gradients = _observed(op, "backward", op.backward, dys, **keywords)
         else:
-            gradients = op.backward(*dys, **keywords)
+            gradients = op.backward(*dys) if there is None else op.backward(*dys, addend=there)
         if type(gradients) is not tuple:
             gradients = (gradients,)
-        is_fresh = op.is_fresh
         if op._shapes is not None:
             gradients = _fitting(op, gradients)
+        is_fresh = op.is_fresh
         if not retain_graph:
-            op._release()
+            op.__dict__.clear()  # with the edges, without which there is no second backward
+            op.number = -1
         if there is not None:
             pending[edges[0]], edges, gradients = gradients[0], edges[1:], gradients[1:]
+        del arrived, dys, there  # so that their memory is there for the next operation
         for edge, gradient in zip(edges, gradients, strict=True):
-            if edge is not None and gradient is not None:
-                give(edge, gradient, is_fresh)
-        del arrived, dys, there, gradients  # so that their memory is there for the next operation
-    return [asked[id(value._op or value)] for value in wanted]
+            if edge is None or gradient is None:
+                continue
+            if isinstance(edge, Op) and edge not in pending:  # the usual case of `_give`
+                pending[edge] = gradient
+                heappush(heap, (-edge.number, edge))
+            else:
+                _give(edge, gradient, is_fresh, pending, heap, asked, others)
+        gradients = gradient = None
+    return [asked[id(value if value._op is None else value._op)] for value in wanted]
+
+
+def _give(
+    place: Any,
+    gradient: NDArray,
+    is_fresh: bool,
+    pending: dict[Any, Any],
+    heap: list[tuple[int, Op]],
+    asked: dict[int, NDArray | None],
+    others: bool,
+) -> None:
+    """Add a gradient to what has arrived at an operation, a leaf, or one of several results."""
+    if isinstance(place, Op):
+        before = pending.get(place)
+        if before is None:
+            heappush(heap, (-place.number, place))
+        pending[place] = gradient if before is None else added(before, gradient)
+        return
+    if id(place) in asked:
+        before = asked[id(place)]
+        own = gradient if is_fresh else gradient.copy("K")
+        asked[id(place)] = own if before is None else added(before, own)
+    elif others and isinstance(place, Tensor):
+        place.accumulate(gradient, is_fresh)
+    if isinstance(place, _Result):
+        parts = pending.get(place.op)
+        if parts is None:
+            heappush(heap, (-place.op.number, place.op))
+            parts = pending[place.op] = [None] * len(place.op._outputs)
+        before = parts[place.index]
+        parts[place.index] = gradient if before is None else added(before, gradient)
 
 
 def _filled(op: Op, gradients: list[NDArray | None]) -> tuple[NDArray, ...]:

@@ -42,7 +42,7 @@ def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..
             return _watched(self, forward, has_own_backward, arguments, keywords)
         return _entered(self, forward, has_own_backward or "backward" in own, arguments, keywords)
 
-    enter.entered = forward  # type: ignore[attr-defined]
+    enter.entered, enter.has_own_backward = forward, has_own_backward  # type: ignore[attr-defined]
     return enter
 
 
@@ -55,17 +55,27 @@ def enter(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], 
 def _entered(
     module: Any, forward: Callable[..., Any], has_own_backward: bool, arguments: tuple[Any, ...], keywords: Any
 ) -> Any:
-    first = arguments[0] if arguments else None
-    if isinstance(first, Tensor) or (
-        (keywords or len(arguments) > 1 or type(first) in (tuple, list, dict))
-        and next(tensors_in((arguments, keywords)), None) is not None
-    ):
+    if _have_tensor(arguments) or (keywords and _have_tensor(keywords.values())):
         if not has_own_backward:
             return forward(module, *arguments, **keywords)
         return _as_operation(module, forward, arguments, keywords)
     if has_own_backward:
         return forward(module, *arguments, **keywords)
     return _with_arrays(module, forward, arguments, keywords)
+
+
+def _have_tensor(values: Any) -> bool:
+    """Whether there is a tensor among `values`, or in the tuples, lists and dicts among them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            return True
+        kind = type(value)
+        if kind is tuple or kind is list:
+            if _have_tensor(value):
+                return True
+        elif kind is dict and _have_tensor(value.values()):
+            return True
+    return False
 
 
 # ---- arrays in, arrays out -------------------------------------------------------------------------------------------

@@ -10,10 +10,11 @@ subclasses with methods of their own are left alone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from types import MethodType
 from typing import Any, NamedTuple
 
 from fastnn import _runtime
-from fastnn.autograd.tape import run
+from fastnn.autograd.tape import observers, run
 from fastnn.functional.conv2d_norm import Conv2dNorm, fits
 from fastnn.nn.activation import GELU, ReLU
 from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
@@ -124,7 +125,7 @@ def residual(block: Any, x: Any, activation: Module | None = None) -> Any:
     own = vars(block)
     own["_plan"] = known = plan(before, own.get("_plan"))
     steps, last = known.steps, before[-1] if before else None
-    joins_conv = last is not None and not norm.training and _is_conv(last) and steps[-1] is last
+    joins_conv = last is not None and not norm.training and _is_conv(last) and known.ends_alone
     inner = x
     for step in steps[:-1] if joins_conv else steps:
         inner = step(inner)
@@ -143,6 +144,11 @@ class Plan(NamedTuple):
     depends_on: tuple[Any, ...]
     steps: Sequence[Step]
 
+    @property
+    def ends_alone(self) -> bool:
+        """Whether the last step is one module."""
+        return getattr(self.steps[-1], "__self__", self.steps[-1]) is self.modules[-1]
+
 
 def plan(modules: Iterable[Module], last: Plan | None = None) -> Plan:
     """The plan for these modules; `last` if it still holds."""
@@ -150,10 +156,15 @@ def plan(modules: Iterable[Module], last: Plan | None = None) -> Plan:
     # What decides, besides their classes, how modules are joined. Every forward asks, and one image takes little more.
     joins, attributes = _runtime.joins_layers(), [module.__dict__ for module in modules]
     replaced = ["forward" in own or "backward" in own or "_hooks" in own for own in attributes]
-    depends_on = joins, replaced, [own.get("approximate", own.get("return_indices")) for own in attributes]
+    depends_on = (
+        joins,
+        bool(observers()),
+        replaced,
+        [own.get("approximate", own.get("return_indices")) for own in attributes],
+    )
     if last is not None and last.modules == modules and last.depends_on == depends_on:
         return last
-    return Plan(modules, depends_on, _join(modules) if joins else modules)
+    return Plan(modules, depends_on, _join(modules) if joins else list(map(_alone, modules)))
 
 
 def _join(left: Sequence[Module]) -> Sequence[Step]:
@@ -171,7 +182,17 @@ def _first_step(modules: Sequence[Module]) -> tuple[Step, int]:
         n = len(pattern.layers)
         if n <= len(modules) and all(fits(module) for fits, module in zip(pattern.layers, modules, strict=False)):
             return _together(pattern.compute, tuple(modules[:n])), n
-    return modules[0], 1
+    return _alone(modules[0]), 1
+
+
+def _alone(module: Module) -> Step:
+    """The call of one module with a tensor, without the detour through `_call` where that would not do anything."""
+    forward = type(module).forward
+    is_plain = not (observers() or vars(module).keys() & _REPLACED or getattr(forward, "has_own_backward", True))
+    return MethodType(forward.entered, module) if is_plain else module
+
+
+_REPLACED = {"forward", "backward", "_hooks"}
 
 
 def _together(compute: Callable[..., Any], layers: tuple[Module, ...]) -> Step:

@@ -281,8 +281,7 @@ def count_step(state: dict[str, Any]) -> int:
 
 def written(parameter: Parameter) -> None:
     """Tell a parameter that its array changes, lest a backward that needs the values before it use the new ones."""
-    if hasattr(parameter, "_written"):
-        parameter._written()
+    parameter._written()
 
 
 def writable(parameter: Parameter) -> NDArray:
