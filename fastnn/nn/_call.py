@@ -133,8 +133,8 @@ def given_back(value: Any) -> Any:
 def backward(module: Any, dy: Any) -> Any:
     """The gradients with respect to the arrays of the last call, after those of the parameters were added."""
     call: Call | None = module.__dict__.get("_call")
-    name = type(module).__name__
     if call is None:
+        name = type(module).__name__
         raise RuntimeError(
             f"{name}: backward needs a forward before it; a container's backward forgets what that kept, a copy does "
             "not have it, and after a forward with tensors the result has the backward"
@@ -142,6 +142,7 @@ def backward(module: Any, dy: Any) -> Any:
     is_single = not module._modules  # a single layer may go back again
     if not is_single:
         del module.__dict__["_call"]
+    name = type(module).__name__
     if call.lost:
         raise TypeError(
             f"{name}.backward: {call.lost[0]} in its forward has no gradient: use NumPy's functions on what forward "
@@ -179,9 +180,15 @@ def _seeds(operation: str, outputs: Any, dy: Any) -> list[tuple[Tensor, Any]]:
     if isinstance(outputs, Tensor):
         if outputs._op is None and not outputs._requires_grad:
             return []
-        if dy is not None and outputs._op is not None and getattr(outputs._op, "is_exact", False):
-            return [(outputs, dy)]  # the operation checks it
-        return [(outputs, seed(operation, outputs, dy))]
+        if dy is None or not outputs.ndim:
+            return [(outputs, seed(operation, outputs, dy))]
+        if type(dy) is not np.ndarray or dy.dtype != outputs.dtype:
+            dy = _check.floats(operation, "dy", array_of(dy))
+            if dy.dtype != outputs.dtype:
+                raise TypeError(f"{operation}: dtypes differ: dy must be of {outputs.dtype}. Received: {dy.dtype}")
+        if dy.shape != outputs.shape:
+            raise _check.fail(operation, f"dy must have shape {outputs.shape}", dy=dy)
+        return [(outputs, dy)]
     if isinstance(outputs, tuple | list):
         results: list[Any] = list(outputs)
         given = list(dy) if isinstance(dy, tuple | list) else [dy]

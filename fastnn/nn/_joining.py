@@ -14,6 +14,7 @@ from types import MethodType
 from typing import Any, NamedTuple
 
 from fastnn import _runtime
+from fastnn import functional as F
 from fastnn.autograd.tape import observers, run
 from fastnn.functional.conv2d_norm import Conv2dNorm, fits
 from fastnn.nn.activation import GELU, ReLU
@@ -22,7 +23,7 @@ from fastnn.nn.conv2d import Conv2d
 from fastnn.nn.maxpool2d import MaxPool2d
 from fastnn.nn.module import Module
 
-__all__ = ["Plan", "ends_with_norm", "is_itself", "plan", "residual"]
+__all__ = ["Plan", "conv_norm", "ends_with_norm", "is_itself", "plan", "residual"]
 
 Step = Callable[[Any], Any]
 
@@ -80,25 +81,25 @@ def _norm(x: Any, norm: Any, activation: Module | None = None, residual: Any = N
     return norm.normalize(x, _name_of(activation), residual)
 
 
-def _conv_norm(x: Any, conv: Any, norm: Any, activation: Module | None = None, residual: Any = None) -> Any:
+def conv_norm(x: Any, conv: Any, norm: Any, activation: Module | None = None, residual: Any = None) -> Any:
     name = _name_of(activation)
     if not norm.training and not _runtime.uses_reference() and fits(conv.weight.data, *norm.statistics()):
         parts = norm.statistics()
         operation = Conv2dNorm(conv.settings(), *parts[:2], norm.eps, name)
         own = conv._parameters
         return run(operation, x, own["weight"], own["bias"], *parts[2:], residual)
-    return norm.normalize(conv(x), name, residual)
+    return norm.normalize(_alone(conv)(x), name, residual)
 
 
 def _residual_relu(x: Any, block: Any, relu: Module) -> Any:
     return residual(block, x, relu)
 
 
-def _relu_pool(x: Any, relu: Module, pool: Module) -> Any:
+def _relu_pool(x: Any, _: Module, pool: Any) -> Any:
     """The largest of a window is the same element before and after relu, unless none is positive, and then no gradient
     passes. So relu has only the pooled pixels to do.
     """
-    return relu(pool(x))
+    return F.relu(F.max_pool2d(x, *pool.settings()))
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------
@@ -111,8 +112,8 @@ class Pattern(NamedTuple):
 
 # The first that fits is taken.
 PATTERNS = (
-    Pattern((_is_conv, _is_norm, _is_activation), _conv_norm),
-    Pattern((_is_conv, _is_norm), _conv_norm),
+    Pattern((_is_conv, _is_norm, _is_activation), conv_norm),
+    Pattern((_is_conv, _is_norm), conv_norm),
     Pattern((_is_norm, _is_activation), _norm),
     Pattern((ends_with_norm, _is_relu), _residual_relu),
     Pattern((_is_relu, _is_max_pool), _relu_pool),
@@ -131,7 +132,7 @@ def residual(block: Any, x: Any, activation: Module | None = None) -> Any:
         inner = step(inner)
     skipped = block._modules["shortcut"](x)
     if joins_conv:
-        return _conv_norm(inner, last, norm, activation, skipped)
+        return conv_norm(inner, last, norm, activation, skipped)
     block.check_shapes(inner, skipped)
     return _norm(inner, norm, activation, skipped)
 

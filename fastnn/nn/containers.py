@@ -1,6 +1,6 @@
 """Modules made of modules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, overload
 
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class Sequential(Module):
     memory; `fastnn.joined_layers(False)` switches that off.
 
     Args:
-        *modules: the modules, in order.
+        *modules: the modules, in order; or one dict, whose keys are their names.
     Shape:
         - Input: that of the first module
         - Output: that of the last one
@@ -58,10 +58,16 @@ class Sequential(Module):
 
     is_sequence = True  # for `_joining`; a subclass with a forward of its own is none
 
-    def __init__(self, *modules: Module) -> None:
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         super().__init__()
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            for name, module in modules[0].items():
+                if not isinstance(module, Module):
+                    raise TypeError(f"{type(self).__name__}: {name} must be a Module. Received: {_check.shown(module)}")
+                self.add_module(name, module)
+            return
         for module in modules:
-            self.append(module)
+            self.append(module)  # type: ignore[arg-type]
 
     def append(self, module: Module) -> "Sequential":
         """Add a module at the end."""
