@@ -108,7 +108,7 @@ class Watched(nn.Parameter):
         super().__init__(data)
         self.changes = 0
 
-    def _written(self):
+    def written(self):
         self.changes += 1
 
 

@@ -73,7 +73,7 @@ class Tensor(ArrayMethods):
         if value is not self._data:
             self._data, self._memory = value, None  # who keeps the old array keeps it as it was
         else:  # x.data += 1
-            self._written()
+            self.written()
 
     @property
     def requires_grad(self) -> bool:
@@ -200,7 +200,11 @@ class Tensor(ArrayMethods):
             self._memory = Memory()
         return self._memory
 
-    def _written(self) -> None:
+    def written(self) -> None:
+        """Note that the array is written into: who keeps it for a backward will refuse to go back with the new values.
+
+        Assignments and operators do so themselves; this is for those who write into `data`.
+        """
         if self._memory is not None:
             self._memory.version += 1
 
@@ -220,7 +224,7 @@ class Tensor(ArrayMethods):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._writable("assigning into", value)[array_of(index)] = array_of(value)
-        self._written()
+        self.written()
 
     def _in_place(self, ufunc: np.ufunc, other: Any) -> "Tensor":
         """`a += b`: a new tensor where something is recorded, else within the memory of a leaf."""
@@ -228,7 +232,7 @@ class Tensor(ArrayMethods):
             return UFUNCS[ufunc](self, other)
         array = self._writable("changing", other)
         ufunc(array, array_of(other), out=array, casting="same_kind")
-        self._written()
+        self.written()
         return self
 
     # ---- Python's protocols ------------------------------------------------------------------------------------------

@@ -279,17 +279,12 @@ def count_step(state: dict[str, Any]) -> int:
     return state["step"]
 
 
-def written(parameter: Parameter) -> None:
-    """Tell a parameter that its array changes, lest a backward that needs the values before it use the new ones."""
-    parameter._written()
-
-
 def writable(parameter: Parameter) -> NDArray:
     """`parameter.data` to be written into, replaced by a copy if it cannot be changed in place.
 
     All that optimisers and averages write into parameters is written into what this gives: it notes the change.
     """
-    written(parameter)
+    parameter.written()
     data = _check.floats("step", "data", parameter.data)  # a copy in native byte order if it is not
     if not data.flags.writeable:
         copy = _layout.empty_like(_layout.dense(data))
