@@ -1,20 +1,51 @@
 """NumPy's operators and methods, for tensors."""
 
+import inspect
+import math
+import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from fastnn.autograd.tensor import Tensor
 
-__all__ = ["FUNCTIONS", "NO_GRADIENT", "UFUNCS", "ArrayMethods"]
+__all__ = ["FUNCTIONS", "NO_GRADIENT", "UFUNCS", "WRITES", "ArrayMethods", "gradient_of", "takes"]
 
-# What NumPy's functions do with tensors: `numpy_functions.py` fills these.
+# What NumPy's functions do with tensors: `elementwise.py`, `reductions.py`, `shapes.py`, `products.py` fill these.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 # Those whose results are counts, places or answers, which have no gradient.
 NO_GRADIENT: set[Callable[..., Any]] = set()
+# Those that write into an argument.
+WRITES: set[Callable[..., Any]] = set()
+# How many arguments by position, and which by name, the functions of FUNCTIONS take.
+_ARGUMENTS: dict[Callable[..., Any], tuple[float, frozenset[str]]] = {}
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def gradient_of(*functions: Any) -> Callable[[_Function], _Function]:
+    """Decorate what computes these functions of NumPy for tensors. It has their names of arguments, maybe not all."""
+
+    def register(function: _Function) -> _Function:
+        parameters = inspect.signature(function).parameters.values()
+        any_number = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+        by_place = sum(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters)
+        names = frozenset(parameter.name for parameter in parameters)
+        for key in functions:
+            FUNCTIONS[key] = function
+            _ARGUMENTS[key] = math.inf if any_number else by_place, names
+        return function
+
+    return register
+
+
+def takes(function: Any, args: Sequence[Any], keywords: Any) -> bool:
+    """Whether what computes `function` for tensors knows these arguments."""
+    most, names = _ARGUMENTS[function]
+    return len(args) <= most and names.issuperset(keywords)
+
 
 Axis = int | Sequence[int] | None
 _NO_NUMBERS = (str, bytes, type(None), dict, set)
@@ -70,6 +101,9 @@ class ArrayMethods:
     def __invert__(self) -> "Tensor":
         return UFUNCS[np.invert](self)
 
+    def __getitem__(self, index: Any) -> "Tensor":
+        return FUNCTIONS[operator.getitem](self, index)
+
     # ---- shape -------------------------------------------------------------------------------------------------------
     @property
     def T(self) -> "Tensor":
@@ -116,7 +150,7 @@ class ArrayMethods:
         return FUNCTIONS[np.take_along_axis](self, indices, axis)
 
     def astype(self, dtype: Any, copy: bool = True) -> "Tensor":
-        return FUNCTIONS[np.astype](self, dtype, copy=copy)
+        return FUNCTIONS[np.ndarray.astype](self, dtype, copy=copy)
 
     def copy(self) -> "Tensor":
         return FUNCTIONS[np.copy](self)

@@ -1,35 +1,80 @@
-"""NumPy's functions on tensors: what they compute, and their gradients."""
-
-from typing import Any, ClassVar
+"""NumPy's functions on tensors: all of those with a gradient, and those that need none."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn.autograd.methods import FUNCTIONS
-from fastnn.autograd.tape import Op, run
+from fastnn.autograd import elementwise, indexing, products, reductions, shapes  # noqa: F401 - each fills the tables
+from fastnn.autograd.methods import NO_GRADIENT, WRITES
 
+# Places, counts, answers, texts; and arrays that have only shape and dtype from what they are made like.
+_ANSWERS = [
+    "argmax",
+    "argmin",
+    "nanargmax",
+    "nanargmin",
+    "argsort",
+    "argpartition",
+    "argwhere",
+    "nonzero",
+    "flatnonzero",
+    "count_nonzero",
+    "lexsort",
+    "searchsorted",
+    "digitize",
+    "bincount",
+    "histogram",
+    "histogram2d",
+    "histogramdd",
+    "histogram_bin_edges",
+    "unique",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
+    "isin",
+    "in1d",
+    "intersect1d",
+    "setdiff1d",
+    "setxor1d",
+    "union1d",
+    "all",
+    "any",
+    "isclose",
+    "allclose",
+    "array_equal",
+    "array_equiv",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "iscomplex",
+    "isrealobj",
+    "iscomplexobj",
+    "shape",
+    "ndim",
+    "size",
+    "zeros_like",
+    "ones_like",
+    "empty_like",
+    "tril_indices_from",
+    "triu_indices_from",
+    "diag_indices_from",
+    "unravel_index",
+    "ravel_multi_index",
+    "result_type",
+    "can_cast",
+    "min_scalar_type",
+    "common_type",
+    "may_share_memory",
+    "shares_memory",
+    "array2string",
+    "array_repr",
+    "array_str",
+    "save",
+    "savez",
+    "savez_compressed",
+    "savetxt",
+]
+NO_GRADIENT.update(getattr(np, name) for name in _ANSWERS if hasattr(np, name))
+NO_GRADIENT.add(np.linalg.matrix_rank)
 
-class Sum(Op):
-    """x.sum(axis, keepdims)"""
-
-    is_exact = True
-    keeps: ClassVar = {}
-
-    def __init__(self, axis: Any, keepdims: bool) -> None:
-        self.axis, self.keepdims = axis, keepdims
-
-    def forward(self, x: NDArray) -> NDArray:
-        self.shape = x.shape
-        return np.sum(x, axis=self.axis, keepdims=self.keepdims)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        if not self.keepdims and self.axis is not None:
-            dy = np.expand_dims(dy, self.axis)
-        return np.broadcast_to(dy, self.shape)
-
-
-def _sum(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return run(Sum(axis, keepdims), a)
-
-
-FUNCTIONS[np.sum] = _sum
+# These change an argument.
+WRITES.update((np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis))

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _check
 from fastnn._runtime import set_within
 from fastnn.autograd.addition import added
-from fastnn.autograd.memory import KEPT, Memory
+from fastnn.autograd.memory import BORROWED, KEPT, Memory
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tensor import Tensor, new_tensor, seed
 
@@ -172,6 +172,8 @@ def run(op: Op, *inputs: Any) -> Any:
         op._shapes = [(array.shape, array.dtype) if need else None for array, need in zip(arrays, needs, strict=True)]
     if type(result) is tuple:
         op._outputs = [(np.shape(y), np.result_type(y)) for y in result]
+        if op.is_view:
+            memory = _shared(inputs[0])
         return tuple(_one_of_several(op, index, y, memory) for index, y in enumerate(result))
     if type(result) is not np.ndarray:  # a loss is a float
         result = _as_array(result, arrays)
@@ -208,7 +210,8 @@ def _unrecorded(op: Op, inputs: Sequence[Any], result: Any) -> Any:
     if op.is_view or op.keeps is None:
         for value in inputs:
             if isinstance(value, Tensor) and np.may_share_memory(y._data, value._data):
-                y._memory = value._shared_memory()
+                # Nobody may write into what operations may keep.
+                y._memory = value._shared_memory() if value._op is None else BORROWED
     return y
 
 
@@ -221,12 +224,11 @@ def _keep(op: Op, name: str, value: Any) -> None:
     memory = value._memory
     if memory is not None and memory.borrowed:
         setattr(op, name, value._data.copy("K"))
-    elif value._op is not None:  # nothing can write into it
-        if memory is None:
-            value._memory = KEPT
-        else:
-            memory.kept = True
-    else:
+    elif value._op is not None and memory is None:  # nothing can write into it
+        value._memory = KEPT
+    elif memory is KEPT:
+        return
+    else:  # a leaf, or what may be a view of one
         memory = value._shared_memory()
         memory.kept = True
         op._versions = (*op._versions, (memory, memory.version))
