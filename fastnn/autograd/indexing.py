@@ -49,7 +49,7 @@ class Pick(Op):
 
     def backward(self, dy: NDArray) -> NDArray:
         dx = np.zeros(self.shape, dy.dtype)
-        if getattr(self.index, "dtype", None) == bool:
+        if isinstance(self.index, np.ndarray) and self.index.dtype.kind == "b":
             dx[self.index] = dy
         else:
             np.add.at(dx, self.index, dy)

@@ -228,10 +228,10 @@ class ArrayMethods:
 
     # ---- places and answers ------------------------------------------------------------------------------------------
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> "Tensor":
-        return np.argmax(self, axis, keepdims=keepdims)  # type: ignore[arg-type, return-value]
+        return np.argmax(self, axis, keepdims=keepdims)  # type: ignore[call-overload]
 
     def argmin(self, axis: int | None = None, keepdims: bool = False) -> "Tensor":
-        return np.argmin(self, axis, keepdims=keepdims)  # type: ignore[arg-type, return-value]
+        return np.argmin(self, axis, keepdims=keepdims)  # type: ignore[call-overload]
 
     def argsort(self, axis: int | None = -1) -> "Tensor":
         return np.argsort(self, axis)  # type: ignore[arg-type, return-value]

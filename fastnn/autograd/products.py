@@ -204,7 +204,7 @@ def _outer(a: Any, b: Any) -> Any:
 def _einsum(*operands: Any, optimize: Any = False) -> Any:
     """np.einsum; `optimize` says nothing here: pairs are contracted from left to right."""
     if isinstance(operands[0], str):
-        subscripts, values = operands[0].replace(" ", ""), operands[1:]
+        subscripts, values = operands[0].replace(" ", ""), list(operands[1:])
     else:
         subscripts, values = _written(operands)
     arrays = [_operand("np.einsum", value) for value in values]

@@ -11,6 +11,10 @@ from fastnn.autograd.methods import UFUNCS, gradient_of
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import Tensor, array_of
 
+# What np.sum and np.prod call in the end.
+_add_up: Any = np.add.reduce
+_multiply_up: Any = np.multiply.reduce
+
 
 class Reduction(Op):
     """What reduces axes: None for all of them, one or several."""
@@ -41,7 +45,7 @@ class Sum(Reduction):
 
     def forward(self, x: NDArray) -> Any:
         self.shape = x.shape
-        return np.add.reduce(x, axis=self.axis, keepdims=self.keepdims)
+        return _add_up(x, axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, dy: NDArray) -> NDArray:
         return np.broadcast_to(self._spread(dy, len(self.shape)), self.shape)
@@ -70,7 +74,7 @@ class Var(Reduction):
     def forward(self, x: NDArray) -> Any:
         if self.needs_grad:
             self.x = x
-        return np.var(x, axis=self.axis, ddof=self.ddof, keepdims=self.keepdims)  # type: ignore[arg-type]
+        return np.var(x, axis=self.axis, ddof=self.ddof, keepdims=self.keepdims)
 
     def backward(self, dy: NDArray) -> NDArray:
         x = self.x
@@ -85,7 +89,7 @@ class Std(Var):
     keeps_result = True
 
     def forward(self, x: NDArray) -> Any:
-        y = np.std(x, axis=self.axis, ddof=self.ddof, keepdims=self.keepdims)  # type: ignore[arg-type]
+        y = np.std(x, axis=self.axis, ddof=self.ddof, keepdims=self.keepdims)
         if self.needs_grad:
             self.x, self.y = x, y
         return y
@@ -131,7 +135,7 @@ class Norm(Reduction):
     keeps_result = True
 
     def forward(self, x: NDArray) -> Any:
-        y = np.sqrt(np.add.reduce(x * x, axis=self.axis, keepdims=self.keepdims))
+        y = np.sqrt(_add_up(x * x, axis=self.axis, keepdims=self.keepdims))
         if self.needs_grad:
             self.x, self.y = x, y
         return y
@@ -158,7 +162,7 @@ class Prod(Reduction):
     def forward(self, x: NDArray) -> Any:
         if self.needs_grad:
             self.x = x
-        return np.multiply.reduce(x, axis=self.axis, keepdims=self.keepdims)
+        return _multiply_up(x, axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, dy: NDArray) -> NDArray:
         x = self.x

@@ -278,7 +278,7 @@ class Tensor(ArrayMethods):
         if known is not None and not keywords:
             return known(*inputs)
         if method == "at":
-            raise TypeError(f"np.{name} would write into a tensor: use x[...] = value, or the tensor's data")
+            raise TypeError(f"np.{name} writes into its argument: use x[...] = value, or the data of the tensors")
         if keywords:
             name += f" with {', '.join(keywords)}"
         refuse_gradients(f"np.{name}", inputs)
@@ -292,7 +292,7 @@ class Tensor(ArrayMethods):
             return wrap(function(*array_of(args), **array_of(keywords)))
         name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
         if function in WRITES:
-            raise TypeError(f"{name} would write into a tensor: use x[...] = value, or the tensor's data")
+            raise TypeError(f"{name} writes into its argument: use x[...] = value, or the data of the tensors")
         if keywords.get("out") is not None:
             raise TypeError(f"{name}: a result that is a tensor, or is made of one, cannot be written into an array: "
                             "leave out= away, or use the tensor's data")  # fmt: skip
