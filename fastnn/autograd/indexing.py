@@ -100,11 +100,8 @@ class TakeAlongAxis(Op):
 
     def backward(self, dy: NDArray) -> NDArray:
         dx = np.zeros(self.shape, dy.dtype)
-        places = list(np.ogrid[tuple(slice(size) for size in self.indices.shape)])
+        places: list[Any] = list(np.ogrid[tuple(map(slice, self.shape))])
         places[self.axis] = self.indices
-        for axis, size in enumerate(self.shape):
-            if size == 1 and axis != self.axis:  # it was broadcast
-                places[axis] = np.zeros_like(places[axis])
         np.add.at(dx, tuple(places), dy)
         return dx
 

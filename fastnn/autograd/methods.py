@@ -31,7 +31,7 @@ def gradient_of(*functions: Any) -> Callable[[_Function], _Function]:
     def register(function: _Function) -> _Function:
         parameters = inspect.signature(function).parameters.values()
         any_number = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
-        by_place = sum(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters)
+        by_place = sum("POSITIONAL" in parameter.kind.name for parameter in parameters)
         names = frozenset(parameter.name for parameter in parameters)
         for key in functions:
             FUNCTIONS[key] = function
