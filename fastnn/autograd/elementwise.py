@@ -168,18 +168,18 @@ class Binary(Op):
     ufunc: ClassVar[Any]
     rules: ClassVar[tuple[Any, Any]]
     wants: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]]
-    all_wanted: ClassVar[dict[tuple[bool, ...], frozenset[str]]]
+    kept: ClassVar[dict[tuple[bool, ...], tuple[bool, ...]]]  # by what needs a gradient: whether a, b, y are wanted
 
     def forward(self, a: Any, b: Any) -> Any:
         y = self.ufunc(a, b)
         needs = self.needs_grad
         if needs:
-            wanted = self.all_wanted[needs]
-            if "a" in wanted:
+            keep_a, keep_b, keep_y = self.kept[needs]
+            if keep_a:
                 self.a = a
-            if "b" in wanted:
+            if keep_b:
                 self.b = b
-            if "y" in wanted:
+            if keep_y:
                 self.y = y
             self.likes = (a.shape, a.dtype) if needs[0] else None, (b.shape, b.dtype) if needs[1] else None
         return y
@@ -218,8 +218,8 @@ def _binary(ufunc: np.ufunc, rules: tuple[Callable[..., Any], Callable[..., Any]
     kind = type(_name(ufunc), (Binary,), {
         "ufunc": operator_of(ufunc), "rules": rules, "wants": wants, "is_fresh": ufunc not in _HANDED_ON,
         "keeps_result": "y" in wants[0] + wants[1],
-        "all_wanted": {
-            (first, second): frozenset(wants[0] * first + wants[1] * second)
+        "kept": {
+            (first, second): tuple(name in wants[0] * first + wants[1] * second for name in ("a", "b", "y"))
             for first in (False, True) for second in (False, True)
         },
     })  # fmt: skip

@@ -235,7 +235,7 @@ def _keep(op: Op, name: str, value: Any) -> None:
 
 
 def _look_for_kept(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], result: Any) -> Memory | None:
-    """What an operation of a user keeps; KEPT if its result is among it."""
+    """Note what an operation of a user keeps, and give what is known of the memory of its result."""
     kept = [(name, value) for name, value in vars(op).items() if isinstance(value, np.ndarray)]
     results = result if isinstance(result, tuple) else (result,)
     keeps_result = False
@@ -248,11 +248,11 @@ def _look_for_kept(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], result:
                     _keep_view(op, name, given)
                 break
         keeps_result = keeps_result or any(np.may_share_memory(value, y) for y in results if isinstance(y, np.ndarray))
-    shares_input = any(
-        isinstance(array, np.ndarray) and isinstance(y, np.ndarray) and np.may_share_memory(array, y)
-        for array in arrays for y in results
-    )  # fmt: skip
-    return KEPT if keeps_result or shares_input else None
+    for given, array in zip(inputs, arrays, strict=True):
+        for y in results:
+            if isinstance(array, np.ndarray) and isinstance(y, np.ndarray) and np.may_share_memory(array, y):
+                return given._shared_memory() if isinstance(given, Tensor) else BORROWED
+    return KEPT if keeps_result else None
 
 
 def _keep_view(op: Op, name: str, given: Any) -> None:
