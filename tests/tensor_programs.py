@@ -44,7 +44,7 @@ UNARY = {
         lambda x: np.linalg.norm(_last(x), axis=-1, keepdims=True),
         lambda t, x: t.linalg.vector_norm(_last(x), dim=-1, keepdim=True),
     ),
-    "sort": (lambda x: np.sort(_last(x), -1), lambda t, x: t.sort(_last(x), -1, stable=True)[0]),
+    "sort": (lambda x: np.sort(_last(x), -1), lambda t, x: t.sort(_last(x), dim=-1, stable=True)[0]),
     "flip": (lambda x: np.flip(_last(x), -1), lambda t, x: t.flip(_last(x), (-1,))),
     "transpose": (lambda x: x.T, lambda t, x: x.permute(tuple(range(x.ndim))[::-1])),
     "flat": (lambda x: x.reshape(-1), lambda t, x: x.reshape(-1)),
