@@ -341,7 +341,16 @@ FUNCTIONS = {
         (lambda x: np.pad(x, 0, "edge"), [_A]),
     ],
     np.full_like: [(lambda x: np.full_like(x, x.sum()), [_A])],
+    np.block: [
+        (lambda a, b: np.block([[a, b], [b, a]]), [_A, _B]),
+        (lambda a, b: np.block([a, b]), [apart(2), apart(1)]),
+        (lambda a: np.block([[a], [np.ones(3)]]), [_A]),
+    ],
+    np.delete: [(lambda x: np.delete(x, 1, 1), [_C]), (lambda x: np.delete(x, [0, -1]), [_A])],
+    np.select: [(lambda a, b: np.select([_IS_POSITIVE, _B > 1], [a, b], 0.5), [_A, _B])],
+    np.nancumsum: [(np.nancumsum, [_HOLES]), (lambda x: np.nancumsum(x, 1), [_HOLES])],
     # products
+    np.kron: [(np.kron, [_A, _SQUARE]), (np.kron, [apart(2), _A])],
     np.tensordot: [
         (lambda a, b: np.tensordot(a, b, 1), [_C, apart(4, 2)]),
         (lambda a, b: np.tensordot(a, b), [_C, apart(3, 4, 2)]),
@@ -375,9 +384,29 @@ for _name, _cases in {
     "permute_dims": [(lambda x: np.permute_dims(x, (2, 0, 1)), [_C])],
     "unstack": [(lambda x: np.unstack(x, axis=1), [_A])],
     "astype": [(lambda x: np.astype(x, np.float64), [_A])],
+    "cumulative_sum": [(lambda x: np.cumulative_sum(x, axis=1), [_C]), (lambda x: np.cumulative_sum(x), [apart(3)])],
+    "cumulative_prod": [(lambda x: np.cumulative_prod(x, axis=1), [_C])],
 }.items():
     if hasattr(np, _name) and getattr(np, _name) not in FUNCTIONS:
         FUNCTIONS[getattr(np, _name)] = _cases
+for _name, _cases in {
+    "matrix_transpose": [(lambda x: np.linalg.matrix_transpose(x), [_C])],
+    "diagonal": [(lambda x: np.linalg.diagonal(x, offset=1), [_C])],
+    "trace": [(lambda x: np.linalg.trace(x), [_C])],
+    "matmul": [(lambda a, b: np.linalg.matmul(a, b), [_A, _SQUARE])],
+    "outer": [(lambda a, b: np.linalg.outer(a, b), [apart(2), apart(3)])],
+    "tensordot": [(lambda a, b: np.linalg.tensordot(a, b, axes=1), [_C, apart(4, 2)])],
+    "vecdot": [(lambda a, b: np.linalg.vecdot(a, b), [_A, _B])],
+    "vector_norm": [
+        (lambda x: np.linalg.vector_norm(x), [_C]),
+        (lambda x: np.linalg.vector_norm(x, keepdims=True), [_C]),
+        (lambda x: np.linalg.vector_norm(x, axis=(0, 2)), [_C]),
+        (lambda x: np.linalg.vector_norm(x, axis=1, ord=1), [_C]),
+    ],
+    "matrix_norm": [(lambda x: np.linalg.matrix_norm(x), [_C])],
+}.items():
+    if hasattr(np.linalg, _name) and getattr(np.linalg, _name) not in FUNCTIONS:
+        FUNCTIONS[getattr(np.linalg, _name)] = _cases
 
 PRODUCTS = {
     np.matmul: [
@@ -420,4 +449,5 @@ def all_cases():
     for function, cases in FUNCTIONS.items():
         for number, (call, inputs) in enumerate(cases):
             name = getattr(function, "__qualname__", function.__name__)
+            name = f"linalg.{name}" if getattr(function, "__module__", "") == "numpy.linalg" else name
             yield f"{name}, {number}", call, [np.asarray(x) for x in inputs]

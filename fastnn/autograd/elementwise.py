@@ -298,6 +298,19 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return run(Where(), *[np.array(array_of(v)) if type(v) in _LISTS else v for v in (condition, x, y)])
 
 
+@gradient_of(np.select)
+def _select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    if len(condlist) != len(choicelist):
+        raise ValueError(
+            f"np.select: a choice for each condition is needed. Received: {len(condlist)} conditions, "
+            f"{len(choicelist)} choices"
+        )
+    y = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        y = _where(condition, choice, y)
+    return y
+
+
 class Clip(Op):
     """x within [least, most]; the gradient passes at the bounds."""
 

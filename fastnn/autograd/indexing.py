@@ -189,6 +189,12 @@ def _extract(condition: Any, arr: Any) -> Any:
     return _take(arr, np.flatnonzero(array_of(condition)))
 
 
+@gradient_of(np.delete)
+def _delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    n = arr.size if axis is None else arr.shape[axis]
+    return _take(arr, np.delete(np.arange(n), array_of(obj)), axis)
+
+
 _MODES = ("edge", "reflect", "symmetric", "wrap")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FUNCTIONS", "NO_GRADIENT", "UFUNCS", "WRITES", "ArrayMethods", "gradient_of", "takes"]
 
-# What NumPy's functions do with tensors: `elementwise.py`, `reductions.py`, `shapes.py`, `products.py` fill these.
+# What NumPy's functions do with tensors: the files that `numpy_functions.py` reads fill these.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 # Those whose results are counts, places or answers, which have no gradient.
@@ -146,6 +146,12 @@ class ArrayMethods:
     def pad(self, pad_width: Any, mode: str = "constant", **keywords: Any) -> "Tensor":
         return FUNCTIONS[np.pad](self, pad_width, mode, **keywords)
 
+    def take(self, indices: Any, axis: int | None = None) -> "Tensor":
+        return FUNCTIONS[np.take](self, indices, axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "Tensor":
+        return FUNCTIONS[np.diagonal](self, offset, axis1, axis2)
+
     def take_along_axis(self, indices: Any, axis: int | None = -1) -> "Tensor":
         return FUNCTIONS[np.take_along_axis](self, indices, axis)
 
@@ -179,6 +185,12 @@ class ArrayMethods:
 
     def cumsum(self, axis: int | None = None) -> "Tensor":
         return FUNCTIONS[np.cumsum](self, axis)
+
+    def cumprod(self, axis: int | None = None) -> "Tensor":
+        return FUNCTIONS[np.cumprod](self, axis)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "Tensor":
+        return FUNCTIONS[np.trace](self, offset, axis1, axis2)
 
     def dot(self, other: Any) -> "Tensor":
         return FUNCTIONS[np.dot](self, other)

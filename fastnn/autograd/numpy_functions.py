@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from fastnn.autograd import elementwise, indexing, products, reductions, shapes  # noqa: F401 - each fills the tables
+from fastnn.autograd import (  # noqa: F401 - each fills the tables
+    elementwise,
+    indexing,
+    joining,
+    products,
+    reductions,
+    shapes,
+)
 from fastnn.autograd.methods import NO_GRADIENT, WRITES
 
 # Places, counts, answers, texts; and arrays that have only shape and dtype from what they are made like.

@@ -4,6 +4,7 @@ Floats go through fastnn's own kernels, since what NumPy's BLAS gives depends on
 matrices, for which a call each would take longer than the product, go through `np.einsum`, which uses no BLAS.
 """
 
+import functools
 import math
 import operator
 from collections import Counter
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastnn import _layout, _memory, _runtime
 from fastnn.autograd.broadcasting import axes_of, unbroadcast
-from fastnn.autograd.methods import UFUNCS, gradient_of
+from fastnn.autograd.methods import FUNCTIONS, UFUNCS, gradient_of
 from fastnn.autograd.shapes import diagonal, reshape, transpose
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import Tensor, array_of, refuse_gradients
@@ -61,15 +62,17 @@ def _product(
     kernel: Callable[[NDArray, NDArray, NDArray], None], letters: str, a: NDArray, b: NDArray, sizes: tuple[int, int]
 ) -> NDArray:
     """A product of the matrices in the last two axes, each of `sizes`; the axes before are broadcast."""
-    dtype = np.result_type(a, b)
+    dtype = a.dtype
+    if b.dtype != dtype:
+        dtype = np.result_type(a, b)
+        a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
     if dtype not in _KERNELS or not (a.size and b.size) or _runtime.uses_reference():
         return np.einsum(letters, a, b)
-    a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
     if a.ndim == b.ndim == 2:
         y = _memory.empty(sizes, dtype)
         kernel(a, b, y)
         return y
-    if max(sizes) * math.prod(a.shape[-2:]) <= _SMALL and math.prod(sizes) <= _SMALL:
+    if math.prod(a.shape[-2:]) * sizes[1] <= _SMALL:
         return np.einsum(letters, a, b)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     y = _memory.empty((*batch, *sizes), dtype)
@@ -98,8 +101,10 @@ class Matmul(Op):
                 self.a = a
             if self.needs_grad[0]:
                 self.b = b
-        if np.result_type(a, b).kind != "f":
+        if a.dtype.kind != "f" and b.dtype.kind != "f":
             return np.matmul(a, b)
+        if a.ndim == b.ndim == 2:
+            return _product(_times, "ij,jk->ik", a, b, (len(a), b.shape[1]))
         rows, columns = self._matrices(a, b)
         y = _product(_times, "...ij,...jk->...ik", rows, columns, (rows.shape[-2], columns.shape[-1]))
         return y.reshape(self._result_shape(a.shape, b.shape))
@@ -119,6 +124,13 @@ class Matmul(Op):
 
     def backward(self, dy: NDArray) -> tuple[NDArray | None, NDArray | None]:
         needs, (a_like, b_like) = self.needs_grad, self.likes
+        if len(a_like[0]) == len(b_like[0]) == 2:
+            return (
+                unbroadcast(_product(_times_transposed, "ik,jk->ij", dy, self.b, a_like[0]), *a_like)
+                if needs[0] else None,
+                unbroadcast(_product(_transposed_times, "ij,ik->jk", self.a, dy, b_like[0]), *b_like)
+                if needs[1] else None,
+            )  # fmt: skip
         # What is not kept has no part in the other's gradient but its shape.
         a = self.a if needs[1] else np.broadcast_to(np.zeros((), a_like[1]), a_like[0])
         b = self.b if needs[0] else np.broadcast_to(np.zeros((), b_like[1]), b_like[0])
@@ -200,6 +212,16 @@ def _outer(a: Any, b: Any) -> Any:
     return _multiply(_operand("np.outer", a).reshape(-1, 1), _operand("np.outer", b).reshape(1, -1))
 
 
+@gradient_of(np.kron)
+def _kron(a: Any, b: Any) -> Any:
+    a, b = _operand("np.kron", a), _operand("np.kron", b)
+    ndim = max(a.ndim, b.ndim)
+    of_a, of_b = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
+    a = a.reshape([size for one in of_a for size in (one, 1)])
+    b = b.reshape([size for one in of_b for size in (1, one)])
+    return _multiply(a, b).reshape([m * n for m, n in zip(of_a, of_b, strict=True)])
+
+
 @gradient_of(np.einsum)
 def _einsum(*operands: Any, optimize: Any = False) -> Any:
     """np.einsum; `optimize` says nothing here: pairs are contracted from left to right."""
@@ -208,12 +230,17 @@ def _einsum(*operands: Any, optimize: Any = False) -> Any:
     else:
         subscripts, values = _written(operands)
     arrays = [_operand("np.einsum", value) for value in values]
-    # NumPy says what is wrong with the letters.
-    np.einsum(subscripts, *[np.zeros((1,) * array.ndim) for array in arrays])
+    return _contract(arrays, *_parsed(subscripts, tuple(array.ndim for array in arrays)))
+
+
+# A program has few, and asks for them again and again.
+@functools.lru_cache(maxsize=256)
+def _parsed(subscripts: str, ndims: tuple[int, ...]) -> tuple[list[list[Hashable]], list[Hashable]]:
+    """A label for every axis of the inputs, and for those of the result."""
+    np.einsum(subscripts, *[np.zeros((1,) * ndim) for ndim in ndims])  # NumPy says what is wrong with the letters
     inputs, arrow, output = subscripts.partition("->")
     labels = [
-        _labels(term, array.ndim - len(term.replace("...", "")))
-        for term, array in zip(inputs.split(","), arrays, strict=True)
+        _labels(term, ndim - len(term.replace("...", ""))) for term, ndim in zip(inputs.split(","), ndims, strict=True)
     ]
     dots = sorted({label for of_one in labels for label in of_one if isinstance(label, int)})
     if arrow:
@@ -221,7 +248,7 @@ def _einsum(*operands: Any, optimize: Any = False) -> Any:
     else:
         count = Counter(label for of_one in labels for label in of_one if isinstance(label, str))
         wanted = [*dots, *sorted(letter for letter, n in count.items() if n == 1)]
-    return _contract(arrays, labels, wanted)
+    return labels, wanted
 
 
 def _written(operands: Sequence[Any]) -> tuple[str, list[Any]]:
@@ -348,3 +375,6 @@ def _vecmat(a: Any, b: Any) -> Any:
 for _name, _function in (("vecdot", _vecdot), ("matvec", _matvec), ("vecmat", _vecmat)):
     if hasattr(np, _name):  # since NumPy 2.2
         UFUNCS[getattr(np, _name)] = _function
+for _name, _function in (("matmul", matmul), ("outer", _outer), ("tensordot", _tensordot), ("vecdot", _vecdot)):
+    if hasattr(np.linalg, _name) and getattr(np.linalg, _name) not in FUNCTIONS:  # since NumPy 2
+        gradient_of(getattr(np.linalg, _name))(_function)

@@ -252,6 +252,15 @@ def _prod(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return run(Prod(axis, keepdims), a)
 
 
+def _cumulative(function: Any) -> Any:
+    def call(x: Any, /, *, axis: int | None = None) -> Any:
+        if axis is None and x.ndim > 1:
+            raise ValueError(f"np.cumulative_{function.__name__[4:]}: axis is needed. Received: shape={x.shape}")
+        return function(x, 0 if axis is None else axis)
+
+    return call
+
+
 def _line(a: Any, axis: int | None) -> tuple[Any, int]:
     """`a` flat if there is no axis, as NumPy does along what is then the only one."""
     return (a.reshape(-1), 0) if axis is None else (a, axis)
@@ -267,6 +276,26 @@ def _cumsum(a: Any, axis: int | None = None) -> Any:
 def _cumprod(a: Any, axis: int | None = None) -> Any:
     a, axis = _line(a, axis)
     return run(Cumprod(axis), a)
+
+
+for _name, _function in (("cumulative_sum", _cumsum), ("cumulative_prod", _cumprod)):
+    if hasattr(np, _name):  # since NumPy 2.1
+        gradient_of(getattr(np, _name))(_cumulative(_function))
+
+
+@gradient_of(*([np.linalg.vector_norm] if hasattr(np.linalg, "vector_norm") else ()))
+def _vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    if axis is None:
+        y = _norm(x.reshape(-1), ord)
+        return y.reshape((1,) * x.ndim) if keepdims else y
+    if ord == 2:
+        return run(Norm(axis, keepdims), x)
+    return _norm(x, ord, axis, keepdims)
+
+
+@gradient_of(*([np.linalg.matrix_norm] if hasattr(np.linalg, "matrix_norm") else ()))
+def _matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    return _norm(x, ord, (-2, -1), keepdims)
 
 
 # ---- made of these ---------------------------------------------------------------------------------------------------
@@ -334,6 +363,11 @@ def _known(a: Any) -> tuple[NDArray, Any]:
 @gradient_of(np.nansum)
 def _nansum(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return _sum(_known(a)[1], axis, keepdims)
+
+
+@gradient_of(np.nancumsum)
+def _nancumsum(a: Any, axis: int | None = None) -> Any:
+    return _cumsum(_known(a)[1], axis)
 
 
 @gradient_of(np.nanprod)
