@@ -359,3 +359,74 @@ def test_functions_order_other_than_c_raises():
 def test_functions_bad_arguments_raise(call, error, words):
     with pytest.raises(error, match=words):
         call(fastnn.tensor(X, requires_grad=True))
+
+
+LISTS = {
+    "np.clip": lambda x: np.clip(x, [x[0, 0], x[0, 1], x[0, 2]], 2.0),
+    "np.where": lambda x: np.where(X > 0, [x[0, 0], x[0, 1], x[0, 2]], x),
+    "np.concatenate": lambda x: np.concatenate([x, [[x[0, 0], x[0, 0], x[0, 0]]]]),
+    "np.maximum": lambda x: np.maximum(x, [x[0, 0], x[0, 1], x[0, 2]]),
+    "np.matmul": lambda x: x @ [x[0, 0], x[0, 1], x[0, 2]],
+    "np.average": lambda x: np.average(x, weights=[x[0], x[1]]),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_functions_lists_of_tensors_with_gradients_raise(name):
+    with pytest.raises(TypeError, match=f"{name} with a list of tensors has no gradient here"):
+        LISTS[name](fastnn.tensor(X, requires_grad=True))
+
+
+def test_functions_lists_of_tensors_without_gradients_are_numbers():
+    x = fastnn.tensor(X)
+    for call in LISTS.values():
+        assert isinstance(call(x), fastnn.Tensor)
+
+
+def test_functions_complex_results_have_no_gradient():
+    y = fastnn.tensor(X, requires_grad=True) * 1j
+    with pytest.raises(TypeError, match="complex numbers have no gradient"):
+        y.backward(np.ones((2, 3)))
+
+
+def test_functions_copies_of_numpy_are_copies():
+    for call in (
+        lambda x: x.flatten(),
+        lambda x: x.copy(),
+        lambda x: np.tile(x, 1),
+        lambda x: np.repeat(x, 1, 0),
+        lambda x: np.pad(x, 0, "edge"),
+        lambda x: np.real(x),
+        lambda x: +x,
+        lambda x: np.concatenate([x]),
+    ):
+        x = fastnn.tensor(X)
+        y = call(x)
+        y[...] = 100
+        assert x.tolist() == X.tolist()
+
+
+def test_functions_axis_of_what_has_no_axes():
+    x = fastnn.tensor(2.0, requires_grad=True)
+    for call in (np.sum, np.mean, np.max, np.prod, np.std):
+        assert fastnn.grad(call(x, axis=-1), x).shape == ()
+
+
+def test_functions_too_few_degrees_of_freedom():
+    x = fastnn.tensor([1.0], requires_grad=True)
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match="Degrees of freedom"):
+        y = np.var(x, ddof=1)
+    y.backward()
+    assert np.isnan(x.grad).all()
+
+
+def test_functions_slices_of_one_result_add_up_in_any_number(rng):
+    x = fastnn.tensor(rng.standard_normal((50, 3)), requires_grad=True)
+    y, weights = x * 1, rng.standard_normal((50, 3))
+    sum((y[t] * weights[t]).sum() for t in range(50)).backward()
+    assert np.array_equal(x.grad, weights)
+    x.grad = None
+    y = x * 1
+    total = y.sum() + y[1:].sum() + (y[0] + y[0]).sum()
+    total.backward()
+    assert x.grad.tolist() == [[3.0] * 3] + [[2.0] * 3] * 49

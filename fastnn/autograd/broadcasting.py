@@ -17,7 +17,11 @@ def unbroadcast(gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArr
         first = gradient.ndim - len(shape)
         axes = [axis for axis in range(gradient.ndim) if axis < first or shape[axis - first] != gradient.shape[axis]]
         gradient = np.add.reduce(gradient, axis=tuple(axes), keepdims=True).reshape(shape)
-    return gradient if gradient.dtype == dtype else gradient.astype(dtype)
+    if gradient.dtype == dtype:
+        return gradient
+    if gradient.dtype.kind == "c":
+        raise TypeError("backward: complex numbers have no gradient here; compute with real and imaginary parts")
+    return gradient.astype(dtype)
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -25,6 +29,8 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
     axes = tuple(axis) if isinstance(axis, tuple | list) else (axis,)
+    if not ndim and all(one in (0, -1) for one in axes):
+        return ()  # as NumPy has it
     for one in axes:
         if not -ndim <= operator.index(one) < ndim:
             raise np.exceptions.AxisError(one, ndim)

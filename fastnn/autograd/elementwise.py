@@ -15,7 +15,7 @@ from fastnn.autograd.broadcasting import unbroadcast
 from fastnn.autograd.methods import UFUNCS, gradient_of
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import Tensor, array_of, new_tensor, refuse_gradients
+from fastnn.autograd.tensor import Tensor, array_of, new_tensor, operand, refuse_gradients
 
 _LN2, _LN10 = math.log(2), math.log(10)
 _DEGREE = math.pi / 180
@@ -226,8 +226,7 @@ def _binary(ufunc: np.ufunc, rules: tuple[Callable[..., Any], Callable[..., Any]
 
     def call(a: Any, b: Any) -> Any:
         if type(a) in _LISTS or type(b) in _LISTS:
-            refuse_gradients(f"np.{ufunc.__name__} with a list of tensors", [v for v in (a, b) if type(v) in _LISTS])
-            a, b = (np.array(array_of(value)) if type(value) in _LISTS else value for value in (a, b))
+            a, b = (operand(f"np.{ufunc.__name__}", value) if type(value) in _LISTS else value for value in (a, b))
         return run(kind(), a, b)
 
     return call
@@ -294,8 +293,7 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
         return tuple(new_tensor(places, None) for places in np.nonzero(array_of(condition)))
     if isinstance(condition, Tensor) and condition._requires_grad:
         condition = condition != 0
-    refuse_gradients("np.where with a list of tensors", [v for v in (condition, x, y) if type(v) in _LISTS])
-    return run(Where(), *[np.array(array_of(v)) if type(v) in _LISTS else v for v in (condition, x, y)])
+    return run(Where(), *[operand("np.where", v) if type(v) in _LISTS else v for v in (condition, x, y)])
 
 
 @gradient_of(np.select)
@@ -344,7 +342,7 @@ _MISSING: Any = object()
 @gradient_of(np.clip)
 def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = _MISSING, max: Any = _MISSING) -> Any:
     bounds = (a_min if min is _MISSING else min), (a_max if max is _MISSING else max)
-    values = [v if v is None or isinstance(v, Tensor | int | float) else np.array(v) for v in (a, *bounds)]
+    values = [v if v is None or isinstance(v, Tensor | int | float) else operand("np.clip", v) for v in (a, *bounds)]
     return run(Clip(), *values)
 
 

@@ -15,6 +15,7 @@ from fastnn.autograd.tensor import Tensor, array_of, wrap
 class Slice(Op):
     """x[index] of integers, slices, None and ...: a view."""
 
+    adds = True
     is_exact = True
     is_view = True
     is_fresh = True
@@ -27,9 +28,13 @@ class Slice(Op):
         self.shape = x.shape
         return x[self.index]
 
-    def backward(self, dy: NDArray) -> NDArray:
-        dx = np.zeros(self.shape, dy.dtype)
-        dx[self.index] = dy
+    def backward(self, dy: NDArray, addend: NDArray | None = None) -> NDArray:
+        if addend is None:
+            dx = np.zeros(self.shape, dy.dtype)
+            dx[self.index] = dy
+        else:
+            dx = np.array(addend)
+            dx[self.index] += dy
         return dx
 
 

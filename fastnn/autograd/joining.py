@@ -10,7 +10,7 @@ from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import gradient_of
 from fastnn.autograd.shapes import BroadcastTo, at_least, moveaxis
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import Tensor, array_of
+from fastnn.autograd.tensor import array_of, operand
 
 
 class Concatenate(Op):
@@ -79,7 +79,7 @@ class Split(Op):
 # ---- joining and cutting ---------------------------------------------------------------------------------------------
 def _parts(arrays: Any) -> list[Any]:
     """What is to be joined: the items of a list, or those along the first axis."""
-    return [a if isinstance(a, Tensor) else np.asarray(a) for a in arrays]
+    return [operand("np.concatenate", a) for a in arrays]
 
 
 @gradient_of(np.concatenate)
@@ -133,7 +133,7 @@ def _block(arrays: Any) -> Any:
     def joined(value: Any, axis: int) -> Any:
         if isinstance(value, list):
             return concatenate([joined(item, axis + 1) for item in value], axis)
-        value = value if isinstance(value, Tensor) else np.asarray(value)
+        value = operand("np.block", value)
         return value.reshape((1,) * (ndim - value.ndim) + value.shape)
 
     n = depth(arrays)
@@ -144,7 +144,7 @@ def _block(arrays: Any) -> Any:
 def _leaves(value: Any) -> list[Any]:
     if isinstance(value, list):
         return [leaf for item in value for leaf in _leaves(item)]
-    return [value if isinstance(value, Tensor) else np.asarray(value)]
+    return [operand("np.block", value)]
 
 
 @gradient_of(np.array_split)
@@ -190,6 +190,8 @@ def _tile(A: Any, reps: Any) -> Any:
     places = [size for pair in zip((1,) * ndim, shape, strict=True) for size in pair]
     wanted = [size for pair in zip(reps, shape, strict=True) for size in pair]
     full = [count * size for count, size in zip(reps, shape, strict=True)]
+    if full == list(shape):
+        return A.reshape(full).copy()
     return run(BroadcastTo(wanted), A.reshape(places)).reshape(full)
 
 
@@ -202,6 +204,8 @@ def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     if np.size(repeats) > 1:
         return np.take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis)
     count = int(np.asarray(repeats).item())
+    if count == 1:
+        return a.copy()
     before, after = a.shape[: axis + 1], a.shape[axis + 1 :]
     wide = run(BroadcastTo((*before, count, *after)), a.reshape(*before, 1, *after))
     return wide.reshape(*before[:-1], before[-1] * count, *after)

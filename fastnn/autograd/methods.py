@@ -129,7 +129,8 @@ class ArrayMethods:
         return FUNCTIONS[np.expand_dims](self, axis)
 
     def flatten(self) -> "Tensor":
-        return self.reshape(-1)
+        flat = self.reshape(-1)
+        return flat.copy() if flat.is_leaf else flat  # nobody can write into a recorded one
 
     def ravel(self) -> "Tensor":
         return self.reshape(-1)

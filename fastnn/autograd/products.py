@@ -19,7 +19,7 @@ from fastnn.autograd.broadcasting import axes_of, unbroadcast
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS, gradient_of
 from fastnn.autograd.shapes import diagonal, reshape, transpose
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import Tensor, array_of, refuse_gradients
+from fastnn.autograd.tensor import operand
 
 # A product is the convolution of an image of one pixel with filters of one tap, as in functional/linear.py.
 _ONE = (1, 1)
@@ -147,15 +147,8 @@ class Matmul(Op):
         return da, db
 
 
-def _operand(name: str, value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value
-    refuse_gradients(f"{name} with a list of tensors", value)
-    return np.asarray(array_of(value))
-
-
 def matmul(a: Any, b: Any) -> Any:
-    return run(Matmul(), _operand("np.matmul", a), _operand("np.matmul", b))
+    return run(Matmul(), operand("np.matmul", a), operand("np.matmul", b))
 
 
 UFUNCS[np.matmul] = matmul
@@ -164,7 +157,7 @@ _multiply = UFUNCS[np.multiply]
 
 @gradient_of(np.tensordot)
 def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
-    a, b = _operand("np.tensordot", a), _operand("np.tensordot", b)
+    a, b = operand("np.tensordot", a), operand("np.tensordot", b)
     if np.ndim(axes) == 0:
         n = operator.index(axes)
         of_a, of_b = tuple(range(a.ndim - n, a.ndim)), tuple(range(n))
@@ -190,7 +183,7 @@ def _sequence(axes: Any) -> tuple[int, ...]:
 
 @gradient_of(np.dot)
 def _dot(a: Any, b: Any) -> Any:
-    a, b = _operand("np.dot", a), _operand("np.dot", b)
+    a, b = operand("np.dot", a), operand("np.dot", b)
     if not (a.ndim and b.ndim):
         return _multiply(a, b)
     return matmul(a, b) if b.ndim <= 2 else _tensordot(a, b, (-1, -2))
@@ -198,23 +191,23 @@ def _dot(a: Any, b: Any) -> Any:
 
 @gradient_of(np.inner)
 def _inner(a: Any, b: Any) -> Any:
-    a, b = _operand("np.inner", a), _operand("np.inner", b)
+    a, b = operand("np.inner", a), operand("np.inner", b)
     return _tensordot(a, b, (-1, -1)) if a.ndim and b.ndim else _multiply(a, b)
 
 
 @gradient_of(np.vdot)
 def _vdot(a: Any, b: Any) -> Any:
-    return matmul(_operand("np.vdot", a).reshape(-1), _operand("np.vdot", b).reshape(-1))
+    return matmul(operand("np.vdot", a).reshape(-1), operand("np.vdot", b).reshape(-1))
 
 
 @gradient_of(np.outer)
 def _outer(a: Any, b: Any) -> Any:
-    return _multiply(_operand("np.outer", a).reshape(-1, 1), _operand("np.outer", b).reshape(1, -1))
+    return _multiply(operand("np.outer", a).reshape(-1, 1), operand("np.outer", b).reshape(1, -1))
 
 
 @gradient_of(np.kron)
 def _kron(a: Any, b: Any) -> Any:
-    a, b = _operand("np.kron", a), _operand("np.kron", b)
+    a, b = operand("np.kron", a), operand("np.kron", b)
     ndim = max(a.ndim, b.ndim)
     of_a, of_b = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
     a = a.reshape([size for one in of_a for size in (one, 1)])
@@ -229,7 +222,7 @@ def _einsum(*operands: Any, optimize: Any = False) -> Any:
         subscripts, values = operands[0].replace(" ", ""), list(operands[1:])
     else:
         subscripts, values = _written(operands)
-    arrays = [_operand("np.einsum", value) for value in values]
+    arrays = [operand("np.einsum", value) for value in values]
     return _contract(arrays, *_parsed(subscripts, tuple(array.ndim for array in arrays)))
 
 
@@ -361,15 +354,15 @@ def _pair(
 
 
 def _vecdot(a: Any, b: Any) -> Any:
-    return _multiply(_operand("np.vecdot", a), _operand("np.vecdot", b)).sum(-1)
+    return _multiply(operand("np.vecdot", a), operand("np.vecdot", b)).sum(-1)
 
 
 def _matvec(a: Any, b: Any) -> Any:
-    return matmul(a, _operand("np.matvec", b)[..., None])[..., 0]
+    return matmul(a, operand("np.matvec", b)[..., None])[..., 0]
 
 
 def _vecmat(a: Any, b: Any) -> Any:
-    return matmul(_operand("np.vecmat", a)[..., None, :], b)[..., 0, :]
+    return matmul(operand("np.vecmat", a)[..., None, :], b)[..., 0, :]
 
 
 for _name, _function in (("vecdot", _vecdot), ("matvec", _matvec), ("vecmat", _vecmat)):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import UFUNCS, gradient_of
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import Tensor, array_of
+from fastnn.autograd.tensor import array_of, operand
 
 # What np.sum and np.prod call in the end.
 _add_up: Any = np.add.reduce
@@ -79,7 +79,8 @@ class Var(Reduction):
     def backward(self, dy: NDArray) -> NDArray:
         x = self.x
         distances = x - np.mean(x, axis=self.axis, keepdims=True)
-        scale = self._spread(dy, x.ndim) * (2 / max(self._count(x.shape) - self.ddof, 0))
+        count = self._count(x.shape) - self.ddof
+        scale = self._spread(dy, x.ndim) * (2 / count if count > 0 else math.nan)
         return np.asarray(distances * scale)
 
 
@@ -308,10 +309,10 @@ def _ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def _average(a: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
     if weights is None:
         return _mean(a, axis, keepdims)
+    weights = operand("np.average", weights)
     if np.shape(weights) != np.shape(a):
         if axis is None or isinstance(axis, tuple) or np.shape(weights) != (np.shape(a)[axis],):
             raise TypeError("np.average: weights must have the shape of a, or be one for each along an integer axis")
-        weights = weights if isinstance(weights, Tensor) else np.asarray(weights)
         shape = [1] * np.ndim(a)
         shape[axis] = len(weights)
         weights = np.reshape(weights, shape)

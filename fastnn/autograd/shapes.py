@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastnn.autograd.broadcasting import axes_of, unbroadcast
 from fastnn.autograd.methods import gradient_of
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import Tensor, array_of, wrap
+from fastnn.autograd.tensor import array_of, operand, wrap
 
 
 class Reshape(Op):
@@ -228,7 +228,8 @@ def _broadcast_arrays(*args: Any) -> Any:
 
 
 def at_least(function: Any, arrays: Sequence[Any]) -> Any:
-    results = [run(Reshape(function(array_of(a)).shape), a if isinstance(a, Tensor) else np.asarray(a)) for a in arrays]
+    parts = [operand(f"np.{function.__name__}", a) for a in arrays]
+    results = [run(Reshape(function(array_of(part)).shape), part) for part in parts]
     return results[0] if len(results) == 1 else tuple(results)
 
 

@@ -12,7 +12,7 @@ from fastnn.autograd.memory import BORROWED, Memory
 from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, UFUNCS, WRITES, ArrayMethods, takes
 from fastnn.autograd.modes import RECORDING
 
-__all__ = ["Tensor", "array_of", "new_tensor", "refuse_gradients", "seed", "tensor", "tensors_in", "wrap"]
+__all__ = ["Tensor", "array_of", "new_tensor", "operand", "refuse_gradients", "seed", "tensor", "tensors_in", "wrap"]
 
 
 class Tensor(ArrayMethods):
@@ -306,6 +306,16 @@ def refuse_gradients(name: str, values: Any) -> None:
     """Raise if a gradient that goes through `values` would end here."""
     if RECORDING.get() and any(value._requires_grad for value in tensors_in(values)):
         raise TypeError(f"{name} has no gradient here: detach() its arguments, or write a fastnn.Op")
+
+
+def operand(name: str, value: Any) -> Any:
+    """A tensor as it is, anything else as an array; within lists, tensors may not carry gradients."""
+    if isinstance(value, Tensor):
+        return value
+    if type(value) is not np.ndarray:
+        refuse_gradients(f"{name} with a list of tensors", value)
+        value = np.array(array_of(value))
+    return value
 
 
 def tensors_in(values: Any) -> Iterator[Tensor]:
