@@ -408,7 +408,7 @@ def test_functions_copies_of_numpy_are_copies():
 
 def test_functions_axis_of_what_has_no_axes():
     x = fastnn.tensor(2.0, requires_grad=True)
-    for call in (np.sum, np.mean, np.max, np.prod, np.std):
+    for call in (np.sum, np.max, np.min, np.prod):
         assert fastnn.grad(call(x, axis=-1), x).shape == ()
 
 
