@@ -1,5 +1,6 @@
 """fastnn.Op: operations of a user, and what observers see of all of them."""
 
+import gc
 import threading
 
 import numpy as np
@@ -136,6 +137,65 @@ def test_op_that_keeps_a_view_of_its_input_notices_changes(part):
         x += 1
     with pytest.raises(RuntimeError, match="Part: an array that its backward needs was written into"):
         y.backward()
+
+
+HOLDERS = {
+    "attribute": lambda x: x,
+    "tuple": lambda x: (x, 1),
+    "list": lambda x: [None, x],
+    "dict": lambda x: {"x": x},
+    "nested": lambda x: {"all": [(x[::-1],)]},
+}
+
+
+def _first_array(value):
+    if isinstance(value, np.ndarray):
+        return value
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return next((found for found in map(_first_array, items) if found is not None), None)
+
+
+class Hold(Op):
+    def __init__(self, holder):
+        self.holder = holder
+
+    def forward(self, x, scale):
+        self.held = self.holder(scale)
+        return x * scale
+
+    def backward(self, dy):
+        return dy * _first_array(self.held), None
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_op_may_keep_arrays_in_tuples_lists_and_dicts(holder):
+    x, scale = leaf(1.0, 2.0), np.array([3.0, 3.0])
+    y = Hold(HOLDERS[holder])(x, scale).sum()
+    scale[:] = 0  # an array of the caller: a copy was kept
+    y.backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+    scale = fastnn.tensor([3.0, 3.0])
+    y = Hold(HOLDERS[holder])(x, scale).sum()
+    scale[:] = 0
+    with pytest.raises(RuntimeError, match="Hold: an array that its backward needs was written into"):
+        y.backward()
+
+
+@pytest.mark.parametrize("result", [[1.0, 2.0], None, "text"])
+def test_op_forward_of_something_else_raises(result):
+    odd = _op(lambda self, dy: dy, lambda self, a: result)
+    with pytest.raises(TypeError, match=r"Odd.forward: an array, a number or a tuple of them is needed. Received: "):
+        odd()(leaf(1.0))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_op_may_give_a_number(dtype):
+    x = fastnn.tensor(np.ones(2, dtype), requires_grad=True)
+    for forward in (lambda self, a: float(a.sum()), lambda self, a: a.sum(), lambda self, a: np.asarray(a.sum())):
+        y = _op(lambda self, dy: np.broadcast_to(dy, 2), forward)()(x)
+        assert (y.dtype, y.shape) == (dtype, ())
+        (dx,) = fastnn.grad(y, [x])
+        assert (dx.dtype, dx.tolist()) == (dtype, [1.0, 1.0])
 
 
 def test_op_that_keeps_a_view_of_an_array_of_the_caller_has_a_copy():
@@ -299,3 +359,22 @@ def test_observers_belong_to_threads():
         thread.start()
         thread.join()
     assert seen == []
+
+
+def test_op_leaves_no_cycles():
+    def use():
+        x = leaf(1.0, 2.0)
+        Cube()(x).sum().backward()
+        Hold(HOLDERS["nested"])(x, np.ones(2)).sum().backward()
+        first, _ = SumAndProduct()(x, x)
+        first.sum().backward()
+        Cube()(x)
+
+    use()
+    gc.collect()
+    gc.disable()
+    try:
+        use()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

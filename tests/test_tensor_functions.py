@@ -1,5 +1,6 @@
 """NumPy's functions on tensors: every one against NumPy's values and against differences of them."""
 
+import gc
 import itertools
 import operator
 
@@ -87,6 +88,30 @@ def test_functions_gradient_does_not_depend_on_order_of_memory(name):
         y.backward(np.array(dy, order="F"), retain_graph=True)
     for tensor, wanted in zip(tensors, cases.gradients(call, inputs, dys), strict=True):
         np.testing.assert_allclose(tensor.grad, wanted, rtol=1e-13, atol=1e-13)
+
+
+def _cycles(function):
+    """How many objects only the garbage collector can free after this call."""
+    function()
+    gc.collect()
+    gc.disable()
+    try:
+        function()
+        return gc.collect()
+    finally:
+        gc.enable()
+
+
+def test_functions_leave_no_cycles():
+    def everything():
+        for call, inputs in ALL.values():
+            x = [fastnn.tensor(value, requires_grad=True) for value in inputs]
+            ys = cases.outputs(call(*x))
+            for y in ys[1:]:
+                y.backward(np.ones(y.shape), retain_graph=True)
+            ys[0].backward(np.ones(ys[0].shape))
+
+    assert _cycles(everything) == 0
 
 
 # ---- methods and operators -------------------------------------------------------------------------------------------

@@ -127,18 +127,19 @@ def _append(arr: Any, values: Any, axis: int | None = None) -> Any:
 
 @gradient_of(np.block)
 def _block(arrays: Any) -> Any:
-    def depth(value: Any) -> int:
-        return 1 + max(map(depth, value)) if isinstance(value, list) else 0
+    depth = _depth(arrays)
+    return _joined(arrays, -depth, max(depth, *(leaf.ndim for leaf in _leaves(arrays))))
 
-    def joined(value: Any, axis: int) -> Any:
-        if isinstance(value, list):
-            return concatenate([joined(item, axis + 1) for item in value], axis)
-        value = operand("np.block", value)
-        return value.reshape((1,) * (ndim - value.ndim) + value.shape)
 
-    n = depth(arrays)
-    ndim = max(n, *(value.ndim for value in _leaves(arrays)))
-    return joined(arrays, -n)
+def _depth(value: Any) -> int:
+    return 1 + max(map(_depth, value)) if isinstance(value, list) else 0
+
+
+def _joined(value: Any, axis: int, ndim: int) -> Any:
+    if isinstance(value, list):
+        return concatenate([_joined(item, axis + 1, ndim) for item in value], axis)
+    value = operand("np.block", value)
+    return value.reshape((1,) * (ndim - value.ndim) + value.shape)
 
 
 def _leaves(value: Any) -> list[Any]:

@@ -229,13 +229,13 @@ def _mean(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @gradient_of(np.var)
-def _var(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    return run(Var(axis, ddof, keepdims), a)
+def _var(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False, *, correction: float | None = None) -> Any:
+    return run(Var(axis, ddof if correction is None else correction, keepdims), a)
 
 
 @gradient_of(np.std)
-def _std(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
-    return run(Std(axis, ddof, keepdims), a)
+def _std(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False, *, correction: float | None = None) -> Any:
+    return run(Std(axis, ddof if correction is None else correction, keepdims), a)
 
 
 @gradient_of(np.max, np.amax)
