@@ -158,6 +158,12 @@ def test_dtypes_integers_have_no_gradient():
     assert x.grad.tolist() == [1.0, 2.0]
 
 
+def test_dtypes_float32_sums_of_broadcasts_keep_their_digits(rng):
+    bias, dy = fastnn.tensor(np.zeros(8, np.float32), requires_grad=True), 1 + rng.random((50_000, 8), np.float32)
+    (np.zeros_like(dy) + bias).backward(dy)
+    np.testing.assert_allclose(bias.grad, dy.sum(0, dtype=np.float64), rtol=1e-7)
+
+
 # ---- products --------------------------------------------------------------------------------------------------------
 SHAPES = (
     ((7, 5), (5, 3)), ((130, 70), (70, 90)), ((1, 300), (300, 1)), ((300,), (300, 40)), ((40, 300), (300,)),

@@ -16,7 +16,9 @@ def unbroadcast(gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArr
     if gradient.shape != shape:
         first = gradient.ndim - len(shape)
         axes = [axis for axis in range(gradient.ndim) if axis < first or shape[axis - first] != gradient.shape[axis]]
-        gradient = np.add.reduce(gradient, axis=tuple(axes), keepdims=True).reshape(shape)
+        # NumPy adds along outer axes one by one: of 131,072 numbers near 1, float32 keeps five digits.
+        wide = np.float64 if gradient.dtype == np.float32 else None
+        gradient = np.add.reduce(gradient, axis=tuple(axes), dtype=wide, keepdims=True).reshape(shape)
     if gradient.dtype == dtype:
         return gradient
     if gradient.dtype.kind == "c":
