@@ -285,6 +285,8 @@ def _contract(arrays: Sequence[Any], labels: Sequence[list[Hashable]], output: l
         x, x_labels = _summed(x, x_labels, needed.union(y_labels))
         y, y_labels = _pair(y, y_labels, x, x_labels, needed, sizes)
     y, y_labels = _summed(y, y_labels, set(output))
+    if y_labels == output and not any(y is array for array in arrays):
+        return y
     return transpose(y, [y_labels.index(label) for label in output])
 
 
@@ -350,7 +352,8 @@ def _pair(
     else:
         a, b = matrix(a, a_labels, batch, rows), matrix(b, b_labels, batch, columns)
         y = _multiply(a[..., :, None], b[..., None, :])
-    return y.reshape([sizes[label] for label in result]), result
+    shape = [sizes[label] for label in result]
+    return y if list(y.shape) == shape else y.reshape(shape), result
 
 
 def _vecdot(a: Any, b: Any) -> Any:
