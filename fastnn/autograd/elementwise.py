@@ -146,17 +146,20 @@ class Unary(Op):
     is_exact = True
     ufunc: ClassVar[Any]
     rule: ClassVar[Any]
-    wants: ClassVar[tuple[str, ...]]
+    wants: ClassVar[str]  # "x", "y" or nothing
 
     def forward(self, x: NDArray) -> Any:
         y = self.ufunc(x)
         if self.needs_grad:
-            for name in self.wants:
-                setattr(self, name, x if name == "x" else y)
+            if self.wants == "x":
+                self.x = x
+            elif self.wants:
+                self.y = y
         return y
 
     def backward(self, dy: NDArray) -> NDArray:
-        dx = self.rule(dy, *[getattr(self, name) for name in self.wants])
+        wants = self.wants
+        dx = self.rule(dy, getattr(self, wants)) if wants else self.rule(dy)
         return dx if type(dx) is np.ndarray else np.asarray(dx)
 
 
@@ -185,7 +188,13 @@ class Binary(Op):
         return y
 
     def _gradient(self, index: int, dy: NDArray) -> NDArray:
-        gradient = self.rules[index](dy, *[getattr(self, name) for name in self.wants[index]])
+        rule, wants = self.rules[index], self.wants[index]
+        if not wants:
+            gradient = rule(dy)
+        elif len(wants) == 1:
+            gradient = rule(dy, getattr(self, wants[0]))
+        else:
+            gradient = rule(dy, *[getattr(self, name) for name in wants])
         return unbroadcast(gradient, *self.likes[index])  # type: ignore[misc]
 
     def backward(self, dy: NDArray) -> tuple[NDArray | None, NDArray | None]:
@@ -198,9 +207,9 @@ def _name(ufunc: np.ufunc) -> str:
 
 
 def _unary(ufunc: np.ufunc, rule: Callable[..., Any]) -> Callable[[Any], Any]:
-    wants = _names(rule)
+    wants = "".join(_names(rule))
     kind = type(_name(ufunc), (Unary,), {
-        "ufunc": ufunc, "rule": staticmethod(rule), "wants": wants, "keeps": {0: "x"} if "x" in wants else {},
+        "ufunc": ufunc, "rule": staticmethod(rule), "wants": wants, "keeps": {0: "x"} if wants == "x" else {},
         "keeps_result": "y" in wants, "is_fresh": ufunc not in _HANDED_ON,
     })  # fmt: skip
 
