@@ -160,7 +160,7 @@ class Unary(Op):
     def backward(self, dy: NDArray) -> NDArray:
         wants = self.wants
         dx = self.rule(dy, getattr(self, wants)) if wants else self.rule(dy)
-        return dx if type(dx) is np.ndarray else np.asarray(dx)
+        return dx if type(dx) is np.ndarray else np.asarray(dx, dy.dtype)
 
 
 class Binary(Op):

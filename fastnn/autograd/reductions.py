@@ -59,7 +59,7 @@ class Mean(Sum):
         return np.mean(x, axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, dy: NDArray) -> NDArray:
-        return super().backward(np.asarray(dy / self._count(self.shape)))
+        return super().backward(np.asarray(dy / self._count(self.shape), dy.dtype))
 
 
 class Var(Reduction):
@@ -81,7 +81,7 @@ class Var(Reduction):
         distances = x - np.mean(x, axis=self.axis, keepdims=True)
         count = self._count(x.shape) - self.ddof
         scale = self._spread(dy, x.ndim) * (2 / count if count > 0 else math.nan)
-        return np.asarray(distances * scale)
+        return np.asarray(distances * scale, x.dtype)
 
 
 class Std(Var):
