@@ -19,6 +19,13 @@ def apart(*shape):
     return (_rng.permutation(size) - size / 2 + 0.25).reshape(shape) / 4
 
 
+def assert_close(actual, wanted, **tolerances):
+    """Numbers that are close, of one shape and dtype."""
+    assert np.shape(actual) == np.shape(wanted)
+    assert np.result_type(actual) == np.result_type(wanted)
+    np.testing.assert_allclose(actual, wanted, **tolerances)
+
+
 def outputs(result):
     return list(result) if isinstance(result, list | tuple) else [result]
 
@@ -332,7 +339,7 @@ FUNCTIONS = {
     np.pad: [
         (lambda x: np.pad(x, 1), [_A]),
         (lambda x: np.pad(x, ((0, 1), (2, 0)), constant_values=3.0), [_A]),
-        (lambda x: np.pad(x, {1: (1, 2)}), [_C]),
+        *([(lambda x: np.pad(x, {1: (1, 2)}), [_C])] if hasattr(np, "matvec") else []),  # since NumPy 2.2, too
         *(
             (lambda x, mode=mode: np.pad(x, ((1, 0), (2, 2)), mode), [_A])
             for mode in ("edge", "reflect", "symmetric", "wrap")
