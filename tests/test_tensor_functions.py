@@ -325,6 +325,14 @@ def test_functions_out_raises(name, requires_grad):
     assert np.array_equal(out, X)
 
 
+def test_functions_out_and_dtype_none_say_nothing():
+    x = fastnn.tensor(X, requires_grad=True)
+    for y in (np.sum(x, dtype=None, out=None), np.mean(x, axis=0, dtype=None), np.concatenate([x, x], out=None)):
+        assert y.requires_grad
+    with pytest.raises(TypeError, match=r"np.sum with dtype has no gradient"):
+        np.sum(x, dtype=np.float64)
+
+
 def test_functions_array_in_place_with_a_tensor_raises():
     a, t = X.copy(), fastnn.tensor(X, requires_grad=True)
     with pytest.raises(TypeError, match="write a = a \\+ b"):
@@ -406,6 +414,27 @@ def test_functions_lists_of_tensors_without_gradients_are_numbers():
     x = fastnn.tensor(X)
     for call in LISTS.values():
         assert isinstance(call(x), fastnn.Tensor)
+
+
+def test_functions_a_tensor_anywhere_makes_the_result_one():
+    places, mask, x = fastnn.tensor([1, 0]), fastnn.tensor([True, False]), fastnn.tensor([1.0, 3.0], requires_grad=True)
+    given = [5.0, 7.0]
+    for result, wanted in (
+        (np.take_along_axis(np.array(given), places, 0), [7, 5]),
+        (np.compress(mask, given), [5]),
+        (np.extract(mask, given), [5]),
+        (np.delete(given, places[:1]), [5]),
+        (np.average(given, weights=x), 6.5),
+        (np.where(mask, given, given), given),
+        (np.clip(given, x, 6.0), [5, 6]),
+        (np.dot(given, x), 26),
+        (np.outer(given, x)[1], [7, 21]),
+        (np.concatenate([given, x]), [5, 7, 1, 3]),
+        (np.tensordot(given, x, 1), 26),
+        (np.searchsorted(given, x), [0, 0]),
+    ):
+        assert isinstance(result, fastnn.Tensor)
+        assert result.tolist() == wanted
 
 
 def test_functions_complex_results_have_no_gradient():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import gradient_of
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import Tensor, array_of, wrap
+from fastnn.autograd.tensor import Tensor, array_of, tensor_of, wrap
 
 
 class Slice(Op):
@@ -159,6 +159,7 @@ def _getitem(x: Any, index: Any) -> Any:
 
 @gradient_of(np.take)
 def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    a = tensor_of("np.take", a)
     if axis is None:
         a, axis = a.reshape(-1), 0
     (axis,) = axes_of(axis, a.ndim)
@@ -170,6 +171,7 @@ def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") ->
 
 @gradient_of(np.take_along_axis)
 def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    arr = tensor_of("np.take_along_axis", arr)
     if axis is None:
         arr, axis = arr.reshape(-1), 0
     (axis,) = axes_of(axis, arr.ndim)
@@ -196,6 +198,7 @@ def _extract(condition: Any, arr: Any) -> Any:
 
 @gradient_of(np.delete)
 def _delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    arr = tensor_of("np.delete", arr)
     n = arr.size if axis is None else arr.shape[axis]
     return _take(arr, np.delete(np.arange(n), array_of(obj)), axis)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import UFUNCS, gradient_of
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import array_of, operand
+from fastnn.autograd.tensor import array_of, tensor_of
 
 # What np.sum and np.prod call in the end.
 _add_up: Any = np.add.reduce
@@ -309,15 +309,13 @@ def _ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def _average(a: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
     if weights is None:
         return _mean(a, axis, keepdims)
-    weights = operand("np.average", weights)
-    if np.shape(weights) != np.shape(a):
-        if axis is None or isinstance(axis, tuple) or np.shape(weights) != (np.shape(a)[axis],):
+    a, weights = tensor_of("np.average", a), tensor_of("np.average", weights)
+    if weights.shape != a.shape:
+        if axis is None or isinstance(axis, tuple) or weights.shape != (a.shape[axis],):
             raise TypeError("np.average: weights must have the shape of a, or be one for each along an integer axis")
-        shape = [1] * np.ndim(a)
+        shape = [1] * a.ndim
         shape[axis] = len(weights)
-        weights = np.reshape(weights, shape)
-    weights = UFUNCS[np.multiply](weights, np.ones(np.shape(a), np.result_type(array_of(weights)))) \
-        if np.shape(weights) != np.shape(a) else weights  # fmt: skip
+        weights = np.broadcast_to(weights.reshape(shape), a.shape)
     return np.sum(a * weights, axis=axis, keepdims=keepdims) / np.sum(weights, axis=axis, keepdims=keepdims)
 
 

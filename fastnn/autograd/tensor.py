@@ -12,7 +12,21 @@ from fastnn.autograd.memory import BORROWED, Memory
 from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, UFUNCS, WRITES, ArrayMethods, takes
 from fastnn.autograd.modes import RECORDING
 
-__all__ = ["Tensor", "array_of", "new_tensor", "operand", "refuse_gradients", "seed", "tensor", "tensors_in", "wrap"]
+__all__ = [
+    "Tensor",
+    "array_of",
+    "new_tensor",
+    "operand",
+    "refuse_gradients",
+    "seed",
+    "tensor",
+    "tensor_of",
+    "tensors_in",
+    "wrap",
+]
+
+# Arguments of NumPy's functions that are the same as none if they are None.
+_SILENT = ("dtype", "out")
 
 
 class Tensor(ArrayMethods):
@@ -286,6 +300,8 @@ class Tensor(ArrayMethods):
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, keywords: Any) -> Any:
         known = FUNCTIONS.get(function)
+        if keywords:  # what says nothing
+            keywords = {name: value for name, value in keywords.items() if value is not None or name not in _SILENT}
         if known is not None and takes(function, args, keywords):
             return known(*args, **keywords)
         if function in NO_GRADIENT:
@@ -316,6 +332,12 @@ def operand(name: str, value: Any) -> Any:
         refuse_gradients(f"{name} with a list of tensors", value)
         value = np.array(array_of(value))
     return value
+
+
+def tensor_of(name: str, value: Any) -> Tensor:
+    """`operand` as a tensor, where a tensor among other arguments makes the result one."""
+    value = operand(name, value)
+    return value if isinstance(value, Tensor) else new_tensor(value, BORROWED)
 
 
 def tensors_in(values: Any) -> Iterator[Tensor]:
