@@ -367,3 +367,28 @@ def test_detach_stops_gradients():
     y = x * 3
     (y.detach() * x).backward()
     assert x.grad.tolist() == [6.0]
+
+
+def test_threads_through_the_same_leaves_get_what_each_gets_alone(rng):
+    w = [fastnn.tensor(rng.standard_normal((8, 8)) / 3, requires_grad=True) for _ in range(2)]
+    inputs = rng.standard_normal((4, 5, 8))
+
+    def gradients(x):
+        hidden = np.tanh(x @ w[0])
+        pieces = np.split(hidden @ w[1], 2, axis=1)
+        return fastnn.grad(np.square(np.concatenate(pieces[::-1], 1) * hidden).sum(), w)
+
+    alone = [gradients(x) for x in inputs]
+    found = {}
+
+    def work(index):
+        found[index] = [gradients(inputs[index]) for _ in range(30)]
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for index, expected in enumerate(alone):
+        for again in found[index]:
+            assert all(np.array_equal(a, b) for a, b in zip(again, expected, strict=True))
