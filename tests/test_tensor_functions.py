@@ -484,3 +484,36 @@ def test_functions_slices_of_one_result_add_up_in_any_number(rng):
     total = y.sum() + y[1:].sum() + (y[0] + y[0]).sum()
     total.backward()
     assert x.grad.tolist() == [[3.0] * 3] + [[2.0] * 3] * 49
+
+
+NOTHING = {
+    "sum": lambda x: x.sum(0),
+    "mean": lambda x: x.mean(1),
+    "prod": np.prod,
+    "cumsum": lambda x: np.cumsum(x, 0),
+    "cumprod": lambda x: np.cumprod(x, 0),
+    "list": lambda x: x[[]],
+    "mask": lambda x: x[x > 0],
+    "sort": lambda x: np.sort(x, 0),
+    "repeat": lambda x: np.repeat(x, [1] * len(x), 0),
+    "tile": lambda x: np.tile(x, 2),
+    "pad": lambda x: np.pad(x, 1),
+    "split": lambda x: np.array_split(x, 2)[0],
+    "norm": lambda x: np.linalg.norm(x, axis=0),
+    "add": lambda x: x + np.ones((1, 3)),
+    "outer": lambda x: np.outer(x, x),
+    "einsum": lambda x: np.einsum("ij,kj->ik", x, x),
+    "concatenate": lambda x: np.concatenate([x, x]),
+    "diagonal": np.diagonal,
+    "roll": lambda x: np.roll(x, 1),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_functions_of_nothing(name):
+    call, nothing = NOTHING[name], np.zeros((0, 3))
+    x = fastnn.tensor(nothing, requires_grad=True)
+    y = call(x)
+    cases.assert_close(y.data, np.asarray(call(nothing)))
+    y.backward(np.ones(y.shape))
+    assert x.grad.shape == (0, 3)

@@ -140,7 +140,10 @@ def _is_plain(index: Any) -> bool:
 def _own(index: Any) -> Any:
     """An index that stays as it is."""
     value = array_of(index)
-    return value.copy() if isinstance(value, np.ndarray) else np.array(value) if isinstance(value, list) else value
+    if isinstance(value, list):
+        array = np.array(value)
+        return array if array.size else array.astype(np.intp)
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 @gradient_of(operator.getitem)

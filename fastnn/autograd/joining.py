@@ -202,7 +202,7 @@ def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
         a, axis = a.reshape(-1), 0
     (axis,) = axes_of(axis, a.ndim)
     repeats = array_of(repeats)
-    if np.size(repeats) > 1:
+    if np.size(repeats) != 1:
         return np.take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis)
     count = int(np.asarray(repeats).item())
     if count == 1:

@@ -327,7 +327,12 @@ def _median(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     rows = a.transpose(others + axes).reshape(*shape, math.prod(a.shape[axis] for axis in axes))
     n = rows.shape[-1]
     in_order = np.sort(rows, axis=-1)
-    middle: Any = in_order[..., n // 2] if n % 2 else (in_order[..., n // 2 - 1] + in_order[..., n // 2]) / 2
+    if not n:
+        middle = rows.mean(-1)  # NaN, with NumPy's warning
+    elif n % 2:
+        middle = in_order[..., n // 2]
+    else:
+        middle = (in_order[..., n // 2 - 1] + in_order[..., n // 2]) / 2
     has_nan = np.isnan(rows._data).any(-1)
     if has_nan.any():
         middle = np.where(has_nan, middle * np.nan, middle)
