@@ -7,6 +7,7 @@ from. Nothing refers the other way, so what was recorded is freed with the last 
 import contextlib
 import contextvars
 import itertools
+import operator
 import time
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _check, _layout
 from fastnn._runtime import joined_layers, set_within
 from fastnn.autograd.addition import added
-from fastnn.autograd.memory import KEPT, Memory
+from fastnn.autograd.memory import BORROWED, KEPT, Memory
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tensor import Tensor, new_tensor, seed
 
@@ -219,14 +220,14 @@ def run(op: Op, *inputs: Any) -> Any:
                 _keep(op, name, inputs[index])
         memory = KEPT if op.keeps_result else None
     if op.is_view:
-        memory = _shared(inputs[0]) if type(result) is not tuple else KEPT
+        memory = _shared(inputs[0]) if len(inputs) == 1 or type(result) is not tuple else KEPT
     if not op.is_exact:
         op._shapes = [None if edge is None else (a.shape, a.dtype) for a, edge in zip(arrays, edges, strict=True)]
     if type(result) is tuple:
         op._outputs = [(np.shape(y), np.result_type(y)) for y in result]
         return tuple(_one_of_several(op, index, y, memory) for index, y in enumerate(result))
     if type(result) is not np.ndarray:  # a loss is a float
-        result = _as_array(result, arrays)
+        result = _as_array(op, result, arrays)
     y = _new(Tensor)
     y._data, y._op, y._memory, y._requires_grad, y.grad = result, op, memory, True, None
     return y
@@ -236,9 +237,15 @@ _new = Tensor.__new__
 _is_recording = RECORDING.get
 
 
-def _as_array(result: Any, inputs: Sequence[Any]) -> NDArray:
+def _as_array(op: Op, result: Any, inputs: Sequence[Any]) -> NDArray:
     """A result that is a number; a loss, which is a float, gets the dtype of what it is the loss of."""
-    return np.asarray(result, inputs[0].dtype if type(result) is float else None)
+    array = np.asarray(result, getattr(inputs[0], "dtype", None) if type(result) is float else None)
+    if array.dtype.kind not in "fiubc" or type(result) is list:
+        raise TypeError(
+            f"{type(op).__name__}.forward: an array, a number or a tuple of them is needed. Received: "
+            f"{_check.shown(result)}"
+        )
+    return array
 
 
 def _shared(value: Any) -> Memory | None:
@@ -259,64 +266,70 @@ def _unrecorded(op: Op, inputs: Sequence[Any], result: Any) -> Any:
         return tuple(_unrecorded(op, inputs, y) for y in result)
     if result is None:
         return None
-    y = new_tensor(result if type(result) is np.ndarray else _as_array(result, inputs), None)
+    y = new_tensor(result if type(result) is np.ndarray else _as_array(op, result, inputs), None)
     if op.is_view or op.keeps is None:
         for value in inputs:
             if isinstance(value, Tensor) and np.may_share_memory(y._data, value._data):
-                y._memory = value._shared_memory()
+                # Nobody may write into what operations may keep.
+                y._memory = value._shared_memory() if value._op is None else BORROWED
     return y
 
 
 def _keep(op: Op, name: str, value: Any) -> None:
     """Note that the attribute `name` of `op` is the array of this input."""
+    if isinstance(value, Tensor | np.ndarray):
+        array = getattr(op, name)
+        kept = _kept(op, array, value)
+        if kept is not array:
+            setattr(op, name, kept)
+
+
+def _kept(op: Op, array: NDArray, value: Any) -> NDArray:
+    """`array`, which is that of this input or a part of it, as `op` may keep it: with its version noted, or a copy."""
     if not isinstance(value, Tensor):  # a caller's array, which may change at any time
-        if isinstance(value, np.ndarray):
-            setattr(op, name, _layout.copy(value))
-        return
+        return _layout.copy(array)
     memory = value._memory
-    if memory is None:
-        if value._op is not None:  # nothing can write into it
-            value._memory = KEPT
-            return
-        memory = value._memory = Memory()
-    elif memory.borrowed:
-        setattr(op, name, _layout.copy(value._data))
-        return
-    memory.kept = True
-    if value._op is None:
+    if memory is None and value._op is not None:  # nothing can write into it
+        value._memory = KEPT
+    elif memory is not KEPT:  # a leaf, or what may be a view of one
+        if memory is None:
+            memory = value._shared_memory()
+        elif memory.borrowed:
+            return _layout.copy(array)
+        memory.kept = True
         if op._versions:
             op._versions.append((memory, memory.version))
         else:
             op._versions = [(memory, memory.version)]
+    return array
 
 
 def _look_for_kept(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], result: Any) -> Memory | None:
-    """What an operation of a user keeps; KEPT if its result is among it."""
-    kept = [(name, value) for name, value in vars(op).items() if isinstance(value, np.ndarray)]
-    results = result if isinstance(result, tuple) else (result,)
-    keeps_result = False
-    for name, value in kept:
-        for given, array in zip(inputs, arrays, strict=True):
-            if isinstance(array, np.ndarray) and np.may_share_memory(array, value):
-                if value is not array and not isinstance(given, Tensor):
-                    setattr(op, name, _layout.copy(value))
-                else:
-                    _keep_view(op, name, given)
-                break
-        keeps_result = keeps_result or any(np.may_share_memory(value, y) for y in results if isinstance(y, np.ndarray))
-    shares_input = any(
-        isinstance(array, np.ndarray) and isinstance(y, np.ndarray) and np.may_share_memory(array, y)
-        for array in arrays for y in results
-    )  # fmt: skip
-    return KEPT if keeps_result or shares_input else None
+    """Note what an operation of a user keeps, and give what is known of the memory of its result."""
+    given = [(value, array) for value, array in zip(inputs, arrays, strict=True) if isinstance(array, np.ndarray)]
+    for name, value in list(vars(op).items()):
+        kept = _owned(op, value, given)
+        if kept is not value:
+            setattr(op, name, kept)
+    results = [y for y in (result if type(result) is tuple else (result,)) if isinstance(y, np.ndarray)]
+    for source, array in given:
+        if any(np.may_share_memory(array, y) for y in results):
+            return source._shared_memory() if isinstance(source, Tensor) else BORROWED
+    return KEPT  # maybe
 
 
-def _keep_view(op: Op, name: str, given: Any) -> None:
-    """`_keep`, where the attribute may be a view of the input."""
-    if isinstance(given, Tensor) and given._memory is not None and given._memory.borrowed:
-        setattr(op, name, _layout.copy(getattr(op, name)))
-    else:
-        _keep(op, name, given)
+def _owned(op: Op, value: Any, given: list[tuple[Any, NDArray]]) -> Any:
+    """What an attribute of `op` may hold: `value`, in which arrays of a caller are replaced by copies."""
+    if isinstance(value, np.ndarray):
+        source = next((source for source, array in given if np.may_share_memory(array, value)), None)
+        return value if source is None else _kept(op, value, source)
+    if type(value) is dict:
+        owned = {key: _owned(op, item, given) for key, item in value.items()}
+        return value if all(owned[key] is value[key] for key in value) else owned
+    if type(value) in (tuple, list):
+        items = type(value)(_owned(op, item, given) for item in value)
+        return value if all(map(operator.is_, items, value)) else items
+    return value
 
 
 # ---- going back ------------------------------------------------------------------------------------------------------
