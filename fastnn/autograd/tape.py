@@ -92,6 +92,8 @@ class Op:
     is_exact: ClassVar[bool] = False
     # Gradients are arrays that nobody else has.
     is_fresh: ClassVar[bool] = False
+    # `backward` refuses a gradient that does not fit, and takes one of another dtype.
+    checks_gradient: ClassVar[bool] = False
     # It is nobody's work: observers do not see it.
     is_hidden: ClassVar[bool] = False
     # `backward` takes the gradient that the first input has already, and adds it where it stores its own.

@@ -16,7 +16,6 @@ from fastnn.functional.class_losses import *  # noqa: F403
 from fastnn.functional.conv2d import *  # noqa: F403
 from fastnn.functional.cross_entropy import *  # noqa: F403
 from fastnn.functional.dropout import *  # noqa: F403
-from fastnn.functional.flatten import *  # noqa: F403
 from fastnn.functional.groupnorm import *  # noqa: F403
 from fastnn.functional.im2col import *  # noqa: F403
 from fastnn.functional.layernorm import *  # noqa: F403

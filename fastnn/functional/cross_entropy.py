@@ -150,7 +150,7 @@ class CrossEntropy(Op):
     """
 
     keeps: ClassVar = {0: "input"}
-    is_exact = is_fresh = True
+    is_exact = is_fresh = checks_gradient = True
 
     def __init__(self, weight: ArrayLike | None, ignore_index: int, reduction: str, label_smoothing: float) -> None:
         self.settings = array_of(weight), ignore_index, reduction, label_smoothing

@@ -11,7 +11,7 @@ from fastnn import _check
 from fastnn.nn import _call
 from fastnn.nn.parameter import Parameter
 
-__all__ = ["HookHandle", "LoadResult", "Module"]
+__all__ = ["LoadResult", "Module"]
 
 
 class LoadResult(NamedTuple):
