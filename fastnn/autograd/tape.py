@@ -85,13 +85,13 @@ class Op:
     # What fastnn's own operations say of themselves, so that nobody has to look.
     # Input -> attribute that may hold its array; None if any attribute may hold any.
     keeps: ClassVar[dict[int, str] | None] = None
-    keeps_result: ClassVar[bool] = False
+    keeps_result: bool = False
     # The result may be a view of the first input.
-    is_view: ClassVar[bool] = False
+    is_view: bool = False
     # Gradients have the shapes and dtypes of the inputs.
     is_exact: ClassVar[bool] = False
     # Gradients are arrays that nobody else has.
-    is_fresh: ClassVar[bool] = False
+    is_fresh: bool = False
     # `backward` refuses a gradient that does not fit, and takes one of another dtype.
     checks_gradient: ClassVar[bool] = False
     # It is nobody's work: observers do not see it.
@@ -386,7 +386,8 @@ def go_back(
             keywords = {} if there is None else {"addend": there}
             gradients = _observed(op, "backward", op.backward, dys, **keywords)
         else:
-            gradients = op.backward(*dys) if there is None else op.backward(*dys, addend=there)
+            go: Any = op.backward
+            gradients = go(*dys) if there is None else go(*dys, addend=there)
         if type(gradients) is not tuple:
             gradients = (gradients,)
         if op._shapes is not None:

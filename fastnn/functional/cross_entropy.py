@@ -173,7 +173,7 @@ class CrossEntropy(Op):
     def _of_target(self, dloss: NDArray) -> NDArray:
         """-weight (1 - label_smoothing) log softmax(input)"""
         weight, _, reduction, label_smoothing = self.settings
-        logs = (label_smoothing - 1) * reference.log_softmax(self.input, 1)
+        logs = (label_smoothing - 1) * reference.log_softmax(np.asarray(self.input), 1)
         if weight is not None:
             logs *= np.asarray(weight, logs.dtype).reshape(-1, *(1,) * (logs.ndim - 2))
         if reduction == "mean":

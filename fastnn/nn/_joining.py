@@ -85,9 +85,10 @@ def conv_norm(x: Any, conv: Any, norm: Any, activation: Module | None = None, re
     name = _name_of(activation)
     if not norm.training and not _runtime.uses_reference() and fits(conv.weight.data, *norm.statistics()):
         parts = norm.statistics()
-        operation = Conv2dNorm(conv.settings(), *parts[:2], norm.eps, name)
+        mean, variance, *affine = parts
+        operation = Conv2dNorm(conv.settings(), mean, variance, norm.eps, name)
         own = conv._parameters
-        return run(operation, x, own["weight"], own["bias"], *parts[2:], residual)
+        return run(operation, x, own["weight"], own["bias"], *affine, residual)
     return norm.normalize(_alone(conv)(x), name, residual)
 
 
@@ -188,7 +189,7 @@ def _first_step(modules: Sequence[Module]) -> tuple[Step, int]:
 
 def _alone(module: Module) -> Step:
     """The call of one module with a tensor, without the detour through `_call` where that would not do anything."""
-    forward = type(module).forward
+    forward: Any = type(module).forward
     is_plain = not (observers() or vars(module).keys() & _REPLACED or getattr(forward, "has_own_backward", True))
     return MethodType(forward.entered, module) if is_plain else module
 

@@ -61,15 +61,15 @@ class Sequential(Module):
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         super().__init__()
         if len(modules) == 1 and isinstance(modules[0], Mapping):
-            for name, module in modules[0].items():
-                if not isinstance(module, Module):
-                    raise TypeError(f"{type(self).__name__}: {name} must be a Module. Received: {_check.shown(module)}")
-                self.add_module(name, module)
+            for name, named in modules[0].items():
+                if not isinstance(named, Module):
+                    raise TypeError(f"{type(self).__name__}: {name} must be a Module. Received: {_check.shown(named)}")
+                self.add_module(name, named)
             return
         for module in modules:
-            self.append(module)  # type: ignore[arg-type]
+            self.append(module)
 
-    def append(self, module: Module) -> "Sequential":
+    def append(self, module: Any) -> "Sequential":
         """Add a module at the end."""
         if not isinstance(module, Module):
             raise TypeError(f"Sequential: modules are needed. Received: {_check.shown(module)}")

@@ -107,35 +107,36 @@ class Module:
         super().__init_subclass__(**keywords)
         has_own_backward = not _derives(cls.backward)
         if "forward" in cls.__dict__ or (has_own_backward and "backward" in cls.__dict__):
-            cls.forward = _call.entering(cls.forward, has_own_backward)  # type: ignore[method-assign]
+            cls.forward = _call.entering(cls.forward, has_own_backward)
 
     # ---- to be written by subclasses ---------------------------------------------------------------------------------
     if TYPE_CHECKING:
         forward: Callable[..., Any]  # with the arguments that a subclass wants
+        backward: Callable[..., Any]
     else:
 
         def forward(self, *arguments: Any) -> Any:
             """Compute the result."""
             raise TypeError(f"{type(self).__name__} does not define forward()")
 
-    def backward(self, dy: Any = None) -> Any:
-        """Given dL/dy of the last call with arrays, add dL/dparameter to every `.grad` and return dL/dx.
+        def backward(self, dy: Any = None) -> Any:
+            """Given dL/dy of the last call with arrays, add dL/dparameter to every `.grad` and return dL/dx.
 
-        A container forgets the call as it goes back, so that memory gets less; each of its backwards needs a forward
-        of its own.
+            A container forgets the call as it goes back, so that memory gets less; each of its backwards needs a
+            forward of its own.
 
-        Args:
-            dy: gradient with respect to the result, of its shape; several for several results. A single number needs
-                none.
-        Returns:
-            The gradient with respect to the array that `forward` got, a tuple for several, None if `input_grad` is
-            False.
-        Raises:
-            RuntimeError: there was no such call, or it has gone back already.
-        """
-        return _call.backward(self, dy)
+            Args:
+                dy: gradient with respect to the result, of its shape; several for several results. A single number
+                    needs none.
+            Returns:
+                The gradient with respect to the array that `forward` got, a tuple for several, None if `input_grad` is
+                False.
+            Raises:
+                RuntimeError: there was no such call, or it has gone back already.
+            """
+            return _call.backward(self, dy)
 
-    backward.is_derived = True  # type: ignore[attr-defined]
+        backward.is_derived = True
 
     def given_back(self, y: Any) -> Any:
         """What a caller with arrays gets for the result `y` of `forward`."""
