@@ -5,6 +5,7 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastnn
@@ -12,7 +13,7 @@ from fastnn import data
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "train_cifar10.py"
-SCRIPT, FIT = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+SCRIPT, FIT, NET = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 needs_data = pytest.mark.skipif("FASTNN_DATA" not in os.environ, reason="FASTNN_DATA is not set")
 
@@ -37,6 +38,18 @@ def run_fit(folder):
 
 def test_readme_shows_the_example():
     assert EXAMPLE.read_text().endswith(f'"""\n\n{SCRIPT}')
+
+
+def test_readme_network_of_ones_own_has_the_same_gradients_by_arrays_and_by_tensors():
+    arrays, tensors = NET.split("loss = criterion(model(fastnn.tensor(x))")
+    names = {}
+    exec(arrays, names)
+    by_arrays = [parameter.grad for parameter in names["model"].parameters()]
+    assert names["dx"].shape == (8, 3, 32, 32)
+    names["model"].zero_grad()
+    exec("loss = criterion(model(fastnn.tensor(x))" + tensors, names)
+    for parameter, grad in zip(names["model"].parameters(), by_arrays, strict=True):
+        np.testing.assert_array_equal(parameter.grad, grad)
 
 
 def test_readme_script_runs_and_learns(monkeypatch, capsys):
