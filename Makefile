@@ -68,6 +68,7 @@ lint: $(VENV)/.installed $(VENV)/.lint-tools  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typed_user.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint $(CYTHON_SOURCES)
 	$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
 

@@ -7,7 +7,7 @@ in C, in kernels chosen for the CPU at run time.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastnn._errors import FileError
 from fastnn._layout import conversions
@@ -81,6 +81,25 @@ __all__ = [
     *_LATE_FUNCTIONS,
     *_SUBMODULES,
 ]
+
+
+if TYPE_CHECKING:
+    from fastnn import benchmark as benchmark
+    from fastnn import courses as courses
+    from fastnn import data as data
+    from fastnn import functional as functional
+    from fastnn import insight as insight
+    from fastnn import models as models
+    from fastnn import nn as nn
+    from fastnn import optim as optim
+    from fastnn import profiling as profiling
+    from fastnn import reference as reference
+    from fastnn import training as training
+    from fastnn import tune as tune
+    from fastnn.profiling import profile as profile
+    from fastnn.training import load_weights, save_weights
+
+    load, save = load_weights, save_weights
 
 
 def __getattr__(name: str) -> Any:

@@ -51,7 +51,7 @@ Axis = int | Sequence[int] | None
 _NO_NUMBERS = (str, bytes, type(None), dict, set)
 
 
-def _operator(ufunc: np.ufunc, reflected: bool = False) -> Any:
+def _operator(ufunc: np.ufunc, reflected: bool = False) -> "Callable[[Any, Any], Tensor]":
     def method(self: Any, other: Any) -> Any:
         if isinstance(other, _NO_NUMBERS):
             return NotImplemented
@@ -60,7 +60,7 @@ def _operator(ufunc: np.ufunc, reflected: bool = False) -> Any:
     return method
 
 
-def _in_place(ufunc: np.ufunc) -> Any:
+def _in_place(ufunc: np.ufunc) -> "Callable[[Any, Any], Any]":
     def method(self: Any, other: Any) -> Any:
         return NotImplemented if isinstance(other, _NO_NUMBERS) else self._in_place(ufunc, other)
 
@@ -86,7 +86,7 @@ class ArrayMethods:
     __xor__, __rxor__ = _operator(np.bitwise_xor), _operator(np.bitwise_xor, True)
     __lt__, __le__ = _operator(np.less), _operator(np.less_equal)
     __gt__, __ge__ = _operator(np.greater), _operator(np.greater_equal)
-    __eq__, __ne__ = _operator(np.equal), _operator(np.not_equal)
+    __eq__, __ne__ = _operator(np.equal), _operator(np.not_equal)  # type: ignore[assignment]
     __hash__ = object.__hash__  # tensors are keys by identity
 
     def __neg__(self) -> "Tensor":

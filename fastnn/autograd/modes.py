@@ -2,7 +2,8 @@
 
 import contextvars
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar, overload
 
 from fastnn import _check
 from fastnn._runtime import set_within
@@ -17,6 +18,15 @@ RECORDING: contextvars.ContextVar[bool] = contextvars.ContextVar("fastnn_recordi
 LOST: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("fastnn_lost", default=None)
 
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Mode(AbstractContextManager[None], Protocol):
+    """What holds within a block, or within a function that it decorates."""
+
+    def __call__(self, function: _Function, /) -> _Function: ...
+
+
 def _mode(operation: str, on: bool, function: Callable[..., Any] | None) -> Any:
     if function is None:
         return set_within(RECORDING, on)
@@ -25,7 +35,11 @@ def _mode(operation: str, on: bool, function: Callable[..., Any] | None) -> Any:
     return set_within(RECORDING, on)(function)
 
 
-def no_grad(function: Callable[..., Any] | None = None) -> Any:
+@overload
+def no_grad() -> Mode: ...
+@overload
+def no_grad(function: _Function) -> _Function: ...
+def no_grad(function: Any = None) -> Any:
     """Within the block, operations leave nothing behind: results carry no gradient, and nothing is kept for one.
 
     It holds for the running thread, and can also decorate a function.
@@ -41,7 +55,11 @@ def no_grad(function: Callable[..., Any] | None = None) -> Any:
     return _mode("no_grad", False, function)
 
 
-def enable_grad(function: Callable[..., Any] | None = None) -> Any:
+@overload
+def enable_grad() -> Mode: ...
+@overload
+def enable_grad(function: _Function) -> _Function: ...
+def enable_grad(function: Any = None) -> Any:
     """Within the block, operations are recorded again, as they are outside of `no_grad`.
 
     Example:

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, Self, SupportsIndex
+from typing import Any, Self, SupportsIndex, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -13,6 +13,7 @@ from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, UFUNCS, WRITES, Arra
 from fastnn.autograd.modes import LOST, RECORDING
 
 __all__ = [
+    "AnyArray",
     "Tensor",
     "array_of",
     "new_tensor",
@@ -27,6 +28,10 @@ __all__ = [
 
 # Arguments of NumPy's functions that are the same as none if they are None.
 _SILENT = ("dtype", "out")
+
+
+# A function that takes arrays and tensors gives the same kind.
+AnyArray = TypeVar("AnyArray", "Tensor", NDArray[Any])
 
 
 class Tensor(ArrayMethods):

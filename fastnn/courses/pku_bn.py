@@ -219,8 +219,8 @@ def _check_gradients(context: Context, model: nn.Sequential, norm: ObservedBatch
         "bn_batch_vars": np.stack(norm.variances),
         "bn_W1_final": model[0].weight.data.T,
         "bn_W2_final": model[3].weight.data.T,
-        "bn_gamma_final": norm.weight.data,
-        "bn_beta_final": norm.bias.data,
+        "bn_gamma_final": norm.get_parameter("weight").data,
+        "bn_beta_final": norm.get_parameter("bias").data,
     }
     for name, array in ours.items():
         report.check(name, expected[name], array, tolerance=1e-9)

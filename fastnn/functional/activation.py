@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
 from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import AnyArray
 
 __all__ = [
     "elu",
@@ -69,7 +70,7 @@ class FromResult(Op):
         return _backward(self.name, dy, y=self.y)
 
 
-def relu(x: ArrayLike) -> NDArray:
+def relu(x: AnyArray) -> AnyArray:
     """max(x, 0), element by element.
 
     Shape:
@@ -96,7 +97,7 @@ def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     return _backward("relu", dy, y=y)
 
 
-def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
+def leaky_relu(x: AnyArray, negative_slope: float = 0.01) -> AnyArray:
     """x where x > 0, else negative_slope * x.
 
     Shape:
@@ -124,7 +125,7 @@ def leaky_relu_backward(dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.0
     return _backward("leaky_relu", dy, slope, x=x)
 
 
-def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray:
+def elu(x: AnyArray, alpha: float = 1.0) -> AnyArray:
     """x where x > 0, else alpha * (exp(x) - 1).
 
     Shape:
@@ -151,7 +152,7 @@ def elu_backward(dy: ArrayLike, x: ArrayLike, alpha: float = 1.0) -> NDArray:
     return _backward("elu", dy, _check.number("elu_backward", "alpha", alpha), x=x)
 
 
-def gelu(x: ArrayLike, approximate: str = "none") -> NDArray:
+def gelu(x: AnyArray, approximate: str = "none") -> AnyArray:
     """x * P(z < x) for a standard normal z.
 
     At -inf the result is NaN, as in PyTorch.
@@ -185,7 +186,7 @@ def gelu_backward(dy: ArrayLike, x: ArrayLike, approximate: str = "none") -> NDA
     return _backward(_gelu_name("gelu_backward", approximate), dy, x=x)
 
 
-def silu(x: ArrayLike) -> NDArray:
+def silu(x: AnyArray) -> AnyArray:
     """x * sigmoid(x), also known as swish.
 
     At -inf the result is NaN, as in PyTorch.
@@ -215,7 +216,7 @@ def silu_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
     return _backward("silu", dy, x=x)
 
 
-def sigmoid(x: ArrayLike) -> NDArray:
+def sigmoid(x: AnyArray) -> AnyArray:
     """1 / (1 + exp(-x)).
 
     Shape:
@@ -242,7 +243,7 @@ def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     return _backward("sigmoid", dy, y=y)
 
 
-def tanh(x: ArrayLike) -> NDArray:
+def tanh(x: AnyArray) -> AnyArray:
     """The hyperbolic tangent.
 
     Shape:
@@ -269,7 +270,7 @@ def tanh_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     return _backward("tanh", dy, y=y)
 
 
-def softplus(x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> NDArray:
+def softplus(x: AnyArray, beta: float = 1.0, threshold: float = 20.0) -> AnyArray:
     """log(1 + exp(beta * x)) / beta, and x itself where beta * x > threshold.
 
     Shape:
@@ -296,7 +297,7 @@ def softplus_backward(dy: ArrayLike, x: ArrayLike, beta: float = 1.0, threshold:
     return _backward("softplus", dy, *bend("softplus_backward", beta, threshold), x=x)
 
 
-def prelu(x: ArrayLike, weight: ArrayLike) -> NDArray:
+def prelu(x: AnyArray, weight: ArrayLike) -> AnyArray:
     """x where x > 0, else weight * x, with one learned weight for each channel or one for all.
 
     Shape:

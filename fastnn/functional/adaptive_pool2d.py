@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, reference
 from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import AnyArray
 from fastnn.functional import _pooling, avgpool2d, maxpool2d
 
 __all__ = [
@@ -26,7 +27,7 @@ __all__ = [
 OutputSize = int | Sequence[int | None] | None
 
 
-def adaptive_avg_pool2d(x: ArrayLike, output_size: OutputSize) -> NDArray:
+def adaptive_avg_pool2d(x: AnyArray, output_size: OutputSize) -> AnyArray:
     """The mean of each of output_size parts of the images.
 
     Args:

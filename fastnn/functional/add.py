@@ -7,11 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _check
 from fastnn.autograd.addition import added
 from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import AnyArray
 
 __all__ = ["add"]
 
 
-def add(a: ArrayLike, b: ArrayLike) -> NDArray:
+def add(a: AnyArray, b: ArrayLike) -> AnyArray:
     """a + b, element by element. Its gradient with respect to both a and b is dy itself.
 
     Shape:

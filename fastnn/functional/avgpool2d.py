@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _runtime, reference
 from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import AnyArray
 from fastnn.functional import _pooling
 
 __all__ = ["avg_pool2d", "avg_pool2d_backward"]
@@ -54,13 +55,13 @@ def backward(
 
 
 def avg_pool2d(
-    x: ArrayLike,
+    x: AnyArray,
     kernel_size: int | Sequence[int],
     stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
-) -> NDArray:
+) -> AnyArray:
     """The mean of each window.
 
     y[n, c, i, j] = 1 / divisor * sum over p, q of x_padded[n, c, i * stride_h + p, j * stride_w + q]

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, reference
 from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import AnyArray
 from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS
 from fastnn.functional._conv2d_plan import Gradients, Norm, Plan, are_ready, kept, plan_for
 
@@ -138,7 +139,7 @@ def _checked_residual(residual: NDArray, x: NDArray, weight: NDArray, plan: Plan
 
 
 def conv2d(
-    x: ArrayLike,
+    x: AnyArray,
     weight: ArrayLike,
     bias: ArrayLike | None = None,
     stride: int | Sequence[int] = 1,
@@ -146,7 +147,7 @@ def conv2d(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
     algorithm: str = "auto",
-) -> Any:
+) -> AnyArray:
     """Cross-correlate a batch of images with filters.
 
     y[n, k, i, j] = bias[k] + sum over c, p, q of

@@ -7,11 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _random, _runtime, reference
 from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import AnyArray
 
 __all__ = ["dropout", "dropout2d", "dropout2d_backward", "dropout_backward"]
 
 
-def dropout(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | None = None) -> NDArray:
+def dropout(x: AnyArray, p: float = 0.5, training: bool = True, key: int | None = None) -> AnyArray:
     """0 with probability p, else x / (1 - p): the expectation stays x.
 
     The mask is a function of `key` and of an element's index alone: it is the same for every number of threads,
@@ -87,7 +88,7 @@ def dropout_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
     return _dropout("dropout_backward", dy, p, key)
 
 
-def dropout2d(x: ArrayLike, p: float = 0.5, training: bool = True, key: int | None = None) -> NDArray:
+def dropout2d(x: AnyArray, p: float = 0.5, training: bool = True, key: int | None = None) -> AnyArray:
     """Like `dropout`, but each channel of each image is dropped or kept as a whole.
 
     Neighbouring pixels of a feature map say nearly the same, so that dropping single ones hides little.

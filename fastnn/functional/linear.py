@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, reference
 from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import AnyArray
 from fastnn.functional._conv2d_plan import Gradients, Plan, are_ready, kept, plan_for
 
 __all__ = ["linear", "linear_backward"]
@@ -94,7 +95,7 @@ def _transposed(weight: NDArray) -> NDArray:
     return weight if flags.f_contiguous and flags.aligned else _layout.contiguous(weight.T).T
 
 
-def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Any:
+def linear(x: AnyArray, weight: ArrayLike, bias: ArrayLike | None = None) -> AnyArray:
     """y = x @ weight.T + bias.
 
     Shape:

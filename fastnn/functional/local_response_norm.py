@@ -6,11 +6,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
 from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import AnyArray
 
 __all__ = ["local_response_norm", "local_response_norm_backward"]
 
 
-def local_response_norm(x: ArrayLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> NDArray:
+def local_response_norm(x: AnyArray, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> AnyArray:
     """Divide each value by a power of the mean square of its neighbours in other channels.
 
     y[n, c, i, j] = x[n, c, i, j] / (k + alpha / size * sum over c' of x[n, c', i, j]^2)^beta

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
 from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import AnyArray
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
@@ -28,7 +29,7 @@ class Softmax(Op):
         return _backward(self.name, dy, self.y, self.dim)
 
 
-def softmax(x: ArrayLike, dim: int | None = None) -> NDArray:
+def softmax(x: AnyArray, dim: int | None = None) -> AnyArray:
     """exp(x) / sum of exp(x) along `dim`: positive numbers that sum to 1.
 
     Args:
@@ -58,7 +59,7 @@ def softmax_backward(dy: ArrayLike, y: ArrayLike, dim: int | None = None) -> NDA
     return _backward("softmax", dy, y, dim)
 
 
-def log_softmax(x: ArrayLike, dim: int | None = None) -> NDArray:
+def log_softmax(x: AnyArray, dim: int | None = None) -> AnyArray:
     """log(softmax(x)), accurate where a probability is too small for its logarithm.
 
     Args:

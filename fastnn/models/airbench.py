@@ -193,7 +193,7 @@ def _conv(c_in: int, c_out: int) -> nn.Conv2d:
 def _batch_norm(channels: int, momentum: float) -> nn.BatchNorm2d:
     # Page found that a trained scale learns nothing of use here. eps is Jordan's.
     layer = nn.BatchNorm2d(channels, eps=1e-12, momentum=momentum)
-    layer.weight.requires_grad = False
+    layer.get_parameter("weight").requires_grad = False
     return layer
 
 

@@ -100,7 +100,8 @@ def _relu_pool(x: Any, _: Module, pool: Any) -> Any:
     """The largest of a window is the same element before and after relu, unless none is positive, and then no gradient
     passes. So relu has only the pooled pixels to do.
     """
-    return F.relu(F.max_pool2d(x, *pool.settings()))
+    pooled: Any = F.max_pool2d(x, *pool.settings())
+    return F.relu(pooled)
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------

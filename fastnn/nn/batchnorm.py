@@ -21,6 +21,9 @@ class _BatchNorm(Module):
     running_var: NDArray | None
     num_batches_tracked: NDArray | None
 
+    weight: Parameter | None
+    bias: Parameter | None
+
     def __init__(
         self,
         num_features: int,

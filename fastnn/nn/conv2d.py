@@ -51,6 +51,9 @@ class Conv2d(Module):
     Source: LeCun et al., 1998, "Gradient-based learning applied to document recognition".
     """
 
+    weight: Parameter
+    bias: Parameter | None
+
     def __init__(
         self,
         in_channels: int,

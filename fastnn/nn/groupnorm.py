@@ -35,6 +35,9 @@ class GroupNorm(Module):
     Source: Wu and He, 2018, "Group normalization".
     """
 
+    weight: Parameter | None
+    bias: Parameter | None
+
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__()
         self.num_groups = _check.integer("GroupNorm", "num_groups", num_groups, 1, _check.MOST_SETTING)

@@ -37,6 +37,9 @@ class LayerNorm(Module):
     Source: Ba, Kiros and Hinton, 2016, "Layer normalization".
     """
 
+    weight: Parameter | None
+    bias: Parameter | None
+
     def __init__(
         self,
         normalized_shape: int | Sequence[int],

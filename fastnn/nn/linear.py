@@ -33,6 +33,9 @@ class Linear(Module):
         (2, 3)
     """
 
+    weight: Parameter
+    bias: Parameter | None
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
         self.in_features = _check.integer("Linear", "in_features", in_features, 1)

@@ -1,7 +1,7 @@
 """Losses between two arrays, and the base class of all losses."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +33,10 @@ class Loss(Module):
         targets_are_classes: whether a target says which class is right, so that accuracy has a meaning: True, False, or
             None where nobody knows.
     """
+
+    if TYPE_CHECKING:  # a float from arrays, a tensor from tensors; with reduction='none' an array of either kind
+
+        def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
 
     function: ClassVar[Callable[..., Any]]
     gradient: ClassVar[Callable[..., NDArray] | None] = None

@@ -2,12 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _check
+from fastnn.autograd.tensor import Tensor
 from fastnn.nn import _call
 from fastnn.nn.parameter import Parameter
 
@@ -159,6 +160,12 @@ class Module:
         """What stands between the parentheses of `repr`."""
         return ""
 
+    @overload
+    def __call__(self, x: Tensor, /, *args: Any, **kwargs: Any) -> Tensor: ...
+    @overload
+    def __call__(self, x: NDArray, /, *args: Any, **kwargs: Any) -> NDArray: ...
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         replaced = self.__dict__.get("forward")
         return self.forward(*args, **kwargs) if replaced is None else _call.enter(self, replaced, args, kwargs)
