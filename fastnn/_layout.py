@@ -148,6 +148,21 @@ def empty_like(x: NDArray) -> NDArray:
     return buffer.transpose(sorted(range(x.ndim), key=order.__getitem__))
 
 
+def flat_pair(x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """The elements of x as they lie in memory, an uninitialised array like x, and its elements in the same order."""
+    if x.flags.carray and x.dtype.isnative:
+        y = _memory.empty(x.shape, x.dtype)
+        return x.reshape(-1), y, y.reshape(-1)
+    if x.ndim == 4:
+        view = x.transpose(_TO_PIXELS)
+        if view.flags.carray and x.dtype.isnative:
+            buffer = _memory.empty(view.shape, x.dtype)
+            return view.reshape(-1), images(buffer), buffer.reshape(-1)
+    x = dense(x)
+    y = empty_like(x)
+    return flat(x), y, flat(y)
+
+
 def copy(x: NDArray) -> NDArray:
     """A copy in the memory order of `x`, as far as it is dense."""
     if x.nbytes <= 4096:

@@ -14,8 +14,6 @@ def added(a: NDArray, b: NDArray) -> NDArray:
         return np.asarray(reference.add(a, b))
     if a.dtype != b.dtype or a.dtype not in _check.FLOATS or not a.ndim:
         return np.asarray(np.add(a, b))
-    a = _layout.dense(a)
-    b = _layout.as_ordered(b, a)
-    y = _layout.empty_like(a)
-    _runtime._native.add(_layout.flat(a), _layout.flat(b), _layout.flat(y), _runtime.num_threads())
+    a_flat, y, y_flat = _layout.flat_pair(a)
+    _runtime._native.add(a_flat, _layout.flat(_layout.as_ordered(b, y)), y_flat, _runtime.num_threads())
     return y

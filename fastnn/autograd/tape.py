@@ -206,7 +206,7 @@ def run(op: Op, *inputs: Any) -> Any:
         arrays.append(value)
         edges.append(edge)
     if is_recorded:
-        op.needs_grad = tuple([edge is not None for edge in edges])
+        op.needs_grad = _ONE if len(edges) == 1 else tuple([edge is not None for edge in edges])
     result = _observed(op, "forward", op.forward, arrays) if _observers.get() else op.forward(*arrays)
     if not is_recorded:
         return _unrecorded(op, inputs, result) if has_tensor else result
@@ -235,6 +235,7 @@ def run(op: Op, *inputs: Any) -> Any:
     return y
 
 
+_ONE = (True,)
 _new = Tensor.__new__
 _is_recording = RECORDING.get
 

@@ -401,28 +401,31 @@ def _forward(name: str, x: ArrayLike, *parameters: float) -> NDArray:
     x = _check.floats(name, "x", x)
     if _runtime.uses_reference():
         return getattr(reference, name)(x, *parameters)
-    x = _layout.dense(x)
-    y = _layout.empty_like(x)
+    x_flat, y, y_flat = _layout.flat_pair(x)
     first, second = (*parameters, 0.0, 0.0)[:2]
-    threads = _runtime.num_threads()
-    _runtime._native.activation_forward(name, first, second, _layout.flat(x), _layout.flat(y), threads)
+    _runtime._native.activation_forward(name, first, second, x_flat, y_flat, _runtime.num_threads())
     return y
 
 
 def _backward(name: str, dy: ArrayLike, *parameters: float, **kept: ArrayLike) -> NDArray:
     """The gradient of the activation `name` from what it kept: x=... or y=..."""
-    operation = f"{name}_backward"
-    ((kept_name, kept_value),) = kept.items()
-    dy = _check.floats(operation, "dy", dy)
-    array = _check.floats(operation, kept_name, kept_value)
-    _check.same_shape(operation, dy=dy, **{kept_name: array})
-    _check.same_dtype(operation, dy=dy, **{kept_name: array})
+    ((kept_name, array),) = kept.items()
+    if not (
+        type(dy) is type(array) is np.ndarray
+        and dy.dtype == array.dtype
+        and dy.dtype in _check.FLOATS
+        and dy.shape == array.shape
+    ):
+        operation = f"{name}_backward"
+        dy = _check.floats(operation, "dy", dy)
+        array = _check.floats(operation, kept_name, array)
+        _check.same_shape(operation, dy=dy, **{kept_name: array})
+        _check.same_dtype(operation, dy=dy, **{kept_name: array})
     if _runtime.uses_reference():
-        return getattr(reference, operation)(dy, array, *parameters)
-    array = _layout.dense(array)
-    dy = _layout.as_ordered(dy, array)
-    dx = _layout.empty_like(array)
+        return getattr(reference, f"{name}_backward")(dy, array, *parameters)
+    array_flat, dx, dx_flat = _layout.flat_pair(array)
+    dy_flat = _layout.flat(_layout.as_ordered(dy, dx))
     first, second = (*parameters, 0.0, 0.0)[:2]
-    flats = (_layout.flat(dy), _layout.flat(array), _layout.flat(dx))
-    _runtime._native.activation_backward(name, first, second, *flats, _runtime.num_threads())
+    threads = _runtime.num_threads()
+    _runtime._native.activation_backward(name, first, second, dy_flat, array_flat, dx_flat, threads)
     return dx

@@ -87,7 +87,10 @@ def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any,
     wants = recording and module.input_grad
     first = module._first_with_gradients
     lost: list[str] = []
-    lent = [_lent(x, inputs, wants and (first is None or i < first)) for i, x in enumerate(arguments)]
+    if first is None:
+        lent = [_lent(x, inputs, wants) for x in arguments]
+    else:
+        lent = [_lent(x, inputs, wants and i < first) for i, x in enumerate(arguments)]
     if keywords:
         wants = wants and (first is None or first > len(arguments))
         keywords = {name: _lent(value, inputs, wants) for name, value in keywords.items()}

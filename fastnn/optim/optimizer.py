@@ -166,10 +166,14 @@ class Optimizer:
         work = []
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is not None and parameter.requires_grad:
-                    gradient = _check.floats(f"{self._name}.step", "grad", parameter.grad)
+                gradient = parameter.grad
+                if gradient is None or not parameter.requires_grad:
+                    continue
+                is_ready = type(gradient) is np.ndarray and gradient.dtype in _check.FLOATS
+                if not (is_ready and gradient.shape == parameter.shape):
+                    gradient = _check.floats(f"{self._name}.step", "grad", gradient)
                     _check.same_shape(f"{self._name}.step", data=parameter.data, grad=gradient)
-                    work.append((parameter, gradient, group))
+                work.append((parameter, gradient, group))
         for parameter, gradient, group in work:
             data = writable(parameter)
             self.update(data, gradient, self.state.setdefault(parameter, {}), group)
@@ -285,7 +289,10 @@ def writable(parameter: Parameter) -> NDArray:
     All that optimisers and averages write into parameters is written into what this gives: it notes the change.
     """
     parameter.written()
-    data = _check.floats("step", "data", parameter.data)  # a copy in native byte order if it is not
+    data = parameter._data
+    if type(data) is np.ndarray and data.dtype in _check.FLOATS and data.flags.writeable:
+        return data
+    data = _check.floats("step", "data", data)  # a copy in native byte order if it is not
     if not data.flags.writeable:
         copy = _layout.empty_like(_layout.dense(data))
         copy[...] = data
