@@ -1,9 +1,7 @@
 """The calls of layers, watched: with what they were made, and what a layer did to arrays that are not its own."""
 
-import contextlib
 import copy
 import types
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import nn
-from fastnn.insight._state import wrapped
+from fastnn.autograd import Observer, Op
 
-__all__ = ["Call", "copied", "faults_of", "misfits_of", "recorded"]
+__all__ = ["Call", "Record", "copied", "copies", "faults_of", "misfits_of"]
 
 
 @dataclass
@@ -39,36 +37,74 @@ class Call:
     given: tuple[Any, ...] = ()  # the very arguments of forward, which backward may write into
 
 
-@contextlib.contextmanager
-def recorded(call: Call) -> Iterator[None]:
-    """Within the block, `call` learns of each run of its module."""
+class Record(Observer):
+    """Lets each call know of the runs of its module."""
 
-    def forward(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        call.arguments, call.given = _copies(arguments), arguments
-        own = {name: p.data.copy() for name, p in call.module._parameters.items() if p is not None}
-        y = original(*arguments, **keywords)
-        if _changed(call.arguments, arguments):
-            call.faults["forward changes its input in place: work on a copy, x.copy()"] = None
-        for name, before in own.items():
-            parameter = call.module._parameters.get(name)
-            if parameter is not None and not _equal(before, parameter.data):
-                call.faults[f"forward changes the parameter {name!r}"] = None
-                call.writes_parameters = True
-        return y
+    sees_gradients = True
 
-    def backward(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        before, inputs = _copies(arguments), _copies(call.given)
-        call.dy = before[0] if before and isinstance(before[0], np.ndarray) else None
-        dx = original(*arguments, **keywords)
-        if _changed(before, arguments):
+    def __init__(self, calls: list[Call]) -> None:
+        self._calls = {id(call.module): call for call in calls}
+        self._before: list[tuple[Any, tuple[Any, ...]]] = []  # what runs, and copies of what it may not change
+
+    def begins(self, what: Any, phase: str, inputs: tuple[Any, ...]) -> None:
+        call = self._calls.get(id(what))
+        if call is not None and phase == "forward":
+            call.arguments, call.given = copies(inputs), inputs
+        elif call is not None:
+            _note_dy(call, inputs)
+        others: tuple[Any, ...] = ()
+        if call is not None:
+            others = tuple(_parameters(call.module).values()) if phase == "forward" else call.given
+        self._before.append((what, copies((*inputs, *others))))
+
+    def _copies_from_before(self, what: Any) -> tuple[Any, ...]:
+        while self._before:
+            begun, before = self._before.pop()
+            if begun is what:  # else it failed, and somebody caught that
+                return before
+        return ()
+
+    def operation(self, op: Op, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        call = self._calls.get(id(op.module))
+        if _changed(self._copies_from_before(op), inputs) and call is not None:
+            what = "its input" if phase == "forward" else "dy"
+            call.faults[f"{phase} of the operation {type(op).__name__} changes {what} in place: work on a copy"] = None
+
+    def module(self, module: nn.Module, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        call = self._calls.get(id(module))
+        if phase == "backward" and _has_derived_backward(module):
+            if call is not None:
+                _note_dy(call, inputs)
+            return
+        before = self._copies_from_before(module)
+        if call is None:
+            return
+        given, others = before[: len(inputs)], before[len(inputs) :]
+        if phase == "forward":
+            if _changed(given, inputs):
+                call.faults["forward changes its input in place: work on a copy, x.copy()"] = None
+            for (name, now), copy_before in zip(_parameters(module).items(), others, strict=False):
+                if not _equal(copy_before, now):
+                    call.faults[f"forward changes the parameter {name!r}"] = None
+                    call.writes_parameters = True
+            return
+        if _changed(given, inputs):
             call.faults["backward changes dy in place: others may need it, so work on a copy, dy.copy()"] = None
-        if _changed(inputs, call.given):
+        if _changed(others, call.given):
             call.faults["backward changes x in place: it belongs to the caller, so work on a copy, x.copy()"] = None
-        call.misfit = _misfit(call.given, dx)
-        return dx
+        call.misfit = _misfit(call.given, results)
 
-    with wrapped(call.module, forward, backward):
-        yield
+
+def _has_derived_backward(module: nn.Module) -> bool:
+    return getattr(module.backward, "is_derived", False)
+
+
+def _parameters(module: nn.Module) -> dict[str, NDArray]:
+    return {name: parameter.data for name, parameter in module._parameters.items() if parameter is not None}
+
+
+def _note_dy(call: Call, gradients: tuple[Any, ...]) -> None:
+    call.dy = np.array(gradients[0]) if gradients and isinstance(gradients[0], np.ndarray) else None
 
 
 def _misfit(given: tuple[Any, ...], dx: Any) -> str:
@@ -109,12 +145,13 @@ def _is_within(path: str, outer: str) -> bool:
     return not outer or path.startswith(f"{outer}.")
 
 
-def _copies(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def copies(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """These values, arrays copied."""
     return tuple(np.array(value) if isinstance(value, np.ndarray | np.generic) else value for value in values)
 
 
 def _changed(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
-    return any(isinstance(a, np.ndarray) and not _equal(a, b) for a, b in zip(before, now, strict=True))
+    return any(isinstance(a, np.ndarray) and not _equal(a, b) for a, b in zip(before, now, strict=False))
 
 
 def _equal(a: NDArray, b: Any) -> bool:

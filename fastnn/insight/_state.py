@@ -1,16 +1,14 @@
 """Looking into a network, and leaving it as it was."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _layout, _random, nn
 
-__all__ = ["frozen_randomness", "input_gradients", "moved", "observed", "preserved", "targets_or_best", "wrapped"]
+__all__ = ["frozen_randomness", "input_gradients", "moved", "preserved", "targets_or_best"]
 
 
 @contextlib.contextmanager
@@ -66,49 +64,6 @@ def moved(array: NDArray, step: float, direction: NDArray) -> NDArray:
     np.multiply(direction, np.asarray(step, array.dtype), out=result)
     result += array
     return result
-
-
-@contextlib.contextmanager
-def wrapped(
-    module: nn.Module,
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
-) -> Iterator[None]:
-    """Within the block, a call of the module runs `forward(original, *arguments)`, and its backward likewise."""
-    shadowed = {name: module.__dict__[name] for name in ("forward", "backward") if name in module.__dict__}
-    for name, original, wrapper in (("forward", module.forward, forward), ("backward", module.backward, backward)):
-        # `wraps` keeps the signature, too. The attribute shadows the method of the class.
-        object.__setattr__(module, name, functools.wraps(original)(functools.partial(wrapper, original)))
-    try:
-        yield
-    finally:
-        for name in ("forward", "backward"):
-            if name in shadowed:
-                object.__setattr__(module, name, shadowed[name])
-            else:
-                object.__delattr__(module, name)
-
-
-@contextlib.contextmanager
-def observed(
-    module: nn.Module,
-    on_forward: Callable[[tuple[Any, ...], Any], None],
-    on_backward: Callable[[tuple[Any, ...]], None],
-) -> Iterator[None]:
-    """Within the block, call `on_forward(arguments, y)` after each forward and `on_backward(arguments)` before each
-    backward of this module."""
-
-    def forward(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        y = original(*arguments, **keywords)
-        on_forward(arguments, y)
-        return y
-
-    def backward(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        on_backward(arguments)
-        return original(*arguments, **keywords)
-
-    with wrapped(module, forward, backward):
-        yield
 
 
 @contextlib.contextmanager

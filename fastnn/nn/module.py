@@ -103,11 +103,13 @@ class Module:
         object.__setattr__(self, "input_grad", True)
 
     def __init_subclass__(cls, **keywords: Any) -> None:
-        """Let every call of `forward` pass `_call.entering`, whoever calls it."""
+        """Let `forward` pass `_call.entering`, and a backward of its own `_call.going_back`, whoever calls it."""
         super().__init_subclass__(**keywords)
         has_own_backward = not _derives(cls.backward)
         if "forward" in cls.__dict__ or (has_own_backward and "backward" in cls.__dict__):
             cls.forward = _call.entering(cls.forward, has_own_backward)  # type: ignore[method-assign]
+        if has_own_backward and "backward" in cls.__dict__:
+            cls.backward = _call.going_back(cls.backward)  # type: ignore[method-assign]
 
     # ---- to be written by subclasses ---------------------------------------------------------------------------------
     if TYPE_CHECKING:
