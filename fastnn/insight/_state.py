@@ -39,9 +39,7 @@ def preserved(model: nn.Module) -> Iterator[None]:
                 array[...] = content  # a user's layer may write into its buffer instead of replacing it
             module._buffers[name] = array
         for module, training, input_grad in modes:
-            # Not by assignment: containers hand it on, over what their parts had.
-            object.__setattr__(module, "training", training)
-            object.__setattr__(module, "input_grad", input_grad)
+            module.training, module.input_grad = training, input_grad
         _random.set_random_state(random_state)
 
 
@@ -50,9 +48,7 @@ def input_gradients(model: nn.Module) -> Iterator[None]:
     """Within the block: eval mode, gradients of the input but not of parameters. Afterwards all is `preserved`."""
     with preserved(model):
         for module in model.modules():
-            # Not by assignment, as in `preserved`.
-            object.__setattr__(module, "training", False)
-            object.__setattr__(module, "input_grad", True)
+            module.training, module.input_grad = False, True
         for parameter in model.parameters():
             parameter.grad, parameter.requires_grad = None, False
         yield

@@ -159,7 +159,7 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
             model(np.zeros(shape, dtype))
     finally:
         for module, training in modes:
-            object.__setattr__(module, "training", training)
+            module.training = training
     return Summary(
         layers,
         shape[0],

@@ -38,7 +38,7 @@ def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..
     @functools.wraps(forward)
     def enter(self: Any, *arguments: Any, **keywords: Any) -> Any:
         own = self.__dict__
-        has_own = has_own_backward or "backward" in own
+        has_own = has_own_backward or self._hands_arrays_on or "backward" in own
         if ("_hooks" in own or observers()) and running_in.module() is not self:  # else by `super().forward(x)`
             return _watched(self, forward, has_own, arguments, keywords)
         return _entered(self, forward, has_own, arguments, keywords)
@@ -361,13 +361,12 @@ def _hooked(forward: Callable[..., Any], hooks: Any, has_own_backward: bool) -> 
             if changed is not None:
                 arguments = changed if isinstance(changed, tuple) else (changed,)
         seen: dict[str, Any] = {}
+        call_hooks = functools.partial(_call_backward_hooks, module, hooks, has_own_backward, seen)
         sees_gradients = (hooks is not None and hooks.backward) or (
             not has_own_backward and any(observer.sees_gradients for observer in observers())
         )
         if sees_gradients:
-            arguments = _pass_on(
-                arguments, lambda gradients: _call_backward_hooks(module, hooks, gradients, seen, has_own_backward)
-            )
+            arguments = _pass_on(arguments, call_hooks)
         y = _entered(module, forward, has_own_backward, arguments, keywords)
         if sees_gradients:
             ends_here = not any(map(_has_gradient, arguments))  # nothing will come to the arguments
