@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["ran", "watch_kernels"]
+__all__ = ["kernel_ran", "watch_kernels"]
 
 # Each is told of every function that ran.
 _watchers: list[Callable[..., None]] = []
@@ -24,7 +24,7 @@ def watch_kernels(watcher: Callable[..., None]) -> Iterator[None]:
         _watchers.remove(watcher)
 
 
-def ran(name: str, *details: Any) -> None:
+def kernel_ran(name: str, *details: Any) -> None:
     """Tell whoever watches that the function of this name ran."""
     for watcher in tuple(_watchers) if _watchers else ():
         watcher(name, *details)

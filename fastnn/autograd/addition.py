@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check, _layout, _runtime, reference
+from fastnn._kernels import kernel_ran
 
 __all__ = ["added"]
 
@@ -18,4 +19,5 @@ def added(a: NDArray, b: NDArray) -> NDArray:
     b = _layout.as_ordered(b, a)
     y = _layout.empty_like(a)
     _runtime._native.add(_layout.flat(a), _layout.flat(b), _layout.flat(y), _runtime.num_threads())
+    kernel_ran("add")
     return y

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check, _layout, _memory, _runtime
+from fastnn._kernels import kernel_ran
 from fastnn._layout import _TO_PIXELS
 from fastnn.functional._conv2d_algorithm import check_algorithm, choose
 from fastnn.functional._conv2d_geometry import Geometry, geometry
@@ -127,8 +128,10 @@ def forward(
     last = y, *plan.forward.settings, workspace, plan.threads
     if norm is None:
         _runtime._native.conv2d_forward(pixels, taps, bias, *last)
+        kernel_ran("conv2d_forward", taps, plan.forward.settings)
     else:
         _runtime._native.conv2d_norm_forward(pixels, taps, bias, *norm, added, *last)
+        kernel_ran("conv2d_norm_forward", taps, plan.forward.settings)
     return _layout.images(y)
 
 
@@ -150,11 +153,13 @@ def backward(
         _runtime._native.conv2d_backward_data(
             dy_pixels, taps, added, dx, *plan.backward_data.settings, workspace, plan.threads
         )
+        kernel_ran("conv2d_backward_data", taps, plan.backward_data.settings)
     if need_dweight or need_dbias:
         dtaps, workspace = _memory.empty(taps.shape, dtype), _memory.workspace(plan.backward_weight.workspace)
         dbias = np.empty(plan.y[3], dtype) if need_dbias else None
         _runtime._native.conv2d_backward_weight(
             pixels, dy_pixels, dtaps, dbias, *plan.backward_weight.settings, workspace, plan.threads
         )
+        kernel_ran("conv2d_backward_weight", taps, plan.backward_weight.settings)
     dweight = dtaps.transpose(3, 2, 0, 1) if need_dweight and dtaps is not None else None
     return None if dx is None else _layout.images(dx), dweight, dbias

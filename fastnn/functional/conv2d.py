@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.functional import _conv2d_plan
 from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS, check_algorithm, choose
@@ -156,9 +157,11 @@ def _run_forward(
     workspace = _memory.workspace(native.conv2d_workspace("forward", x, taps, y, *settings, threads))
     if norm is None:
         native.conv2d_forward(x, taps, bias, y, *settings, workspace, threads)
+        kernel_ran("conv2d_forward", taps, settings)
         return
     residual = None if residual is None else residual.reshape(y.shape)
     native.conv2d_norm_forward(x, taps, bias, *norm, residual, y, *settings, workspace, threads)
+    kernel_ran("conv2d_norm_forward", taps, settings)
 
 
 def conv2d_backward(
@@ -232,6 +235,7 @@ def conv2d_backward(
         n_bytes = native.conv2d_workspace("backward_data", dx_pixels, taps, dy_pixels, *settings, threads)
         workspace, addend_pixels = _memory.workspace(n_bytes), None if addend is None else _layout.pixels(addend)
         native.conv2d_backward_data(dy_pixels, taps, addend_pixels, dx_pixels, *settings, workspace, threads)
+        kernel_ran("conv2d_backward_data", taps, settings)
     if need_dweight or need_dbias:
         x_pixels = _layout.pixels(x)
         dtaps = _memory.empty(taps.shape, x.dtype)
@@ -240,5 +244,6 @@ def conv2d_backward(
         n_bytes = native.conv2d_workspace("backward_weight", x_pixels, dtaps, dy_pixels, *settings, threads)
         workspace = _memory.workspace(n_bytes)
         native.conv2d_backward_weight(x_pixels, dy_pixels, dtaps, dbias, *settings, workspace, threads)
+        kernel_ran("conv2d_backward_weight", taps, settings)
         dweight = dtaps.transpose(3, 2, 0, 1) if need_dweight else None
     return dx, dweight, dbias

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.functional._conv2d_geometry import Geometry
 
 __all__ = ["col2im", "im2col"]
@@ -84,6 +85,7 @@ def im2col(
             True, planes.reshape(-1), columns.reshape(-1), x.shape, out, kernel, steps, pad, dilations,
             _runtime.num_threads(),
         )  # fmt: skip
+        kernel_ran("im2col")
     return columns
 
 
@@ -148,6 +150,7 @@ def col2im(
             dilations,
             _runtime.num_threads(),
         )
+        kernel_ran("col2im")
     return x
 
 
@@ -178,6 +181,7 @@ def _patch_rows(x: NDArray, weight: NDArray, g: Geometry) -> NDArray:
     rows = _memory.empty((1, 1, g.out[0] * g.out[1] * len(x), x.shape[1] * weight[0, 0].size), x.dtype)
     arguments = _patch_arguments(x.shape, weight, g)
     _runtime._native.im2col(False, _layout.pixels(x).reshape(-1), rows.reshape(-1), *arguments, _runtime.num_threads())
+    kernel_ran("im2col")
     return rows
 
 
@@ -204,8 +208,10 @@ def conv2d_im2col_backward(
         n_bytes = native.conv2d_workspace("backward_data", drows, matrix, dy_rows, *settings, threads)
         workspace = _memory.workspace(n_bytes)
         native.conv2d_backward_data(dy_rows, matrix, None, drows, *settings, workspace, threads)
+        kernel_ran("conv2d_backward_data", matrix, settings)
         arguments = _patch_arguments(x.shape, weight, g)
         native.col2im(False, drows.reshape(-1), _layout.pixels(dx).reshape(-1), *arguments, threads)
+        kernel_ran("col2im")
     if need_dweight or need_dbias:
         rows = _patch_rows(x, weight, g)
         dmatrix = _memory.empty(matrix.shape, x.dtype)
@@ -213,6 +219,7 @@ def conv2d_im2col_backward(
         n_bytes = native.conv2d_workspace("backward_weight", rows, dmatrix, dy_rows, *settings, threads)
         workspace = _memory.workspace(n_bytes)
         native.conv2d_backward_weight(rows, dy_rows, dmatrix, dbias, *settings, workspace, threads)
+        kernel_ran("conv2d_backward_weight", matrix, settings)
         kernel_h, kernel_w = weight.shape[2:]
         dtaps = dmatrix.reshape(kernel_h, kernel_w, weight.shape[1], len(weight))
         dweight = dtaps.transpose(3, 2, 0, 1) if need_dweight else None

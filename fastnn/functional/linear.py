@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 
 __all__ = ["linear", "linear_backward"]
@@ -72,6 +73,7 @@ def _linear(x, weight, bias):
         n_bytes = native.conv2d_workspace("forward", x_pixel, tap, y_pixel, *_SETTINGS, threads)
         bias = None if bias is None else _layout.contiguous(bias)
         native.conv2d_forward(x_pixel, tap, bias, y_pixel, *_SETTINGS, _memory.workspace(n_bytes), threads)
+        kernel_ran("conv2d_forward", tap, _SETTINGS)
     return y
 
 
@@ -118,6 +120,7 @@ def linear_backward(
         native.conv2d_backward_data(
             dy_pixel, tap, None, dx[None, None], *_SETTINGS, _memory.workspace(n_bytes), threads
         )
+        kernel_ran("conv2d_backward_data", tap, _SETTINGS)
     if need_dweight or need_dbias:
         x_pixel = _as_pixel(x)
         dtap = _memory.empty(tap.shape, x.dtype)
@@ -125,5 +128,6 @@ def linear_backward(
         n_bytes = native.conv2d_workspace("backward_weight", x_pixel, dtap, dy_pixel, *_SETTINGS, threads)
         workspace = _memory.workspace(n_bytes)
         native.conv2d_backward_weight(x_pixel, dy_pixel, dtap, dbias, *_SETTINGS, workspace, threads)
+        kernel_ran("conv2d_backward_weight", tap, _SETTINGS)
         dweight = dtap[0, 0].T if need_dweight else None
     return dx, dweight, dbias
