@@ -350,7 +350,7 @@ def test_profile_table_has_every_layer_and_direction_aligned():
     assert str(profile) == profile.table()
     for path, module in model.named_modules():
         if not isinstance(module, nn.Sequential):
-            for direction in ("forward", "backward"):
+            for direction in ("forward",) if isinstance(module, nn.Identity) else ("forward", "backward"):
                 assert any(line.split()[:3] == [path, type(module).__name__, direction] for line in lines), path
     rules = [number for number, line in enumerate(lines) if line and set(line) == {"-"}]
     header = lines[rules[0] - 1]

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _arguments, _check, _machine, _runtime, nn, optim
 from fastnn.functional._conv2d_algorithm import explain
 from fastnn.insight._state import preserved
+from fastnn.profiling import work
 from fastnn.profiling.recorder import DIRECTIONS, WHOLE_STEP, Key, Recorder, Tally
 from fastnn.profiling.result import Copy, Profile, ProfileRow, make_row
 
@@ -138,10 +139,9 @@ def _step(
     for parameter in model.parameters():
         parameter.grad = None
     name = type(criterion).__name__
-    with recorder.observing(), recorder.step() as tallies:
+    with recorder.step() as tallies:
         output = model(x)
-        moved = output.nbytes if isinstance(output, np.ndarray) else 0
-        recorder.run("(loss)", name, "forward", lambda: criterion(output, y), moved)
+        recorder.run("(loss)", name, "forward", lambda: criterion(output, y), work.nbytes(output))
         dy = recorder.run("(loss)", name, "backward", criterion.backward)
         model.backward(dy)
         if optimizer is not None:
