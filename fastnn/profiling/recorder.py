@@ -123,7 +123,9 @@ class Recorder(Observer):
 
     def run(self, path: str, kind: str, direction: str, call: Callable[[], Any], bytes: int = 0) -> Any:
         """Run something that is no layer of the model, and tally it."""
-        frame = self._enter(call, Run(path, kind), time.perf_counter())
+        if direction == "forward" or path not in self._last:
+            self._last[path] = Run(path, kind)
+        frame = self._enter(call, self._last[path], time.perf_counter())
         start = time.perf_counter()
         result = call()
         seconds = time.perf_counter() - start
