@@ -56,6 +56,7 @@ def going_back(backward: Callable[..., Any]) -> Callable[..., Any]:
         if not seeing or running_in.module() is self:
             return backward(self, *gradients, **keywords)
         given = (*gradients, *keywords.values())
+        given = given[0] if len(given) == 1 and type(given[0]) is tuple else given  # of several results
         for observer in seeing:
             observer.begins(self, "backward", given)
         start = time.perf_counter()
@@ -254,7 +255,7 @@ class HandWritten(Op):
             _put_back(self.kept)
         object.__setattr__(owner, "input_grad", any(self.needs_grad[: self.n_arrays]))
         try:
-            dx = owner.backward(*gradients)
+            dx = owner.backward(gradients if len(gradients) > 1 else gradients[0])
         finally:
             object.__setattr__(owner, "input_grad", before)
             if now is not None:
