@@ -84,19 +84,16 @@ def gradcheck(
         ['input 0', 'input 1']
     """
     _check_settings("gradcheck", step, tolerance, max_entries, seed)
-    if isinstance(module, type) and issubclass(module, Op) and module is not Op:
-        module = _Function(lambda *inputs: module()(*inputs), module.__name__)
-    elif callable(module) and not isinstance(module, nn.Module | type):
-        module = _Function(module, getattr(module, "__name__", type(module).__name__))
-    _arguments.model("gradcheck", "module", module)
+    checked = _arguments.model("gradcheck", "module", _as_module(module))
     if criterion is not None:
         _arguments.model("gradcheck", "criterion", criterion)
-    network = copied(module if criterion is None else _WithLoss(module, criterion)).astype(np.float64)
+    network = copied(checked if criterion is None else _WithLoss(checked, criterion)).astype(np.float64)
     for part in network.modules():
         part.input_grad = True
     network.requires_grad_()
     several = isinstance(x, tuple) and any(isinstance(value, np.ndarray) for value in x)
-    inputs = tuple(_as_doubles("x", value) for value in (x if several else (x,)))  # type: ignore[union-attr]
+    given: Any = x if several else (x,)
+    inputs = tuple(_as_doubles("x", value) for value in given)
     arguments = inputs if target is None else (*inputs, _as_doubles("target", target))
     if not any(array.dtype.kind == "f" for array in inputs) and next(network.parameters(), None) is None:
         raise ValueError(
@@ -150,16 +147,25 @@ class _Function(nn.Module):
         return self.function(*inputs)
 
 
+def _as_module(value: Any) -> Any:
+    """A function, or a class of operations, as a module; anything else as it is."""
+    name = getattr(value, "__name__", type(value).__name__)
+    if isinstance(value, type):
+        return _Function(lambda *inputs: value()(*inputs), name) if issubclass(value, Op) else value
+    return _Function(value, name) if callable(value) and not isinstance(value, nn.Module) else value
+
+
 class _WithLoss(nn.Module):
     def __init__(self, model: nn.Module, criterion: nn.Module) -> None:
         super().__init__()
         self.model = model
         self.criterion = criterion
 
-    def forward(self, x: Any, target: Any) -> Any:  # type: ignore[override]
-        return self.criterion(self.model(x), target)
+    def forward(self, *arguments: Any) -> Any:
+        *inputs, target = arguments
+        return self.criterion(self.model(*inputs), target)
 
-    def backward(self, dloss: Any) -> Any:
+    def backward(self, dloss: Any = None) -> Any:
         return self.model.backward(_backward(self.criterion, np.asarray(dloss)))
 
 
@@ -180,7 +186,7 @@ def _backward(module: nn.Module, dy: NDArray) -> Any:
     if dy.ndim == 0 and dy == 1:
         parameters = inspect.signature(module.backward).parameters.values()
         if all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
-            return module.backward()  # type: ignore[call-arg]
+            return module.backward()
     return module.backward(np.array(dy))  # a copy: it may be written into
 
 
@@ -219,15 +225,15 @@ def _checked(
                 if not (misfits := misfits_of(leaves)):
                     raise
                 # A layer failed on what the layer behind it gave: that one is to blame.
-                arrays = {**dict(_inputs(arguments, n_inputs or 1)), **arrays}
+                arrays = {**_inputs(arguments, n_inputs or 1), **arrays}
                 rows = tuple(_rows.refused(name, array, "backward failed") for name, array in arrays.items())
                 return GradcheckResult(rows, settings["tolerance"], misfits, faults_of(calls)), []
         shielded = any(call.writes_parameters for call in calls)
         if n_inputs is None:
             n_inputs = len(dx) if isinstance(dx, tuple) else 1
-        inputs = dict(_inputs(arguments, n_inputs))
+        inputs = _inputs(arguments, n_inputs)
         arrays.update(inputs)
-        gradients = _gradients(inputs, n_inputs, dx, parameters)
+        gradients = _gradients(arguments, n_inputs, dx, parameters)
         # Copies: a layer may use the array again in its next forward.
         gradients = {name: g.copy("K") if isinstance(g, np.ndarray) else g for name, g in gradients.items()}
         owners = {id(p): call for call in calls for p in call.module._parameters.values() if p is not None}
@@ -253,7 +259,7 @@ def _checked(
             for name, parameter in parameters.items():
                 parameter.grad = prior[name].copy() if name in prior else None
             evaluate()
-            second = _gradients(inputs, n_inputs, _backward(network, dy), parameters)
+            second = _gradients(arguments, n_inputs, _backward(network, dy), parameters)
             rows = tuple(
                 _rows.accumulated(row, gradients[row.name], prior.get(row.name), second[row.name]) if row.ok else row
                 for row in rows
@@ -262,23 +268,25 @@ def _checked(
     return GradcheckResult(rows, settings["tolerance"], faults=faults_of(calls)), leaves
 
 
-def _inputs(arguments: tuple[Any, ...], n: int) -> list[tuple[str, NDArray]]:
-    """(name, array) of those of the first `n` arguments that have gradients."""
-    floats = [(i, x) for i, x in enumerate(arguments[:n]) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
-    return [("input" if n == 1 else f"input {i}", x) for i, x in floats]
+def _places(arguments: tuple[Any, ...]) -> list[int]:
+    """Which arguments can have gradients."""
+    return [i for i, x in enumerate(arguments) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
 
 
-def _gradients(
-    inputs: dict[str, NDArray], n_inputs: int, dx: Any, parameters: dict[str, nn.Parameter]
-) -> dict[str, Any]:
-    """All gradients by name. A tuple has one for each input, or for each that is floats."""
-    names = list(inputs)
-    if n_inputs > 1 and isinstance(dx, tuple):
-        names = names if len(dx) == len(names) else [f"input {i}" for i in range(n_inputs)]
-        found = dict(zip(names, dx, strict=False))
+def _inputs(arguments: tuple[Any, ...], n: int) -> dict[str, NDArray]:
+    """Those of the first `n` arguments that have gradients, by name."""
+    return {("input" if n == 1 else f"input {i}"): arguments[i] for i in _places(arguments) if i < n}
+
+
+def _gradients(arguments: tuple[Any, ...], n: int, dx: Any, parameters: dict[str, nn.Parameter]) -> dict[str, Any]:
+    """All gradients by name; a tuple has one for each argument, or for each that can have one."""
+    places = _places(arguments)
+    if isinstance(dx, tuple):
+        found = dict(zip(places if len(dx) == len(places) else range(len(dx)), dx, strict=True))
     else:
-        found = dict.fromkeys(names[:1], dx)
-    return {**{name: found.get(name) for name in inputs}, **{name: p.grad for name, p in parameters.items()}}
+        found = dict.fromkeys(places[:1], dx)
+    of_inputs = zip(_inputs(arguments, n), places, strict=False)
+    return {**{name: found.get(i) for name, i in of_inputs}, **{name: p.grad for name, p in parameters.items()}}
 
 
 _NOT_REPEATABLE = (
