@@ -111,7 +111,7 @@ class Module:
         has_own_backward = not _derives(cls.backward)
         cls._hands_arrays_on = has_own_backward and cls._goes_back_by_parts
         if "forward" in cls.__dict__ or (has_own_backward and "backward" in cls.__dict__):
-            cls.forward = _call.entering(cls.forward, has_own_backward)  # type: ignore[method-assign]
+            cls.forward = _call.entering(cls.forward, has_own_backward)
         if has_own_backward and "backward" in cls.__dict__:
             cls.backward = _call.going_back(cls.backward)  # type: ignore[method-assign]
 
