@@ -398,6 +398,20 @@ def test_profile_of_a_network_that_is_only_a_forward_tells_its_layers_and_its_ow
     assert found["", "backward"].calls == 1
 
 
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_profile_of_a_layer_of_several_operations_counts_its_work_once(backend):
+    class Both(nn.Linear):
+        def forward(self, x):
+            return F.tanh(super().forward(F.tanh(x)))
+
+    with fastnn.backend(backend):
+        profile = fastnn.profile(nn.Sequential(Both(3, 2)), rows(), np.arange(4) % 2, rounds=1)
+    directions = {row.direction: row for row in profile.rows if row.path == "0"}
+    backward = sum(row.multiplications for name, row in directions.items() if name != "forward")
+    assert backward == 2 * directions["forward"].multiplications == 2 * 4 * 3 * 2
+    assert directions["backward"].calls == directions["forward"].calls == 1
+
+
 @pytest.mark.parametrize("as_dict", [False, True])
 def test_networks_of_several_results_are_looked_into(as_dict):
     model, x, name = Heads(as_dict), images(), "b" if as_dict else 1

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _arguments, _check, nn
-from fastnn.autograd import Observer, observing
+from fastnn.autograd import Observer, no_grad, observing
 from fastnn.insight._state import input_gradients, targets_or_best
 from fastnn.models._observe import arrays_in
 
@@ -195,7 +195,7 @@ def occlusion(
     for row, column in corners:
         times[row : row + covered[0], column : column + covered[1]] += 1
     jobs = [(image, *corner) for image in range(n) for corner in corners]
-    with input_gradients(model):
+    with input_gradients(model), no_grad():
         scores = np.array(model(x))
         labels = targets_or_best("occlusion", target, scores)
         for begin in range(0, len(jobs), batch_size):

@@ -36,7 +36,7 @@ class Run:
 
     path: str
     kind: str
-    layer: nn.Module | None = None  # None: not one of the network
+    layer: Any = None  # None: not one of the network
     multiplications: int = 0
     input_bytes: int = 0
     operations: int = 0
@@ -217,14 +217,16 @@ class Recorder(Observer):
         run, seconds = frame.run, seconds - frame.inner
         dx = gradients[0] if isinstance(gradients, tuple) and gradients else gradients
         own_operation = isinstance(frame.what, Op)
-        if own_operation and (run.operations > 1 or run.layer._modules):  # type: ignore[union-attr]
+        if own_operation and (run.operations > 1 or run.layer._modules):
             moved = dict.fromkeys(DIRECTIONS, work.operation_bytes(dy, gradients))
         else:
             moved = work.backward_bytes(run.layer, run.input_bytes, dy, dx)
         parts = _parts_of_backward(frame.events, frame.outside, seconds)
-        if run.layer._modules or not parts:  # type: ignore[union-attr]
-            trained = any(p.requires_grad for p in run.layer.parameters())  # type: ignore[union-attr]
+        if run.layer._modules or not parts:
+            trained = any(p.requires_grad for p in run.layer.parameters())
             product = ((dx is not None) + trained) * run.multiplications
+            if own_operation and not isinstance(gradients, tuple):
+                product = 0  # it has no weight
             self._add(run, "backward", seconds, frame.events, moved["backward"], product)
             return
         for direction, (share, events) in parts.items():
