@@ -369,7 +369,9 @@ def choices() -> tuple[str, str, int, str]:
     """What decides, besides its arguments, how an operation is computed."""
     if _environment_error is not None:
         check_environment()
-    return _conv2d_algorithm.get(), _selected_isa(), 1 if _forked else _n_threads, _backend.get()
+    name = _backend.get()
+    isa_of_kernels = name if name == "reference" else _selected_isa()
+    return _conv2d_algorithm.get(), isa_of_kernels, 1 if _forked else _n_threads, name
 
 
 # ---- denormals -------------------------------------------------------------------------------------------------------

@@ -167,7 +167,9 @@ def sgd() -> optim.Optimizer:
 
 
 PARAMETERS = fresh(lambda: list(linear().parameters()))
-for _cls in (optim.SGD, optim.Adagrad, optim.Adam, optim.AdamW, optim.RMSprop):
+for _cls in (
+    optim.SGD, optim.Adadelta, optim.Adagrad, optim.Adam, optim.AdamW, optim.Lion, optim.NAdam, optim.RMSprop,
+):  # fmt: skip
     good("optim", f"optim.{_cls.__name__}", _cls, params=PARAMETERS, lr=0.1)
 good("optim", "optim.Muon", optim.Muon, params=fresh(lambda: [linear().weight]), lr=0.1)
 good("optim", "optim.MultiOptimizer", optim.MultiOptimizer, optimizers=fresh(lambda: [sgd(), sgd()]))
@@ -272,6 +274,8 @@ BATCHES = [(ROWS, LABELS)]
 HISTORY = training.History([{"epoch": 1, "train_loss": 1.0}])
 CLASSIFIER = fresh(lambda: nn.Linear(5, 5))
 good("layers", "nn.ModuleList", nn.ModuleList, modules=fresh(lambda: [nn.ReLU()]))
+good("layers", "nn.ModuleDict", nn.ModuleDict, modules=fresh(lambda: {"relu": nn.ReLU()}))
+good("layers", "nn.ParameterList", nn.ParameterList, parameters=fresh(lambda: [ROWS.copy()]))
 
 
 def prepared() -> nn.Module:
@@ -424,6 +428,23 @@ good("runtime", "fastnn.set_flush_denormal", fastnn.set_flush_denormal, on=True)
 good("runtime", "fastnn.set_isa", fastnn.set_isa, name="baseline")
 good("runtime", "fastnn.set_num_threads", fastnn.set_num_threads, n=1)
 
+
+# ---- autograd --------------------------------------------------------------------------------------------------------
+def loss_of_leaf() -> fastnn.Tensor:
+    """A number that was recorded, with the leaf that it came from."""
+    leaf = fastnn.tensor(ROWS, requires_grad=True)
+    loss = (leaf * leaf).sum()
+    loss.grad = leaf  # kept with it
+    return loss
+
+
+GRAPH = loss_of_leaf()
+good("runtime", "fastnn.tensor", fastnn.tensor, data=ROWS, dtype=np.float64, requires_grad=True)
+good("runtime", "fastnn.Tensor", fastnn.Tensor, data=ROWS, requires_grad=True)
+good("runtime", "fastnn.grad", fastnn.grad, y=GRAPH, inputs=GRAPH.grad, retain_graph=True)
+good("runtime", "fastnn.no_grad", fastnn.no_grad, function=repr)
+good("runtime", "fastnn.enable_grad", fastnn.enable_grad, function=repr)
+
 # ---- what has no call here -------------------------------------------------------------------------------------------
 NO_ARGUMENTS = "takes no arguments"
 RECORD = "a record that functions fill and return"
@@ -432,7 +453,8 @@ BASE = "a base class to derive from"
 SKIPPED: dict[str, str] = {
     **dict.fromkeys(
         ["fastnn.available_isas", "fastnn.available_threads", "fastnn.build_info", "fastnn.conversions",
-         "fastnn.empty_cache", "fastnn.isa", "fastnn.memory_info", "fastnn.num_threads", "fastnn.random_state",
+         "fastnn.empty_cache", "fastnn.is_grad_enabled", "fastnn.isa", "fastnn.memory_info", "fastnn.num_threads",
+         "fastnn.random_state",
          "models.names", "models.airbench94", "courses.names"], NO_ARGUMENTS,
     ),
     **dict.fromkeys(
@@ -446,7 +468,7 @@ SKIPPED: dict[str, str] = {
          "training.Interrupted", "training.NonFiniteLoss", "insight.GradientError", "courses.MissingExtraError"],
         ERROR,
     ),
-    **dict.fromkeys(["nn.Module", "optim.Optimizer", "optim.LRScheduler"], BASE),
+    **dict.fromkeys(["fastnn.Op", "nn.Module", "optim.Optimizer", "optim.LRScheduler"], BASE),
     **dict.fromkeys(["training.Callback", "data.Augmentation"], BASE),
     "fastnn.load": "is training.load_weights",
     "fastnn.save": "is training.save_weights",

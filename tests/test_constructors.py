@@ -27,7 +27,7 @@ NONSENSE = {
     "huge": 10**400,
 }
 # Classes that are no layers, and one that takes anything by design.
-OTHERS = {nn.Module, nn.ModuleList, nn.Loss, nn.Parameter, nn.LoadResult, nn.Identity}
+OTHERS = {nn.Module, nn.ModuleDict, nn.ModuleList, nn.ParameterList, nn.Loss, nn.Parameter, nn.LoadResult, nn.Identity}
 BY_HAND = {nn.Sequential}  # it takes its modules by position
 
 CASES = [

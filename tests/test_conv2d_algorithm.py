@@ -12,7 +12,6 @@ from oracle import from_reference
 import fastnn
 from fastnn import _native
 from fastnn import functional as F
-from fastnn.functional import _conv2d_algorithm
 from fastnn.functional._conv2d_algorithm import DIRECTIONS, WINOGRAD_OUTPUTS, explain
 from fastnn.reference import winograd
 
@@ -169,7 +168,6 @@ def test_winograd_preference_leaves_the_reference_alone(rng):
 
 
 def test_winograd_choice_does_not_depend_on_threads(threads):
-    _conv2d_algorithm._decide.cache_clear()
     assert [chosen(5, 256, 256, 8, d)[0] for d in DIRECTIONS] == ["winograd24", "winograd24", "direct"]
     assert [chosen(n, 256, 256, 8)[0] for n in (1, 2, 3, 4)] == ["direct", "direct", "winograd", "winograd24"]
 

@@ -72,10 +72,21 @@ def test_fudan_cnn_options_out_of_range_are_told(options, word, tmp_path):
         run(tmp_path, **options)
 
 
-def test_fudan_cnn_tries_every_optimizer_of_fastnn():
+def test_fudan_cnn_tries_every_optimizer_that_is_not_left_out():
     public = {getattr(optim, name) for name in optim.__all__}
     optimizers = {one for one in public if isinstance(one, type) and issubclass(one, optim.Optimizer)}
-    assert fudan_cnn.used_optimizers() == (optimizers - {optim.Optimizer, optim.MultiOptimizer}) | {Lion}
+    expected = optimizers - {optim.Optimizer, optim.MultiOptimizer} - fudan_cnn.LEFT_OUT
+    assert fudan_cnn.used_optimizers() == expected | {Lion}
+
+
+def test_fudan_cnn_own_lion_steps_as_that_of_fastnn(rng):
+    own, ours = (nn.Parameter(np.ones((3, 4), np.float32)) for _ in range(2))
+    optimizers = Lion([own], lr=0.01), optim.Lion([ours], lr=0.01)
+    for _ in range(10):
+        own.grad = ours.grad = rng.standard_normal((3, 4)).astype(np.float32)
+        for optimizer in optimizers:
+            optimizer.step()
+    np.testing.assert_array_equal(own.data, ours.data)
 
 
 def test_fudan_cnn_names_of_variants_are_unique_in_each_study():

@@ -198,7 +198,10 @@ def test_history_prints_as_a_table():
 def test_trainer_prints_what_it_trains():
     trainer = make_trainer()
     trainer.fit(Batches(2), 1, Batches(1))
-    assert repr(trainer) == "Trainer(Sequential, CrossEntropyLoss, SGD, 2 steps, 1 epochs done)"
+    assert repr(trainer) == (
+        "Trainer(Sequential, CrossEntropyLoss, SGD, LambdaLR every step, callbacks=[Lookahead, EarlyStopping], "
+        "2 steps, 1 epochs done)"
+    )
 
 
 def test_plot_history_of_what_is_not_there_says_what_is():

@@ -39,6 +39,7 @@ CALLS = {
     **{f"{name}_backward": (1.0, CHANCES, CHANCES) for name in BETWEEN},
     **dict.fromkeys(CLASSES, (ROWS, LABELS)),
     **{f"{name}_backward": (1.0, ROWS, LABELS) for name in CLASSES},
+    "adadelta_step": (ROWS, CHANCES, CHANCES + 1, CHANCES + 2, 0.1),
     "adagrad_step": (ROWS, CHANCES, CHANCES + 1, 0.1),
     "adam_step": (ROWS, CHANCES, CHANCES + 1, CHANCES + 2, CHANCES + 3, 1, 0.1),
     "adaptive_avg_pool2d": (IMAGES, 2),
@@ -69,6 +70,7 @@ CALLS = {
     "im2col": (IMAGES, 2),
     "layer_norm": (ROWS, 4, CHANNELS, CHANNELS),
     "layer_norm_backward": (ROWS, ROWS, 4, LAYERED.mean, LAYERED.invstd, CHANNELS),
+    "lion_step": (ROWS, CHANCES, CHANCES + 1, 0.1),
     "linear": (ROWS, WEIGHT, WEIGHT[:, 0]),
     "linear_backward": (F.linear(ROWS, WEIGHT), ROWS, WEIGHT),
     "local_response_norm": (IMAGES, 3),
@@ -79,6 +81,7 @@ CALLS = {
     "max_pool2d_backward": (POOLED, TAPS, IMAGES.shape, 2),
     "max_pool2d_indices": (TAPS, IMAGES.shape, 2),
     "max_pool2d_taps": (IMAGES, 2),
+    "nadam_step": (ROWS, CHANCES, CHANCES + 1, CHANCES + 2, 2, 0.5, 0.1),
     "newton_schulz": (ROWS,),
     "prelu": (IMAGES, CHANNELS),
     "prelu_backward": (IMAGES, IMAGES, CHANNELS),
@@ -91,7 +94,7 @@ CALLS = {
 }
 # Parameters that a call changes in place, by name.
 OUTPUTS = {"parameter", "average", "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "total", "square_avg"}
-OUTPUTS |= {"grad_avg"}
+OUTPUTS |= {"acc_delta", "grad_avg"}
 # What has no twin of its own name, and why.
 NO_TWIN = {
     "adaptive_max_pool2d_indices": "arithmetic of indices, the same on both backends",
@@ -122,7 +125,10 @@ def arrays_of(name):
 
 EVERY_ARRAY = [(name, key) for name in CALLS for key in arrays_of(name)]
 # Another rank makes no sense beside other arrays, but for ...
-ANY_RANK = {("layer_norm", "x")}  # ... the axes in front of normalized_shape, of which there may be any number
+ANY_RANK = {
+    ("layer_norm", "x"),
+    ("linear", "x"),
+}  # ... the axes in front of normalized_shape, of which there may be any number
 OF_SEVERAL = [(name, key) for name, key in EVERY_ARRAY if len(arrays_of(name)) > 1 and (name, key) not in ANY_RANK]
 
 

@@ -196,7 +196,7 @@ def no_compiled_code(monkeypatch):
 
 # ---- the tables are whole --------------------------------------------------------------------------------------------
 def test_gradients_tables_hold_every_layer_and_loss():
-    bases = {nn.Module, nn.Loss, nn.ModuleList}
+    bases = {nn.Module, nn.Loss, nn.ModuleDict, nn.ModuleList, nn.ParameterList}
     public = {cls for cls in vars(nn).values() if inspect.isclass(cls) and issubclass(cls, nn.Module)} - bases
     assert {cls for cls in public if issubclass(cls, nn.Loss)} == set(LOSSES)
     assert {cls for cls in public if not issubclass(cls, nn.Loss)} == set(LAYERS)

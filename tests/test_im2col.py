@@ -122,6 +122,24 @@ def test_im2col_rejects_bad_input():
         F.col2im(np.zeros((4, 9)), 4, 2)
 
 
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_im2col_and_col2im_of_tensors_are_the_gradients_of_each_other(backend, rng):
+    x, kwargs = rng.standard_normal((2, 3, 5, 4)), {"kernel_size": (2, 3), "stride": (1, 2), "padding": 1}
+    with fastnn.backend(backend):
+        columns = F.im2col(x, **kwargs)
+        images, other = fastnn.tensor(x, requires_grad=True), rng.standard_normal(columns.shape)
+        y = F.im2col(images, **kwargs)
+        np.testing.assert_array_equal(y.data, columns)
+        y.backward(other)
+        summed = F.col2im(other, (5, 4), **kwargs)
+        np.testing.assert_array_equal(images.grad, summed)
+        patches = fastnn.tensor(other, requires_grad=True)
+        y = F.col2im(patches, (5, 4), **kwargs)
+        np.testing.assert_array_equal(y.data, summed)
+        y.backward(x)
+        np.testing.assert_array_equal(patches.grad, columns)
+
+
 @st.composite
 def convolutions(draw):
     """(shape of x, shape of weight, keyword arguments) of convolutions that fit, with groups and uneven 'same'."""

@@ -1,5 +1,7 @@
 """The fully connected layer: C against the NumPy twin, gradients against finite differences."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from oracle import assert_close, dtypes, from_reference, layouts, numeric_gradie
 import fastnn
 from fastnn import functional as F
 from fastnn import nn
+from fastnn.functional.linear import Linear
 
 
 @given(
@@ -82,7 +85,7 @@ def test_linear_accepts_any_layout_and_changes_none(layout, rng):
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ((np.zeros((2, 3, 4)), np.zeros((5, 4))), ValueError, r"x has 3 dimensions, 2 are needed"),
+        ((np.float64(1), np.zeros((5, 4))), ValueError, r"x has 0 dimensions, .*Received: x.shape=\(\)"),
         (
             (np.zeros((2, 3)), np.zeros((5, 4))),
             ValueError,
@@ -108,3 +111,92 @@ def test_linear_layer_gives_the_gradients_of_its_function(rng):
     np.testing.assert_array_equal(layer.bias.grad, expected[2])
     assert list(layer.state_dict()) == ["weight", "bias"]
     assert nn.Linear(6, 4, bias=False).bias is None
+
+
+# ---- by tensors and by the operation ---------------------------------------------------------------------------------
+def leaves(*arrays):
+    return [fastnn.tensor(array, requires_grad=True) for array in arrays]
+
+
+def rows(shape, rng, dtype=np.float32):
+    """x of this shape, weight, bias, and dy."""
+    shapes = shape, (4, shape[-1]), (4,), (*shape[:-1], 4)
+    return [rng.standard_normal(s).astype(dtype) for s in shapes]
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 3, 5), (2, 1, 3, 5), (0, 5), (2, 0, 5)])
+def test_linear_takes_any_leading_axes_as_rows(shape, dtype, backend, rng):
+    x, weight, bias, dy = rows(shape, rng, dtype)
+    with fastnn.backend(backend):
+        y = F.linear(x, weight, bias)
+        assert y.shape == dy.shape
+        np.testing.assert_array_equal(y.reshape(-1, 4), F.linear(x.reshape(-1, 5), weight, bias))
+        dx, dweight, dbias = F.linear_backward(dy, x, weight)
+        expected = F.linear_backward(dy.reshape(-1, 4), x.reshape(-1, 5), weight)
+        assert dx.shape == shape
+        np.testing.assert_array_equal(dx.reshape(-1, 5), expected[0])
+        np.testing.assert_array_equal(dweight, expected[1])
+        np.testing.assert_array_equal(dbias, expected[2])
+        tensors = leaves(x, weight, bias)
+        result = F.linear(*tensors)
+        np.testing.assert_array_equal(result.data, y)
+        result.backward(dy)
+        for t, gradient in zip(tensors, (dx, dweight, dbias), strict=True):
+            np.testing.assert_array_equal(t.grad, gradient)
+            assert (t.grad.shape, t.grad.dtype) == (t.shape, t.dtype)
+        np.testing.assert_array_equal(Linear()(x, weight, bias), y)
+        np.testing.assert_array_equal(F.linear(np.asfortranarray(x), weight, bias), y)
+
+
+@pytest.mark.parametrize("needs", list(itertools.product([False, True], repeat=3)))
+def test_linear_operation_computes_and_keeps_only_what_is_needed(needs, rng):
+    x, weight, bias, dy = rows((3, 5), rng)
+    expected = F.linear_backward(dy, x, weight)
+    op = Linear()
+    y = op(*(fastnn.tensor(a, requires_grad=need) for a, need in zip((x, weight, bias), needs, strict=True)))
+    assert (op.x is not None) == (needs[1] or needs[2])
+    assert (op.weight is not None) == needs[0]
+    for a, e, need in zip(op.backward(dy) if y.requires_grad else (None,) * 3, expected, needs, strict=True):
+        assert (a is not None) == need
+        if need:
+            np.testing.assert_array_equal(a, e)
+
+
+@pytest.mark.parametrize("kind", [np.array, np.asfortranarray, lambda a: a.view(np.memmap)])
+def test_linear_gradients_are_those_of_the_arrays_as_they_were(kind, rng):
+    x, weight, bias, dy = rows((3, 5), rng)
+    given = kind(x.copy())
+    _, w, b = leaves(x, weight, bias)
+    y = F.linear(given, w, b)
+    given[...] = 0
+    y.backward(dy)
+    np.testing.assert_array_equal(w.grad, F.linear_backward(dy, x, weight)[1])
+
+
+def test_linear_without_bias_has_no_gradient_of_it(rng):
+    x, weight, _, dy = rows((3, 5), rng)
+    tensors = leaves(x, weight)
+    F.linear(*tensors).backward(dy)
+    for t, gradient in zip(tensors, F.linear_backward(dy, x, weight)[:2], strict=True):
+        np.testing.assert_array_equal(t.grad, gradient)
+
+
+def test_linear_says_what_does_not_fit_at_every_call(rng):
+    x, weight, bias, dy = rows((2, 3, 5), rng)
+    for _ in range(2):
+        F.linear(x, weight, bias)
+        F.linear_backward(dy, x, weight)
+        with pytest.raises(ValueError, match=r"x has 4 features, weight expects 5. Received: x.shape=\(2, 3, 4\)"):
+            F.linear(x[..., :4], weight)
+        with pytest.raises(TypeError, match="linear: x has dtype int64"):
+            F.linear(x.astype(np.int64), weight.astype(np.int64))
+        with pytest.raises(TypeError, match="linear: dtypes differ"):
+            F.linear(x, weight, bias.astype(np.float64))
+        with pytest.raises(ValueError, match=r"dy must have shape \(2, 3, 4\)"):
+            F.linear_backward(dy[:1], x, weight)
+        with pytest.raises(TypeError, match="need_dx must be True or False"):
+            F.linear_backward(dy, x, weight, need_dx="no")
+        with pytest.raises(ValueError, match="linear_backward: x has 0 dimensions"):
+            F.linear_backward(dy, np.float32(1), weight)

@@ -106,7 +106,7 @@ def test_module_missing_attribute_is_an_attribute_error(network):
 def test_module_without_forward_or_backward_says_so():
     with pytest.raises(TypeError, match=r"Module does not define forward\(\)"):
         nn.Module()(np.ones(1))
-    with pytest.raises(TypeError, match=r"Module does not define backward\(\)"):
+    with pytest.raises(RuntimeError, match=r"^Module: backward needs a forward before it"):
         nn.Module().backward(np.ones(1))
 
 

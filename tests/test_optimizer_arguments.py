@@ -23,6 +23,9 @@ MAKERS = {
     "adamw": optim.AdamW,
     "rmsprop": lambda p, **k: optim.RMSprop(p, **{"momentum": 0.9, "centered": True, **k}),
     "adagrad": optim.Adagrad,
+    "adadelta": optim.Adadelta,
+    "nadam": optim.NAdam,
+    "lion": optim.Lion,
     "muon": optim.Muon,
 }
 SETTINGS = {
@@ -31,6 +34,9 @@ SETTINGS = {
     "adamw": ("lr", "eps", "weight_decay"),
     "rmsprop": ("lr", "alpha", "eps", "weight_decay", "momentum"),
     "adagrad": ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"),
+    "adadelta": ("lr", "rho", "eps", "weight_decay"),
+    "nadam": ("lr", "eps", "weight_decay", "momentum_decay"),
+    "lion": ("lr", "weight_decay"),
     "muon": ("lr", "weight_decay", "momentum", "eps", "ns_steps"),
 }
 FLAGS = {
@@ -39,6 +45,9 @@ FLAGS = {
     "adamw": ("amsgrad", "maximize"),
     "rmsprop": ("centered", "maximize"),
     "adagrad": ("maximize",),
+    "adadelta": ("maximize",),
+    "nadam": ("decoupled_weight_decay", "maximize"),
+    "lion": ("maximize",),
     "muon": ("nesterov", "normalize_weight"),
 }
 
@@ -232,7 +241,7 @@ def after_three_steps(make, sign=1.0):
     return w.data
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "NAdam", "Lion"])
 def test_optimizer_maximize_is_a_step_along_the_gradient(name):
     make = getattr(optim, name)
     for more in ({}, {"weight_decay": 0.1}):
@@ -251,6 +260,10 @@ def test_optimizer_maximize_is_a_step_along_the_gradient(name):
         ("RMSprop", "centered", True),
         *[("Adagrad", *one) for one in {"lr_decay": 0.5, "eps": 0.1, "weight_decay": 0.1}.items()],
         ("Adagrad", "initial_accumulator_value", 0.5),
+        *[("Adadelta", *one) for one in {"rho": 0.5, "eps": 0.1, "weight_decay": 0.1}.items()],
+        *[("NAdam", *one) for one in {"betas": (0.9, 0.5), "eps": 0.1, "weight_decay": 0.1}.items()],
+        ("NAdam", "momentum_decay", 0.5),
+        *[("Lion", *one) for one in {"betas": (0.1, 0.99), "weight_decay": 0.1}.items()],
     ],
 )
 def test_optimizer_option_changes_the_steps(name, option, value):

@@ -77,8 +77,8 @@ def test_parameter_is_an_array_to_numpy_and_shares_its_memory():
     array = np.asarray(p)
     assert array is p.data
     assert np.shares_memory(np.asarray(p, np.float32), p.data)
-    np.testing.assert_array_equal(np.square(p), p.data**2)
-    np.testing.assert_array_equal(p.data + p, 2 * p.data)
+    np.testing.assert_array_equal(np.square(p).data, p.data**2)
+    np.testing.assert_array_equal((p.data + p).data, 2 * p.data)
     assert np.array([p, p]).shape == (2, 2, 3)
 
 

@@ -530,17 +530,17 @@ def test_schedule_repr_tells_settings_steps_and_rates():
 
     step = optim.StepLR(sgd(), 3, 0.25)
     step.step()
-    assert repr(step) == "StepLR(step_size=3, gamma=0.25, last_epoch=1, lr=[0.4, 0.8])"
-    assert repr(optim.LambdaLR(sgd(1.0), halved)) == "LambdaLR(lr_lambda=[halved], last_epoch=0, lr=[1])"
+    assert repr(step) == "StepLR(SGD, step_size=3, gamma=0.25, last_epoch=1, lr=[0.4, 0.8])"
+    assert repr(optim.LambdaLR(sgd(1.0), halved)) == "LambdaLR(SGD, lr_lambda=[halved], last_epoch=0, lr=[1])"
     optimizer = sgd(1.0)
     parts = [optim.LinearLR(optimizer, 0.5), optim.ExponentialLR(optimizer, 0.5)]
     assert repr(optim.SequentialLR(optimizer, parts, [5])).splitlines() == [
-        "SequentialLR(milestones=[5], last_epoch=0, lr=[0.5]",
-        "  (0): LinearLR(start_factor=0.5, end_factor=1, total_iters=5, last_epoch=0, lr=[0.5])",
-        "  (1): ExponentialLR(gamma=0.5, last_epoch=0, lr=[0.5])",
+        "SequentialLR(SGD, milestones=[5], last_epoch=0, lr=[0.5]",
+        "  (0): LinearLR(SGD, start_factor=0.5, end_factor=1, total_iters=5, last_epoch=0, lr=[0.5])",
+        "  (1): ExponentialLR(SGD, gamma=0.5, last_epoch=0, lr=[0.5])",
         ")",
     ]
     assert repr(optim.ReduceLROnPlateau(sgd(1.0), patience=3)) == (
-        "ReduceLROnPlateau(mode='min', factor=0.1, patience=3, threshold=0.0001, cooldown=0, best=inf, "
+        "ReduceLROnPlateau(SGD, mode='min', factor=0.1, patience=3, threshold=0.0001, cooldown=0, best=inf, "
         "num_bad_epochs=0, cooldown_counter=0, last_epoch=0, lr=[1])"
     )

@@ -29,6 +29,15 @@ OPTIMIZERS = {
     "adagrad": ("Adagrad", {}),
     "adagrad_all": ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5}),
     "adagrad_maximize": ("Adagrad", {"maximize": True}),
+    "adadelta": ("Adadelta", {}),
+    "adadelta_all": ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1}),
+    "adadelta_maximize": ("Adadelta", {"maximize": True}),
+    "nadam": ("NAdam", {}),
+    "nadam_all": (
+        "NAdam",
+        {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1, "momentum_decay": 0.1},
+    ),
+    "nadam_decoupled": ("NAdam", {"lr": 0.1, "weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True}),
 }
 
 
@@ -49,6 +58,7 @@ def trajectories(name, settings, dtype, shapes, rng):
         yield [(a.data, b.detach().numpy()) for a, b in zip(ours, theirs, strict=True)]
 
 
+@pytest.mark.usefixtures("_double")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", OPTIMIZERS)
 def test_torch_optimizer_ten_steps_agree(isa, case, dtype, rng):
@@ -74,18 +84,32 @@ def test_torch_muon_ten_steps_agree(monkeypatch, settings, shape, rng):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Muon"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "NAdam", "Muon"])
 def test_torch_optimizer_has_the_same_defaults(name):
     import torch
 
     ours = getattr(optim, name)([nn.Parameter(np.zeros((2, 2)))])
     theirs = getattr(torch.optim, name)([torch.nn.Parameter(torch.zeros(2, 2))])
-    implementation = {"foreach", "differentiable", "fused", "capturable", "decoupled_weight_decay"}
+    implementation = {"foreach", "differentiable", "fused", "capturable"}
+    if name != "NAdam":  # elsewhere it tells Adam and AdamW apart
+        implementation |= {"decoupled_weight_decay"}
     own = {"normalize_weight": False} if name == "Muon" else {}
     assert {k: v for k, v in theirs.defaults.items() if k not in implementation} | own == ours.defaults
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad"])
+@pytest.fixture
+def _double():
+    """PyTorch keeps the numbers of a state, NAdam's mu_product, in its default dtype."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.usefixtures("_double")
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "NAdam"])
 def test_torch_optimizer_state_continues_here(name, rng):
     import torch
 

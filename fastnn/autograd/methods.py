@@ -1,20 +1,51 @@
 """NumPy's operators and methods, for tensors."""
 
+import inspect
+import math
+import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from fastnn.autograd.tensor import Tensor
 
-__all__ = ["FUNCTIONS", "NO_GRADIENT", "UFUNCS", "ArrayMethods"]
+__all__ = ["FUNCTIONS", "NO_GRADIENT", "UFUNCS", "WRITES", "ArrayMethods", "gradient_of", "takes"]
 
-# What NumPy's functions do with tensors: `numpy_functions.py` fills these.
+# What NumPy's functions do with tensors: the files that `numpy_functions.py` reads fill these.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 # Those whose results are counts, places or answers, which have no gradient.
 NO_GRADIENT: set[Callable[..., Any]] = set()
+# Those that write into an argument.
+WRITES: set[Callable[..., Any]] = set()
+# How many arguments by position, and which by name, the functions of FUNCTIONS take.
+_ARGUMENTS: dict[Callable[..., Any], tuple[float, frozenset[str]]] = {}
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def gradient_of(*functions: Any) -> Callable[[_Function], _Function]:
+    """Decorate what computes these functions of NumPy for tensors. It has their names of arguments, maybe not all."""
+
+    def register(function: _Function) -> _Function:
+        parameters = inspect.signature(function).parameters.values()
+        any_number = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+        by_place = sum("POSITIONAL" in parameter.kind.name for parameter in parameters)
+        names = frozenset(parameter.name for parameter in parameters)
+        for key in functions:
+            FUNCTIONS[key] = function
+            _ARGUMENTS[key] = math.inf if any_number else by_place, names
+        return function
+
+    return register
+
+
+def takes(function: Any, args: Sequence[Any], keywords: Any) -> bool:
+    """Whether what computes `function` for tensors knows these arguments."""
+    most, names = _ARGUMENTS[function]
+    return len(args) <= most and names.issuperset(keywords)
+
 
 Axis = int | Sequence[int] | None
 _NO_NUMBERS = (str, bytes, type(None), dict, set)
@@ -70,6 +101,9 @@ class ArrayMethods:
     def __invert__(self) -> "Tensor":
         return UFUNCS[np.invert](self)
 
+    def __getitem__(self, index: Any) -> "Tensor":
+        return FUNCTIONS[operator.getitem](self, index)
+
     # ---- shape -------------------------------------------------------------------------------------------------------
     @property
     def T(self) -> "Tensor":
@@ -95,7 +129,8 @@ class ArrayMethods:
         return FUNCTIONS[np.expand_dims](self, axis)
 
     def flatten(self) -> "Tensor":
-        return self.reshape(-1)
+        flat = self.reshape(-1)
+        return flat.copy() if flat.is_leaf else flat  # nobody can write into a recorded one
 
     def ravel(self) -> "Tensor":
         return self.reshape(-1)
@@ -112,11 +147,17 @@ class ArrayMethods:
     def pad(self, pad_width: Any, mode: str = "constant", **keywords: Any) -> "Tensor":
         return FUNCTIONS[np.pad](self, pad_width, mode, **keywords)
 
+    def take(self, indices: Any, axis: int | None = None) -> "Tensor":
+        return FUNCTIONS[np.take](self, indices, axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "Tensor":
+        return FUNCTIONS[np.diagonal](self, offset, axis1, axis2)
+
     def take_along_axis(self, indices: Any, axis: int | None = -1) -> "Tensor":
         return FUNCTIONS[np.take_along_axis](self, indices, axis)
 
     def astype(self, dtype: Any, copy: bool = True) -> "Tensor":
-        return FUNCTIONS[np.astype](self, dtype, copy=copy)
+        return FUNCTIONS[np.ndarray.astype](self, dtype, copy=copy)
 
     def copy(self) -> "Tensor":
         return FUNCTIONS[np.copy](self)
@@ -145,6 +186,12 @@ class ArrayMethods:
 
     def cumsum(self, axis: int | None = None) -> "Tensor":
         return FUNCTIONS[np.cumsum](self, axis)
+
+    def cumprod(self, axis: int | None = None) -> "Tensor":
+        return FUNCTIONS[np.cumprod](self, axis)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "Tensor":
+        return FUNCTIONS[np.trace](self, offset, axis1, axis2)
 
     def dot(self, other: Any) -> "Tensor":
         return FUNCTIONS[np.dot](self, other)
@@ -194,10 +241,10 @@ class ArrayMethods:
 
     # ---- places and answers ------------------------------------------------------------------------------------------
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> "Tensor":
-        return np.argmax(self, axis, keepdims=keepdims)  # type: ignore[arg-type, return-value]
+        return np.argmax(self, axis, keepdims=keepdims)  # type: ignore[call-overload]
 
     def argmin(self, axis: int | None = None, keepdims: bool = False) -> "Tensor":
-        return np.argmin(self, axis, keepdims=keepdims)  # type: ignore[arg-type, return-value]
+        return np.argmin(self, axis, keepdims=keepdims)  # type: ignore[call-overload]
 
     def argsort(self, axis: int | None = -1) -> "Tensor":
         return np.argsort(self, axis)  # type: ignore[arg-type, return-value]

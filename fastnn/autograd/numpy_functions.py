@@ -1,35 +1,31 @@
-"""NumPy's functions on tensors: what they compute, and their gradients."""
-
-from typing import Any, ClassVar
+"""NumPy's functions on tensors: all of those with a gradient, and those that need none."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn.autograd.methods import FUNCTIONS
-from fastnn.autograd.tape import Op, run
+from fastnn.autograd import (  # noqa: F401 - each fills the tables
+    elementwise,
+    indexing,
+    joining,
+    products,
+    reductions,
+    shapes,
+)
+from fastnn.autograd.methods import NO_GRADIENT, WRITES
 
+# Places, counts, answers, texts; and arrays that have only shape and dtype from what they are made like.
+NO_GRADIENT.update((
+    np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.argpartition, np.argwhere, np.nonzero,
+    np.flatnonzero, np.count_nonzero, np.lexsort, np.searchsorted, np.digitize, np.bincount, np.histogram,
+    np.histogram2d, np.histogramdd, np.histogram_bin_edges, np.unique, np.isin, np.intersect1d, np.setdiff1d,
+    np.setxor1d, np.union1d, np.all, np.any, np.isclose, np.allclose, np.array_equal, np.array_equiv, np.isneginf,
+    np.isposinf, np.isreal, np.iscomplex, np.isrealobj, np.iscomplexobj, np.shape, np.ndim, np.size, np.zeros_like,
+    np.ones_like, np.empty_like, np.tril_indices_from, np.triu_indices_from, np.diag_indices_from, np.unravel_index,
+    np.ravel_multi_index, np.result_type, np.can_cast, np.min_scalar_type, np.common_type, np.may_share_memory,
+    np.shares_memory, np.array2string, np.array_repr, np.array_str, np.save, np.savez, np.savez_compressed,
+    np.savetxt, np.linalg.matrix_rank,
+))  # fmt: skip
+_SINCE_NUMPY_2 = ("unique_all", "unique_counts", "unique_inverse", "unique_values")
+NO_GRADIENT.update(getattr(np, name) for name in _SINCE_NUMPY_2 if hasattr(np, name))
 
-class Sum(Op):
-    """x.sum(axis, keepdims)"""
-
-    is_exact = True
-    keeps: ClassVar = {}
-
-    def __init__(self, axis: Any, keepdims: bool) -> None:
-        self.axis, self.keepdims = axis, keepdims
-
-    def forward(self, x: NDArray) -> NDArray:
-        self.shape = x.shape
-        return np.sum(x, axis=self.axis, keepdims=self.keepdims)
-
-    def backward(self, dy: NDArray) -> NDArray:
-        if not self.keepdims and self.axis is not None:
-            dy = np.expand_dims(dy, self.axis)
-        return np.broadcast_to(dy, self.shape)
-
-
-def _sum(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return run(Sum(axis, keepdims), a)
-
-
-FUNCTIONS[np.sum] = _sum
+# These change an argument.
+WRITES.update((np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis))

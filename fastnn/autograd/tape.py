@@ -7,6 +7,7 @@ from. Nothing refers the other way, so what was recorded is freed with the last 
 import contextlib
 import contextvars
 import itertools
+import operator
 import time
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _check, _layout
 from fastnn._runtime import joined_layers, set_within
 from fastnn.autograd.addition import added
-from fastnn.autograd.memory import KEPT, Memory
+from fastnn.autograd.memory import BORROWED, KEPT, Memory
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tensor import Tensor, new_tensor, seed
 
@@ -91,13 +92,15 @@ class Op:
     # What fastnn's own operations say of themselves, so that nobody has to look.
     # Input -> attribute that may hold its array; None if any attribute may hold any.
     keeps: ClassVar[dict[int, str] | None] = None
-    keeps_result: ClassVar[bool] = False
+    keeps_result: bool = False
     # The result may be a view of the first input.
-    is_view: ClassVar[bool] = False
+    is_view: bool = False
     # Gradients have the shapes and dtypes of the inputs.
     is_exact: ClassVar[bool] = False
     # Gradients are arrays that nobody else has.
-    is_fresh: ClassVar[bool] = False
+    is_fresh: bool = False
+    # `backward` refuses a gradient that does not fit, and takes one of another dtype.
+    checks_gradient: ClassVar[bool] = False
     # It is nobody's work: observers do not see it.
     is_hidden: ClassVar[bool] = False
     # `backward` takes the gradient that the first input has already, and adds it where it stores its own.
@@ -124,10 +127,6 @@ class Op:
     def start_backward(self, y: Tensor, dy: NDArray, retain_graph: bool) -> None:
         """`y.backward(dy)`, of a tensor that is a result of this operation."""
         go_back([(y, dy)], retain_graph=retain_graph)
-
-    def _release(self) -> None:
-        self.__dict__.clear()  # with the edges, without which there is no second backward
-        self.number = -1
 
 
 class _Result:
@@ -201,50 +200,64 @@ def run(op: Op, *inputs: Any) -> Any:
     """
     if op.number:
         raise RuntimeError(f"{type(op).__name__}: an operation is one call: make a new one for each")
-    arrays = [value._data if isinstance(value, Tensor) else value for value in inputs]
-    if RECORDING.get():
-        needs = [value._requires_grad if isinstance(value, Tensor) else False for value in inputs]
-        recorded = True in needs
-        if recorded:
-            op.needs_grad = tuple(needs)
-    else:
-        recorded = False
+    arrays, edges = [], []  # the edge of an input: where its gradient goes
+    has_tensor = is_recorded = False
+    recording = _is_recording()
+    for value in inputs:
+        edge = None
+        if isinstance(value, Tensor):
+            has_tensor = True
+            if recording and value._requires_grad:
+                is_recorded = True
+                edge = value._op
+                if edge is None:
+                    edge = value
+            value = value._data
+        arrays.append(value)
+        edges.append(edge)
+    if is_recorded:
+        op.needs_grad = tuple([edge is not None for edge in edges])
     result = _observed(op, "forward", op.forward, arrays) if _observers.get() else op.forward(*arrays)
-    if not recorded:
-        if any(isinstance(value, Tensor) for value in inputs):
-            return _unrecorded(op, inputs, result)
-        return result
+    if not is_recorded:
+        return _unrecorded(op, inputs, result) if has_tensor else result
     op.number = next_number()
-    op._edges = [
-        (value if value._op is None else value._op) if need else None
-        for value, need in zip(inputs, needs, strict=True)
-    ]  # fmt: skip
+    op._edges = edges
     keeps = op.keeps
     if keeps is None:
         memory = _look_for_kept(op, inputs, arrays, result)
     else:
         for index, name in keeps.items():
-            value = inputs[index]
-            if value is not None and getattr(op, name, None) is arrays[index]:
-                _keep(op, name, value)
+            array = getattr(op, name, None)
+            if array is not None and array is arrays[index]:
+                _keep(op, name, inputs[index])
         memory = KEPT if op.keeps_result else None
+    if op.is_view:
+        memory = _shared(inputs[0]) if len(inputs) == 1 or type(result) is not tuple else KEPT
     if not op.is_exact:
-        op._shapes = [(array.shape, array.dtype) if need else None for array, need in zip(arrays, needs, strict=True)]
+        op._shapes = [None if edge is None else (a.shape, a.dtype) for a, edge in zip(arrays, edges, strict=True)]
     if type(result) is tuple:
         op._outputs = [(np.shape(y), np.result_type(y)) for y in result]
-        memory = KEPT if op.is_view else memory
         return tuple(_one_of_several(op, index, y, memory) for index, y in enumerate(result))
     if type(result) is not np.ndarray:  # a loss is a float
-        result = _as_array(result, arrays)
-    y = Tensor.__new__(Tensor)
-    y._data, y._op, y._requires_grad, y.grad = result, op, True, None
-    y._memory = memory if not op.is_view else _shared(inputs[0])
+        result = _as_array(op, result, arrays)
+    y = _new(Tensor)
+    y._data, y._op, y._memory, y._requires_grad, y.grad = result, op, memory, True, None
     return y
 
 
-def _as_array(result: Any, inputs: Sequence[Any]) -> NDArray:
+_new = Tensor.__new__
+_is_recording = RECORDING.get
+
+
+def _as_array(op: Op, result: Any, inputs: Sequence[Any]) -> NDArray:
     """A result that is a number; a loss, which is a float, gets the dtype of what it is the loss of."""
-    return np.asarray(result, inputs[0].dtype if type(result) is float else None)
+    array = np.asarray(result, getattr(inputs[0], "dtype", None) if type(result) is float else None)
+    if array.dtype.kind not in "fiubc" or type(result) is list:
+        raise TypeError(
+            f"{type(op).__name__}.forward: an array, a number or a tuple of them is needed. Received: "
+            f"{_check.shown(result)}"
+        )
+    return array
 
 
 def _shared(value: Any) -> Memory | None:
@@ -265,61 +278,70 @@ def _unrecorded(op: Op, inputs: Sequence[Any], result: Any) -> Any:
         return tuple(_unrecorded(op, inputs, y) for y in result)
     if result is None:
         return None
-    y = new_tensor(result if type(result) is np.ndarray else _as_array(result, inputs), None)
+    y = new_tensor(result if type(result) is np.ndarray else _as_array(op, result, inputs), None)
     if op.is_view or op.keeps is None:
         for value in inputs:
             if isinstance(value, Tensor) and np.may_share_memory(y._data, value._data):
-                y._memory = value._shared_memory()
+                # Nobody may write into what operations may keep.
+                y._memory = value._shared_memory() if value._op is None else BORROWED
     return y
 
 
 def _keep(op: Op, name: str, value: Any) -> None:
     """Note that the attribute `name` of `op` is the array of this input."""
+    if isinstance(value, Tensor | np.ndarray):
+        array = getattr(op, name)
+        kept = _kept(op, array, value)
+        if kept is not array:
+            setattr(op, name, kept)
+
+
+def _kept(op: Op, array: NDArray, value: Any) -> NDArray:
+    """`array`, which is that of this input or a part of it, as `op` may keep it: with its version noted, or a copy."""
     if not isinstance(value, Tensor):  # a caller's array, which may change at any time
-        if isinstance(value, np.ndarray):
-            setattr(op, name, _layout.copy(value))
-        return
+        return _layout.copy(array)
     memory = value._memory
-    if memory is not None and memory.borrowed:
-        setattr(op, name, _layout.copy(value._data))
-    elif value._op is not None:  # nothing can write into it
+    if memory is None and value._op is not None:  # nothing can write into it
+        value._memory = KEPT
+    elif memory is not KEPT:  # a leaf, or what may be a view of one
         if memory is None:
-            value._memory = KEPT
-        else:
-            memory.kept = True
-    else:
-        memory = value._shared_memory()
+            memory = value._shared_memory()
+        elif memory.borrowed:
+            return _layout.copy(array)
         memory.kept = True
-        op._versions = (*op._versions, (memory, memory.version))
+        if op._versions:
+            op._versions.append((memory, memory.version))
+        else:
+            op._versions = [(memory, memory.version)]
+    return array
 
 
 def _look_for_kept(op: Op, inputs: Sequence[Any], arrays: Sequence[Any], result: Any) -> Memory | None:
-    """What an operation of a user keeps; KEPT if its result is among it."""
-    kept = [(name, value) for name, value in vars(op).items() if isinstance(value, np.ndarray)]
-    results = result if isinstance(result, tuple) else (result,)
-    keeps_result = False
-    for name, value in kept:
-        for given, array in zip(inputs, arrays, strict=True):
-            if isinstance(array, np.ndarray) and np.may_share_memory(array, value):
-                if value is not array and not isinstance(given, Tensor):
-                    setattr(op, name, _layout.copy(value))
-                else:
-                    _keep_view(op, name, given)
-                break
-        keeps_result = keeps_result or any(np.may_share_memory(value, y) for y in results if isinstance(y, np.ndarray))
-    shares_input = any(
-        isinstance(array, np.ndarray) and isinstance(y, np.ndarray) and np.may_share_memory(array, y)
-        for array in arrays for y in results
-    )  # fmt: skip
-    return KEPT if keeps_result or shares_input else None
+    """Note what an operation of a user keeps, and give what is known of the memory of its result."""
+    given = [(value, array) for value, array in zip(inputs, arrays, strict=True) if isinstance(array, np.ndarray)]
+    for name, value in list(vars(op).items()):
+        kept = _owned(op, value, given)
+        if kept is not value:
+            setattr(op, name, kept)
+    results = [y for y in (result if type(result) is tuple else (result,)) if isinstance(y, np.ndarray)]
+    for source, array in given:
+        if any(np.may_share_memory(array, y) for y in results):
+            return source._shared_memory() if isinstance(source, Tensor) else BORROWED
+    return KEPT  # maybe
 
 
-def _keep_view(op: Op, name: str, given: Any) -> None:
-    """`_keep`, where the attribute may be a view of the input."""
-    if isinstance(given, Tensor) and given._memory is not None and given._memory.borrowed:
-        setattr(op, name, _layout.copy(getattr(op, name)))
-    else:
-        _keep(op, name, given)
+def _owned(op: Op, value: Any, given: list[tuple[Any, NDArray]]) -> Any:
+    """What an attribute of `op` may hold: `value`, in which arrays of a caller are replaced by copies."""
+    if isinstance(value, np.ndarray):
+        source = next((source for source, array in given if np.may_share_memory(array, value)), None)
+        return value if source is None else _kept(op, value, source)
+    if type(value) is dict:
+        owned = {key: _owned(op, item, given) for key, item in value.items()}
+        return value if all(owned[key] is value[key] for key in value) else owned
+    if type(value) in (tuple, list):
+        items = type(value)(_owned(op, item, given) for item in value)
+        return value if all(map(operator.is_, items, value)) else items
+    return value
 
 
 # ---- going back ------------------------------------------------------------------------------------------------------
@@ -348,35 +370,11 @@ def go_back(
     Returns:
         The gradients with respect to `wanted`, None where none arrived; no two share memory.
     """
-    asked: dict[int, NDArray | None] = {id(value._op or value): None for value in wanted}
     pending: dict[Any, Any] = {}  # operation -> gradient that has arrived, or a list of them
     heap: list[tuple[int, Op]] = []
-
-    def give(place: Any, gradient: NDArray, is_fresh: bool) -> None:
-        if isinstance(place, Op):
-            before = pending.get(place)
-            if before is None:
-                heappush(heap, (-place.number, place))
-                pending[place] = gradient
-            else:
-                pending[place] = added(before, gradient)
-            return
-        if id(place) in asked:
-            before = asked[id(place)]
-            own = gradient if is_fresh else gradient.copy("K")
-            asked[id(place)] = own if before is None else added(before, own)
-        elif others and isinstance(place, Tensor):
-            place.accumulate(gradient, is_fresh)
-        if isinstance(place, _Result):
-            parts = pending.get(place.op)
-            if parts is None:
-                heappush(heap, (-place.op.number, place.op))
-                parts = pending[place.op] = [None] * len(place.op._outputs)
-            before = parts[place.index]
-            parts[place.index] = gradient if before is None else added(before, gradient)
-
+    asked: dict[int, NDArray | None] = {id(value if value._op is None else value._op): None for value in wanted}
     for y, dy in seeds:
-        give(y._op or y, dy, False)
+        _give(y if y._op is None else y._op, dy, False, pending, heap, asked, others)
     observed = bool(_observers.get())
     while heap:
         op = heappop(heap)[1]
@@ -394,25 +392,64 @@ def go_back(
             asked[id(op)] = arrived.copy("K")
         dys = _filled(op, arrived) if type(arrived) is list else (arrived,)
         there = pending.get(edges[0]) if op.adds else None
-        keywords = {} if there is None else {"addend": there}
         if observed:
+            keywords = {} if there is None else {"addend": there}
             gradients = _observed(op, "backward", op.backward, dys, **keywords)
         else:
-            gradients = op.backward(*dys, **keywords)
+            go: Any = op.backward
+            gradients = go(*dys) if there is None else go(*dys, addend=there)
         if type(gradients) is not tuple:
             gradients = (gradients,)
-        is_fresh = op.is_fresh
         if op._shapes is not None:
             gradients = _fitting(op, gradients)
+        is_fresh = op.is_fresh
         if not retain_graph:
-            op._release()
+            op.__dict__.clear()  # with the edges, without which there is no second backward
+            op.number = -1
         if there is not None:
             pending[edges[0]], edges, gradients = gradients[0], edges[1:], gradients[1:]
+        del arrived, dys, there  # so that their memory is there for the next operation
         for edge, gradient in zip(edges, gradients, strict=True):
-            if edge is not None and gradient is not None:
-                give(edge, gradient, is_fresh)
-        del arrived, dys, there, gradients  # so that their memory is there for the next operation
-    return [asked[id(value._op or value)] for value in wanted]
+            if edge is None or gradient is None:
+                continue
+            if isinstance(edge, Op) and edge not in pending:  # the usual case of `_give`
+                pending[edge] = gradient
+                heappush(heap, (-edge.number, edge))
+            else:
+                _give(edge, gradient, is_fresh, pending, heap, asked, others)
+        gradients = gradient = None
+    return [asked[id(value if value._op is None else value._op)] for value in wanted]
+
+
+def _give(
+    place: Any,
+    gradient: NDArray,
+    is_fresh: bool,
+    pending: dict[Any, Any],
+    heap: list[tuple[int, Op]],
+    asked: dict[int, NDArray | None],
+    others: bool,
+) -> None:
+    """Add a gradient to what has arrived at an operation, a leaf, or one of several results."""
+    if isinstance(place, Op):
+        before = pending.get(place)
+        if before is None:
+            heappush(heap, (-place.number, place))
+        pending[place] = gradient if before is None else added(before, gradient)
+        return
+    if id(place) in asked:
+        before = asked[id(place)]
+        own = gradient if is_fresh else gradient.copy("K")
+        asked[id(place)] = own if before is None else added(before, own)
+    elif others and isinstance(place, Tensor):
+        place.accumulate(gradient, is_fresh)
+    if isinstance(place, _Result):
+        parts = pending.get(place.op)
+        if parts is None:
+            heappush(heap, (-place.op.number, place.op))
+            parts = pending[place.op] = [None] * len(place.op._outputs)
+        before = parts[place.index]
+        parts[place.index] = gradient if before is None else added(before, gradient)
 
 
 def _filled(op: Op, gradients: list[NDArray | None]) -> tuple[NDArray, ...]:

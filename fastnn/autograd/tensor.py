@@ -9,10 +9,24 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn import _check
 from fastnn.autograd.memory import BORROWED, Memory
-from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, UFUNCS, ArrayMethods
+from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, UFUNCS, WRITES, ArrayMethods, takes
 from fastnn.autograd.modes import LOST, RECORDING
 
-__all__ = ["Tensor", "array_of", "new_tensor", "refuse_gradients", "seed", "tensor", "tensors_in", "wrap"]
+__all__ = [
+    "Tensor",
+    "array_of",
+    "new_tensor",
+    "operand",
+    "refuse_gradients",
+    "seed",
+    "tensor",
+    "tensor_of",
+    "tensors_in",
+    "wrap",
+]
+
+# Arguments of NumPy's functions that are the same as none if they are None.
+_SILENT = ("dtype", "out")
 
 
 class Tensor(ArrayMethods):
@@ -73,7 +87,7 @@ class Tensor(ArrayMethods):
         if value is not self._data:
             self._data, self._memory = value, None  # who keeps the old array keeps it as it was
         else:  # x.data += 1
-            self._written()
+            self.written()
 
     @property
     def requires_grad(self) -> bool:
@@ -200,7 +214,11 @@ class Tensor(ArrayMethods):
             self._memory = Memory()
         return self._memory
 
-    def _written(self) -> None:
+    def written(self) -> None:
+        """Note that the array is written into: who keeps it for a backward will refuse to go back with the new values.
+
+        Assignments and operators do so themselves; this is for those who write into `data`.
+        """
         if self._memory is not None:
             self._memory.version += 1
 
@@ -220,7 +238,7 @@ class Tensor(ArrayMethods):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._writable("assigning into", value)[array_of(index)] = array_of(value)
-        self._written()
+        self.written()
 
     def _in_place(self, ufunc: np.ufunc, other: Any) -> "Tensor":
         """`a += b`: a new tensor where something is recorded, else within the memory of a leaf."""
@@ -228,7 +246,7 @@ class Tensor(ArrayMethods):
             return UFUNCS[ufunc](self, other)
         array = self._writable("changing", other)
         ufunc(array, array_of(other), out=array, casting="same_kind")
-        self._written()
+        self.written()
         return self
 
     # ---- Python's protocols ------------------------------------------------------------------------------------------
@@ -282,23 +300,53 @@ class Tensor(ArrayMethods):
         known = UFUNCS.get(ufunc) if method == "__call__" else None
         if known is not None and not keywords:
             return known(*inputs)
+        if method == "at":
+            raise TypeError(f"np.{name} writes into its argument: use x[...] = value, or the data of the tensors")
+        if keywords:
+            name += f" with {', '.join(keywords)}"
         refuse_gradients(f"np.{name}", inputs)
-        return wrap(getattr(ufunc, method)(*array_of(inputs), **array_of(keywords)))
+        return _unnoticed(getattr(ufunc, method)(*array_of(inputs), **array_of(keywords)), inputs)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, keywords: Any) -> Any:
         known = FUNCTIONS.get(function)
-        if known is not None:
+        if keywords:  # what says nothing
+            keywords = {name: value for name, value in keywords.items() if value is not None or name not in _SILENT}
+        if known is not None and takes(function, args, keywords):
             return known(*args, **keywords)
-        if function not in NO_GRADIENT:
-            name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
-            refuse_gradients(name, (args, keywords))
-        return wrap(function(*array_of(args), **array_of(keywords)))
+        if function in NO_GRADIENT:
+            return wrap(function(*array_of(args), **array_of(keywords)))
+        name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
+        if function in WRITES:
+            raise TypeError(f"{name} writes into its argument: use x[...] = value, or the data of the tensors")
+        if keywords.get("out") is not None:
+            raise TypeError(f"{name}: a result that is a tensor, or is made of one, cannot be written into an array: "
+                            "leave out= away, or use the tensor's data")  # fmt: skip
+        if known is not None and keywords:
+            name += f" with {', '.join(keywords)}"
+        refuse_gradients(name, (args, keywords))
+        return _unnoticed(function(*array_of(args), **array_of(keywords)), (args, keywords))
 
 
 def refuse_gradients(name: str, values: Any) -> None:
     """Raise if a gradient that goes through `values` would end here."""
     if RECORDING.get() and any(value._requires_grad for value in tensors_in(values)):
         raise TypeError(f"{name} has no gradient here: detach() its arguments, or write a fastnn.Op")
+
+
+def operand(name: str, value: Any) -> Any:
+    """A tensor as it is, anything else as an array; within lists, tensors may not carry gradients."""
+    if isinstance(value, Tensor):
+        return value
+    if type(value) is not np.ndarray:
+        refuse_gradients(f"{name} with a list of tensors", value)
+        value = np.array(array_of(value))
+    return value
+
+
+def tensor_of(name: str, value: Any) -> Tensor:
+    """`operand` as a tensor, where a tensor among other arguments makes the result one."""
+    value = operand(name, value)
+    return value if isinstance(value, Tensor) else new_tensor(value, BORROWED)
 
 
 def tensors_in(values: Any) -> Iterator[Tensor]:
@@ -329,6 +377,15 @@ def wrap(result: Any) -> Any:
         return new_tensor(np.asarray(result), None)
     if type(result) in (tuple, list):
         return type(result)(map(wrap, result))
+    return result
+
+
+def _unnoticed(result: Any, values: Any) -> Any:
+    """The tensors of a function that may give views of its arguments, into which nobody may write then."""
+    result = wrap(result)
+    for made in tensors_in(result):
+        if any(np.may_share_memory(made._data, given._data) for given in tensors_in(values)):
+            made._memory = BORROWED
     return result
 
 

@@ -26,6 +26,10 @@ from fastnn.courses.recipe import recipe
 
 __all__ = ["fudan_cnn", "used_optimizers"]
 
+# Lion is what this recipe writes itself; the others are younger than the study, and too close to Adam and RMSprop to
+# train everything once more.
+LEFT_OUT = frozenset({optim.Adadelta, optim.Lion, optim.NAdam})
+
 _KINDS = {
     "fully connected": nn.Linear,
     "convolution": nn.Conv2d,
@@ -65,7 +69,7 @@ _REPORTED = {
     "optimizers": _Study(
         "Optimisers",
         "Try different optimisers, and write one.",
-        "All optimisers of fastnn, each with one usual learning rate that was not searched for, and Lion, written for "
+        "Optimisers of fastnn, each with one usual learning rate that was not searched for, and Lion, written for "
         "this recipe (its source is below).",
     ),
     "parts": _Study(
@@ -215,7 +219,8 @@ def _report_study(context: Context, study: str, baseline: dict[str, Any], others
     reported = _REPORTED[study]
     context.report.task(reported.heading, reported.asked, reported.done)
     if study == "optimizers":
-        public = [name for name in optim.__all__ if _is_optimizer(getattr(optim, name))]
+        left_out = {cls.__name__ for cls in LEFT_OUT}
+        public = [name for name in optim.__all__ if _is_optimizer(getattr(optim, name)) and name not in left_out]
         context.report.check(
             "optimisers of fastnn that were tried",
             len(public),

@@ -150,6 +150,8 @@ class Loader:
         settings = [f"{len(self.images)} images of {' x '.join(map(str, self.images.shape[1:]))}"]
         settings.append(f"{len(self)} batches of {self.batch_size}")
         settings += [name for name in ("shuffle", "drop_last") if getattr(self, name)]
+        settings += [] if self.dtype == np.float32 else [f"dtype={self.dtype}"]
+        settings += [] if self.prefetch else ["prefetch=False"]
         augmentations = [*self._steps, *self._mixings]
         settings += [f"augment={augmentations}"] if augmentations else []
         return f"Loader({', '.join(settings)}, mean={self.mean.tolist()}, std={self.std.tolist()}, seed={self.seed})"

@@ -16,7 +16,6 @@ from fastnn.functional.class_losses import *  # noqa: F403
 from fastnn.functional.conv2d import *  # noqa: F403
 from fastnn.functional.cross_entropy import *  # noqa: F403
 from fastnn.functional.dropout import *  # noqa: F403
-from fastnn.functional.flatten import *  # noqa: F403
 from fastnn.functional.groupnorm import *  # noqa: F403
 from fastnn.functional.im2col import *  # noqa: F403
 from fastnn.functional.layernorm import *  # noqa: F403
@@ -25,4 +24,5 @@ from fastnn.functional.local_response_norm import *  # noqa: F403
 from fastnn.functional.losses import *  # noqa: F403
 from fastnn.functional.maxpool2d import *  # noqa: F403
 from fastnn.functional.optimizer import *  # noqa: F403
+from fastnn.functional.optimizer_numpy import *  # noqa: F403
 from fastnn.functional.softmax import *  # noqa: F403

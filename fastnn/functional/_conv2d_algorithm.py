@@ -5,12 +5,8 @@ same program gives the same bits. The choice is made for each direction: 'forwar
 'backward_weight' (dweight).
 """
 
-import functools
 import math
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _check, _runtime
 from fastnn.functional._conv2d_geometry import Geometry, geometry
@@ -100,9 +96,7 @@ _FEW_ROWS = 16
 _MANY_WEIGHTS = 1 << 20
 
 
-# A network has tens of convolutions; most calls find their answer here.
-@functools.lru_cache(maxsize=1024)
-def _decide(
+def decide(
     direction: str,
     algorithm: str,
     preferred: str,
@@ -130,12 +124,6 @@ def _decide(
     best = min(shares, key=shares.__getitem__)
     chosen = best if shares[best] < _WORTH_IT else "direct"
     return chosen, f"{best}: {shares[best]:.2f} of the multiplications of direct"
-
-
-def choose(direction: str, algorithm: str, x: NDArray, weight: NDArray, g: Geometry) -> str:
-    """The algorithm, never 'auto', for this direction of a convolution whose arguments are checked."""
-    settings = _runtime.preferred_conv2d_algorithm(), _runtime.isa()
-    return _decide(direction, algorithm, *settings, x.shape, weight.shape, g)[0]
 
 
 def explain(
@@ -168,8 +156,7 @@ def explain(
     """
     if direction not in DIRECTIONS:
         raise ValueError(f"conv2d: direction must be one of {', '.join(DIRECTIONS)}. Received: {direction!r}")
-    x, weight = (np.broadcast_to(np.float32(0), tuple(shape)) for shape in (x_shape, weight_shape))  # of no size
-    g = geometry("conv2d", x, weight, stride, padding, dilation, groups)
-    check_algorithm("conv2d", algorithm, weight.shape[2:], g.stride, g.pad, g.dilation, g.groups)
-    settings = _runtime.preferred_conv2d_algorithm(), _runtime.isa()
-    return _decide(direction, algorithm, *settings, x.shape, weight.shape, g)
+    shapes = tuple(x_shape), tuple(weight_shape)
+    g = geometry("conv2d", *shapes, stride, padding, dilation, groups)
+    check_algorithm("conv2d", algorithm, weight_shape[2:], g.stride, g.pad, g.dilation, g.groups)
+    return decide(direction, algorithm, _runtime.preferred_conv2d_algorithm(), _runtime.isa(), *shapes, g)

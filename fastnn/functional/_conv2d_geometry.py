@@ -1,11 +1,8 @@
 """The hyper-parameters of a convolution, checked once."""
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
-
-from numpy.typing import NDArray
 
 from fastnn import _check
 
@@ -36,60 +33,58 @@ def total_padding(padding: tuple[int, int] | str, kernel: Sequence[int], dilatio
     return (0, 0) if isinstance(padding, str) else (2 * padding[0], 2 * padding[1])
 
 
-def geometry(
+def check_settings(
     operation: str,
-    x: NDArray,
-    weight: NDArray,
     stride: int | Sequence[int],
     padding: int | Sequence[int] | str,
     dilation: int | Sequence[int],
     groups: int,
-) -> Geometry:
-    """Check that x, weight and the hyper-parameters fit together."""
-    result = _fit(
-        x.shape,
-        weight.shape,
+) -> tuple[tuple[int, int], tuple[int, int] | str, tuple[int, int], int]:
+    """All of them as a convolution takes them, whatever its shapes are."""
+    return (
         _check.pair(operation, "stride", stride, 1),
         padding_argument(operation, padding),
         _check.pair(operation, "dilation", dilation, 1),
         _check.integer(operation, "groups", groups, 1, _check.MOST_SETTING),
     )
-    if isinstance(result, str):
-        more = {"dilation": dilation, "groups": groups}
-        raise _check.fail(operation, result, x=x, weight=weight, stride=stride, padding=padding, **more)
-    return result
 
 
-# A network asks the same for every batch.
-@functools.lru_cache(maxsize=1024)
-def _fit(
+def geometry(
+    operation: str,
     x_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
-    stride: tuple[int, int],
-    padding: tuple[int, int] | str,
-    dilation: tuple[int, int],
+    stride: int | Sequence[int],
+    padding: int | Sequence[int] | str,
+    dilation: int | Sequence[int],
     groups: int,
-) -> Geometry | str:
-    """The geometry, or why there is none."""
+) -> Geometry:
+    """Check that the shapes of x and weight and the hyper-parameters fit together."""
+    steps, pads, dilations, groups = check_settings(operation, stride, padding, dilation, groups)
+
+    def fail(reason: str) -> ValueError:
+        shapes = {"x.shape": x_shape, "weight.shape": weight_shape}
+        settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        return _check.fail(operation, reason, **shapes, **settings)
+
     c_out, c_in_group, *kernel = weight_shape
     if min(weight_shape) < 1:
-        return "weight must not be empty"
+        raise fail("weight must not be empty")
     if x_shape[1] != c_in_group * groups:
         expected = f"{c_in_group * groups}" + (f" ({groups} groups of {c_in_group})" if groups > 1 else "")
-        return f"x has {x_shape[1]} channels, weight expects {expected}"
+        raise fail(f"x has {x_shape[1]} channels, weight expects {expected}")
     if c_out % groups:
-        return f"{c_out} output channels cannot be cut into {groups} groups"
-    if padding == "same" and stride != (1, 1):
-        return "padding='same' needs stride 1"
-    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-    total = total_padding(padding, kernel, dilation)
+        raise fail(f"{c_out} output channels cannot be cut into {groups} groups")
+    if pads == "same" and steps != (1, 1):
+        raise fail("padding='same' needs stride 1")
+    reach = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
+    total = total_padding(pads, kernel, dilations)
     out = [(size + t - r - 1) // s + 1 if size + t > r else 0
-           for size, t, r, s in zip(x_shape[2:], total, reach, stride, strict=True)]  # fmt: skip
+           for size, t, r, s in zip(x_shape[2:], total, reach, steps, strict=True)]  # fmt: skip
     if min(out) < 1 or min(x_shape[2:]) < 1:
-        return (
+        raise fail(
             f"the kernel reaches over {reach[0] + 1} x {reach[1] + 1} pixels, the padded image has only "
             f"{x_shape[2] + total[0]} x {x_shape[3] + total[1]}"
         )
     if math.prod((x_shape[0], c_out, *out)) > _check.MOST_ELEMENTS:
-        return f"the result would have the shape {(x_shape[0], c_out, *out)}, which no memory holds"
-    return Geometry(stride, (total[0] // 2, total[1] // 2), dilation, groups, (out[0], out[1]))
+        raise fail(f"the result would have the shape {(x_shape[0], c_out, *out)}, which no memory holds")
+    return Geometry(steps, (total[0] // 2, total[1] // 2), dilations, groups, (out[0], out[1]))

@@ -1,32 +1,35 @@
-"""Convolutions of arrays that lie as the kernels read them, without looking at every argument again.
+"""How a convolution is computed, found out once for each combination of shapes, dtype and settings.
 
-To check the arguments of `conv2d` takes longer than a small convolution. A network asks for the same few shapes in
-every step, so what follows from shapes, dtypes and settings is found out once and kept. Layers ask here first; what
-does not fit is left to `conv2d`, which converts it or says what is wrong.
+To check the arguments of a convolution and to choose its algorithms takes longer than a small one. A network asks for
+the same few in every step, so the answer is kept: a `Plan`, which runs on arrays that lie as the kernels read them,
+pixels (H, W, N, C) and taps (kernel_h, kernel_w, C_in / groups, C_out).
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _check, _layout, _memory, _runtime
+from fastnn import _check, _memory, _runtime
 from fastnn._kernels import kernel_ran
-from fastnn._layout import _TO_PIXELS
-from fastnn.functional._conv2d_algorithm import check_algorithm, choose
-from fastnn.functional._conv2d_geometry import Geometry, geometry
+from fastnn.autograd.addition import added
+from fastnn.functional._conv2d_algorithm import check_algorithm, decide
+from fastnn.functional._conv2d_geometry import Geometry, check_settings, geometry
 
-__all__ = ["Norm", "Settings", "backward", "forward"]
+__all__ = ["Gradients", "Norm", "Plan", "are_ready", "kept", "plan_for"]
 
-Settings = tuple[Any, Any, Any, int, str]  # stride, padding, dilation, groups, algorithm, as `conv2d` takes them
+Settings = tuple[Any, Any, Any, Any, Any]  # stride, padding, dilation, groups, algorithm, as `conv2d` takes them
 Shape = tuple[int, int, int, int]
+Gradients = tuple[NDArray | None, NDArray | None, NDArray | None]  # of x, weight, bias
 
-_TO_TAPS = (2, 3, 1, 0)
+_ONE_BY_ONE = (1, 1), (0, 0), (1, 1)  # stride, padding, dilation
 
 
 class Norm(NamedTuple):
-    """Batch norm with running statistics, and what comes after it, where a convolution stores its result."""
+    """Batch norm with running statistics, and what comes after it, where a convolution stores its result.
+
+    The arrays have C_out values each, are C-contiguous, of the dtype of x.
+    """
 
     mean: NDArray
     variance: NDArray
@@ -39,127 +42,175 @@ class Norm(NamedTuple):
 class _Kernel(NamedTuple):
     """How one direction is computed."""
 
-    settings: tuple[Any, ...]
+    settings: tuple[Any, ...]  # stride, padding, dilation, groups, algorithm
     workspace: int  # bytes
+    by_patches: bool
 
 
-class _Plan(NamedTuple):
-    """All directions of a convolution."""
+class Plan:
+    """All directions of one convolution.
 
-    y: Shape  # (H_out, W_out, N, C_out)
-    forward: _Kernel | None  # None: by im2col
-    backward_data: _Kernel | None
-    backward_weight: _Kernel | None
-    threads: int
+    By im2col, the patches are the rows of one matrix, in the order of pixels: (pixels * n) rows of (groups, taps,
+    channels of a group). As images they have one pixel and one tap, and so the other kernels multiply them.
 
-
-def _kernel(
-    direction: str, x: NDArray, weight: NDArray, y: Shape, g: Geometry, algorithm: str, threads: int
-) -> _Kernel | None:
-    chosen = choose(direction, algorithm, x, weight, g)
-    if chosen == "im2col":
-        return None
-    for_kernel = g.stride, g.pad, g.dilation, g.groups, chosen
-    shapes = (*x.shape[2:], *x.shape[:2]), (*weight.shape[2:], *weight.shape[1::-1]), y
-    arrays = [np.empty(shape, x.dtype) for shape in shapes]  # never touched
-    return _Kernel(for_kernel, _runtime._native.conv2d_workspace(direction, *arrays, *for_kernel, threads))
-
-
-@functools.lru_cache(maxsize=4096)
-def _plan(
-    pixels: Shape, taps: Shape, dtype: np.dtype, settings: Settings, choices: tuple[str, str, int, str]
-) -> _Plan | None:
-    """For x of shape (H, W, N, C_in) and a weight of (kernel_h, kernel_w, C_in / groups, C_out); None if nothing can be
-    planned. `choices` are those of now.
+    Attributes:
+        key: what it is for; the last of it is what `_runtime.choices()` gave.
+        geometry: what follows from the settings.
+        algorithm: as it was asked for.
+        x, taps, y: shapes, as the kernels read the arrays.
+        uses_reference: whether the NumPy twin is to run instead.
     """
-    (h, w, n, c_in), (kernel_h, kernel_w, c_in_group, c_out) = pixels, taps
-    _, _, threads, backend = choices
-    if backend == "reference" or dtype not in _check.FLOATS or not n:
-        return None
-    x, weight = (np.broadcast_to(dtype.type(0), s) for s in ((n, c_in, h, w), (c_out, c_in_group, kernel_h, kernel_w)))
-    *hyper_parameters, algorithm = settings
-    g = geometry("conv2d", x, weight, *hyper_parameters)
-    check_algorithm("conv2d", algorithm, weight.shape[2:], g.stride, g.pad, g.dilation, g.groups)
-    y = (*g.out, n, c_out)
-    of = functools.partial(_kernel, x=x, weight=weight, y=y, g=g, algorithm=algorithm, threads=threads)
-    return _Plan(y, of("forward"), of("backward_data"), of("backward_weight"), threads)
+
+    def __init__(self, key: tuple[Any, ...], g: Geometry) -> None:
+        (n, c_in, h, w), (c_out, c_in_group, *kernel), self.dtype, (*_, self.algorithm), choices = key
+        self.key, self.geometry = key, g
+        _, _, self._threads, backend = choices
+        self.uses_reference = backend == "reference"
+        self.x: Shape = (h, w, n, c_in)
+        self.taps: Shape = (kernel[0], kernel[1], c_in_group, c_out)
+        self.y: Shape = (*g.out, n, c_out)
+        # `groups` images of the channels of one group are as good as one of all.
+        self._patches = (n * g.groups, c_in // g.groups, h, w), g.out, tuple(kernel), g.stride, g.pad, g.dilation
+        self._rows: Shape = (1, 1, g.out[0] * g.out[1] * n, c_in * kernel[0] * kernel[1])
+        self._forward, self._backward_data, self._backward_weight = (
+            None if self.uses_reference or not n else self._kernel(direction)
+            for direction in ("forward", "backward_data", "backward_weight")
+        )
+
+    def _kernel(self, direction: str) -> _Kernel:
+        g, (preferred, isa, threads, _) = self.geometry, self.key[-1]
+        chosen, _ = decide(direction, self.algorithm, preferred, isa, self.key[0], self.key[1], g)
+        settings, shapes = (g.stride, g.pad, g.dilation, g.groups, chosen), (self.x, self.taps, self.y)
+        if chosen == "im2col":
+            settings = *_ONE_BY_ONE, g.groups, "direct"
+            shapes = self._rows, _as_matrix(self.taps), _as_matrix(self.y)
+        arrays = [np.empty(shape, self.dtype) for shape in shapes]  # never touched
+        n_bytes = _runtime._native.conv2d_workspace(direction, *arrays, *settings, threads)
+        return _Kernel(settings, n_bytes, chosen == "im2col")
+
+    def now(self) -> "Plan":
+        """The plan for the same by the number of threads, the instruction set and the backend of now."""
+        if _runtime.choices() == self.key[-1]:
+            return self
+        return plan_for("conv2d", *self.key[:-1])
+
+    def forward(
+        self, x: NDArray, taps: NDArray, bias: NDArray | None, norm: Norm | None = None, residual: NDArray | None = None
+    ) -> NDArray:
+        """The pixels of y: with a norm, of that of y, plus the pixels `residual`."""
+        result, kernel = _memory.empty(self.y, self.dtype), self._forward
+        if kernel is None:
+            return result
+        y = result
+        if kernel.by_patches:
+            x, taps, y = self._patches_of(x), taps.reshape(_as_matrix(self.taps)), y.reshape(_as_matrix(self.y))
+            residual = None if residual is None else residual.reshape(y.shape)
+        last = y, *kernel.settings, _memory.workspace(kernel.workspace), self._threads
+        if norm is None:
+            _runtime._native.conv2d_forward(x, taps, bias, *last)
+            kernel_ran("conv2d_forward", taps, kernel.settings)
+        else:
+            _runtime._native.conv2d_norm_forward(x, taps, bias, *norm, residual, *last)
+            kernel_ran("conv2d_norm_forward", taps, kernel.settings)
+        return result
+
+    def backward_data(self, dy: NDArray, taps: NDArray, addend: NDArray | None = None) -> NDArray:
+        """The pixels of dx, plus those of `addend`."""
+        dx, kernel = _memory.empty(self.x, self.dtype), self._backward_data
+        if kernel is None:
+            return dx
+        last = *kernel.settings, _memory.workspace(kernel.workspace), self._threads
+        if not kernel.by_patches:
+            _runtime._native.conv2d_backward_data(dy, taps, addend, dx, *last)
+            kernel_ran("conv2d_backward_data", taps, kernel.settings)
+            return dx
+        rows = _memory.empty(self._rows, self.dtype)
+        matrices = dy.reshape(_as_matrix(self.y)), taps.reshape(_as_matrix(self.taps))
+        _runtime._native.conv2d_backward_data(*matrices, None, rows, *last)
+        kernel_ran("conv2d_backward_data", matrices[1], kernel.settings)
+        _runtime._native.col2im(False, rows.reshape(-1), dx.reshape(-1), *self._patches, self._threads)
+        kernel_ran("col2im")
+        return dx if addend is None else added(dx, addend)
+
+    def backward_weight(self, x: NDArray, dy: NDArray, need_dbias: bool) -> tuple[NDArray, NDArray | None]:
+        """The gradients of taps and bias."""
+        kernel, c_out = self._backward_weight, self.y[3]
+        if kernel is None:
+            return np.zeros(self.taps, self.dtype), np.zeros(c_out, self.dtype) if need_dbias else None
+        result = dtaps = _memory.empty(self.taps, self.dtype)
+        dbias = np.empty(c_out, self.dtype) if need_dbias else None
+        if kernel.by_patches:
+            x, dy = self._patches_of(x), dy.reshape(_as_matrix(self.y))
+            dtaps = dtaps.reshape(_as_matrix(self.taps))
+        workspace = _memory.workspace(kernel.workspace)
+        _runtime._native.conv2d_backward_weight(x, dy, dtaps, dbias, *kernel.settings, workspace, self._threads)
+        kernel_ran("conv2d_backward_weight", dtaps, kernel.settings)
+        return result, dbias
+
+    def _patches_of(self, x: NDArray) -> NDArray:
+        rows = _memory.empty(self._rows, self.dtype)
+        _runtime._native.im2col(False, x.reshape(-1), rows.reshape(-1), *self._patches, self._threads)
+        kernel_ran("im2col")
+        return rows
 
 
-def _look_up(pixels: NDArray | None, taps: NDArray | None, settings: Settings) -> _Plan | None:
-    if pixels is None or taps is None or pixels.dtype != taps.dtype:
-        return None
-    try:
-        return _plan(pixels.shape, taps.shape, pixels.dtype, settings, _runtime.choices())
-    except (TypeError, ValueError):
-        return None  # `conv2d` says what is wrong, or takes a list
+def _as_matrix(shape: Shape) -> Shape:
+    """All but the last axis are one."""
+    return 1, 1, shape[0] * shape[1] * shape[2], shape[3]
 
 
-def _as_it_lies(x: Any, axes: tuple[int, ...]) -> NDArray | None:
-    """`x.transpose(axes)`, if that can be read and written as it is."""
-    if type(x) is not np.ndarray or x.ndim != 4:
-        return None
-    view = x.transpose(axes)
-    return view if view.flags.carray else None
+_plans: dict[tuple[Any, ...], Plan] = {}
+_MOST_PLANS = 4096
 
 
-def _fits(x: NDArray | None, shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    return x is not None and x.shape == shape and x.dtype == dtype and x.flags.carray
-
-
-def forward(
-    x: NDArray,
-    weight: NDArray,
-    bias: NDArray | None,
+def plan_for(
+    operation: str,
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    dtype: np.dtype,
     settings: Settings,
-    norm: Norm | None = None,
-    residual: NDArray | None = None,
-) -> NDArray | None:
-    """What `convolve` returns; None if that has to be asked."""
-    pixels, taps = _as_it_lies(x, _TO_PIXELS), _as_it_lies(weight, _TO_TAPS)
-    added = None if residual is None else _as_it_lies(residual, _TO_PIXELS)
-    plan = _look_up(pixels, taps, settings)
-    if plan is None or plan.forward is None:
-        return None
-    if bias is not None and not _fits(bias, plan.y[3:], x.dtype):
-        return None
-    if residual is not None and not _fits(added, plan.y, x.dtype):
-        return None
-    y, workspace = _memory.empty(plan.y, x.dtype), _memory.workspace(plan.forward.workspace)
-    last = y, *plan.forward.settings, workspace, plan.threads
-    if norm is None:
-        _runtime._native.conv2d_forward(pixels, taps, bias, *last)
-        kernel_ran("conv2d_forward", taps, plan.forward.settings)
-    else:
-        _runtime._native.conv2d_norm_forward(pixels, taps, bias, *norm, added, *last)
-        kernel_ran("conv2d_norm_forward", taps, plan.forward.settings)
-    return _layout.images(y)
+) -> Plan:
+    """The plan of a convolution of (N, C_in, H, W) with (C_out, C_in / groups, kernel_h, kernel_w).
+
+    Raises:
+        ValueError, TypeError: shapes or settings do not fit, or the algorithm cannot do them.
+    """
+    # What is looked for must be exact: 1.0 and True equal 1, and a list cannot be looked for.
+    stride, padding, dilation, groups, algorithm = exact = settings
+    if not (type(groups) is int and _is_pair(stride) and _is_pair(padding) and _is_pair(dilation)):
+        exact = *check_settings(operation, stride, padding, dilation, groups), algorithm
+    key = x_shape, weight_shape, dtype, exact, _runtime.choices()
+    plan = _plans.get(key) if isinstance(algorithm, str) else None
+    if plan is None:
+        g = geometry(operation, x_shape, weight_shape, stride, padding, dilation, groups)
+        check_algorithm(operation, algorithm, weight_shape[2:], g.stride, g.pad, g.dilation, g.groups)
+        plan = Plan(key, g)
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        _plans[key] = plan
+    return plan
 
 
-def backward(
-    dy: NDArray, x: NDArray, weight: NDArray, settings: Settings, needs: tuple[bool, bool, bool], addend: NDArray | None
-) -> tuple[NDArray | None, NDArray | None, NDArray | None] | None:
-    """What `conv2d_backward` returns, with `needs` (need_dx, need_dweight, need_dbias); None if it has to be asked."""
-    pixels, taps, dy_pixels = _as_it_lies(x, _TO_PIXELS), _as_it_lies(weight, _TO_TAPS), _as_it_lies(dy, _TO_PIXELS)
-    added = None if addend is None else _as_it_lies(addend, _TO_PIXELS)
-    plan, dtype = _look_up(pixels, taps, settings), x.dtype
-    if plan is None or pixels is None or taps is None or plan.backward_data is None or plan.backward_weight is None:
-        return None
-    if not _fits(dy_pixels, plan.y, dtype) or (addend is not None and not _fits(added, pixels.shape, dtype)):
-        return None
-    need_dx, need_dweight, need_dbias = needs
-    dx = dtaps = dbias = None
-    if need_dx:
-        dx, workspace = _memory.empty(pixels.shape, dtype), _memory.workspace(plan.backward_data.workspace)
-        _runtime._native.conv2d_backward_data(
-            dy_pixels, taps, added, dx, *plan.backward_data.settings, workspace, plan.threads
-        )
-        kernel_ran("conv2d_backward_data", taps, plan.backward_data.settings)
-    if need_dweight or need_dbias:
-        dtaps, workspace = _memory.empty(taps.shape, dtype), _memory.workspace(plan.backward_weight.workspace)
-        dbias = np.empty(plan.y[3], dtype) if need_dbias else None
-        _runtime._native.conv2d_backward_weight(
-            pixels, dy_pixels, dtaps, dbias, *plan.backward_weight.settings, workspace, plan.threads
-        )
-        kernel_ran("conv2d_backward_weight", taps, plan.backward_weight.settings)
-    dweight = dtaps.transpose(3, 2, 0, 1) if need_dweight and dtaps is not None else None
-    return None if dx is None else _layout.images(dx), dweight, dbias
+def are_ready(x: Any, weight: Any, bias: Any, ndim: int) -> bool:
+    """Whether these are arrays of one dtype of floats, as nearly always, with a weight of `ndim` dimensions."""
+    return (
+        type(x) is type(weight) is np.ndarray
+        and x.dtype is weight.dtype
+        and x.dtype in _check.FLOATS
+        and weight.ndim == ndim
+        and (bias is None or (type(bias) is np.ndarray and bias.dtype is x.dtype and bias.ndim == 1))
+    )
+
+
+def _is_pair(value: Any) -> bool:
+    return type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int
+
+
+def kept(given: Any, array: NDArray, read: NDArray) -> NDArray:
+    """What to keep of the input `given`, which is `array` and lies in memory as the kernels read it in `read`.
+
+    That is the input itself, of which the tape knows whose it is, or an array of our own.
+    """
+    if read is given:
+        return given
+    return read.copy("K") if np.may_share_memory(read, array) else read

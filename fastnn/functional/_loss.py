@@ -26,7 +26,7 @@ class LossOf(Op):
     """
 
     keeps: ClassVar = {0: "input", 1: "target"}
-    is_exact = is_fresh = True
+    is_exact = is_fresh = checks_gradient = True
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Pointwise activations. Results have the memory order of their input; NaN stays NaN."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,32 +31,43 @@ __all__ = [
 ]
 
 
-class Activation(Op):
-    """The activation `name`. Its backward needs x, or the result where that is enough."""
+class FromInput(Op):
+    """The activation `name`, whose backward needs x."""
 
+    keeps: ClassVar = {0: "x"}
     is_exact = is_fresh = True
+    x: Any = None
 
     def __init__(self, name: str, *parameters: float) -> None:
         self.name, self.parameters = name, parameters
-        self.keeps_result = name in _FROM_RESULT
-        self.keeps = {} if self.keeps_result else _X  # type: ignore[misc]
 
     def forward(self, x: ArrayLike) -> NDArray:
-        y = _forward(self.name, x, *self.parameters)
         if self.needs_grad:
-            if self.keeps_result:
-                self.y = y
-            else:
-                self.x = x
+            self.x = x
+        return _forward(self.name, x, *self.parameters)
+
+    def backward(self, dy: NDArray) -> NDArray:
+        return _backward(self.name, dy, *self.parameters, x=self.x)
+
+
+class FromResult(Op):
+    """The activation `name`, whose backward needs the result only."""
+
+    keeps: ClassVar = {}
+    keeps_result = True
+    is_exact = is_fresh = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def forward(self, x: ArrayLike) -> NDArray:
+        y = _forward(self.name, x)
+        if self.needs_grad:
+            self.y = y
         return y
 
     def backward(self, dy: NDArray) -> NDArray:
-        kept = {"y": self.y} if self.keeps_result else {"x": self.x}
-        return _backward(self.name, dy, *self.parameters, **kept)
-
-
-_FROM_RESULT = frozenset({"relu", "sigmoid", "tanh"})
-_X = {0: "x"}
+        return _backward(self.name, dy, y=self.y)
 
 
 def relu(x: ArrayLike) -> NDArray:
@@ -73,7 +84,7 @@ def relu(x: ArrayLike) -> NDArray:
 
     Source: Nair and Hinton, 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
-    return run(Activation("relu"), x)
+    return run(FromResult("relu"), x)
 
 
 def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
@@ -100,7 +111,7 @@ def leaky_relu(x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
 
     Source: Maas et al., 2013, "Rectifier nonlinearities improve neural network acoustic models".
     """
-    return run(Activation("leaky_relu", _check.number("leaky_relu", "negative_slope", negative_slope)), x)
+    return run(FromInput("leaky_relu", _check.number("leaky_relu", "negative_slope", negative_slope)), x)
 
 
 def leaky_relu_backward(dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
@@ -128,7 +139,7 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> NDArray:
 
     Source: Clevert et al., 2016, "Fast and accurate deep network learning by exponential linear units".
     """
-    return run(Activation("elu", _check.number("elu", "alpha", alpha)), x)
+    return run(FromInput("elu", _check.number("elu", "alpha", alpha)), x)
 
 
 def elu_backward(dy: ArrayLike, x: ArrayLike, alpha: float = 1.0) -> NDArray:
@@ -160,7 +171,7 @@ def gelu(x: ArrayLike, approximate: str = "none") -> NDArray:
 
     Source: Hendrycks and Gimpel, 2016, "Gaussian error linear units (GELUs)".
     """
-    return run(Activation(_gelu_name("gelu", approximate)), x)
+    return run(FromInput(_gelu_name("gelu", approximate)), x)
 
 
 def gelu_backward(dy: ArrayLike, x: ArrayLike, approximate: str = "none") -> NDArray:
@@ -192,7 +203,7 @@ def silu(x: ArrayLike) -> NDArray:
     Source: Elfwing et al., 2018, "Sigmoid-weighted linear units for neural network function approximation in
     reinforcement learning".
     """
-    return run(Activation("silu"), x)
+    return run(FromInput("silu"), x)
 
 
 def silu_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
@@ -219,7 +230,7 @@ def sigmoid(x: ArrayLike) -> NDArray:
 
     Source: PyTorch's definition.
     """
-    return run(Activation("sigmoid"), x)
+    return run(FromResult("sigmoid"), x)
 
 
 def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
@@ -246,7 +257,7 @@ def tanh(x: ArrayLike) -> NDArray:
 
     Source: PyTorch's definition.
     """
-    return run(Activation("tanh"), x)
+    return run(FromResult("tanh"), x)
 
 
 def tanh_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
@@ -273,7 +284,7 @@ def softplus(x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> NDArra
 
     Source: Dugas et al., 2001, "Incorporating second-order functional knowledge for better option pricing".
     """
-    return run(Activation("softplus", *bend("softplus", beta, threshold)), x)
+    return run(FromInput("softplus", *bend("softplus", beta, threshold)), x)
 
 
 def softplus_backward(dy: ArrayLike, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> NDArray:

@@ -120,7 +120,7 @@ def batch_norm(
     Source: Ioffe and Szegedy, 2015, "Batch normalization: accelerating deep network training by reducing internal
     covariate shift"; conventions of the running statistics: PyTorch's.
     """
-    operation = BatchNorm("batch_norm", running_mean, running_var, training, momentum, eps)
+    operation = BatchNorm("batch_norm", array_of(running_mean), array_of(running_var), training, momentum, eps)
     return operation.of(x, weight, bias)
 
 
@@ -141,7 +141,7 @@ class BatchNorm(Op):
         activation: str | None = None,
     ) -> None:
         self.operation, self.training, self.activation = operation, training, activation
-        self.settings = array_of(running_mean), array_of(running_var), momentum, eps
+        self.settings = running_mean, running_var, momentum, eps
 
     def of(self, x: Any, weight: Any, bias: Any, residual: Any = None) -> BatchNormResult:
         """All results; only the first one has a gradient."""

@@ -3,6 +3,7 @@
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check
+from fastnn.autograd.tensor import array_of
 from fastnn.functional.batchnorm import BatchNorm, BatchNormResult, gradients
 
 __all__ = ["batch_norm_activation", "batch_norm_activation_backward"]
@@ -52,9 +53,8 @@ def batch_norm_activation(
     _check_activation(operation, activation)
     if activation == "gelu" and residual is not None:
         raise ValueError(f"{operation}: a residual goes with 'relu' or None only. Received: activation='gelu'")
-    return BatchNorm(operation, running_mean, running_var, training, momentum, eps, activation).of(
-        x, weight, bias, residual
-    )
+    running = array_of(running_mean), array_of(running_var)
+    return BatchNorm(operation, *running, training, momentum, eps, activation).of(x, weight, bias, residual)
 
 
 def batch_norm_activation_backward(

@@ -1,27 +1,140 @@
 """Two-dimensional convolution (cross-correlation, as in all neural-network libraries)."""
 
-import functools
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _check, _layout, _memory, _runtime, reference
-from fastnn._kernels import kernel_ran
+from fastnn import _check, _layout, reference
 from fastnn.autograd.tape import Op, run
-from fastnn.functional import _conv2d_plan
-from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS, check_algorithm, choose
-from fastnn.functional._conv2d_geometry import geometry
-from fastnn.functional._conv2d_plan import Norm
-from fastnn.functional.add import add
-from fastnn.functional.im2col import conv2d_im2col, conv2d_im2col_backward
+from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS
+from fastnn.functional._conv2d_plan import Gradients, Norm, Plan, are_ready, kept, plan_for
 
 __all__ = ["conv2d", "conv2d_backward"]
 
+_TO_PIXELS, _TO_TAPS, _FROM_TAPS = (2, 3, 0, 1), (2, 3, 1, 0), (3, 2, 0, 1)
 
-def _taps(weight: NDArray) -> NDArray:
-    """The C-contiguous (kernel_h, kernel_w, c_in / groups, c_out) array of a weight: a view if that is how it lies."""
-    return _layout.contiguous(weight.transpose(2, 3, 1, 0))
+
+def _with_pixels(x: NDArray) -> tuple[NDArray, NDArray]:
+    """`x` and its pixels; of a copy, if it does not lie as the kernels read it."""
+    pixels = x.transpose(_TO_PIXELS)
+    flags = pixels.flags
+    if flags.c_contiguous and flags.aligned:
+        return x, pixels
+    pixels = _layout.pixels(x)
+    return _layout.images(pixels), pixels
+
+
+def _with_taps(weight: NDArray) -> tuple[NDArray, NDArray]:
+    """`weight` and its taps; of a copy, if it does not lie as the kernels read it."""
+    taps = weight.transpose(_TO_TAPS)
+    flags = taps.flags
+    if flags.c_contiguous and flags.aligned:
+        return weight, taps
+    taps = _layout.contiguous(taps)
+    return taps.transpose(_FROM_TAPS), taps
+
+
+class Conv2d(Op):
+    """`conv2d` of (x, weight, bias); with `norm`, that of its result plus a fourth input where it is stored.
+
+    The bits are those of `batch_norm_activation` after `conv2d`. A norm runs on the native backend, and forward only.
+    """
+
+    keeps: ClassVar = {0: "x", 1: "weight"}
+    is_exact = is_fresh = adds = True
+
+    x: Any = None
+    weight: Any = None
+    plan: Plan
+
+    def __init__(
+        self,
+        stride: int | Sequence[int],
+        padding: int | Sequence[int] | str,
+        dilation: int | Sequence[int],
+        groups: int,
+        algorithm: str,
+        norm: Norm | None = None,
+    ) -> None:
+        self.settings = stride, padding, dilation, groups, algorithm
+        self.norm = norm
+
+    def forward(self, given_x: Any, given_weight: Any, bias: Any, residual: NDArray | None = None) -> NDArray:
+        x, weight = given_x, given_weight
+        if not (are_ready(x, weight, bias, 4) and x.ndim == 4):
+            x = _check.floats("conv2d", "x", x, 4)
+            weight = _check.floats("conv2d", "weight", weight, 4)
+            bias = None if bias is None else _check.floats("conv2d", "bias", bias, 1)
+            _check.same_dtype("conv2d", x=x, weight=weight, bias=bias)
+        plan = self.plan = plan_for("conv2d", x.shape, weight.shape, x.dtype, self.settings)
+        if bias is not None and len(bias) != len(weight):
+            reason = f"bias needs one value for each of {len(weight)} filters"
+            raise _check.fail("conv2d", reason, bias=bias, weight=weight)
+        if residual is not None:
+            residual = _checked_residual(residual, x, weight, plan)
+        if not plan.uses_reference:
+            (own_x, pixels), (own_weight, taps) = _with_pixels(x), _with_taps(weight)
+            bias = None if bias is None else _layout.contiguous(bias)
+            y = _layout.images(plan.forward(pixels, taps, bias, self.norm, residual))
+        else:
+            own_x, own_weight = x, weight
+            y = self._forward_by_reference(x, weight, bias)
+        if self.needs_grad:
+            need_dx, need_dweight, need_dbias = self.needs_grad[:3]
+            if need_dx:
+                self.weight = kept(given_weight, weight, own_weight)
+            if need_dweight or need_dbias:
+                self.x = kept(given_x, x, own_x)
+        return y
+
+    def _forward_by_reference(self, x: NDArray, weight: NDArray, bias: NDArray | None) -> NDArray:
+        g, algorithm = self.plan.geometry, self.plan.algorithm
+        if self.norm is not None:
+            raise RuntimeError("conv2d: the reference backend has no norm within: call batch_norm_activation after it")
+        if algorithm in WINOGRAD_OUTPUTS:
+            return reference.conv2d_winograd(x, weight, bias, g.pad, WINOGRAD_OUTPUTS[algorithm])
+        return reference.conv2d(x, weight, bias, g.stride, g.pad, g.dilation, g.groups, g.out)
+
+    def backward(self, dy: NDArray, addend: NDArray | None = None) -> Gradients:
+        if self.norm is not None:
+            raise RuntimeError("Conv2d: with a norm it goes forward only: run the convolution and the norm apart")
+        plan = self.plan.now()
+        if plan.uses_reference:
+            return self._backward_by_reference(plan, dy, addend)
+        need_dx, need_dweight, need_dbias = self.needs_grad
+        dx = dweight = dbias = None
+        dy_pixels = _layout.pixels(dy)
+        if need_dx:
+            addend = None if addend is None else _layout.pixels(addend)
+            dx = _layout.images(plan.backward_data(dy_pixels, _with_taps(self.weight)[1], addend))
+        if need_dweight or need_dbias:
+            dtaps, dbias = plan.backward_weight(_layout.pixels(self.x), dy_pixels, need_dbias)
+            dweight = dtaps.transpose(_FROM_TAPS) if need_dweight else None
+        return dx, dweight, dbias
+
+    def _backward_by_reference(self, plan: Plan, dy: NDArray, addend: NDArray | None) -> Gradients:
+        (x_shape, weight_shape, dtype, *_), g = plan.key, plan.geometry
+        # What was not kept is needed for what is not wanted.
+        x = np.zeros(x_shape, dtype) if self.x is None else self.x
+        weight = np.zeros(weight_shape, dtype) if self.weight is None else self.weight
+        if plan.algorithm in WINOGRAD_OUTPUTS:
+            found = reference.conv2d_winograd_backward(dy, x, weight, g.pad, WINOGRAD_OUTPUTS[plan.algorithm])
+        else:
+            found = reference.conv2d_backward(dy, x, weight, g.stride, g.pad, g.dilation, g.groups)
+        dx, dweight, dbias = (d if need else None for d, need in zip(found, self.needs_grad, strict=True))
+        return dx if dx is None or addend is None else reference.add(dx, addend), dweight, dbias
+
+
+def _checked_residual(residual: NDArray, x: NDArray, weight: NDArray, plan: Plan) -> NDArray:
+    """The pixels of a residual."""
+    _check.same_dtype("conv2d", residual=residual, x=x)
+    expected = (len(x), len(weight), *plan.geometry.out)
+    if residual.shape != expected:
+        reason = f"the residual must have the shape of the result, {expected}"
+        raise _check.fail("conv2d", reason, residual=residual, x=x, weight=weight)
+    return _layout.pixels(residual)
 
 
 def conv2d(
@@ -33,7 +146,7 @@ def conv2d(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
     algorithm: str = "auto",
-) -> NDArray:
+) -> Any:
     """Cross-correlate a batch of images with filters.
 
     y[n, k, i, j] = bias[k] + sum over c, p, q of
@@ -77,93 +190,6 @@ def conv2d(
     return run(Conv2d(stride, padding, dilation, groups, algorithm), x, weight, bias)
 
 
-class Conv2d(Op):
-    keeps = {0: "x", 1: "weight"}
-    is_exact = is_fresh = adds = True
-
-    def __init__(self, stride, padding, dilation, groups, algorithm, norm=None):
-        self.settings, self.norm = (stride, padding, dilation, groups, algorithm), norm
-
-    def forward(self, x, weight, bias=None, residual=None):
-        self.x = x = _layout.pixel_major(x)
-        self.weight = weight
-        y = _conv2d_plan.forward(x, weight, bias, self.settings, self.norm, residual)
-        return convolve(x, weight, bias, *self.settings, norm=self.norm, residual=residual) if y is None else y
-
-    def backward(self, dy, addend=None):
-        g = _conv2d_plan.backward(dy, self.x, self.weight, self.settings, self.needs_grad, addend)
-        if g is None:
-            g = conv2d_backward(dy, self.x, self.weight, *self.settings, *self.needs_grad, addend=addend)
-        return g
-
-
-def convolve(
-    x: ArrayLike,
-    weight: ArrayLike,
-    bias: ArrayLike | None,
-    stride: int | Sequence[int],
-    padding: int | Sequence[int] | str,
-    dilation: int | Sequence[int],
-    groups: int,
-    algorithm: str,
-    norm: Norm | None = None,
-    residual: NDArray | None = None,
-) -> NDArray:
-    """`conv2d`, and `norm` of its result plus `residual` where it is stored, to the bits of `batch_norm_activation`.
-
-    The arrays of `norm` have C_out values each, are C-contiguous, of the dtype of x. Not with the reference backend.
-    """
-    x = _check.floats("conv2d", "x", x, 4)
-    weight = _check.floats("conv2d", "weight", weight, 4)
-    bias = None if bias is None else _check.floats("conv2d", "bias", bias, 1)
-    _check.same_dtype("conv2d", x=x, weight=weight, bias=bias)
-    g = geometry("conv2d", x, weight, stride, padding, dilation, groups)
-    check_algorithm("conv2d", algorithm, weight.shape[2:], g.stride, g.pad, g.dilation, g.groups)
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise _check.fail("conv2d", f"bias needs one value for each of {len(weight)} filters", bias=bias, weight=weight)
-    if residual is not None:
-        _check.same_dtype("conv2d", residual=residual, x=x)
-        if residual.shape != (len(x), len(weight), *g.out):
-            reason = f"the residual must have the shape of the result, {(len(x), len(weight), *g.out)}"
-            raise _check.fail("conv2d", reason, residual=residual, x=x, weight=weight)
-        residual = _layout.pixels(residual)
-    if _runtime.uses_reference():
-        if algorithm in WINOGRAD_OUTPUTS:
-            return reference.conv2d_winograd(x, weight, bias, g.pad, WINOGRAD_OUTPUTS[algorithm])
-        return reference.conv2d(x, weight, bias, g.stride, g.pad, g.dilation, g.groups, g.out)
-    chosen = choose("forward", algorithm, x, weight, g)
-    bias = None if bias is None else _layout.contiguous(bias)
-    if chosen == "im2col":
-        return conv2d_im2col(x, weight, g, functools.partial(_run_forward, bias=bias, norm=norm, residual=residual))
-    y = _layout.empty_images((len(x), len(weight), *g.out), x.dtype)
-    if not len(x):
-        return y
-    settings = g.stride, g.pad, g.dilation, g.groups, chosen
-    _run_forward(_layout.pixels(x), _taps(weight), _layout.pixels(y), settings, bias, norm, residual)
-    return y
-
-
-def _run_forward(
-    x: NDArray,
-    taps: NDArray,
-    y: NDArray,
-    settings: tuple,
-    bias: NDArray | None,
-    norm: Norm | None,
-    residual: NDArray | None,
-) -> None:
-    """Fill the pixels y."""
-    native, threads = _runtime._native, _runtime.num_threads()
-    workspace = _memory.workspace(native.conv2d_workspace("forward", x, taps, y, *settings, threads))
-    if norm is None:
-        native.conv2d_forward(x, taps, bias, y, *settings, workspace, threads)
-        kernel_ran("conv2d_forward", taps, settings)
-        return
-    residual = None if residual is None else residual.reshape(y.shape)
-    native.conv2d_norm_forward(x, taps, bias, *norm, residual, y, *settings, workspace, threads)
-    kernel_ran("conv2d_norm_forward", taps, settings)
-
-
 def conv2d_backward(
     dy: ArrayLike,
     x: ArrayLike,
@@ -177,7 +203,7 @@ def conv2d_backward(
     need_dweight: bool = True,
     need_dbias: bool = True,
     addend: ArrayLike | None = None,
-) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
+) -> Gradients:
     """Gradients of `conv2d`.
 
     dx[n, c, i', j']     = sum over k and the taps (p, q) that read this pixel of  weight[k, c, p, q] * dy[n, k, i, j]
@@ -198,52 +224,14 @@ def conv2d_backward(
     weight = _check.floats("conv2d_backward", "weight", weight, 4)
     dy = _check.floats("conv2d_backward", "dy", dy, 4)
     addend = None if addend is None else _check.floats("conv2d_backward", "addend", addend)
-    _check.same_dtype("conv2d_backward", dy=dy, x=x, weight=weight, addend=addend)
+    if not x.dtype is weight.dtype is dy.dtype or addend is not None:
+        _check.same_dtype("conv2d_backward", dy=dy, x=x, weight=weight, addend=addend)
     if addend is not None:
         _check.same_shape("conv2d_backward", addend=addend, x=x)
-    g = geometry("conv2d_backward", x, weight, stride, padding, dilation, groups)
-    check_algorithm("conv2d_backward", algorithm, weight.shape[2:], g.stride, g.pad, g.dilation, g.groups)
-    if dy.shape != (len(x), len(weight), *g.out):
-        expected = (len(x), len(weight), *g.out)
+    op = Conv2d(stride, padding, dilation, groups, algorithm)
+    op.plan = plan_for("conv2d_backward", x.shape, weight.shape, x.dtype, op.settings)
+    expected = (len(x), len(weight), *op.plan.geometry.out)
+    if dy.shape != expected:
         raise _check.fail("conv2d_backward", f"dy must have shape {expected}", dy=dy, x=x, weight=weight)
-    n, c_in, h, w = x.shape
-    dx: NDArray | None = None
-    dweight: NDArray | None = None
-    dbias: NDArray | None = None
-    if _runtime.uses_reference():
-        if algorithm in WINOGRAD_OUTPUTS:
-            all_of_them = reference.conv2d_winograd_backward(dy, x, weight, g.pad, WINOGRAD_OUTPUTS[algorithm])
-        else:
-            all_of_them = reference.conv2d_backward(dy, x, weight, g.stride, g.pad, g.dilation, g.groups)
-        needed = need_dx, need_dweight, need_dbias
-        dx, dweight, dbias = (d if need else None for d, need in zip(all_of_them, needed, strict=True))
-        return dx if dx is None or addend is None else add(dx, addend), dweight, dbias
-    if not len(x):
-        empty_dx = _layout.empty_images((n, c_in, h, w), x.dtype) if need_dx else None
-        zeros = np.zeros_like(weight) if need_dweight else None
-        return empty_dx, zeros, np.zeros(len(weight), x.dtype) if need_dbias else None
-    for_data, for_weight = (choose(f"backward_{of}", algorithm, x, weight, g) for of in ("data", "weight"))
-    if for_data == "im2col":  # which is never chosen for one of them alone
-        dx, dweight, dbias = conv2d_im2col_backward(dy, x, weight, g, need_dx, need_dweight, need_dbias)
-        return dx if dx is None or addend is None else add(dx, addend), dweight, dbias
-    native, threads = _runtime._native, _runtime.num_threads()
-    dy_pixels, taps = _layout.pixels(dy), _taps(weight)
-    if need_dx:
-        dx = _layout.empty_images((n, c_in, h, w), x.dtype)
-        dx_pixels = _layout.pixels(dx)
-        settings = (g.stride, g.pad, g.dilation, g.groups, for_data)
-        n_bytes = native.conv2d_workspace("backward_data", dx_pixels, taps, dy_pixels, *settings, threads)
-        workspace, addend_pixels = _memory.workspace(n_bytes), None if addend is None else _layout.pixels(addend)
-        native.conv2d_backward_data(dy_pixels, taps, addend_pixels, dx_pixels, *settings, workspace, threads)
-        kernel_ran("conv2d_backward_data", taps, settings)
-    if need_dweight or need_dbias:
-        x_pixels = _layout.pixels(x)
-        dtaps = _memory.empty(taps.shape, x.dtype)
-        settings = (g.stride, g.pad, g.dilation, g.groups, for_weight)
-        dbias = np.empty(len(weight), x.dtype) if need_dbias else None
-        n_bytes = native.conv2d_workspace("backward_weight", x_pixels, dtaps, dy_pixels, *settings, threads)
-        workspace = _memory.workspace(n_bytes)
-        native.conv2d_backward_weight(x_pixels, dy_pixels, dtaps, dbias, *settings, workspace, threads)
-        kernel_ran("conv2d_backward_weight", taps, settings)
-        dweight = dtaps.transpose(3, 2, 0, 1) if need_dweight else None
-    return dx, dweight, dbias
+    op.x, op.weight, op.needs_grad = x, weight, (need_dx, need_dweight, need_dbias)
+    return op.backward(dy, addend)

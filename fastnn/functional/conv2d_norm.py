@@ -48,7 +48,8 @@ class Conv2dNorm(Op):
         residual: NDArray | None,
     ) -> NDArray:
         norm = Norm(*self.statistics, scale, offset, self.eps, self.activation)
-        convolution = Conv2d(*self.settings, norm=norm)
+        stride, padding, dilation, groups, algorithm = self.settings
+        convolution = Conv2d(stride, padding, dilation, groups, algorithm, norm)
         y = convolution.forward(x, weight, bias, residual)
         if self.needs_grad:
             self.x, self.weight, self.bias, self.scale, self.offset = x, weight, bias, scale, offset

@@ -152,7 +152,7 @@ class CrossEntropy(Op):
     """
 
     keeps: ClassVar = {0: "input"}
-    is_exact = is_fresh = True
+    is_exact = is_fresh = checks_gradient = True
 
     def __init__(self, weight: ArrayLike | None, ignore_index: int, reduction: str, label_smoothing: float) -> None:
         self.settings = array_of(weight), ignore_index, reduction, label_smoothing
@@ -175,7 +175,7 @@ class CrossEntropy(Op):
     def _of_target(self, dloss: NDArray) -> NDArray:
         """-weight (1 - label_smoothing) log softmax(input)"""
         weight, _, reduction, label_smoothing = self.settings
-        logs = (label_smoothing - 1) * reference.log_softmax(self.input, 1)
+        logs = (label_smoothing - 1) * reference.log_softmax(np.asarray(self.input), 1)
         if weight is not None:
             logs *= np.asarray(weight, logs.dtype).reshape(-1, *(1,) * (logs.ndim - 2))
         if reduction == "mean":

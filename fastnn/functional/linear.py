@@ -1,80 +1,114 @@
 """The fully connected layer."""
 
+import math
+from typing import Any, ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _check, _layout, _memory, _runtime, reference
-from fastnn._kernels import kernel_ran
+from fastnn import _check, _layout, reference
 from fastnn.autograd.tape import Op, run
+from fastnn.functional._conv2d_plan import Gradients, Plan, are_ready, kept, plan_for
 
 __all__ = ["linear", "linear_backward"]
 
 # A linear layer is the convolution of an image of one pixel with a filter of one tap.
-_ONE = (1, 1)
-_SETTINGS = (_ONE, (0, 0), _ONE, 1, "direct")
+_SETTINGS = (1, 1), (0, 0), (1, 1), 1, "direct"
 
 
-def _as_pixel(x: NDArray) -> NDArray:
-    """The (1, 1, rows, features) view of a matrix, copied only if its memory is not C-contiguous."""
-    return _layout.contiguous(x)[None, None]
-
-
-def _check_weight(operation: str, x: NDArray, weight: NDArray) -> None:
-    if x.shape[1] != weight.shape[1]:
-        raise _check.fail(
-            operation, f"x has {x.shape[1]} features, weight expects {weight.shape[1]}", x=x, weight=weight
-        )
+def _plan(operation: str, x: NDArray, weight: NDArray) -> Plan:
+    """How x @ weight.T is computed, all axes of x but the last being rows."""
+    if not x.ndim:
+        raise _check.fail(operation, "x has 0 dimensions, the last of one or more must be its features", x=x)
+    if x.shape[-1] != weight.shape[1]:
+        reason = f"x has {x.shape[-1]} features, weight expects {weight.shape[1]}"
+        raise _check.fail(operation, reason, x=x, weight=weight)
     if min(weight.shape) < 1:
         raise _check.fail(operation, "weight must not be empty", weight=weight)
+    rows = len(x) if x.ndim == 2 else math.prod(x.shape[:-1])
+    return plan_for(operation, (rows, x.shape[-1], 1, 1), (*weight.shape, 1, 1), x.dtype, _SETTINGS)
 
 
-def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> NDArray:
+class Linear(Op):
+    """`linear` of (x, weight, bias)."""
+
+    keeps: ClassVar = {0: "x", 1: "weight"}
+    is_exact = is_fresh = True
+
+    x: Any = None
+    weight: Any = None
+    plan: Plan
+    shape: tuple[int, ...]  # of x
+
+    def forward(self, given_x: Any, given_weight: Any, bias: Any) -> NDArray:
+        x, weight = given_x, given_weight
+        if not are_ready(x, weight, bias, 2):
+            x = _check.floats("linear", "x", x)
+            weight = _check.floats("linear", "weight", weight, 2)
+            bias = None if bias is None else _check.floats("linear", "bias", bias, 1)
+            _check.same_dtype("linear", x=x, weight=weight, bias=bias)
+        plan = self.plan = _plan("linear", x, weight)
+        if bias is not None and len(bias) != len(weight):
+            raise _check.fail("linear", f"bias needs {len(weight)} values", bias=bias, weight=weight)
+        self.shape, own_x, own_weight = x.shape, x, weight
+        if plan.uses_reference:
+            y = reference.linear(x, weight, bias)
+        else:
+            own_x, own_weight = _layout.contiguous(x), _transposed(weight)
+            bias = None if bias is None else _layout.contiguous(bias)
+            y = plan.forward(own_x.reshape(plan.x), own_weight.T.reshape(plan.taps), bias)
+            y = y.reshape(*x.shape[:-1], len(weight))
+        if self.needs_grad:
+            need_dx, need_dweight, need_dbias = self.needs_grad
+            if need_dx:
+                self.weight = kept(given_weight, weight, own_weight)
+            if need_dweight or need_dbias:
+                self.x = kept(given_x, x, own_x)
+        return y
+
+    def backward(self, dy: NDArray) -> Gradients:
+        plan, (need_dx, need_dweight, need_dbias) = self.plan.now(), self.needs_grad
+        if plan.uses_reference:
+            return self._backward_by_reference(plan, dy)
+        dx = dweight = dbias = None
+        dy = _layout.contiguous(dy).reshape(plan.y)
+        if need_dx:
+            dx = plan.backward_data(dy, _transposed(self.weight).T.reshape(plan.taps)).reshape(self.shape)
+        if need_dweight or need_dbias:
+            dtaps, dbias = plan.backward_weight(_layout.contiguous(self.x).reshape(plan.x), dy, need_dbias)
+            dweight = dtaps[0, 0].T if need_dweight else None
+        return dx, dweight, dbias
+
+    def _backward_by_reference(self, plan: Plan, dy: NDArray) -> Gradients:
+        # What was not kept is needed for what is not wanted.
+        x = np.zeros(plan.x[2:], dy.dtype) if self.x is None else self.x.reshape(plan.x[2:])
+        weight = np.zeros(plan.taps[:1:-1], dy.dtype) if self.weight is None else self.weight
+        found = reference.linear_backward(dy.reshape(plan.y[2:]), x, weight)
+        dx, dweight, dbias = (d if need else None for d, need in zip(found, self.needs_grad, strict=True))
+        return None if dx is None else dx.reshape(self.shape), dweight, dbias
+
+
+def _transposed(weight: NDArray) -> NDArray:
+    """`weight` itself if the transpose of it is C-contiguous, as the kernels read it, else a copy."""
+    flags = weight.flags
+    return weight if flags.f_contiguous and flags.aligned else _layout.contiguous(weight.T).T
+
+
+def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Any:
     """y = x @ weight.T + bias.
 
     Shape:
-        - x: (N, in_features), float32 or float64
+        - x: (..., in_features), float32 or float64
         - weight: (out_features, in_features); bias: (out_features,) or None
-        - Result: (N, out_features)
+        - Result: (..., out_features)
     Raises:
         ValueError: shapes do not fit.
+        TypeError: another dtype, or several.
     Example:
         >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([0.5, 0.0]))
         array([[11.5,  2. ]])
     """
     return run(Linear(), x, weight, bias)
-
-
-class Linear(Op):
-    keeps = {0: "x", 1: "weight"}
-    is_exact = is_fresh = True
-
-    def forward(self, x, weight, bias):
-        self.x, self.weight = x, weight
-        return _linear(x, weight, bias)
-
-    def backward(self, dy):
-        return linear_backward(dy, self.x, self.weight, *self.needs_grad)
-
-
-def _linear(x, weight, bias):
-    x = _check.floats("linear", "x", x, 2)
-    weight = _check.floats("linear", "weight", weight, 2)
-    bias = None if bias is None else _check.floats("linear", "bias", bias, 1)
-    _check.same_dtype("linear", x=x, weight=weight, bias=bias)
-    _check_weight("linear", x, weight)
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise _check.fail("linear", f"bias needs {len(weight)} values", bias=bias, weight=weight)
-    if _runtime.uses_reference():
-        return reference.linear(x, weight, bias)
-    y = _memory.empty((len(x), len(weight)), x.dtype)
-    if len(x):
-        native, threads = _runtime._native, _runtime.num_threads()
-        x_pixel, tap, y_pixel = _as_pixel(x), _as_pixel(weight.T), y[None, None]
-        n_bytes = native.conv2d_workspace("forward", x_pixel, tap, y_pixel, *_SETTINGS, threads)
-        bias = None if bias is None else _layout.contiguous(bias)
-        native.conv2d_forward(x_pixel, tap, bias, y_pixel, *_SETTINGS, _memory.workspace(n_bytes), threads)
-        kernel_ran("conv2d_forward", tap, _SETTINGS)
-    return y
 
 
 def linear_backward(
@@ -84,50 +118,27 @@ def linear_backward(
     need_dx: bool = True,
     need_dweight: bool = True,
     need_dbias: bool = True,
-) -> tuple[NDArray | None, NDArray | None, NDArray | None]:
-    """Gradients of `linear`: dx = dy @ weight, dweight = dy.T @ x, dbias = the sum of the rows of dy.
+) -> Gradients:
+    """Gradients of `linear`: dx = dy @ weight, dweight = dy.T @ x, dbias = the sum of dy over all axes but the last.
 
     Shape:
-        - dy: (N, out_features); x, weight: as in `linear`
+        - dy: (..., out_features); x, weight: as in `linear`
         - Result: (dx, dweight, dbias) with the shapes of x, weight, bias; None where it is not needed
     """
-    x = _check.floats("linear_backward", "x", x, 2)
+    x = _check.floats("linear_backward", "x", x)
     weight = _check.floats("linear_backward", "weight", weight, 2)
-    dy = _check.floats("linear_backward", "dy", dy, 2)
-    _check.same_dtype("linear_backward", dy=dy, x=x, weight=weight)
-    _check_weight("linear_backward", x, weight)
-    if dy.shape != (len(x), len(weight)):
-        raise _check.fail("linear_backward", f"dy must have shape {(len(x), len(weight))}", dy=dy, x=x, weight=weight)
-    needed = need_dx, need_dweight, need_dbias
-    for name, need in zip(("need_dx", "need_dweight", "need_dbias"), needed, strict=True):
-        if need is not True and need is not False:
-            _check.boolean("linear_backward", name, need)
-    dx: NDArray | None = None
-    dweight: NDArray | None = None
-    dbias: NDArray | None = None
-    if _runtime.uses_reference():
-        all_of_them = reference.linear_backward(dy, x, weight)
-        dx, dweight, dbias = (d if need else None for d, need in zip(all_of_them, needed, strict=True))
-        return dx, dweight, dbias
-    if not len(x):
-        zeros = np.zeros_like(weight) if need_dweight else None
-        return np.empty_like(x) if need_dx else None, zeros, np.zeros(len(weight), x.dtype) if need_dbias else None
-    native, threads = _runtime._native, _runtime.num_threads()
-    dy_pixel, tap = _as_pixel(dy), _as_pixel(weight.T)
-    if need_dx:
-        dx = _memory.empty(x.shape, x.dtype)
-        n_bytes = native.conv2d_workspace("backward_data", dx[None, None], tap, dy_pixel, *_SETTINGS, threads)
-        native.conv2d_backward_data(
-            dy_pixel, tap, None, dx[None, None], *_SETTINGS, _memory.workspace(n_bytes), threads
-        )
-        kernel_ran("conv2d_backward_data", tap, _SETTINGS)
-    if need_dweight or need_dbias:
-        x_pixel = _as_pixel(x)
-        dtap = _memory.empty(tap.shape, x.dtype)
-        dbias = np.empty(len(weight), x.dtype) if need_dbias else None
-        n_bytes = native.conv2d_workspace("backward_weight", x_pixel, dtap, dy_pixel, *_SETTINGS, threads)
-        workspace = _memory.workspace(n_bytes)
-        native.conv2d_backward_weight(x_pixel, dy_pixel, dtap, dbias, *_SETTINGS, workspace, threads)
-        kernel_ran("conv2d_backward_weight", tap, _SETTINGS)
-        dweight = dtap[0, 0].T if need_dweight else None
-    return dx, dweight, dbias
+    dy = _check.floats("linear_backward", "dy", dy)
+    if not x.dtype is weight.dtype is dy.dtype:
+        _check.same_dtype("linear_backward", dy=dy, x=x, weight=weight)
+    op = Linear()
+    op.plan, op.shape = _plan("linear_backward", x, weight), x.shape
+    expected = (*x.shape[:-1], len(weight))
+    if dy.shape != expected:
+        raise _check.fail("linear_backward", f"dy must have shape {expected}", dy=dy, x=x, weight=weight)
+    op.x, op.weight = x, weight
+    op.needs_grad = (
+        _check.boolean("linear_backward", "need_dx", need_dx),
+        _check.boolean("linear_backward", "need_dweight", need_dweight),
+        _check.boolean("linear_backward", "need_dbias", need_dbias),
+    )
+    return op.backward(dy)

@@ -62,6 +62,16 @@ def _check_settings(operation: str, settings: dict[str, Any]) -> None:
         _PASSED.add(kinds)
 
 
+def _betas(operation: str, betas: Any) -> tuple[float, float]:
+    """Two numbers in [0, 1), or an error."""
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise TypeError(f"{operation}: betas must be two numbers. Received: {_check.shown(betas)}")
+    beta1, beta2 = (_check.number(operation, "betas", beta) for beta in betas)
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
+        raise ValueError(f"{operation}: betas must lie in [0, 1). Received: {betas!r}")
+    return beta1, beta2
+
+
 def _run(
     kernel: Callable[..., None],
     settings: dict[str, Any] | float,
@@ -183,21 +193,17 @@ def adam_step(
     states = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "max_exp_avg_sq": max_exp_avg_sq}
     gradient = _checked("adam_step", parameter, gradient, **states)
     step = _check.integer("adam_step", "step", step, 1)
-    if not isinstance(betas, tuple | list) or len(betas) != 2:
-        raise TypeError(f"adam_step: betas must be two numbers. Received: {_check.shown(betas)}")
+    beta1, beta2 = _betas("adam_step", betas)
     adam: dict[str, Any] = {
         "lr": lr,
-        "beta1": betas[0],
-        "beta2": betas[1],
+        "beta1": beta1,
+        "beta2": beta2,
         "eps": eps,
         "weight_decay": weight_decay,
         "decoupled_decay": decoupled_decay,
         "maximize": maximize,
     }
     _check_settings("adam_step", adam)
-    beta1, beta2 = adam["beta1"], adam["beta2"]
-    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
-        raise ValueError(f"adam_step: betas must lie in [0, 1). Received: {betas!r}")
     if _runtime.uses_reference():
         del adam["beta1"], adam["beta2"]
         arrays = parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq

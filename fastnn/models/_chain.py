@@ -1,6 +1,6 @@
 """Sequential, with names."""
 
-from fastnn import _check, nn
+from fastnn import nn
 
 __all__ = ["Chain"]
 
@@ -21,9 +21,4 @@ class Chain(nn.Sequential):
     """
 
     def __init__(self, **modules: nn.Module) -> None:
-        super().__init__()
-        for name, module in modules.items():
-            if not isinstance(module, nn.Module):
-                raise TypeError(f"Chain: {name} must be a Module. Received: {_check.shown(module)}")
-        for name, module in modules.items():
-            setattr(self, name, module)
+        super().__init__(modules)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import _check, nn
 from fastnn import functional as F
+from fastnn.autograd import no_grad
 from fastnn.models._chain import Chain
 
 __all__ = ["Airbench", "Scale", "airbench", "airbench94", "whitening_filters"]
@@ -147,25 +148,24 @@ class Airbench(Chain):
         )
         self.whitening.weight.requires_grad = False
         if zero_whitening_bias:
-            self.whitening.bias.data[...] = 0
+            nn.init.zeros_(self.whitening.bias)
         if unit_head:
-            weight = self.head.weight.data
-            weight /= weight.std(ddof=1, dtype=np.float64)
+            self.head.weight.data /= self.head.weight.data.std(ddof=1, dtype=np.float64)
 
     def whiten(self, images: NDArray) -> "Airbench":
         """Set the filters of the first layer from training images, normalised as in training: `whitening_filters`."""
-        weight = self.whitening.weight.data
+        weight = self.whitening.weight
         images = _check.reals("whiten", "images", images)
         if images.ndim != 4 or images.shape[1] != weight.shape[1]:
             raise _check.fail("whiten", "images (N, 3, H, W) are needed", images=images)
-        weight[...] = whitening_filters(images)
+        with no_grad():
+            weight[...] = whitening_filters(images)
         return self
 
     def train_whitening(self, on: bool) -> None:
         """Whether the bias of the first layer is trained; if not, backward stops before it and saves its time."""
         on = _check.boolean("train_whitening", "on", on)
         self.whitening.bias.requires_grad = on
-        self.group1.input_grad = on
 
 
 def _group(c_in: int, c_out: int, bn_momentum: float) -> Chain:
@@ -184,8 +184,9 @@ def _conv(c_in: int, c_out: int) -> nn.Conv2d:
     """A convolution whose first filters pass the input on, and whose others start at random."""
     conv = nn.Conv2d(c_in, c_out, 3, padding="same", bias=False)
     n_identity = min(c_in, c_out)
-    conv.weight.data[:n_identity] = 0
-    conv.weight.data[np.arange(n_identity), np.arange(n_identity), 1, 1] = 1
+    with no_grad():
+        conv.weight[:n_identity] = 0
+        conv.weight[np.arange(n_identity), np.arange(n_identity), 1, 1] = 1
     return conv
 
 

@@ -18,6 +18,8 @@ from fastnn.nn.local_response_norm import *  # noqa: F403
 from fastnn.nn.losses import *  # noqa: F403
 from fastnn.nn.maxpool2d import *  # noqa: F403
 from fastnn.nn.module import *  # noqa: F403
+from fastnn.nn.module_dict import *  # noqa: F403
 from fastnn.nn.module_list import *  # noqa: F403
 from fastnn.nn.parameter import *  # noqa: F403
+from fastnn.nn.parameter_list import *  # noqa: F403
 from fastnn.nn.softmax import *  # noqa: F403

@@ -43,7 +43,7 @@ def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..
             return _watched(self, forward, has_own, arguments, keywords)
         return _entered(self, forward, has_own, arguments, keywords)
 
-    enter.entered = forward  # type: ignore[attr-defined]
+    enter.entered, enter.has_own_backward = forward, has_own_backward  # type: ignore[attr-defined]
     return enter
 
 
@@ -79,17 +79,27 @@ def enter(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], 
 def _entered(
     module: Any, forward: Callable[..., Any], has_own_backward: bool, arguments: tuple[Any, ...], keywords: Any
 ) -> Any:
-    first = arguments[0] if arguments else None
-    if isinstance(first, Tensor) or (
-        (keywords or len(arguments) > 1 or type(first) in (tuple, list, dict))
-        and next(tensors_in((arguments, keywords)), None) is not None
-    ):
+    if _have_tensor(arguments) or (keywords and _have_tensor(keywords.values())):
         if not has_own_backward:
             return forward(module, *arguments, **keywords)
         return _as_operation(module, forward, arguments, keywords)
     if has_own_backward:
         return forward(module, *arguments, **keywords)
     return _with_arrays(module, forward, arguments, keywords)
+
+
+def _have_tensor(values: Any) -> bool:
+    """Whether there is a tensor among `values`, or in the tuples, lists and dicts among them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            return True
+        kind = type(value)
+        if kind is tuple or kind is list:
+            if _have_tensor(value):
+                return True
+        elif kind is dict and _have_tensor(value.values()):
+            return True
+    return False
 
 
 # ---- arrays in, arrays out -------------------------------------------------------------------------------------------
@@ -147,8 +157,8 @@ def given_back(value: Any) -> Any:
 def backward(module: Any, dy: Any) -> Any:
     """The gradients with respect to the arrays of the last call, after those of the parameters were added."""
     call: Call | None = module.__dict__.get("_call")
-    name = type(module).__name__
     if call is None:
+        name = type(module).__name__
         raise RuntimeError(
             f"{name}: backward needs a forward before it; a container's backward forgets what that kept, a copy does "
             "not have it, and after a forward with tensors the result has the backward"
@@ -156,6 +166,7 @@ def backward(module: Any, dy: Any) -> Any:
     is_single = not module._modules  # a single layer may go back again
     if not is_single:
         del module.__dict__["_call"]
+    name = type(module).__name__
     if call.lost:
         raise TypeError(
             f"{name}.backward: {call.lost[0]} in its forward has no gradient: use NumPy's functions on what forward "
@@ -193,9 +204,17 @@ def _seeds(operation: str, outputs: Any, dy: Any) -> list[tuple[Tensor, Any]]:
     if isinstance(outputs, Tensor):
         if outputs._op is None and not outputs._requires_grad:
             return []
-        if dy is not None and outputs._op is not None and getattr(outputs._op, "is_exact", False):
-            return [(outputs, dy)]  # the operation checks it
-        return [(outputs, seed(operation, outputs, dy))]
+        if dy is not None and getattr(outputs._op, "checks_gradient", False):
+            return [(outputs, dy)]
+        if dy is None or not outputs.ndim:
+            return [(outputs, seed(operation, outputs, dy))]
+        if type(dy) is not np.ndarray or dy.dtype != outputs.dtype:
+            dy = _check.floats(operation, "dy", array_of(dy))
+            if dy.dtype != outputs.dtype:
+                raise TypeError(f"{operation}: dtypes differ: dy must be of {outputs.dtype}. Received: {dy.dtype}")
+        if dy.shape != outputs.shape:
+            raise _check.fail(operation, f"dy must have shape {outputs.shape}", dy=dy)
+        return [(outputs, dy)]
     if isinstance(outputs, tuple | list):
         results: list[Any] = list(outputs)
         given = list(dy) if isinstance(dy, tuple | list) else [dy]

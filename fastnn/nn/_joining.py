@@ -10,10 +10,12 @@ subclasses with methods of their own are left alone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from types import MethodType
 from typing import Any, NamedTuple
 
 from fastnn import _runtime
-from fastnn.autograd.tape import run
+from fastnn import functional as F
+from fastnn.autograd.tape import observers, run
 from fastnn.functional.conv2d_norm import Conv2dNorm, fits
 from fastnn.nn.activation import GELU, ReLU
 from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
@@ -21,7 +23,7 @@ from fastnn.nn.conv2d import Conv2d
 from fastnn.nn.maxpool2d import MaxPool2d
 from fastnn.nn.module import Module
 
-__all__ = ["Plan", "ends_with_norm", "is_itself", "plan", "residual"]
+__all__ = ["Plan", "conv_norm", "ends_with_norm", "is_itself", "plan", "residual"]
 
 Step = Callable[[Any], Any]
 
@@ -79,25 +81,26 @@ def _norm(x: Any, norm: Any, activation: Module | None = None, residual: Any = N
     return norm.normalize(x, _name_of(activation), residual)
 
 
-def _conv_norm(x: Any, conv: Any, norm: Any, activation: Module | None = None, residual: Any = None) -> Any:
+def conv_norm(x: Any, conv: Any, norm: Any, activation: Module | None = None, residual: Any = None) -> Any:
     name = _name_of(activation)
     if not norm.training and not _runtime.uses_reference() and fits(conv.weight.data, *norm.statistics()):
         parts = norm.statistics()
-        operation = Conv2dNorm(conv.settings(), *parts[:2], norm.eps, name)
+        mean, variance, *affine = parts
+        operation = Conv2dNorm(conv.settings(), mean, variance, norm.eps, name)
         own = conv._parameters
-        return run(operation, x, own["weight"], own["bias"], *parts[2:], residual)
-    return norm.normalize(conv(x), name, residual)
+        return run(operation, x, own["weight"], own["bias"], *affine, residual)
+    return norm.normalize(_alone(conv)(x), name, residual)
 
 
 def _residual_relu(x: Any, block: Any, relu: Module) -> Any:
     return residual(block, x, relu)
 
 
-def _relu_pool(x: Any, relu: Module, pool: Module) -> Any:
+def _relu_pool(x: Any, _: Module, pool: Any) -> Any:
     """The largest of a window is the same element before and after relu, unless none is positive, and then no gradient
     passes. So relu has only the pooled pixels to do.
     """
-    return relu(pool(x))
+    return F.relu(F.max_pool2d(x, *pool.settings()))
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------
@@ -110,8 +113,8 @@ class Pattern(NamedTuple):
 
 # The first that fits is taken.
 PATTERNS = (
-    Pattern((_is_conv, _is_norm, _is_activation), _conv_norm),
-    Pattern((_is_conv, _is_norm), _conv_norm),
+    Pattern((_is_conv, _is_norm, _is_activation), conv_norm),
+    Pattern((_is_conv, _is_norm), conv_norm),
     Pattern((_is_norm, _is_activation), _norm),
     Pattern((ends_with_norm, _is_relu), _residual_relu),
     Pattern((_is_relu, _is_max_pool), _relu_pool),
@@ -124,13 +127,13 @@ def residual(block: Any, x: Any, activation: Module | None = None) -> Any:
     own = vars(block)
     own["_plan"] = known = plan(before, own.get("_plan"))
     steps, last = known.steps, before[-1] if before else None
-    joins_conv = last is not None and not norm.training and _is_conv(last) and steps[-1] is last
+    joins_conv = last is not None and not norm.training and _is_conv(last) and known.ends_alone
     inner = x
     for step in steps[:-1] if joins_conv else steps:
         inner = step(inner)
     skipped = block._modules["shortcut"](x)
     if joins_conv:
-        return _conv_norm(inner, last, norm, activation, skipped)
+        return conv_norm(inner, last, norm, activation, skipped)
     block.check_shapes(inner, skipped)
     return _norm(inner, norm, activation, skipped)
 
@@ -143,6 +146,11 @@ class Plan(NamedTuple):
     depends_on: tuple[Any, ...]
     steps: Sequence[Step]
 
+    @property
+    def ends_alone(self) -> bool:
+        """Whether the last step is one module."""
+        return getattr(self.steps[-1], "__self__", self.steps[-1]) is self.modules[-1]
+
 
 def plan(modules: Iterable[Module], last: Plan | None = None) -> Plan:
     """The plan for these modules; `last` if it still holds."""
@@ -150,10 +158,15 @@ def plan(modules: Iterable[Module], last: Plan | None = None) -> Plan:
     # What decides, besides their classes, how modules are joined. Every forward asks, and one image takes little more.
     joins, attributes = _runtime.joins_layers(), [module.__dict__ for module in modules]
     replaced = ["forward" in own or "backward" in own or "_hooks" in own for own in attributes]
-    depends_on = joins, replaced, [own.get("approximate", own.get("return_indices")) for own in attributes]
+    depends_on = (
+        joins,
+        bool(observers()),
+        replaced,
+        [own.get("approximate", own.get("return_indices")) for own in attributes],
+    )
     if last is not None and last.modules == modules and last.depends_on == depends_on:
         return last
-    return Plan(modules, depends_on, _join(modules) if joins else modules)
+    return Plan(modules, depends_on, _join(modules) if joins else list(map(_alone, modules)))
 
 
 def _join(left: Sequence[Module]) -> Sequence[Step]:
@@ -171,7 +184,17 @@ def _first_step(modules: Sequence[Module]) -> tuple[Step, int]:
         n = len(pattern.layers)
         if n <= len(modules) and all(fits(module) for fits, module in zip(pattern.layers, modules, strict=False)):
             return _together(pattern.compute, tuple(modules[:n])), n
-    return modules[0], 1
+    return _alone(modules[0]), 1
+
+
+def _alone(module: Module) -> Step:
+    """The call of one module with a tensor, without the detour through `_call` where that would not do anything."""
+    forward: Any = type(module).forward
+    is_plain = not (observers() or vars(module).keys() & _REPLACED or getattr(forward, "has_own_backward", True))
+    return MethodType(forward.entered, module) if is_plain else module
+
+
+_REPLACED = {"forward", "backward", "_hooks"}
 
 
 def _together(compute: Callable[..., Any], layers: tuple[Module, ...]) -> Step:

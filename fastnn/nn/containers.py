@@ -1,6 +1,6 @@
 """Modules made of modules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, overload
 
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class Sequential(Module):
     memory; `fastnn.joined_layers(False)` switches that off.
 
     Args:
-        *modules: the modules, in order.
+        *modules: the modules, in order; or one dict, whose keys are their names.
     Shape:
         - Input: that of the first module
         - Output: that of the last one
@@ -59,12 +59,18 @@ class Sequential(Module):
     _goes_back_by_parts = True
     is_sequence = True  # for `_joining`; a subclass with a forward of its own is none
 
-    def __init__(self, *modules: Module) -> None:
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         super().__init__()
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            for name, named in modules[0].items():
+                if not isinstance(named, Module):
+                    raise TypeError(f"{type(self).__name__}: {name} must be a Module. Received: {_check.shown(named)}")
+                self.add_module(name, named)
+            return
         for module in modules:
             self.append(module)
 
-    def append(self, module: Module) -> "Sequential":
+    def append(self, module: Any) -> "Sequential":
         """Add a module at the end."""
         if not isinstance(module, Module):
             raise TypeError(f"Sequential: modules are needed. Received: {_check.shown(module)}")

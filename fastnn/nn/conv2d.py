@@ -94,7 +94,7 @@ class Conv2d(Module):
 
     def forward(self, x: NDArray) -> NDArray:
         own = self._parameters  # reading attributes takes its time
-        return run(Convolution(*self.settings()), x, own["weight"], own["bias"])
+        return run(Convolution(*self.settings()), x, own["weight"], own.get("bias"))
 
     def settings(self) -> tuple[Any, Any, Any, int, str]:
         """Stride, padding, dilation, groups and algorithm, as `functional.conv2d` takes them."""

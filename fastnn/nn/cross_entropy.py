@@ -65,7 +65,7 @@ class CrossEntropyLoss(Loss):
 
     def settings(self) -> dict[str, Any]:
         return {
-            "weight": self.weight,
+            "weight": self._buffers["weight"],
             "ignore_index": self.ignore_index,
             "reduction": self.reduction,
             "label_smoothing": self.label_smoothing,

@@ -3,7 +3,8 @@
 from numpy.typing import NDArray
 
 from fastnn import _check
-from fastnn import functional as F
+from fastnn.autograd.tape import run
+from fastnn.functional.flatten import Flatten as Operation
 from fastnn.nn.module import Module
 
 __all__ = ["Flatten"]
@@ -32,7 +33,7 @@ class Flatten(Module):
         self.end_dim = _check.integer("Flatten", "end_dim", end_dim, -(2**63))
 
     def forward(self, x: NDArray) -> NDArray:
-        return F.flatten(x, self.start_dim, self.end_dim)
+        return run(Operation(self.start_dim, self.end_dim), x)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -41,7 +41,10 @@ Tensor = TypeVar("Tensor", Parameter, NDArray)
 # ---- what all of them need -------------------------------------------------------------------------------------------
 def _array(operation: str, tensor: Parameter | NDArray) -> NDArray:
     """The array to fill."""
-    array = tensor.data if isinstance(tensor, Parameter) else tensor
+    array = tensor
+    if isinstance(tensor, Parameter):
+        tensor.written()
+        array = tensor.data
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") not in _check.FLOATS:
         kind = f"dtype={array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"{operation}: a Parameter or an array of float32 or float64 is needed. Received: {kind}")

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check
-from fastnn import functional as F
 from fastnn._random import generator
+from fastnn.autograd.tape import run
+from fastnn.functional.linear import Linear as Operation
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -20,8 +21,8 @@ class Linear(Module):
         out_features: features of the output.
         bias: whether to add one.
     Shape:
-        - Input: (N, in_features), float32 or float64
-        - Output: (N, out_features)
+        - Input: (..., in_features), float32 or float64
+        - Output: (..., out_features)
     Attributes:
         weight: Parameter (out_features, in_features), uniform in +-1 / sqrt(in_features)
         bias: Parameter (out_features,), from the same distribution, or None
@@ -45,7 +46,8 @@ class Linear(Module):
         self.bias = Parameter(generator().uniform(-bound, bound, out_features).astype(np.float32)) if has_bias else None
 
     def forward(self, x: NDArray) -> NDArray:
-        return F.linear(x, self.weight, self.bias)
+        own = self._parameters  # reading attributes takes its time
+        return run(Operation(), x, own["weight"], own.get("bias"))
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

@@ -52,9 +52,10 @@ class Loss(Module):
 
     def forward(self, input: NDArray, target: NDArray) -> Any:
         """The loss: a float, or an array with reduction='none'."""
-        if self.gradient is None:
+        gradient = type(self).gradient
+        if gradient is None:
             return type(self).function(input, target, **self.settings())
-        return run(_loss.LossOf(type(self).function, type(self).gradient, None, **self.settings()), input, target)
+        return run(_loss.LossOf(type(self).function, gradient, None, **self.settings()), input, target)
 
     def backward(self, dloss: ArrayLike | None = None) -> NDArray:
         """The gradient with respect to the input of the last `forward`.

@@ -1,12 +1,14 @@
 """The max-pooling layer."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check
-from fastnn import functional as F
+from fastnn.autograd.tape import run
+from fastnn.functional.maxpool2d import MaxPool2d as Operation
 from fastnn.nn.module import Module
 
 __all__ = ["MaxPool2d"]
@@ -57,9 +59,10 @@ class MaxPool2d(Module):
         self.ceil_mode = _check.boolean("MaxPool2d", "ceil_mode", ceil_mode)
 
     def forward(self, x: NDArray) -> NDArray | tuple[NDArray, NDArray[np.int64]]:
-        return F.max_pool2d(x, *self._settings(), self.return_indices)
+        return run(Operation(self.return_indices, *self.settings()), x)
 
-    def _settings(self) -> tuple:
+    def settings(self) -> tuple[Any, ...]:
+        """What `functional.max_pool2d` takes after x."""
         return self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
 
     def extra_repr(self) -> str:

@@ -11,7 +11,7 @@ from fastnn import _check
 from fastnn.nn import _call
 from fastnn.nn.parameter import Parameter
 
-__all__ = ["HookHandle", "LoadResult", "Module"]
+__all__ = ["LoadResult", "Module"]
 
 
 class LoadResult(NamedTuple):
@@ -118,30 +118,31 @@ class Module:
     # ---- to be written by subclasses ---------------------------------------------------------------------------------
     if TYPE_CHECKING:
         forward: Callable[..., Any]  # with the arguments that a subclass wants
+        backward: Callable[..., Any]
     else:
 
         def forward(self, *arguments: Any) -> Any:
             """Compute the result."""
             raise TypeError(f"{type(self).__name__} does not define forward()")
 
-    def backward(self, dy: Any = None) -> Any:
-        """Given dL/dy of the last call with arrays, add dL/dparameter to every `.grad` and return dL/dx.
+        def backward(self, dy: Any = None) -> Any:
+            """Given dL/dy of the last call with arrays, add dL/dparameter to every `.grad` and return dL/dx.
 
-        A container forgets the call as it goes back, so that memory gets less; each of its backwards needs a forward
-        of its own.
+            A container forgets the call as it goes back, so that memory gets less; each of its backwards needs a
+            forward of its own.
 
-        Args:
-            dy: gradient with respect to the result, of its shape; several for several results. A single number needs
-                none.
-        Returns:
-            The gradient with respect to the array that `forward` got, a tuple for several, None if `input_grad` is
-            False.
-        Raises:
-            RuntimeError: there was no such call, or it has gone back already.
-        """
-        return _call.backward(self, dy)
+            Args:
+                dy: gradient with respect to the result, of its shape; several for several results. A single number
+                    needs none.
+            Returns:
+                The gradient with respect to the array that `forward` got, a tuple for several, None if `input_grad` is
+                False.
+            Raises:
+                RuntimeError: there was no such call, or it has gone back already.
+            """
+            return _call.backward(self, dy)
 
-    backward.is_derived = True  # type: ignore[attr-defined]
+        backward.is_derived = True
 
     def given_back(self, y: Any) -> Any:
         """What a caller with arrays gets for the result `y` of `forward`."""
@@ -312,6 +313,53 @@ class Module:
         """(path, array) of the buffers of this module and all below it."""
         yield from self._named_entries("_buffers")
 
+    def buffers(self) -> Iterator[NDArray]:
+        """The arrays of the buffers of this module and all below it."""
+        for _, array in self.named_buffers():
+            yield array
+
+    def add_module(self, name: str, module: "Module | None") -> None:
+        """Like assigning the attribute, for names that are computed; None reserves the name."""
+        self._check_name("add_module", name)
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"add_module: module must be a Module or None. Received: {_check.shown(module)}")
+        setattr(self, name, module)
+
+    register_module = add_module
+
+    def get_submodule(self, path: str) -> "Module":
+        """The module at a path, as `named_modules` gives it: 'features.0'; '' is this one.
+
+        Raises:
+            AttributeError: there is none; the message says where the path ends.
+        """
+        if not isinstance(path, str):
+            raise TypeError(f"get_submodule: path must be a text. Received: {_check.shown(path)}")
+        module = self
+        for name in path.split(".") if path else ():
+            if name not in module._modules:
+                known = ", ".join(module._modules) or "none"
+                raise AttributeError(
+                    f"get_submodule: {type(module).__name__} has no submodule {name!r}, but {known}. Received: {path!r}"
+                )
+            module = module._modules[name]
+        return module
+
+    def get_parameter(self, path: str) -> Parameter:
+        """The parameter at a path, as `named_parameters` gives it: 'features.0.weight'.
+
+        Raises:
+            AttributeError: there is none.
+        """
+        if not isinstance(path, str):
+            raise TypeError(f"get_parameter: path must be a text. Received: {_check.shown(path)}")
+        above, _, name = path.rpartition(".")
+        module = self.get_submodule(above)
+        parameter = module._parameters.get(name)
+        if parameter is None:
+            raise AttributeError(f"get_parameter: {type(module).__name__} has no {name!r}. Received: {path!r}")
+        return parameter
+
     def apply(self, function: Callable[["Module"], Any]) -> Self:
         """Call `function` on every module below this one, then on this one."""
         if not callable(function):
@@ -333,10 +381,12 @@ class Module:
         """`train(False)`."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or with set_to_none=False, fill those that are there with zeros."""
+        set_to_none = _check.boolean("zero_grad", "set_to_none", set_to_none)
         for parameter in self.parameters():
-            parameter.grad = None
+            grad = parameter.grad
+            parameter.grad = None if set_to_none or grad is None else np.zeros_like(grad)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set `requires_grad` of all parameters."""

@@ -69,7 +69,7 @@ class Adam(Optimizer):
             group[name] = _check.boolean(self._name, name, group[name])
         for name in ("lr", "eps", "weight_decay"):
             group[name] = number(self._name, name, group[name])
-        group["betas"] = _check.several(self._name, "betas", group["betas"], 2, _beta)
+        group["betas"] = _check.several(self._name, "betas", group["betas"], 2, beta)
 
     def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
         return {"step": True, "exp_avg": True, "exp_avg_sq": True, "max_exp_avg_sq": False}
@@ -91,7 +91,8 @@ class Adam(Optimizer):
         )
 
 
-def _beta(owner: str, name: str, value: Any) -> float:
+def beta(owner: str, name: str, value: Any) -> float:
+    """`value`, in [0, 1)."""
     return number(owner, name, value, below=1)
 
 

@@ -11,7 +11,7 @@ from fastnn import _check, _layout
 from fastnn import functional as F
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import number
+from fastnn.optim.optimizer import number, writable
 
 __all__ = ["EMA"]
 
@@ -109,7 +109,10 @@ class EMA:
     def copy_to_model(self) -> None:
         """Copy the averages into the module, which continues from there."""
         for average, array, module, name in self._pairs():
-            if array.flags.writeable:
+            parameter = module._parameters.get(name)
+            if parameter is not None:
+                writable(parameter)[...] = average
+            elif array.flags.writeable:
                 array[...] = average
             else:
                 _put(module, name, _copy(average))

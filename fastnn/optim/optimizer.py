@@ -111,7 +111,8 @@ class Optimizer:
     def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
         """What the state of a parameter of `group` consists of, and whether it always does once there is one.
 
-        All but 'step' are arrays. A saved state that is none of this is refused; what is not listed is not checked.
+        All but 'step' and 'mu_product' are arrays. A saved state that is none of this is refused; what is not listed is
+        not checked.
         """
         return {}
 
@@ -170,7 +171,7 @@ class Optimizer:
                     _check.same_shape(f"{self._name}.step", data=parameter.data, grad=gradient)
                     work.append((parameter, gradient, group))
         for parameter, gradient, group in work:
-            data = _writable(parameter)
+            data = writable(parameter)
             self.update(data, gradient, self.state.setdefault(parameter, {}), group)
         return result
 
@@ -278,8 +279,12 @@ def count_step(state: dict[str, Any]) -> int:
     return state["step"]
 
 
-def _writable(parameter: Parameter) -> NDArray:
-    """`parameter.data`, replaced by a copy if it cannot be changed in place."""
+def writable(parameter: Parameter) -> NDArray:
+    """`parameter.data` to be written into, replaced by a copy if it cannot be changed in place.
+
+    All that optimisers and averages write into parameters is written into what this gives: it notes the change.
+    """
+    parameter.written()
     data = _check.floats("step", "data", parameter.data)  # a copy in native byte order if it is not
     if not data.flags.writeable:
         copy = _layout.empty_like(_layout.dense(data))
@@ -340,6 +345,8 @@ def _loaded(owner: str, index: int, values: Any, parameter: Parameter, names: di
             if steps != int(steps):
                 raise ValueError(f"{owner}: step of parameter {index} must be an integer. Received: {steps}")
             state[name] = int(steps)
+        elif name == "mu_product" and name in names:  # likewise; a product of numbers below 1
+            state[name] = number(owner, f"mu_product of parameter {index}", value, below=1)
         elif isinstance(value, np.generic):
             state[name] = value.item()
         elif hasattr(value, "shape"):

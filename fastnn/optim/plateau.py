@@ -154,7 +154,8 @@ class ReduceLROnPlateau:
         names = ("factor", "patience", "threshold", "cooldown", "best", "num_bad_epochs", "cooldown_counter")
         words = [f"{name}={getattr(self, name):g}" for name in (*names, "last_epoch")]
         lr = ", ".join(f"{lr:g}" for lr in self.get_last_lr())
-        return f"ReduceLROnPlateau(mode={self.mode!r}, {', '.join(words)}, lr=[{lr}])"
+        first = f"{type(self.optimizer).__name__}, mode={self.mode!r}"
+        return f"ReduceLROnPlateau({first}, {', '.join(words)}, lr=[{lr}])"
 
 
 def _metric(owner: str, value: Any) -> float:

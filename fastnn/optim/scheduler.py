@@ -257,4 +257,5 @@ class LRScheduler:
 
     def __repr__(self) -> str:
         lr = ", ".join(f"{lr:g}" for lr in self._last_lr)
-        return f"{self._name}({', '.join([*self._words(), f'last_epoch={self.last_epoch}', f'lr=[{lr}]'])})"
+        words = [type(self.optimizer).__name__, *self._words(), f"last_epoch={self.last_epoch}", f"lr=[{lr}]"]
+        return f"{self._name}({', '.join(words)})"

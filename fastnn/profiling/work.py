@@ -43,7 +43,7 @@ def valid_multiplications(
         >>> valid_multiplications(np.zeros((1, 1, 4, 4)), np.zeros((1, 1, 3, 3)), padding=1)
         100
     """
-    g = geometry("valid_multiplications", x, weight, stride, padding, dilation, groups)
+    g = geometry("valid_multiplications", x.shape, weight.shape, stride, padding, dilation, groups)
     axes = zip(x.shape[2:], g.out, weight.shape[2:], g.stride, g.pad, g.dilation, strict=True)
     taps_h, taps_w = (_valid_taps(*axis) for axis in axes)
     return x.shape[0] * weight.shape[0] * weight.shape[1] * taps_h * taps_w

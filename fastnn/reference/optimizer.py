@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "adadelta_step",
     "adagrad_step",
     "adam_step",
     "average_step",
+    "lion_step",
+    "nadam_step",
     "newton_schulz",
     "rmsprop_step",
     "sgd_step",
@@ -103,6 +106,72 @@ def adagrad_step(
     d = (-gradient if maximize else gradient) + weight_decay * parameter
     total += d * d
     parameter -= lr * (d / (np.sqrt(total) + eps))
+
+
+def adadelta_step(
+    parameter: NDArray,
+    gradient: NDArray,
+    square_avg: NDArray,
+    acc_delta: NDArray,
+    lr: float,
+    rho: float,
+    eps: float,
+    weight_decay: float,
+    maximize: bool,
+) -> None:
+    """s, a: running means of d^2 and delta^2;  delta = sqrt(a + eps) / sqrt(s + eps) d;  w -= lr delta"""
+    d = (-gradient if maximize else gradient) + weight_decay * parameter
+    square_avg[...] = rho * square_avg + (1 - rho) * d * d
+    delta = np.sqrt(acc_delta + eps) / np.sqrt(square_avg + eps) * d
+    acc_delta[...] = rho * acc_delta + (1 - rho) * delta * delta
+    parameter -= lr * delta
+
+
+def nadam_step(
+    parameter: NDArray,
+    gradient: NDArray,
+    exp_avg: NDArray,
+    exp_avg_sq: NDArray,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled_decay: float,
+    step: int,
+    mu: float,
+    mu_next: float,
+    mu_product: float,
+    maximize: bool,
+) -> None:
+    """m, v: running means of d and d^2;  p = mu_product, of all mu up to this one
+
+    w -= lr ((1 - mu) / (1 - p) d + mu_next / (1 - p mu_next) m) / (sqrt(v / (1 - beta2^step)) + eps)
+    """
+    beta1, beta2 = betas
+    parameter *= 1 - lr * decoupled_decay
+    d = (-gradient if maximize else gradient) + weight_decay * parameter
+    exp_avg[...] = beta1 * exp_avg + (1 - beta1) * d
+    exp_avg_sq[...] = beta2 * exp_avg_sq + (1 - beta2) * d * d
+    root = np.sqrt(exp_avg_sq / (1 - beta2**step)) + eps
+    ahead = (1 - mu) / (1 - mu_product) * d + mu_next / (1 - mu_product * mu_next) * exp_avg
+    parameter -= lr * (ahead / root)
+
+
+def lion_step(
+    parameter: NDArray,
+    gradient: NDArray,
+    exp_avg: NDArray,
+    lr: float,
+    betas: tuple[float, float],
+    decoupled_decay: float,
+    maximize: bool,
+) -> None:
+    """w = (1 - lr decay) w - lr sign(beta1 m + (1 - beta1) g);  m = beta2 m + (1 - beta2) g"""
+    beta1, beta2 = betas
+    g = -gradient if maximize else gradient
+    parameter *= 1 - lr * decoupled_decay
+    parameter -= lr * np.sign(beta1 * exp_avg + (1 - beta1) * g)
+    exp_avg[...] = beta2 * exp_avg + (1 - beta2) * g
 
 
 def average_step(average: NDArray, value: NDArray, decay: float) -> None:

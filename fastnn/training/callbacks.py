@@ -62,6 +62,14 @@ class Callback:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a `state_dict`."""
 
+    def _settings(self) -> dict[str, Any]:
+        """What `repr` shows: the public attributes."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def __repr__(self) -> str:
+        words = (f"{name}={_check.shown(value)}" for name, value in self._settings().items())
+        return f"{type(self).__name__}({', '.join(words)})"
+
 
 def checked_callbacks(owner: str, callbacks: Any) -> list[Callback]:
     """Callbacks as a list; raises TypeError if there is something else among them."""
@@ -100,6 +108,11 @@ class _Best:
         self.sign = -1.0 if _is_smaller_better(owner, monitor, mode) else 1.0
         self.min_delta = min_delta
         self.value: float | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """For `repr`."""
+        mode = "min" if self.sign < 0 else "max"
+        return {"monitor": self.monitor, "mode": mode, "min_delta": self.min_delta, "best": self.value}
 
     def improved(self, row: dict[str, Any]) -> bool:
         value = watched(self.monitor, row)
@@ -184,6 +197,9 @@ class EarlyStopping(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._best.value, self._waited, self._weights = state["best"], state["waited"], state["weights"]
 
+    def _settings(self) -> dict[str, Any]:
+        return {**self._best.settings(), **super()._settings(), "waited": self._waited}
+
 
 class Checkpoints(Callback):
     """Keep `last.safetensors`, and `best.safetensors` if there is something to tell the best by.
@@ -247,6 +263,13 @@ class Checkpoints(Callback):
             # The best of another column says nothing about this one.
             self._best.value = state["best"] if self._best.monitor == monitor else None
 
+    def _settings(self) -> dict[str, Any]:
+        folder = {"folder": str(self.folder)}
+        if self._best is None:
+            return {**folder, "monitor": "auto" if self._is_auto else None}
+        best = self._best.settings()
+        return {**folder, **{name: best[name] for name in ("monitor", "mode", "best")}}
+
 
 class HistoryFiles(Callback):
     """Keep `history.csv`, `history.json` and `curves.png` up to date.
@@ -273,6 +296,9 @@ class HistoryFiles(Callback):
     def _draw(self, trainer: "Trainer") -> None:
         # Once, not every epoch: a picture takes half a second.
         save_curves(trainer.history, self.folder / "curves.png", self.title, {"val": trainer.val_name})
+
+    def _settings(self) -> dict[str, Any]:
+        return {"folder": str(self.folder), "title": self.title}
 
 
 class Lookahead(Callback):

@@ -269,6 +269,11 @@ class Meter:
         """All metrics by name, without the loss."""
         return {name: _quotient(*sums) for name, sums in self._sums.items()}
 
+    def __repr__(self) -> str:
+        means = {"loss": self.loss, **self.values()} if self.images else dict.fromkeys(self._own)
+        words = [f"{name}={'?' if value is None else format(value, '.4g')}" for name, value in means.items()]
+        return f"Meter({', '.join([type(self._criterion).__name__, f'{self.images} images', *words])})"
+
     def state_dict(self) -> dict[str, Any]:
         """All that was added."""
         sums = {name: list(values) for name, values in self._sums.items()}

@@ -155,6 +155,14 @@ class Trainer:
 
     def __repr__(self) -> str:
         parts = [type(part).__name__ for part in (self.model, self.criterion, self.optimizer)]
+        if self.scheduler is not None:
+            parts.append(f"{type(self.scheduler).__name__} every {self.scheduler_interval}")
+        if self.max_grad_norm is not None:
+            parts.append(f"max_grad_norm={self.max_grad_norm:g}")
+        parts += [f"val_tta={self.val_tta}"] if self.val_tta else []
+        parts += [f"metrics={list(self.metrics)}"] if self.metrics else []
+        if self.callbacks:
+            parts.append(f"callbacks=[{', '.join(type(callback).__name__ for callback in self.callbacks)}]")
         return f"Trainer({', '.join(parts)}, {self.step} steps, {len(self.history)} epochs done)"
 
     # ---- the loop ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,240 @@
+"""Parts of tensors by their places: x[...], np.take, np.pad, np.sort."""
+
+import operator
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.autograd.broadcasting import axes_of
+from fastnn.autograd.methods import gradient_of
+from fastnn.autograd.tape import Op, run
+from fastnn.autograd.tensor import Tensor, array_of, tensor_of, wrap
+
+
+class Slice(Op):
+    """x[index] of integers, slices, None and ...: a view."""
+
+    adds = True
+    is_exact = True
+    is_view = True
+    is_fresh = True
+    keeps: ClassVar = {}
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def forward(self, x: NDArray) -> Any:
+        self.shape = x.shape
+        return x[self.index]
+
+    def backward(self, dy: NDArray, addend: NDArray | None = None) -> NDArray:
+        if addend is None:
+            dx = np.zeros(self.shape, dy.dtype)
+            dx[self.index] = dy
+        else:
+            dx = np.array(addend)
+            dx[self.index] += dy
+        return dx
+
+
+class Pick(Op):
+    """x[index] with arrays or masks. What is picked several times gets the sum of the gradients."""
+
+    is_exact = True
+    is_fresh = True
+    keeps: ClassVar = {}
+
+    def __init__(self, index: Any) -> None:
+        self.index = index
+
+    def forward(self, x: NDArray) -> Any:
+        self.shape = x.shape
+        return x[self.index]
+
+    def backward(self, dy: NDArray) -> NDArray:
+        dx = np.zeros(self.shape, dy.dtype)
+        if isinstance(self.index, np.ndarray) and self.index.dtype.kind == "b":
+            dx[self.index] = dy
+        else:
+            np.add.at(dx, self.index, dy)
+        return dx
+
+
+class Take(Op):
+    """x.take(indices, axis), of whole slices across an axis."""
+
+    is_exact = True
+    is_fresh = True
+    keeps: ClassVar = {}
+
+    def __init__(self, indices: NDArray, axis: int) -> None:
+        self.indices, self.axis = indices, axis
+
+    def forward(self, x: NDArray) -> Any:
+        self.shape = x.shape
+        return np.take(x, self.indices, self.axis)
+
+    def backward(self, dy: NDArray) -> NDArray:
+        # Sorted by where they came from, those of one place lie together and are summed at once.
+        places = self.indices.reshape(-1) % max(self.shape[self.axis], 1)
+        dx = np.zeros(self.shape, dy.dtype)
+        if dy.size:
+            order = np.argsort(places, kind="stable")
+            places = places[order]
+            starts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+            before, after = self.shape[: self.axis], self.shape[self.axis + 1 :]
+            in_order = dy.reshape(*before, order.size, *after).take(order, self.axis)
+            dx[(*(slice(None),) * self.axis, places[starts])] = np.add.reduceat(in_order, starts, self.axis)
+        return dx
+
+
+class TakeAlongAxis(Op):
+    """np.take_along_axis(x, indices, axis)"""
+
+    is_exact = True
+    is_fresh = True
+    keeps: ClassVar = {}
+
+    def __init__(self, indices: NDArray, axis: int) -> None:
+        self.indices, self.axis = indices, axis
+
+    def forward(self, x: NDArray) -> Any:
+        self.shape = x.shape
+        return np.take_along_axis(x, self.indices, self.axis)
+
+    def backward(self, dy: NDArray) -> NDArray:
+        dx = np.zeros(self.shape, dy.dtype)
+        places: list[Any] = list(np.ogrid[tuple(map(slice, self.shape))])
+        places[self.axis] = self.indices
+        np.add.at(dx, tuple(places), dy)
+        return dx
+
+
+class Pad(Op):
+    """x with constants around it."""
+
+    is_exact = True
+    keeps: ClassVar = {}
+
+    def __init__(self, widths: Any, values: Any) -> None:
+        self.widths, self.values = widths, values
+
+    def forward(self, x: NDArray) -> NDArray:
+        self.inner = tuple(
+            slice(first, first + size) for (first, _), size in zip(self.widths, x.shape, strict=True)
+        )  # fmt: skip
+        return np.pad(x, self.widths, constant_values=self.values)
+
+    def backward(self, dy: NDArray) -> NDArray:
+        return dy[self.inner]
+
+
+_PLAIN = (int, slice, type(None), type(Ellipsis), np.integer)
+
+
+def _is_plain(index: Any) -> bool:
+    return isinstance(index, _PLAIN) and not isinstance(index, bool)
+
+
+def _own(index: Any) -> Any:
+    """An index that stays as it is."""
+    value = array_of(index)
+    if isinstance(value, list):
+        array = np.array(value)
+        return array if array.size else array.astype(np.intp)
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+@gradient_of(operator.getitem)
+def _getitem(x: Any, index: Any) -> Any:
+    if type(index) is tuple:
+        if all(map(_is_plain, index)):
+            return run(Slice(index), x)
+        return run(Pick(tuple(map(_own, index))), x)
+    if _is_plain(index):
+        return run(Slice(index), x)
+    index = _own(index)
+    if isinstance(index, np.ndarray) and index.dtype.kind in "iu" and x.ndim:
+        return run(Take(index, 0), x)
+    return run(Pick(index), x)
+
+
+@gradient_of(np.take)
+def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    a = tensor_of("np.take", a)
+    if axis is None:
+        a, axis = a.reshape(-1), 0
+    (axis,) = axes_of(axis, a.ndim)
+    indices = np.array(array_of(indices))
+    if mode != "raise":
+        indices = np.take(np.arange(a.shape[axis]), indices, mode=mode)  # type: ignore[call-overload]
+    return run(Take(indices, axis), a)
+
+
+@gradient_of(np.take_along_axis)
+def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    arr = tensor_of("np.take_along_axis", arr)
+    if axis is None:
+        arr, axis = arr.reshape(-1), 0
+    (axis,) = axes_of(axis, arr.ndim)
+    return run(TakeAlongAxis(np.array(array_of(indices)), axis), arr)
+
+
+@gradient_of(np.sort)
+def _sort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
+    if axis is None:
+        a, axis = a.reshape(-1), 0
+    (axis,) = axes_of(axis, a.ndim)
+    return run(TakeAlongAxis(np.argsort(array_of(a), axis, "stable"), axis), a)
+
+
+@gradient_of(np.compress)
+def _compress(condition: Any, a: Any, axis: int | None = None) -> Any:
+    return _take(a, np.flatnonzero(array_of(condition)), axis)
+
+
+@gradient_of(np.extract)
+def _extract(condition: Any, arr: Any) -> Any:
+    return _take(arr, np.flatnonzero(array_of(condition)))
+
+
+@gradient_of(np.delete)
+def _delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    arr = tensor_of("np.delete", arr)
+    n = arr.size if axis is None else arr.shape[axis]
+    return _take(arr, np.delete(np.arange(n), array_of(obj)), axis)
+
+
+_MODES = ("edge", "reflect", "symmetric", "wrap")
+
+
+@gradient_of(np.pad)
+def _pad(
+    array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: Any = 0, reflect_type: Any = "even"
+) -> Any:
+    if isinstance(pad_width, dict):
+        widths = np.zeros((array.ndim, 2), int)
+        for axis, width in pad_width.items():
+            widths[axis] = width
+    else:
+        widths = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2))
+    if mode == "constant" and not isinstance(constant_values, Tensor):
+        return run(Pad([(int(first), int(last)) for first, last in widths], constant_values), array)
+    if mode not in _MODES or reflect_type != "even":
+        modes = ", ".join(("constant", *_MODES))
+        raise TypeError(
+            f"np.pad has a gradient here in the modes {modes}, with numbers for constants and reflect_type='even'. "
+            f"Received: mode={mode!r}, reflect_type={reflect_type!r}"
+        )
+    for axis, width in enumerate(widths):
+        if width.any():  # what stands there is taken from inside
+            array = run(Take(np.pad(np.arange(array.shape[axis]), width, mode), axis), array)
+    return array if widths.any() else array.copy()
+
+
+@gradient_of(np.full_like)
+def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
+    if isinstance(fill_value, Tensor):
+        return np.broadcast_to(fill_value.astype(dtype or np.result_type(array_of(a))), np.shape(a)).copy()
+    return wrap(np.full_like(array_of(a), fill_value, dtype))

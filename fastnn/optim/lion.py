@@ -1,0 +1,74 @@
+"""Lion."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastnn import _check
+from fastnn import functional as F
+from fastnn.nn.parameter import Parameter
+from fastnn.optim.adam import beta
+from fastnn.optim.optimizer import Optimizer, number, slot
+
+__all__ = ["Lion"]
+
+
+class Lion(Optimizer):
+    """Steps of exactly one size in every direction: the sign of a mean of the gradient. It remembers one array only.
+
+    c = beta1 * m + (1 - beta1) * grad;  w = (1 - lr * weight_decay) * w - lr * sign(c)
+    m = beta2 * m + (1 - beta2) * grad
+
+    Its steps are larger than Adam's: the paper advises a learning rate 3 to 10 times smaller than AdamW's, and a weight
+    decay as many times larger. Computed in NumPy: see `functional.lion_step`.
+
+    Args:
+        params: parameters, or dicts of parameters and the hyper-parameters of their group.
+        lr: learning rate.
+        betas: what remains of the mean in a step's direction, and in what is remembered.
+        weight_decay: times lr, the share of w that every step takes away.
+        maximize: climb instead of descend.
+    Raises:
+        ValueError: a hyper-parameter is out of its range.
+    Example:
+        >>> w = nn.Parameter(np.array([1.0, 2.0, 3.0]))
+        >>> optimizer = Lion([w], lr=0.5)
+        >>> w.grad = np.array([1e3, -1e-3, 0.0])
+        >>> optimizer.step()
+        >>> w.data
+        array([0.5, 2.5, 3. ])
+
+    Source: Chen et al., 2023, "Symbolic discovery of optimization algorithms". PyTorch has none.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[dict[str, Any]],
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize})
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        group["maximize"] = _check.boolean(self._name, "maximize", group["maximize"])
+        for name in ("lr", "weight_decay"):
+            group[name] = number("Lion", name, group[name])
+        group["betas"] = _check.several("Lion", "betas", group["betas"], 2, beta)
+
+    def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
+        return {"exp_avg": True}
+
+    def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
+        F.lion_step(
+            parameter,
+            gradient,
+            slot(state, "exp_avg", parameter),
+            lr=group["lr"],
+            betas=group["betas"],
+            decoupled_decay=group["weight_decay"],
+            maximize=group["maximize"],
+        )
