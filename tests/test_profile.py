@@ -328,6 +328,7 @@ def test_profile_leaves_a_forward_of_the_users_own():
         ({"warmup": -1}, ValueError, "warmup must be >= 0"),
         ({"model": lambda x: x}, TypeError, "nn.Module"),
         ({"x": np.zeros((0, 3, 8, 8), np.float32)}, ValueError, "at least one image"),
+        ({"x": np.zeros((2, 3, 8, 8), np.float16)}, TypeError, "profile: x has dtype float16"),
     ],
 )
 def test_profile_refuses_what_makes_no_sense(changes, error, words):

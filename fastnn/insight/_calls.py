@@ -2,6 +2,7 @@
 
 import copy
 import types
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,6 @@ class Call:
         arguments: copies of what forward was given.
         dy: a copy of what backward was given.
         faults: what it did that a layer must not do, each once.
-        writes_parameters: whether one of them is to write into a parameter.
         misfit: why the layer before may refuse what backward gave, or ''.
     """
 
@@ -32,9 +32,20 @@ class Call:
     arguments: tuple[Any, ...] = ()
     dy: NDArray | None = None
     faults: dict[str, None] = field(default_factory=dict)
-    writes_parameters: bool = False
     misfit: str = ""
     given: tuple[Any, ...] = ()  # the very arguments of forward, which backward may write into
+
+    @property
+    def writes_parameters(self) -> bool:
+        return any(fault.startswith(_PARAMETER) for fault in self.faults)
+
+
+_PARAMETER = "forward changes the parameter"
+_X_FORWARD = "forward changes its input in place: work on a copy, x.copy()"
+_X_BACKWARD = "backward changes x in place: it belongs to the caller, so work on a copy, x.copy()"
+_DY = "backward changes dy in place: others may need it, so work on a copy, dy.copy()"
+
+Check = tuple[str, Callable[[], tuple[Any, ...]]]  # a fault, and what must not change
 
 
 class Record(Observer):
@@ -44,67 +55,52 @@ class Record(Observer):
 
     def __init__(self, calls: list[Call]) -> None:
         self._calls = {id(call.module): call for call in calls}
-        self._before: list[tuple[Any, tuple[Any, ...]]] = []  # what runs, and copies of what it may not change
+        self._running: list[tuple[Any, list[tuple[Check, tuple[Any, ...]]]]] = []  # with copies from before
 
     def begins(self, what: Any, phase: str, inputs: tuple[Any, ...]) -> None:
+        checks: list[Check] = []
         call = self._calls.get(id(what))
-        if call is not None and phase == "forward":
+        if isinstance(what, Op):
+            given = "its input" if phase == "forward" else "dy"
+            fault = f"{phase} of the operation {type(what).__name__} changes {given} in place: work on a copy"
+            checks = [(fault, lambda: inputs)]
+        elif call is not None and phase == "forward":
             call.arguments, call.given = copies(inputs), inputs
+            checks = [(_X_FORWARD, lambda: inputs)]
+            for name, parameter in what._parameters.items():
+                if parameter is not None:
+                    checks.append((f"{_PARAMETER} {name!r}", lambda p=parameter: (p.data,)))  # type: ignore[misc]
         elif call is not None:
-            _note_dy(call, inputs)
-        others: tuple[Any, ...] = ()
-        if call is not None:
-            others = tuple(_parameters(call.module).values()) if phase == "forward" else call.given
-        self._before.append((what, copies((*inputs, *others))))
+            call.dy = _copy_of_first(inputs)
+            checks = [(_DY, lambda: inputs), (_X_BACKWARD, lambda: call.given)]
+        self._running.append((what, [(check, copies(check[1]())) for check in checks]))
 
-    def _copies_from_before(self, what: Any) -> tuple[Any, ...]:
-        while self._before:
-            begun, before = self._before.pop()
-            if begun is what:  # else it failed, and somebody caught that
-                return before
-        return ()
+    def _ends(self, what: Any, call: Call | None) -> None:
+        while self._running:
+            begun, checks = self._running.pop()
+            if begun is not what:
+                continue  # it failed, and somebody caught that
+            for (fault, now), before in checks:
+                if call is not None and _changed(before, now()):
+                    call.faults[fault] = None
+            return
 
     def operation(self, op: Op, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
-        call = self._calls.get(id(op.module))
-        if _changed(self._copies_from_before(op), inputs) and call is not None:
-            what = "its input" if phase == "forward" else "dy"
-            call.faults[f"{phase} of the operation {type(op).__name__} changes {what} in place: work on a copy"] = None
+        self._ends(op, self._calls.get(id(op.module)))
 
     def module(self, module: nn.Module, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
         call = self._calls.get(id(module))
-        if phase == "backward" and _has_derived_backward(module):
+        if phase == "backward" and getattr(module.backward, "is_derived", False):  # it has not begun
             if call is not None:
-                _note_dy(call, inputs)
+                call.dy = _copy_of_first(inputs)
             return
-        before = self._copies_from_before(module)
-        if call is None:
-            return
-        given, others = before[: len(inputs)], before[len(inputs) :]
-        if phase == "forward":
-            if _changed(given, inputs):
-                call.faults["forward changes its input in place: work on a copy, x.copy()"] = None
-            for (name, now), copy_before in zip(_parameters(module).items(), others, strict=False):
-                if not _equal(copy_before, now):
-                    call.faults[f"forward changes the parameter {name!r}"] = None
-                    call.writes_parameters = True
-            return
-        if _changed(given, inputs):
-            call.faults["backward changes dy in place: others may need it, so work on a copy, dy.copy()"] = None
-        if _changed(others, call.given):
-            call.faults["backward changes x in place: it belongs to the caller, so work on a copy, x.copy()"] = None
-        call.misfit = _misfit(call.given, results)
+        self._ends(module, call)
+        if phase == "backward" and call is not None:
+            call.misfit = _misfit(call.given, results)
 
 
-def _has_derived_backward(module: nn.Module) -> bool:
-    return getattr(module.backward, "is_derived", False)
-
-
-def _parameters(module: nn.Module) -> dict[str, NDArray]:
-    return {name: parameter.data for name, parameter in module._parameters.items() if parameter is not None}
-
-
-def _note_dy(call: Call, gradients: tuple[Any, ...]) -> None:
-    call.dy = np.array(gradients[0]) if gradients and isinstance(gradients[0], np.ndarray) else None
+def _copy_of_first(gradients: tuple[Any, ...]) -> NDArray | None:
+    return np.array(gradients[0]) if gradients and isinstance(gradients[0], np.ndarray) else None
 
 
 def _misfit(given: tuple[Any, ...], dx: Any) -> str:

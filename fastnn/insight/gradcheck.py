@@ -165,7 +165,7 @@ class _WithLoss(nn.Module):
         *inputs, target = arguments
         return self.criterion(self.model(*inputs), target)
 
-    def backward(self, dloss: Any) -> Any:  # type: ignore[override]
+    def backward(self, dloss: Any) -> Any:
         return self.model.backward(_backward(self.criterion, np.asarray(dloss)))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn import _arguments, _check, nn
 from fastnn._tables import aligned, html_table
@@ -108,11 +109,9 @@ def _bytes(n: int) -> str:
     return f"{n:.2f} GB"
 
 
-def _multiplications(layer: nn.Module, y: Any) -> int:
-    if isinstance(layer, nn.Conv2d):
-        return y.size * math.prod(layer.weight.shape[1:])
-    if isinstance(layer, nn.Linear):
-        return y.size * layer.in_features
+def _multiplications(layer: nn.Module, results: list[NDArray]) -> int:
+    if results and isinstance(layer, nn.Conv2d | nn.Linear):
+        return results[0].size * math.prod(layer.weight.shape[1:])
     return 0
 
 
@@ -147,7 +146,7 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
         shape = shapes[0] if len(shapes) == 1 else shapes
         n_bytes = sum(array.nbytes for array in arrays)
         layers.append(
-            LayerSummary(path, type(layer).__name__, shape, n_parameters, _multiplications(layer, y), n_bytes)
+            LayerSummary(path, type(layer).__name__, shape, n_parameters, _multiplications(layer, arrays), n_bytes)
         )
 
     modes = [(module, module.training) for module in model.modules()]

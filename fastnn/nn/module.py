@@ -113,7 +113,7 @@ class Module:
         if "forward" in cls.__dict__ or (has_own_backward and "backward" in cls.__dict__):
             cls.forward = _call.entering(cls.forward, has_own_backward)
         if has_own_backward and "backward" in cls.__dict__:
-            cls.backward = _call.going_back(cls.backward)  # type: ignore[method-assign]
+            cls.backward = _call.going_back(cls.backward)
 
     # ---- to be written by subclasses ---------------------------------------------------------------------------------
     if TYPE_CHECKING:

@@ -71,6 +71,8 @@ def profile(
     y = _check.reals("profile", "y", y)
     if x.ndim < 1 or not x.size:
         raise ValueError(f"profile: x must hold at least one image. Received: x.shape={x.shape}")
+    if x.dtype.kind == "f":
+        _check.floats("profile", "x", x[:0])  # as it lies and whatever its byte order, since that is told
     criterion = nn.CrossEntropyLoss() if loss is None else loss
     dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.dtype(np.float32)
     recorder = Recorder(model)

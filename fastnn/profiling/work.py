@@ -51,12 +51,12 @@ def valid_multiplications(
 
 def multiplications(layer: nn.Module, arguments: Iterable[Any]) -> int:
     """Those of one forward of a convolution or linear layer; 0 for any other layer."""
-    x = next(iter(arguments), None)
+    x: Any = next(iter(arguments), None)
     if isinstance(layer, nn.Conv2d):
         settings = (layer.stride, layer.padding, layer.dilation, layer.groups)
         return valid_multiplications(x, layer.weight, *settings)
     if isinstance(layer, nn.Linear):
-        return len(x) * layer.weight.size  # type: ignore[arg-type]
+        return np.size(x) * layer.out_features
     return 0
 
 
