@@ -1,6 +1,8 @@
 """Looking inside while a network runs: one mechanism, which sees everything, nests, and leaves no trace."""
 
+import re
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -492,3 +494,13 @@ def test_every_layer_that_runs_c_tells_its_kernels(rng):
             layer.backward(np.ones_like(y))
         assert n_forward, layer
         assert len(seen) > n_forward, layer
+
+
+def test_every_call_of_c_in_an_operation_is_told():
+    """Of the folder of operations; optimisers share one line, and what prepares data is no part of a network."""
+    source = "\n".join(path.read_text() for path in Path(F.__file__).parent.glob("*.py"))
+    called = set(re.findall(r"native\.([a-z0-9_]+)\(", source))
+    told = set(re.findall(r'kernel_ran\("([a-z0-9_]+)"', source))
+    others = {"augment_batch", "warp_batch", "sum_of_squares", "conv2d_is_depthwise"}
+    assert {name for name in called - told if not name.endswith("_workspace")} <= others
+    assert told <= called
