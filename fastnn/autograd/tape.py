@@ -34,6 +34,19 @@ class Observer:
     Attributes:
         lets_join: whether containers may compute neighbours together while it looks.
         sees_gradients: whether `module` is also called in the backward of every module.
+    Example:
+        >>> from fastnn import nn
+        >>> from fastnn.autograd import Observer, observing
+        >>> class Names(Observer):
+        ...     def operation(self, op, phase, inputs, results, seconds):
+        ...         print(type(op).__name__, phase, results[0].shape)
+        >>> model, x = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), np.ones((3, 1, 2, 2), np.float32)
+        >>> with observing(Names()):
+        ...     dx = model.backward(model(x))
+        Flatten forward (4,)
+        Linear forward (2,)
+        Linear backward (3, 4)
+        Flatten backward (1, 2, 2)
     """
 
     lets_join: ClassVar[bool] = False
