@@ -151,7 +151,7 @@ def test_gradcheck_leaves_module_and_generators_as_they_were(rng):
     np.testing.assert_array_equal(x, before[1])
     assert [module.training for module in model.modules()] == before[2]
     assert model[3].weight.grad is gradient
-    assert model[0].input_grad is False
+    assert model.input_grad is False
     assert model[0].weight.requires_grad is False
     assert not any("forward" in vars(module) for module in model.modules())
 

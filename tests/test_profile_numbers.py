@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 import fastnn
 from fastnn import cli, nn, optim
 from fastnn.profiling import Copy, Profile
-from fastnn.profiling.recorder import Recorder, _Event, _Frame
+from fastnn.profiling.recorder import Event, _parts_of_backward
 from fastnn.profiling.result import make_row
-from fastnn.profiling.work import backward_bytes, forward_bytes, multiplications
+from fastnn.profiling.work import backward_bytes, forward_bytes, multiplications, operation_bytes
 
 PEAK, BANDWIDTH = 100.0, 20.0
 
@@ -240,26 +240,23 @@ def test_profile_warm_up_and_rounds_are_as_many_as_asked(monkeypatch):
 
 
 def test_profile_parts_of_a_backward_are_told_apart_by_the_end_of_the_last_kernel_of_the_data():
-    layer = nn.Conv2d(2, 4, 3)
-    recorder = Recorder(layer)
-    recorder._work["0"] = 100, 8
-    x, dy = np.ones((1, 2, 5, 5), np.float32), np.ones((1, 4, 3, 3), np.float32)
     names = (
         ("conv2d_backward_data (a)", 13.0),
         ("col2im", 14.0),
         ("pixel-major", 15.0),
         ("conv2d_backward_weight", 19.0),
     )
-    frame = _Frame([_Event(name, end) for name, end in names])
-    recorder._add_backward("0", layer, (dy,), x, 10.0, frame, outside=10.0)  # from 10 to 20
-    found = recorder._tallies
-    assert {direction: tally.seconds for (_, direction), tally in found.items()} == {
+    events = [Event(name, end) for name, end in names]
+    found = _parts_of_backward(events, start=10.0, seconds=10.0)  # from 10 to 20
+    assert {direction: seconds for direction, (seconds, _) in found.items()} == {
         "backward data": 4.0,
         "backward weight": 6.0,
     }
-    assert list(found["0", "backward data"].kernels) == ["conv2d_backward_data (a)", "col2im"]
-    assert list(found["0", "backward weight"].kernels) == ["pixel-major", "conv2d_backward_weight"]
-    assert {tally.multiplications for tally in found.values()} == {100}
+    assert [event.name for event in found["backward data"][1]] == ["conv2d_backward_data (a)", "col2im"]
+    assert [event.name for event in found["backward weight"][1]] == ["pixel-major", "conv2d_backward_weight"]
+    assert list(_parts_of_backward(events[:3], 10.0, 10.0)) == ["backward data"]
+    assert list(_parts_of_backward(events[2:], 10.0, 10.0)) == ["backward weight"]
+    assert _parts_of_backward(events[2:3], 10.0, 10.0) == {}
 
 
 class Draws(nn.Module):
@@ -307,8 +304,9 @@ def test_bytes_of_layers_that_read_their_input_again_of_views_and_of_containers(
     assert backward_bytes(nn.Dropout(), x.nbytes, (dy,), dx)["backward"] == 2 * x.nbytes
     assert forward_bytes(nn.Flatten(), (x,), x.reshape(-1)) == 0
     assert backward_bytes(nn.Flatten(), x.nbytes, (dy,), dy.reshape(-1)) == {"backward": 0}
-    assert forward_bytes(nn.Sequential(nn.ReLU()), (x,), dx) == 0
-    assert forward_bytes(nn.Residual(nn.ReLU()), (x,), dx) == 3 * x.nbytes
+    assert backward_bytes(nn.Residual(nn.ReLU()), x.nbytes, (dy,), dx) == {"backward": 0}
+    assert operation_bytes((x, dy), dx) == 3 * x.nbytes  # the sum at the end of a residual block
+    assert operation_bytes((dy,), (dy, dy)) == 0  # and its gradients
     assert forward_bytes(nn.ReLU(), (x,), (dx, dx)) == 3 * x.nbytes
 
 

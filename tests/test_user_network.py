@@ -101,7 +101,7 @@ def test_summary_of_a_users_network(capsys):
         ("net.py:gives_none", "net.py:gives_none must give an nn.Module. Received: NoneType"),
         ("net.py:needs", "net.py:needs is called without arguments: needs() missing 1 required"),
         ("net.py:fails", "net.py:23: ValueError: of mine"),
-        ("net.py:Broken", "net.py:27: AttributeError: 'numpy.ndarray' object has no attribute 'nothing'"),
+        ("net.py:Broken", "net.py:27: AttributeError: 'Tensor' object has no attribute 'nothing'"),
         ("wrong.py:make", "wrong.py:1: SyntaxError"),
         ("stops.py:make", "stops.py:3: SystemExit: enough"),
         ("imports.py:make", "imports.py:1: ModuleNotFoundError: No module named 'nothing_of_this_name'"),

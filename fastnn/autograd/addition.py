@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check, _layout, _runtime, reference
+from fastnn._kernels import kernel_ran
 
 __all__ = ["added"]
 
@@ -16,4 +17,5 @@ def added(a: NDArray, b: NDArray) -> NDArray:
         return np.asarray(np.add(a, b))
     a_flat, y, y_flat = _layout.flat_pair(a)
     _runtime._native.add(a_flat, _layout.flat(_layout.as_ordered(b, y)), y_flat, _runtime.num_threads())
+    kernel_ran("add")
     return y

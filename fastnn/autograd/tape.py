@@ -34,10 +34,29 @@ class Observer:
     Attributes:
         lets_join: whether containers may compute neighbours together while it looks.
         sees_gradients: whether `module` is also called in the backward of every module.
+    Example:
+        >>> from fastnn import nn
+        >>> from fastnn.autograd import Observer, observing
+        >>> class Names(Observer):
+        ...     def operation(self, op, phase, inputs, results, seconds):
+        ...         print(type(op).__name__, phase, results[0].shape)
+        >>> model, x = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), np.ones((3, 1, 2, 2), np.float32)
+        >>> with observing(Names()):
+        ...     dx = model.backward(model(x))
+        Flatten forward (4,)
+        Linear forward (2,)
+        Linear backward (3, 4)
+        Flatten backward (1, 2, 2)
     """
 
     lets_join: ClassVar[bool] = False
     sees_gradients: ClassVar[bool] = False
+
+    def begins(self, what: Any, phase: str, inputs: tuple[Any, ...]) -> None:
+        """Before whatever `operation` or `module` tells of, an operation or a module; what failed has no end.
+
+        Only of modules that write their own backward is there a beginning of that.
+        """
 
     def operation(self, op: "Op", phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
         """After each forward of an operation, with the arrays that came in and out, and after each backward.
@@ -49,8 +68,9 @@ class Observer:
     def module(self, module: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
         """After each forward of a module, with its arguments and its result, tensors as arrays.
 
-        In a backward, `inputs` are the gradients with respect to its results, and `results`, a tuple, those with
-        respect to its arguments; seconds are 0.
+        In a backward, `inputs` are the gradients with respect to its results, and `results` those with respect to its
+        arguments: what a backward that a module writes itself got and gave; of any other, which is in its operations,
+        only if `sees_gradients`, as a tuple, and seconds are 0.
         """
 
 
@@ -174,11 +194,14 @@ def _observed(op: Op, phase: str, function: Callable[..., Any], inputs: Sequence
         return function(*inputs, **keywords)
     if phase == "forward":
         op.module = running_in.module()
+    given, seeing = tuple(inputs), _observers.get()
+    for observer in seeing:
+        observer.begins(op, phase, given)
     start = time.perf_counter()
     results = function(*inputs, **keywords)
     seconds = time.perf_counter() - start
-    for observer in _observers.get():
-        observer.operation(op, phase, tuple(inputs), results, seconds)
+    for observer in seeing:
+        observer.operation(op, phase, given, results, seconds)
     return results
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check, _memory, _runtime
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.addition import added
 from fastnn.functional._conv2d_algorithm import check_algorithm, decide
 from fastnn.functional._conv2d_geometry import Geometry, check_settings, geometry
@@ -107,8 +108,10 @@ class Plan:
         last = y, *kernel.settings, _memory.workspace(kernel.workspace), self._threads
         if norm is None:
             _runtime._native.conv2d_forward(x, taps, bias, *last)
+            kernel_ran("conv2d_forward", taps, kernel.settings)
         else:
             _runtime._native.conv2d_norm_forward(x, taps, bias, *norm, residual, *last)
+            kernel_ran("conv2d_norm_forward", taps, kernel.settings)
         return result
 
     def backward_data(self, dy: NDArray, taps: NDArray, addend: NDArray | None = None) -> NDArray:
@@ -119,11 +122,14 @@ class Plan:
         last = *kernel.settings, _memory.workspace(kernel.workspace), self._threads
         if not kernel.by_patches:
             _runtime._native.conv2d_backward_data(dy, taps, addend, dx, *last)
+            kernel_ran("conv2d_backward_data", taps, kernel.settings)
             return dx
         rows = _memory.empty(self._rows, self.dtype)
         matrices = dy.reshape(_as_matrix(self.y)), taps.reshape(_as_matrix(self.taps))
         _runtime._native.conv2d_backward_data(*matrices, None, rows, *last)
+        kernel_ran("conv2d_backward_data", matrices[1], kernel.settings)
         _runtime._native.col2im(False, rows.reshape(-1), dx.reshape(-1), *self._patches, self._threads)
+        kernel_ran("col2im")
         return dx if addend is None else added(dx, addend)
 
     def backward_weight(self, x: NDArray, dy: NDArray, need_dbias: bool) -> tuple[NDArray, NDArray | None]:
@@ -138,11 +144,13 @@ class Plan:
             dtaps = dtaps.reshape(_as_matrix(self.taps))
         workspace = _memory.workspace(kernel.workspace)
         _runtime._native.conv2d_backward_weight(x, dy, dtaps, dbias, *kernel.settings, workspace, self._threads)
+        kernel_ran("conv2d_backward_weight", dtaps, kernel.settings)
         return result, dbias
 
     def _patches_of(self, x: NDArray) -> NDArray:
         rows = _memory.empty(self._rows, self.dtype)
         _runtime._native.im2col(False, x.reshape(-1), rows.reshape(-1), *self._patches, self._threads)
+        kernel_ran("im2col")
         return rows
 
 

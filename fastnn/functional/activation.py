@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import AnyArray
 
@@ -341,6 +342,7 @@ def _prelu(x: ArrayLike, weight: ArrayLike) -> NDArray:
         rows = (-1, weight.size)
         x_rows, y_rows = x_ordered.reshape(rows), buffer.reshape(rows)
         _runtime._native.prelu_forward(x_rows, weight, y_rows, _runtime.num_threads())
+        kernel_ran("prelu_forward")
     return _layout.unordered(buffer, order)
 
 
@@ -370,6 +372,7 @@ def prelu_backward(dy: ArrayLike, x: ArrayLike, weight: ArrayLike) -> tuple[NDAr
         x_rows, dy_rows = x_ordered.reshape(rows), _layout.ordered(dy, order).reshape(rows)
         workspace = _memory.empty((native.prelu_backward_workspace(*x_rows.shape, weight.size),), x.dtype)
         native.prelu_backward(dy_rows, x_rows, weight, buffer.reshape(rows), dweight, workspace, _runtime.num_threads())
+        kernel_ran("prelu_backward")
     return _layout.unordered(buffer, order), dweight
 
 
@@ -404,6 +407,7 @@ def _forward(name: str, x: ArrayLike, *parameters: float) -> NDArray:
     x_flat, y, y_flat = _layout.flat_pair(x)
     first, second = (*parameters, 0.0, 0.0)[:2]
     _runtime._native.activation_forward(name, first, second, x_flat, y_flat, _runtime.num_threads())
+    kernel_ran("activation_forward")
     return y
 
 
@@ -428,4 +432,5 @@ def _backward(name: str, dy: ArrayLike, *parameters: float, **kept: ArrayLike) -
     first, second = (*parameters, 0.0, 0.0)[:2]
     threads = _runtime.num_threads()
     _runtime._native.activation_backward(name, first, second, dy_flat, array_flat, dx_flat, threads)
+    kernel_ran("activation_backward")
     return dx

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import AnyArray
 from fastnn.functional import _pooling
@@ -29,6 +30,7 @@ def forward(x: NDArray, windows: _pooling.Windows, twin: Callable[..., NDArray])
             w.divisor,
             _runtime.num_threads(),
         )
+        kernel_ran("avgpool2d_forward")
     return y
 
 
@@ -51,6 +53,7 @@ def backward(
             _layout.pixels(dy), _layout.pixels(dx), *h.backward, *w.backward, h.divisor, w.divisor,
             _runtime.num_threads(),
         )  # fmt: skip
+        kernel_ran("avgpool2d_backward")
     return dx
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import array_of
 
@@ -224,6 +225,7 @@ def normalize(
             rows, mean, invstd, weight, bias, activation, None if residual is None else _rows(residual),
             _rows(y), _workspace(rows), _runtime.num_threads(),
         )  # fmt: skip
+        kernel_ran("batchnorm_forward")
     return BatchNormResult(y, mean, invstd, running_mean, running_var)
 
 
@@ -279,6 +281,7 @@ def _normalize_batch(
         rows, eps, momentum, moved_mean, moved_var, weight, bias, activation,
         None if residual is None else _rows(residual), mean, invstd, _rows(y), _workspace(rows), _runtime.num_threads(),
     )  # fmt: skip
+    kernel_ran("batchnorm_training")
     return BatchNormResult(
         y,
         mean,
@@ -362,6 +365,7 @@ def gradients(
         None if dx is None else _rows(dx), None if dresidual is None else _rows(dresidual), dweight, dbias,
         _workspace(x_rows), _runtime.num_threads(),
     )  # fmt: skip
+    kernel_ran("batchnorm_backward")
     return dx, dweight, dbias, dresidual
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import array_of
 from fastnn.functional import _loss
@@ -93,6 +94,7 @@ def cross_entropy_and_gradient(
         x_rows.reshape(-1, x.shape[1]), labels, probabilities, class_weight, ignore_index, label_smoothing,
         reduction == "mean", losses.reshape(-1), dx_rows.reshape(-1, x.shape[1]), _runtime.num_threads(),
     )  # fmt: skip
+    kernel_ran("cross_entropy")
     dx = dx_rows.transpose(np.argsort(axes))
     if reduction == "none":
         return losses.transpose(np.argsort(row_axes)).astype(x.dtype), dx

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _random, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import AnyArray
 
@@ -152,6 +153,7 @@ def _dropout(operation: str, x: NDArray, p: float, key: int | None) -> NDArray:
         threshold = min(round(p * 2**32), 2**32 - 1)
         arguments = key, threshold, 1 / (1 - p), _runtime.num_threads()
         _runtime._native.dropout(x_ordered.reshape(-1), buffer.reshape(-1), *arguments)
+        kernel_ran("dropout")
     return _layout.unordered(buffer, order)
 
 
@@ -165,4 +167,5 @@ def _dropout2d(operation: str, x: NDArray, p: float, key: int | None) -> NDArray
         factors = _dropout(operation, np.ones(n * c, x.dtype), p, key)
         x_rows, y_rows = _layout.pixels(x).reshape(h * w, n * c), _layout.pixels(y).reshape(h * w, n * c)
         _runtime._native.dropout_channels(x_rows, factors, y_rows, _runtime.num_threads())
+        kernel_ran("dropout_channels")
     return y

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.functional.layernorm import Normalized
 
@@ -94,6 +95,7 @@ def _forward(x: ArrayLike, num_groups: int, weight: ArrayLike | None, bias: Arra
     images, native = _images(x), _runtime._native
     workspace = _memory.workspace(native.groupnorm_workspace(images, num_groups))
     native.groupnorm_forward(images, weight, bias, eps, _images(y), mean, invstd, workspace, _runtime.num_threads())
+    kernel_ran("groupnorm_forward")
     return Normalized(y, mean, invstd)
 
 
@@ -147,4 +149,5 @@ def group_norm_backward(
         _images(dy), images, mean, invstd, weight, None if dx is None else _images(dx), dweight, dbias,
         _memory.workspace(native.groupnorm_workspace(images, mean.shape[1])), _runtime.num_threads(),
     )  # fmt: skip
+    kernel_ran("groupnorm_backward")
     return dx, dweight, dbias

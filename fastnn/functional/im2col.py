@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 
 __all__ = ["col2im", "im2col"]
@@ -62,6 +63,7 @@ class Im2col(Op):
                 True, planes.reshape(-1), columns.reshape(-1), x.shape, out, kernel, steps, pad, dilations,
                 _runtime.num_threads(),
             )  # fmt: skip
+            kernel_ran("im2col")
         return columns
 
     def backward(self, dy: NDArray) -> NDArray:
@@ -99,6 +101,7 @@ class Col2im(Op):
                 True, dense.reshape(-1), x.reshape(-1), shape, out, kernel, steps, pad, dilations,
                 _runtime.num_threads(),
             )  # fmt: skip
+            kernel_ran("col2im")
         return x
 
     def backward(self, dy: NDArray) -> NDArray:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 
 __all__ = ["Normalized", "layer_norm", "layer_norm_backward"]
@@ -130,6 +131,7 @@ def _forward(
     rows = _rows(x, math.prod(axes))
     y, mean, invstd = _memory.empty(rows.shape, x.dtype), np.empty(len(rows)), np.empty(len(rows))
     _runtime._native.layernorm_forward(rows, weight, bias, eps, y, mean, invstd, _runtime.num_threads())
+    kernel_ran("layernorm_forward")
     return Normalized(y.reshape(x.shape), mean.reshape(leading), invstd.reshape(leading))
 
 
@@ -195,6 +197,7 @@ def layer_norm_backward(
         native.layernorm_backward(
             _rows(dy, features), rows, mean, invstd, weight, dx, dweight, dbias, workspace, _runtime.num_threads()
         )
+        kernel_ran("layernorm_backward")
     dx = None if dx is None else dx.reshape(x.shape)
     if dweight is None or dbias is None:
         return dx, None, None

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import AnyArray
 
@@ -65,6 +66,7 @@ def _forward(x: ArrayLike, size: int, alpha: float, beta: float, k: float) -> ND
         rows, threads = _rows(x), _runtime.num_threads()
         workspace = _memory.workspace(_runtime._native.local_response_norm_workspace(rows, settings[0], threads))
         _runtime._native.local_response_norm_forward(rows, _rows(y), *settings, workspace, threads)
+        kernel_ran("local_response_norm_forward")
     return y
 
 
@@ -90,6 +92,7 @@ def local_response_norm_backward(
         rows, threads = _rows(x), _runtime.num_threads()
         workspace = _memory.workspace(_runtime._native.local_response_norm_workspace(rows, settings[0], threads))
         _runtime._native.local_response_norm_backward(_rows(dy), rows, _rows(dx), *settings, workspace, threads)
+        kernel_ran("local_response_norm_backward")
     return dx
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.functional import _pooling
 
@@ -45,6 +46,7 @@ def forward(
             _layout.pixels(x), _layout.pixels(y), _layout.pixels(taps),
             *h.forward, *w.forward, w.taps, want_taps, _runtime.num_threads(),
         )  # fmt: skip
+        kernel_ran("maxpool2d_forward")
     return y, taps
 
 
@@ -72,6 +74,7 @@ def backward(
             _layout.pixels(dy), _tap_pixels(taps), _layout.pixels(dx),
             *h.backward, *w.backward, w.taps, _runtime.num_threads(),
         )  # fmt: skip
+        kernel_ran("maxpool2d_backward")
     return dx
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.functional.linear import linear, linear_backward
 
 __all__ = [
@@ -86,6 +87,7 @@ def _run(
     order = _layout.memory_order(w)  # by now that of all arrays
     flat = [None if array is None else _layout.flat(array, order) for array in used]
     kernel(settings, flat[0], _layout.flat(_layout.as_ordered(gradient, w), order), *flat[1:], _runtime.num_threads())
+    kernel_ran(kernel.__name__)
     for given, array in zip((parameter, *states), used, strict=True):
         if given is not None and given is not array:
             given[...] = array

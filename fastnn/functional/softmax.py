@@ -5,6 +5,7 @@ from typing import ClassVar
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
+from fastnn._kernels import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import AnyArray
 
@@ -119,6 +120,7 @@ def _forward(name: str, x: ArrayLike, dim: int | None) -> NDArray:
         rows = (-1, x.shape[axis])
         x_rows, y_rows = _layout.ordered(x, order).reshape(rows), buffer.reshape(rows)
         _runtime._native.softmax_forward(name == "log_softmax", x_rows, y_rows, _runtime.num_threads())
+        kernel_ran("softmax_forward")
     return _layout.unordered(buffer, order)
 
 
@@ -139,4 +141,5 @@ def _backward(name: str, dy: ArrayLike, y: ArrayLike, dim: int | None) -> NDArra
         _runtime._native.softmax_backward(
             name == "log_softmax", dy_rows, y_rows, buffer.reshape(rows), _runtime.num_threads()
         )
+        kernel_ran("softmax_backward")
     return _layout.unordered(buffer, order)

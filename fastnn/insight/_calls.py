@@ -1,9 +1,8 @@
 """The calls of layers, watched: with what they were made, and what a layer did to arrays that are not its own."""
 
-import contextlib
 import copy
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import nn
-from fastnn.insight._state import wrapped
+from fastnn.autograd import Observer, Op
 
-__all__ = ["Call", "copied", "faults_of", "misfits_of", "recorded"]
+__all__ = ["Call", "Record", "copied", "copies", "faults_of", "misfits_of"]
 
 
 @dataclass
@@ -25,7 +24,6 @@ class Call:
         arguments: copies of what forward was given.
         dy: a copy of what backward was given.
         faults: what it did that a layer must not do, each once.
-        writes_parameters: whether one of them is to write into a parameter.
         misfit: why the layer before may refuse what backward gave, or ''.
     """
 
@@ -34,41 +32,75 @@ class Call:
     arguments: tuple[Any, ...] = ()
     dy: NDArray | None = None
     faults: dict[str, None] = field(default_factory=dict)
-    writes_parameters: bool = False
     misfit: str = ""
     given: tuple[Any, ...] = ()  # the very arguments of forward, which backward may write into
 
+    @property
+    def writes_parameters(self) -> bool:
+        return any(fault.startswith(_PARAMETER) for fault in self.faults)
 
-@contextlib.contextmanager
-def recorded(call: Call) -> Iterator[None]:
-    """Within the block, `call` learns of each run of its module."""
 
-    def forward(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        call.arguments, call.given = _copies(arguments), arguments
-        own = {name: p.data.copy() for name, p in call.module._parameters.items() if p is not None}
-        y = original(*arguments, **keywords)
-        if _changed(call.arguments, arguments):
-            call.faults["forward changes its input in place: work on a copy, x.copy()"] = None
-        for name, before in own.items():
-            parameter = call.module._parameters.get(name)
-            if parameter is not None and not _equal(before, parameter.data):
-                call.faults[f"forward changes the parameter {name!r}"] = None
-                call.writes_parameters = True
-        return y
+_PARAMETER = "forward changes the parameter"
+_X_FORWARD = "forward changes its input in place: work on a copy, x.copy()"
+_X_BACKWARD = "backward changes x in place: it belongs to the caller, so work on a copy, x.copy()"
+_DY = "backward changes dy in place: others may need it, so work on a copy, dy.copy()"
 
-    def backward(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        before, inputs = _copies(arguments), _copies(call.given)
-        call.dy = before[0] if before and isinstance(before[0], np.ndarray) else None
-        dx = original(*arguments, **keywords)
-        if _changed(before, arguments):
-            call.faults["backward changes dy in place: others may need it, so work on a copy, dy.copy()"] = None
-        if _changed(inputs, call.given):
-            call.faults["backward changes x in place: it belongs to the caller, so work on a copy, x.copy()"] = None
-        call.misfit = _misfit(call.given, dx)
-        return dx
+Check = tuple[str, Callable[[], tuple[Any, ...]]]  # a fault, and what must not change
 
-    with wrapped(call.module, forward, backward):
-        yield
+
+class Record(Observer):
+    """Lets each call know of the runs of its module."""
+
+    sees_gradients = True
+
+    def __init__(self, calls: list[Call]) -> None:
+        self._calls = {id(call.module): call for call in calls}
+        self._running: list[tuple[Any, list[tuple[Check, tuple[Any, ...]]]]] = []  # with copies from before
+
+    def begins(self, what: Any, phase: str, inputs: tuple[Any, ...]) -> None:
+        checks: list[Check] = []
+        call = self._calls.get(id(what))
+        if isinstance(what, Op):
+            given = "its input" if phase == "forward" else "dy"
+            fault = f"{phase} of the operation {type(what).__name__} changes {given} in place: work on a copy"
+            checks = [(fault, lambda: inputs)]
+        elif call is not None and phase == "forward":
+            call.arguments, call.given = copies(inputs), inputs
+            checks = [(_X_FORWARD, lambda: inputs)]
+            for name, parameter in what._parameters.items():
+                if parameter is not None:
+                    checks.append((f"{_PARAMETER} {name!r}", lambda p=parameter: (p.data,)))  # type: ignore[misc]
+        elif call is not None:
+            call.dy = _copy_of_first(inputs)
+            checks = [(_DY, lambda: inputs), (_X_BACKWARD, lambda: call.given)]
+        self._running.append((what, [(check, copies(check[1]())) for check in checks]))
+
+    def _ends(self, what: Any, call: Call | None) -> None:
+        while self._running:
+            begun, checks = self._running.pop()
+            if begun is not what:
+                continue  # it failed, and somebody caught that
+            for (fault, now), before in checks:
+                if call is not None and _changed(before, now()):
+                    call.faults[fault] = None
+            return
+
+    def operation(self, op: Op, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        self._ends(op, self._calls.get(id(op.module)))
+
+    def module(self, module: nn.Module, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        call = self._calls.get(id(module))
+        if phase == "backward" and getattr(module.backward, "is_derived", False):  # it has not begun
+            if call is not None:
+                call.dy = _copy_of_first(inputs)
+            return
+        self._ends(module, call)
+        if phase == "backward" and call is not None:
+            call.misfit = _misfit(call.given, results)
+
+
+def _copy_of_first(gradients: tuple[Any, ...]) -> NDArray | None:
+    return np.array(gradients[0]) if gradients and isinstance(gradients[0], np.ndarray) else None
 
 
 def _misfit(given: tuple[Any, ...], dx: Any) -> str:
@@ -109,12 +141,13 @@ def _is_within(path: str, outer: str) -> bool:
     return not outer or path.startswith(f"{outer}.")
 
 
-def _copies(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def copies(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """These values, arrays copied."""
     return tuple(np.array(value) if isinstance(value, np.ndarray | np.generic) else value for value in values)
 
 
 def _changed(before: tuple[Any, ...], now: tuple[Any, ...]) -> bool:
-    return any(isinstance(a, np.ndarray) and not _equal(a, b) for a, b in zip(before, now, strict=True))
+    return any(isinstance(a, np.ndarray) and not _equal(a, b) for a, b in zip(before, now, strict=False))
 
 
 def _equal(a: NDArray, b: Any) -> bool:

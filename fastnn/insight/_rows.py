@@ -51,7 +51,7 @@ def checked(context: Context, name: str, array: NDArray, gradient: Any, dy: NDAr
     cause = ""
     if found.wrong.any():
         missing = "there is no gradient: backward does not compute it"
-        cause = missing if gradient is None else _cause(context, found, array, given, dy, name == "input")
+        cause = missing if gradient is None else _cause(context, found, array, given, dy, name.startswith("input"))
     return GradientRow(
         name,
         array.shape,
@@ -83,7 +83,7 @@ def _unusable(name: str, array: NDArray, gradient: Any) -> str:
         return f"the gradient has the shape {gradient.shape}, {array.shape} is needed{transposed}"
     if gradient.dtype.kind != "f":
         return f"the gradient has the dtype {gradient.dtype}, floating point is needed"
-    if name == "input" and gradient.dtype != np.float64:
+    if name.startswith("input") and gradient.dtype != np.float64:
         return f"the gradient has the dtype {gradient.dtype}, that of x is float64: backward converts it"
     return ""
 

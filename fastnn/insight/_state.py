@@ -1,16 +1,14 @@
 """Looking into a network, and leaving it as it was."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _layout, _random, nn
 
-__all__ = ["frozen_randomness", "input_gradients", "moved", "observed", "preserved", "targets_or_best", "wrapped"]
+__all__ = ["frozen_randomness", "input_gradients", "moved", "preserved", "targets_or_best"]
 
 
 @contextlib.contextmanager
@@ -41,9 +39,7 @@ def preserved(model: nn.Module) -> Iterator[None]:
                 array[...] = content  # a user's layer may write into its buffer instead of replacing it
             module._buffers[name] = array
         for module, training, input_grad in modes:
-            # Not by assignment: containers hand it on, over what their parts had.
-            object.__setattr__(module, "training", training)
-            object.__setattr__(module, "input_grad", input_grad)
+            module.training, module.input_grad = training, input_grad
         _random.set_random_state(random_state)
 
 
@@ -52,9 +48,7 @@ def input_gradients(model: nn.Module) -> Iterator[None]:
     """Within the block: eval mode, gradients of the input but not of parameters. Afterwards all is `preserved`."""
     with preserved(model):
         for module in model.modules():
-            # Not by assignment, as in `preserved`.
-            object.__setattr__(module, "training", False)
-            object.__setattr__(module, "input_grad", True)
+            module.training, module.input_grad = False, True
         for parameter in model.parameters():
             parameter.grad, parameter.requires_grad = None, False
         yield
@@ -66,49 +60,6 @@ def moved(array: NDArray, step: float, direction: NDArray) -> NDArray:
     np.multiply(direction, np.asarray(step, array.dtype), out=result)
     result += array
     return result
-
-
-@contextlib.contextmanager
-def wrapped(
-    module: nn.Module,
-    forward: Callable[..., Any],
-    backward: Callable[..., Any],
-) -> Iterator[None]:
-    """Within the block, a call of the module runs `forward(original, *arguments)`, and its backward likewise."""
-    shadowed = {name: module.__dict__[name] for name in ("forward", "backward") if name in module.__dict__}
-    for name, original, wrapper in (("forward", module.forward, forward), ("backward", module.backward, backward)):
-        # `wraps` keeps the signature, too. The attribute shadows the method of the class.
-        object.__setattr__(module, name, functools.wraps(original)(functools.partial(wrapper, original)))
-    try:
-        yield
-    finally:
-        for name in ("forward", "backward"):
-            if name in shadowed:
-                object.__setattr__(module, name, shadowed[name])
-            else:
-                object.__delattr__(module, name)
-
-
-@contextlib.contextmanager
-def observed(
-    module: nn.Module,
-    on_forward: Callable[[tuple[Any, ...], Any], None],
-    on_backward: Callable[[tuple[Any, ...]], None],
-) -> Iterator[None]:
-    """Within the block, call `on_forward(arguments, y)` after each forward and `on_backward(arguments)` before each
-    backward of this module."""
-
-    def forward(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        y = original(*arguments, **keywords)
-        on_forward(arguments, y)
-        return y
-
-    def backward(original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-        on_backward(arguments)
-        return original(*arguments, **keywords)
-
-    with wrapped(module, forward, backward):
-        yield
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Is a gradient right? Every entry of it against differences, in float64, through the compiled kernels."""
 
-import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _arguments, _check, nn
+from fastnn.autograd import Op, observing
 from fastnn.insight import _rows
-from fastnn.insight._calls import Call, copied, faults_of, misfits_of, recorded
+from fastnn.insight._calls import Call, Record, copied, copies, faults_of, misfits_of
 from fastnn.insight._differences import Differences
 from fastnn.insight._gradcheck_result import GradcheckResult, GradientError, GradientRow
 from fastnn.insight._state import frozen_randomness
@@ -24,8 +24,8 @@ _STREAM = (0x67726164,)
 
 
 def gradcheck(
-    module: nn.Module,
-    x: ArrayLike,
+    module: nn.Module | Callable[..., Any],
+    x: ArrayLike | tuple[ArrayLike, ...],
     target: ArrayLike | None = None,
     *,
     criterion: nn.Module | None = None,
@@ -49,9 +49,11 @@ def gradcheck(
     random generators stay as they are. Random layers draw the same numbers every time.
 
     Args:
-        module: a layer, a network, or a loss; yours may be plain NumPy. It must keep float64.
-        x: the input, converted to float64. Integers have no gradient and stay as they are.
-        target: passed on as the second argument, as losses need it.
+        module: a layer, a network, or a loss, with a backward of its own or without; a function of tensors; or a class
+            of operations, `fastnn.Op`, that needs no settings. It must keep float64.
+        x: the input, converted to float64; a tuple of arrays for several. Integers have no gradient and stay as they
+            are.
+        target: passed on after x, as losses need it; it has no gradient.
         criterion: a loss that follows the module; `target` is then passed to it.
         step: of the differences, for entries of magnitude 1 or less; larger ones have steps in proportion.
         tolerance: largest relative error, see `GradientRow.error`.
@@ -65,6 +67,7 @@ def gradcheck(
         ValueError: a setting is out of range, or there is no gradient to check: x holds integers, and the module has
             no parameters.
     Example:
+        >>> import fastnn
         >>> from fastnn import insight
         >>> class Square(nn.Module):
         ...     def forward(self, x):
@@ -77,31 +80,36 @@ def gradcheck(
         (False, 'the gradient is 2 times too small: the square of a loss or a regulariser with or without its 1/2')
         >>> insight.gradcheck(nn.Conv2d(2, 3, 3), np.ones((1, 2, 4, 4))).ok
         True
+        >>> [row.name for row in insight.gradcheck(fastnn.functional.add, (np.ones(2), np.zeros(2))).rows]
+        ['input 0', 'input 1']
     """
     _check_settings("gradcheck", step, tolerance, max_entries, seed)
-    _arguments.model("gradcheck", "module", module)
+    checked = _arguments.model("gradcheck", "module", _as_module(module))
     if criterion is not None:
         _arguments.model("gradcheck", "criterion", criterion)
-    network = copied(module if criterion is None else _WithLoss(module, criterion)).astype(np.float64)
+    network = copied(checked if criterion is None else _WithLoss(checked, criterion)).astype(np.float64)
     for part in network.modules():
-        object.__setattr__(part, "input_grad", True)
+        part.input_grad = True
     network.requires_grad_()
-    given = {"x": x} if target is None else {"x": x, "target": target}
-    arguments = tuple(_as_doubles(name, value) for name, value in given.items())
-    if arguments[0].dtype.kind != "f" and next(network.parameters(), None) is None:
+    several = isinstance(x, tuple) and any(isinstance(value, np.ndarray) for value in x)
+    given: Any = x if several else (x,)
+    inputs = tuple(_as_doubles("x", value) for value in given)
+    arguments = inputs if target is None else (*inputs, _as_doubles("target", target))
+    if not any(array.dtype.kind == "f" for array in inputs) and next(network.parameters(), None) is None:
         raise ValueError(
-            f"gradcheck: there is no gradient to check: x holds {arguments[0].dtype}, which has none, and "
-            f"{type(module).__name__} has no parameters; cast it with x.astype(numpy.float64)"
+            f"gradcheck: there is no gradient to check: x holds {inputs[0].dtype}, which has none, and "
+            f"{_name_of(network)} has no parameters; cast it with x.astype(numpy.float64)"
         )
     settings = {"step": step, "tolerance": tolerance, "max_entries": max_entries, "seed": seed}
-    result, calls = _checked(network, arguments, settings)
+    result, calls = _checked(network, arguments, settings, len(inputs))
     if all(row.ok for row in result.rows) or not calls:
-        return result
+        # A gradient of another dtype is converted between layers, so that the numbers of a network may be right.
+        return replace(result, faults=(*result.faults, *misfits_of(calls)))
     notes = _blame(calls, settings)
     if not notes and all(row.ok or 0 < row.wrong == row.wrong_at_kinks for row in result.rows):
         # Where several kinks act on one element of y, its one-sided derivatives do not bound what is right: the layers
         # then decide, each alone at this point, and the network right beside it, where there are no kinks.
-        beside, _ = _checked(network, _nudged(network, arguments, seed), settings)
+        beside, _ = _checked(network, _nudged(network, arguments, len(inputs), seed), settings, len(inputs))
         if all(row.ok for row in beside.rows):
             return replace(result, rows=tuple(map(_decided_beside, result.rows, beside.rows)))
     return replace(result, notes=notes or (_CONNECTION,))
@@ -110,8 +118,8 @@ def gradcheck(
 _CONNECTION = "every layer is right on its own: look at how they are connected"
 
 
-def _nudged(network: nn.Module, arguments: tuple[NDArray, ...], seed: int) -> tuple[NDArray, ...]:
-    """Move the parameters a little, in place, and the input, of which the result has a copy."""
+def _nudged(network: nn.Module, arguments: tuple[NDArray, ...], n_inputs: int, seed: int) -> tuple[NDArray, ...]:
+    """Move the parameters a little, in place, and the inputs, of which the result has copies."""
     rng = _generator(seed)
 
     def moved(array: NDArray) -> NDArray:
@@ -119,12 +127,32 @@ def _nudged(network: nn.Module, arguments: tuple[NDArray, ...], seed: int) -> tu
 
     for parameter in network.parameters():
         parameter.data = moved(parameter.data)
-    x, *others = arguments
-    return (moved(x) if x.dtype.kind == "f" else x, *others)
+    inputs, others = arguments[:n_inputs], arguments[n_inputs:]
+    return (*(moved(x) if x.dtype.kind == "f" else x for x in inputs), *others)
 
 
 def _decided_beside(row: GradientRow, beside: GradientRow) -> GradientRow:
     return row if row.ok else replace(beside, kinks=row.kinks)
+
+
+class _Function(nn.Module):
+    """A function of tensors as a module."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        super().__init__()
+        self.function = function
+        self.name = name
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(*inputs)
+
+
+def _as_module(value: Any) -> Any:
+    """A function, or a class of operations, as a module; anything else as it is."""
+    name = getattr(value, "__name__", type(value).__name__)
+    if isinstance(value, type):
+        return _Function(lambda *inputs: value()(*inputs), name) if issubclass(value, Op) else value
+    return _Function(value, name) if callable(value) and not isinstance(value, nn.Module) else value
 
 
 class _WithLoss(nn.Module):
@@ -133,8 +161,9 @@ class _WithLoss(nn.Module):
         self.model = model
         self.criterion = criterion
 
-    def forward(self, x: Any, target: Any) -> Any:  # type: ignore[override]
-        return self.criterion(self.model(x), target)
+    def forward(self, *arguments: Any) -> Any:
+        *inputs, target = arguments
+        return self.criterion(self.model(*inputs), target)
 
     def backward(self, dloss: Any) -> Any:
         return self.model.backward(_backward(self.criterion, np.asarray(dloss)))
@@ -157,19 +186,22 @@ def _backward(module: nn.Module, dy: NDArray) -> Any:
     if dy.ndim == 0 and dy == 1:
         parameters = inspect.signature(module.backward).parameters.values()
         if all(p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
-            return module.backward()  # type: ignore[call-arg]
+            return module.backward()
     return module.backward(np.array(dy))  # a copy: it may be written into
 
 
 def _checked(
-    network: nn.Module, arguments: tuple[NDArray, ...], settings: dict[str, Any]
+    network: nn.Module, arguments: tuple[Any, ...], settings: dict[str, Any], n_inputs: int | None
 ) -> tuple[GradcheckResult, list[Call]]:
-    """The table, and the calls of the layers if there are several."""
+    """The table, and the calls of the layers if there are several.
+
+    The first `n_inputs` arguments have gradients if they are floats; None: as many as backward gives.
+    """
     rng = _generator(settings["seed"])
     calls = [Call(path.removeprefix("model."), module) for path, module in network.named_modules()]
     leaves = [call for call in calls[1:] if next(call.module.children(), None) is None]
     parameters = {path.removeprefix("model."): parameter for path, parameter in network.named_parameters()}
-    arrays = {"input": arguments[0], **{name: parameter.data for name, parameter in parameters.items()}}
+    arrays = {name: parameter.data for name, parameter in parameters.items()}
     buffers = [(module, _copies(module._buffers)) for module in network.modules()]
     shielded = True  # until it is known that no layer writes into a parameter, all of them get copies
     with frozen_randomness(network) as rewind:
@@ -181,11 +213,9 @@ def _checked(
             for name, parameter in parameters.items():
                 parameter.data = arrays[name].copy("K") if shielded else arrays[name]
             # Copies: a layer may write into its input, and give the input itself, or an array that it uses again.
-            return _result(network, network(*map(np.array, arguments)))
+            return _result(network, network(*copies(arguments)))
 
-        with contextlib.ExitStack() as stack:
-            for call in calls:
-                stack.enter_context(recorded(call))
+        with observing(Record(calls)):
             network.zero_grad()
             y = evaluate()
             dy = rng.standard_normal(y.shape) if y.ndim else np.ones(())
@@ -195,15 +225,19 @@ def _checked(
                 if not (misfits := misfits_of(leaves)):
                     raise
                 # A layer failed on what the layer behind it gave: that one is to blame.
+                arrays = {**_inputs(arguments, n_inputs or 1), **arrays}
                 rows = tuple(_rows.refused(name, array, "backward failed") for name, array in arrays.items())
                 return GradcheckResult(rows, settings["tolerance"], misfits, faults_of(calls)), []
         shielded = any(call.writes_parameters for call in calls)
-        gradients = {"input": dx} if arguments[0].dtype.kind == "f" else {}
-        gradients.update((name, parameter.grad) for name, parameter in parameters.items())
+        if n_inputs is None:
+            n_inputs = len(dx) if isinstance(dx, tuple) else 1
+        inputs = _inputs(arguments, n_inputs)
+        arrays.update(inputs)
+        gradients = _gradients(arguments, n_inputs, dx, parameters)
         # Copies: a layer may use the array again in its next forward.
         gradients = {name: g.copy("K") if isinstance(g, np.ndarray) else g for name, g in gradients.items()}
         owners = {id(p): call for call in calls for p in call.module._parameters.values() if p is not None}
-        upstream = {"input": calls[0].dy, **{name: owners[id(p)].dy for name, p in parameters.items()}}
+        upstream = {**dict.fromkeys(inputs, calls[0].dy), **{name: owners[id(p)].dy for name, p in parameters.items()}}
         if not _rows.repeats(y, evaluate()):
             rows = tuple(_rows.refused(name, arrays[name], _NOT_REPEATABLE) for name in gradients)
         else:
@@ -212,7 +246,7 @@ def _checked(
                 settings["max_entries"],
                 rng,
                 _counts(arguments[0], y),
-                {} if leaves else {name: array for name, array in arrays.items() if name != "input"},
+                {} if leaves else {name: arrays[name] for name in parameters},
             )
             rows = tuple(
                 _rows.checked(context, name, arrays[name], gradient, upstream[name])
@@ -225,13 +259,34 @@ def _checked(
             for name, parameter in parameters.items():
                 parameter.grad = prior[name].copy() if name in prior else None
             evaluate()
-            second = {"input": _backward(network, dy), **{name: p.grad for name, p in parameters.items()}}
+            second = _gradients(arguments, n_inputs, _backward(network, dy), parameters)
             rows = tuple(
                 _rows.accumulated(row, gradients[row.name], prior.get(row.name), second[row.name]) if row.ok else row
                 for row in rows
             )
     leaves = [call for call in leaves if call.arguments and isinstance(call.arguments[0], np.ndarray)]
     return GradcheckResult(rows, settings["tolerance"], faults=faults_of(calls)), leaves
+
+
+def _places(arguments: tuple[Any, ...]) -> list[int]:
+    """Which arguments can have gradients."""
+    return [i for i, x in enumerate(arguments) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+
+
+def _inputs(arguments: tuple[Any, ...], n: int) -> dict[str, NDArray]:
+    """Those of the first `n` arguments that have gradients, by name."""
+    return {("input" if n == 1 else f"input {i}"): arguments[i] for i in _places(arguments) if i < n}
+
+
+def _gradients(arguments: tuple[Any, ...], n: int, dx: Any, parameters: dict[str, nn.Parameter]) -> dict[str, Any]:
+    """All gradients by name; a tuple has one for each argument, or for each that can have one."""
+    places = _places(arguments)
+    if isinstance(dx, tuple):
+        found = dict(zip(places if len(dx) == len(places) else range(len(dx)), dx, strict=True))
+    else:
+        found = dict.fromkeys(places[:1], dx)
+    of_inputs = zip(_inputs(arguments, n), places, strict=False)
+    return {**{name: found.get(i) for name, i in of_inputs}, **{name: p.grad for name, p in parameters.items()}}
 
 
 _NOT_REPEATABLE = (
@@ -244,8 +299,13 @@ def _copies(arrays: Mapping[str, NDArray | None]) -> dict[str, NDArray | None]:
     return {name: None if array is None else array.copy("K") for name, array in arrays.items()}
 
 
+def _name_of(network: Any) -> str:
+    checked = network.model if isinstance(network, _WithLoss) else network
+    return checked.name if isinstance(checked, _Function) else type(checked).__name__
+
+
 def _result(network: nn.Module, y: Any) -> NDArray:
-    name = type(network.model if isinstance(network, _WithLoss) else network).__name__
+    name = _name_of(network)
     if not isinstance(y, np.ndarray | np.generic | float):
         raise TypeError(f"gradcheck: {name} must give one array or number. Received: {type(y).__name__}")
     array = np.array(y)
@@ -273,7 +333,7 @@ def _blame(calls: list[Call], settings: dict[str, Any]) -> tuple[str, ...]:
     notes = []
     for call in calls:
         call.module.zero_grad()
-        result, _ = _checked(call.module, call.arguments, settings)
+        result, _ = _checked(call.module, call.arguments, settings, None)
         wrong = ", ".join(f"{row.name}: {row.cause}" for row in result.rows if not row.ok)
         if wrong:
             notes.append(f"layer {call.path!r} ({type(call.module).__name__}) is wrong on its own: {wrong}")

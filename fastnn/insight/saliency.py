@@ -1,12 +1,15 @@
 """Which pixels a network looks at."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _arguments, _check, nn
-from fastnn.insight._state import input_gradients, observed, targets_or_best
+from fastnn.autograd import Observer, no_grad, observing
+from fastnn.insight._state import input_gradients, targets_or_best
+from fastnn.models._observe import arrays_in
 
 __all__ = ["grad_cam", "occlusion", "saliency"]
 
@@ -46,6 +49,26 @@ def saliency(model: nn.Module, x: NDArray, target: ArrayLike | None = None) -> N
     return dx.max(axis=1) if dx.ndim == 4 else dx
 
 
+class _LastRun(Observer):
+    """What a layer gives in its last forward, and the gradient with respect to that."""
+
+    sees_gradients = True
+
+    def __init__(self, layer: nn.Module) -> None:
+        self._layer = layer
+        self.features: NDArray | None = None
+        self.gradient: NDArray | None = None
+
+    def module(self, module: nn.Module, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        if module is not self._layer:
+            return
+        if phase == "forward":
+            first = next(arrays_in(results), None)
+            self.features = None if first is None else first.copy()  # a later layer of a user may write into it
+        elif self.gradient is None and inputs:  # backward runs in reverse: the first is that of the last forward
+            self.gradient = np.array(inputs[0])
+
+
 def grad_cam(
     model: nn.Module,
     x: NDArray,
@@ -80,27 +103,16 @@ def grad_cam(
     _arguments.model("grad_cam", "model", model)
     x = _check.floats("grad_cam", "x", x, 4)
     watched = _find(model, layer)
-    features: list[NDArray] = []
-    gradients: list[NDArray] = []
-
-    def keep_features(_: tuple[NDArray, ...], y: NDArray) -> None:
-        features[:] = [np.array(y)]  # a copy: a later layer of a user may write into it
-
-    def keep_gradient(arguments: tuple[NDArray, ...]) -> None:
-        if not gradients:  # backward runs in reverse: the first is that of the last forward
-            gradients.append(np.array(arguments[0]))
-
-    with input_gradients(model), observed(watched, keep_features, keep_gradient):
+    seen = _LastRun(watched)
+    with input_gradients(model), observing(seen):
         scores = model(x)
         model.backward(_one_hot(targets_or_best("grad_cam", target, scores), scores))
-    if not features or not gradients:
-        raise ValueError(f"grad_cam: {type(watched).__name__} takes no part in this network's forward and backward")
-    if features[0].ndim != 4:
-        raise ValueError(
-            f"grad_cam: the layer must give (N, K, H, W). Received: {type(watched).__name__} gives {features[0].shape}"
-        )
-    weights = gradients[0].mean(axis=(2, 3))
-    maps = np.maximum(np.einsum("nk,nkhw->nhw", weights, features[0]), 0)
+    features, gradient, kind = seen.features, seen.gradient, type(watched).__name__
+    if features is None or gradient is None:
+        raise ValueError(f"grad_cam: {kind} takes no part in this network's forward and backward")
+    if features.ndim != 4:
+        raise ValueError(f"grad_cam: the layer must give (N, K, H, W). Received: {kind} gives {features.shape}")
+    maps = np.maximum(np.einsum("nk,nkhw->nhw", gradient.mean(axis=(2, 3)), features), 0)
     return _resize(maps, x.shape[2:] if size is None else _check.pair("grad_cam", "size", size, 1))
 
 
@@ -183,7 +195,7 @@ def occlusion(
     for row, column in corners:
         times[row : row + covered[0], column : column + covered[1]] += 1
     jobs = [(image, *corner) for image in range(n) for corner in corners]
-    with input_gradients(model):
+    with input_gradients(model), no_grad():
         scores = np.array(model(x))
         labels = targets_or_best("occlusion", target, scores)
         for begin in range(0, len(jobs), batch_size):

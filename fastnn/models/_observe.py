@@ -4,33 +4,57 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fastnn import _arguments, nn
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["observe"]
+from fastnn import _arguments, nn
+from fastnn.autograd.tape import Observer, observing
+
+__all__ = ["arrays_in", "observe"]
+
+
+class _Visitor(Observer):
+    def __init__(self, model: nn.Module, visit: Callable[[str, nn.Module, Any, Any], None]) -> None:
+        self._paths = {id(module): path for path, module in model.named_modules() if not module._modules}
+        self._visit = visit
+
+    def module(self, module: nn.Module, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        path = self._paths.get(id(module))
+        if path is not None and phase == "forward":
+            self._visit(path, module, inputs[0] if len(inputs) == 1 else inputs, results)
 
 
 @contextlib.contextmanager
 def observe(model: nn.Module, visit: Callable[[str, nn.Module, Any, Any], None]) -> Iterator[None]:
-    """Within the block, call `visit(path, layer, x, y)` after each forward of each layer that has no sublayers."""
+    """Within the block, call `visit(path, layer, x, y)` after each forward of each layer that has no sublayers.
 
+    x is a tuple if the layer takes several arguments. Only what this thread runs is seen; blocks may nest.
+
+    Args:
+        model: the network; nothing of it changes.
+        visit: is called; what it raises ends the forward.
+    Raises:
+        TypeError: model is no `nn.Module`, or visit no function.
+    Example:
+        >>> from fastnn import models
+        >>> model, seen = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), []
+        >>> with models.observe(model, lambda path, layer, x, y: seen.append((path, y.shape))):
+        ...     y = model(np.zeros((3, 1, 2, 2), np.float32))
+        >>> seen
+        [('0', (3, 4)), ('1', (3, 2))]
+    """
     _arguments.model("observe", "model", model)
     _arguments.function("observe", "visit", visit)
-
-    def watched(path: str, layer: nn.Module) -> Callable[[Any], Any]:
-        forward = layer.forward
-
-        def forward_and_visit(x: Any) -> Any:
-            y = forward(x)
-            visit(path, layer, x, y)
-            return y
-
-        return forward_and_visit
-
-    leaves = [(path, module) for path, module in model.named_modules() if next(module.children(), None) is None]
-    for path, layer in leaves:
-        object.__setattr__(layer, "forward", watched(path, layer))  # shadows the method of the class
-    try:
+    with observing(_Visitor(model, visit)):
         yield
-    finally:
-        for _, layer in leaves:
-            object.__delattr__(layer, "forward")
+
+
+def arrays_in(value: Any) -> Iterator[NDArray]:
+    """The arrays among what a layer takes or gives, also within tuples, lists and dicts."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from arrays_in(item)
+    elif isinstance(value, dict):
+        yield from arrays_in(list(value.values()))

@@ -5,20 +5,22 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn import _arguments, _check, nn
 from fastnn._tables import aligned, html_table
-from fastnn.models._observe import observe
+from fastnn.autograd import no_grad
+from fastnn.models._observe import arrays_in, observe
 
 __all__ = ["LayerSummary", "Summary", "summarize"]
 
 
 class LayerSummary(NamedTuple):
-    """One layer of a `Summary`."""
+    """One run of a layer in a `Summary`; `output_shape` is a tuple of shapes if it gives several arrays."""
 
     path: str
     kind: str
-    output_shape: tuple[int, ...]
+    output_shape: tuple[Any, ...]
     parameters: int
     multiplications: int
     activation_bytes: int
@@ -61,7 +63,7 @@ class Summary(NamedTuple):
             (
                 layer.path,
                 layer.kind,
-                "x".join(map(str, layer.output_shape)),
+                _shape(layer.output_shape),
                 f"{layer.parameters:,}" if layer.parameters else "",
                 f"{layer.multiplications:,}" if layer.multiplications else "",
                 _bytes(layer.activation_bytes),
@@ -94,6 +96,11 @@ _HEAD = ("layer", "kind", "output shape", "parameters", "multiplications", "memo
 _LEFT = {0, 1, 2}
 
 
+def _shape(shape: tuple[Any, ...]) -> str:
+    several = bool(shape) and isinstance(shape[0], tuple)
+    return ", ".join(map(_shape, shape)) if several else "x".join(map(str, shape))
+
+
 def _bytes(n: int) -> str:
     for unit in ("B", "kB", "MB"):
         if n < 1000:
@@ -102,11 +109,9 @@ def _bytes(n: int) -> str:
     return f"{n:.2f} GB"
 
 
-def _multiplications(layer: nn.Module, y: Any) -> int:
-    if isinstance(layer, nn.Conv2d):
-        return y.size * math.prod(layer.weight.shape[1:])
-    if isinstance(layer, nn.Linear):
-        return y.size * layer.in_features
+def _multiplications(layer: nn.Module, results: list[NDArray]) -> int:
+    if results and isinstance(layer, nn.Conv2d | nn.Linear):
+        return results[0].size * math.prod(layer.weight.shape[1:])
     return 0
 
 
@@ -136,8 +141,12 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
     def visit(path: str, layer: nn.Module, x: Any, y: Any) -> None:
         n_parameters = 0 if id(layer) in counted else sum(p.size for p in layer._parameters.values() if p is not None)
         counted.add(id(layer))
+        arrays = list(arrays_in(y))
+        shapes = tuple(array.shape for array in arrays)
+        shape = shapes[0] if len(shapes) == 1 else shapes
+        n_bytes = sum(array.nbytes for array in arrays)
         layers.append(
-            LayerSummary(path, type(layer).__name__, y.shape, n_parameters, _multiplications(layer, y), y.nbytes)
+            LayerSummary(path, type(layer).__name__, shape, n_parameters, _multiplications(layer, arrays), n_bytes)
         )
 
     modes = [(module, module.training) for module in model.modules()]
@@ -145,11 +154,11 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
     dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
     model.eval()
     try:
-        with observe(model, visit):
+        with observe(model, visit), no_grad():
             model(np.zeros(shape, dtype))
     finally:
         for module, training in modes:
-            object.__setattr__(module, "training", training)
+            module.training = training
     return Summary(
         layers,
         shape[0],

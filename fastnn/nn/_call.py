@@ -20,7 +20,7 @@ from fastnn.autograd.modes import LOST, RECORDING
 from fastnn.autograd.tape import Op, go_back, next_number, observers, run, running_in
 from fastnn.autograd.tensor import Tensor, array_of, new_tensor, seed, tensors_in
 
-__all__ = ["Call", "backward", "called_in_parts", "enter", "entering", "given_back"]
+__all__ = ["Call", "backward", "called_in_parts", "enter", "entering", "given_back", "going_back"]
 
 
 class Call(NamedTuple):
@@ -38,18 +38,42 @@ def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..
     @functools.wraps(forward)
     def enter(self: Any, *arguments: Any, **keywords: Any) -> Any:
         own = self.__dict__
-        if "_hooks" in own or observers():
-            return _watched(self, forward, has_own_backward, arguments, keywords)
-        return _entered(self, forward, has_own_backward or "backward" in own, arguments, keywords)
+        has_own = has_own_backward or self._hands_arrays_on or "backward" in own
+        if ("_hooks" in own or observers()) and running_in.module() is not self:  # else by `super().forward(x)`
+            return _watched(self, forward, has_own, arguments, keywords)
+        return _entered(self, forward, has_own, arguments, keywords)
 
     enter.entered, enter.has_own_backward = forward, has_own_backward  # type: ignore[attr-defined]
     return enter
 
 
+def going_back(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """The `backward` that the author of a module wrote, whoever calls it: observers see it."""
+
+    @functools.wraps(backward)
+    def go(self: Any, *gradients: Any, **keywords: Any) -> Any:
+        seeing = observers()
+        if not seeing or running_in.module() is self:
+            return backward(self, *gradients, **keywords)
+        given = (*gradients, *keywords.values())
+        given = given[0] if len(given) == 1 and type(given[0]) is tuple else given  # of several results
+        for observer in seeing:
+            observer.begins(self, "backward", given)
+        start = time.perf_counter()
+        with running_in(self):
+            dx = backward(self, *gradients, **keywords)
+        seconds = time.perf_counter() - start
+        for observer in seeing:
+            observer.module(self, "backward", given, dx, seconds)
+        return dx
+
+    return go
+
+
 def enter(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Call `forward`, which somebody has put in the place of the module's own."""
-    own_backward = "backward" in module.__dict__
-    return _entered(module, lambda _, *a, **k: forward(*a, **k), own_backward, arguments, keywords)
+    has_own_backward = not getattr(module.backward, "is_derived", False)
+    return entering(lambda _, *a, **k: forward(*a, **k), has_own_backward)(module, *arguments, **keywords)
 
 
 def _entered(
@@ -225,6 +249,7 @@ class HandWritten(Op):
     """
 
     keeps: ClassVar = {}  # its author's affair
+    is_hidden = True  # observers see the module
 
     def __init__(self, owner: Any, forward: Callable[..., Any], n_arrays: int, fill: Callable[..., Any]) -> None:
         self.owner, self.call, self.n_arrays, self.fill = owner, forward, n_arrays, fill
@@ -252,7 +277,7 @@ class HandWritten(Op):
             _put_back(self.kept)
         object.__setattr__(owner, "input_grad", any(self.needs_grad[: self.n_arrays]))
         try:
-            dx = owner.backward(*gradients)
+            dx = owner.backward(gradients if len(gradients) > 1 else gradients[0])
         finally:
             object.__setattr__(owner, "input_grad", before)
             if now is not None:
@@ -333,18 +358,20 @@ def _watched(
     module: Any, forward: Callable[..., Any], has_own_backward: bool, arguments: tuple[Any, ...], keywords: Any
 ) -> Any:
     """A call with hooks, or while somebody observes."""
-    has_own_backward = has_own_backward or "backward" in module.__dict__
     hooks = module.__dict__.get("_hooks")
     seeing = observers()
+    given = (*array_of(arguments), *array_of(keywords).values()) if seeing else ()
+    for observer in seeing:
+        observer.begins(module, "forward", given)
     start = time.perf_counter()
     with running_in(module):
-        if hooks is None and not any(observer.sees_gradients for observer in seeing):
-            y = _entered(module, forward, has_own_backward, arguments, keywords)
-        else:
+        if hooks is not None or (not has_own_backward and any(observer.sees_gradients for observer in seeing)):
             y = _entered(module, _hooked(forward, hooks, has_own_backward), False, arguments, keywords)
+        else:  # a backward of its own is seen where it runs
+            y = _entered(module, forward, has_own_backward, arguments, keywords)
     seconds = time.perf_counter() - start
     for observer in seeing:
-        observer.module(module, "forward", (*array_of(arguments), *array_of(keywords).values()), array_of(y), seconds)
+        observer.module(module, "forward", given, array_of(y), seconds)
     return y
 
 
@@ -357,9 +384,12 @@ def _hooked(forward: Callable[..., Any], hooks: Any, has_own_backward: bool) -> 
             if changed is not None:
                 arguments = changed if isinstance(changed, tuple) else (changed,)
         seen: dict[str, Any] = {}
-        sees_gradients = (hooks is not None and hooks.backward) or any(o.sees_gradients for o in observers())
+        call_hooks = functools.partial(_call_backward_hooks, module, hooks, has_own_backward, seen)
+        sees_gradients = (hooks is not None and hooks.backward) or (
+            not has_own_backward and any(observer.sees_gradients for observer in observers())
+        )
         if sees_gradients:
-            arguments = _pass_on(arguments, lambda gradients: _call_backward_hooks(module, hooks, gradients, seen))
+            arguments = _pass_on(arguments, call_hooks)
         y = _entered(module, forward, has_own_backward, arguments, keywords)
         if sees_gradients:
             ends_here = not any(map(_has_gradient, arguments))  # nothing will come to the arguments
@@ -367,7 +397,7 @@ def _hooked(forward: Callable[..., Any], hooks: Any, has_own_backward: bool) -> 
             def see(gradients: tuple[Any, ...]) -> None:
                 seen.update(output=gradients)
                 if ends_here:
-                    _call_backward_hooks(module, hooks, (), seen)
+                    call_hooks(())
 
             y = _pass_on(y, see)
         for hook in list(hooks.forward.values()) if hooks else ():
@@ -390,10 +420,12 @@ def _pass_on(values: Any, see: Callable[[tuple[Any, ...]], Any]) -> Any:
     return result if isinstance(values, tuple) else result[0]
 
 
-def _call_backward_hooks(module: Any, hooks: Any, gradients: tuple[Any, ...], seen: dict[str, Any]) -> Any:
+def _call_backward_hooks(
+    module: Any, hooks: Any, has_own_backward: bool, seen: dict[str, Any], gradients: tuple[Any, ...]
+) -> Any:
     current = gradients
     for observer in observers():
-        if observer.sees_gradients:
+        if observer.sees_gradients and not has_own_backward:
             observer.module(module, "backward", seen.get("output", ()), gradients, 0.0)
     for hook in list(hooks.backward.values()) if hooks else ():
         changed = hook(module, current, seen.get("output", ()))

@@ -56,6 +56,7 @@ class Sequential(Module):
         ((3, 2), 3, 'ReLU')
     """
 
+    _goes_back_by_parts = True
     is_sequence = True  # for `_joining`; a subclass with a forward of its own is none
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
@@ -134,6 +135,7 @@ class Residual(Module):
     Source: He et al., 2016, "Deep residual learning for image recognition".
     """
 
+    _goes_back_by_parts = True
     adds_shortcut = True  # for `_joining`; a subclass with a forward of its own does not
 
     def __init__(self, body: Module, shortcut: Module | None = None) -> None:

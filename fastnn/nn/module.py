@@ -92,6 +92,9 @@ class Module:
     _first_with_gradients: ClassVar[int | None] = None
     # Whether arrays become tensors even where nothing is recorded.
     _lends_unrecorded: ClassVar[bool] = True
+    # Whether `backward` can also go through parts that were called with arrays, and whether a subclass wants it to.
+    _goes_back_by_parts: ClassVar[bool] = False
+    _hands_arrays_on: ClassVar[bool] = False
     # What a copy does not have: the last call, and what can be found out again.
     _left_out_of_copies: ClassVar[frozenset[str]] = frozenset({"_call", "_last_operation", "_plan"})
 
@@ -104,11 +107,14 @@ class Module:
         object.__setattr__(self, "input_grad", True)
 
     def __init_subclass__(cls, **keywords: Any) -> None:
-        """Let every call of `forward` pass `_call.entering`, whoever calls it."""
+        """Let `forward` pass `_call.entering`, and a backward of its own `_call.going_back`, whoever calls it."""
         super().__init_subclass__(**keywords)
         has_own_backward = not _derives(cls.backward)
+        cls._hands_arrays_on = has_own_backward and cls._goes_back_by_parts
         if "forward" in cls.__dict__ or (has_own_backward and "backward" in cls.__dict__):
             cls.forward = _call.entering(cls.forward, has_own_backward)
+        if has_own_backward and "backward" in cls.__dict__:
+            cls.backward = _call.going_back(cls.backward)
 
     # ---- to be written by subclasses ---------------------------------------------------------------------------------
     if TYPE_CHECKING:

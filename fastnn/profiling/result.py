@@ -37,12 +37,13 @@ class ProfileRow:
 
     Attributes:
         path: of the layer in the network, '' for the network itself; '(loss)', '(optimizer)' and '(rest)' are what is
-            no layer: the rest is Python between the layers.
+            no layer: the rest is Python between the layers, and sums where gradients meet.
         kind: the name of its class.
         direction: 'forward'; 'backward', for convolutions and linear layers 'backward data' and 'backward weight'; or
             'step' of the optimiser. Converting dy counts for the data.
         calls: how often it ran.
-        seconds: median over the rounds; without the layers within it, which have rows of their own.
+        seconds: median over the rounds; without the layers within it, which have rows of their own. The backward of a
+            layer is that of the operations that its forward ran, or the one that its author wrote.
         share: of the step.
         multiplications: of convolutions and linear layers, without those by zeros of the padding; 0 for other layers.
         bytes: of inputs, outputs, weights and their gradients, once each: what must be moved at least. 0 where a result

@@ -2,15 +2,17 @@
 
 import contextlib
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _arguments, _check, _machine, _runtime, nn, optim
+from fastnn.autograd import Tensor, tensor
 from fastnn.functional._conv2d_algorithm import explain
 from fastnn.insight._state import preserved
+from fastnn.profiling import work
 from fastnn.profiling.recorder import DIRECTIONS, WHOLE_STEP, Key, Recorder, Tally
 from fastnn.profiling.result import Copy, Profile, ProfileRow, make_row
 
@@ -39,7 +41,8 @@ def profile(
         model: the network. It runs in training mode.
         x: a batch. An (N, C, H, W) array of the data loader lies pixel-major; any other is copied, and the copy told.
         y: its targets.
-        loss: with `forward(output, y)` and `backward()`, like the losses of `nn`; None for `nn.CrossEntropyLoss()`.
+        loss: of the model's output, which may be a tuple or a dict, and y; a loss of `nn`, or anything else that is
+            called so and has a `backward()`, or a function of tensors; None for `nn.CrossEntropyLoss()`.
         optimizer: of the parameters of `model`; None leaves it out.
         rounds: steps that count.
         warmup: steps before those, in which caches fill.
@@ -68,6 +71,8 @@ def profile(
     y = _check.reals("profile", "y", y)
     if x.ndim < 1 or not x.size:
         raise ValueError(f"profile: x must hold at least one image. Received: x.shape={x.shape}")
+    if x.dtype.kind == "f":
+        _check.floats("profile", "x", x[:0])  # as it lies and whatever its byte order, since that is told
     criterion = nn.CrossEntropyLoss() if loss is None else loss
     dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.dtype(np.float32)
     recorder = Recorder(model)
@@ -137,16 +142,37 @@ def _step(
     """One observed training step."""
     for parameter in model.parameters():
         parameter.grad = None
-    name = type(criterion).__name__
-    with recorder.observing(), recorder.step() as tallies:
+    name = getattr(criterion, "__name__", type(criterion).__name__)
+    with recorder.step() as tallies:
         output = model(x)
-        moved = output.nbytes if isinstance(output, np.ndarray) else 0
-        recorder.run("(loss)", name, "forward", lambda: criterion(output, y), moved)
-        dy = recorder.run("(loss)", name, "backward", criterion.backward)
+        n_bytes = work.nbytes(output)
+        if hasattr(criterion, "backward") and (isinstance(output, np.ndarray) or _wrote_backward(criterion)):
+            recorder.run("(loss)", name, "forward", lambda: criterion(output, y), n_bytes)
+            dy = recorder.run("(loss)", name, "backward", criterion.backward)
+        else:
+            leaves = _mapped(output, lambda array: tensor(array, requires_grad=array.dtype.kind == "f"))
+            loss = recorder.run("(loss)", name, "forward", lambda: criterion(leaves, y), n_bytes)
+            recorder.run("(loss)", name, "backward", loss.backward)
+            dy = _mapped(leaves, lambda leaf: leaf.grad)
         model.backward(dy)
         if optimizer is not None:
             recorder.run("(optimizer)", type(optimizer).__name__, "step", optimizer.step, _optimizer_bytes(optimizer))
     return tallies
+
+
+def _wrote_backward(criterion: Any) -> bool:
+    return not getattr(criterion.backward, "is_derived", False)
+
+
+def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
+    """`value` with function(array or tensor) for each in it."""
+    if isinstance(value, np.ndarray | Tensor):
+        return function(value)
+    if isinstance(value, tuple | list):
+        return type(value)(_mapped(item, function) for item in value)
+    if isinstance(value, dict):
+        return {name: _mapped(item, function) for name, item in value.items()}
+    return None
 
 
 def _optimizer_bytes(optimizer: optim.Optimizer) -> int:

@@ -7,8 +7,9 @@ import numpy as np
 
 from fastnn import nn
 from fastnn.functional._conv2d_geometry import geometry
+from fastnn.models._observe import arrays_in
 
-__all__ = ["backward_bytes", "forward_bytes", "multiplications", "nbytes", "valid_multiplications"]
+__all__ = ["backward_bytes", "forward_bytes", "multiplications", "nbytes", "operation_bytes", "valid_multiplications"]
 
 # Layers whose gradient depends on x, or on a result of its size. Others depend on dy alone (a maximum on an index which
 # is small), and of layers that users write nothing is known: what is counted must be true for all.
@@ -50,18 +51,18 @@ def valid_multiplications(
 
 def multiplications(layer: nn.Module, arguments: Iterable[Any]) -> int:
     """Those of one forward of a convolution or linear layer; 0 for any other layer."""
-    x = next(iter(arguments), None)
+    x: Any = next(iter(arguments), None)
     if isinstance(layer, nn.Conv2d):
         settings = (layer.stride, layer.padding, layer.dilation, layer.groups)
         return valid_multiplications(x, layer.weight, *settings)
     if isinstance(layer, nn.Linear):
-        return len(x) * layer.weight.size  # type: ignore[arg-type]
+        return np.size(x) * layer.out_features
     return 0
 
 
 def nbytes(values: Any) -> int:
-    """Bytes of the arrays among `values`."""
-    return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
+    """Bytes of the arrays in `values`."""
+    return sum(array.nbytes for array in arrays_in(values))
 
 
 def _parameter_bytes(layer: Any, trained_only: bool = False) -> int:
@@ -69,37 +70,30 @@ def _parameter_bytes(layer: Any, trained_only: bool = False) -> int:
     return sum(p.data.nbytes for p in own if p is not None and (p.requires_grad or not trained_only))
 
 
-def _is_view(result: Any, arguments: Iterable[Any]) -> bool:
+def _is_view(result: Any, arguments: Any) -> bool:
     """Whether nothing was moved: the result is memory of an argument."""
-    return isinstance(result, np.ndarray) and any(
-        isinstance(a, np.ndarray) and np.may_share_memory(a, result) for a in arguments
-    )
+    return isinstance(result, np.ndarray) and any(np.may_share_memory(a, result) for a in arrays_in(arguments))
+
+
+def operation_bytes(inputs: tuple[Any, ...], results: Any) -> int:
+    """What an operation, forward or backward, must move at least: what comes in and goes out, but for views."""
+    made = [result for result in arrays_in(results) if not _is_view(result, inputs)]
+    return nbytes(inputs) + nbytes(made) if made else 0
 
 
 def forward_bytes(layer: Any, arguments: Sequence[Any], y: Any) -> int:
-    """Inputs, outputs and weights of one forward: what must be moved at least once. 0 for a container."""
-    if isinstance(layer, nn.Residual):
-        return 3 * nbytes([y])  # its own work is one addition
-    if _has_children(layer) or _is_view(y, arguments):
-        return 0
-    results = y if isinstance(y, tuple) else (y,)
-    return nbytes(arguments) + nbytes(results) + _parameter_bytes(layer)
+    """Inputs, outputs and weights of one forward of a layer: what must be moved at least once."""
+    return 0 if _is_view(y, arguments) else nbytes(arguments) + nbytes(y) + _parameter_bytes(layer)
 
 
 def backward_bytes(layer: Any, input_bytes: int, arguments: Sequence[Any], dx: Any) -> dict[str, int]:
     """The same of one backward, {direction: bytes}; 'backward' is for those who do not tell directions apart."""
-    if isinstance(layer, nn.Residual):
-        return {"backward": 3 * nbytes([dx])}
-    if _has_children(layer) or _is_view(dx, arguments):
+    if layer._modules or _is_view(dx, arguments):  # a container that goes back by itself lets its layers work
         return {"backward": 0}
-    dy_bytes, dx_bytes = nbytes(arguments), nbytes([dx])
+    dy_bytes, dx_bytes = nbytes(arguments), nbytes(dx)
     weights, gradients = _parameter_bytes(layer), _parameter_bytes(layer, trained_only=True)
     return {
         "backward data": dy_bytes + weights + dx_bytes,
         "backward weight": dy_bytes + input_bytes + gradients,
         "backward": dy_bytes + dx_bytes + weights + gradients + (input_bytes if isinstance(layer, _READ_INPUT) else 0),
     }
-
-
-def _has_children(layer: Any) -> bool:
-    return isinstance(layer, nn.Module) and next(layer.children(), None) is not None
