@@ -1,30 +1,31 @@
-"""The running machine: threads, instruction set, backend. Environment variables are read here, once.
+"""The running machine: threads, instruction set, backend, algorithm, joined layers.
 
-What makes no sense in them is told at the first use of an operation, of `num_threads()` or of `isa()` rather than while
-importing, where the `fastnn` command could not answer with a sentence.
+Each can be set by an environment variable, which is read here, once; by a `with` block, which can also decorate a
+function; and the first two for the whole process. What makes no sense in the environment is told at the first use of
+an operation or of a setting rather than while importing, where the `fastnn` command could not answer with a sentence.
 
 FASTNN_NUM_THREADS       threads of every operation (default: OMP_NUM_THREADS, else what the machine grants us)
 FASTNN_ISA               baseline, avx2 or avx512: force one instead of the best that the CPU supports
 FASTNN_BACKEND           native or reference
 FASTNN_CONV2D_ALGORITHM  direct, winograd, winograd24, winograd4 or im2col: for convolutions that leave it open, instead
                          of the cheapest of all but winograd4
+FASTNN_JOINED_LAYERS     1 or 0: whether containers compute some neighbours in one pass
 """
 
 import contextlib
-import contextvars
 import functools
 import importlib
-import math
 import operator
 import os
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any, overload
 
 import numpy as np
 
-_T = TypeVar("_T")
+from fastnn import _setting
+from fastnn._cpus import available_threads
+from fastnn._setting import NOW, Setting, check_environment, from_environment
 
 _native: Any = None
 try:
@@ -38,47 +39,9 @@ except ImportError as error:  # pure-Python installation, or a broken build: say
     )
 
 _BACKENDS = ("native", "reference")
-_DEFAULT_BACKEND = "native" if _native is not None else "reference"
 _MOST_THREADS = 4096
-
-
-@contextlib.contextmanager
-def set_within(variable: contextvars.ContextVar[_T], value: _T) -> Iterator[None]:
-    """Within the block, `variable` has this value in this thread. Whoever calls has checked it.
-
-    An interrupt can come between any two calls. There is none between `try` and `set`, nor between `finally` and the
-    other one; and if it comes in contextlib, the generator is closed when it is dropped.
-    """
-    before = variable.get()
-    try:
-        variable.set(value)
-        yield
-    finally:
-        variable.set(before)
-
-
-_environment_error: ValueError | RuntimeError | None = None
-
-
-def _from_environment(read: Callable[[], _T], otherwise: _T) -> _T:
-    """What `read` makes of the environment; `otherwise` if it makes no sense, which `check_environment` will tell."""
-    global _environment_error
-    try:
-        return read()
-    except (ValueError, RuntimeError) as error:
-        _environment_error = _environment_error or error
-        return otherwise
-
-
-def check_environment() -> None:
-    """Raise the error, if there is one, of the environment variables at the time of import.
-
-    Raises:
-        ValueError: FASTNN_NUM_THREADS, FASTNN_BACKEND or FASTNN_CONV2D_ALGORITHM is not what it can be.
-        RuntimeError: FASTNN_ISA or FASTNN_BACKEND asks for what is not there.
-    """
-    if _environment_error is not None:
-        raise _environment_error.with_traceback(None)  # else it would grow with every call
+CONV2D_ALGORITHMS = ("auto", "direct", "winograd", "winograd24", "winograd4", "im2col")
+Block = contextlib.AbstractContextManager[None]
 
 
 def _integer(function: str, name: str, value: Any) -> int:
@@ -104,49 +67,16 @@ def _text(function: str, name: str, value: Any) -> str:
 
 
 # ---- threads ---------------------------------------------------------------------------------------------------------
-def _quota(folder: Path) -> float:
-    """CPUs that one control group grants; infinite without a quota (cgroup v2, then v1)."""
-    with contextlib.suppress(OSError, ValueError):
-        allowed, period = (folder / "cpu.max").read_text().split()
-        return math.inf if allowed == "max" else int(allowed) / int(period)
-    with contextlib.suppress(OSError, ValueError):
-        microseconds = int((folder / "cpu.cfs_quota_us").read_text())
-        return microseconds / int((folder / "cpu.cfs_period_us").read_text()) if microseconds > 0 else math.inf
-    return math.inf
-
-
-def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float:
-    """CPUs that the control groups of this process, from its own up to the root, let it use; infinite without a quota.
-
-    In a container the root is usually its own group already, and the path of the membership does not exist.
-    """
-    try:
-        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
-    except OSError:
-        lines = []
-    paths = {controllers: path.lstrip("/") for _, controllers, path in (line for line in lines if len(line) == 3)}
-    cpu_path = next((path for controllers, path in paths.items() if "cpu" in controllers.split(",")), "")
-    folders = []
-    for top, path in ((root, paths.get("", "")), (root / "cpu", cpu_path)):
-        folders += [top / path, *(top / parent for parent in Path(path).parents)]
-    return min(map(_quota, folders))
-
-
-def available_threads() -> int:
-    """Threads that this process can run at once: its CPU affinity, cut to the quota of its container."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(affinity, math.ceil(min(_cgroup_cpus(), affinity))))
-
-
-def _threads_from_environment() -> int:
-    ours = os.environ.get("FASTNN_NUM_THREADS", "").strip()
-    if ours:
-        number = _thread_number(ours)
+def _check_threads(where: str, value: Any) -> int:
+    if isinstance(value, str) and "=" in where:  # of the environment
+        number = _thread_number(value)
         if number is None:
-            raise ValueError(f"FASTNN_NUM_THREADS={ours!r}: a number between 1 and {_MOST_THREADS} is needed")
+            raise ValueError(f"{where}: a number between 1 and {_MOST_THREADS} is needed")
         return number
-    # A list is one number for each level of nesting. What does not make sense is ignored, as OpenMP does.
-    return _thread_number(os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()) or available_threads()
+    n = _integer(where, "n", value)
+    if not 1 <= n <= _MOST_THREADS:
+        raise ValueError(f"{where}: n must be between 1 and {_MOST_THREADS}. Received: {n}")
+    return n
 
 
 def _thread_number(text: str) -> int | None:
@@ -155,8 +85,12 @@ def _thread_number(text: str) -> int | None:
     return number if 1 <= number <= _MOST_THREADS else None
 
 
-_n_threads = _from_environment(_threads_from_environment, 1)
+def _default_threads() -> int:
+    # A list is one number for each level of nesting. What does not make sense is ignored, as OpenMP does.
+    return _thread_number(os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()) or available_threads()
 
+
+_THREADS = Setting("num_threads", "FASTNN_NUM_THREADS", _check_threads, _default_threads())
 # GNU's OpenMP cannot start threads in a child of a process that had some: the child computes on one. This is not empty
 # there. No function of ours tells so, in which an exception on its way could arrive, but a method of C.
 _forked: list[bool] = []
@@ -164,30 +98,38 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=functools.partial(_forked.append, True))
 
 
-def num_threads() -> int:
-    """The number of threads that operations use. In a forked child it is 1.
+@overload
+def num_threads() -> int: ...
+@overload
+def num_threads(n: int) -> Block: ...
+def num_threads(n: Any = NOW) -> Any:
+    """The number of threads that operations use; or, with an argument, within a block of this thread.
 
+    Results do not depend on it, bit for bit. In a forked child it is 1.
+
+    Raises:
+        ValueError: n is not between 1 and 4096.
+        TypeError: n is not an integer.
     Example:
         >>> import fastnn
-        >>> fastnn.num_threads() >= 1
-        True
+        >>> with fastnn.num_threads(1):
+        ...     fastnn.num_threads()
+        1
     """
+    if n is not NOW:
+        return _THREADS.within(n)
     check_environment()
-    return 1 if _forked else _n_threads
+    return 1 if _forked else _THREADS.get()
 
 
 def set_num_threads(n: int) -> None:
-    """Let every operation use up to `n` threads. Results do not depend on it, bit for bit.
+    """Let every operation of the process use up to `n` threads. Results do not depend on it, bit for bit.
 
     Raises:
         ValueError: n is not between 1 and 4096.
         TypeError: n is not an integer.
     """
-    global _n_threads
-    n = _integer("set_num_threads", "n", n)
-    if not 1 <= n <= _MOST_THREADS:
-        raise ValueError(f"set_num_threads: n must be between 1 and {_MOST_THREADS}. Received: {n}")
-    _n_threads = n
+    _THREADS.process = _check_threads("set_num_threads", n)
 
 
 # ---- instruction set -------------------------------------------------------------------------------------------------
@@ -199,8 +141,21 @@ def available_isas() -> list[str]:
     return [name for name in _native.isa_built() if name in supported]
 
 
-def isa() -> str:
-    """The name of the instruction set whose kernels run, or 'reference' without a compiled module."""
+@overload
+def isa() -> str: ...
+@overload
+def isa(name: str) -> Block: ...
+def isa(name: Any = NOW) -> Any:
+    """The name of the instruction set whose kernels run, or 'reference' without a compiled module.
+
+    With an argument, run those of `name` within a block; unlike other settings, this holds for all threads.
+
+    Raises:
+        RuntimeError: `name` was not built, or this CPU or its operating system lacks it.
+        TypeError: `name` is not a text.
+    """
+    if name is not NOW:
+        return _isa_within(_checked_isa("isa", _text("isa", "name", name)))
     check_environment()
     return _selected_isa()
 
@@ -210,6 +165,16 @@ def _selected_isa() -> str:
     return "reference" if _native is None else _native.isa_selected()
 
 
+@contextlib.contextmanager
+def _isa_within(name: str) -> Iterator[None]:
+    before = _native.isa_selected()
+    try:
+        _native.isa_select(name)
+        yield
+    finally:
+        _native.isa_select(before)
+
+
 def set_isa(name: str) -> None:
     """Run the kernels of instruction set `name`.
 
@@ -217,20 +182,25 @@ def set_isa(name: str) -> None:
         RuntimeError: `name` was not built, or this CPU or its operating system lacks it.
         TypeError: `name` is not a text.
     """
-    _select_isa("set_isa", _text("set_isa", "name", name))
+    _native_or_fail("set_isa").isa_select(_checked_isa("set_isa", _text("set_isa", "name", name)))
 
 
-def _select_isa(where: str, name: str) -> None:
+def _native_or_fail(where: str) -> Any:
     if _native is None:
         raise RuntimeError(f"{where}: the compiled module is missing")
+    return _native
+
+
+def _checked_isa(where: str, name: str) -> str:
+    names = _native_or_fail(where).ISA_NAMES
     built, available = _native.isa_built(), available_isas()
-    if name not in _native.ISA_NAMES:
-        raise RuntimeError(f"{where}: unknown instruction set {name!r}: choose from {', '.join(_native.ISA_NAMES)}")
+    if name not in names:
+        raise RuntimeError(f"{where}: unknown instruction set {name!r}: choose from {', '.join(names)}")
     if name not in built:
         raise RuntimeError(f"{where}: instruction set {name!r} is not in this build, which has {', '.join(built)}")
     if name not in available:
         raise RuntimeError(f"{where}: this CPU or its operating system lacks {name!r}; it has {', '.join(available)}")
-    _native.isa_select(name)
+    return name
 
 
 def _isa_from_environment() -> None:
@@ -239,36 +209,33 @@ def _isa_from_environment() -> None:
     _native.isa_select(available_isas()[-1])
     requested = os.environ.get("FASTNN_ISA", "")
     if requested:
-        _select_isa(f"FASTNN_ISA={requested!r}", requested)
+        _native.isa_select(_checked_isa(f"FASTNN_ISA={requested!r}", requested))
 
 
-_from_environment(_isa_from_environment, None)
+from_environment(_isa_from_environment, None)
 
 
 # ---- backend ---------------------------------------------------------------------------------------------------------
-def _backend_from_environment() -> str:
-    name = os.environ.get("FASTNN_BACKEND", "")
-    if name:
-        _check_backend(f"FASTNN_BACKEND={name!r}", name)
-    return name or _DEFAULT_BACKEND
-
-
-def _check_backend(where: str, name: str) -> None:
-    if name not in _BACKENDS:
+def _check_backend(where: str, name: Any) -> str:
+    if _text(where, "name", name) not in _BACKENDS:
         raise ValueError(f"{where}: unknown backend {name!r}: choose 'native' or 'reference'")
     if name == "native" and _native is None:
         raise RuntimeError(f"{where}: the compiled module is missing: only the 'reference' backend can run")
+    return name
 
 
-_first_backend = _from_environment(_backend_from_environment, _DEFAULT_BACKEND)
-# Each thread has its own, and starts with this one.
-_backend: contextvars.ContextVar[str] = contextvars.ContextVar("fastnn_backend", default=_first_backend)
+_BACKEND = Setting("backend", "FASTNN_BACKEND", _check_backend, "native" if _native is not None else "reference")
 
 
-def backend(name: str) -> contextlib.AbstractContextManager[None]:
+@overload
+def backend() -> str: ...
+@overload
+def backend(name: str) -> Block: ...
+def backend(name: Any = NOW) -> Any:
     """Within the block, run every operation in C ('native') or as its readable NumPy twin ('reference').
 
-    It can also decorate a function, and then holds within each of its calls.
+    It can also decorate a function, and then holds within each of its calls. Without an argument: the one that runs
+    now.
 
     Raises:
         ValueError: there is no such backend.
@@ -281,25 +248,38 @@ def backend(name: str) -> contextlib.AbstractContextManager[None]:
         ...     fastnn.functional.relu(x)
         array([0., 2.])
     """
-    _check_backend("backend", _text("backend", "name", name))
-    return set_within(_backend, name)
+    return _BACKEND.get() if name is NOW else _BACKEND.within(name)
 
 
 def uses_reference() -> bool:
     """Whether operations run as their NumPy twins. Every operation asks."""
-    check_environment()
-    return _backend.get() == "reference"
+    if _setting._environment_error is not None:
+        check_environment()
+    return _BACKEND.get() == "reference"
 
 
 # ---- joined layers ---------------------------------------------------------------------------------------------------
-_joins_layers: contextvars.ContextVar[bool] = contextvars.ContextVar("fastnn_joins_layers", default=True)
+def _check_joined(where: str, on: Any) -> bool:
+    if isinstance(on, str) and "=" in where:  # of the environment
+        if on not in ("0", "1"):
+            raise ValueError(f"{where}: 0 or 1 is needed")
+        return on == "1"
+    return _truth(where, "on", on)
 
 
-def joined_layers(on: bool) -> contextlib.AbstractContextManager[None]:
+_JOINED = Setting("joined_layers", "FASTNN_JOINED_LAYERS", _check_joined, True)
+
+
+@overload
+def joined_layers() -> bool: ...
+@overload
+def joined_layers(on: bool) -> Block: ...
+def joined_layers(on: Any = NOW) -> Any:
     """Within the block, containers compute some neighbours, such as batch norm and ReLU, in one pass, or do not.
 
     Results are the same, bit for bit. It is on by default; without it every layer runs on its own, and what
-    goes from one to the next can be looked at. It can also decorate a function.
+    goes from one to the next can be looked at. It can also decorate a function. Without an argument: whether they do
+    now.
 
     Raises:
         TypeError, ValueError: `on` is neither True nor False.
@@ -309,41 +289,29 @@ def joined_layers(on: bool) -> contextlib.AbstractContextManager[None]:
         >>> with fastnn.joined_layers(False):
         ...     y = model(np.array([[1.0, 4.0], [3.0, 2.0]], np.float32))
     """
-    return set_within(_joins_layers, _truth("joined_layers", "on", on))
-
-
-def joins_layers() -> bool:
-    """Whether containers may compute neighbours together."""
-    return _joins_layers.get()
+    return _JOINED.get() if on is NOW else _JOINED.within(on)
 
 
 # ---- the algorithm of convolutions -----------------------------------------------------------------------------------
-CONV2D_ALGORITHMS = ("auto", "direct", "winograd", "winograd24", "winograd4", "im2col")
-
-
-def _check_conv2d_algorithm(where: str, name: str) -> None:
-    if name not in CONV2D_ALGORITHMS:
+def _check_conv2d_algorithm(where: str, name: Any) -> str:
+    if _text(where, "name", name) not in CONV2D_ALGORITHMS:
         raise ValueError(f"{where}: unknown algorithm {name!r}: choose from {', '.join(CONV2D_ALGORITHMS)}")
-
-
-def _conv2d_algorithm_from_environment() -> str:
-    name = os.environ.get("FASTNN_CONV2D_ALGORITHM", "") or "auto"
-    _check_conv2d_algorithm(f"FASTNN_CONV2D_ALGORITHM={name!r}", name)
     return name
 
 
-_first_conv2d_algorithm = _from_environment(_conv2d_algorithm_from_environment, "auto")
-_conv2d_algorithm: contextvars.ContextVar[str] = contextvars.ContextVar(
-    "fastnn_conv2d_algorithm", default=_first_conv2d_algorithm
-)
+_CONV2D_ALGORITHM = Setting("conv2d_algorithm", "FASTNN_CONV2D_ALGORITHM", _check_conv2d_algorithm, "auto")
 
 
-def conv2d_algorithm(name: str) -> contextlib.AbstractContextManager[None]:
+@overload
+def conv2d_algorithm() -> str: ...
+@overload
+def conv2d_algorithm(name: str) -> Block: ...
+def conv2d_algorithm(name: Any = NOW) -> Any:
     """Within the block, compute convolutions by the algorithm `name` where they leave it open (algorithm='auto').
 
     A convolution that the algorithm cannot do is computed by 'direct'. With 'auto' the cheaper one is taken. On the
     reference backend there is no preference: what leaves it open is computed by the definition. It can also decorate a
-    function.
+    function. Without an argument: the one that is preferred now.
 
     Raises:
         ValueError: there is no such algorithm; see `functional.conv2d`.
@@ -356,22 +324,16 @@ def conv2d_algorithm(name: str) -> contextlib.AbstractContextManager[None]:
         array([[9., 9.],
                [9., 9.]])
     """
-    _check_conv2d_algorithm("conv2d_algorithm", _text("conv2d_algorithm", "name", name))
-    return set_within(_conv2d_algorithm, name)
-
-
-def preferred_conv2d_algorithm() -> str:
-    """What convolutions that leave their algorithm open should take; 'auto' for the cheaper one."""
-    return _conv2d_algorithm.get()
+    return _CONV2D_ALGORITHM.get() if name is NOW else _CONV2D_ALGORITHM.within(name)
 
 
 def choices() -> tuple[str, str, int, str]:
     """What decides, besides its arguments, how an operation is computed."""
-    if _environment_error is not None:
+    if _setting._environment_error is not None:
         check_environment()
-    name = _backend.get()
+    name = _BACKEND.get()
     isa_of_kernels = name if name == "reference" else _selected_isa()
-    return _conv2d_algorithm.get(), isa_of_kernels, 1 if _forked else _n_threads, name
+    return _CONV2D_ALGORITHM.get(), isa_of_kernels, 1 if _forked else _THREADS.get(), name
 
 
 # ---- denormals -------------------------------------------------------------------------------------------------------
@@ -408,6 +370,6 @@ def build_info() -> dict[str, Any]:
         "isa": isa(),
         "openmp": _native.openmp_version() if _native is not None else 0,
         "threads": num_threads(),
-        "backend": _backend.get(),
-        "conv2d_algorithm": _conv2d_algorithm.get(),
+        "backend": backend(),
+        "conv2d_algorithm": conv2d_algorithm(),
     }

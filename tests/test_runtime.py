@@ -12,7 +12,7 @@ import pytest
 from oracle import output_of, run_python, wait_for_child
 
 import fastnn
-from fastnn import _runtime
+from fastnn import _cpus, _runtime
 from fastnn import functional as F
 
 NO_QUOTA = float("inf")
@@ -92,6 +92,7 @@ BAD_ENVIRONMENTS = [
     ({"FASTNN_ISA": "avx1024"}, "RuntimeError"),
     ({"FASTNN_BACKEND": "numpy"}, "ValueError"),
     ({"FASTNN_CONV2D_ALGORITHM": "fft"}, "ValueError"),
+    ({"FASTNN_JOINED_LAYERS": "yes"}, "ValueError"),
 ]
 
 
@@ -162,16 +163,16 @@ def write(root, files):
 def test_runtime_cgroup_quota(tmp_path, files, membership, expected):
     write(tmp_path / "root", files)
     write(tmp_path, {"membership": membership})
-    assert _runtime._cgroup_cpus(tmp_path / "root", tmp_path / "membership") == expected
+    assert _cpus._cgroup_cpus(tmp_path / "root", tmp_path / "membership") == expected
 
 
 def test_runtime_cgroup_without_any_file_is_no_quota(tmp_path):
-    assert _runtime._cgroup_cpus(tmp_path / "nothing", tmp_path / "nothing") == NO_QUOTA
+    assert _cpus._cgroup_cpus(tmp_path / "nothing", tmp_path / "nothing") == NO_QUOTA
 
 
 @pytest.mark.parametrize(("quota", "expected"), [(0.1, 1), (1, 1), (1.2, 2), (1000, None), (NO_QUOTA, None)])
 def test_runtime_available_threads_are_cut_to_the_quota(monkeypatch, quota, expected):
-    monkeypatch.setattr(_runtime, "_cgroup_cpus", lambda: quota)
+    monkeypatch.setattr(_cpus, "_cgroup_cpus", lambda: quota)
     affinity = len(os.sched_getaffinity(0))
     assert fastnn.available_threads() == (affinity if expected is None else min(expected, affinity))
 

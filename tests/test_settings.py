@@ -1,15 +1,20 @@
 """Settings that hold within a block: checked at the call, undone whatever happens."""
 
+import threading
+
 import numpy as np
 import pytest
+from oracle import output_of
 
 import fastnn
-from fastnn import _runtime
+from fastnn import _runtime, _setting
 
 SETTINGS = [
     (fastnn.backend, "reference", _runtime.uses_reference),
-    (fastnn.conv2d_algorithm, "im2col", _runtime.preferred_conv2d_algorithm),
-    (fastnn.joined_layers, False, _runtime.joins_layers),
+    (fastnn.conv2d_algorithm, "im2col", _runtime.conv2d_algorithm),
+    (fastnn.joined_layers, False, _runtime.joined_layers),
+    (fastnn.num_threads, 7, fastnn.num_threads),
+    (fastnn.isa, "baseline", fastnn.isa),
 ]
 
 
@@ -43,9 +48,9 @@ def test_settings_are_checked_at_the_call(setting, value, error):
 def test_settings_joined_layers_takes_what_is_true(on):
     with fastnn.joined_layers(False):
         with fastnn.joined_layers(on):
-            assert _runtime.joins_layers() is True
+            assert _runtime.joined_layers() is True
         with fastnn.joined_layers(not on):
-            assert _runtime.joins_layers() is False
+            assert _runtime.joined_layers() is False
 
 
 @pytest.mark.parametrize(("setting", "value", "now"), SETTINGS)
@@ -103,6 +108,35 @@ def test_settings_are_undone_if_an_interrupt_follows_at_once():
                 raise KeyboardInterrupt
 
     variable = Variable()
-    with pytest.raises(KeyboardInterrupt), _runtime.set_within(variable, "within"):
+    with pytest.raises(KeyboardInterrupt), _setting.set_within(variable, "within"):
         pass
     assert variable.value == "before"
+
+
+@pytest.mark.parametrize(("setting", "value", "now"), SETTINGS)
+def test_settings_without_an_argument_tell_their_value(setting, value, now):
+    assert setting() == setting()
+    with setting(value):
+        assert setting() == value
+
+
+@pytest.mark.parametrize(("name", "value"), [("JOINED_LAYERS", "0"), ("BACKEND", "reference"), ("NUM_THREADS", "7"),
+                                            ("CONV2D_ALGORITHM", "im2col"), ("ISA", "baseline")])  # fmt: skip
+def test_settings_come_from_the_environment(name, value):
+    code = f"import fastnn; print(str(fastnn.{name.lower()}()))"
+    assert output_of(code, **{f"FASTNN_{name}": value}) == {"0": "False"}.get(value, value)
+
+
+@pytest.mark.parametrize(("n", "error"), [(0, ValueError), (4097, ValueError), ("2", TypeError), (None, TypeError)])
+def test_settings_num_threads_within_a_block_is_checked_at_the_call(n, error):
+    with pytest.raises(error, match=r"^num_threads: n must be"):
+        fastnn.num_threads(n)
+
+
+def test_settings_num_threads_within_a_block_is_of_its_thread():
+    before, seen = fastnn.num_threads(), []
+    with fastnn.num_threads(before + 1):
+        thread = threading.Thread(target=lambda: seen.append(fastnn.num_threads()))
+        thread.start()
+        thread.join()
+    assert seen == [before]

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar, overload
 
 from fastnn import _check
-from fastnn._runtime import set_within
+from fastnn._setting import set_within
 
 __all__ = ["LOST", "RECORDING", "enable_grad", "is_grad_enabled", "no_grad"]
 

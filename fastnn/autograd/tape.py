@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout
-from fastnn._runtime import joined_layers, set_within
+from fastnn._runtime import joined_layers
+from fastnn._setting import set_within
 from fastnn.autograd.addition import added
 from fastnn.autograd.memory import BORROWED, KEPT, Memory
 from fastnn.autograd.modes import RECORDING

@@ -159,4 +159,4 @@ def explain(
     shapes = tuple(x_shape), tuple(weight_shape)
     g = geometry("conv2d", *shapes, stride, padding, dilation, groups)
     check_algorithm("conv2d", algorithm, weight_shape[2:], g.stride, g.pad, g.dilation, g.groups)
-    return decide(direction, algorithm, _runtime.preferred_conv2d_algorithm(), _runtime.isa(), *shapes, g)
+    return decide(direction, algorithm, _runtime.conv2d_algorithm(), _runtime.isa(), *shapes, g)

@@ -157,7 +157,7 @@ def plan(modules: Iterable[Module], last: Plan | None = None) -> Plan:
     """The plan for these modules; `last` if it still holds."""
     modules = list(modules)
     # What decides, besides their classes, how modules are joined. Every forward asks, and one image takes little more.
-    joins, attributes = _runtime.joins_layers(), [module.__dict__ for module in modules]
+    joins, attributes = _runtime.joined_layers(), [module.__dict__ for module in modules]
     replaced = ["forward" in own or "backward" in own or "_hooks" in own for own in attributes]
     depends_on = (
         joins,

@@ -147,7 +147,7 @@ class Residual(Module):
         self.shortcut = Identity() if shortcut is None else shortcut
 
     def forward(self, x: Any) -> Any:
-        if _runtime.joins_layers() and _joining.ends_with_norm(self):
+        if _runtime.joined_layers() and _joining.ends_with_norm(self):
             return _joining.residual(self, x)
         y, skipped = self.body(x), self.shortcut(x)
         self.check_shapes(y, skipped)

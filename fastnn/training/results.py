@@ -25,7 +25,7 @@ def facts(trainer: "Trainer") -> dict[str, Any]:
         "images_per_second": round(trainer.images_seen / max(trainer.train_seconds, 1e-9), 1),
         "threads": fastnn.num_threads(),
         "isa": fastnn.isa(),
-        "conv2d_algorithm": _runtime.preferred_conv2d_algorithm(),
+        "conv2d_algorithm": _runtime.conv2d_algorithm(),
         "version": fastnn.__version__,
     }
 

@@ -36,7 +36,7 @@ def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = p
 
 def _convolutions(recipe: Recipe) -> contextlib.AbstractContextManager[None]:
     """What the user prefers goes before what the recipe does."""
-    preferred = _runtime.preferred_conv2d_algorithm()
+    preferred = _runtime.conv2d_algorithm()
     return fastnn.conv2d_algorithm(recipe.conv2d_algorithm if preferred == "auto" else preferred)
 
 
