@@ -32,7 +32,7 @@ class Identity(Module):
         return x
 
     def backward(self, dy: Any = None) -> Any:
-        return dy
+        return super().backward(dy) if "_hooks" in vars(self) else dy
 
     backward.is_derived = True  # type: ignore[attr-defined]
 
