@@ -1,5 +1,6 @@
 """Gradients of random programs of tensors against PyTorch's, and what both do at ties, bounds and NaN."""
 
+import layer_programs
 import numpy as np
 import pytest
 import tensor_programs as programs
@@ -118,3 +119,25 @@ def test_torch_tensor_products_have_the_same_gradients(torch, shapes, dtype, tol
     np.testing.assert_allclose(y.data, y_torch.detach().numpy(), rtol=0, atol=20 * tolerance)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a.grad, b.grad.numpy(), rtol=0, atol=20 * tolerance)
+
+
+@given(program=layer_programs.programs)
+def test_torch_layer_programs_have_the_same_gradients(torch, program):
+    array, layers = layer_programs.made(program)
+    twins = layer_programs.as_torch(torch, layers)
+    x, other = fastnn.tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
+    ours = layer_programs.run(program, x, layers)
+    theirs = layer_programs.run(program, other, twins, torch)
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.item() == pytest.approx(b.item(), rel=1e-9, abs=1e-9)
+    sum(ours).backward()
+    sum(theirs).backward()
+    pairs = [(x.grad, other.grad)]
+    for name, layer in layers.items():
+        twin = dict(twins[name].named_parameters())
+        pairs += [(parameter.grad, twin[key].grad) for key, parameter in layer.named_parameters()]
+    for a, b in pairs:
+        assert (a is None) == (b is None)
+        if a is not None:
+            expected = b.numpy()
+            np.testing.assert_allclose(a, expected, rtol=0, atol=1e-8 * (1 + np.abs(expected).max(initial=0)))
