@@ -414,3 +414,33 @@ def test_optimizer_muon_refuses_vectors_and_unknown_rules():
         optim.Muon([nn.Parameter(np.zeros((2, 2))), nn.Parameter(np.zeros(3))])
     with pytest.raises(ValueError, match="Muon: adjust_lr_fn must be None, 'original'"):
         optim.Muon([nn.Parameter(np.zeros((2, 2)))], adjust_lr_fn="sqrt")
+
+
+def test_optimizer_trains_any_leaf_that_requires_a_gradient():
+    x = fastnn.tensor([3.0, -2.0], requires_grad=True)
+    optimizer = optim.SGD([x], lr=0.25)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (x * x).sum().backward()
+        optimizer.step()
+    np.testing.assert_allclose(x.data, np.array([3.0, -2.0]) / 8)
+
+
+@pytest.mark.parametrize("wrong", ["recorded", "frozen"])
+def test_optimizer_refuses_tensors_that_cannot_be_trained(wrong):
+    x = fastnn.tensor([1.0], requires_grad=wrong == "recorded")
+    with pytest.raises(TypeError, match=r"^SGD: only tensors that are leaves and require a gradient can be trained"):
+        optim.SGD([x * 2 if wrong == "recorded" else x])
+
+
+def test_optimizer_zero_grad_fills_with_zeros_if_asked(rng):
+    a, b = (nn.Parameter(rng.standard_normal(3)) for _ in range(2))
+    a.grad = np.ones(3)
+    optimizer = optim.SGD([a, b])
+    optimizer.zero_grad(set_to_none=False)
+    assert a.grad.tolist() == [0, 0, 0]
+    assert b.grad is None
+    optimizer.zero_grad()
+    assert a.grad is None
+    with pytest.raises(TypeError, match=r"^SGD.zero_grad: set_to_none must be True or False"):
+        optimizer.zero_grad("no")

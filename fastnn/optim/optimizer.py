@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check, _layout
+from fastnn.autograd.tensor import Tensor
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -22,18 +23,28 @@ def is_iterable(value: Any) -> bool:
     return isinstance(value, Iterable) and not no_list
 
 
-def parameter_list(owner: str, parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
-    """`parameters`, one or several, as a list; raises TypeError if something else is among them."""
+def parameter_list(owner: str, parameters: Any) -> list[Any]:
+    """`parameters`, one or several, as a list: of an `nn.Parameter` or any leaf that requires a gradient.
+
+    Raises:
+        TypeError: something else is among them.
+    """
     if isinstance(parameters, Module):
         raise TypeError(
             f"{owner}: parameters are needed; give model.parameters(). Received: {type(parameters).__name__}"
         )
-    if not isinstance(parameters, Parameter) and not is_iterable(parameters):
+    if not isinstance(parameters, Tensor) and not is_iterable(parameters):
         raise TypeError(f"{owner}: nn.Parameter objects are needed. Received: {_check.shown(parameters)}")
-    found = [parameters] if isinstance(parameters, Parameter) else list(parameters)
+    found = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for item in found:
-        if not isinstance(item, Parameter):
+        if isinstance(item, Parameter):
+            continue
+        if not isinstance(item, Tensor):
             raise TypeError(f"{owner}: nn.Parameter objects are needed. Received: {type(item).__name__}")
+        if not item.is_leaf or not item.requires_grad:
+            kind = "a recorded result" if not item.is_leaf else "one without requires_grad"
+            raise TypeError(f"{owner}: only tensors that are leaves and require a gradient can be trained. "
+                            f"Received: {kind}")  # fmt: skip
     return found
 
 
@@ -81,7 +92,7 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
-        if isinstance(params, Parameter | np.ndarray | set | frozenset) or not is_iterable(params):
+        if isinstance(params, Tensor | np.ndarray | set | frozenset) or not is_iterable(params):
             hint = "; give model.parameters()" if isinstance(params, Module) else ""
             raise TypeError(
                 f"{self._name}: params must be an ordered iterable of parameters or of dicts{hint}. "
@@ -179,10 +190,12 @@ class Optimizer:
             self.update(data, gradient, self.state.setdefault(parameter, {}), group)
         return result
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or with set_to_none=False, fill those that are there with zeros."""
+        set_to_none = _check.boolean(f"{self._name}.zero_grad", "set_to_none", set_to_none)
         for parameter in self.parameters():
-            parameter.grad = None
+            grad = parameter.grad
+            parameter.grad = None if set_to_none or grad is None else np.zeros_like(grad)
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in the order of the groups.
