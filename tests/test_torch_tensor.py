@@ -4,7 +4,7 @@ import layer_programs
 import numpy as np
 import pytest
 import tensor_programs as programs
-from hypothesis import given
+from hypothesis import given, settings
 
 import fastnn
 
@@ -18,6 +18,7 @@ def torch():
     return torch
 
 
+@settings(max_examples=1000)
 @given(program=programs.programs)
 def test_torch_tensor_programs_have_the_same_gradients(torch, program):
     inputs = programs.inputs_of(program)
@@ -121,6 +122,7 @@ def test_torch_tensor_products_have_the_same_gradients(torch, shapes, dtype, tol
         np.testing.assert_allclose(a.grad, b.grad.numpy(), rtol=0, atol=20 * tolerance)
 
 
+@settings(max_examples=1000)
 @given(program=layer_programs.programs)
 def test_torch_layer_programs_have_the_same_gradients(torch, program):
     array, layers = layer_programs.made(program)
