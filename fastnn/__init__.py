@@ -1,7 +1,7 @@
 """fastnn: train convolutional networks on a CPU, from NumPy.
 
-Arrays in, arrays out: every layer is a small class with an explicit `forward` and `backward`, and the arithmetic runs
-in C, in kernels chosen for the CPU at run time.
+Arrays in, arrays out, or tensors in, tensors out. A network needs a `forward` only; every operation is a small class
+with `forward` and `backward` side by side; and the arithmetic runs in C, in kernels chosen for the CPU at run time.
 
     from fastnn import nn, optim, data, models, functional as F
 """

@@ -1,4 +1,4 @@
-"""Layers and losses: classes that hold parameters and what backward needs. The arithmetic is in `fastnn.functional`."""
+"""Layers and losses: classes that hold parameters. The arithmetic and its gradients are in `fastnn.functional`."""
 
 from fastnn.nn import init  # noqa: F401
 from fastnn.nn.activation import *  # noqa: F403

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _check
-from fastnn.autograd.tensor import Tensor
+from fastnn.autograd.tensor import Tensor, array_of
 from fastnn.nn import _call
 from fastnn.nn.parameter import Parameter
 
@@ -253,6 +253,7 @@ class Module:
     def register_buffer(self, name: str, value: NDArray | None) -> None:
         """Make `value` part of the state without being trained: `self.<name>`, and a key of `state_dict`."""
         self._check_name("register_buffer", name)
+        value = array_of(value)
         if value is not None and not isinstance(value, np.ndarray | np.generic):
             raise TypeError(f"register_buffer: value must be an array or None. Received: {_check.shown(value)}")
         self._forget(name)
