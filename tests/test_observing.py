@@ -10,7 +10,8 @@ import pytest
 import fastnn
 from fastnn import _kernels, _runtime, insight, models, nn, training
 from fastnn import functional as F
-from fastnn.autograd.tape import Observer, Op, observers, observing
+from fastnn.autograd.observer import Observer, observers, observing
+from fastnn.autograd.tape import Op
 
 
 class Net(nn.Module):

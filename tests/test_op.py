@@ -385,3 +385,19 @@ def test_op_leaves_no_cycles():
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_op_that_writes_into_its_gradient_changes_nothing_else():
+    class Halves(fastnn.Op):
+        def forward(self, x):
+            return 0.5 * x
+
+        def backward(self, dy):
+            dy *= 0.5
+            return dy
+
+    x = leaf(1.0, 2.0)
+    dy = np.array([1.0, 3.0])
+    (Halves()(x) + x * 1).backward(dy)
+    assert x.grad.tolist() == [1.5, 4.5]
+    assert dy.tolist() == [1.0, 3.0]

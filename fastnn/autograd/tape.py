@@ -4,12 +4,9 @@ There is no list of operations: a result refers to the operation that it came fr
 from. Nothing refers the other way, so what was recorded is freed with the last result, without a garbage collector.
 """
 
-import contextlib
-import contextvars
 import itertools
 import operator
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any, ClassVar
 
@@ -17,65 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout
-from fastnn._runtime import joined_layers
-from fastnn._setting import set_within
 from fastnn.autograd.addition import added
 from fastnn.autograd.memory import BORROWED, KEPT, Memory
 from fastnn.autograd.modes import RECORDING
+from fastnn.autograd.observer import observed, observers
 from fastnn.autograd.tensor import Tensor, new_tensor, seed
 
-__all__ = ["Observer", "Op", "go_back", "grad", "next_number", "observers", "observing", "run", "running_in"]
+__all__ = ["Op", "go_back", "grad", "next_number", "run"]
 
 next_number = itertools.count(1).__next__
-
-
-class Observer:
-    """Sees what runs within `observing`; a subclass defines what it wants to see.
-
-    Attributes:
-        lets_join: whether containers may compute neighbours together while it looks.
-        sees_gradients: whether `module` is also called in the backward of every module.
-    Example:
-        >>> from fastnn import nn
-        >>> from fastnn.autograd import Observer, observing
-        >>> class Names(Observer):
-        ...     def operation(self, op, phase, inputs, results, seconds):
-        ...         print(type(op).__name__, phase, results[0].shape)
-        >>> model, x = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), np.ones((3, 1, 2, 2), np.float32)
-        >>> with observing(Names()):
-        ...     dx = model.backward(model(x))
-        Flatten forward (4,)
-        Linear forward (2,)
-        Linear backward (3, 4)
-        Flatten backward (1, 2, 2)
-    """
-
-    lets_join: ClassVar[bool] = False
-    sees_gradients: ClassVar[bool] = False
-
-    def begins(self, what: Any, phase: str, inputs: tuple[Any, ...]) -> None:
-        """Before whatever `operation` or `module` tells of, an operation or a module; what failed has no end.
-
-        Only of modules that write their own backward is there a beginning of that.
-        """
-
-    def operation(self, op: "Op", phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
-        """After each forward of an operation, with the arrays that came in and out, and after each backward.
-
-        `phase` is 'forward' or 'backward'; in a backward, `inputs` are the gradients with respect to the results, and
-        `results` those with respect to the inputs. `op.module` is the module that ran it, or None.
-        """
-
-    def module(self, module: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
-        """After each forward of a module, with its arguments and its result, tensors as arrays.
-
-        In a backward, `inputs` are the gradients with respect to its results, and `results` those with respect to its
-        arguments: what a backward that a module writes itself got and gave; of any other, which is in its operations,
-        only if `sees_gradients`, as a tuple, and seconds are 0.
-        """
-
-
-_observers: contextvars.ContextVar[tuple[Observer, ...]] = contextvars.ContextVar("fastnn_observers", default=())
 
 
 class Op:
@@ -155,57 +102,6 @@ class _Result:
         go_back([(y, dy)], retain_graph=retain_graph)
 
 
-@contextlib.contextmanager
-def observing(observer: Observer) -> Iterator[None]:
-    """Within the block, `observer` sees every operation and every module of this thread. Observers nest."""
-    with contextlib.ExitStack() as stack:
-        if not observer.lets_join:
-            stack.enter_context(joined_layers(False))
-        stack.enter_context(set_within(_observers, (*_observers.get(), observer)))
-        yield
-
-
-def observers() -> tuple[Observer, ...]:
-    """Those that look now."""
-    return _observers.get()
-
-
-class running_in:
-    """Within the block, `module` is what runs operations, for observers."""
-
-    _module: ClassVar[contextvars.ContextVar[Any]] = contextvars.ContextVar("fastnn_running_module", default=None)
-
-    def __init__(self, module: Any) -> None:
-        self._new = module
-
-    def __enter__(self) -> None:
-        self._token = self._module.set(self._new)
-
-    def __exit__(self, *_: object) -> None:
-        self._module.reset(self._token)
-
-    @classmethod
-    def module(cls) -> Any:
-        """The module whose forward is running."""
-        return cls._module.get()
-
-
-def _observed(op: Op, phase: str, function: Callable[..., Any], inputs: Sequence[Any], **keywords: Any) -> Any:
-    if op.is_hidden:
-        return function(*inputs, **keywords)
-    if phase == "forward":
-        op.module = running_in.module()
-    given, seeing = tuple(inputs), _observers.get()
-    for observer in seeing:
-        observer.begins(op, phase, given)
-    start = time.perf_counter()
-    results = function(*inputs, **keywords)
-    seconds = time.perf_counter() - start
-    for observer in seeing:
-        observer.operation(op, phase, given, results, seconds)
-    return results
-
-
 def run(op: Op, *inputs: Any) -> Any:
     """Run `op` on arrays and tensors: the one place that every operation passes.
 
@@ -231,7 +127,7 @@ def run(op: Op, *inputs: Any) -> Any:
         edges.append(edge)
     if is_recorded:
         op.needs_grad = _ONE if len(edges) == 1 else tuple([edge is not None for edge in edges])
-    result = _observed(op, "forward", op.forward, arrays) if _observers.get() else op.forward(*arrays)
+    result = observed(op, "forward", op.forward, arrays) if observers() else op.forward(*arrays)
     if not is_recorded:
         return _unrecorded(op, inputs, result) if has_tensor else result
     op.number = next_number()
@@ -390,7 +286,7 @@ def go_back(
     asked: dict[int, NDArray | None] = {id(value if value._op is None else value._op): None for value in wanted}
     for y, dy in seeds:
         _give(y if y._op is None else y._op, dy, False, pending, heap, asked, others)
-    observed = bool(_observers.get())
+    is_observed = bool(observers())
     while heap:
         op = heappop(heap)[1]
         arrived = pending.pop(op)
@@ -406,10 +302,12 @@ def go_back(
         if id(op) in asked:
             asked[id(op)] = arrived.copy("K")
         dys = _filled(op, arrived) if type(arrived) is list else (arrived,)
+        if not op.is_exact:  # an operation of a user may write into its dy, which another one may have, too
+            dys = tuple([dy.copy("K") for dy in dys])
         there = pending.get(edges[0]) if op.adds else None
-        if observed:
+        if is_observed:
             keywords = {} if there is None else {"addend": there}
-            gradients = _observed(op, "backward", op.backward, dys, **keywords)
+            gradients = observed(op, "backward", op.backward, dys, **keywords)
         else:
             go: Any = op.backward
             gradients = go(*dys) if there is None else go(*dys, addend=there)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _arguments, nn
-from fastnn.autograd.tape import Observer, observing
+from fastnn.autograd.observer import Observer, observing
 
 __all__ = ["arrays_in", "observe"]
 

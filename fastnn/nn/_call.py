@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from fastnn import _check, _layout
 from fastnn.autograd.memory import BORROWED
 from fastnn.autograd.modes import LOST, RECORDING
-from fastnn.autograd.tape import Op, go_back, next_number, observers, run, running_in
+from fastnn.autograd.observer import observers, running_in
+from fastnn.autograd.tape import Op, go_back, next_number, run
 from fastnn.autograd.tensor import Tensor, array_of, new_tensor, seed, tensors_in
 
 __all__ = ["Call", "backward", "called_in_parts", "enter", "entering", "given_back", "going_back"]

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from fastnn import _runtime
 from fastnn import functional as F
-from fastnn.autograd.tape import observers, run
+from fastnn.autograd.observer import observers
+from fastnn.autograd.tape import run
 from fastnn.functional.conv2d_norm import Conv2dNorm, fits
 from fastnn.nn.activation import GELU, ReLU
 from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d

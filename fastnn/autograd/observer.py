@@ -1,0 +1,113 @@
+"""Looking at what runs: every operation, and every module."""
+
+import contextlib
+import contextvars
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+from fastnn._runtime import joined_layers
+from fastnn._setting import set_within
+
+__all__ = ["Observer", "observed", "observers", "observing", "running_in"]
+
+
+class Observer:
+    """Sees what runs within `observing`; a subclass defines what it wants to see.
+
+    Attributes:
+        lets_join: whether containers may compute neighbours together while it looks.
+        sees_gradients: whether `module` is also called in the backward of every module.
+    Example:
+        >>> from fastnn import nn
+        >>> from fastnn.autograd import Observer, observing
+        >>> class Names(Observer):
+        ...     def operation(self, op, phase, inputs, results, seconds):
+        ...         print(type(op).__name__, phase, results[0].shape)
+        >>> model, x = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), np.ones((3, 1, 2, 2), np.float32)
+        >>> with observing(Names()):
+        ...     dx = model.backward(model(x))
+        Flatten forward (4,)
+        Linear forward (2,)
+        Linear backward (3, 4)
+        Flatten backward (1, 2, 2)
+    """
+
+    lets_join: ClassVar[bool] = False
+    sees_gradients: ClassVar[bool] = False
+
+    def begins(self, what: Any, phase: str, inputs: tuple[Any, ...]) -> None:
+        """Before whatever `operation` or `module` tells of, an operation or a module; what failed has no end.
+
+        Only of modules that write their own backward is there a beginning of that.
+        """
+
+    def operation(self, op: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        """After each forward of an operation, with the arrays that came in and out, and after each backward.
+
+        `phase` is 'forward' or 'backward'; in a backward, `inputs` are the gradients with respect to the results, and
+        `results` those with respect to the inputs. `op.module` is the module that ran it, or None.
+        """
+
+    def module(self, module: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        """After each forward of a module, with its arguments and its result, tensors as arrays.
+
+        In a backward, `inputs` are the gradients with respect to its results, and `results` those with respect to its
+        arguments: what a backward that a module writes itself got and gave; of any other, which is in its operations,
+        only if `sees_gradients`, as a tuple, and seconds are 0.
+        """
+
+
+_observers: contextvars.ContextVar[tuple[Observer, ...]] = contextvars.ContextVar("fastnn_observers", default=())
+
+
+@contextlib.contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """Within the block, `observer` sees every operation and every module of this thread. Observers nest."""
+    with contextlib.ExitStack() as stack:
+        if not observer.lets_join:
+            stack.enter_context(joined_layers(False))
+        stack.enter_context(set_within(_observers, (*_observers.get(), observer)))
+        yield
+
+
+def observers() -> tuple[Observer, ...]:
+    """Those that look now."""
+    return _observers.get()
+
+
+class running_in:
+    """Within the block, `module` is what runs operations, for observers."""
+
+    _module: ClassVar[contextvars.ContextVar[Any]] = contextvars.ContextVar("fastnn_running_module", default=None)
+
+    def __init__(self, module: Any) -> None:
+        self._new = module
+
+    def __enter__(self) -> None:
+        self._token = self._module.set(self._new)
+
+    def __exit__(self, *_: object) -> None:
+        self._module.reset(self._token)
+
+    @classmethod
+    def module(cls) -> Any:
+        """The module whose forward is running."""
+        return cls._module.get()
+
+
+def observed(op: Any, phase: str, function: Callable[..., Any], inputs: Sequence[Any], **keywords: Any) -> Any:
+    """The results of `function(*inputs)`, the forward or backward of `op`, after telling whoever looks."""
+    if op.is_hidden:
+        return function(*inputs, **keywords)
+    if phase == "forward":
+        op.module = running_in.module()
+    given, seeing = tuple(inputs), _observers.get()
+    for observer in seeing:
+        observer.begins(op, phase, given)
+    start = time.perf_counter()
+    results = function(*inputs, **keywords)
+    seconds = time.perf_counter() - start
+    for observer in seeing:
+        observer.operation(op, phase, given, results, seconds)
+    return results
