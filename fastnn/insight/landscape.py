@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _arguments, _check, _random, nn
 from fastnn._tables import aligned, html_table
+from fastnn.autograd.modes import no_grad
 from fastnn.insight._state import moved, preserved
 
 __all__ = ["LossLandscape", "loss_landscape", "lr_band"]
@@ -124,7 +125,7 @@ def loss_landscape(
     alphas = span * np.arange(1 - steps, steps, 2) / (steps - 1)
     losses = np.empty((steps,) * directions)
     theta = [p.data for p in parameters]
-    with preserved(model):
+    with preserved(model), no_grad():
         model.eval()
         if batch_norm == "batch":
             for module in model.modules():

@@ -3,9 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn import _random, nn
+from fastnn import _random, _several, nn
 from fastnn.models import observe
 
 __all__ = ["NonFiniteLoss", "find_non_finite"]
@@ -30,14 +29,14 @@ def _finite(array: Any) -> bool:
 
 
 def find_non_finite(
-    model: nn.Module, x: NDArray, loss: float, step: int, random_state: dict[str, Any] | None = None
+    model: nn.Module, x: Any, loss: float, step: int, random_state: dict[str, Any] | None = None
 ) -> NonFiniteLoss:
     """The error that says where, in step `step` (counted from 1), the loss stopped being finite.
 
     Runs the batch through the model once more, with the weights that gave the loss and from `random_state`, so that
     dropout drops the same; looks at every layer's parameters and result; and leaves buffers and generator as they were.
     """
-    if not _finite(x):
+    if not all(_finite(part) for _, part in _several.parts("x", x)):
         return NonFiniteLoss(f"the loss is {loss} in step {step}: the batch itself holds NaN or infinity", step, "")
     for path, parameter in model.named_parameters():
         if not _finite(parameter.data):
@@ -64,7 +63,7 @@ def find_non_finite(
         if random_state is not None:
             _random.set_random_state(random_state)
         with observe(model, visit), np.errstate(all="ignore"):
-            model(x)
+            _several.call(model, x)
     finally:
         _random.set_random_state(state)
         for module, kept in buffers:
