@@ -273,6 +273,7 @@ class Trainer:
         with contextlib.closing(batches_of("Trainer.fit", loader, "train_loader")) as batches:
             for x, y in itertools.islice(batches, done, end):
                 self._train_batch(x, y)
+                del x, y  # their memory can serve the next batch
                 now = time.perf_counter()
                 self._epoch_seconds += now - start
                 self.train_seconds += now - start
