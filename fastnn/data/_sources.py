@@ -105,9 +105,7 @@ def augmented_parts(images: Any, chosen: Any, wanted: bool) -> list[Any]:
     of_images = [key for key in keys if images[key].ndim == 4]
     if chosen is None:
         if wanted and len(of_images) != 1:
-            found = (
-                f"{len(of_images)} parts, {of_images}, are images" if of_images else "no part has the shape of images"
-            )
+            found = f"parts {of_images} are images" if of_images else "no part has the shape of images"
             raise ValueError(
                 "Loader: augmentation acts on images (M, C, H, W) only: say on which parts by augment_parts, as "
                 f"augment_parts={keys[:1]}. Received: {found}"
