@@ -108,7 +108,7 @@ def trainer(kind, callbacks=()):
     model = make_model()
     return training.Trainer(
         model, make_criterion(), optim.SGD(model.parameters(), lr=0.1, momentum=0.9), max_grad_norm=1.0,
-        callbacks=[*callbacks, training.Lookahead(every=2), training.EarlyStopping("train_loss", 9, restore_best=False)],
+        callbacks=[*callbacks, training.Lookahead(every=2), training.EarlyStopping("train_loss", restore_best=False)],
         progress=False,
     )  # fmt: skip
 
