@@ -339,3 +339,40 @@ def test_trainer_and_meter_show_the_name_of_a_function():
     learner = training.Trainer(model, F.cross_entropy, sgd(model), progress=False)
     assert repr(learner).startswith("Trainer(Linear, cross_entropy, SGD")
     assert repr(learner.meter) == "Meter(cross_entropy, 0 images)"
+
+
+# ---- a criterion with parameters -------------------------------------------------------------------------------------
+class LearnedLoss(nn.Module):
+    """A loss through a layer of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Linear(3, 3)
+
+    def forward(self, scores, labels):
+        return F.cross_entropy(self.scale(scores), labels)
+
+
+def learned(callbacks=()):
+    fastnn.manual_seed(1)
+    model, criterion = TwoInputs(), LearnedLoss()
+    optimizer = optim.SGD([*model.parameters(), *criterion.parameters()], lr=0.1)
+    return training.Trainer(model, criterion, optimizer, callbacks=callbacks, progress=False)
+
+
+def test_criterion_with_parameters_is_trained_and_continues_bit_for_bit(tmp_path):
+    whole = learned([SigintAt(99)])
+    before = whole.criterion.state_dict()
+    whole.fit(loader("two inputs"), 3)
+    assert (whole.criterion.scale.weight.data != before["scale.weight"]).all()
+    stopped = learned([SigintAt(5)])
+    with pytest.raises(training.Interrupted):
+        stopped.fit(loader("two inputs"), 3)
+    stopped.save(tmp_path / "state.safetensors")
+    resumed = learned([Nothing()])
+    resumed.fit(loader("two inputs"), 3, resume=tmp_path / "state.safetensors")
+    assert comparable(resumed.state_dict()) == comparable(whole.state_dict())
+    plain = TwoInputs()
+    other = training.Trainer(plain, F.cross_entropy, sgd(plain), callbacks=[Nothing()], progress=False)
+    with pytest.raises(training.CheckpointError, match="one of them has a criterion with parameters"):
+        other.load(tmp_path / "state.safetensors")

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _arguments, _check, _random, nn
 from fastnn._tables import aligned, html_table
-from fastnn.autograd.modes import no_grad
+from fastnn.autograd import no_grad
 from fastnn.insight._state import moved, preserved
 
 __all__ = ["LossLandscape", "loss_landscape", "lr_band"]

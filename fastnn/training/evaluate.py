@@ -51,7 +51,6 @@ def eval_mode(model: Any) -> Iterator[None]:
             object.__setattr__(module, "training", training)
 
 
-@no_grad
 def predict(model: nn.Module, x: Any, tta: int = 0) -> Any:
     """The outputs for a batch, or for all batches of a loader, in the mode that the model is in (`model.eval()` first).
 
@@ -76,12 +75,13 @@ def predict(model: nn.Module, x: Any, tta: int = 0) -> Any:
     check_tta("predict", tta)
     _arguments.function("predict", "model", model, may_be_class=False)
     x = array_of(x)
-    if isinstance(x, np.ndarray) or _several.is_several(x):
-        return _predict_batch(model, _checked_input(x), tta)
-    if not isinstance(x, Iterable) or isinstance(x, str | bytes):
-        raise TypeError(f"predict: x must be an array, or a loader of batches. Received: {type(x).__name__}")
-    # A copy of each, since a user's network may return an array that it uses again.
-    outputs = [_several.mapped(np.array, _predict_batch(model, _input_of(batch), tta)) for batch in x]
+    with no_grad():
+        if isinstance(x, np.ndarray) or _several.is_several(x):
+            return _predict_batch(model, _checked_input(x), tta)
+        if not isinstance(x, Iterable) or isinstance(x, str | bytes):
+            raise TypeError(f"predict: x must be an array, or a loader of batches. Received: {type(x).__name__}")
+        # A copy of each, since a user's network may return an array that it uses again.
+        outputs = [_several.mapped(np.array, _predict_batch(model, _input_of(batch), tta)) for batch in x]
     if not outputs:
         raise ValueError("predict: the loader gave no batches")
     return _joined(outputs)

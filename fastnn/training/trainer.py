@@ -51,7 +51,8 @@ class Trainer:
         criterion: a loss of the outputs and the targets. Those of nn, and all whose author wrote a `backward`, get
             arrays: `criterion(outputs, y)` is a float, `criterion.backward()` the gradient of the outputs. A function,
             or a module with a `forward` only, gets the outputs as tensors, through which its gradient is found:
-            `criterion=lambda y, t: ((y - t) ** 2).mean()`.
+            `criterion=lambda y, t: ((y - t) ** 2).mean()`. If it has parameters, they are trained by an optimiser that
+            has them, too.
         optimizer: of the model's parameters.
         scheduler: of the optimiser's learning rates, or None.
         scheduler_interval: step the scheduler after each 'epoch' or after each 'step'.
@@ -356,6 +357,7 @@ class Trainer:
     # ---- state -------------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
         """Everything that the following steps depend on: nested dicts, lists, numbers, texts and arrays."""
+        trained = {"criterion": dict(self.criterion.state_dict())} if self._trains_criterion() else {}
         return {
             "config": self.config,
             "step": self.step,
@@ -373,7 +375,12 @@ class Trainer:
             "images_seen": self.images_seen,
             "lr": self._lr,
             "stop_reason": self.stop_reason,
+            **trained,
         }
+
+    def _trains_criterion(self) -> bool:
+        """Whether the criterion has parameters, as weights of several losses."""
+        return isinstance(self.criterion, nn.Module) and any(True for _ in self.criterion.parameters())
 
     def load_state_dict(self, state: dict[str, Any], loader: Any = None) -> None:
         """Continue from a `state_dict` of a training of the same kind, and with the same batches if `loader` is given.
@@ -416,10 +423,14 @@ class Trainer:
             raise ValueError(f"the callbacks were {', '.join(theirs) or 'none'} and are {', '.join(mine) or 'none'}")
         if (state["scheduler"] is None) != (self.scheduler is None):
             raise ValueError("one of them has a schedule, the other has none")
+        if ("criterion" in state) != self._trains_criterion():
+            raise ValueError("one of them has a criterion with parameters, the other has none")
 
     def _set_state(self, state: dict[str, Any]) -> None:
         _random.set_random_state(state["random"])
         self.model.load_state_dict(state["model"])
+        if "criterion" in state:
+            self.criterion.load_state_dict(state["criterion"])
         preprocessing = state["preprocessing"]
         self.model.preprocessing = None if preprocessing is None else data.Preprocessing.from_dict(preprocessing)
         self.optimizer.load_state_dict(state["optimizer"])
