@@ -97,7 +97,7 @@ def _checked_input(x: Any) -> Any:
         if not isinstance(part, np.ndarray) or part.ndim < 1:
             where = f" as part {label}" if label else ""
             raise TypeError(
-                "predict: x must be an array, or a tuple or dict of arrays, or a loader of batches. "
+                "predict: x must be an array, or a loader of batches, or a tuple or dict of arrays. "
                 f"Received: {type(part).__name__} in a batch{where}"
             )
     _several.check_lengths("predict", "x", x)
