@@ -25,7 +25,7 @@ def no_collector():
 class Watched:
     """Batches whose arrays, and those of whose activations, are watched."""
 
-    def __init__(self, n=2, batch_size=32):
+    def __init__(self, n=2, batch_size=8):
         self.n, self.batch_size, self.arrays = n, batch_size, []
 
     def __iter__(self):
@@ -74,7 +74,7 @@ def test_predict_leaves_only_its_result_behind(tta, no_collector):
     model = models.create("keras_cnn").eval()
     used = fastnn.memory_info()["used"]
     y = training.predict(model, batches, tta)
-    assert (y.shape, batches.alive()) == ((64, 10), 0)
+    assert (y.shape, batches.alive()) == ((16, 10), 0)
     del y
     assert fastnn.memory_info()["used"] == used
 
@@ -101,15 +101,15 @@ def test_inference_of_the_benchmark_keeps_nothing(no_collector):
 @pytest.mark.parametrize("make", [network, lambda: models.create("resnet20")], ids=["sequential", "resnet20"])
 def test_evaluation_between_forward_and_backward_does_not_change_the_gradient(make):
     criterion, size = nn.CrossEntropyLoss(), 8 if make is network else 32
-    x, y = next(iter(Batches(1, size=size)))
+    x, y = next(iter(Batches(1, 4, size)))
     gradients = []
     for evaluates in (False, True):
         fastnn.manual_seed(3)
         model = make()
         criterion(model(x), y)
         if evaluates:
-            training.evaluate(model, Batches(2, size=size, seed=5), criterion)
-            training.predict(model.eval(), x[:3], tta=2)
+            training.evaluate(model, Batches(1, 4, size, seed=5), criterion)
+            training.predict(model.eval(), x[:3], tta=1)
             model.train()
         model.backward(criterion.backward())
         gradients.append({path: p.grad.tobytes() for path, p in model.named_parameters()})
