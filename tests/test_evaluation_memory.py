@@ -128,6 +128,40 @@ def test_evaluation_within_a_recorded_forward_does_not_change_the_gradient():
     assert all((found[path] == p.grad).all() for path, p in model.named_parameters())
 
 
+class Scale(nn.Module):
+    """A layer whose author wrote its backward."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(np.ones(3, np.float32))
+
+    def forward(self, x):
+        self.x = x
+        return x * self.weight.data
+
+    def backward(self, dy):
+        self.weight.add_grad((dy * self.x).sum(axis=0))
+        return dy * self.weight.data
+
+
+@pytest.mark.parametrize(("explicit", "is_inner"), [(True, True), (False, True), (False, False)])
+def test_evaluation_does_not_change_the_gradient_of_a_layer_with_a_backward_by_hand(explicit, is_inner):
+    x, y, criterion = np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros(2, int), nn.CrossEntropyLoss()
+    gradients = []
+    for evaluates in (False, True):
+        layer = Scale()
+        model = nn.Sequential(layer) if is_inner else layer
+        loss = criterion(model(x), y) if explicit else F.cross_entropy(model(fastnn.tensor(x)), y)
+        if evaluates:
+            training.evaluate(model, [(5 * x, y)], criterion)
+        if explicit:
+            model.backward(criterion.backward())
+        else:
+            loss.backward()
+        gradients.append(layer.weight.grad.tolist())
+    assert gradients[0] == gradients[1]
+
+
 def test_training_with_evaluations_is_that_without_them():
     states = []
     for val_loader in (None, Batches(2, seed=8)):

@@ -173,7 +173,7 @@ def evaluate(
 ) -> Evaluation:
     """Loss and metrics of `model` over all batches of `loader`, in eval mode.
 
-    Nothing is kept for a backward, and what a forward before has kept for its own stays. (A layer whose author wrote
+    Nothing is kept for a backward, and what a forward before has kept for its own stays. (A network whose author wrote
     its backward keeps what that author wants.)
 
     Accuracy and top-5 are measured where targets are classes: with fastnn's classification losses, and with any other

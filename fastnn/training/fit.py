@@ -41,11 +41,15 @@ def fit(
 
     Example:
         >>> import numpy as np
-        >>> from fastnn import training
+        >>> from fastnn import functional, training
         >>> batches = [(np.eye(4, dtype=np.float32), np.arange(4))] * 20
         >>> history = training.fit(nn.Linear(4, 4), batches, epochs=2, progress=False)
         >>> history["train_loss"][1] < history["train_loss"][0]
         True
+        >>> pairs = [((x,), {"label": y}) for x, y in batches]  # several inputs and targets, here one of each
+        >>> def loss(scores, targets):
+        ...     return functional.cross_entropy(scores, targets["label"])
+        >>> history = training.fit(nn.Linear(4, 4), pairs, epochs=2, criterion=loss, progress=False)
     """
     _arguments.model("fit", "model", model)
     if optimizer is None:
