@@ -62,7 +62,6 @@ loss, optimizer = nn.MSELoss(), optim.SGD(model_for_table.parameters(), lr=0.1)
         ((model_for_table, nn.MSELoss, optimizer), r"criterion is the class MSELoss; make one: MSELoss\(\)"),
         ((model_for_table, None, optimizer), "criterion must be a loss"),
         ((model_for_table, 3, optimizer), "criterion must be a loss"),
-        ((model_for_table, lambda y, t: 0.0, optimizer), r"criterion needs a backward\(\)"),
         ((model_for_table, loss, optim.SGD), r"optimizer is the class SGD; make one: SGD\(model"),
         ((model_for_table, loss, "sgd"), "optimizer must be one of fastnn.optim"),
         ((model_for_table, loss, optimizer, optim.StepLR), "scheduler must be one of fastnn.optim"),

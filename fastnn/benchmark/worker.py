@@ -67,10 +67,10 @@ class Fastnn:
     def results(self) -> dict[str, NDArray]:
         """Of the first batch: the loss and all gradients; or the output."""
         x, y = self.batches[0]
-        output = self.model(x)
         if self.inference:
-            return {"output": output}
-        loss = self.criterion(output, y)
+            with fastnn.no_grad():
+                return {"output": self.model(x)}
+        loss = self.criterion(self.model(x), y)
         self.optimizer.zero_grad()
         self.model.backward(self.criterion.backward())
         gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
@@ -79,10 +79,10 @@ class Fastnn:
     def step(self, number: int) -> float:
         """Train on a batch, or only run it; a number that tells whether all is finite."""
         x, y = self.batches[number % BATCHES]
-        output = self.model(x)
         if self.inference:
-            return float(output[0, 0])
-        loss = self.criterion(output, y)
+            with fastnn.no_grad():
+                return float(self.model(x)[0, 0])
+        loss = self.criterion(self.model(x), y)
         self.optimizer.zero_grad()
         self.model.backward(self.criterion.backward())
         self.optimizer.step()

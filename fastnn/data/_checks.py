@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _check, _random
+from fastnn import _check, _random, _several
 from fastnn._check import array, shown
 
 _FEW_CHANNELS = (1, 3, 4)  # grey, colour, colour with transparency
@@ -65,17 +65,42 @@ def image_array(name: str, value: ArrayLike) -> NDArray[Any]:
     """Images or features of one shape and dtype as an array, the first axis of which counts them."""
     if not isinstance(value, np.ndarray) and is_list(value):
         _check_alike(name, value)  # type: ignore[arg-type]
-    images = array(name, "images", value)
-    if images.dtype.kind not in "fiub":
-        hint = "; data.read_image and data.ImageFolder read files" if images.dtype.kind in "US" else ""
-        raise TypeError(f"{name}: images must hold numbers{hint}. Received: images.dtype={images.dtype}")
+    images = _channels_first(name, "images", _numbers(name, "images", value))
     if images.ndim < 2:
         raise _check.fail(name, f"images has {images.ndim} dimensions, 2 or more are needed", images=images)
+    return images
+
+
+def inputs(name: str, value: Any) -> Any:
+    """What a network gets: images or features as an array, or a tuple or dict of arrays of one length.
+
+    Several arrays may have any number of axes and hold any numbers.
+    """
+    if not isinstance(value, dict | tuple):
+        return image_array(name, value)
+    made = {
+        label: _channels_first(name, label, _numbers(name, label, part))
+        for label, part in _several.parts("images", value)
+    }
+    together = dict(zip(value, made.values(), strict=True)) if isinstance(value, dict) else tuple(made.values())
+    _several.check_lengths(name, "images", together)
+    return together
+
+
+def _numbers(name: str, argument: str, value: Any) -> NDArray[Any]:
+    images = array(name, argument, value)
+    if images.dtype.kind not in "fiub":
+        hint = "; data.read_image and data.ImageFolder read files" if images.dtype.kind in "US" else ""
+        raise TypeError(f"{name}: {argument} must hold numbers{hint}. Received: {argument}.dtype={images.dtype}")
+    return images
+
+
+def _channels_first(name: str, argument: str, images: NDArray[Any]) -> NDArray[Any]:
     if images.ndim == 4 and _has_channels_last(images.shape):
         shape = ", ".join(map(str, ("N", *images.shape[1:])))
         raise ValueError(
-            f"{name}: images has shape ({shape}): channels come first; use images.transpose(0, 3, 1, 2). "
-            f"{_check.received(images=images)}"
+            f"{name}: {argument} has shape ({shape}): channels come first; use {argument}.transpose(0, 3, 1, 2). "
+            f"{_check.received(**{argument: images})}"
         )
     return images
 
@@ -116,22 +141,37 @@ def normalisable(name: str, images: NDArray[Any], argument: str = "images") -> N
     return _check.floats(name, argument, images)
 
 
-def targets(name: str, value: ArrayLike, n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Labels or other targets of `n` images: integers and a vector of booleans as int64, floats and booleans for
-    several classes as `dtype`."""
-    labels = array(name, "labels", value)
+def targets(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Any:
+    """Labels or other targets of `n` images, or a tuple or dict of such: integers and a vector of booleans as int64,
+    floats and booleans for several classes as `dtype`."""
+    if not _several.is_several(value):
+        return _targets(name, "labels", value, n, dtype)
+    made = [_targets(name, label, part, n, dtype) for label, part in _several.parts("labels", value)]
+    return dict(zip(value, made, strict=True)) if isinstance(value, dict) else tuple(made)
+
+
+def _targets(name: str, argument: str, value: Any, n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    labels = array(name, argument, value)
     if labels.ndim == 0 or len(labels) != n:
         raise ValueError(
-            f"{name}: one label for each image is needed. Received: {n} images, labels.shape={labels.shape}"
+            f"{name}: one label for each image is needed. Received: {n} images, {argument}.shape={labels.shape}"
         )
+    return as_numbers(name, argument, labels, dtype, "a label")
+
+
+def as_numbers(name: str, argument: str, labels: NDArray[Any], dtype: np.dtype[Any], what: str) -> NDArray[Any]:
+    """Numbers that are not normalised: integers and a vector of booleans as int64, floats and other booleans as
+    `dtype`."""
     if labels.dtype.kind in "iu" or labels.size == 0 or (labels.dtype.kind == "b" and labels.ndim == 1):
         if labels.dtype == np.uint64 and labels.size and labels.max() > np.iinfo(np.int64).max:
-            raise ValueError(f"{name}: a label is too large for int64. Received: {labels.max()}")
+            raise ValueError(f"{name}: {what} is too large for int64. Received: {labels.max()}")
         return labels.astype(np.int64)
     if labels.dtype.kind not in "fb":
-        raise TypeError(f"{name}: labels must be integers, booleans or floats. Received: labels.dtype={labels.dtype}")
+        raise TypeError(
+            f"{name}: {argument} must be integers, booleans or floats. Received: {argument}.dtype={labels.dtype}"
+        )
     with np.errstate(over="ignore"):
         cast = labels.astype(dtype)
     if np.isinf(cast).sum() > np.isinf(labels).sum():
-        raise ValueError(f"{name}: a label is too large for {dtype}; use dtype=float64, or smaller numbers")
+        raise ValueError(f"{name}: {what} is too large for {dtype}; use dtype=float64, or smaller numbers")
     return cast

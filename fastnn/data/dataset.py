@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _check
+from fastnn import _check, _several
 from fastnn.data import _checks
 
 
@@ -15,12 +15,14 @@ class Dataset:
     """Images with labels, all in memory.
 
     Args:
-        images: the images, all of one size.
+        images: the images, all of one size; for a network that takes several arrays, a tuple or a dict of them, of one
+            length.
         labels: an integer for each; booleans count as 0 and 1. Other targets (numbers to predict, several classes at
-            once) go to a loader beside the images: `data.Loader(images, targets)`.
+            once) go to a loader beside the images: `data.Loader(images, targets)`; or they are a tuple or a dict of
+            arrays, for a network with several outputs.
         classes: the names of the classes, if they have any.
     Shape:
-        - images: (N, C, H, W), usually uint8; labels: (N,)
+        - images: (N, C, H, W), usually uint8; labels: (N,); or several arrays (N, ...)
     Attributes:
         images, labels (int64), classes: as given.
         mean, std: of each channel over the training images in units of 0..1, if they are known; else None.
@@ -38,11 +40,16 @@ class Dataset:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
-    def __init__(self, images: ArrayLike, labels: ArrayLike, classes: Sequence[str] = ()) -> None:
+    def __init__(self, images: Any, labels: Any, classes: Sequence[str] = ()) -> None:
         name = type(self).__name__
-        self.images = _checks.image_array(name, images)
-        self.labels: NDArray[np.int64] = _class_labels(name, labels, len(self.images))
+        self.images = _checks.inputs(name, images)
+        n = _several.first_length(self.images) or 0
+        self.labels: Any  # (N,) int64, or several arrays
+        is_several = _several.is_several(labels)
+        self.labels = _several_labels(name, labels, n) if is_several else _class_labels(name, labels, n)
         self.classes = _checks.names(name, "classes", classes)
+        if is_several:
+            return  # whose classes these are nobody knows
         if self.classes and self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise ValueError(
                 f"{name}: a label lies outside [0, {len(self.classes)}), the number of classes. "
@@ -50,10 +57,11 @@ class Dataset:
             )
 
     def __len__(self) -> int:
-        return len(self.images)
+        return _several.first_length(self.images) or 0
 
-    def __getitem__(self, index: int) -> tuple[NDArray[Any], int]:
-        return self.images[index], int(self.labels[index])
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        image, label = (_several.mapped(lambda part: part[index], value) for value in (self.images, self.labels))
+        return image, label if _several.is_several(self.labels) else int(label)
 
     def subset(self, indices: ArrayLike | slice) -> Self:
         """The images that `indices` (integers, booleans or a slice) select; a slice shares memory.
@@ -102,6 +110,11 @@ class Dataset:
         fraction = _check.number(name, "fraction", fraction, 0, 1)
         if not 0 < fraction < 1:
             raise ValueError(f"{name}: fraction must lie between 0 and 1. Received: {fraction}")
+        if _several.is_several(self.labels):
+            raise ValueError(
+                f"{name}: there are labels of several kinds, and so no one class of an image: choose the two parts "
+                "yourself with subset"
+            )
         rng = np.random.Generator(np.random.PCG64(_check.integer(name, "seed", seed, 0)))
         in_second = np.zeros(len(self), bool)
         for label in np.unique(self.labels):
@@ -113,12 +126,15 @@ class Dataset:
         return self.subset(~in_second), self.subset(in_second)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self)} images of {' x '.join(map(str, self.images.shape[1:]))})"
+        shapes = [" x ".join(map(str, part.shape[1:])) or "1" for _, part in _several.parts("images", self.images)]
+        return f"{type(self).__name__}({len(self)} images of {', '.join(shapes)})"
 
     # ---- subsets -------------------------------------------------------------------------------------------
     def _keep(self, chosen: slice | NDArray[np.int64], positions: NDArray[np.int64]) -> None:
         """Keep the images that `chosen` selects, those at `positions`."""
-        self.images, self.labels = self.images[chosen], self.labels[chosen]
+        self.images, self.labels = (
+            _several.mapped(lambda part: part[chosen], value) for value in (self.images, self.labels)
+        )
 
 
 def _positions(name: str, indices: ArrayLike, n: int) -> NDArray[np.int64]:
@@ -135,6 +151,12 @@ def _positions(name: str, indices: ArrayLike, n: int) -> NDArray[np.int64]:
     if chosen.size and not -n <= chosen.min() <= chosen.max() < n:
         raise IndexError(f"{name}: an index lies outside of the {n} images. {_check.received(indices=chosen)}")
     return np.arange(n)[chosen.astype(np.int64)]
+
+
+def _several_labels(name: str, value: Any, n: int) -> Any:
+    """Several kinds of targets, checked and as they are: a loader casts them."""
+    _checks.targets(name, value, n, np.dtype(np.float64))
+    return _several.mapped(np.asarray, value)
 
 
 def _class_labels(name: str, value: ArrayLike, n: int) -> NDArray[np.int64]:

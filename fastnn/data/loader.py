@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _check, _layout
+from fastnn import _check, _several
 from fastnn.data import _checks, mixing
 from fastnn.data._prefetch import ahead
-from fastnn.data.augment import Augmentation, Compose, Placement, PlacementAugmentation
+from fastnn.data._sources import Images, Plain, Source, augmented_parts
+from fastnn.data.augment import Augmentation, Compose
 from fastnn.data.preprocessing import Preprocessing
 from fastnn.functional.augment import per_channel
 
@@ -18,7 +19,7 @@ _ORDER, _AUGMENT = 0, 1
 
 _MOST_CHANNELS = 4096  # of an image; what has more are features
 
-Batch = tuple[NDArray, NDArray | None]
+Batch = tuple[Any, Any]
 
 
 class Loader:
@@ -35,24 +36,29 @@ class Loader:
 
     Args:
         dataset: anything with `images` and `labels` (and `classes`), or an array of images or features, or a list of
-            images of one size.
-        labels: with an array: one target for each image. Integers are classes, and booleans 0 and 1. Floats, and
+            images of one size. For a network that takes several arrays, a tuple or a dict of arrays of one length, of
+            which batches are made in their place.
+        labels: with arrays: one target for each image. Integers are classes, and booleans 0 and 1. Floats, and
             booleans for several classes at once, become `dtype`: probabilities of classes, or numbers to predict,
-            which for a network with one output have shape (M, 1) as it has. None gives batches (x, None).
+            which for a network with one output have shape (M, 1) as it has. A tuple or a dict of arrays gives batches
+            of each. None gives batches (x, None).
         batch_size: images in a batch.
         shuffle: a new random order in each epoch.
         drop_last: leave out the last batch of an epoch if it is smaller.
         augment: an augmentation or a list of them, `MixUp` and `CutMix` last; these make labels probabilities.
+        augment_parts: with several arrays: the position or name of the one that is augmented, or a list of them, each
+            of which gets random numbers of its own. Default: the only one of images.
         mean, std: x = (v - mean) / std, where bytes count as v / 255 and floats as they are: one number, or one for
-            each channel. Default: 0 and 1.
+            each channel. Default: 0 and 1. With several arrays, this is done to those of images, (M, C, H, W); of the
+            others, floats become `dtype`, and integers stay.
         seed: of the order and of the augmentation.
         dtype: of x, float32 or float64.
         prefetch: prepare batches ahead, in a thread.
         num_classes: for mixing integer labels; by default those that the data set names, else the largest
             label + 1.
     Shape:
-        - images: (M, C, H, W) of uint8, float32 or float64; or without augmentation (M, ...)
-        - x: (N, C, H, W), pixel-major in memory; or (N, ...)
+        - images: (M, C, H, W) of uint8, float32 or float64; or without augmentation (M, ...); or several of these
+        - x: (N, C, H, W), pixel-major in memory; or (N, ...); or a tuple or dict of these
         - y: (N,) int64; (N, ...) of `dtype` if labels are no classes, (N, classes) if they are mixed
     Raises:
         ValueError, TypeError: the arguments do not fit; the message shows them.
@@ -62,6 +68,10 @@ class Loader:
         >>> loader = data.Loader(train, batch_size=100, shuffle=True, augment=data.RandomCrop(4), mean=0.45, std=0.16)
         >>> [(x.shape, y.shape) for x, y in loader]
         [((100, 3, 32, 32), (100,)), ((100, 3, 32, 32), (100,)), ((56, 3, 32, 32), (56,))]
+        >>> inputs = {"image": train.images, "weight": np.ones((256, 1))}
+        >>> x, y = next(iter(data.Loader(inputs, train.labels, augment=data.RandomCrop(4))))
+        >>> x["image"].shape, x["weight"].shape, x["weight"].dtype
+        ((128, 3, 32, 32), (128, 1), dtype('float32'))
     """
 
     def __init__(
@@ -78,6 +88,7 @@ class Loader:
         dtype: DTypeLike = np.float32,
         prefetch: bool = True,
         num_classes: int | None = None,
+        augment_parts: Any = None,
     ) -> None:
         if hasattr(dataset, "images"):
             if labels is not None:
@@ -86,22 +97,23 @@ class Loader:
         else:
             images = dataset
         self.dtype = _check.float_dtype("Loader", dtype)
-        self.images = np.ascontiguousarray(_checks.normalisable("Loader", _checks.image_array("Loader", images)))
-        self.labels = None if labels is None else _checks.targets("Loader", labels, len(self.images), self.dtype)
+        self.images = _checks.inputs("Loader", images)
+        is_several = isinstance(self.images, dict | tuple)
+        if not is_several:
+            self.images = np.ascontiguousarray(_checks.normalisable("Loader", self.images))
+        self._n = _several.first_length(self.images) or 0
+        self.labels = None if labels is None else _checks.targets("Loader", labels, self._n, self.dtype)
         self.batch_size = _check.integer("Loader", "batch_size", batch_size, 1)
         self.seed = _check.integer("Loader", "seed", seed, 0)
         self.shuffle = _check.boolean("Loader", "shuffle", shuffle)
         self.drop_last = _check.boolean("Loader", "drop_last", drop_last)
         self.prefetch = _check.boolean("Loader", "prefetch", prefetch)
-        channels = self.images.shape[1]
-        self.mean = per_channel("Loader", "mean", 0.0 if mean is None else mean, channels)
-        self.std = per_channel("Loader", "std", 1.0 if std is None else std, channels)
-        if not (self.std > 0).all():
-            raise ValueError(f"Loader: std must be positive. Received: {_check.shown(std)}")
         self._steps, self._mixings = _split(augment)
-        if (self._steps or self._mixings) and self.images.ndim != 4:
-            hint = "; of grey ones that is images[:, None]" if self.images.ndim == 3 else ""
-            raise _check.fail("Loader", f"only images (M, C, H, W) can be augmented{hint}", images=self.images)
+        self._sources: list[Source] | None = None
+        if is_several:
+            self._sources = self._several_sources(mean, std, augment_parts)
+        else:
+            self._source = self._only_source(mean, std, augment_parts)
         classes = getattr(dataset, "classes", None)
         self.classes = () if classes is None else tuple(map(str, classes))
         if num_classes is not None:
@@ -113,9 +125,50 @@ class Loader:
         self._position = self._next = (0, 0)  # (epoch, batch): of the iteration begun last, and where one will begin
         self._latest: object = None  # the iteration that moves the position
 
+    def _set_statistics(self, mean: Any, std: Any, channels: list[int]) -> None:
+        for n in channels:
+            self.mean = per_channel("Loader", "mean", 0.0 if mean is None else mean, n)
+            self.std = per_channel("Loader", "std", 1.0 if std is None else std, n)
+        if not (self.std > 0).all():
+            raise ValueError(f"Loader: std must be positive. Received: {_check.shown(std)}")
+
+    def _only_source(self, mean: Any, std: Any, augment_parts: Any) -> Images:
+        if augment_parts is not None:
+            raise ValueError("Loader: augment_parts says which of several arrays are augmented. Received: one array")
+        self._set_statistics(mean, std, [self.images.shape[1]])
+        if (self._steps or self._mixings) and self.images.ndim != 4:
+            hint = "; of grey ones that is images[:, None]" if self.images.ndim == 3 else ""
+            raise _check.fail("Loader", f"only images (M, C, H, W) can be augmented{hint}", images=self.images)
+        return Images(self.images, self.mean, self.std, self.dtype, self._steps)
+
+    def _several_sources(self, mean: Any, std: Any, augment_parts: Any) -> list[Source]:
+        """Where the batches of each array come from."""
+        if self._mixings:
+            raise ValueError(f"Loader: {self._mixings[0]!r} mixes the images of one array. Received: several arrays")
+        keys = list(self.images) if isinstance(self.images, dict) else list(range(len(self.images)))
+        augmented = augmented_parts(self.images, augment_parts, bool(self._steps))
+        channels = [self.images[key].shape[1] for key in keys if self.images[key].ndim == 4]
+        if not channels and not (mean is None and std is None):
+            raise ValueError("Loader: mean and std are of images (M, C, H, W), and none of the arrays has that shape")
+        self._set_statistics(mean, std, channels or [1])
+        sources: list[Source] = []
+        made: list[NDArray] = []
+        for key, (label, part) in zip(keys, _several.parts("images", self.images), strict=True):
+            if part.ndim != 4:
+                made.append(_checks.as_numbers("Loader", label, part, self.dtype, f"a number of {label}"))
+                sources.append(Plain(made[-1]))
+                continue
+            made.append(np.ascontiguousarray(_checks.normalisable("Loader", part, label)))
+            steps = self._steps if key in augmented else ()
+            sources.append(Images(made[-1], self.mean, self.std, self.dtype, steps))
+        self.images = dict(zip(keys, made, strict=True)) if isinstance(self.images, dict) else tuple(made)
+        return sources
+
     def _prepare_mixing(self) -> None:
         if self.labels is None:
             raise ValueError("Loader: labels are needed for mixing")
+        if not isinstance(self.labels, np.ndarray):
+            raise ValueError(f"Loader: {self._mixings[0]!r} mixes the labels of one array. Received: several arrays")
         if self.labels.dtype.kind == "f":
             if self.labels.ndim != 2:
                 raise _check.fail("Loader", "labels must be integers or (M, classes) to be mixed", labels=self.labels)
@@ -131,8 +184,10 @@ class Loader:
     def preprocessing(self) -> Preprocessing | None:
         """What makes an image one of this loader's: its normalisation, with size, channels and classes of the set.
 
-        None if no image is prepared like that: for features, and for floats outside of 0..1.
+        None if no image is prepared like that: for features, for floats outside of 0..1, and for several arrays.
         """
+        if self._sources is not None:
+            return None
         if self.images.ndim != 4 or not 0 < self.images.shape[1] <= _MOST_CHANNELS or 0 in self.images.shape:
             return None
         if self.images.dtype != np.uint8 and not 0 <= self.images.min() <= self.images.max() <= 1:
@@ -147,7 +202,8 @@ class Loader:
         )
 
     def __repr__(self) -> str:
-        settings = [f"{len(self.images)} images of {' x '.join(map(str, self.images.shape[1:]))}"]
+        shapes = [" x ".join(map(str, part.shape[1:])) or "1" for _, part in _several.parts("images", self.images)]
+        settings = [f"{self._n} images of {', '.join(shapes)}"]
         settings.append(f"{len(self)} batches of {self.batch_size}")
         settings += [name for name in ("shuffle", "drop_last") if getattr(self, name)]
         settings += [] if self.dtype == np.float32 else [f"dtype={self.dtype}"]
@@ -194,7 +250,7 @@ class Loader:
     # ---- iteration -----------------------------------------------------------------------------------------
     def __len__(self) -> int:
         """Batches in an epoch."""
-        whole, rest = divmod(len(self.images), self.batch_size)
+        whole, rest = divmod(self._n, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -228,8 +284,8 @@ class Loader:
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if not self.shuffle:
-            return np.arange(len(self.images))
-        return self._generator(_ORDER, epoch).permutation(len(self.images))
+            return np.arange(self._n)
+        return self._generator(_ORDER, epoch).permutation(self._n)
 
     def _generator(self, *key: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=key)))
@@ -238,38 +294,11 @@ class Loader:
     def _make(self, order: NDArray[np.int64], epoch: int, number: int) -> Batch:
         indices = order[number * self.batch_size : (number + 1) * self.batch_size]
         rng = self._generator(_AUGMENT, epoch, number)
-        y = None if self.labels is None else self.labels[indices]
-        if self.images.ndim != 4:
-            return self._gather_features(indices), y
-        placement = Placement(indices, self.images.shape[2:], epoch)
-        steps = list(self._steps)
-        while steps and isinstance(steps[0], PlacementAugmentation) and steps[0].place(placement, rng):
-            steps.pop(0)
-        if not steps and not self._mixings:
-            return placement.apply(self.images, self.mean, self.std, self.dtype), y
-        x = placement.apply(self.images, dtype=self.dtype)
-        for step in steps:
-            x = step(x, rng)
-        for mixture in self._mixings:
-            assert y is not None  # checked when the loader was made
-            x, y = mixture(x, y, rng, self.num_classes)
-        return self._normalised(x), y
-
-    def _normalised(self, x: NDArray) -> NDArray:
-        """(x - mean) / std of a batch that is the loader's own, pixel-major."""
-        pixels = _layout.pixels(x)
-        pixels -= self.mean.astype(x.dtype)
-        pixels /= self.std.astype(x.dtype)
-        return _layout.images(pixels)
-
-    def _gather_features(self, indices: NDArray[np.int64]) -> NDArray:
-        x = self.images[indices].astype(np.float64 if self.images.dtype == np.uint8 else self.dtype, copy=False)
-        if self.images.dtype == np.uint8:
-            x /= 255
-        per_channel = (-1,) + (1,) * (x.ndim - 2)
-        x -= self.mean.astype(x.dtype).reshape(per_channel)
-        x /= self.std.astype(x.dtype).reshape(per_channel)
-        return x.astype(self.dtype, copy=False)
+        y = None if self.labels is None else _several.mapped(lambda labels: labels[indices], self.labels)
+        if self._sources is None:
+            return self._source.mixed(indices, epoch, rng, y, self._mixings, self.num_classes)
+        made = [source.batch(indices, epoch, rng) for source in self._sources]
+        return dict(zip(self.images, made, strict=True)) if isinstance(self.images, dict) else tuple(made), y
 
 
 def _split(augment: Any) -> tuple[list[Augmentation], list[mixing.Mixing]]:

@@ -85,6 +85,7 @@ def _entered(
             return forward(module, *arguments, **keywords)
         return _as_operation(module, forward, arguments, keywords)
     if has_own_backward:
+        _lay_aside(module)
         return forward(module, *arguments, **keywords)
     return _with_arrays(module, forward, arguments, keywords)
 
@@ -257,14 +258,10 @@ class HandWritten(Op):
         self.kept: dict[Any, dict[str, Any]] | None = None
 
     def forward(self, *inputs: Any) -> Any:
-        if not self.needs_grad:
-            return self._call(inputs)
-        last = self.owner.__dict__.get("_last_operation")
-        last = None if last is None else last()
-        if last is not None and last.number >= 0 and last.kept is None:
-            last.kept = _state_of(self.owner)
+        _lay_aside(self.owner)
         y = self._call(inputs)
-        self.owner.__dict__["_last_operation"] = weakref.ref(self)
+        if self.needs_grad:
+            self.owner.__dict__["_last_operation"] = weakref.ref(self)
         return y
 
     def _call(self, inputs: tuple[Any, ...]) -> Any:
@@ -286,6 +283,14 @@ class HandWritten(Op):
         found = dx if isinstance(dx, tuple) else (dx,)
         # Its parameters, which are inputs of the operation, have their gradients already.
         return (*found, *(None,) * (len(self.needs_grad) - len(found)))
+
+
+def _lay_aside(module: Any) -> None:
+    """Before a call, whether recorded or not: copy what a recorded one has kept and still needs."""
+    last = module.__dict__.get("_last_operation")
+    last = None if last is None else last()
+    if last is not None and last.number >= 0 and last.kept is None:
+        last.kept = _state_of(module)
 
 
 _REGISTRIES = {"_parameters", "_buffers", "_modules", "training", "input_grad", "_last_operation", "_hooks"}

@@ -22,6 +22,7 @@ from fastnn.training.checkpoint import (
 )
 from fastnn.training.diagnose import NonFiniteLoss
 from fastnn.training.evaluate import Evaluation, evaluate, predict
+from fastnn.training.fit import fit
 from fastnn.training.history import History
 from fastnn.training.interrupts import Interrupted
 from fastnn.training.metrics import (
@@ -38,7 +39,7 @@ from fastnn.training.prediction import predict_classes
 from fastnn.training.progress import Progress
 from fastnn.training.recipes import DEFAULT_RECIPE, RECIPES, Recipe, triangle
 from fastnn.training.run import train as train_recipe
-from fastnn.training.trainer import Trainer, fit
+from fastnn.training.trainer import Trainer
 
 __all__ = [
     "DEFAULT_RECIPE",

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _arguments, nn
+from fastnn import _arguments, _several, nn
+from fastnn.autograd.tensor import array_of
 
 __all__ = [
     "batches_of",
@@ -15,6 +16,7 @@ __all__ = [
     "check_loader",
     "check_trains_model",
     "described",
+    "name_of",
     "path_of",
     "scalar",
     "warn_of_hidden_modules",
@@ -28,13 +30,19 @@ def described(value: Any) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
 
 
+def name_of(criterion: Any) -> str:
+    """What a criterion is called: the name of the function, or of the class."""
+    name = getattr(criterion, "__name__", None)
+    return name if isinstance(name, str) else type(criterion).__name__
+
+
 def path_of(owner: str, name: str, value: Any) -> Path:
     """`value`, the name of a file or folder, as a path."""
     return Path(_arguments.path(owner, name, value))
 
 
-def check_criterion(owner: str, criterion: Any, backward: bool = False) -> None:
-    """Raise TypeError unless it is None or can be called with outputs and targets, and go back if it must."""
+def check_criterion(owner: str, criterion: Any) -> None:
+    """Raise TypeError unless it is None or can be called with outputs and targets."""
     if criterion is None:
         return
     if isinstance(criterion, type):
@@ -42,17 +50,12 @@ def check_criterion(owner: str, criterion: Any, backward: bool = False) -> None:
         raise TypeError(f"{owner}: criterion is the class {name}; make one: {name}()")
     if not callable(criterion):
         raise TypeError(f"{owner}: criterion must be a loss such as nn.CrossEntropyLoss(). Received: {criterion!r}")
-    if backward and not hasattr(criterion, "backward"):
-        raise TypeError(
-            f"{owner}: criterion needs a backward() that gives the gradient of the outputs, as losses of nn have. "
-            f"Received: {described(criterion)}"
-        )
 
 
 def check_loader(owner: str, name: str, loader: Any, needs_length: bool = False) -> None:
     """Raise TypeError unless it can be gone through once an epoch; say what to do with arrays and data sets."""
     is_arrays = isinstance(loader, tuple) and 1 <= len(loader) <= 2 and not isinstance(loader[0], tuple | list)
-    if isinstance(loader, np.ndarray) or is_arrays:
+    if isinstance(loader, np.ndarray | dict) or is_arrays:
         raise TypeError(
             f"{owner}: {name} must give batches (images, targets). Received: arrays; wrap them: "
             "data.Loader(images, targets, batch_size=128, shuffle=True)"
@@ -82,20 +85,29 @@ def batches_of(owner: str, loader: Any, name: str = "loader") -> Generator[tuple
     batches = iter(loader)
     try:
         for batch in batches:
-            yield _pair(owner, batch, name)
+            pair = _pair(owner, batch, name)
+            del batch  # its memory can serve the next one
+            yield pair
+            del pair
     finally:  # a loader's thread ends with it, also when this is left before its end
         if hasattr(batches, "close"):
             batches.close()
 
 
 def _pair(owner: str, batch: Any, name: str) -> tuple[Any, Any]:
-    """A batch as (x, y), where x has a length."""
+    """A batch as (x, y), where x, or each part of it, has a length."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         found = f"{len(batch)} parts" if isinstance(batch, tuple | list) else described(batch)
         raise ValueError(f"{owner}: {name} must give batches (images, targets). Received: {found}")
-    x, y = batch
-    if not hasattr(x, "shape") or np.ndim(x) < 1:
-        raise ValueError(f"{owner}: {name} must give arrays of images in its batches. Received: {described(x)}")
+    x, y = array_of(batch[0]), array_of(batch[1])
+    for label, part in _several.parts("", x):
+        if not hasattr(part, "shape") or np.ndim(part) < 1:
+            where = f" as part {label} of the images" if label else ""
+            raise ValueError(
+                f"{owner}: {name} must give arrays of images in its batches, or tuples or dicts of arrays. "
+                f"Received: {described(part)}{where}"
+            )
+    _several.check_lengths(owner, f"the images of {name}", x)
     if y is None:
         raise ValueError(f"{owner}: {name} gives batches without targets; make it with data.Loader(images, targets)")
     return x, y
@@ -103,12 +115,13 @@ def _pair(owner: str, batch: Any, name: str) -> tuple[Any, Any]:
 
 def scalar(owner: str, criterion: Any, loss: Any) -> float:
     """A loss as a number."""
+    loss = array_of(loss)
     try:
         if np.ndim(loss) == 0:
             return float(loss)
     except (TypeError, ValueError):
         pass
-    name = type(criterion).__name__
+    name = name_of(criterion)
     if getattr(criterion, "reduction", "") == "none":
         raise ValueError(f"{owner}: {name} gives one loss for each element; make it with reduction='mean' or 'sum'")
     raise TypeError(f"{owner}: the criterion, {name}, must return a number. Received: {described(loss)}")

@@ -87,3 +87,5 @@ def check_state(state: Any) -> None:
             value = value[name]
         if not is_right(value):
             raise ValueError(f"its {path} is not what it should be")
+    if not _is_texts_to(_is_array)(state.get("criterion", {})):  # only of a criterion with parameters
+        raise ValueError("its criterion is not what it should be")

@@ -3,9 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn import _random, nn
+from fastnn import _random, _several, nn
 from fastnn.autograd import Observer, Op, no_grad, observing
 from fastnn.models._observe import arrays_in
 
@@ -59,7 +58,7 @@ class _Search(Observer):
 
 
 def find_non_finite(
-    model: nn.Module, x: NDArray, loss: float, step: int, random_state: dict[str, Any] | None = None
+    model: nn.Module, x: Any, loss: float, step: int, random_state: dict[str, Any] | None = None
 ) -> NonFiniteLoss:
     """The error that says where, in step `step` (counted from 1), the loss stopped being finite.
 
@@ -67,7 +66,7 @@ def find_non_finite(
     dropout drops the same; looks at every layer's parameters and result, and at operations between layers; and leaves
     buffers and generator as they were.
     """
-    if not _finite(x):
+    if not all(_finite(part) for _, part in _several.parts("x", x)):
         return NonFiniteLoss(f"the loss is {loss} in step {step}: the batch itself holds NaN or infinity", step, "")
     for path, parameter in model.named_parameters():
         if not _finite(parameter.data):
@@ -86,7 +85,7 @@ def find_non_finite(
         if random_state is not None:
             _random.set_random_state(random_state)
         with observing(search), no_grad(), np.errstate(all="ignore"):
-            model(x)
+            _several.call(model, x)
     finally:
         _random.set_random_state(state)
         for module, kept in buffers:

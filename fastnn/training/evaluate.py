@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _arguments, _check, _layout, nn
-from fastnn.training._arguments import batches_of, check_criterion, scalar
+from fastnn import _arguments, _check, _layout, _several, nn
+from fastnn.autograd.modes import no_grad
+from fastnn.autograd.tensor import array_of
+from fastnn.training._arguments import batches_of, check_criterion
+from fastnn.training._passes import loss_of
 from fastnn.training.metrics import Meter, Metric, named_metrics
 
 __all__ = ["Evaluation", "evaluate", "predict"]
@@ -48,17 +51,20 @@ def eval_mode(model: Any) -> Iterator[None]:
             object.__setattr__(module, "training", training)
 
 
-def predict(model: nn.Module, x: Any, tta: int = 0) -> NDArray:
+def predict(model: nn.Module, x: Any, tta: int = 0) -> Any:
     """The outputs for a batch, or for all batches of a loader, in the mode that the model is in (`model.eval()` first).
+
+    Nothing is kept for a backward.
 
     Args:
         model: a network.
-        x: a batch of inputs, as the network takes them; or something that gives batches, x or (x, labels).
+        x: a batch of inputs: an array, a tuple for a network that takes several (`model(*x)`), or a dict
+            (`model(**x)`); or something that gives batches, x or (x, labels).
         tta: 0 runs the images as they are; 1 averages over them and their mirror images; 2 gives half of the weight to
             that mean and a quarter each to its like for images shifted by one pixel down-right and up-left.
     Shape:
-        - x: (N, C, H, W), or (N, ...) with tta=0
-        - Output: (N, classes), or what the network gives
+        - x: (N, C, H, W), or with tta=0 (N, ...), or several of these
+        - Output: (N, classes), or what the network gives: an array, or a tuple or dict of arrays
 
     Raises:
         TypeError: `x` is neither an array nor gives any.
@@ -68,22 +74,45 @@ def predict(model: nn.Module, x: Any, tta: int = 0) -> NDArray:
     """
     check_tta("predict", tta)
     _arguments.function("predict", "model", model, may_be_class=False)
-    if isinstance(x, np.ndarray):
-        return _predict_batch(model, x, tta)
-    if not isinstance(x, Iterable) or isinstance(x, str | bytes):
-        raise TypeError(f"predict: x must be an array, or a loader of batches. Received: {type(x).__name__}")
-    # A copy of each, since a user's network may return an array that it uses again.
-    outputs = [np.array(_predict_batch(model, _input_of(batch), tta)) for batch in x]
+    x = array_of(x)
+    with no_grad():
+        if isinstance(x, np.ndarray) or _several.is_several(x):
+            return _predict_batch(model, _checked_input(x), tta)
+        if not isinstance(x, Iterable) or isinstance(x, str | bytes):
+            raise TypeError(f"predict: x must be an array, or a loader of batches. Received: {type(x).__name__}")
+        # A copy of each, since a user's network may return an array that it uses again.
+        outputs = [_several.mapped(np.array, _predict_batch(model, _input_of(batch), tta)) for batch in x]
     if not outputs:
         raise ValueError("predict: the loader gave no batches")
-    return np.concatenate(outputs)
+    return _joined(outputs)
 
 
-def _input_of(batch: Any) -> NDArray:
-    x = batch[0] if isinstance(batch, tuple | list) and batch else batch
-    if not isinstance(x, np.ndarray) or x.ndim < 1:
-        raise TypeError(f"predict: x must be an array, or a loader of batches. Received: {type(x).__name__} in a batch")
+def _input_of(batch: Any) -> Any:
+    """What goes into the network, of a batch x or (x, labels)."""
+    return _checked_input(array_of(batch[0] if isinstance(batch, tuple | list) and batch else batch))
+
+
+def _checked_input(x: Any) -> Any:
+    for label, part in _several.parts("", x):
+        if not isinstance(part, np.ndarray) or part.ndim < 1:
+            where = f" as part {label}" if label else ""
+            raise TypeError(
+                "predict: x must be an array, or a loader of batches, or a tuple or dict of arrays. "
+                f"Received: {type(part).__name__} in a batch{where}"
+            )
+    _several.check_lengths("predict", "x", x)
     return x
+
+
+def _joined(outputs: list[Any]) -> Any:
+    """Outputs of batches as those of one."""
+    first = outputs[0]
+    if isinstance(first, dict):
+        return {name: _joined([output[name] for output in outputs]) for name in first}
+    if isinstance(first, tuple):
+        made = map(_joined, (list(parts) for parts in zip(*outputs, strict=True)))
+        return type(first)(*made) if hasattr(first, "_fields") else tuple(made)
+    return np.concatenate(outputs)
 
 
 def check_tta(owner: str, tta: Any) -> None:
@@ -92,9 +121,14 @@ def check_tta(owner: str, tta: Any) -> None:
         raise ValueError(f"{owner}: tta must be 0, 1 or 2. Received: {tta!r}")
 
 
-def _predict_batch(model: nn.Module, x: NDArray, tta: int) -> NDArray:
+def _predict_batch(model: nn.Module, x: Any, tta: int) -> Any:
     if tta == 0:
-        return model(x)
+        return _several.call(model, x)
+    if _several.is_several(x):
+        raise ValueError(
+            "predict: averaging over flips and shifts (tta) is for networks of one array of images; use tta=0, "
+            f"and average yourself. Received: x is a {type(x).__name__}"
+        )
     if x.ndim != 4:
         raise _check.fail("predict", "averaging over flips and shifts (tta) needs images (N, C, H, W)", x=x)
     mean = _mirrored_mean(model, x)
@@ -108,7 +142,13 @@ def _predict_batch(model: nn.Module, x: NDArray, tta: int) -> NDArray:
 def _mirrored_mean(model: nn.Module, x: NDArray) -> NDArray:
     pixels = _layout.pixels(x)
     mirrored = _layout.images(np.ascontiguousarray(pixels[:, ::-1]))
-    logits = np.array(model(x))  # a copy, since a user's network may return an array that it uses again
+    logits = model(x)
+    if _several.is_several(logits):
+        raise ValueError(
+            "predict: averaging over flips and shifts (tta) needs a network that gives one array; use tta=0, and "
+            f"average yourself. Received: outputs that are a {type(logits).__name__}"
+        )
+    logits = np.array(logits)  # a copy, since a user's network may return an array that it uses again
     return (logits + model(mirrored)) * np.asarray(0.5, logits.dtype)
 
 
@@ -126,20 +166,25 @@ def _shift(x: NDArray, by: int) -> NDArray:
 def evaluate(
     model: nn.Module,
     loader: Iterable[Any],
-    criterion: Callable[[NDArray, NDArray], float] | None = None,
+    criterion: Callable[[Any, Any], Any] | None = None,
     tta: int = 0,
     on_batch: Callable[[int], Any] | None = None,
     metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
 ) -> Evaluation:
     """Loss and metrics of `model` over all batches of `loader`, in eval mode.
 
+    Nothing is kept for a backward, and what a forward before has kept for its own stays. (A network whose author wrote
+    its backward keeps what that author wants.)
+
     Accuracy and top-5 are measured where targets are classes: with fastnn's classification losses, and with any other
     criterion whose targets are integers, one for each row of scores. Ignored labels count in nothing.
 
     Args:
         model: a network. Its parameters, its buffers and the mode of its modules stay as they are.
-        loader: gives (images, targets).
-        criterion: of the outputs and targets; cross-entropy if None. Batches are weighted with what it averages over.
+        loader: gives (x, targets), where x is an array, a tuple of arrays for a network that takes several
+            (`model(*x)`), or a dict of them (`model(**x)`).
+        criterion: of the outputs and targets, as in a `Trainer`; cross-entropy if None. Batches are weighted with what
+            it averages over.
         tta: averaging over flips and shifts, see `predict`.
         on_batch: called with the number of images of each batch, for a progress bar.
         metrics: functions of outputs and targets by name, or a list of them; each gives the mean over a batch, or a
@@ -164,12 +209,14 @@ def evaluate(
     _arguments.model("evaluate", "model", model)
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
     meter = Meter(named_metrics("evaluate", metrics), criterion)
-    with eval_mode(model), eval_mode(criterion):
+    with eval_mode(model), eval_mode(criterion), no_grad():
         for x, y in batches_of("evaluate", loader):
+            n = _several.first_length(x) or 0
             outputs = _predict_batch(model, x, tta)
-            meter.update(scalar("evaluate", criterion, criterion(outputs, y)), outputs, y)
+            meter.update(loss_of("evaluate", criterion, outputs, y), outputs, y, n)
             if on_batch is not None:
-                on_batch(len(x))
+                on_batch(n)
+            del x, y, outputs  # their memory can serve the next batch
     if not meter.images:
         raise ValueError("evaluate: the loader gave no images")
     return Evaluation(meter.loss, meter.accuracy, meter.top5, meter.images, meter.values())

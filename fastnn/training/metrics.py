@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _check, nn
-from fastnn.training._arguments import check_criterion, scalar
+from fastnn import _check, _several, nn
+from fastnn.training._arguments import check_criterion, name_of, scalar
 
 __all__ = [
     "Meter",
@@ -163,8 +163,10 @@ def targets_are_classes(criterion: Any, outputs: Any, targets: Any) -> bool:
     """Whether the targets say which class is right, so that accuracy has a meaning.
 
     fastnn's own losses know (`Loss.targets_are_classes`). With any other one, integers of the right shape are taken as
-    classes.
+    classes. Of several outputs or targets nobody knows which belong together.
     """
+    if _several.is_several(outputs) or _several.is_several(targets):
+        return False
     known = getattr(criterion, "targets_are_classes", None)
     if known is not None:
         return bool(known)
@@ -210,24 +212,27 @@ class Meter:
         self._loss_weight = 0.0
         self._sums: dict[str, list[float]] = {}
 
-    def update(self, loss: float, outputs: NDArray, targets: NDArray) -> dict[str, float]:
+    def update(self, loss: float, outputs: Any, targets: Any, n: int | None = None) -> dict[str, float]:
         """Add a batch.
 
+        Args:
+            loss: a number.
+            outputs, targets: arrays, or tuples or dicts of arrays.
+            n: images of the batch if there are several outputs; None for the length of the first that has one. Of one
+                output, its length counts.
         Returns:
             Its own metrics.
         """
         loss = scalar("Meter.update", self._criterion, loss)
-        outputs, targets = (
-            _check.array("Meter.update", "outputs", outputs),
-            _check.array("Meter.update", "targets", targets),
-        )
-        if not outputs.ndim or not targets.ndim:
-            raise _check.fail(
-                "Meter.update", "outputs and targets need an axis of images", outputs=outputs, targets=targets
-            )
+        outputs, targets = _checked("outputs", outputs), _checked("targets", targets)
         check_scores(self._criterion, outputs)
-        n = len(outputs)
-        weight = loss_weight(self._criterion, outputs, targets)
+        if _several.is_several(outputs):
+            n = _several.first_length(outputs) if n is None else n
+            if n is None:
+                raise ValueError("Meter.update: none of the outputs has an axis of images")
+        else:
+            n = len(outputs)
+        weight = loss_weight(self._criterion, outputs, targets, n)
         self.images += n
         if weight:
             # The sum over a batch is its images' already; a mean stands for as much as it was taken over.
@@ -272,7 +277,7 @@ class Meter:
     def __repr__(self) -> str:
         means = {"loss": self.loss, **self.values()} if self.images else dict.fromkeys(self._own)
         words = [f"{name}={'?' if value is None else format(value, '.4g')}" for name, value in means.items()]
-        return f"Meter({', '.join([type(self._criterion).__name__, f'{self.images} images', *words])})"
+        return f"Meter({', '.join([name_of(self._criterion), f'{self.images} images', *words])})"
 
     def state_dict(self) -> dict[str, Any]:
         """All that was added."""
@@ -285,20 +290,34 @@ class Meter:
         self._sums = {name: list(values) for name, values in state["sums"].items()}
 
 
+def _checked(name: str, value: Any) -> Any:
+    """Outputs or targets of a batch: several as they are, or an array with an axis."""
+    if _several.is_several(value):
+        return value
+    array = _check.array("Meter.update", name, value)
+    if not array.ndim:
+        raise _check.fail("Meter.update", "outputs and targets need an axis of images", **{name: array})
+    return array
+
+
 def check_scores(criterion: Any, outputs: Any) -> None:
     """Raise ValueError if classes are to be told apart by one score: that loss is 0, whatever the network says."""
-    if getattr(criterion, "targets_are_classes", None) and np.ndim(outputs) > 1 and np.shape(outputs)[1] == 1:
+    if not getattr(criterion, "targets_are_classes", None) or _several.is_several(outputs):
+        return
+    if np.ndim(outputs) > 1 and np.shape(outputs)[1] == 1:
         raise ValueError(
             f"{type(criterion).__name__} needs scores of two classes or more, and the model gives one number: for a "
             "yes-or-no question take nn.BCEWithLogitsLoss, for numbers nn.MSELoss, or let the model give more scores"
         )
 
 
-def loss_weight(criterion: Any, outputs: Any, targets: Any) -> float:
-    """What the loss of a batch counts for in the mean over many: nothing if every label is ignored."""
+def loss_weight(criterion: Any, outputs: Any, targets: Any, n: int) -> float:
+    """What the loss of a batch of n counts for in the mean over many: nothing if every label is ignored."""
     averaged_over = getattr(criterion, "averaged_over", None)
     if averaged_over is None or getattr(criterion, "reduction", "mean") == "sum":
-        return float(len(outputs))
+        return float(n)
+    if _several.is_several(outputs) and getattr(averaged_over, "__func__", None) is nn.Loss.averaged_over:
+        return float(n)  # a loss of one's own that did not say anything else
     return float(averaged_over(outputs, targets))
 
 

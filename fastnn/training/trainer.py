@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
-from fastnn import _arguments, _random, data, nn, optim
+from fastnn import _arguments, _random, _several, data, nn, optim
 from fastnn.optim.optimizer import number
 from fastnn.training._arguments import (
     batches_of,
@@ -20,22 +18,22 @@ from fastnn.training._arguments import (
     check_loader,
     check_trains_model,
     described,
+    name_of,
     path_of,
-    scalar,
     warn_of_hidden_modules,
 )
+from fastnn.training._passes import Pass, run_batch
 from fastnn.training._state import check_state
-from fastnn.training.callbacks import Callback, Checkpoints, HistoryFiles, checked_callbacks, watched
-from fastnn.training.checkpoint import CheckpointError, load_state, save_state, save_weights
+from fastnn.training.callbacks import Callback, checked_callbacks, watched
+from fastnn.training.checkpoint import CheckpointError, load_state, save_state
 from fastnn.training.diagnose import find_non_finite
 from fastnn.training.evaluate import check_tta, evaluate
 from fastnn.training.history import History
 from fastnn.training.interrupts import Interrupted, InterruptFlag
-from fastnn.training.metrics import Meter, Metric, check_scores, loss_weight, named_metrics
+from fastnn.training.metrics import Meter, Metric, loss_weight, named_metrics
 from fastnn.training.progress import Progress
-from fastnn.training.results import facts, write_metrics
 
-__all__ = ["Trainer", "count_steps", "fit"]
+__all__ = ["Trainer", "count_steps"]
 
 _INTERVALS = ("epoch", "step")
 
@@ -50,16 +48,20 @@ class Trainer:
 
     Args:
         model: the network.
-        criterion: a loss: `criterion(outputs, y)` is a float, `criterion.backward()` the gradient of the outputs.
+        criterion: a loss of the outputs and the targets. Those of nn, and all whose author wrote a `backward`, get
+            arrays: `criterion(outputs, y)` is a float, `criterion.backward()` the gradient of the outputs. A function,
+            or a module with a `forward` only, gets the outputs as tensors, through which its gradient is found:
+            `criterion=lambda y, t: ((y - t) ** 2).mean()`. If it has parameters, they are trained by an optimiser that
+            has them, too.
         optimizer: of the model's parameters.
         scheduler: of the optimiser's learning rates, or None.
         scheduler_interval: step the scheduler after each 'epoch' or after each 'step'.
         scheduler_monitor: column of the history that a `ReduceLROnPlateau` looks at; by default val_loss, or train_loss
             without validation. Its own `mode` says what is better.
-        metrics: what else to measure, of training and of validation batches: functions of outputs and targets by name,
-            or a list of functions. Each gives the mean over a batch, or a pair (total, count) as `training.accuracy`
-            does. `metrics={"mae": f}` makes the columns train_mae and val_mae. Accuracy and top-5 are there by
-            themselves where targets are classes, see `evaluate`.
+        metrics: what else to measure, of training and of validation batches: functions of outputs and targets (arrays)
+            by name, or a list of functions. Each gives the mean over a batch, or a pair (total, count) as
+            `training.accuracy` does. `metrics={"mae": f}` makes the columns train_mae and val_mae. Accuracy and top-5
+            are there by themselves where targets are classes, see `evaluate`.
         val_criterion: the loss of the validation; the criterion if None.
         callbacks: see `Callback`; called in their order.
         max_grad_norm: scale gradients down to this norm over all parameters; None to leave them.
@@ -104,7 +106,7 @@ class Trainer:
         _arguments.model("Trainer", "model", model)
         if criterion is None:
             raise TypeError("Trainer: criterion must be a loss such as nn.CrossEntropyLoss(). Received: None")
-        check_criterion("Trainer", criterion, backward=True)
+        check_criterion("Trainer", criterion)
         check_criterion("Trainer", val_criterion)
         check_trains_model("Trainer", optimizer, model)
         warn_of_hidden_modules(model)
@@ -154,7 +156,7 @@ class Trainer:
         return Meter(self.metrics, self.criterion)
 
     def __repr__(self) -> str:
-        parts = [type(part).__name__ for part in (self.model, self.criterion, self.optimizer)]
+        parts = [type(self.model).__name__, name_of(self.criterion), type(self.optimizer).__name__]
         if self.scheduler is not None:
             parts.append(f"{type(self.scheduler).__name__} every {self.scheduler_interval}")
         if self.max_grad_norm is not None:
@@ -179,8 +181,11 @@ class Trainer:
         call after a training that stopped early goes on with it. The model's `preprocessing` becomes the loader's.
 
         Args:
-            train_loader: gives (images, targets); has a length, and `set_epoch(index)` if its order depends on it. A
-                list of batches gives them in the same order in every epoch.
+            train_loader: gives (x, y); has a length, and `set_epoch(index)` if its order depends on it. A list of
+                batches gives them in the same order in every epoch. x is an array, the images; or a tuple of arrays
+                for a network that takes several, `model(*x)`; or a dict of them, `model(**x)`. y, the targets, goes to
+                the criterion as it is, and so do the outputs; each may be an array, a tuple or a dict. Images are
+                counted by the first array of x.
             epochs: not necessarily a whole number; the last epoch may be a part of one.
             val_loader: images to evaluate on after each epoch, or None.
             resume: a checkpoint to continue from.
@@ -269,6 +274,7 @@ class Trainer:
         with contextlib.closing(batches_of("Trainer.fit", loader, "train_loader")) as batches:
             for x, y in itertools.islice(batches, done, end):
                 self._train_batch(x, y)
+                del x, y  # their memory can serve the next batch
                 now = time.perf_counter()
                 self._epoch_seconds += now - start
                 self.train_seconds += now - start
@@ -279,34 +285,35 @@ class Trainer:
         if done < end:
             raise ValueError(f"Trainer.fit: the loader gave {done} batches, its length is {self.batches_per_epoch}")
 
-    def _train_batch(self, x: NDArray, y: NDArray) -> None:
+    def _train_batch(self, x: Any, y: Any) -> None:
         self._call("on_step_begin")
         random_state = _random.random_state()
-        outputs = self.model(x)
-        check_scores(self.criterion, outputs)
-        loss = scalar("Trainer.fit", self.criterion, self.criterion(outputs, y))
+        n = _several.first_length(x) or 0
+        passed = run_batch("Trainer.fit", self.model, self.criterion, x, y)
+        outputs, loss = passed.outputs, passed.loss
         # If every label is to be ignored there is nothing to learn, and the mean over nothing is NaN.
-        is_empty = math.isnan(loss) and loss_weight(self.criterion, outputs, y) == 0
+        is_empty = math.isnan(loss) and loss_weight(self.criterion, outputs, y, n) == 0
         if not is_empty:
-            self._update_weights(x, loss, random_state)
+            self._update_weights(x, passed, random_state)
+        del passed  # with what the tape recorded, if there was no backward
         self._lr = float(self.optimizer.param_groups[0]["lr"])
         if self.scheduler is not None and self.scheduler_interval == "step":
             self.scheduler.step()
         self.step += 1
-        self.last_batch_size, self.last_loss = len(x), loss
-        self.images_seen += len(x)
-        measured = self.meter.update(loss, outputs, y)
+        self.last_batch_size, self.last_loss = n, loss
+        self.images_seen += n
+        measured = self.meter.update(loss, outputs, y, n)
         if not is_empty:
             epoch = self.step / self.batches_per_epoch
-            self.history.add_step(self.step, epoch, len(x), loss, measured.get("accuracy"))
+            self.history.add_step(self.step, epoch, n, loss, measured.get("accuracy"))
         self._call("on_step_end")
 
-    def _update_weights(self, x: NDArray, loss: float, random_state: dict[str, Any]) -> None:
+    def _update_weights(self, x: Any, passed: Pass, random_state: dict[str, Any]) -> None:
         """Backward and the optimiser's step."""
-        if not math.isfinite(loss):
-            raise find_non_finite(self.model, x, loss, self.step + 1, random_state)
+        if not math.isfinite(passed.loss):
+            raise find_non_finite(self.model, x, passed.loss, self.step + 1, random_state)
         self.optimizer.zero_grad()
-        self.model.backward(self.criterion.backward())
+        passed.go_back()
         if self.max_grad_norm is not None:
             optim.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
         self._call("on_gradients")
@@ -350,6 +357,7 @@ class Trainer:
     # ---- state -------------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
         """Everything that the following steps depend on: nested dicts, lists, numbers, texts and arrays."""
+        trained = {"criterion": dict(self.criterion.state_dict())} if self._trains_criterion() else {}
         return {
             "config": self.config,
             "step": self.step,
@@ -367,7 +375,12 @@ class Trainer:
             "images_seen": self.images_seen,
             "lr": self._lr,
             "stop_reason": self.stop_reason,
+            **trained,
         }
+
+    def _trains_criterion(self) -> bool:
+        """Whether the criterion has parameters, as weights of several losses."""
+        return isinstance(self.criterion, nn.Module) and any(True for _ in self.criterion.parameters())
 
     def load_state_dict(self, state: dict[str, Any], loader: Any = None) -> None:
         """Continue from a `state_dict` of a training of the same kind, and with the same batches if `loader` is given.
@@ -410,10 +423,14 @@ class Trainer:
             raise ValueError(f"the callbacks were {', '.join(theirs) or 'none'} and are {', '.join(mine) or 'none'}")
         if (state["scheduler"] is None) != (self.scheduler is None):
             raise ValueError("one of them has a schedule, the other has none")
+        if ("criterion" in state) != self._trains_criterion():
+            raise ValueError("one of them has a criterion with parameters, the other has none")
 
     def _set_state(self, state: dict[str, Any]) -> None:
         _random.set_random_state(state["random"])
         self.model.load_state_dict(state["model"])
+        if "criterion" in state:
+            self.criterion.load_state_dict(state["criterion"])
         preprocessing = state["preprocessing"]
         self.model.preprocessing = None if preprocessing is None else data.Preprocessing.from_dict(preprocessing)
         self.optimizer.load_state_dict(state["optimizer"])
@@ -452,59 +469,3 @@ class Trainer:
 def _names(callbacks: list[Any]) -> list[str]:
     """Of all callbacks that have a state; a progress bar has none, and may come or go."""
     return [name for name, _ in callbacks if name != Progress.__name__]
-
-
-def fit(
-    model: nn.Module,
-    train_loader: Any,
-    epochs: float,
-    optimizer: Any = None,
-    criterion: Any = None,
-    scheduler: Any = None,
-    val_loader: Any = None,
-    out: str | os.PathLike[str] | None = None,
-    resume: str | os.PathLike[str] | None = None,
-    callbacks: Iterable[Callback] = (),
-    **kwargs: Any,
-) -> History:
-    """Train a model; the short way to a `Trainer`.
-
-    Args:
-        model, train_loader, epochs, scheduler, val_loader, resume, callbacks: see `Trainer`.
-        optimizer: SGD with learning rate 0.005, Nesterov momentum 0.9 and weight decay 5e-4 if None.
-        criterion: cross-entropy if None.
-        out: a folder, made if missing, for history.csv, history.json, curves.png, last.safetensors, best.safetensors,
-            and, when training has ended, metrics.json and weights.safetensors. `fastnn.load` reads all three files of
-            weights.
-        **kwargs: go to `Trainer`.
-
-    Example:
-        >>> import numpy as np
-        >>> from fastnn import training
-        >>> batches = [(np.eye(4, dtype=np.float32), np.arange(4))] * 20
-        >>> history = training.fit(nn.Linear(4, 4), batches, epochs=2, progress=False)
-        >>> history["train_loss"][1] < history["train_loss"][0]
-        True
-    """
-    _arguments.model("fit", "model", model)
-    if optimizer is None:
-        optimizer = optim.SGD(model.parameters(), lr=0.005, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    callbacks = checked_callbacks("fit", callbacks)
-    files: list[Callback] = []
-    if out is not None:
-        out = path_of("fit", "out", out)
-        out.mkdir(parents=True, exist_ok=True)
-        files = [HistoryFiles(out), Checkpoints(out, "auto")]
-    trainer = Trainer(
-        model,
-        nn.CrossEntropyLoss() if criterion is None else criterion,
-        optimizer,
-        scheduler,
-        callbacks=[*callbacks, *files],
-        **kwargs,
-    )
-    history = trainer.fit(train_loader, epochs, val_loader, resume)
-    if out is not None:
-        save_weights(model, out / "weights.safetensors")
-        write_metrics(out, {**history.rows[-1], **facts(trainer), "resumed": resume is not None})
-    return history
