@@ -236,8 +236,10 @@ class Module:
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
-        if "_modules" in own:
-            for registry in (own["_parameters"], own["_buffers"], own["_modules"]):
+        if "_modules" in own:  # every forward asks for modules
+            if name in own["_modules"]:
+                return own["_modules"][name]
+            for registry in (own["_parameters"], own["_buffers"]):
                 if name in registry:
                     return registry[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
