@@ -13,15 +13,15 @@ __all__ = ["Linear"]
 
 
 class Linear(Module):
-    """y = x @ weight.T + bias.
+    """y = x @ weight.T + bias, for every row of features in the last axis.
 
     Args:
         in_features: features of the input.
         out_features: features of the output.
         bias: whether to add one.
     Shape:
-        - Input: (N, in_features), float32 or float64
-        - Output: (N, out_features)
+        - Input: (..., in_features), float32 or float64
+        - Output: (..., out_features)
     Attributes:
         weight: Parameter (out_features, in_features), uniform in +-1 / sqrt(in_features)
         bias: Parameter (out_features,), from the same distribution, or None
