@@ -137,7 +137,7 @@ def arrays_of(name):
 EVERY_ARRAY = [(name, key) for name in CALLS for key in arrays_of(name)]
 # Another rank makes no sense beside other arrays, but for ...
 ANY_RANK = {("layer_norm", "x")}  # ... the axes in front of normalized_shape, of which there may be any number
-ANY_RANK |= {("rms_norm", "x"), ("embedding", "x")}
+ANY_RANK |= {("rms_norm", "x"), ("embedding", "x"), ("scaled_dot_product_attention", "attn_mask")}
 OF_SEVERAL = [(name, key) for name, key in EVERY_ARRAY if len(arrays_of(name)) > 1 and (name, key) not in ANY_RANK]
 
 

@@ -90,6 +90,8 @@ def broadcasts(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 def mask_of(operation: str, name: str, mask: Any, dtype: np.dtype) -> NDArray:
     """The array of a mask, of bool or of this dtype."""
     array = _check.array(operation, name, array_of(mask))
+    if array.dtype.kind == "f":
+        array = _check.floats(operation, name, array)  # in the byte order of this machine
     if array.dtype != bool and array.dtype != dtype:
         raise TypeError(f"{operation}: {name} must be of bool or {dtype}. Received: dtype={array.dtype}")
     return array
