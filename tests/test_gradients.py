@@ -76,7 +76,7 @@ LAYERS = {
     nn.Identity: [(nn.Identity, ROWS)],
     nn.InstanceNorm1d: [
         (lambda: nn.InstanceNorm1d(6, affine=True), (4, 6, 5)),
-        (lambda: nn.InstanceNorm1d(6, track_running_stats=True, momentum=None), (4, 6, 5)),
+        (lambda: nn.InstanceNorm1d(6, track_running_stats=True, momentum=0.3), (4, 6, 5)),
     ],
     nn.InstanceNorm2d: [
         (lambda: nn.InstanceNorm2d(6), IMAGES),

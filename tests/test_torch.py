@@ -284,6 +284,8 @@ LEFT_OUT = {
     "BatchNorm2d": {"bias"},
     "Embedding": {"norm_type", "scale_grad_by_freq", "sparse", "_weight", "_freeze"},
     "GroupNorm": {"bias"},
+    "InstanceNorm1d": {"bias"},
+    "InstanceNorm2d": {"bias"},
 }
 
 

@@ -64,11 +64,12 @@ def scaled_dot_product_attention(
     is_causal = _check.boolean(name, "is_causal", is_causal)
     scale = 1 / math.sqrt(q.shape[-1]) if scale is None else _check.number(name, "scale", scale, finite=True)
     shape = (*q.shape[:-1], k.shape[-2])
-    allowed = addend = None
+    allowed: NDArray | None = None
+    addend: Any = None
     if is_causal:
         if attn_mask is not None:
             raise ValueError(f"{name}: with is_causal, attn_mask must be None. {_check.received(attn_mask=attn_mask)}")
-        allowed = np.tri(*shape[-2:], dtype=bool)
+        allowed = np.tri(*shape[-2:], dtype=np.bool_)
     elif attn_mask is not None:
         mask = mask_of(name, "attn_mask", attn_mask, q.dtype)
         if not broadcasts(mask.shape, shape):
@@ -77,7 +78,7 @@ def scaled_dot_product_attention(
             allowed = mask
         else:
             addend = attn_mask if isinstance(attn_mask, Tensor) else mask
-    inputs = (x if isinstance(x, Tensor) else arrays[word] for word, x in given.items())
+    inputs: Any = [x if isinstance(x, Tensor) else arrays[word] for word, x in given.items()]
     return attend(*inputs, allowed, addend, dropout_p, scale)[0]
 
 
@@ -98,20 +99,20 @@ def mask_of(operation: str, name: str, mask: Any, dtype: np.dtype) -> NDArray:
 
 
 def attend(
-    query: Any, key: Any, value: Any, allowed: NDArray | None, addend: Any, dropout_p: float, scale: float
+    query: Any, key: Any, value: Any, allowed: Any, addend: Any, dropout_p: float, scale: float
 ) -> tuple[Any, Any]:
     """The attention and its weights; `allowed` is True where a query may look, `addend` is added to the scores."""
     scores = matmul(query * scale, key.swapaxes(-1, -2))
     if addend is not None:
         scores = scores + addend
-        nowhere = array_of(addend) == -np.inf
-        if nowhere.any():
-            allowed = ~nowhere if allowed is None else allowed & ~nowhere
-    blind: NDArray | None = None  # who may look at nothing, which is no softmax of anything
+        somewhere: NDArray = np.not_equal(array_of(addend), -np.inf)
+        if not somewhere.all():
+            allowed = somewhere if allowed is None else np.logical_and(allowed, somewhere)
+    blind: Any = None  # who may look at nothing, which is no softmax of anything
     if allowed is not None:
         scores = np.where(allowed, scores, -np.inf)
         blind = ~allowed.any(axis=-1, keepdims=True)
-        if blind.any():
+        if np.any(blind):
             scores = np.where(blind, 0, scores)
         else:
             blind = None

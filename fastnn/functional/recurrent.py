@@ -1,5 +1,6 @@
 """Recurrent layers: one direction of one layer over a whole sequence."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -56,7 +57,9 @@ def lstm(
     """
     inputs = _checked("lstm", 4, x, {"h": h, "c": c}, weight_ih, weight_hh, bias_ih, bias_hh)
     reverse = _check.boolean("lstm", "reverse", reverse)
-    return reference.lstm(*inputs, reverse) if _runtime.uses_reference() else run(LSTM(reverse), *inputs)
+    if _runtime.uses_reference():
+        return reference.lstm(*inputs, reverse)
+    return run(LSTM(reverse), *inputs)
 
 
 def gru(
@@ -99,7 +102,9 @@ def gru(
     """
     inputs = _checked("gru", 3, x, {"h": h}, weight_ih, weight_hh, bias_ih, bias_hh)
     reverse = _check.boolean("gru", "reverse", reverse)
-    return reference.gru(*inputs, reverse) if _runtime.uses_reference() else run(GRU(reverse), *inputs)
+    if _runtime.uses_reference():
+        return reference.gru(*inputs, reverse)
+    return run(GRU(reverse), *inputs)
 
 
 def rnn(
@@ -149,7 +154,7 @@ def rnn(
 
 def _checked(
     operation: str, parts: int, x: Any, states: dict[str, Any], weight_ih: Any, weight_hh: Any, *biases: Any
-) -> list[Any]:
+) -> Any:
     """The inputs, tensors as they are and anything else as arrays, if their shapes and dtypes fit."""
     given = {"x": x, **states, "weight_ih": weight_ih, "weight_hh": weight_hh}
     given |= dict(zip(("bias_ih", "bias_hh"), biases, strict=True))
@@ -170,7 +175,7 @@ def _checked(
         raise _check.fail(operation, reason, weight_hh=arrays["weight_hh"])
     if not steps:
         raise _check.fail(operation, "x needs at least one step", x=arrays["x"])
-    expected = dict.fromkeys(states, (n, hidden))
+    expected: dict[str, tuple[int, ...]] = dict.fromkeys(states, (n, hidden))
     expected |= {"weight_ih": (rows, features), "bias_ih": (rows,), "bias_hh": (rows,)}
     for name, shape in expected.items():
         array = arrays[name]
@@ -201,8 +206,9 @@ class Recurrence(Op):
 
     def forward(self, x: Any, *others: Any) -> tuple[NDArray, ...]:
         # The arrays of tensors may still have another byte order.
-        x, *others = (None if array is None else _check.floats("recurrence", "x", array) for array in (x, *others))
-        states, (weight_ih, weight_hh, bias_ih, bias_hh) = others[: self.n_states], others[self.n_states :]
+        rest: Any
+        x, *rest = (None if array is None else _check.floats("recurrence", "x", array) for array in (x, *others))
+        states, (weight_ih, weight_hh, bias_ih, bias_hh) = rest[: self.n_states], rest[self.n_states :]
         steps, n, features = x.shape
         rows, hidden = weight_hh.shape
         self.shape, self.weight_hh = x.shape, weight_hh
@@ -269,7 +275,7 @@ class Recurrence(Op):
         return step if self.reverse else step + 1
 
     # ---- what differs ------------------------------------------------------------------------------------------------
-    def prepare(self, of_x: NDArray, states: tuple[NDArray, ...]) -> None:
+    def prepare(self, of_x: NDArray, states: Sequence[NDArray]) -> None:
         """Make room for what the steps keep."""
         raise NotImplementedError
 
@@ -304,7 +310,7 @@ class LSTM(Recurrence):
     n_states = 2
     keeps: ClassVar = {0: "x", 3: "weight_ih", 4: "weight_hh"}
 
-    def prepare(self, of_x: NDArray, states: tuple[NDArray, ...]) -> None:
+    def prepare(self, of_x: NDArray, states: Sequence[NDArray]) -> None:
         steps, n, rows = of_x.shape
         self.gates = of_x  # the parts of x become i, f, g and o where they stand
         self.c = _memory.empty((steps + 1, n, rows // 4), of_x.dtype)
@@ -354,7 +360,7 @@ class LSTM(Recurrence):
 class GRU(Recurrence):
     """`gru` of x, h, weights and biases."""
 
-    def prepare(self, of_x: NDArray, states: tuple[NDArray, ...]) -> None:
+    def prepare(self, of_x: NDArray, states: Sequence[NDArray]) -> None:
         steps, n, rows = of_x.shape
         self.gates = of_x  # the parts of x become r, z and n where they stand
         self.inner = _memory.empty((steps, n, rows // 3), of_x.dtype)  # what r is applied to
@@ -400,7 +406,7 @@ class RNN(Recurrence):
         super().__init__(reverse)
         self.nonlinearity = nonlinearity
 
-    def prepare(self, of_x: NDArray, states: tuple[NDArray, ...]) -> None:
+    def prepare(self, of_x: NDArray, states: Sequence[NDArray]) -> None:
         pass
 
     def step(self, step: int, of_x: NDArray, of_h: NDArray) -> NDArray:

@@ -172,9 +172,10 @@ class MultiheadAttention(Module):
     def _projected(self, *inputs: Any) -> list[Any]:
         own = self._parameters
         together = own["in_proj_weight"]
-        weights = (own[f"{letter}_proj_weight"] for letter in "qkv") if together is None else np.split(together, 3)
+        apart = [own[f"{letter}_proj_weight"] for letter in "qkv"]
+        weights: list[Any] = apart if together is None else together.split(3)
         bias = own["in_proj_bias"]
-        biases = [None] * 3 if bias is None else np.split(bias, 3)
+        biases: list[Any] = [None] * 3 if bias is None else bias.split(3)
         return [F.linear(x, weight, b) for x, weight, b in zip(inputs, weights, biases, strict=True)]
 
     def _in_heads(self, x: Any) -> Any:
@@ -194,7 +195,7 @@ class MultiheadAttention(Module):
                 raise ValueError(
                     f"{name}: with is_causal, attn_mask must be None. {_check.received(attn_mask=attn_mask)}"
                 )
-            allowed = np.tri(length, keys, dtype=bool)
+            allowed = np.tri(length, keys, dtype=np.bool_)
         pairs = {(length, keys): (1, 1), (n * self.num_heads, length, keys): (n, self.num_heads)}
         padding = {(n, keys) if has_batch else (keys,): (n, 1, 1)}
         for word, mask, shapes in (

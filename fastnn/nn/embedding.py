@@ -80,7 +80,7 @@ class Embedding(Module):
         """
         table = _check.floats("Embedding.from_pretrained", "embeddings", embeddings, 2)
         freeze = _check.boolean("Embedding.from_pretrained", "freeze", freeze)
-        layer = cls(*table.shape, padding_idx)
+        layer = cls(len(table), table.shape[1], padding_idx)
         layer.weight = Parameter(np.array(table, order="C"), requires_grad=not freeze)
         return layer
 

@@ -25,7 +25,7 @@ class _InstanceNorm(Module):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float | None = 0.1,
+        momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
     ) -> None:
@@ -33,7 +33,7 @@ class _InstanceNorm(Module):
         name = type(self).__name__
         self.num_features = _check.integer(name, "num_features", num_features, 1, _check.MOST_SETTING)
         self.eps = _check.epsilon(name, eps)
-        self.momentum = None if momentum is None else _check.number(name, "momentum", momentum, 0, 1)
+        self.momentum = _check.number(name, "momentum", momentum, 0, 1)
         self.affine = _check.boolean(name, "affine", affine)
         self.track_running_stats = _check.boolean(name, "track_running_stats", track_running_stats)
         _check.fits_memory(name, "a weight", (self.num_features,))
@@ -49,7 +49,6 @@ class _InstanceNorm(Module):
         if self.running_mean is not None and self.running_var is not None:
             self.running_mean = np.zeros_like(self.running_mean)
             self.running_var = np.ones_like(self.running_var)
-            self.num_batches_tracked = np.zeros((), np.int64)
 
     def forward(self, x: Any) -> Any:
         name = type(self).__name__
@@ -58,13 +57,8 @@ class _InstanceNorm(Module):
         if uses_own and array.size and array[0, 0].size == 1:
             raise _check.fail(name, "one pixel has no variance: x needs several in each channel", x=array)
         moves = self.training and self.running_mean is not None
-        statistics = (self.running_mean, self.running_var) if moves or not uses_own else (None, None)
-        momentum = self.momentum
-        if moves and array.size:
-            self.num_batches_tracked = np.asarray(self.num_batches_tracked + 1, np.int64)  # type: ignore[operator]
-        if momentum is None:  # every batch so far has the same weight
-            momentum = 1 / max(1, int(self.num_batches_tracked)) if moves else 0.0  # type: ignore[arg-type]
-        result = F.instance_norm(x, *statistics, self.weight, self.bias, uses_own, momentum, self.eps)
+        mean, var = (self.running_mean, self.running_var) if moves or not uses_own else (None, None)
+        result = F.instance_norm(x, mean, var, self.weight, self.bias, uses_own, self.momentum, self.eps)
         if moves:
             self.running_mean, self.running_var = result.running_mean, result.running_var
         return result.y
@@ -87,7 +81,7 @@ class InstanceNorm1d(_InstanceNorm):
     Args:
         num_features: C.
         eps: added to the variance.
-        momentum: weight of a batch in the running statistics; None for their mean over all batches.
+        momentum: weight of a batch in the running statistics.
         affine: whether there are a weight and a bias.
         track_running_stats: whether there are running statistics.
     Shape:
@@ -95,7 +89,7 @@ class InstanceNorm1d(_InstanceNorm):
     Attributes:
         weight, bias: Parameter (C,), ones and zeros, or None
         running_mean, running_var: buffers (C,), zeros and ones at first, or None; the variance is the unbiased one
-        num_batches_tracked: buffer (), int64, or None
+        num_batches_tracked: buffer (), int64, or None; PyTorch has it, and does not count either
     Raises:
         ValueError: the input does not fit; there is only one position.
     Example:
@@ -118,7 +112,7 @@ class InstanceNorm2d(_InstanceNorm):
     Args:
         num_features: C, the number of channels.
         eps: added to the variance.
-        momentum: weight of a batch in the running statistics; None for their mean over all batches.
+        momentum: weight of a batch in the running statistics.
         affine: whether there are a weight and a bias.
         track_running_stats: whether there are running statistics.
     Shape:

@@ -35,7 +35,7 @@ class _OfCell(Module):
     def _add_weights(self, input_size: int, suffix: str = "") -> None:
         rows = self._parts * self.hidden_size
         bound = 1 / math.sqrt(self.hidden_size)
-        shapes = (rows, input_size), (rows, self.hidden_size), (rows,), (rows,)
+        shapes: tuple[tuple[int, ...], ...] = (rows, input_size), (rows, self.hidden_size), (rows,), (rows,)
         for shape in shapes[:2]:
             _check.fits_memory(type(self).__name__, "a weight", shape)
         for name, shape in zip(_NAMES, shapes, strict=True):
