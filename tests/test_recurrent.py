@@ -184,9 +184,8 @@ def test_recurrent_gradients_are_the_same_bits_for_any_number_of_threads(name, r
         tensors = [fastnn.tensor(value, requires_grad=True) for value in values]
         output, *states = getattr(F, name)(*tensors)
         (output * output).sum().backward()
-        results.append(
-            [output.data.tobytes(), *(s.data.tobytes() for s in states), *(t.grad.tobytes() for t in tensors)]
-        )
+        arrays = [*(tensor.data for tensor in (output, *states)), *(tensor.grad for tensor in tensors)]
+        results.append([array.tobytes() for array in arrays])
     assert results[0] == results[1] == results[2]
 
 
@@ -217,11 +216,11 @@ def test_recurrent_layer_learns_to_add(name):
     fastnn.manual_seed(0)
     rng = np.random.default_rng(0)
     layer, head = getattr(nn, name)(2, 16), nn.Linear(16, 1)
-    optimizer = fastnn.optim.Adam([*layer.parameters(), *head.parameters()], lr=0.02)
+    optimizer = fastnn.optim.Adam([*layer.parameters(), *head.parameters()], lr=0.03)
     losses = []
-    for _ in range(150):
-        values, marks = rng.random((5, 32)), np.zeros((5, 32))
-        np.put_along_axis(marks, rng.permuted(np.tile(np.arange(5)[:, None], 32), axis=0)[:2], 1, axis=0)
+    for _ in range(200):
+        values, marks = rng.random((4, 32)), np.zeros((4, 32))
+        np.put_along_axis(marks, rng.permuted(np.tile(np.arange(4)[:, None], 32), axis=0)[:2], 1, axis=0)
         x = np.stack([values, marks], axis=2).astype(np.float32)
         y = head(layer(fastnn.tensor(x))[0][-1])[:, 0]
         loss = ((y - (values * marks).sum(0).astype(np.float32)) ** 2).mean()
@@ -229,7 +228,7 @@ def test_recurrent_layer_learns_to_add(name):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert np.mean(losses[-10:]) < 0.03 < np.mean(losses[:5])  # the variance of the sum is 1 / 6
+    assert np.mean(losses[-10:]) < 0.04 < 0.2 < np.mean(losses[:5])  # the variance of the sum is 1 / 6
 
 
 # ---- what they refuse ------------------------------------------------------------------------------------------------
@@ -247,7 +246,7 @@ X = np.zeros((4, 3, 5), np.float32)
             lambda: nn.LSTM(5, 2, 2, bidirectional=True)(X, (X[:, :, :2], X[:3, :, :2])),
             r"LSTM: c of hx must have shape \(4, 3, 2\). .* c.shape=\(3, 3, 2\)",
         ),
-        (lambda: nn.LSTM(5, 2)(X, X[:1, :, :2]), r"LSTM: hx must be the two states \(h, c\). Received: an array"),
+        (lambda: nn.LSTM(5, 2)(X, X[:1, :, :2]), r"LSTM: hx must be the two states \(h, c\). Received: array"),
         (lambda: nn.LSTM(5, 2)(X.astype(int)), "LSTM: x has dtype int64, float32 or float64 is needed"),
         (lambda: nn.LSTM(5, 2)(X.astype(float)), "lstm: dtypes differ"),
         (lambda: nn.GRU(5, 2)(X, X[:1, :, :2].astype(float)), "gru: dtypes differ"),

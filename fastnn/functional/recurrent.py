@@ -55,7 +55,7 @@ def lstm(
 
     Source: Hochreiter and Schmidhuber, 1997, "Long short-term memory"; the forget gate: Gers et al., 2000.
     """
-    inputs = _checked("lstm", 4, x, {"h": h, "c": c}, weight_ih, weight_hh, bias_ih, bias_hh)
+    inputs: Any = _checked("lstm", 4, x, {"h": h, "c": c}, weight_ih, weight_hh, bias_ih, bias_hh)
     reverse = _check.boolean("lstm", "reverse", reverse)
     if _runtime.uses_reference():
         return reference.lstm(*inputs, reverse)
@@ -100,7 +100,7 @@ def gru(
     Source: Cho et al., 2014, "Learning phrase representations using RNN encoder-decoder for statistical machine
     translation"; r is applied to b_n, not to h, as in PyTorch.
     """
-    inputs = _checked("gru", 3, x, {"h": h}, weight_ih, weight_hh, bias_ih, bias_hh)
+    inputs: Any = _checked("gru", 3, x, {"h": h}, weight_ih, weight_hh, bias_ih, bias_hh)
     reverse = _check.boolean("gru", "reverse", reverse)
     if _runtime.uses_reference():
         return reference.gru(*inputs, reverse)
@@ -144,7 +144,7 @@ def rnn(
 
     Source: Elman, 1990, "Finding structure in time".
     """
-    inputs = _checked("rnn", 1, x, {"h": h}, weight_ih, weight_hh, bias_ih, bias_hh)
+    inputs: Any = _checked("rnn", 1, x, {"h": h}, weight_ih, weight_hh, bias_ih, bias_hh)
     nonlinearity = _check.one_of("rnn", "nonlinearity", nonlinearity, ("tanh", "relu"))
     reverse = _check.boolean("rnn", "reverse", reverse)
     if _runtime.uses_reference():

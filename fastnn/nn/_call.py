@@ -192,8 +192,9 @@ def _seeds(operation: str, outputs: Any, dy: Any) -> list[tuple[Tensor, Any]]:
     if isinstance(outputs, tuple | list):
         results: list[Any] = list(outputs)
         given = list(dy) if isinstance(dy, tuple | list) else [dy]
-        if len(given) == 1 and sum(map(_has_gradient, results)) == 1:  # values and their places
-            given = [given[0] if _has_gradient(y) else None for y in results]
+        carry = [any(map(_has_gradient, tensors_in(y))) for y in results]
+        if len(given) == 1 and sum(carry) == 1:  # values and their places
+            given = [given[0] if carries else None for carries in carry]
         if len(given) != len(results):
             raise ValueError(
                 f"{operation}: dy must be {len(results)} gradients, one for each result. Received: {_check.shown(dy)}"
