@@ -78,8 +78,8 @@ def scaled_dot_product_attention(
             allowed = mask
         else:
             addend = attn_mask if isinstance(attn_mask, Tensor) else mask
-    inputs: Any = [x if isinstance(x, Tensor) else arrays[word] for word, x in given.items()]
-    return attend(*inputs, allowed, addend, dropout_p, scale)[0]
+    inputs = [x if isinstance(x, Tensor) else arrays[word] for word, x in given.items()]
+    return attend(*[*inputs, allowed, addend, dropout_p, scale])[0]
 
 
 def broadcasts(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:

@@ -58,7 +58,7 @@ def lstm(
     inputs: Any = _checked("lstm", 4, x, {"h": h, "c": c}, weight_ih, weight_hh, bias_ih, bias_hh)
     reverse = _check.boolean("lstm", "reverse", reverse)
     if _runtime.uses_reference():
-        return reference.lstm(*inputs, reverse)
+        return reference.lstm(*[*inputs, reverse])
     return run(LSTM(reverse), *inputs)
 
 
@@ -103,7 +103,7 @@ def gru(
     inputs: Any = _checked("gru", 3, x, {"h": h}, weight_ih, weight_hh, bias_ih, bias_hh)
     reverse = _check.boolean("gru", "reverse", reverse)
     if _runtime.uses_reference():
-        return reference.gru(*inputs, reverse)
+        return reference.gru(*[*inputs, reverse])
     return run(GRU(reverse), *inputs)
 
 
@@ -148,7 +148,7 @@ def rnn(
     nonlinearity = _check.one_of("rnn", "nonlinearity", nonlinearity, ("tanh", "relu"))
     reverse = _check.boolean("rnn", "reverse", reverse)
     if _runtime.uses_reference():
-        return reference.rnn(*inputs, nonlinearity, reverse)
+        return reference.rnn(*[*inputs, nonlinearity, reverse])
     return run(RNN(reverse, nonlinearity), *inputs)
 
 
