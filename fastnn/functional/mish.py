@@ -1,4 +1,4 @@
-"""The activation Mish, made of softplus, tanh and sigmoid."""
+"""The activation Mish, made of sigmoids."""
 
 from typing import Any, ClassVar
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _runtime, reference
 from fastnn.autograd.tape import Op, run
-from fastnn.functional.activation import sigmoid, softplus, tanh
+from fastnn.functional.activation import sigmoid
 
 __all__ = ["mish"]
 
@@ -32,7 +32,11 @@ def mish(x: ArrayLike) -> Any:
 
 
 class Mish(Op):
-    """`mish` of x. The tanh is not kept: backward computes it again."""
+    """`mish` of x.
+
+    With s = sigmoid(x) and w = sigmoid(-x), tanh(log(1 + exp(x))) = s * (1 + w) / (1 + w^2), of which no digits are
+    lost wherever x is. Neither is kept: backward computes them again.
+    """
 
     keeps: ClassVar = {0: "x"}
     is_exact = is_fresh = True
@@ -43,13 +47,16 @@ class Mish(Op):
         x = _check.floats("mish", "x", x)
         if _runtime.uses_reference():
             return reference.mish(x)
-        with np.errstate(invalid="ignore"):  # -infinity * 0 is NaN
-            return x * tanh(softplus(x))
+        s, w = sigmoid(x), sigmoid(-x)
+        with np.errstate(invalid="ignore", under="ignore"):  # -infinity * 0 is NaN
+            return x * (s * (1 + w) / (1 + w * w))
 
     def backward(self, dy: NDArray) -> NDArray:
         x = _check.floats("mish", "x", self.x)
         if _runtime.uses_reference():
             return reference.mish_backward(dy, x)
-        t = tanh(softplus(x))
-        with np.errstate(invalid="ignore"):
-            return dy * (t + x * ((1 - t) * (1 + t)) * sigmoid(x))
+        s, w = sigmoid(x), sigmoid(-x)
+        with np.errstate(invalid="ignore", under="ignore"):
+            squares = 1 + w * w
+            root = 2 * w / squares  # of 1 - tanh^2
+            return dy * (s * ((1 + w) / squares + x * root * root))

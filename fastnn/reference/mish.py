@@ -16,6 +16,6 @@ def mish(x: NDArray) -> NDArray:
 
 def mish_backward(dy: NDArray, x: NDArray) -> NDArray:
     """dx = dy * (t + x * (1 - t^2) * sigmoid(x)) with t = tanh(log(1 + exp(x)))"""
-    t = np.tanh(np.logaddexp(x, 0))
     with np.errstate(invalid="ignore"):
+        t = np.tanh(np.logaddexp(x, 0))
         return dy * (t + x * ((1 - t) * (1 + t)) * sigmoid(x))
