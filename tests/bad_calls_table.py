@@ -458,6 +458,7 @@ SKIPPED: dict[str, str] = {
     ),
     **dict.fromkeys(
         ["nn.LoadResult", "functional.BatchNormResult", "functional.Normalized", "training.Evaluation",
+         "functional.InstanceNormResult",
          "models.LayerSummary", "models.Summary", "insight.GradcheckResult", "insight.GradientProbe",
          "insight.GradientRow", "insight.LossLandscape", "profiling.Copy", "profiling.Profile",
          "profiling.ProfileRow", "courses.Recipe"], RECORD,
