@@ -50,6 +50,17 @@ def test_embedding_padding_is_zero_and_gets_no_gradient(padding_idx):
     assert layer.weight.grad.tolist() == [[0, 0, 0], [1, 1, 1], [0, 0, 0], [0, 0, 0]]
 
 
+@pytest.mark.parametrize("rows", [1, 2, 7, 300])
+def test_embedding_gradient_of_any_number_of_duplicates(rows, rng):
+    """Whole numbers have exact sums, in whatever order."""
+    x, dy = rng.integers(0, rows, 2000) ** 2 // rows, rng.integers(-9, 10, (2000, 3)).astype(np.float32)
+    weight = fastnn.tensor(np.zeros((rows, 3), np.float32), requires_grad=True)
+    F.embedding(x, weight).backward(dy)
+    expected = np.zeros((rows, 3))
+    np.add.at(expected, x, dy)
+    np.testing.assert_array_equal(weight.grad, expected)
+
+
 def test_embedding_remembers_its_indices_and_not_the_callers_array():
     layer, x = nn.Embedding(4, 3), np.array([0, 1])
     layer(x)

@@ -1,13 +1,12 @@
 """Rows of a table, by their numbers."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check
-from fastnn.autograd.indexing import Take
-from fastnn.autograd.tape import run
+from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import Tensor, array_of
 
 __all__ = ["embedding"]
@@ -43,18 +42,50 @@ def embedding(x: ArrayLike, weight: ArrayLike, padding_idx: int | None = None) -
     return run(Embedding(indices, padding), weight if isinstance(weight, Tensor) else table)
 
 
-class Embedding(Take):
+class Embedding(Op):
     """`embedding` of a table."""
 
-    def __init__(self, indices: NDArray, padding_idx: int | None) -> None:
-        super().__init__(indices, 0)
-        self.padding_idx = padding_idx
+    keeps: ClassVar = {}
+    is_exact = is_fresh = True
+
+    def __init__(self, indices: NDArray[np.intp], padding_idx: int | None) -> None:
+        self.indices, self.padding_idx = indices, padding_idx
+
+    def forward(self, weight: Any) -> NDArray:
+        weight = _check.floats("embedding", "weight", weight)
+        self.shape = weight.shape
+        return np.asarray(weight.take(self.indices, axis=0))
 
     def backward(self, dy: NDArray) -> NDArray:
-        dweight = super().backward(dy)
+        dweight = np.zeros(self.shape, dy.dtype)
+        if dy.size:
+            rows, sums = sums_by_row(self.indices.reshape(-1), dy.reshape(-1, self.shape[1]))
+            dweight[rows] = sums
         if self.padding_idx is not None:
             dweight[self.padding_idx] = 0
         return dweight
+
+
+# So often a row may come to be added to, together with others, before it is worth a sum of its own: of 8192 rows of
+# 128 floats among 10,000, 3 ms, where np.add.reduceat takes 21 and np.add.at 33.
+_TOGETHER = 8
+
+
+def sums_by_row(indices: NDArray[np.intp], values: NDArray) -> tuple[NDArray[np.intp], NDArray]:
+    """The different indices in order, and for each the sum of its values, always added up in the same order."""
+    order = np.argsort(indices, kind="stable")
+    indices = indices[order]
+    starts = np.flatnonzero(np.diff(indices, prepend=-1))
+    counts = np.diff(starts, append=len(indices))
+    sums = values[order[starts]]
+    left = np.flatnonzero(counts > 1)  # what is still to come for these
+    for n in range(1, _TOGETHER):
+        sums[left] += values[order[starts[left] + n]]
+        left = left[counts[left] > n + 1]
+    for row in left:
+        own = order[starts[row] + _TOGETHER : starts[row] + counts[row]]
+        sums[row] += values[own].sum(axis=0, dtype=np.float64).astype(values.dtype)
+    return indices[starts], sums
 
 
 def row_argument(operation: str, padding_idx: int | None, n: int) -> int | None:

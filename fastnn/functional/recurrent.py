@@ -327,7 +327,7 @@ class LSTM(Recurrence):
         np.tanh(of_x, out=of_x)
         of_x *= self.scale
         of_x += self.offset
-        i, f, g, o = np.split(of_x, 4, axis=1)
+        i, f, g, o = _parts(of_x, 4)
         c, tanh_c = self.c[self._after(step)], self.tanh_c[step]
         np.multiply(f, self.c[self._before(step)], out=c)
         c += i * g
@@ -342,8 +342,8 @@ class LSTM(Recurrence):
         self.dc = dstates[1]
 
     def step_back(self, step: int, dh: NDArray, weight_hh: NDArray) -> NDArray:
-        i, f, g, o = np.split(self.gates[step], 4, axis=1)
-        di, df, dg, do = np.split(self.d[step], 4, axis=1)
+        i, f, g, o = _parts(self.gates[step], 4)
+        di, df, dg, do = _parts(self.d[step], 4)
         tanh_c = self.tanh_c[step]
         dc = self.dc + dh * o * (1 - tanh_c * tanh_c)
         np.multiply(dc * g, i * (1 - i), out=di)
@@ -375,7 +375,7 @@ class GRU(Recurrence):
         np.tanh(gates, out=gates)
         gates *= 0.5
         gates += 0.5
-        r, z, n = np.split(of_x, 3, axis=1)
+        r, z, n = _parts(of_x, 3)
         n += r * inner
         np.tanh(n, out=n)
         return n + z * (self.h[self._before(step)] - n)
@@ -385,8 +385,8 @@ class GRU(Recurrence):
         self.of_h = _memory.empty(shape, self.h.dtype)
 
     def step_back(self, step: int, dh: NDArray, weight_hh: NDArray) -> NDArray:
-        r, z, n = np.split(self.gates[step], 3, axis=1)
-        dr, dz, dn = np.split(self.d[step], 3, axis=1)
+        r, z, n = _parts(self.gates[step], 3)
+        dr, dz, dn = _parts(self.d[step], 3)
         np.multiply(dh * (1 - z), 1 - n * n, out=dn)
         np.multiply(dh * (self.h[self._before(step)] - n), z * (1 - z), out=dz)
         np.multiply(dn * self.inner[step], r * (1 - r), out=dr)
@@ -417,6 +417,12 @@ class RNN(Recurrence):
         h = self.h[self._after(step)]
         np.multiply(dh, 1 - h * h if self.nonlinearity == "tanh" else h > 0, out=self.d[step])
         return product(self.d[step], weight_hh)
+
+
+def _parts(rows: NDArray, n: int) -> list[NDArray]:
+    """The n parts of every row, as views."""
+    size = rows.shape[1] // n
+    return [rows[:, begin : begin + size] for begin in range(0, n * size, size)]
 
 
 def _sum_of_rows(rows: NDArray) -> NDArray:
