@@ -136,3 +136,71 @@ def test_embedding_from_pretrained_holds_a_copy_and_is_frozen():
 def test_embedding_refuses_by_name(call, error, words):
     with pytest.raises(error, match=f"^{words}"):
         call()
+
+
+class Bag(nn.Module):
+    """The mean of the vectors of words, and a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(20, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.table(x).mean(axis=1))
+
+
+class Written(nn.Module):
+    """A module with a backward of its own, around one of fastnn's."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(20, 4)
+
+    def forward(self, x):
+        y = self.table(x)
+        assert type(y) is np.ndarray
+        return y.reshape(len(x), -1)
+
+    def backward(self, dy):
+        return self.table.backward(dy.reshape(len(dy), -1, 4))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Bag, lambda: nn.Sequential(nn.Embedding(20, 4), nn.Flatten(), nn.Linear(12, 2))],
+    ids=["module", "sequential"],
+)
+def test_embedding_in_a_network_that_is_called_with_indices(make, rng):
+    """There is no float among the arguments, and gradients come to all parameters all the same."""
+    model = make().astype(np.float64)
+    x, dy = rng.integers(0, 20, (5, 3)), rng.standard_normal((5, 2))
+    y = model(x)
+    assert type(y) is np.ndarray
+    assert model.backward(dy) is None
+    gradients = [parameter.grad for parameter in model.parameters()]
+    model.zero_grad()
+    result = model(fastnn.tensor(x))
+    np.testing.assert_array_equal(result.data, y)
+    result.backward(dy)
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        assert gradient.any()
+        np.testing.assert_array_equal(parameter.grad, gradient)
+    with fastnn.no_grad():
+        np.testing.assert_array_equal(model(x), y)
+
+
+def test_embedding_within_a_module_with_a_backward_of_its_own(rng):
+    class Around(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Written()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    x, dy = rng.integers(0, 20, (5, 3)), rng.standard_normal((5, 12)).astype(np.float32)
+    inner = Written()
+    inner(x)
+    inner.backward(dy)
+    assert inner.table.weight.grad.any()
+    assert type(Around()(x)) is np.ndarray

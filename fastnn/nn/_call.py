@@ -60,6 +60,9 @@ def _entered(
             return forward(module, *arguments, **keywords)
         return _as_operation(module, forward, arguments, keywords)
     if has_own_backward:
+        return _alone(forward, module, *arguments, **keywords)
+    if LOST.get() is not None and not _have_floats((arguments, keywords)):
+        # Within the forward of another module, which goes on with tensors; indices do not say so.
         return forward(module, *arguments, **keywords)
     return _with_arrays(module, forward, arguments, keywords)
 
@@ -76,6 +79,24 @@ def _have_tensor(values: Any) -> bool:
         elif kind is dict and _have_tensor(value.values()):
             return True
     return False
+
+
+def _have_floats(value: Any) -> bool:
+    """Whether there is an array of floats in `value`, or in the tuples, lists and dicts in it."""
+    if isinstance(value, tuple | list):
+        return any(map(_have_floats, value))
+    if isinstance(value, dict):
+        return any(map(_have_floats, value.values()))
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _alone(forward: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Call a forward whose author deals in arrays, as if no other were running."""
+    outer = LOST.set(None)
+    try:
+        return forward(*arguments, **keywords)
+    finally:
+        LOST.reset(outer)
 
 
 # ---- arrays in, arrays out -------------------------------------------------------------------------------------------
@@ -239,7 +260,7 @@ class HandWritten(Op):
 
     def _call(self, inputs: tuple[Any, ...]) -> Any:
         arguments, keywords = self.fill(inputs[: self.n_arrays])
-        return self.call(self.owner, *arguments, **keywords)
+        return _alone(self.call, self.owner, *arguments, **keywords)
 
     def backward(self, *gradients: Any) -> Any:
         owner, now, before = self.owner, None, self.owner.input_grad
