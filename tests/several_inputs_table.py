@@ -7,7 +7,14 @@ from typing import Any
 
 from fastnn import nn
 
-SEQUENCE = (3, 2, 5)
+
+def normal(*shapes: tuple[int, ...]) -> Any:
+    """Makes arrays of these shapes."""
+    return lambda rng: tuple(rng.standard_normal(shape) for shape in shapes)
+
+
+def with_two_states(x: tuple[int, ...], state: tuple[int, ...]) -> Any:
+    return lambda rng: (rng.standard_normal(x), (rng.standard_normal(state), rng.standard_normal(state)))
 
 
 def indices(rng: Any) -> tuple[Any, ...]:
@@ -15,65 +22,48 @@ def indices(rng: Any) -> tuple[Any, ...]:
     return (rng.integers(0, 4, (3, 4)),)
 
 
-def sequence(rng: Any, *shape: int) -> tuple[Any, ...]:
-    return (rng.standard_normal(shape or SEQUENCE),)
-
-
-def with_state(rng: Any, *state: int) -> tuple[Any, ...]:
-    return rng.standard_normal(SEQUENCE), rng.standard_normal(state)
-
-
-def with_states(rng: Any, *state: int) -> tuple[Any, ...]:
-    return rng.standard_normal(SEQUENCE), (rng.standard_normal(state), rng.standard_normal(state))
-
-
-def step(rng: Any) -> tuple[Any, ...]:
-    return rng.standard_normal((3, 5)), rng.standard_normal((3, 4))
-
-
-def step_of_lstm(rng: Any) -> tuple[Any, ...]:
-    return rng.standard_normal((3, 5)), (rng.standard_normal((3, 4)), rng.standard_normal((3, 4)))
-
-
-def three(rng: Any, *shapes: tuple[int, ...]) -> tuple[Any, ...]:
-    return tuple(rng.standard_normal(shape) for shape in shapes)
-
-
 def masked(rng: Any) -> tuple[Any, ...]:
-    """Queries that see all, some and one of the keys, in two of three sequences less."""
-    padding = rng.random((3, 5)) < 0.3
+    """With keys that are padding, and numbers to add to the scores."""
+    padding = rng.random((2, 3)) < 0.4
     padding[:, 0] = False
-    return (*three(rng, (2, 3, 6), (5, 3, 6), (5, 3, 6)), padding, True, rng.standard_normal((2, 5)))
+    return (*normal((2, 2, 4), (3, 2, 4), (3, 2, 4))(rng), padding, True, rng.standard_normal((2, 3)))
 
 
 def causal(rng: Any) -> tuple[Any, ...]:
-    return (*three(rng, *((4, 2, 6),) * 3), None, True, None, False, True)
+    return (*normal((3, 2, 4), (3, 2, 4), (3, 2, 4))(rng), None, True, None, False, True)
 
 
+STACK = {"num_layers": 2, "bias": False, "batch_first": True, "dropout": 0.5, "bidirectional": True}
 SEVERAL: dict[Any, list[tuple[Any, Any]]] = {
     nn.Embedding: [(lambda: nn.Embedding(5, 3), indices), (lambda: nn.Embedding(5, 3, padding_idx=-5), indices)],
     nn.GRU: [
-        (lambda: nn.GRU(5, 4), lambda rng: with_state(rng, 1, 2, 4)),
-        (lambda: nn.GRU(5, 2, 2, bias=False, batch_first=True, dropout=0.5, bidirectional=True), sequence),
+        (lambda: nn.GRU(4, 3), normal((3, 2, 4), (1, 2, 3))),
+        (lambda: nn.GRU(3, 2, **STACK), normal((2, 3, 3))),
     ],
-    nn.GRUCell: [(lambda: nn.GRUCell(5, 4), step), (lambda: nn.GRUCell(5, 4, bias=False), lambda rng: step(rng)[:1])],
+    nn.GRUCell: [
+        (lambda: nn.GRUCell(4, 3), normal((2, 4), (2, 3))),
+        (lambda: nn.GRUCell(4, 3, bias=False), normal((2, 4))),
+    ],
     nn.LSTM: [
-        (lambda: nn.LSTM(5, 4), lambda rng: with_states(rng, 1, 2, 4)),
-        (lambda: nn.LSTM(5, 2, 2, bias=False, batch_first=True, dropout=0.5, bidirectional=True), sequence),
+        (lambda: nn.LSTM(4, 3), with_two_states((3, 2, 4), (1, 2, 3))),
+        (lambda: nn.LSTM(3, 2, **STACK), normal((2, 3, 3))),
     ],
-    nn.LSTMCell: [(lambda: nn.LSTMCell(5, 4), step_of_lstm), (lambda: nn.LSTMCell(5, 4, bias=False), step_of_lstm)],
+    nn.LSTMCell: [
+        (lambda: nn.LSTMCell(4, 3), with_two_states((2, 4), (2, 3))),
+        (lambda: nn.LSTMCell(4, 3, bias=False), normal((2, 4))),
+    ],
     nn.MultiheadAttention: [
-        (lambda: nn.MultiheadAttention(6, 2), lambda rng: three(rng, (2, 3, 6), (4, 3, 6), (4, 3, 6))),
-        (lambda: nn.MultiheadAttention(6, 3, bias=False), masked),
-        (lambda: nn.MultiheadAttention(6, 1), causal),
+        (lambda: nn.MultiheadAttention(4, 2), normal((2, 2, 4), (3, 2, 4), (3, 2, 4))),
+        (lambda: nn.MultiheadAttention(4, 4, bias=False), masked),
+        (lambda: nn.MultiheadAttention(4, 1), causal),
         (
-            lambda: nn.MultiheadAttention(6, 2, dropout=0.3, kdim=5, vdim=4, batch_first=True),
-            lambda rng: three(rng, (3, 2, 6), (3, 4, 5), (3, 4, 4)),
+            lambda: nn.MultiheadAttention(4, 2, dropout=0.3, kdim=3, vdim=2, batch_first=True),
+            normal((2, 2, 4), (2, 3, 3), (2, 3, 2)),
         ),
     ],
     nn.RNN: [
-        (lambda: nn.RNN(5, 4), lambda rng: with_state(rng, 1, 2, 4)),
-        (lambda: nn.RNN(5, 4, bidirectional=True), lambda rng: with_state(rng, 2, 2, 4)),
+        (lambda: nn.RNN(4, 3), normal((3, 2, 4), (1, 2, 3))),
+        (lambda: nn.RNN(4, 3, bidirectional=True), normal((3, 2, 4), (2, 2, 3))),
     ],
-    nn.RNNCell: [(lambda: nn.RNNCell(5, 4), step)],
+    nn.RNNCell: [(lambda: nn.RNNCell(4, 3), normal((2, 4), (2, 3)))],
 }

@@ -40,7 +40,8 @@ class MultiheadAttention(Module):
         - attn_mask: (L, S), or (N * num_heads, L, S), True where a query may not look, or numbers to add: the opposite
           of `functional.scaled_dot_product_attention`, as in PyTorch
         - Output: (y, weights): y in the shape of query, weights (N, L, S), the mean over all heads, or, with
-          average_attn_weights=False, (N, num_heads, L, S); None with need_weights=False
+          average_attn_weights=False, (N, num_heads, L, S); None with need_weights=False. After a call with arrays,
+          `backward((dy, None))` gives (dquery, dkey, dvalue)
     Attributes:
         in_proj_weight: Parameter (3 * embed_dim, embed_dim), W_q, W_k and W_v one above the other, from
             `init.xavier_uniform_`; None where kdim or vdim differ

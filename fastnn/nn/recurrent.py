@@ -178,7 +178,8 @@ class LSTM(_Sequence):
           float32 or float64; and, if the first states are not zeros, hx = (h, c), each
           (D * num_layers, N, hidden_size), without N for one sequence
         - Output: (output, (h, c)): h of the last layer after every step, (L, N, D * hidden_size), and the states of all
-          layers after the last step, in the shapes of hx
+          layers after the last step, in the shapes of hx; after a call with arrays, `backward((doutput, (dh, dc)))`,
+          or `backward((doutput, None))` where only the output is used
     Attributes:
         weight_ih_l0, weight_hh_l0: Parameter (4 * hidden_size, input_size) and (4 * hidden_size, hidden_size), those of
             i, f, g, o one above the other; all weights are uniform in +-1 / sqrt(hidden_size)
@@ -241,7 +242,8 @@ class GRU(_Sequence):
           float32 or float64; and, if the first state is not zeros, hx (D * num_layers, N, hidden_size), without N for
           one sequence
         - Output: (output, h): h of the last layer after every step, (L, N, D * hidden_size), and that of all layers
-          after the last step, in the shape of hx
+          after the last step, in the shape of hx; after a call with arrays, `backward((doutput, dh))`, either of which
+          may be None
     Attributes:
         weight_ih_l0, weight_hh_l0: Parameter (3 * hidden_size, input_size) and (3 * hidden_size, hidden_size), those of
             r, z, n one above the other; all weights are uniform in +-1 / sqrt(hidden_size)
@@ -294,7 +296,8 @@ class RNN(_Sequence):
           float32 or float64; and, if the first state is not zeros, hx (D * num_layers, N, hidden_size), without N for
           one sequence
         - Output: (output, h): h of the last layer after every step, (L, N, D * hidden_size), and that of all layers
-          after the last step, in the shape of hx
+          after the last step, in the shape of hx; after a call with arrays, `backward((doutput, dh))`, either of which
+          may be None
     Attributes:
         weight_ih_l0, weight_hh_l0: Parameter (hidden_size, input_size) and (hidden_size, hidden_size); all weights are
             uniform in +-1 / sqrt(hidden_size)
