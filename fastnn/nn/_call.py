@@ -61,9 +61,6 @@ def _entered(
         return _as_operation(module, forward, arguments, keywords)
     if has_own_backward:
         return _alone(forward, module, *arguments, **keywords)
-    if LOST.get() is not None and not _have_floats((arguments, keywords)):
-        # Within the forward of another module, which goes on with tensors; indices do not say so.
-        return forward(module, *arguments, **keywords)
     return _with_arrays(module, forward, arguments, keywords)
 
 
@@ -101,6 +98,9 @@ def _alone(forward: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any
 
 # ---- arrays in, arrays out -------------------------------------------------------------------------------------------
 def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: Any) -> Any:
+    if LOST.get() is not None and not _have_floats((arguments, keywords)):
+        # Within the forward of another module, which goes on with tensors; indices do not say so.
+        return forward(module, *arguments, **keywords)
     recording = RECORDING.get()
     if not recording and not module._lends_unrecorded:
         return forward(module, *arguments, **keywords)
