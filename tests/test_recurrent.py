@@ -176,6 +176,25 @@ def test_recurrent_function_with_numbers_of_any_size_gives_no_warning(name, rng)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+def test_recurrent_function_passes_on_what_is_not_finite_without_a_warning(name, rng):
+    values = arguments(name, rng, steps=3)
+    values[0][1, 0, 0], values[0][1, 1, 1] = np.nan, np.inf
+    x = fastnn.tensor(values[0], requires_grad=True)
+    output, *_ = getattr(F, name)(x, *values[1:])
+    output.sum().backward()
+    assert np.isfinite(output.data[0]).all()
+    assert np.isfinite(output.data[:, 2]).all()
+    assert np.isnan(output.data[1:, 0]).all()
+
+
+def test_recurrent_relu_that_explodes_gives_no_warning():
+    one = fastnn.tensor(np.full((1, 1), 1e3, np.float32), requires_grad=True)
+    output, h = F.rnn(np.ones((30, 1, 1), np.float32), one.data, one, one, nonlinearity="relu")
+    output.backward(np.ones((30, 1, 1), np.float32))
+    assert h.item() == np.inf
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
 def test_recurrent_gradients_are_the_same_bits_for_any_number_of_threads(name, rng):
     values = arguments(name, rng, steps=7, n=9, features=33, hidden=40, dtype=np.float32)
     results = []

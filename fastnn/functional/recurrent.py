@@ -226,11 +226,12 @@ class Recurrence(Op):
         self.h = _memory.empty((steps + 1, n, hidden), x.dtype)
         self.h[-1 if self.reverse else 0] = states[0]
         self.prepare(of_x, states)
-        for step in self._order(steps):
-            of_h = product_transposed(self.h[self._before(step)], weight_hh)
-            if bias_hh is not None:
-                of_h += bias_hh
-            self.h[self._after(step)] = self.step(step, of_x[step], of_h)
+        with np.errstate(all="ignore"):  # as in C: infinity and NaN are results
+            for step in self._order(steps):
+                of_h = product_transposed(self.h[self._before(step)], weight_hh)
+                if bias_hh is not None:
+                    of_h += bias_hh
+                self.h[self._after(step)] = self.step(step, of_x[step], of_h)
         output = self.h[:-1] if self.reverse else self.h[1:]
         return output, *self.last(self._after(self._order(steps)[-1]))
 
@@ -243,8 +244,9 @@ class Recurrence(Op):
         weight_hh = _layout.contiguous(self.weight_hh)
         self.start_back(dstates, (steps, n, rows))
         dh = dstates[0]
-        for step in reversed(self._order(steps)):
-            dh = self.step_back(step, dh + doutput[step], weight_hh)
+        with np.errstate(all="ignore"):
+            for step in reversed(self._order(steps)):
+                dh = self.step_back(step, dh + doutput[step], weight_hh)
         of_x, of_h = (d.reshape(steps * n, rows) for d in self.gradients())
         dx = dweight_ih = dweight_hh = None
         if need_x:
