@@ -189,6 +189,20 @@ def test_attention_layer_drops_weights_in_training_only(rng):
     np.testing.assert_array_equal(layer(x, x, x)[0], layer(x, x, x)[0])
 
 
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize(("n", "queries", "keys"), [(0, 4, 5), (2, 0, 5), (2, 4, 0), (0, 0, 0)])
+def test_attention_layer_of_nothing_gives_what_shapes_say(n, queries, keys, backend):
+    layer = nn.MultiheadAttention(6, 2, batch_first=True)
+    query, key = np.zeros((n, queries, 6), np.float32), np.zeros((n, keys, 6), np.float32)
+    with fastnn.backend(backend):
+        y, weights = layer(query, key, key, np.zeros((n, keys), bool), is_causal=True)
+        gradients = layer.backward((y, weights))
+    assert (y.shape, weights.shape) == (query.shape, (n, queries, keys))
+    assert [gradient.shape for gradient in gradients] == [query.shape, key.shape, key.shape]
+    assert not any(gradient.any() for gradient in gradients)
+    assert not y.any()  # no key: nothing to see
+
+
 X = np.zeros((4, 3, 6), np.float32)
 LAYER = nn.MultiheadAttention(6, 2)
 

@@ -150,6 +150,17 @@ def test_recurrent_dropout_is_between_layers_and_in_training_only(rng):
     np.testing.assert_array_equal(layer(x)[0], layer(x)[0])
 
 
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@LAYERS
+def test_recurrent_layer_of_an_empty_batch_gives_an_empty_result_and_no_gradient(name, backend):
+    layer = getattr(nn, name)(5, 3, num_layers=2, bidirectional=True)
+    with fastnn.backend(backend):
+        output, _ = layer(np.zeros((4, 0, 5), np.float32))
+        dx = layer.backward((output, None))
+    assert (output.shape, dx.shape) == ((4, 0, 6), (4, 0, 5))
+    assert not any(parameter.grad.any() for parameter in layer.parameters())
+
+
 # ---- against the twins -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("with_bias", [False, True])

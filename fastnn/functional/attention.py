@@ -116,7 +116,8 @@ def attend(
             scores = np.where(blind, 0, scores)
         else:
             blind = None
-    weights = softmax(scores.reshape(-1, scores.shape[-1]), 1).reshape(scores.shape)
+    rows = math.prod(scores.shape[:-1]), scores.shape[-1]
+    weights = softmax(scores.reshape(rows), 1).reshape(scores.shape)
     if blind is not None:
         weights = np.where(blind, 0, weights)
     if dropout_p > 0:

@@ -181,7 +181,8 @@ class MultiheadAttention(Module):
 
     def _in_heads(self, x: Any) -> Any:
         """(N, L, embed_dim) as (N, num_heads, L, features of a head)."""
-        return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(0, 2, 1, 3)
+        n, length, size = x.shape
+        return x.reshape(n, length, self.num_heads, size // self.num_heads).transpose(0, 2, 1, 3)
 
     def _masks(
         self, sizes: tuple[int, int, int], key_padding_mask: Any, attn_mask: Any, is_causal: bool, arrays: Any
