@@ -21,6 +21,8 @@ Made = tuple[Callable[..., Any], dict[str, Any]]
 RNG = np.random.default_rng(11)
 IMAGES = RNG.standard_normal((2, 6, 5, 4)).astype(np.float32)
 ROWS = RNG.standard_normal((7, 5)).astype(np.float32)
+SEQUENCE = RNG.standard_normal((3, 2, 5)).astype(np.float32)
+STATE = RNG.standard_normal((1, 2, 4)).astype(np.float32)
 LABELS = RNG.integers(0, 5, 7)
 BYTES = RNG.integers(0, 256, (6, 3, 8, 8), dtype=np.uint8)
 
@@ -80,18 +82,34 @@ LAYERS: dict[Any, tuple[dict[str, Any], tuple[Any, ...]]] = {
     nn.Dropout: ({"p": 0.5}, (ROWS,)),
     nn.Dropout2d: ({"p": 0.5}, (IMAGES,)),
     nn.ELU: ({"alpha": 1.0}, (ROWS,)),
+    nn.Embedding: ({"num_embeddings": 5, "embedding_dim": 3, "padding_idx": 0}, (LABELS,)),
     nn.Flatten: ({"start_dim": 1}, (IMAGES,)),
     nn.GELU: ({"approximate": "none"}, (ROWS,)),
+    nn.GRU: ({"input_size": 5, "hidden_size": 4}, (SEQUENCE, STATE)),
+    nn.GRUCell: ({"input_size": 5, "hidden_size": 4}, (SEQUENCE[0], STATE[0])),
     nn.GroupNorm: ({"num_groups": 3, "num_channels": 6}, (IMAGES,)),
+    nn.Hardsigmoid: ({}, (ROWS,)),
+    nn.Hardswish: ({}, (ROWS,)),
+    nn.Hardtanh: ({}, (ROWS,)),
     nn.Identity: ({}, (ROWS,)),
+    nn.InstanceNorm1d: ({"num_features": 6}, (IMAGES[:, :, 0],)),
+    nn.InstanceNorm2d: ({"num_features": 6}, (IMAGES,)),
+    nn.LSTM: ({"input_size": 5, "hidden_size": 4}, (SEQUENCE, (STATE, STATE))),
+    nn.LSTMCell: ({"input_size": 5, "hidden_size": 4}, (SEQUENCE[0], (STATE[0], STATE[0]))),
     nn.LayerNorm: ({"normalized_shape": 5}, (ROWS,)),
     nn.LeakyReLU: ({"negative_slope": 0.1}, (ROWS,)),
     nn.Linear: ({"in_features": 5, "out_features": 3}, (ROWS,)),
     nn.LocalResponseNorm: ({"size": 3}, (IMAGES,)),
     nn.LogSoftmax: ({"dim": 1}, (ROWS,)),
     nn.MaxPool2d: ({"kernel_size": 2}, (IMAGES,)),
+    nn.Mish: ({}, (ROWS,)),
+    nn.MultiheadAttention: ({"embed_dim": 5, "num_heads": 1}, (SEQUENCE, SEQUENCE, SEQUENCE)),
     nn.PReLU: ({"num_parameters": 1}, (ROWS,)),
+    nn.RMSNorm: ({"normalized_shape": 5}, (ROWS,)),
+    nn.RNN: ({"input_size": 5, "hidden_size": 4}, (SEQUENCE, STATE)),
+    nn.RNNCell: ({"input_size": 5, "hidden_size": 4}, (SEQUENCE[0], STATE[0])),
     nn.ReLU: ({}, (ROWS,)),
+    nn.ReLU6: ({}, (ROWS,)),
     nn.Residual: ({"body": nn.Linear(5, 5), "shortcut": nn.Identity()}, (ROWS,)),
     nn.Sequential: ({"modules": nn.Linear(5, 5)}, (ROWS,)),
     nn.SiLU: ({}, (ROWS,)),
@@ -124,7 +142,7 @@ for _cls, (_arguments, _inputs) in LAYERS.items():
     _names = list(inspect.signature(_cls.forward).parameters)[1:]
     good(_area, f"nn.{_name}", constructor(_cls), **_arguments)
     _owned = "runtime" if "Pool" in _name or _name == "Conv2d" else _area
-    good(_owned, f"nn.{_name}.forward", after(_make, "forward"), **dict(zip(_names, _inputs, strict=True)))
+    good(_owned, f"nn.{_name}.forward", after(_make, "forward"), **dict(zip(_names, _inputs, strict=False)))
     if issubclass(_cls, nn.Loss):
         good(_owned, f"nn.{_name}.backward", after(_make, "backward", *_inputs), dloss=1.0)
     else:
@@ -144,6 +162,7 @@ for _method, _arguments in {
 good("layers", "nn.Parameter", nn.Parameter, data=ROWS, requires_grad=True)
 good("layers", "nn.Parameter.add_grad", after(lambda: nn.Parameter(np.zeros_like(ROWS)), "add_grad"), gradient=ROWS)
 good("layers", "nn.Loss", nn.Loss, reduction="mean")
+good("layers", "nn.Embedding.from_pretrained", nn.Embedding.from_pretrained, embeddings=ROWS, freeze=True)
 good("layers", "nn.init.calculate_gain", nn.init.calculate_gain, nonlinearity="leaky_relu", param=0.1)
 for _name in nn.init.__all__:
     if _name != "calculate_gain":
@@ -459,6 +478,7 @@ SKIPPED: dict[str, str] = {
     ),
     **dict.fromkeys(
         ["nn.LoadResult", "functional.BatchNormResult", "functional.Normalized", "training.Evaluation",
+         "functional.InstanceNormResult",
          "models.LayerSummary", "models.Summary", "insight.GradcheckResult", "insight.GradientProbe",
          "insight.GradientRow", "insight.LossLandscape", "profiling.Copy", "profiling.Profile",
          "profiling.ProfileRow", "courses.Recipe"], RECORD,

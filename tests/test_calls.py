@@ -385,3 +385,31 @@ def test_calls_leave_no_cycles_and_flat_memory():
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+# ---- constants within a forward --------------------------------------------------------------------------------------
+class Offset(nn.Module):
+    """A layer that is called with an array of its own, in the forward of another."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 2), nn.Linear(3, 2)
+        self.astype(np.float64)
+
+    def forward(self, x):
+        return self.a(x) + self.b(np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("by_tensors", [False, True])
+def test_layer_called_with_a_constant_within_a_forward_has_its_gradient(by_tensors):
+    model = Offset()
+    if by_tensors:
+        model(fastnn.tensor(X)).sum().backward()
+    else:
+        y = model(X)
+        model.backward(np.ones_like(y))
+    np.testing.assert_allclose(model.b.bias.grad, [5, 5])
+    np.testing.assert_allclose(model.b.weight.grad, np.full((2, 3), 5))
+    with fastnn.no_grad():
+        assert type(model(X)) is np.ndarray
+        assert type(model.b(np.ones((1, 3)))) is np.ndarray

@@ -26,6 +26,9 @@ GROUPED = F.group_norm(IMAGES, 2, CHANNELS)
 LAYERED = F.layer_norm(ROWS, 4, CHANNELS)
 BYTES = RNG.integers(0, 256, (3, 4, 6, 5), dtype=np.uint8)
 
+SEQUENCE, STATE = RNG.standard_normal((3, 2, 5)), RNG.standard_normal((2, 4))
+OF_X, OF_STATE = RNG.standard_normal((16, 5)), RNG.standard_normal((16, 4))
+
 POINTWISE = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"]
 BETWEEN = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "huber_loss", "l1_loss", "mse_loss"]
 BETWEEN += ["smooth_l1_loss"]
@@ -34,6 +37,7 @@ CLASSES = ["cross_entropy", "focal_loss", "multi_margin_loss", "nll_loss"]
 # name: the arguments of a call; arrays are tried one by one.
 CALLS = {
     **dict.fromkeys(POINTWISE, (IMAGES,)),
+    **dict.fromkeys(["hardsigmoid", "hardswish", "hardtanh", "mish", "relu6"], (IMAGES,)),
     **{f"{name}_backward": (IMAGES, IMAGES) for name in POINTWISE},
     **dict.fromkeys(BETWEEN, (CHANCES, CHANCES)),
     **{f"{name}_backward": (1.0, CHANCES, CHANCES) for name in BETWEEN},
@@ -65,9 +69,12 @@ CALLS = {
     "dropout2d": (IMAGES, 0.5),
     "dropout2d_backward": (IMAGES, 0.5, 7),
     "dropout_backward": (IMAGES, 0.5, 7),
+    "embedding": (LABELS, WEIGHT.T),
     "group_norm": (IMAGES, 2, CHANNELS, CHANNELS),
     "group_norm_backward": (IMAGES, IMAGES, GROUPED.mean, GROUPED.invstd, CHANNELS),
+    "gru": (SEQUENCE, STATE, OF_X[:12], OF_STATE[:12], OF_X[:12, 0], OF_STATE[:12, 0]),
     "im2col": (IMAGES, 2),
+    "instance_norm": (IMAGES, CHANNELS, CHANNELS, CHANNELS, CHANNELS),
     "layer_norm": (ROWS, 4, CHANNELS, CHANNELS),
     "layer_norm_backward": (ROWS, ROWS, 4, LAYERED.mean, LAYERED.invstd, CHANNELS),
     "lion_step": (ROWS, CHANCES, CHANCES + 1, 0.1),
@@ -77,6 +84,7 @@ CALLS = {
     "local_response_norm_backward": (IMAGES, IMAGES, 3),
     "log_softmax": (ROWS, 1),
     "log_softmax_backward": (ROWS, CHANCES, 1),
+    "lstm": (SEQUENCE, STATE, STATE, OF_X, OF_STATE, OF_X[:, 0], OF_STATE[:, 0]),
     "max_pool2d": (IMAGES, 2),
     "max_pool2d_backward": (POOLED, TAPS, IMAGES.shape, 2),
     "max_pool2d_indices": (TAPS, IMAGES.shape, 2),
@@ -85,7 +93,10 @@ CALLS = {
     "newton_schulz": (ROWS,),
     "prelu": (IMAGES, CHANNELS),
     "prelu_backward": (IMAGES, IMAGES, CHANNELS),
+    "rms_norm": (ROWS, 4, CHANNELS),
     "rmsprop_step": (ROWS, CHANCES, CHANCES + 1, CHANCES + 2, CHANCES + 3, 0.1),
+    "rnn": (SEQUENCE, STATE, OF_X[:4], OF_STATE[:4], OF_X[:4, 0], OF_STATE[:4, 0]),
+    "scaled_dot_product_attention": (SEQUENCE, SEQUENCE[:, :1], SEQUENCE[:, :1], OF_X[:2, :1]),
     "sgd_step": (ROWS, CHANCES, CHANCES + 1, 0.1),
     "softmax": (ROWS, 1),
     "softmax_backward": (ROWS, CHANCES, 1),
@@ -129,6 +140,7 @@ ANY_RANK = {
     ("layer_norm", "x"),
     ("linear", "x"),
 }  # ... the axes in front of normalized_shape, of which there may be any number
+ANY_RANK |= {("rms_norm", "x"), ("embedding", "x"), ("scaled_dot_product_attention", "attn_mask")}
 OF_SEVERAL = [(name, key) for name, key in EVERY_ARRAY if len(arrays_of(name)) > 1 and (name, key) not in ANY_RANK]
 
 

@@ -9,6 +9,7 @@ import inspect
 import numpy as np
 import pytest
 from oracle import layouts, numeric_gradient, relative_error
+from several_inputs_table import SEVERAL
 
 import fastnn
 from fastnn import _runtime, nn
@@ -69,19 +70,38 @@ LAYERS = {
     nn.Flatten: [(nn.Flatten, IMAGES)],
     nn.GELU: [(nn.GELU, ROWS), (lambda: nn.GELU("tanh"), IMAGES)],
     nn.GroupNorm: [(lambda: nn.GroupNorm(3, 6), IMAGES), (lambda: nn.GroupNorm(2, 6, affine=False), IMAGES)],
+    nn.Hardsigmoid: [(nn.Hardsigmoid, ROWS)],
+    nn.Hardswish: [(nn.Hardswish, ROWS)],
+    nn.Hardtanh: [(lambda: nn.Hardtanh(-0.5, 1.2), ROWS)],
     nn.Identity: [(nn.Identity, ROWS)],
+    nn.InstanceNorm1d: [
+        (lambda: nn.InstanceNorm1d(6, affine=True), (4, 6, 5)),
+        (lambda: nn.InstanceNorm1d(6, track_running_stats=True, momentum=0.3), (4, 6, 5)),
+    ],
+    nn.InstanceNorm2d: [
+        (lambda: nn.InstanceNorm2d(6), IMAGES),
+        (lambda: nn.InstanceNorm2d(6, affine=True, track_running_stats=True), IMAGES),
+        (lambda: evaluated(nn.InstanceNorm2d(6, affine=True, track_running_stats=True)), IMAGES),
+    ],
     nn.LayerNorm: [
         (lambda: nn.LayerNorm(5), ROWS),
         (lambda: nn.LayerNorm((6, 5, 4), bias=False), IMAGES),
         (lambda: nn.LayerNorm((5, 4), elementwise_affine=False), IMAGES),
     ],
     nn.LeakyReLU: [(lambda: nn.LeakyReLU(0.2), ROWS)],
-    nn.Linear: [(lambda: nn.Linear(5, 9), ROWS), (lambda: nn.Linear(5, 3, bias=False), ROWS)],
+    nn.Linear: [
+        (lambda: nn.Linear(5, 9), ROWS),
+        (lambda: nn.Linear(5, 3, bias=False), ROWS),
+        (lambda: nn.Linear(4, 3), IMAGES),
+    ],
     nn.LocalResponseNorm: [(lambda: nn.LocalResponseNorm(3, alpha=0.5), IMAGES)],
     nn.LogSoftmax: [(lambda: nn.LogSoftmax(1), ROWS), (lambda: nn.LogSoftmax(-1), IMAGES)],
     nn.MaxPool2d: [(lambda: nn.MaxPool2d(2), IMAGES), (lambda: nn.MaxPool2d(3, 2, 1, 2, ceil_mode=True), IMAGES)],
+    nn.Mish: [(nn.Mish, ROWS)],
     nn.PReLU: [(nn.PReLU, ROWS), (lambda: nn.PReLU(6), IMAGES)],
+    nn.RMSNorm: [(lambda: nn.RMSNorm(5), ROWS), (lambda: nn.RMSNorm((5, 4), 0.1, False), IMAGES)],
     nn.ReLU: [(nn.ReLU, IMAGES)],
+    nn.ReLU6: [(nn.ReLU6, ROWS)],
     nn.Residual: [(residual, IMAGES)],
     nn.Sequential: [(lambda: nn.Sequential(nn.Linear(5, 8), nn.SiLU(), nn.LayerNorm(8), nn.Linear(8, 2)), ROWS)],
     nn.SiLU: [(nn.SiLU, ROWS)],
@@ -199,12 +219,12 @@ def test_gradients_tables_hold_every_layer_and_loss():
     bases = {nn.Module, nn.Loss, nn.ModuleDict, nn.ModuleList, nn.ParameterList}
     public = {cls for cls in vars(nn).values() if inspect.isclass(cls) and issubclass(cls, nn.Module)} - bases
     assert {cls for cls in public if issubclass(cls, nn.Loss)} == set(LOSSES)
-    assert {cls for cls in public if not issubclass(cls, nn.Loss)} == set(LAYERS)
+    assert {cls for cls in public if not issubclass(cls, nn.Loss)} == set(LAYERS) | set(SEVERAL)
     for cls, entries in [*LAYERS.items(), *LOSSES.items()]:
         assert all(type(make()) is cls for make, *_ in entries)
 
 
-@pytest.mark.parametrize("cls", [*LAYERS, *LOSSES], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [*LAYERS, *LOSSES, *SEVERAL], ids=lambda cls: cls.__name__)
 def test_gradients_docstring_of_class_says_what_a_caller_needs(cls):
     assert cls.__doc__
     for section in ("Shape:", "Example:"):

@@ -146,6 +146,29 @@ def group_norm(draw):
 
 
 @st.composite
+def rms_norm(draw):
+    shape = draw(st.lists(st.integers(1, 9), min_size=2, max_size=4).map(tuple))
+    kwargs = {
+        "normalized_shape": shape[-draw(st.integers(1, len(shape) - 1)) :],
+        "eps": draw(st.sampled_from([None, 1e-3])),
+        "elementwise_affine": draw(st.booleans()),
+    }
+    return kwargs, shape
+
+
+@st.composite
+def instance_norm(draw, pixels):
+    kwargs = {
+        "num_features": draw(st.integers(1, 40)),
+        "eps": draw(st.sampled_from([1e-5, 1e-3])),
+        "momentum": draw(st.sampled_from([0.1, 0.4])),
+        "affine": draw(st.booleans()),
+        "track_running_stats": draw(st.booleans()),
+    }
+    return kwargs, (draw(st.integers(1, 8)), kwargs["num_features"], *draw(pixels))
+
+
+@st.composite
 def local_response_norm(draw):
     kwargs = {
         "size": draw(st.integers(1, 6)),
@@ -193,6 +216,9 @@ LAYERS = {
     "BatchNorm2d": batch_norm(IMAGE),
     "LayerNorm": layer_norm(),
     "GroupNorm": group_norm(),
+    "InstanceNorm1d": instance_norm(st.tuples(sizes)),
+    "InstanceNorm2d": instance_norm(IMAGE),
+    "RMSNorm": rms_norm(),
     "LocalResponseNorm": local_response_norm(),
     "ReLU": pointwise(),
     "LeakyReLU": pointwise(negative_slope=[0.01, 0.2]),
@@ -209,7 +235,8 @@ LAYERS = {
     "Identity": pointwise(),
 }
 # A variance that is small beside the mean amplifies rounding errors.
-GROWTH = {"BatchNorm1d": 50, "BatchNorm2d": 50, "LayerNorm": 50, "GroupNorm": 50}
+GROWTH = {"BatchNorm1d": 50, "BatchNorm2d": 50, "LayerNorm": 50, "GroupNorm": 50, "RMSNorm": 50}
+GROWTH |= {"InstanceNorm1d": 50, "InstanceNorm2d": 50}
 
 
 def pair(name, kwargs, dtype, rng):
@@ -255,11 +282,14 @@ LEFT_OUT = {
     "AvgPool2d": {"divisor_override"},
     "BatchNorm1d": {"bias"},
     "BatchNorm2d": {"bias"},
+    "Embedding": {"norm_type", "scale_grad_by_freq", "sparse", "_weight", "_freeze"},
     "GroupNorm": {"bias"},
+    "InstanceNorm1d": {"bias"},
+    "InstanceNorm2d": {"bias"},
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", [*LAYERS, "Embedding", "MultiheadAttention", "LSTMCell", "GRUCell", "RNNCell"])
 def test_torch_layer_has_the_same_signature(name):
     ours = inspect.signature(getattr(nn, name).__init__).parameters
     theirs = inspect.signature(getattr(tnn, name).__init__).parameters
@@ -316,6 +346,11 @@ FUNCTIONS = {
     "gelu": [{}, {"approximate": "tanh"}],
     "silu": [{}],
     "sigmoid": [{}],
+    "mish": [{}],
+    "hardswish": [{}],
+    "hardsigmoid": [{}],
+    "hardtanh": [{}, {"min_val": -0.5, "max_val": 2.0}],
+    "relu6": [{}],
     "tanh": [{}],
     "softplus": [{}, {"beta": 3.0, "threshold": 2.0}],
     "softmax": [{"dim": 1}, {"dim": -1}],

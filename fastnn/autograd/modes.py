@@ -8,14 +8,15 @@ from typing import Any, Protocol, TypeVar, overload
 from fastnn import _check
 from fastnn._setting import set_within
 
-__all__ = ["LOST", "RECORDING", "enable_grad", "is_grad_enabled", "no_grad"]
+__all__ = ["LOST", "RECORDING", "STRICT", "enable_grad", "is_grad_enabled", "no_grad"]
 
 RECORDING: contextvars.ContextVar[bool] = contextvars.ContextVar("fastnn_recording", default=True)
 
 
-# Within the call of a module with arrays: where a forward has left the tape. Its result is right, its gradient is not,
-# which the module's backward says.
-LOST: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("fastnn_lost", default=None)
+# Within the forward of a module, or None: with arrays, a list of where it has left the tape (its result is right, its
+# gradient is not, which the module's backward says); with tensors STRICT, and leaving the tape is an error at once.
+STRICT = ()
+LOST: contextvars.ContextVar[Any] = contextvars.ContextVar("fastnn_lost", default=None)
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

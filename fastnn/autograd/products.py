@@ -82,6 +82,21 @@ def _product(
     return y
 
 
+def product(a: NDArray, b: NDArray) -> NDArray:
+    """a @ b, of two matrices, for operations that compute with arrays."""
+    return _product(_times, "ij,jk->ik", a, b, (len(a), b.shape[1]))
+
+
+def product_transposed(a: NDArray, b: NDArray) -> NDArray:
+    """a @ b.T, of two matrices."""
+    return _product(_times_transposed, "ik,jk->ij", a, b, (len(a), len(b)))
+
+
+def transposed_product(a: NDArray, b: NDArray) -> NDArray:
+    """a.T @ b, of two matrices."""
+    return _product(_transposed_times, "ij,ik->jk", a, b, (a.shape[1], b.shape[1]))
+
+
 class Matmul(Op):
     """a @ b, of matrices in the last two axes; the axes before are broadcast, a vector stands for one row or column."""
 

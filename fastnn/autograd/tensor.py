@@ -169,7 +169,7 @@ class Tensor(ArrayMethods):
         """
         if self._op is not None:
             lost = LOST.get()
-            if lost is None:
+            if type(lost) is not list:
                 raise TypeError(
                     "Tensor: an array would not carry the gradient on: use functions that take tensors, or detach() "
                     "first"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastnn import _check, _layout
 from fastnn.autograd.memory import BORROWED
-from fastnn.autograd.modes import LOST, RECORDING
+from fastnn.autograd.modes import LOST, RECORDING, STRICT
 from fastnn.autograd.observer import observers, running_in
 from fastnn.autograd.tape import Op, go_back, next_number, run
 from fastnn.autograd.tensor import Tensor, array_of, new_tensor, seed, tensors_in
@@ -81,12 +81,18 @@ def _entered(
     module: Any, forward: Callable[..., Any], has_own_backward: bool, arguments: tuple[Any, ...], keywords: Any
 ) -> Any:
     if _have_tensor(arguments) or (keywords and _have_tensor(keywords.values())):
-        if not has_own_backward:
+        if has_own_backward:
+            return _as_operation(module, forward, arguments, keywords)
+        if LOST.get() is not None:
             return forward(module, *arguments, **keywords)
-        return _as_operation(module, forward, arguments, keywords)
+        outer = LOST.set(STRICT)
+        try:
+            return forward(module, *arguments, **keywords)
+        finally:
+            LOST.reset(outer)
     if has_own_backward:
         _lay_aside(module)
-        return forward(module, *arguments, **keywords)
+        return _alone(forward, module, *arguments, **keywords)
     return _with_arrays(module, forward, arguments, keywords)
 
 
@@ -104,9 +110,23 @@ def _have_tensor(values: Any) -> bool:
     return False
 
 
+def _alone(forward: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Call a forward whose author deals in arrays, as if no other were running."""
+    outer = LOST.set(None)
+    try:
+        return forward(*arguments, **keywords)
+    finally:
+        LOST.reset(outer)
+
+
 # ---- arrays in, arrays out -------------------------------------------------------------------------------------------
 def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: Any) -> Any:
     recording = RECORDING.get()
+    if recording and LOST.get() is not None:
+        # Within the forward of another module, which goes on with tensors: these arrays are constants in it.
+        unasked: list[Tensor] = []
+        return forward(module, *[_lent(value, unasked, False) for value in arguments],
+                       **{name: _lent(value, unasked, False) for name, value in keywords.items()})  # fmt: skip
     if not recording and not module._lends_unrecorded:
         return forward(module, *arguments, **keywords)
     inputs: list[Tensor] = []
@@ -223,8 +243,9 @@ def _seeds(operation: str, outputs: Any, dy: Any) -> list[tuple[Tensor, Any]]:
     if isinstance(outputs, tuple | list):
         results: list[Any] = list(outputs)
         given = list(dy) if isinstance(dy, tuple | list) else [dy]
-        if len(given) == 1 and sum(map(_has_gradient, results)) == 1:  # values and their places
-            given = [given[0] if _has_gradient(y) else None for y in results]
+        carry = [any(map(_has_gradient, tensors_in(y))) for y in results]
+        if len(given) == 1 and sum(carry) == 1:  # values and their places
+            given = [given[0] if carries else None for carries in carry]
         if len(given) != len(results):
             raise ValueError(
                 f"{operation}: dy must be {len(results)} gradients, one for each result. Received: {_check.shown(dy)}"
@@ -266,7 +287,7 @@ class HandWritten(Op):
 
     def _call(self, inputs: tuple[Any, ...]) -> Any:
         arguments, keywords = self.fill(inputs[: self.n_arrays])
-        return self.call(self.owner, *arguments, **keywords)
+        return _alone(self.call, self.owner, *arguments, **keywords)
 
     def backward(self, *gradients: Any) -> Any:
         owner, now, before = self.owner, None, self.owner.input_grad

@@ -14,7 +14,7 @@ __all__ = ["Linear"]
 
 
 class Linear(Module):
-    """y = x @ weight.T + bias.
+    """y = x @ weight.T + bias, for every row of features in the last axis.
 
     Args:
         in_features: features of the input.

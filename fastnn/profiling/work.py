@@ -14,8 +14,9 @@ __all__ = ["backward_bytes", "forward_bytes", "multiplications", "nbytes", "oper
 # Layers whose gradient depends on x, or on a result of its size. Others depend on dy alone (a maximum on an index which
 # is small), and of layers that users write nothing is known: what is counted must be true for all.
 _READ_INPUT = (
-    nn.BatchNorm1d, nn.BatchNorm2d, nn.ELU, nn.GELU, nn.GroupNorm, nn.LayerNorm, nn.LeakyReLU, nn.LocalResponseNorm,
-    nn.LogSoftmax, nn.PReLU, nn.ReLU, nn.SiLU, nn.Sigmoid, nn.Softmax, nn.Softplus, nn.Tanh,
+    nn.BatchNorm1d, nn.BatchNorm2d, nn.ELU, nn.GELU, nn.GroupNorm, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh,
+    nn.InstanceNorm1d, nn.InstanceNorm2d, nn.LayerNorm, nn.LeakyReLU, nn.LocalResponseNorm, nn.LogSoftmax, nn.Mish,
+    nn.PReLU, nn.RMSNorm, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Sigmoid, nn.Softmax, nn.Softplus, nn.Tanh,
 )  # fmt: skip
 
 
