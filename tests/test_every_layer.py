@@ -26,14 +26,37 @@ def made(cls):
     layer.zero_grad()
     several = []
     for factor in (1.0, 0.75, 0.5):  # probabilities stay probabilities
-        given = [np.array(x, np.float64) * factor if np.asarray(x).dtype.kind == "f" else np.array(x) for x in inputs]
+        given = [scaled(x, factor) for x in inputs]
         several.append(given)
     return layer, several
 
 
+def scaled(value, factor):
+    """A copy in float64 times `factor`; of indices, and of tuples, such a copy."""
+    if isinstance(value, tuple):
+        return tuple(scaled(item, factor) for item in value)
+    return np.array(value, np.float64) * factor if np.asarray(value).dtype.kind == "f" else np.array(value)
+
+
+def copied(value):
+    return tuple(map(copied, value)) if isinstance(value, tuple) else value.copy()
+
+
+def first(value):
+    """The first of several results or gradients: the output of an LSTM, dx of an attention's query."""
+    return value[0] if isinstance(value, tuple) else value
+
+
 def weights_of(y):
-    """A gradient for the result y: something that is not the same everywhere."""
+    """A gradient for the array y: something that is not the same everywhere."""
     return np.cos(np.arange(np.size(y), dtype=np.float64)).reshape(np.shape(y))
+
+
+def upstream(y):
+    """What `backward` takes after the result y of arrays."""
+    if isinstance(y, tuple):
+        return weights_of(y[0]), *(None,) * (len(y) - 1)
+    return weights_of(y) if np.ndim(y) else float(weights_of(y))
 
 
 def gradients(layer):
@@ -46,26 +69,26 @@ def separately(layer, several):
     fastnn.manual_seed(0)
     calls = []
     for given in several:
-        y = layer(*[x.copy() for x in given])
-        dx = layer.backward(weights_of(y) if np.ndim(y) else float(weights_of(y)))
-        calls.append((np.copy(y), np.copy(dx)))
+        y = layer(*map(copied, given))
+        dx = first(layer.backward(upstream(y)))
+        calls.append((np.copy(first(y)), None if dx is None else dx.copy()))
     found = calls, gradients(layer)
     layer.zero_grad()
     return found
 
 
 def tensors(given):
-    """The first input as a leaf that wants its gradient; others as they are."""
-    x = fastnn.tensor(given[0], requires_grad=True) if given[0].dtype.kind == "f" else given[0]
-    return [x, *given[1:]]
+    """The first input as a tensor, which wants its gradient if it has one; others as they are."""
+    return [fastnn.tensor(given[0], requires_grad=given[0].dtype.kind == "f"), *given[1:]]
 
 
 def loss_of(y):
+    y = first(y)
     return (y * weights_of(y.data)).sum()
 
 
 def check(x, dx):
-    if isinstance(x, fastnn.Tensor):
+    if x.requires_grad:
         np.testing.assert_allclose(x.grad, dx, rtol=1e-12, atol=1e-14)
 
 
@@ -110,14 +133,17 @@ def test_layer_used_twice_on_one_input_adds_up(cls):
     inputs = tensors(several[0])
     fastnn.manual_seed(0)
     (loss_of(layer(*inputs)) + loss_of(layer(*inputs))).backward()
-    check(inputs[0], calls[0][1] + calls[1][1])
+    check(inputs[0], None if calls[0][1] is None else calls[0][1] + calls[1][1])
     check_parameters(layer, parameters)
 
 
 def takes_its_result(cls):
     """Whether layer(layer(x)) makes sense."""
     layer, (inputs, *_) = made(cls)
-    return not issubclass(cls, nn.Loss) and len(inputs) == 1 and np.shape(layer(*inputs)) == inputs[0].shape
+    if issubclass(cls, nn.Loss) or len(inputs) > 1 or inputs[0].dtype.kind != "f":
+        return False
+    y = layer(*inputs)
+    return not isinstance(y, tuple) and y.shape == inputs[0].shape
 
 
 @pytest.mark.parametrize("times", [2, 3])
@@ -148,13 +174,13 @@ def test_layer_of_one_shape_goes_back_through_itself(cls, times):
 def test_layer_shared_by_two_networks_adds_up(cls):
     layer, several = made(cls)
     if len(several[0]) > 1:
-        first = second = layer
+        network = other = layer
     else:
-        first, second = nn.Sequential(layer), nn.Sequential(nn.Identity(), layer)
+        network, other = nn.Sequential(layer), nn.Sequential(nn.Identity(), layer)
     calls, parameters = separately(fresh(layer), several[:2])
     a, b = tensors(several[0]), tensors(several[1])
     fastnn.manual_seed(0)
-    loss_a, loss_b = loss_of(first(*a)), loss_of(second(*b))
+    loss_a, loss_b = loss_of(network(*a)), loss_of(other(*b))
     loss_a.backward()
     loss_b.backward()
     check(a[0], calls[0][1])
@@ -171,15 +197,14 @@ def test_layer_called_under_no_grad_in_between_keeps_its_gradient(cls):
     y = layer(*several[0])
     with fastnn.no_grad():
         layer(*several[1])
-    dx = layer.backward(weights_of(y) if np.ndim(y) else float(weights_of(y)))
-    np.testing.assert_array_equal(dx, call[1])
+    np.testing.assert_array_equal(first(layer.backward(upstream(y))), call[1])
     check_parameters(layer, parameters)
     layer.zero_grad()
     inputs = tensors(several[0])
     loss = loss_of(layer(*inputs))
     with fastnn.no_grad():
         others = tensors(several[1])
-        other = layer(*others)
+        other = first(layer(*others))
     assert other is others[0] or not other.requires_grad
     loss.backward()
     check(inputs[0], call[1])
@@ -191,16 +216,17 @@ def test_layer_called_under_no_grad_in_between_keeps_its_gradient(cls):
 def test_layer_whose_arrays_are_changed_before_backward_is_right(cls, changed):
     layer, several = made(cls)
     (call,), parameters = separately(fresh(layer), several[:1])
-    given = [x.copy() for x in several[0]]
+    given = [copied(x) for x in several[0]]
     fastnn.manual_seed(0)
     y = layer(*given)
-    dy = weights_of(y) if np.ndim(y) else float(weights_of(y))
-    if changed != "input" and np.ndim(y):
-        y[...] = 0.125
+    dy = upstream(y)
+    if changed != "input" and np.ndim(first(y)):
+        first(y)[...] = 0.125
     if changed != "result":
         for x in given:
-            x[...] = 0
-    np.testing.assert_array_equal(layer.backward(dy), call[1])
+            for array in x if isinstance(x, tuple) else (x,):
+                array[...] = 0
+    np.testing.assert_array_equal(first(layer.backward(dy)), call[1])
     check_parameters(layer, parameters)
 
 
@@ -210,7 +236,7 @@ def test_layer_whose_tensors_are_changed_before_backward_is_right_or_an_error(cl
     (call,), parameters = separately(fresh(layer), several[:1])
     inputs = tensors(several[0])
     fastnn.manual_seed(0)
-    y = layer(*inputs)
+    y = first(layer(*inputs))
     loss = loss_of(y)
     if not y.is_leaf:
         with pytest.raises(ValueError, match="read-only"):
@@ -274,8 +300,8 @@ def test_layer_in_two_threads_gives_each_what_it_would_get_alone(cls):
 
     def alone(given):
         inputs = tensors(given)
-        wanted = inputs[0] if isinstance(inputs[0], fastnn.Tensor) else next(layer.parameters())
-        y = layer(*inputs)
+        wanted = inputs[0] if inputs[0].requires_grad else next(layer.parameters())
+        y = first(layer(*inputs))
         return np.copy(y.data), fastnn.grad(loss_of(y), wanted)
 
     expected = [alone(given) for given in several[:2]]
