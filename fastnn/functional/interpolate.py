@@ -58,7 +58,7 @@ def check_settings(operation: str, size: Size, scale_factor: Factor, mode: str, 
 
 def _factors(operation: str, value: Any) -> tuple[float, float]:
     """`value`, a positive number or two of them, as (vertical, horizontal)."""
-    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value) != 0:
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim):
         first, second = _check.several(operation, "scale_factor", value, 2, _factor)
         return first, second
     single = _factor(operation, "scale_factor", value)
@@ -174,21 +174,21 @@ def _bilinear(x: NDArray, r: Resized, align_corners: bool, backward: bool) -> ND
 
 # ---- both ------------------------------------------------------------------------------------------------------------
 class Interpolate(Op):
-    """`interpolate` with these settings."""
+    """`interpolate` with these settings; `operation` is who asks for it, for errors."""
 
     keeps: ClassVar = {}
     is_exact = is_fresh = True
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, operation: str = "interpolate") -> None:
+        self.settings, self.operation = settings, operation
 
     def forward(self, x: ArrayLike) -> NDArray:
-        x = _check.floats("interpolate", "x", x, 4)
-        self.resized = resized("interpolate", x.shape, self.settings)
+        x = _check.floats(self.operation, "x", x, 4)
+        self.resized = resized(self.operation, x.shape, self.settings)
         return _forward(x, self.resized, self.settings)
 
     def backward(self, dy: NDArray) -> NDArray:
-        return _backward(dy, self.resized, self.settings)
+        return _backward(f"{self.operation}_backward", dy, self.resized, self.settings)
 
 
 def _windows(r: Resized, settings: Settings) -> _pooling.Windows:
@@ -204,11 +204,9 @@ def _forward(x: NDArray, r: Resized, settings: Settings) -> NDArray:
     return _bilinear(x, r, settings.align_corners, backward=False)
 
 
-def _backward(dy: NDArray, r: Resized, settings: Settings) -> NDArray:
-    operation = "interpolate_backward"
+def _backward(operation: str, dy: NDArray, r: Resized, settings: Settings) -> NDArray:
     if settings.mode == "nearest":
         return avgpool2d.backward(operation, dy, r.shape, _windows(r, settings), reference.interpolate_backward)
-    dy = _check.floats(operation, "dy", dy, 4)
     expected = (*r.shape[:2], *r.out)
     if dy.shape != expected:
         reason = f"{operation}: dy must have shape {expected}"
@@ -279,4 +277,5 @@ def interpolate_backward(
     operation = "interpolate_backward"
     shape = _pooling.image_shape(operation, input_size)
     settings = check_settings(operation, size, scale_factor, mode, align_corners)
-    return _backward(_check.floats(operation, "dy", dy, 4), resized(operation, shape, settings), settings)
+    dy = _check.floats(operation, "dy", dy, 4)
+    return _backward(operation, dy, resized(operation, shape, settings), settings)

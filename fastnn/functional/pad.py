@@ -53,11 +53,11 @@ def _border(size: int, before: int, after: int, mode: str) -> _pooling.Axis:
 def _windows(operation: str, shape: tuple[int, ...], padding: Padding, mode: str) -> _pooling.Windows:
     axes = []
     for size, (before, after) in zip(shape[2:], padding[2:], strict=True):
-        words = f"Received: x.shape={tuple(shape)}, pad={(*padding[3], *padding[2])}"
+        words = f"Received: x.shape={tuple(shape)}, padding={(*padding[3], *padding[2])}"
         if size < 1:
             raise ValueError(f"{operation}: the images have no pixels. {words}")
         if mode == "reflect" and max(before, after) >= size:
-            raise ValueError(f"{operation}: pad must be smaller than the images with mode='reflect'. {words}")
+            raise ValueError(f"{operation}: a reflected padding must be smaller than the image. {words}")
         if size + before + after > _pooling.MOST_PAIRS:
             raise ValueError(f"{operation}: images may have {_pooling.MOST_PAIRS} pixels along one axis. {words}")
         axes.append(_border(size, before, after, mode))
@@ -65,28 +65,28 @@ def _windows(operation: str, shape: tuple[int, ...], padding: Padding, mode: str
 
 
 class Pad(Op):
-    """`pad` by this much."""
+    """`pad` by this much; `operation` is who asks for it, for errors."""
 
     keeps: ClassVar = {}
     is_exact = is_fresh = True
 
-    def __init__(self, padding: Padding, mode: str, value: float) -> None:
-        self.padding, self.mode, self.value = padding, mode, value
+    def __init__(self, padding: Padding, mode: str, value: float = 0.0, operation: str = "pad") -> None:
+        self.padding, self.mode, self.value, self.operation = padding, mode, value, operation
 
     def forward(self, x: ArrayLike) -> NDArray:
-        x = _check.floats("pad", "x", x, 4)
+        x = _check.floats(self.operation, "x", x, 4)
         self.shape = x.shape
         shape = tuple(size + before + after for size, (before, after) in zip(x.shape, self.padding, strict=True))
-        _check.fits_memory("pad", "a result", shape, x=x, pad=self.padding)
+        _check.fits_memory(self.operation, "a result", shape, x=x, padding=self.padding)
         if self.mode != "constant":
-            windows = _windows("pad", x.shape, self.padding, self.mode)
+            windows = _windows(self.operation, x.shape, self.padding, self.mode)
             return avgpool2d.forward(x, windows, _twin_of_pad)
         if _runtime.uses_reference():
             return reference.pad(x, self.padding, self.mode, self.value)
         return _with_border(x, shape, self.padding, self.value)
 
     def backward(self, dy: NDArray) -> NDArray:
-        return _backward("pad_backward", dy, self.shape, self.padding, self.mode)
+        return _backward(f"{self.operation}_backward", dy, self.shape, self.padding, self.mode)
 
 
 def _twin_of_pad(x: NDArray, padding: Padding, mode: str) -> NDArray:

@@ -6,8 +6,8 @@ from typing import ClassVar
 from numpy.typing import NDArray
 
 from fastnn import _check
-from fastnn import functional as F
-from fastnn.functional.pad import check_padding
+from fastnn.autograd.tape import run
+from fastnn.functional.pad import Pad, check_padding
 from fastnn.nn.module import Module
 
 __all__ = ["ReflectionPad2d", "ReplicationPad2d", "ZeroPad2d"]
@@ -26,12 +26,12 @@ class _Pad2d(Module):
             raise ValueError(
                 f"{name}: padding must be one number or left, right, top, bottom. Received: {_check.shown(padding)}"
             )
-        numbers = numbers * 4 if len(numbers) == 1 else numbers
-        check_padding(name, "padding", numbers)
-        self.padding = numbers
+        self.padding = numbers * 4 if len(numbers) == 1 else numbers
+        check_padding(name, "padding", self.padding)
 
     def forward(self, x: NDArray) -> NDArray:
-        return F.pad(x, self.padding, self._mode)
+        name = type(self).__name__
+        return run(Pad(check_padding(name, "padding", self.padding), self._mode, operation=name), x)
 
     def extra_repr(self) -> str:
         return f"{self.padding}"

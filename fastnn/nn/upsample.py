@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from numpy.typing import NDArray
 
-from fastnn import functional as F
-from fastnn.functional.interpolate import check_settings
+from fastnn.autograd.tape import run
+from fastnn.functional.interpolate import Interpolate, Settings, check_settings
 from fastnn.nn.module import Module
 
 __all__ = ["Upsample"]
@@ -46,7 +46,8 @@ class Upsample(Module):
         self.align_corners = None if align_corners is None else settings.align_corners
 
     def forward(self, x: NDArray) -> NDArray:
-        return F.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
+        settings = Settings(self.size, self.scale_factor, self.mode, bool(self.align_corners))
+        return run(Interpolate(settings, "Upsample"), x)
 
     def extra_repr(self) -> str:
         size = f"size={self.size}" if self.scale_factor is None else f"scale_factor={self.scale_factor}"
