@@ -260,5 +260,7 @@ def conv_transpose2d_backward(
     expected = (len(x), weight.shape[1] * op.settings.groups, *op.out)
     if dy.shape != expected:
         raise _check.fail(operation, f"dy must have shape {expected}", dy=dy, x=x, weight=weight)
-    op.x, op.weight, op.needs_grad = x, weight, (need_dx, need_dweight, need_dbias)
+    needs = {"need_dx": need_dx, "need_dweight": need_dweight, "need_dbias": need_dbias}
+    op.needs_grad = tuple(_check.boolean(operation, name, value) for name, value in needs.items())
+    op.x, op.weight = x, weight
     return op.backward(dy)

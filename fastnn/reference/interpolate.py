@@ -27,7 +27,7 @@ def _linear(size: int, out: int, scale: float | None, align_corners: bool) -> Pa
         if out == size:
             place = float(o)
         elif align_corners:
-            place = o * (size - 1) / (out - 1) if out > 1 else 0.0
+            place = o * ((size - 1) / (out - 1)) if out > 1 else 0.0
         else:
             place = max(0.0, (o + 0.5) * (size / out if scale is None else 1 / scale) - 0.5)
         first = min(int(place), size - 1)
