@@ -101,7 +101,7 @@ def test_conv_transpose2d_matches_reference(isa, problem):
         assert_close(actual, expected, y[:, 0].size + weight[0].size, size)
 
 
-@pytest.mark.parametrize("settings", [{}, {"stride": 2, "padding": 1}, {"stride": (3, 1), "dilation": 2}])
+@pytest.mark.parametrize("settings", [{}, {"stride": 2, "padding": 1}, {"stride": (2, 1), "dilation": 2}])
 def test_conv_transpose2d_is_the_gradient_of_conv2d(settings, rng):
     """One number for both: sum(conv2d(x, w) * z) == sum(x * conv_transpose2d(z, w)), and dx is conv2d itself."""
     x, weight = rng.standard_normal((2, 4, 9, 9)), rng.standard_normal((6, 4, 3, 3))
