@@ -115,6 +115,7 @@ class Terms(NamedTuple):
 def _linear(size: int, out: int, scale: float | None, align_corners: bool) -> tuple[list[Terms], list[Terms]]:
     """The terms of y by x, and of dx by dy."""
     index = np.arange(out)
+    place: NDArray
     if out == size:
         place = index.astype(np.float64)
     elif align_corners:

@@ -61,7 +61,8 @@ def _windows(operation: str, shape: tuple[int, ...], padding: Padding, mode: str
         if size + before + after > _pooling.MOST_PAIRS:
             raise ValueError(f"{operation}: images may have {_pooling.MOST_PAIRS} pixels along one axis. {words}")
         axes.append(_border(size, before, after, mode))
-    return _pooling.Windows(*axes, (padding, mode))
+    h, w = axes
+    return _pooling.Windows(h, w, (padding, mode))
 
 
 class Pad(Op):
