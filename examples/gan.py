@@ -1,7 +1,6 @@
 """Two networks against each other: one draws pictures out of noise, one tells them from real ones.
 
-Source: Radford et al., 2015, "Unsupervised representation learning with deep convolutional generative adversarial
-networks".
+Source: Radford et al., 2015, "Unsupervised representation learning with deep convolutional GANs".
 """
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 import fastnn
 from fastnn import data, nn, optim
 
-NOISE, WIDTH, STEPS, BATCH = 32, 16, 600, 32
+NOISE, WIDTH, BATCH = 32, 16, 32
 
 
 def larger(c_in, c_out):  # twice the height and width
@@ -25,9 +24,9 @@ def roughness(images):
     return abs(np.diff(images, axis=3)).mean() / images.std()
 
 
-def main(steps=STEPS):
+def main(steps=600):
     fastnn.manual_seed(0)
-    rng = np.random.default_rng(0)
+    rng, criterion, roughnesses = np.random.default_rng(0), nn.BCEWithLogitsLoss(), []
     real = (data.Shapes32(4000).images / 127.5 - 1).astype(np.float32)
     draws = nn.Sequential(
         nn.ConvTranspose2d(NOISE, 4 * WIDTH, 4, bias=False), nn.BatchNorm2d(4 * WIDTH), nn.ReLU(),
@@ -37,12 +36,11 @@ def main(steps=STEPS):
         *smaller(3, WIDTH), *smaller(WIDTH, 2 * WIDTH), *smaller(2 * WIDTH, 4 * WIDTH),
         nn.Flatten(), nn.Linear(4 * WIDTH * 4 * 4, 1))  # fmt: skip
     of_draws, of_tells = (optim.Adam(model.parameters(), lr=1e-3, betas=(0.5, 0.999)) for model in (draws, tells))
-    criterion, roughnesses = nn.BCEWithLogitsLoss(), []
     yes, no = np.ones((BATCH, 1), np.float32), np.zeros((BATCH, 1), np.float32)
     for step in range(steps + 1):
         fake = draws(fastnn.Tensor(rng.standard_normal((BATCH, NOISE, 1, 1)).astype(np.float32)))
-        batch = fastnn.Tensor(real[rng.integers(0, len(real), BATCH)])
-        loss = criterion(tells(batch), yes) + criterion(tells(fake.detach()), no)  # not for the one that draws
+        shown = fastnn.Tensor(real[rng.integers(0, len(real), BATCH)])
+        loss = criterion(tells(shown), yes) + criterion(tells(fake.detach()), no)  # not for the one that draws
         of_tells.zero_grad()
         loss.backward()
         of_tells.step()
@@ -54,7 +52,7 @@ def main(steps=STEPS):
         if step % 100 == 0:
             print(f"{step}: losses {loss.item():.3f} {loss_of_draws.item():.3f}, roughness {roughnesses[-1]:.3f}")
     print(f"roughness of real pictures: {roughness(real):.3f}")
-    return roughnesses, roughness(real)
+    return roughnesses
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """A recurrent network, its cell written by hand: it must say at every step which symbol it saw DELAY steps before.
 
-h[t] = tanh(x[t] W + h[t - 1] U + b). The loop over time is a loop of Python; going back through it is the tape's
-work. Source: Elman, 1990, "Finding structure in time".
+h[t] = tanh(x[t] W + h[t - 1] U + b). Source: Elman, 1990, "Finding structure in time".
 """
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 import fastnn
 from fastnn import nn, optim
 
-SYMBOLS, DELAY, LENGTH, HIDDEN, STEPS, BATCH = 4, 3, 12, 48, 600, 32
+SYMBOLS, DELAY, LENGTH, HIDDEN, BATCH = 4, 3, 12, 48, 32
 
 
 class Recurrent(nn.Module):
@@ -30,22 +29,21 @@ class Recurrent(nn.Module):
 
 
 def sequences(n, rng):
-    """Random symbols, one-hot, and what is to be said from step DELAY on."""
+    """Random symbols, one-hot, and what to say from step DELAY on."""
     symbols = rng.integers(0, SYMBOLS, (n, LENGTH))
     return np.eye(SYMBOLS, dtype=np.float32)[symbols], symbols[:, :-DELAY]
 
 
-def main(steps=STEPS):
+def main(steps=600):
     fastnn.manual_seed(0)
-    rng, model, criterion = np.random.default_rng(0), Recurrent(), nn.CrossEntropyLoss()
+    rng, model, criterion, losses = np.random.default_rng(0), Recurrent(), nn.CrossEntropyLoss(), []
     optimizer = optim.Adam(model.parameters(), lr=5e-3)
-    losses = []
     for step in range(steps):
         x, target = sequences(BATCH, rng)
         scores = model(fastnn.Tensor(x))[:, DELAY:]
         loss = criterion(scores.reshape(-1, SYMBOLS), target.reshape(-1))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # through all steps
         optim.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         losses.append(loss.item())

@@ -15,9 +15,10 @@ class TwoHeads(nn.Module):
         self.body = nn.Sequential(
             nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
             nn.Flatten())  # fmt: skip
-        self.classes = nn.Linear(32 * 8 * 8, 10)
-        self.picture = nn.Linear(32 * 8 * 8, 3 * 8 * 8)
+        self.classes = nn.Linear(32 * 4 * 4, 10)
+        self.picture = nn.Linear(32 * 4 * 4, 3 * 8 * 8)
 
     def forward(self, x):
         features = self.body(x)
@@ -29,7 +30,7 @@ def main(n_images=IMAGES, epochs=EPOCHS):
     train, test = data.Shapes32(n_images), data.Shapes32(1000, train=False)
     scaling = {"mean": train.mean, "std": train.std}
     model = TwoHeads()
-    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = optim.Adam(model.parameters(), lr=2e-3)
     history = []
     for epoch in range(epochs):
         sums = np.zeros(2)
