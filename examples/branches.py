@@ -32,10 +32,10 @@ def main(n_images=IMAGES, epochs=EPOCHS):
     scaling = {"mean": train.mean, "std": train.std}
     model, criterion = Branches(), nn.CrossEntropyLoss()
     optimizer = optim.Adam(model.parameters(), lr=2e-3)
-    losses = []
+    loader, losses = data.Loader(train, batch_size=BATCH, shuffle=True, **scaling), []
     for epoch in range(epochs):
         total = 0.0
-        for x, labels in data.Loader(train, batch_size=BATCH, shuffle=True, seed=epoch, **scaling):
+        for x, labels in loader:
             loss = criterion(model(fastnn.Tensor(x)), labels)
             optimizer.zero_grad()
             loss.backward()

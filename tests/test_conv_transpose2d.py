@@ -176,6 +176,27 @@ def test_conv_transpose2d_gradient_of_tensors(rng):
     np.testing.assert_array_equal(weight.grad, dweight)
 
 
+def test_conv_transpose2d_gradients_are_those_of_the_arrays_as_they_were(rng):
+    layer = nn.ConvTranspose2d(3, 4, 3, 2).astype(np.float64)
+    x = np.ascontiguousarray(rng.standard_normal((4, 5, 2, 3))).transpose(2, 3, 0, 1)  # as the kernels read it
+    dy = rng.standard_normal((2, 4, 9, 11))
+    before = x.copy()
+    layer(x)
+    x[...] = 0
+    layer.backward(dy)
+    expected = F.conv_transpose2d_backward(dy, before, layer.weight.data, 2)[1]
+    np.testing.assert_array_equal(layer.weight.grad, expected)
+
+
+def test_conv_transpose2d_refuses_to_go_back_with_a_weight_that_was_written_into(rng):
+    layer = nn.ConvTranspose2d(3, 4, 2, 2)
+    y = layer(fastnn.tensor(rng.standard_normal((1, 3, 2, 2)).astype(np.float32), requires_grad=True))
+    with fastnn.no_grad():
+        layer.weight *= 2
+    with pytest.raises(RuntimeError, match=r"^ConvTranspose2d: an array that its backward needs was written into"):
+        y.sum().backward()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [

@@ -152,9 +152,9 @@ def main_of(name):
 
 @pytest.mark.slow
 def test_branches_learn_the_shapes(capsys):
-    losses, accuracy = main_of("branches")(n_images=5000, epochs=4)
-    assert losses[-1] < losses[0] / 2
-    assert accuracy > 0.6
+    losses, accuracy = main_of("branches")(n_images=4000, epochs=4)
+    assert losses[-1] < 0.7 * losses[0]
+    assert accuracy > 0.5
     assert capsys.readouterr().out.endswith(f"test accuracy: {accuracy:.1%}\n")
 
 
@@ -192,10 +192,10 @@ def test_fooling_image_takes_few_grey_levels(capsys):
 
 @pytest.mark.slow
 def test_two_losses_both_fall(capsys):
-    history, accuracy = main_of("two_losses")(n_images=4000, epochs=4)
+    history, accuracy = main_of("two_losses")(n_images=3000, epochs=4)
     assert history.shape == (4, 2)
-    assert (history[-1] < 0.7 * history[0]).all()
-    assert accuracy > 0.5
+    assert (history[-1] < 0.8 * history[0]).all()
+    assert accuracy > 0.35
     assert "cross entropy" in capsys.readouterr().out
 
 

@@ -148,16 +148,18 @@ def _terms(place: NDArray, source: NDArray, weight: NDArray, length: int) -> lis
 def _sum(x: NDArray, terms: list[Terms], axis: int, length: int) -> NDArray:
     """The sums along an axis of (H, W, N, C), 0 or 1."""
     y = _memory.empty((*x.shape[:axis], length, *x.shape[axis + 1 :]), x.dtype)
-    rows, before = (slice(None),) * axis, (1,) * axis
+    before, after = (slice(None),) * axis, (1,) * (x.ndim - axis - 1)
     if not terms or not isinstance(terms[0].place, slice):
         y[...] = 0  # some pixels are read by nobody
     for k, (place, source, weight) in enumerate(terms):
-        term = np.take(x, source, axis)
-        term *= weight.astype(x.dtype).reshape(*before, -1, *(1,) * (x.ndim - axis - 1))
+        weight = weight.astype(x.dtype).reshape(-1, *after)
         if k == 0 and isinstance(place, slice):
-            y[...] = term
+            np.take(x, source, axis, out=y, mode="clip")  # with another mode, NumPy takes a detour
+            y *= weight
         else:
-            y[(*rows, place)] += term
+            term = np.take(x, source, axis)
+            term *= weight
+            y[(*before, place)] += term
     return y
 
 

@@ -47,6 +47,8 @@ class ZeroPad2d(_Pad2d):
     Shape:
         - Input: (N, C, H, W), float32 or float64
         - Output: (N, C, top + H + bottom, left + W + right)
+    Raises:
+        ValueError: padding is negative, or not one number or four; the message shows it.
     Example:
         >>> nn.ZeroPad2d((1, 2, 0, 1))(np.ones((1, 1, 1, 2)))[0, 0]
         array([[0., 1., 1., 0., 0.],
@@ -90,6 +92,8 @@ class ReplicationPad2d(_Pad2d):
     Shape:
         - Input: (N, C, H, W), float32 or float64
         - Output: (N, C, top + H + bottom, left + W + right)
+    Raises:
+        ValueError: padding is negative, or not one number or four; the message shows it.
     Example:
         >>> nn.ReplicationPad2d((2, 1, 0, 0))(np.array([[[[1.0, 2.0, 3.0]]]]))[0, 0]
         array([[1., 1., 1., 2., 3., 3.]])
