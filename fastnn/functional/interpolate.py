@@ -95,11 +95,11 @@ def resized(operation: str, shape: tuple[int, ...], settings: Settings) -> Resiz
 def _nearest(size: int, out: int, scale: float | None) -> _pooling.Axis:
     """Which pixel of x each one of y is."""
     index = np.arange(out)
-    if out != size:
-        # PyTorch computes this in float32, which can decide between two pixels.
-        step = np.float32(size) / np.float32(out) if scale is None else np.float32(1 / scale)
-        index = np.minimum(np.floor(index.astype(np.float32) * step).astype(np.intp), size - 1)
-    return _pooling.picking(size, index)
+    if out in (size, 2 * size):  # whatever the scale, as PyTorch does it
+        return _pooling.picking(size, index // (out // size))
+    # PyTorch computes this in float32, which can decide between two pixels.
+    step = np.float32(size) / np.float32(out) if scale is None else np.float32(1 / scale)
+    return _pooling.picking(size, np.minimum(np.floor(index.astype(np.float32) * step).astype(np.intp), size - 1))
 
 
 # ---- bilinear --------------------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def interpolate(
         x: images.
         size: height and width of the result, one number or two.
         scale_factor: how many times larger it is, one number or two; in the place of size. 1 / scale_factor then stands
-            for H / H_out, of which it may differ by rounding.
+            for H / H_out, from which it may differ by rounding; but 'nearest' to twice the size takes every pixel twice.
         mode: 'nearest' or 'bilinear'.
         align_corners: for 'bilinear', whether the centres of the corner pixels stay where they are, rather than the
             corners of the image; None for False.

@@ -14,10 +14,11 @@ Parts = list[list[tuple[int, float]]]
 
 def _nearest(size: int, out: int, scale: float | None) -> Parts:
     """For each pixel of y, the one of x that it is; `scale` is how many times larger y is, if not out / size."""
+    if out in (size, 2 * size):  # whatever the scale, as PyTorch does it
+        return [[(o // (out // size), 1.0)] for o in range(out)]
     # PyTorch computes this in float32, which can decide between two pixels.
     step = np.float32(size) / np.float32(out) if scale is None else np.float32(1 / scale)
-    places = [o if out == size else math.floor(np.float32(o) * step) for o in range(out)]
-    return [[(min(place, size - 1), 1.0)] for place in places]
+    return [[(min(math.floor(np.float32(o) * step), size - 1), 1.0)] for o in range(out)]
 
 
 def _linear(size: int, out: int, scale: float | None, align_corners: bool) -> Parts:
