@@ -221,7 +221,7 @@ def _check_image(operation: str, shape: tuple[int, ...]) -> None:
 
 def image_shape(operation: str, input_size: Sequence[int]) -> tuple[int, int, int, int]:
     """`input_size` as four integers (N, C, H, W)."""
-    if not isinstance(input_size, tuple | list | np.ndarray):
+    if not isinstance(input_size, tuple | list | np.ndarray) or getattr(input_size, "ndim", 1) != 1:
         raise TypeError(f"{operation}: input_size must be (N, C, H, W). Received: {_check.shown(input_size)}")
     sizes = tuple(_check.integer(operation, "input_size", size, 0, _check.MOST_SETTING) for size in input_size)
     if len(sizes) != 4:

@@ -236,7 +236,7 @@ def interpolate(
         x: images.
         size: height and width of the result, one number or two.
         scale_factor: how many times larger it is, one number or two; in the place of size. 1 / scale_factor then stands
-            for H / H_out, from which it may differ by rounding; but 'nearest' to twice the size takes every pixel twice.
+            for H / H_out, from which it may differ by rounding; 'nearest' to twice the size takes every pixel twice.
         mode: 'nearest' or 'bilinear'.
         align_corners: for 'bilinear', whether the centres of the corner pixels stay where they are, rather than the
             corners of the image; None for False.
