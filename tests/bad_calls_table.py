@@ -65,6 +65,7 @@ def after(make: Callable[[], Any], method: str, *before: Any) -> fresh:
 
 # ---- functional ------------------------------------------------------------------------------------------------------
 POOLS = ("avg_pool2d", "max_pool2d", "adaptive_", "col2im", "warp_batch", "im2col", "conv2d", "local_response")
+POOLS += ("conv_transpose2d", "interpolate", "pad", "pixel_")
 for _name, _values in CALLS.items():
     _names = inspect.signature(getattr(F, _name)).parameters
     _area = "runtime" if _name.startswith((*POOLS, "augment_batch")) else "layers"
@@ -79,6 +80,7 @@ LAYERS: dict[Any, tuple[dict[str, Any], tuple[Any, ...]]] = {
     nn.BatchNorm1d: ({"num_features": 5}, (ROWS,)),
     nn.BatchNorm2d: ({"num_features": 6}, (IMAGES,)),
     nn.Conv2d: ({"in_channels": 6, "out_channels": 4, "kernel_size": 3}, (IMAGES,)),
+    nn.ConvTranspose2d: ({"in_channels": 6, "out_channels": 4, "kernel_size": 3}, (IMAGES,)),
     nn.Dropout: ({"p": 0.5}, (ROWS,)),
     nn.Dropout2d: ({"p": 0.5}, (IMAGES,)),
     nn.ELU: ({"alpha": 1.0}, (ROWS,)),
@@ -110,6 +112,10 @@ LAYERS: dict[Any, tuple[dict[str, Any], tuple[Any, ...]]] = {
     nn.RNNCell: ({"input_size": 5, "hidden_size": 4}, (SEQUENCE[0], STATE[0])),
     nn.ReLU: ({}, (ROWS,)),
     nn.ReLU6: ({}, (ROWS,)),
+    nn.PixelShuffle: ({"upscale_factor": 2}, (IMAGES[:, :4],)),
+    nn.PixelUnshuffle: ({"downscale_factor": 2}, (IMAGES[:, :, :4],)),
+    nn.ReflectionPad2d: ({"padding": 1}, (IMAGES,)),
+    nn.ReplicationPad2d: ({"padding": 1}, (IMAGES,)),
     nn.Residual: ({"body": nn.Linear(5, 5), "shortcut": nn.Identity()}, (ROWS,)),
     nn.Sequential: ({"modules": nn.Linear(5, 5)}, (ROWS,)),
     nn.SiLU: ({}, (ROWS,)),
@@ -117,6 +123,8 @@ LAYERS: dict[Any, tuple[dict[str, Any], tuple[Any, ...]]] = {
     nn.Softmax: ({"dim": 1}, (ROWS,)),
     nn.Softplus: ({"beta": 1.0}, (ROWS,)),
     nn.Tanh: ({}, (ROWS,)),
+    nn.Upsample: ({"size": 8}, (IMAGES,)),
+    nn.ZeroPad2d: ({"padding": 1}, (IMAGES,)),
     nn.BCELoss: ({}, (np.abs(np.tanh(ROWS)), np.abs(np.tanh(ROWS)))),
     nn.BCEWithLogitsLoss: ({}, (ROWS, np.abs(np.tanh(ROWS)))),
     nn.CrossEntropyLoss: ({}, (ROWS, LABELS)),
@@ -141,7 +149,7 @@ for _cls, (_arguments, _inputs) in LAYERS.items():
     _make = lambda cls=_cls, arguments=_arguments: constructor(cls)(**arguments)  # noqa: E731
     _names = list(inspect.signature(_cls.forward).parameters)[1:]
     good(_area, f"nn.{_name}", constructor(_cls), **_arguments)
-    _owned = "runtime" if "Pool" in _name or _name == "Conv2d" else _area
+    _owned = "runtime" if "Pool" in _name or "Conv" in _name else _area
     good(_owned, f"nn.{_name}.forward", after(_make, "forward"), **dict(zip(_names, _inputs, strict=False)))
     if issubclass(_cls, nn.Loss):
         good(_owned, f"nn.{_name}.backward", after(_make, "backward", *_inputs), dloss=1.0)

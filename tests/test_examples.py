@@ -140,3 +140,75 @@ def test_train_command_saves_when_it_is_told_to_end(tmp_path):
     assert "interrupted after step" in said
     assert "--resume continues" in said
     assert training.load_state(tmp_path / "last.safetensors")["step"] >= 2
+
+
+# ---- networks, losses and operations of one's own --------------------------------------------------------------------
+def main_of(name):
+    """`main` of an example, which is short."""
+    script = EXAMPLES / f"{name}.py"
+    assert len(script.read_text().splitlines()) < 60
+    return runpy.run_path(str(script), run_name="example")["main"]
+
+
+@pytest.mark.slow
+def test_branches_learn_the_shapes(capsys):
+    losses, accuracy = main_of("branches")(n_images=4000, epochs=4)
+    assert losses[-1] < 0.7 * losses[0]
+    assert accuracy > 0.5
+    assert capsys.readouterr().out.endswith(f"test accuracy: {accuracy:.1%}\n")
+
+
+@pytest.mark.slow
+def test_own_operation_is_right_and_separates_spirals(capsys):
+    error, accuracy = main_of("own_operation")()
+    assert error < 1e-9
+    assert accuracy > 0.98
+    assert "of new points are right" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_siamese_network_knows_pictures_again(capsys):
+    losses, accuracy = main_of("siamese")(steps=200)
+    assert np.mean(losses[-20:]) < np.mean(losses[:5]) / 2
+    assert accuracy > 0.9
+    assert "of pairs of unseen pictures are told right" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_recurrent_network_remembers(capsys):
+    losses, accuracy = main_of("recurrent")(steps=200)
+    assert losses[-1] < losses[0] / 20
+    assert accuracy > 0.99
+    assert "of the symbols of new sequences are remembered" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_fooling_image_takes_few_grey_levels(capsys):
+    changes = main_of("fooling_image")(n_images=4000, epochs=3)
+    assert len(changes) == 10
+    assert np.median(changes) < 16
+    assert "grey levels away" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_two_losses_both_fall(capsys):
+    history, accuracy = main_of("two_losses")(n_images=3000, epochs=4)
+    assert history.shape == (4, 2)
+    assert (history[-1] < 0.8 * history[0]).all()
+    assert accuracy > 0.35
+    assert "cross entropy" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_gan_draws_less_and_less_like_noise(capsys):
+    roughnesses = main_of("gan")(steps=150)
+    assert np.mean(roughnesses[-20:]) < 0.8 * roughnesses[0]
+    assert "roughness of real pictures: 0.304" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_segmentation_finds_discs_and_boxes(capsys):
+    right, right_of_shapes = main_of("segmentation")(steps=200)
+    assert right > 0.92
+    assert right_of_shapes > 0.7
+    assert "of the pixels are right" in capsys.readouterr().out

@@ -21,6 +21,7 @@ PARTS, PART_TAPS = F.adaptive_max_pool2d_taps(IMAGES, (2, 2))
 CHANNELS = RNG.uniform(0.5, 1.5, 4)
 LABELS, CHANCES = np.array([0, 3, 1]), RNG.uniform(0.1, 0.9, (3, 4))
 WEIGHT, FILTERS = RNG.standard_normal((2, 4)), RNG.standard_normal((2, 4, 3, 3))
+SPREAD, LARGER = RNG.standard_normal((4, 2, 3, 3)), RNG.standard_normal((3, 4, 12, 10))
 NORM = F.batch_norm(IMAGES, None, None, CHANNELS, training=True)
 GROUPED = F.group_norm(IMAGES, 2, CHANNELS)
 LAYERED = F.layer_norm(ROWS, 4, CHANNELS)
@@ -64,6 +65,8 @@ CALLS = {
     "col2im": (F.im2col(IMAGES, 2), (6, 5), 2),
     "conv2d": (IMAGES, FILTERS, CHANNELS[:2]),
     "conv2d_backward": (F.conv2d(IMAGES, FILTERS), IMAGES, FILTERS),
+    "conv_transpose2d": (IMAGES, SPREAD, CHANNELS[:2], 2),
+    "conv_transpose2d_backward": (F.conv_transpose2d(IMAGES, SPREAD, None, 2), IMAGES, SPREAD, 2),
     "cross_entropy_and_gradient": (ROWS, LABELS, CHANNELS),
     "dropout": (IMAGES, 0.5),
     "dropout2d": (IMAGES, 0.5),
@@ -75,6 +78,8 @@ CALLS = {
     "gru": (SEQUENCE, STATE, OF_X[:12], OF_STATE[:12], OF_X[:12, 0], OF_STATE[:12, 0]),
     "im2col": (IMAGES, 2),
     "instance_norm": (IMAGES, CHANNELS, CHANNELS, CHANNELS, CHANNELS),
+    "interpolate": (IMAGES, (7, 3), None, "bilinear"),
+    "interpolate_backward": (LARGER, IMAGES.shape, (12, 10)),
     "layer_norm": (ROWS, 4, CHANNELS, CHANNELS),
     "layer_norm_backward": (ROWS, ROWS, 4, LAYERED.mean, LAYERED.invstd, CHANNELS),
     "lion_step": (ROWS, CHANCES, CHANCES + 1, 0.1),
@@ -91,6 +96,12 @@ CALLS = {
     "max_pool2d_taps": (IMAGES, 2),
     "nadam_step": (ROWS, CHANCES, CHANCES + 1, CHANCES + 2, 2, 0.5, 0.1),
     "newton_schulz": (ROWS,),
+    "pad": (IMAGES, (1, 2, 0, 1)),
+    "pad_backward": (IMAGES, (1, 2, 0, 1), "replicate"),
+    "pixel_shuffle": (IMAGES, 2),
+    "pixel_shuffle_backward": (LARGER, 2),
+    "pixel_unshuffle": (LARGER, 2),
+    "pixel_unshuffle_backward": (IMAGES, 2),
     "prelu": (IMAGES, CHANNELS),
     "prelu_backward": (IMAGES, IMAGES, CHANNELS),
     "rms_norm": (ROWS, 4, CHANNELS),

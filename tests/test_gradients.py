@@ -64,6 +64,12 @@ LAYERS = {
         (lambda: nn.Conv2d(6, 4, 3, padding=1, algorithm="winograd24"), IMAGES),
         (lambda: nn.Conv2d(6, 4, 3, padding=1, algorithm="winograd4"), IMAGES),
     ],
+    nn.ConvTranspose2d: [
+        (lambda: nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1), IMAGES),
+        (lambda: nn.ConvTranspose2d(6, 4, (3, 2), (2, 3), (1, 2), (1, 2), groups=2, bias=False), IMAGES),
+        (lambda: nn.ConvTranspose2d(6, 6, 3, padding=1, groups=6), IMAGES),
+        (lambda: nn.ConvTranspose2d(6, 2, 3, 2, output_padding=2, dilation=3), IMAGES),
+    ],
     nn.Dropout: [(lambda: nn.Dropout(0.4), ROWS), (lambda: nn.Dropout(0.4), IMAGES)],
     nn.Dropout2d: [(lambda: nn.Dropout2d(0.4), IMAGES)],
     nn.ELU: [(lambda: nn.ELU(1.3), ROWS)],
@@ -102,6 +108,13 @@ LAYERS = {
     nn.RMSNorm: [(lambda: nn.RMSNorm(5), ROWS), (lambda: nn.RMSNorm((5, 4), 0.1, False), IMAGES)],
     nn.ReLU: [(nn.ReLU, IMAGES)],
     nn.ReLU6: [(nn.ReLU6, ROWS)],
+    nn.PixelShuffle: [(lambda: nn.PixelShuffle(2), (2, 8, 3, 2))],
+    nn.PixelUnshuffle: [(lambda: nn.PixelUnshuffle(2), (2, 3, 6, 4))],
+    nn.ReflectionPad2d: [
+        (lambda: nn.ReflectionPad2d(2), IMAGES),
+        (lambda: nn.ReflectionPad2d((3, 0, 1, 4)), IMAGES),
+    ],
+    nn.ReplicationPad2d: [(lambda: nn.ReplicationPad2d((1, 6, 0, 2)), IMAGES)],
     nn.Residual: [(residual, IMAGES)],
     nn.Sequential: [(lambda: nn.Sequential(nn.Linear(5, 8), nn.SiLU(), nn.LayerNorm(8), nn.Linear(8, 2)), ROWS)],
     nn.SiLU: [(nn.SiLU, ROWS)],
@@ -109,6 +122,13 @@ LAYERS = {
     nn.Softmax: [(lambda: nn.Softmax(1), ROWS), (lambda: nn.Softmax(1), IMAGES)],
     nn.Softplus: [(lambda: nn.Softplus(2.0), ROWS)],
     nn.Tanh: [(nn.Tanh, ROWS)],
+    nn.Upsample: [
+        (lambda: nn.Upsample(scale_factor=2), IMAGES),
+        (lambda: nn.Upsample((7, 3)), IMAGES),
+        (lambda: nn.Upsample(scale_factor=(2, 1.5), mode="bilinear"), IMAGES),
+        (lambda: nn.Upsample((3, 9), mode="bilinear", align_corners=True), IMAGES),
+    ],
+    nn.ZeroPad2d: [(lambda: nn.ZeroPad2d(1), IMAGES), (lambda: nn.ZeroPad2d((0, 3, 2, 1)), IMAGES)],
 }
 
 

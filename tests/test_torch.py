@@ -70,6 +70,55 @@ def conv2d(draw):
 
 
 @st.composite
+def conv_transpose2d(draw):
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    stride, dilation = draw(st.tuples(small, small)), draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    kwargs = {
+        "in_channels": groups * draw(st.integers(1, 20)),
+        "out_channels": groups * draw(st.integers(1, 30)),
+        "kernel_size": draw(st.tuples(small, small)),
+        "stride": stride,
+        "padding": draw(st.tuples(st.integers(0, 2), st.integers(0, 2))),
+        "output_padding": tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)),
+        "groups": groups,
+        "bias": draw(st.booleans()),
+        "dilation": dilation,
+    }
+    return kwargs, (draw(small), kwargs["in_channels"], draw(st.integers(5, 9)), draw(st.integers(5, 9)))
+
+
+@st.composite
+def upsample(draw):
+    h, w = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    kwargs = {"mode": draw(st.sampled_from(["nearest", "bilinear"]))}
+    if kwargs["mode"] == "bilinear":
+        kwargs["align_corners"] = draw(st.sampled_from([None, False, True]))
+    if draw(st.booleans()):
+        kwargs["size"] = draw(st.one_of(st.integers(1, 20), st.tuples(st.integers(1, 20), st.integers(1, 20))))
+    else:
+        factors = st.sampled_from([1.0, 2, 3.0, 1.5, 2.7, 1.1, 4])
+        kwargs["scale_factor"] = draw(
+            st.one_of(factors, st.tuples(factors, factors).map(lambda f: (f[0], float(f[1]))))
+        )
+    return kwargs, (draw(small), draw(st.integers(1, 20)), h, w)
+
+
+@st.composite
+def pad2d(draw):
+    size = st.integers(0, 4)
+    kwargs = {"padding": draw(st.one_of(size, st.tuples(size, size, size, size)))}
+    return kwargs, (draw(small), draw(st.integers(1, 20)), draw(st.integers(5, 9)), draw(st.integers(5, 9)))
+
+
+@st.composite
+def pixel_shuffle(draw, *, up):
+    r, (n, c, h, w) = draw(st.integers(1, 3)), draw(st.tuples(small, small, small, small))
+    if up:
+        return {"upscale_factor": r}, (n, c * r**2, h, w)
+    return {"downscale_factor": r}, (n, c, h * r, w * r)
+
+
+@st.composite
 def linear(draw):
     kwargs = {
         "in_features": draw(st.integers(1, 70)),
@@ -207,6 +256,13 @@ def flatten(draw):
 IMAGE = st.tuples(sizes, sizes)
 LAYERS = {
     "Conv2d": conv2d(),
+    "ConvTranspose2d": conv_transpose2d(),
+    "Upsample": upsample(),
+    "ZeroPad2d": pad2d(),
+    "ReflectionPad2d": pad2d(),
+    "ReplicationPad2d": pad2d(),
+    "PixelShuffle": pixel_shuffle(up=True),
+    "PixelUnshuffle": pixel_shuffle(up=False),
     "Linear": linear(),
     "MaxPool2d": max_pool(),
     "AvgPool2d": avg_pool(),
@@ -286,6 +342,7 @@ LEFT_OUT = {
     "GroupNorm": {"bias"},
     "InstanceNorm1d": {"bias"},
     "InstanceNorm2d": {"bias"},
+    "Upsample": {"recompute_scale_factor"},
 }
 
 
@@ -323,10 +380,10 @@ def test_torch_dropout_statistics(name, p):
     np.testing.assert_array_equal(ours.eval()(x), theirs.eval()(torch.from_numpy(x)).numpy())
 
 
-@pytest.mark.parametrize("name", ["Conv2d", "Linear"])
+@pytest.mark.parametrize("name", ["Conv2d", "ConvTranspose2d", "Linear"])
 def test_torch_initial_weights_have_the_same_distribution(name):
-    kwargs = {"in_channels": 16, "out_channels": 64, "kernel_size": 3} if name == "Conv2d" else {
-        "in_features": 200, "out_features": 100
+    kwargs = {"in_features": 200, "out_features": 100} if name == "Linear" else {
+        "in_channels": 16, "out_channels": 64, "kernel_size": 3
     }  # fmt: skip
     fastnn.manual_seed(0)
     torch.manual_seed(0)
@@ -359,6 +416,23 @@ FUNCTIONS = {
     "avg_pool2d": [{"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}],
     "adaptive_avg_pool2d": [{"output_size": 1}, {"output_size": (3, 5)}],
     "adaptive_max_pool2d": [{"output_size": 1}, {"output_size": (3, 5)}],
+    "interpolate": [
+        {"scale_factor": 2},
+        {"size": (4, 11)},
+        {"scale_factor": (0.7, 0.4)},
+        {"scale_factor": 0.6, "mode": "bilinear"},
+        {"size": (4, 11), "mode": "bilinear", "align_corners": True},
+    ],
+    "pad": [
+        {"pad": (1, 2)},
+        {"pad": (0, 1, 2, 3), "value": -1.5},
+        {"pad": (1, 0, 0, 2, 5, 1), "value": 2.0},
+        {"pad": (0, 0, 1, 0, 0, 1, 2, 0)},
+        {"pad": (6, 0, 1, 8), "mode": "reflect"},
+        {"pad": (9, 1, 0, 12), "mode": "replicate"},
+    ],
+    "pixel_shuffle": [{"upscale_factor": 2}],
+    "pixel_unshuffle": [{"downscale_factor": 1}],
     "local_response_norm": [{"size": 5}, {"size": 2, "alpha": 0.3, "beta": 0.6, "k": 2.0}],
 }
 CASES = [(name, kwargs) for name, variants in FUNCTIONS.items() for kwargs in variants]

@@ -15,6 +15,7 @@ from fastnn.functional.batchnorm import *  # noqa: F403
 from fastnn.functional.batchnorm_activation import *  # noqa: F403
 from fastnn.functional.class_losses import *  # noqa: F403
 from fastnn.functional.conv2d import *  # noqa: F403
+from fastnn.functional.conv_transpose2d import *  # noqa: F403
 from fastnn.functional.cross_entropy import *  # noqa: F403
 from fastnn.functional.dropout import *  # noqa: F403
 from fastnn.functional.embedding import *  # noqa: F403
@@ -22,6 +23,7 @@ from fastnn.functional.groupnorm import *  # noqa: F403
 from fastnn.functional.hard_activation import *  # noqa: F403
 from fastnn.functional.im2col import *  # noqa: F403
 from fastnn.functional.instance_norm import *  # noqa: F403
+from fastnn.functional.interpolate import *  # noqa: F403
 from fastnn.functional.layernorm import *  # noqa: F403
 from fastnn.functional.linear import *  # noqa: F403
 from fastnn.functional.local_response_norm import *  # noqa: F403
@@ -30,6 +32,8 @@ from fastnn.functional.maxpool2d import *  # noqa: F403
 from fastnn.functional.mish import *  # noqa: F403
 from fastnn.functional.optimizer import *  # noqa: F403
 from fastnn.functional.optimizer_numpy import *  # noqa: F403
+from fastnn.functional.pad import *  # noqa: F403
+from fastnn.functional.pixel_shuffle import *  # noqa: F403
 from fastnn.functional.recurrent import *  # noqa: F403
 from fastnn.functional.rms_norm import *  # noqa: F403
 from fastnn.functional.softmax import *  # noqa: F403

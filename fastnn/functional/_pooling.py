@@ -17,7 +17,7 @@ from fastnn import _check
 # Taps are numbered in float registers, which hold every integer up to here.
 _MOST_TAPS = 2**24
 # Pairs of a window and one of its pixels, along one axis: their lists take 2 GB.
-_MOST_PAIRS = 2**26
+MOST_PAIRS = 2**26
 
 
 class Sources(NamedTuple):
@@ -96,8 +96,8 @@ def _axis(size: int, start: NDArray, count: NDArray, step: int, divisor: NDArray
     first = np.maximum(0, -(start // step))  # the taps of each window that fall on the image
     inside = np.maximum(0, np.minimum(count - 1, (size - 1 - start) // step) - first + 1)
     pairs = int(inside.sum())
-    if pairs > _MOST_PAIRS:
-        return f"the windows have {pairs} pixels along one axis, {_MOST_PAIRS} are possible"
+    if pairs > MOST_PAIRS:
+        return f"the windows have {pairs} pixels along one axis, {MOST_PAIRS} are possible"
     window = np.repeat(np.arange(len(start)), inside)
     tap = np.arange(pairs) + np.repeat(first - (np.cumsum(inside) - inside), inside)
     pixel = start[window] + step * tap
@@ -131,8 +131,8 @@ def _sliding_axis(
         out -= 1  # the last window would start on the padding at the far end
     if out < 1:
         return too_large
-    if max(size, out) > _MOST_PAIRS:
-        return f"images may have {_MOST_PAIRS} pixels along one axis"
+    if max(size, out) > MOST_PAIRS:
+        return f"images may have {MOST_PAIRS} pixels along one axis"
     start = np.arange(out) * stride - pad
     # Beyond the padding at the far end, where only ceil_mode reaches, nothing counts.
     divisor = np.minimum(start + kernel, size + pad) - start if count_padding else None
@@ -141,12 +141,20 @@ def _sliding_axis(
 
 @lru_cache(maxsize=256)
 def _adaptive_axis(size: int, out: int) -> Axis | str:
-    if max(size, out) > _MOST_PAIRS:
-        return f"images may have {_MOST_PAIRS} pixels along one axis"
+    if max(size, out) > MOST_PAIRS:
+        return f"images may have {MOST_PAIRS} pixels along one axis"
     index = np.arange(out)
     start = index * size // out
     end = -(-(index + 1) * size // out)
     return _axis(size, start, end - start, 1, None)
+
+
+def picking(size: int, source: NDArray) -> Axis:
+    """An axis of windows of one pixel each: pixel o of y is pixel source[o] of x."""
+    out, taps = len(source), np.zeros(len(source), np.intp)
+    forward = _sources(np.arange(out), source, taps, out)
+    backward = _sources(source, np.arange(out), taps, size)
+    return Axis(size, out, 1, 1, source.astype(np.intp), np.ones(out, np.intp), forward, backward, False)
 
 
 def sliding(
@@ -213,7 +221,7 @@ def _check_image(operation: str, shape: tuple[int, ...]) -> None:
 
 def image_shape(operation: str, input_size: Sequence[int]) -> tuple[int, int, int, int]:
     """`input_size` as four integers (N, C, H, W)."""
-    if not isinstance(input_size, tuple | list | np.ndarray):
+    if not isinstance(input_size, tuple | list | np.ndarray) or getattr(input_size, "ndim", 1) != 1:
         raise TypeError(f"{operation}: input_size must be (N, C, H, W). Received: {_check.shown(input_size)}")
     sizes = tuple(_check.integer(operation, "input_size", size, 0, _check.MOST_SETTING) for size in input_size)
     if len(sizes) != 4:

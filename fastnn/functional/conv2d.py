@@ -14,10 +14,10 @@ from fastnn.functional._conv2d_plan import Gradients, Norm, Plan, are_ready, kep
 
 __all__ = ["conv2d", "conv2d_backward"]
 
-_TO_PIXELS, _TO_TAPS, _FROM_TAPS = (2, 3, 0, 1), (2, 3, 1, 0), (3, 2, 0, 1)
+_TO_PIXELS, _TO_TAPS, FROM_TAPS = (2, 3, 0, 1), (2, 3, 1, 0), (3, 2, 0, 1)
 
 
-def _with_pixels(x: NDArray) -> tuple[NDArray, NDArray]:
+def with_pixels(x: NDArray) -> tuple[NDArray, NDArray]:
     """`x` and its pixels; of a copy, if it does not lie as the kernels read it."""
     pixels = x.transpose(_TO_PIXELS)
     flags = pixels.flags
@@ -27,14 +27,14 @@ def _with_pixels(x: NDArray) -> tuple[NDArray, NDArray]:
     return _layout.images(pixels), pixels
 
 
-def _with_taps(weight: NDArray) -> tuple[NDArray, NDArray]:
+def with_taps(weight: NDArray) -> tuple[NDArray, NDArray]:
     """`weight` and its taps; of a copy, if it does not lie as the kernels read it."""
     taps = weight.transpose(_TO_TAPS)
     flags = taps.flags
     if flags.c_contiguous and flags.aligned:
         return weight, taps
     taps = _layout.contiguous(taps)
-    return taps.transpose(_FROM_TAPS), taps
+    return taps.transpose(FROM_TAPS), taps
 
 
 class Conv2d(Op):
@@ -76,7 +76,7 @@ class Conv2d(Op):
         if residual is not None:
             residual = _checked_residual(residual, x, weight, plan)
         if not plan.uses_reference:
-            (own_x, pixels), (own_weight, taps) = _with_pixels(x), _with_taps(weight)
+            (own_x, pixels), (own_weight, taps) = with_pixels(x), with_taps(weight)
             bias = None if bias is None else _layout.contiguous(bias)
             y = _layout.images(plan.forward(pixels, taps, bias, self.norm, residual))
         else:
@@ -109,10 +109,10 @@ class Conv2d(Op):
         dy_pixels = _layout.pixels(dy)
         if need_dx:
             addend = None if addend is None else _layout.pixels(addend)
-            dx = _layout.images(plan.backward_data(dy_pixels, _with_taps(self.weight)[1], addend))
+            dx = _layout.images(plan.backward_data(dy_pixels, with_taps(self.weight)[1], addend))
         if need_dweight or need_dbias:
             dtaps, dbias = plan.backward_weight(_layout.pixels(self.x), dy_pixels, need_dbias)
-            dweight = dtaps.transpose(_FROM_TAPS) if need_dweight else None
+            dweight = dtaps.transpose(FROM_TAPS) if need_dweight else None
         return dx, dweight, dbias
 
     def _backward_by_reference(self, plan: Plan, dy: NDArray, addend: NDArray | None) -> Gradients:

@@ -9,6 +9,7 @@ from fastnn.nn.batchnorm import *  # noqa: F403
 from fastnn.nn.class_losses import *  # noqa: F403
 from fastnn.nn.containers import *  # noqa: F403
 from fastnn.nn.conv2d import *  # noqa: F403
+from fastnn.nn.conv_transpose2d import *  # noqa: F403
 from fastnn.nn.cross_entropy import *  # noqa: F403
 from fastnn.nn.dropout import *  # noqa: F403
 from fastnn.nn.embedding import *  # noqa: F403
@@ -25,8 +26,11 @@ from fastnn.nn.mish import *  # noqa: F403
 from fastnn.nn.module import *  # noqa: F403
 from fastnn.nn.module_dict import *  # noqa: F403
 from fastnn.nn.module_list import *  # noqa: F403
+from fastnn.nn.pad import *  # noqa: F403
 from fastnn.nn.parameter import *  # noqa: F403
 from fastnn.nn.parameter_list import *  # noqa: F403
+from fastnn.nn.pixel_shuffle import *  # noqa: F403
 from fastnn.nn.recurrent import *  # noqa: F403
 from fastnn.nn.rms_norm import *  # noqa: F403
 from fastnn.nn.softmax import *  # noqa: F403
+from fastnn.nn.upsample import *  # noqa: F403

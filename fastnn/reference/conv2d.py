@@ -1,6 +1,6 @@
 """Two-dimensional convolution: for every tap of the filter, one matrix product over all pixels that it reaches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,14 @@ def reached(size: int, out: int, tap: int, stride: int, pad: int, dilation: int)
     return slice(first, first + count), slice(start, start + (count - 1) * stride + 1 if count else start, stride)
 
 
-def _taps(x: NDArray, weight: NDArray, out: Pair, stride: Pair, pad: Pair, dilation: Pair) -> Iterator[tuple]:
+def taps_of(
+    size: Sequence[int], kernel: Sequence[int], out: Sequence[int], stride: Pair, pad: Pair, dilation: Pair
+) -> Iterator[tuple]:
     """(p, q, outputs, inputs) for every tap (p, q): index arrays over the images y and x."""
-    for p in range(weight.shape[2]):
-        out_h, in_h = reached(x.shape[2], out[0], p, stride[0], pad[0], dilation[0])
-        for q in range(weight.shape[3]):
-            out_w, in_w = reached(x.shape[3], out[1], q, stride[1], pad[1], dilation[1])
+    for p in range(kernel[0]):
+        out_h, in_h = reached(size[0], out[0], p, stride[0], pad[0], dilation[0])
+        for q in range(kernel[1]):
+            out_w, in_w = reached(size[1], out[1], q, stride[1], pad[1], dilation[1])
             yield p, q, (..., out_h, out_w), (..., in_h, in_w)
 
 
@@ -37,7 +39,7 @@ def conv2d(
     y = np.zeros((n, groups, c_out // groups, *out), x.dtype)
     x_grouped = x.reshape(n, groups, c_in // groups, *x.shape[2:])
     w_grouped = weight.reshape(groups, c_out // groups, *weight.shape[1:])
-    for p, q, outputs, inputs in _taps(x, weight, out, stride, pad, dilation):
+    for p, q, outputs, inputs in taps_of(x.shape[2:], weight.shape[2:], out, stride, pad, dilation):
         y[outputs] += np.einsum("ngcij,gkc->ngkij", x_grouped[inputs], w_grouped[..., p, q], optimize=True)
     y = y.reshape(n, c_out, *out)
     return y if bias is None else y + bias[:, None, None]
@@ -53,7 +55,7 @@ def conv2d_backward(
     w_grouped = weight.reshape(groups, c_out // groups, *weight.shape[1:])
     dy_grouped = dy.reshape(n, groups, c_out // groups, *dy.shape[2:])
     dx, dweight = np.zeros_like(x_grouped), np.zeros_like(w_grouped)
-    for p, q, outputs, inputs in _taps(x, weight, dy.shape[2:], stride, pad, dilation):
+    for p, q, outputs, inputs in taps_of(x.shape[2:], weight.shape[2:], dy.shape[2:], stride, pad, dilation):
         dx[inputs] += np.einsum("ngkij,gkc->ngcij", dy_grouped[outputs], w_grouped[..., p, q], optimize=True)
         dweight[..., p, q] += np.einsum("ngkij,ngcij->gkc", dy_grouped[outputs], x_grouped[inputs], optimize=True)
     return dx.reshape(x.shape), dweight.reshape(weight.shape), dy.sum(axis=(0, 2, 3))
