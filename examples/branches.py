@@ -23,7 +23,7 @@ class Branches(nn.Module):
         x = F.relu(self.stem(x))
         both = np.concatenate([F.relu(self.wide(x)), F.relu(self.narrow(x))], axis=1)  # two branches, side by side
         x = F.relu(self.norm(self.join(both)) + x)  # what went around them
-        return self.head(F.flatten(F.max_pool2d(x, 2)))
+        return self.head(F.max_pool2d(x, 2).reshape(len(x), -1))
 
 
 def main(n_images=IMAGES, epochs=EPOCHS):

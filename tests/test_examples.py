@@ -1,6 +1,7 @@
 """The examples run as they are."""
 
 import ast
+import os
 import runpy
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fastnn
 from fastnn import data, training
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -143,16 +145,16 @@ def test_train_command_saves_when_it_is_told_to_end(tmp_path):
 
 
 # ---- networks, losses and operations of one's own --------------------------------------------------------------------
-def main_of(name):
-    """`main` of an example, which is short."""
+def of_example(name, function="main"):
+    """A function of an example, which is short."""
     script = EXAMPLES / f"{name}.py"
     assert len(script.read_text().splitlines()) < 60
-    return runpy.run_path(str(script), run_name="example")["main"]
+    return runpy.run_path(str(script), run_name="example")[function]
 
 
 @pytest.mark.slow
 def test_branches_learn_the_shapes(capsys):
-    losses, accuracy = main_of("branches")(n_images=4000, epochs=4)
+    losses, accuracy = of_example("branches")(n_images=4000, epochs=4)
     assert losses[-1] < 0.7 * losses[0]
     assert accuracy > 0.5
     assert capsys.readouterr().out.endswith(f"test accuracy: {accuracy:.1%}\n")
@@ -160,7 +162,7 @@ def test_branches_learn_the_shapes(capsys):
 
 @pytest.mark.slow
 def test_own_operation_is_right_and_separates_spirals(capsys):
-    error, accuracy = main_of("own_operation")()
+    error, accuracy = of_example("own_operation")()
     assert error < 1e-9
     assert accuracy > 0.98
     assert "of new points are right" in capsys.readouterr().out
@@ -168,7 +170,7 @@ def test_own_operation_is_right_and_separates_spirals(capsys):
 
 @pytest.mark.slow
 def test_siamese_network_knows_pictures_again(capsys):
-    losses, accuracy = main_of("siamese")(steps=200)
+    losses, accuracy = of_example("siamese")(steps=200)
     assert np.mean(losses[-20:]) < np.mean(losses[:5]) / 2
     assert accuracy > 0.9
     assert "of pairs of unseen pictures are told right" in capsys.readouterr().out
@@ -176,7 +178,7 @@ def test_siamese_network_knows_pictures_again(capsys):
 
 @pytest.mark.slow
 def test_recurrent_network_remembers(capsys):
-    losses, accuracy = main_of("recurrent")(steps=200)
+    losses, accuracy = of_example("recurrent")(steps=200)
     assert losses[-1] < losses[0] / 20
     assert accuracy > 0.99
     assert "of the symbols of new sequences are remembered" in capsys.readouterr().out
@@ -184,7 +186,7 @@ def test_recurrent_network_remembers(capsys):
 
 @pytest.mark.slow
 def test_fooling_image_takes_few_grey_levels(capsys):
-    changes = main_of("fooling_image")(n_images=4000, epochs=3)
+    changes = of_example("fooling_image")(n_images=4000, epochs=3)
     assert len(changes) == 10
     assert np.median(changes) < 16
     assert "grey levels away" in capsys.readouterr().out
@@ -192,7 +194,7 @@ def test_fooling_image_takes_few_grey_levels(capsys):
 
 @pytest.mark.slow
 def test_two_losses_both_fall(capsys):
-    history, accuracy = main_of("two_losses")(n_images=3000, epochs=4)
+    history, accuracy = of_example("two_losses")(n_images=3000, epochs=4)
     assert history.shape == (4, 2)
     assert (history[-1] < 0.8 * history[0]).all()
     assert accuracy > 0.35
@@ -201,14 +203,31 @@ def test_two_losses_both_fall(capsys):
 
 @pytest.mark.slow
 def test_gan_draws_less_and_less_like_noise(capsys):
-    roughnesses = main_of("gan")(steps=150)
+    roughnesses = of_example("gan")(steps=150)
     assert np.mean(roughnesses[-20:]) < 0.8 * roughnesses[0]
     assert "roughness of real pictures: 0.304" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_segmentation_finds_discs_and_boxes(capsys):
-    right, right_of_shapes = main_of("segmentation")(steps=200)
+    right, right_of_shapes = of_example("segmentation")(steps=200)
     assert right > 0.92
     assert right_of_shapes > 0.7
     assert "of the pixels are right" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_vision_transformer_learns_a_few_pictures_by_heart():
+    train = of_example("vision_transformer", "train")
+    fastnn.manual_seed(0)
+    history = train(data.Shapes32(128), data.Shapes32(100, train=False), epochs=40, progress=False)
+    assert history["train_loss"][-1] < 0.8 * history["train_loss"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("FASTNN_DATA" not in os.environ, reason="FASTNN_DATA is not set")
+def test_vision_transformer_learns_cifar10():
+    train = of_example("vision_transformer", "train")
+    fastnn.manual_seed(0)
+    history = train(data.CIFAR10(train=True), data.CIFAR10(train=False), epochs=0.2, progress=False)
+    assert history["val_accuracy"][-1] > 0.27
