@@ -27,7 +27,6 @@ from fastnn._runtime import (
     set_num_threads,
 )
 from fastnn._version import __version__
-from fastnn.autograd import Op, Tensor, enable_grad, grad, is_grad_enabled, no_grad, tensor
 
 # Loaded at first use (PEP 562), so that `import fastnn` costs little more than NumPy.
 _SUBMODULES = (
@@ -46,15 +45,20 @@ _SUBMODULES = (
 )
 # Their name here -> where they are.
 _LATE_FUNCTIONS = {
+    "Op": ("autograd", "Op"),
+    "Tensor": ("autograd", "Tensor"),
+    "enable_grad": ("autograd", "enable_grad"),
+    "grad": ("autograd", "grad"),
+    "is_grad_enabled": ("autograd", "is_grad_enabled"),
     "load": ("training", "load_weights"),
+    "no_grad": ("autograd", "no_grad"),
     "profile": ("profiling", "profile"),
     "save": ("training", "save_weights"),
+    "tensor": ("autograd", "tensor"),
 }
 
 __all__ = [
     "FileError",
-    "Op",
-    "Tensor",
     "__version__",
     "available_isas",
     "available_threads",
@@ -63,21 +67,16 @@ __all__ = [
     "conv2d_algorithm",
     "conversions",
     "empty_cache",
-    "enable_grad",
-    "grad",
-    "is_grad_enabled",
     "isa",
     "joined_layers",
     "manual_seed",
     "memory_info",
-    "no_grad",
     "num_threads",
     "random_state",
     "set_flush_denormal",
     "set_isa",
     "set_num_threads",
     "set_random_state",
-    "tensor",
     *_LATE_FUNCTIONS,
     *_SUBMODULES,
 ]
@@ -96,6 +95,13 @@ if TYPE_CHECKING:
     from fastnn import reference as reference
     from fastnn import training as training
     from fastnn import tune as tune
+    from fastnn.autograd.modes import enable_grad as enable_grad
+    from fastnn.autograd.modes import is_grad_enabled as is_grad_enabled
+    from fastnn.autograd.modes import no_grad as no_grad
+    from fastnn.autograd.tape import Op as Op
+    from fastnn.autograd.tape import grad as grad
+    from fastnn.autograd.tensor import Tensor as Tensor
+    from fastnn.autograd.tensor import tensor as tensor
     from fastnn.profiling import profile as profile
     from fastnn.training import load_weights, save_weights
 
