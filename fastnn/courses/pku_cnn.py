@@ -82,7 +82,7 @@ class CrossEntropy(nn.Module):
         array([ 0.05,  0.05,  0.05, -0.45])
     """
 
-    def forward(self, scores: NDArray, labels: NDArray) -> float:  # type: ignore[override]
+    def forward(self, scores: NDArray, labels: NDArray) -> float:
         shifted = scores - scores.max(axis=1, keepdims=True)
         log_probability = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         self._probability, self._labels = np.exp(log_probability), labels
