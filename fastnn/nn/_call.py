@@ -7,9 +7,8 @@ a backward of one's own  forward gets arrays; among tensors, the call is one ope
 
 import functools
 import time
-import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,10 @@ from fastnn import _check, _layout
 from fastnn.autograd.memory import BORROWED
 from fastnn.autograd.modes import LOST, RECORDING, STRICT
 from fastnn.autograd.observer import observers, running_in
-from fastnn.autograd.tape import Op, go_back, next_number, run
+from fastnn.autograd.tape import go_back, next_number
 from fastnn.autograd.tensor import Tensor, array_of, new_tensor, seed, tensors_in
+from fastnn.nn._hand_written import alone, as_operation, lay_aside
+from fastnn.nn._hooks import has_gradient, hooked
 
 __all__ = ["Call", "backward", "called_in_parts", "enter", "entering", "given_back", "going_back"]
 
@@ -82,7 +83,7 @@ def _entered(
 ) -> Any:
     if _have_tensor(arguments) or (keywords and _have_tensor(keywords.values())):
         if has_own_backward:
-            return _as_operation(module, forward, arguments, keywords)
+            return as_operation(module, forward, arguments, keywords)
         if LOST.get() is not None:
             return forward(module, *arguments, **keywords)
         outer = LOST.set(STRICT)
@@ -91,9 +92,34 @@ def _entered(
         finally:
             LOST.reset(outer)
     if has_own_backward:
-        _lay_aside(module)
-        return _alone(forward, module, *arguments, **keywords)
+        lay_aside(module)
+        return alone(forward, module, *arguments, **keywords)
     return _with_arrays(module, forward, arguments, keywords)
+
+
+def _watched(
+    module: Any, forward: Callable[..., Any], has_own_backward: bool, arguments: tuple[Any, ...], keywords: Any
+) -> Any:
+    """A call with hooks, or while somebody observes."""
+    hooks = module.__dict__.get("_hooks")
+    seeing = observers()
+
+    def call(module: Any, arguments: tuple[Any, ...], keywords: Any) -> Any:
+        return _entered(module, forward, has_own_backward, arguments, keywords)
+
+    given = (*array_of(arguments), *array_of(keywords).values()) if seeing else ()
+    for observer in seeing:
+        observer.begins(module, "forward", given)
+    start = time.perf_counter()
+    with running_in(module):
+        if hooks is not None or (not has_own_backward and any(observer.sees_gradients for observer in seeing)):
+            y = _entered(module, hooked(call, hooks, has_own_backward), False, arguments, keywords)
+        else:  # a backward of its own is seen where it runs
+            y = _entered(module, forward, has_own_backward, arguments, keywords)
+    seconds = time.perf_counter() - start
+    for observer in seeing:
+        observer.module(module, "forward", given, array_of(y), seconds)
+    return y
 
 
 def _have_tensor(values: Any) -> bool:
@@ -108,15 +134,6 @@ def _have_tensor(values: Any) -> bool:
         elif kind is dict and _have_tensor(value.values()):
             return True
     return False
-
-
-def _alone(forward: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Call a forward whose author deals in arrays, as if no other were running."""
-    outer = LOST.set(None)
-    try:
-        return forward(*arguments, **keywords)
-    finally:
-        LOST.reset(outer)
 
 
 # ---- arrays in, arrays out -------------------------------------------------------------------------------------------
@@ -243,7 +260,7 @@ def _seeds(operation: str, outputs: Any, dy: Any) -> list[tuple[Tensor, Any]]:
     if isinstance(outputs, tuple | list):
         results: list[Any] = list(outputs)
         given = list(dy) if isinstance(dy, tuple | list) else [dy]
-        carry = [any(map(_has_gradient, tensors_in(y))) for y in results]
+        carry = [any(map(has_gradient, tensors_in(y))) for y in results]
         if len(given) == 1 and sum(carry) == 1:  # values and their places
             given = [given[0] if carries else None for carries in carry]
         if len(given) != len(results):
@@ -258,204 +275,3 @@ def _seeds(operation: str, outputs: Any, dy: Any) -> list[tuple[Tensor, Any]]:
     else:
         raise TypeError(f"{operation}: the forward gave no array that has a gradient. It gave: {_check.shown(outputs)}")
     return [item for y, gradient in pairs if gradient is not None for item in _seeds(operation, y, gradient)]
-
-
-def _has_gradient(y: Any) -> bool:
-    return isinstance(y, Tensor) and y._requires_grad
-
-
-# ---- a backward of one's own -----------------------------------------------------------------------------------------
-class HandWritten(Op):
-    """The call of a module whose author wrote its backward.
-
-    Such a module keeps what it needs on itself. If it is called again before it went back, what it kept is laid aside.
-    """
-
-    keeps: ClassVar = {}  # its author's affair
-    is_hidden = True  # observers see the module
-
-    def __init__(self, owner: Any, forward: Callable[..., Any], n_arrays: int, fill: Callable[..., Any]) -> None:
-        self.owner, self.call, self.n_arrays, self.fill = owner, forward, n_arrays, fill
-        self.kept: dict[Any, dict[str, Any]] | None = None
-
-    def forward(self, *inputs: Any) -> Any:
-        _lay_aside(self.owner)
-        y = self._call(inputs)
-        if self.needs_grad:
-            self.owner.__dict__["_last_operation"] = weakref.ref(self)
-        return y
-
-    def _call(self, inputs: tuple[Any, ...]) -> Any:
-        arguments, keywords = self.fill(inputs[: self.n_arrays])
-        return _alone(self.call, self.owner, *arguments, **keywords)
-
-    def backward(self, *gradients: Any) -> Any:
-        owner, now, before = self.owner, None, self.owner.input_grad
-        if self.kept is not None:
-            now = _state_of(owner)
-            _put_back(self.kept)
-        object.__setattr__(owner, "input_grad", any(self.needs_grad[: self.n_arrays]))
-        try:
-            dx = owner.backward(gradients if len(gradients) > 1 else gradients[0])
-        finally:
-            object.__setattr__(owner, "input_grad", before)
-            if now is not None:
-                _put_back(now)
-        found = dx if isinstance(dx, tuple) else (dx,)
-        # Its parameters, which are inputs of the operation, have their gradients already.
-        return (*found, *(None,) * (len(self.needs_grad) - len(found)))
-
-
-def _lay_aside(module: Any) -> None:
-    """Before a call, whether recorded or not: copy what a recorded one has kept and still needs."""
-    last = module.__dict__.get("_last_operation")
-    last = None if last is None else last()
-    if last is not None and last.number >= 0 and last.kept is None:
-        last.kept = _state_of(module)
-
-
-_REGISTRIES = {"_parameters", "_buffers", "_modules", "training", "input_grad", "_last_operation", "_hooks"}
-
-
-def _state_of(module: Any) -> dict[Any, dict[str, Any]]:
-    """What this module and those below it keep, copied."""
-    return {
-        part: {name: _copied(value) for name, value in vars(part).items() if name not in _REGISTRIES}
-        for part in module.modules()
-    }
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.copy("K")
-    if type(value) in (list, tuple):
-        return type(value)(map(_copied, value))
-    if type(value) is dict:
-        return {name: _copied(item) for name, item in value.items()}
-    return value
-
-
-def _put_back(state: dict[Any, dict[str, Any]]) -> None:
-    for part, values in state.items():
-        vars(part).update(values)
-
-
-def _as_operation(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: Any) -> Any:
-    """Run a module with a backward of its own on tensors."""
-    given = list(tensors_in((arguments, keywords)))
-
-    def fill(arrays: Sequence[Any]) -> tuple[Any, Any]:
-        left = iter(arrays)
-        return _filled(arguments, left), _filled(keywords, left)
-
-    operation = HandWritten(module, forward, len(given), fill)
-    return run(operation, *given, *module.parameters())
-
-
-def _filled(value: Any, arrays: Any) -> Any:
-    """`value` with the next array in the place of each tensor."""
-    if isinstance(value, Tensor):
-        return next(arrays)
-    if isinstance(value, tuple | list):
-        return type(value)(_filled(item, arrays) for item in value)
-    if isinstance(value, dict):
-        return {name: _filled(item, arrays) for name, item in value.items()}
-    return value
-
-
-# ---- hooks and observers ---------------------------------------------------------------------------------------------
-class _PassOn(Op):
-    """y = x for several arrays, with a function that sees the gradients."""
-
-    is_exact = is_view = is_hidden = True
-    keeps: ClassVar = {}
-
-    def __init__(self, see: Callable[[tuple[Any, ...]], Any]) -> None:
-        self.see = see
-
-    def forward(self, *inputs: NDArray) -> Any:
-        return inputs if len(inputs) > 1 else inputs[0].view()
-
-    def backward(self, *gradients: NDArray) -> Any:
-        seen = self.see(gradients)
-        return gradients if seen is None else tuple(seen)
-
-
-def _watched(
-    module: Any, forward: Callable[..., Any], has_own_backward: bool, arguments: tuple[Any, ...], keywords: Any
-) -> Any:
-    """A call with hooks, or while somebody observes."""
-    hooks = module.__dict__.get("_hooks")
-    seeing = observers()
-    given = (*array_of(arguments), *array_of(keywords).values()) if seeing else ()
-    for observer in seeing:
-        observer.begins(module, "forward", given)
-    start = time.perf_counter()
-    with running_in(module):
-        if hooks is not None or (not has_own_backward and any(observer.sees_gradients for observer in seeing)):
-            y = _entered(module, _hooked(forward, hooks, has_own_backward), False, arguments, keywords)
-        else:  # a backward of its own is seen where it runs
-            y = _entered(module, forward, has_own_backward, arguments, keywords)
-    seconds = time.perf_counter() - start
-    for observer in seeing:
-        observer.module(module, "forward", given, array_of(y), seconds)
-    return y
-
-
-def _hooked(forward: Callable[..., Any], hooks: Any, has_own_backward: bool) -> Callable[..., Any]:
-    """`forward` of tensors, between its hooks."""
-
-    def run_hooked(module: Any, *arguments: Any, **keywords: Any) -> Any:
-        for hook in list(hooks.forward_pre.values()) if hooks else ():
-            changed = hook(module, arguments)
-            if changed is not None:
-                arguments = changed if isinstance(changed, tuple) else (changed,)
-        seen: dict[str, Any] = {}
-        call_hooks = functools.partial(_call_backward_hooks, module, hooks, has_own_backward, seen)
-        sees_gradients = (hooks is not None and hooks.backward) or (
-            not has_own_backward and any(observer.sees_gradients for observer in observers())
-        )
-        if sees_gradients:
-            arguments = _pass_on(arguments, call_hooks)
-        y = _entered(module, forward, has_own_backward, arguments, keywords)
-        if sees_gradients:
-            ends_here = not any(map(_has_gradient, arguments))  # nothing will come to the arguments
-
-            def see(gradients: tuple[Any, ...]) -> None:
-                seen.update(output=gradients)
-                if ends_here:
-                    call_hooks(())
-
-            y = _pass_on(y, see)
-        for hook in list(hooks.forward.values()) if hooks else ():
-            changed = hook(module, arguments, y)
-            if changed is not None:
-                y = changed
-        return y
-
-    return run_hooked
-
-
-def _pass_on(values: Any, see: Callable[[tuple[Any, ...]], Any]) -> Any:
-    several = values if isinstance(values, tuple) else (values,)
-    tensors = [value for value in several if _has_gradient(value)]
-    if not tensors:
-        return values
-    passed = run(_PassOn(see), *tensors)
-    left = iter(passed if isinstance(passed, tuple) else (passed,))
-    result = tuple(next(left) if _has_gradient(value) else value for value in several)
-    return result if isinstance(values, tuple) else result[0]
-
-
-def _call_backward_hooks(
-    module: Any, hooks: Any, has_own_backward: bool, seen: dict[str, Any], gradients: tuple[Any, ...]
-) -> Any:
-    current = gradients
-    for observer in observers():
-        if observer.sees_gradients and not has_own_backward:
-            observer.module(module, "backward", seen.get("output", ()), gradients, 0.0)
-    for hook in list(hooks.backward.values()) if hooks else ():
-        changed = hook(module, current, seen.get("output", ()))
-        if changed is not None:
-            current = changed if isinstance(changed, tuple) else (changed,)
-    return current
