@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -413,3 +414,19 @@ def test_layer_called_with_a_constant_within_a_forward_has_its_gradient(by_tenso
     with fastnn.no_grad():
         assert type(model(X)) is np.ndarray
         assert type(model.b(np.ones((1, 3)))) is np.ndarray
+
+
+def test_call_that_gives_a_named_tuple_gives_one_of_arrays():
+    class Both(NamedTuple):
+        double: object
+        square: object
+
+    class Named(nn.Module):
+        def forward(self, x):
+            return Both(2 * x, x * x)
+
+    model = Named()
+    y = model(X)
+    assert type(y) is Both
+    assert type(y.square) is np.ndarray
+    np.testing.assert_array_equal(model.backward(Both(np.ones_like(X), None)), np.full_like(X, 2))

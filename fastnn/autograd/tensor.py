@@ -16,6 +16,7 @@ __all__ = [
     "AnyArray",
     "Tensor",
     "array_of",
+    "mapped",
     "new_tensor",
     "operand",
     "refuse_gradients",
@@ -365,15 +366,21 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
         yield from tensors_in(list(values.values()))
 
 
+def mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """Tuples, lists and dicts with `function` of what is in them; anything else as it is."""
+    kind = type(value)
+    if kind is tuple or kind is list:
+        return kind(map(function, value))
+    if kind is dict:
+        return {name: function(item) for name, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return kind(*map(function, value))
+    return value
+
+
 def array_of(value: Any) -> Any:
     """The array of a tensor; tuples, lists and dicts with arrays for tensors; anything else as it is."""
-    if isinstance(value, Tensor):
-        return value._data
-    if type(value) in (tuple, list):
-        return type(value)(map(array_of, value))
-    if type(value) is dict:
-        return {name: array_of(item) for name, item in value.items()}
-    return value
+    return value._data if isinstance(value, Tensor) else mapped(array_of, value)
 
 
 def wrap(result: Any) -> Any:

@@ -18,7 +18,7 @@ from fastnn.autograd.memory import BORROWED
 from fastnn.autograd.modes import LOST, RECORDING, STRICT
 from fastnn.autograd.observer import observers, running_in
 from fastnn.autograd.tape import go_back, next_number
-from fastnn.autograd.tensor import Tensor, array_of, new_tensor, seed, tensors_in
+from fastnn.autograd.tensor import Tensor, array_of, mapped, new_tensor, seed, tensors_in
 from fastnn.nn._hand_written import alone, as_operation, lay_aside
 from fastnn.nn._hooks import has_gradient, hooked
 
@@ -127,11 +127,10 @@ def _have_tensor(values: Any) -> bool:
     for value in values:
         if isinstance(value, Tensor):
             return True
-        kind = type(value)
-        if kind is tuple or kind is list:
+        if isinstance(value, tuple | list):
             if _have_tensor(value):
                 return True
-        elif kind is dict and _have_tensor(value.values()):
+        elif isinstance(value, dict) and _have_tensor(value.values()):
             return True
     return False
 
@@ -169,31 +168,22 @@ def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any,
 
 def _lent(value: Any, inputs: list[Tensor], requires_grad: bool) -> Any:
     """An array of floats as a tensor, which is noted in `inputs`; tuples, lists and dicts with such."""
-    kind = type(value)
-    if kind is np.ndarray:
-        if value.dtype.kind != "f":
-            return value
-        x = new_tensor(value, BORROWED)
-        x._requires_grad = requires_grad
-        inputs.append(x)
-        return x
-    if kind is tuple or kind is list:
-        return kind(_lent(item, inputs, requires_grad) for item in value)
-    if kind is dict:
-        return {name: _lent(item, inputs, requires_grad) for name, item in value.items()}
-    return value
+    if type(value) is not np.ndarray:
+        return mapped(lambda item: _lent(item, inputs, requires_grad), value)
+    if value.dtype.kind != "f":
+        return value
+    x = new_tensor(value, BORROWED)
+    x._requires_grad = requires_grad
+    inputs.append(x)
+    return x
 
 
 def given_back(value: Any) -> Any:
     """The array of a tensor, for a caller who may write into it: a copy if an operation still needs it."""
-    if isinstance(value, Tensor):
-        memory = value._memory
-        return value._data if memory is None or not memory.kept or value._op is None else _layout.copy(value._data)
-    if type(value) in (tuple, list):
-        return type(value)(given_back(item) for item in value)
-    if type(value) is dict:
-        return {name: given_back(item) for name, item in value.items()}
-    return value
+    if not isinstance(value, Tensor):
+        return mapped(given_back, value)
+    memory = value._memory
+    return value._data if memory is None or not memory.kept or value._op is None else _layout.copy(value._data)
 
 
 def backward(module: Any, dy: Any) -> Any:
