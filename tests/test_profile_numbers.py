@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import fastnn
-from fastnn import cli, nn, optim
+from fastnn import cli, models, nn, optim
 from fastnn.profiling import Copy, Profile
 from fastnn.profiling.recorder import Event, _parts_of_backward
 from fastnn.profiling.result import make_row
@@ -355,3 +355,11 @@ def test_profile_command_of_a_recipe_has_its_batch_size_and_optimizer(calls):
     assert len(call["x"]) == recipe.batch_size
     assert type(call["optimizer"]) is type(recipe.make_optimizer(recipe.make_model()))
     assert sum(p.size for p in call["model"].parameters()) == sum(p.size for p in recipe.make_model().parameters())
+
+
+@pytest.mark.parametrize(("settings", "expected"), [({}, 9 * 2 * 3 * 16), ({"stride": 2, "padding": 1}, 2 * 3 * 100)])
+def test_work_of_a_transposed_convolution_counts_what_lies_within_its_result(settings, expected):
+    """4 x 4 pixels and 3 x 3 taps: with padding 1, 10 of 12 taps along each axis fall on the 7 pixels of the result."""
+    layer = nn.ConvTranspose2d(2, 3, 3, **settings)
+    assert multiplications(layer, [np.zeros((1, 2, 4, 4), np.float32)]) == expected
+    assert models.summarize(layer, (1, 2, 4, 4)).multiplications == 9 * 2 * 3 * 16

@@ -109,7 +109,9 @@ def _bytes(n: int) -> str:
     return f"{n:.2f} GB"
 
 
-def _multiplications(layer: nn.Module, results: list[NDArray]) -> int:
+def _multiplications(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
+    if isinstance(layer, nn.ConvTranspose2d):
+        return x.size * math.prod(layer.weight.shape[1:])
     if results and isinstance(layer, nn.Conv2d | nn.Linear):
         return results[0].size * math.prod(layer.weight.shape[1:])
     return 0
@@ -146,7 +148,7 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
         shape = shapes[0] if len(shapes) == 1 else shapes
         n_bytes = sum(array.nbytes for array in arrays)
         layers.append(
-            LayerSummary(path, type(layer).__name__, shape, n_parameters, _multiplications(layer, arrays), n_bytes)
+            LayerSummary(path, type(layer).__name__, shape, n_parameters, _multiplications(layer, x, arrays), n_bytes)
         )
 
     modes = [(module, module.training) for module in model.modules()]

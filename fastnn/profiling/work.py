@@ -56,6 +56,15 @@ def multiplications(layer: nn.Module, arguments: Iterable[Any]) -> int:
     if isinstance(layer, nn.Conv2d):
         settings = (layer.stride, layer.padding, layer.dilation, layer.groups)
         return valid_multiplications(x, layer.weight, *settings)
+    if isinstance(layer, nn.ConvTranspose2d):  # the convolution that it is the backward of reads its result
+        axes = zip(x.shape[2:], layer.kernel_size, layer.stride, layer.padding, layer.dilation,
+                       layer.output_padding, strict=True)  # fmt: skip
+        taps_h, taps_w = (
+            _valid_taps((size - 1) * stride - 2 * pad + dilation * (kernel - 1) + extra + 1,
+                        size, kernel, stride, pad, dilation)
+            for size, kernel, stride, pad, dilation, extra in axes
+        )  # fmt: skip
+        return len(x) * layer.weight.shape[0] * layer.weight.shape[1] * taps_h * taps_w
     if isinstance(layer, nn.Linear):
         return np.size(x) * layer.out_features
     return 0
