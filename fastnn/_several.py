@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.autograd.tensor import Tensor
+from fastnn.autograd.tensor import Tensor, mapped
 
 __all__ = ["call", "check_lengths", "first_length", "is_several", "mapped", "parts"]
 
@@ -25,16 +25,6 @@ def parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"{name}[{index}]", part) for index, part in enumerate(value))
     else:
         yield name, value
-
-
-def mapped(function: Callable[..., Any], value: Any) -> Any:
-    """`function` of each part of tuples, lists and dicts, in their place; or of `value`, if it is none of them."""
-    if isinstance(value, dict):
-        return {key: mapped(function, part) for key, part in value.items()}
-    if isinstance(value, tuple | list):
-        made = (mapped(function, part) for part in value)
-        return type(value)(*made) if hasattr(value, "_fields") else type(value)(made)
-    return function(value)
 
 
 def call(model: Callable[..., Any], x: Any) -> Any:

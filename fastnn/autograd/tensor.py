@@ -367,20 +367,20 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
 
 
 def mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """Tuples, lists and dicts with `function` of what is in them; anything else as it is."""
-    kind = type(value)
-    if kind is tuple or kind is list:
-        return kind(map(function, value))
-    if kind is dict:
-        return {name: function(item) for name, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return kind(*map(function, value))
-    return value
+    """`function` of each part of tuples, lists and dicts, in their place; or of `value`, if it is none of them."""
+    if isinstance(value, dict):
+        return {key: mapped(function, part) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        parts = (mapped(function, part) for part in value)
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return function(value)
 
 
 def array_of(value: Any) -> Any:
     """The array of a tensor; tuples, lists and dicts with arrays for tensors; anything else as it is."""
-    return value._data if isinstance(value, Tensor) else mapped(array_of, value)
+    if isinstance(value, Tensor):
+        return value._data
+    return mapped(array_of, value) if isinstance(value, tuple | list | dict) else value
 
 
 def wrap(result: Any) -> Any:

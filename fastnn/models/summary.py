@@ -1,13 +1,12 @@
 """What a network costs: shapes, parameters, multiplications and memory of every layer."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _arguments, _check, nn
+from fastnn import _arguments, _check, _several, nn
 from fastnn._tables import aligned, html_table
 from fastnn.autograd import no_grad
 from fastnn.models._observe import arrays_in, observe
@@ -117,12 +116,42 @@ def _multiplications(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
     return 0
 
 
-def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> Summary:
+def _shapes(given: Any) -> Any:
+    """The checked shape of a batch; a tuple or a dict of shapes for several inputs."""
+    if isinstance(given, dict) and given:
+        return {name: _checked_shape(f"input_shape[{name!r}]", shape) for name, shape in given.items()}
+    if isinstance(given, tuple | list) and given and all(isinstance(shape, tuple | list) for shape in given):
+        return tuple(_checked_shape(f"input_shape[{index}]", shape) for index, shape in enumerate(given))
+    return _checked_shape("input_shape", given)
+
+
+def _zeros(shapes: Any, dtype: Any) -> Any:
+    if isinstance(shapes, dict):
+        return {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
+    is_one = isinstance(shapes[0], int)
+    return np.zeros(shapes, dtype) if is_one else tuple(np.zeros(shape, dtype) for shape in shapes)
+
+
+def _first(shapes: Any) -> tuple[int, ...]:
+    several = list(shapes.values()) if isinstance(shapes, dict) else shapes
+    return shapes if isinstance(several[0], int) else several[0]
+
+
+def _checked_shape(name: str, given: Any) -> tuple[int, ...]:
+    if isinstance(given, int):
+        raise TypeError(f"summarize: {name} must be several integers, (N, C, H, W). Received: {given!r}")
+    shape = _check.integers("summarize", name, given, 1)
+    _check.fits_memory("summarize", "an input", shape)
+    return shape
+
+
+def summarize(model: nn.Module, input_shape: Any = (1, 3, 32, 32)) -> Summary:
     """Run a batch of zeros through `model` and note what every layer does.
 
     Args:
         model: the network. Neither its state nor the random generator changes.
-        input_shape: shape of the batch, (N, C, H, W), or whatever the network takes.
+        input_shape: shape of the batch, (N, C, H, W), or whatever the network takes; for several inputs a tuple of
+            shapes, or a dict of them by the names of its arguments.
     Raises:
         TypeError: model is no `nn.Module`, or the shape no integers; and what layers raise.
         ValueError: a size is not positive; and what layers raise.
@@ -133,10 +162,7 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
         (2168746, 26579968)
     """
     _arguments.model("summarize", "model", model)
-    if isinstance(input_shape, int):
-        raise TypeError(f"summarize: input_shape must be several integers, (N, C, H, W). Received: {input_shape!r}")
-    shape = _check.integers("summarize", "input_shape", input_shape, 1)
-    _check.fits_memory("summarize", "an input", shape)
+    shapes = _shapes(input_shape)
     layers: list[LayerSummary] = []
     counted: set[int] = set()  # a layer that is used twice has its parameters once
 
@@ -157,13 +183,13 @@ def summarize(model: nn.Module, input_shape: Sequence[int] = (1, 3, 32, 32)) -> 
     model.eval()
     try:
         with observe(model, visit), no_grad():
-            model(np.zeros(shape, dtype))
+            _several.call(model, _zeros(shapes, dtype))
     finally:
         for module, training in modes:
             module.training = training
     return Summary(
         layers,
-        shape[0],
+        _first(shapes)[0],
         sum(p.size for p in parameters),
         sum(p.size for p in parameters if p.requires_grad),
         sum(p.data.nbytes for p in parameters),

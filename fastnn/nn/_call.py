@@ -169,7 +169,8 @@ def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any,
 def _lent(value: Any, inputs: list[Tensor], requires_grad: bool) -> Any:
     """An array of floats as a tensor, which is noted in `inputs`; tuples, lists and dicts with such."""
     if type(value) is not np.ndarray:
-        return mapped(lambda item: _lent(item, inputs, requires_grad), value)
+        is_several = isinstance(value, tuple | list | dict)
+        return mapped(lambda part: _lent(part, inputs, requires_grad), value) if is_several else value
     if value.dtype.kind != "f":
         return value
     x = new_tensor(value, BORROWED)
@@ -181,7 +182,7 @@ def _lent(value: Any, inputs: list[Tensor], requires_grad: bool) -> Any:
 def given_back(value: Any) -> Any:
     """The array of a tensor, for a caller who may write into it: a copy if an operation still needs it."""
     if not isinstance(value, Tensor):
-        return mapped(given_back, value)
+        return mapped(given_back, value) if isinstance(value, tuple | list | dict) else value
     memory = value._memory
     return value._data if memory is None or not memory.kept or value._op is None else _layout.copy(value._data)
 

@@ -2,14 +2,13 @@
 
 import contextlib
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _check, _machine, _runtime, nn, optim
-from fastnn.autograd import Tensor, tensor
+from fastnn import _arguments, _check, _machine, _runtime, _several, nn, optim
+from fastnn.autograd.tensor import mapped, tensor
 from fastnn.functional._conv2d_algorithm import explain
 from fastnn.insight._state import preserved
 from fastnn.profiling import work
@@ -21,8 +20,8 @@ __all__ = ["profile"]
 
 def profile(
     model: nn.Module,
-    x: NDArray,
-    y: ArrayLike,
+    x: Any,
+    y: Any,
     loss: Any = None,
     optimizer: optim.Optimizer | None = None,
     rounds: int = 7,
@@ -40,7 +39,8 @@ def profile(
     Args:
         model: the network. It runs in training mode.
         x: a batch. An (N, C, H, W) array of the data loader lies pixel-major; any other is copied, and the copy told.
-        y: its targets.
+            For several inputs a tuple, `model(*x)`, or a dict, `model(**x)`.
+        y: its targets, one array or several.
         loss: of the model's output, which may be a tuple or a dict, and y; a loss of `nn`, or anything else that is
             called so and has a `backward()`, or a function of tensors; None for `nn.CrossEntropyLoss()`.
         optimizer: of the parameters of `model`; None leaves it out.
@@ -67,14 +67,16 @@ def profile(
         raise TypeError(f"profile: optimizer must be an optimizer. Received: {_check.shown(optimizer)}")
     rounds = _check.integer("profile", "rounds", rounds, 1)
     warmup = _check.integer("profile", "warmup", warmup, 0)
-    x = _check.reals("profile", "x", x)
-    y = _check.reals("profile", "y", y)
-    if x.ndim < 1 or not x.size:
-        raise ValueError(f"profile: x must hold at least one image. Received: x.shape={x.shape}")
-    if x.dtype.kind == "f":
-        _check.floats("profile", "x", x[:0])  # as it lies and whatever its byte order, since that is told
+    x, y = _arrays("x", x), _arrays("y", y)
+    inputs = [part for _, part in _several.parts("x", x)]
+    for name, part in _several.parts("x", x):
+        if part.ndim < 1 or not part.size:
+            raise ValueError(f"profile: {name} must hold at least one image. Received: {name}.shape={part.shape}")
+        if part.dtype.kind == "f":
+            _check.floats("profile", name, part[:0])  # as it lies and whatever its byte order, since that is told
     criterion = nn.CrossEntropyLoss() if loss is None else loss
-    dtype = x.dtype.newbyteorder("=") if x.dtype.kind == "f" else np.dtype(np.float32)
+    floats = [part.dtype.newbyteorder("=") for part in inputs if part.dtype.kind == "f"]
+    dtype = floats[0] if floats else np.dtype(np.float32)
     recorder = Recorder(model)
     steps: list[dict[Key, Tally]] = []
     machine = _Machine(dtype)
@@ -89,7 +91,7 @@ def profile(
     isa, isa_why = _isa()
     return Profile(
         rows=tuple(_rows(recorder, steps, machine)),
-        batch_size=len(x),
+        batch_size=len(inputs[0]),
         rounds=rounds,
         threads=_runtime.num_threads(),
         dtype=str(dtype),
@@ -99,6 +101,14 @@ def profile(
         peak_gflops=machine.peak,
         bandwidth_gbs=machine.bandwidth,
     )
+
+
+def _arrays(name: str, given: Any) -> Any:
+    """`given` as an array of numbers; a tuple or a dict of them for several."""
+    if not _several.is_several(given):
+        return _check.reals("profile", name, given)
+    checked = {label: _check.reals("profile", label, part) for label, part in _several.parts(name, given)}
+    return dict(zip(given, checked.values(), strict=True)) if isinstance(given, dict) else tuple(checked.values())
 
 
 def _isa() -> tuple[str, str]:
@@ -137,23 +147,23 @@ class _Machine:
 
 
 def _step(
-    recorder: Recorder, model: nn.Module, x: NDArray, y: ArrayLike, criterion: Any, optimizer: optim.Optimizer | None
+    recorder: Recorder, model: nn.Module, x: Any, y: Any, criterion: Any, optimizer: optim.Optimizer | None
 ) -> dict[Key, Tally]:
     """One observed training step."""
     for parameter in model.parameters():
         parameter.grad = None
     name = getattr(criterion, "__name__", type(criterion).__name__)
     with recorder.step() as tallies:
-        output = model(x)
+        output = _several.call(model, x)
         n_bytes = work.nbytes(output)
         if hasattr(criterion, "backward") and (isinstance(output, np.ndarray) or _wrote_backward(criterion)):
             recorder.run("(loss)", name, "forward", lambda: criterion(output, y), n_bytes)
             dy = recorder.run("(loss)", name, "backward", criterion.backward)
         else:
-            leaves = _mapped(output, lambda array: tensor(array, requires_grad=array.dtype.kind == "f"))
+            leaves = mapped(_leaf, output)
             loss = recorder.run("(loss)", name, "forward", lambda: criterion(leaves, y), n_bytes)
             recorder.run("(loss)", name, "backward", loss.backward)
-            dy = _mapped(leaves, lambda leaf: leaf.grad)
+            dy = mapped(lambda leaf: getattr(leaf, "grad", None), leaves)
         model.backward(dy)
         if optimizer is not None:
             recorder.run("(optimizer)", type(optimizer).__name__, "step", optimizer.step, _optimizer_bytes(optimizer))
@@ -164,15 +174,9 @@ def _wrote_backward(criterion: Any) -> bool:
     return not getattr(criterion.backward, "is_derived", False)
 
 
-def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
-    """`value` with function(array or tensor) for each in it."""
-    if isinstance(value, np.ndarray | Tensor):
-        return function(value)
-    if isinstance(value, tuple | list):
-        return type(value)(_mapped(item, function) for item in value)
-    if isinstance(value, dict):
-        return {name: _mapped(item, function) for name, item in value.items()}
-    return None
+def _leaf(array: Any) -> Any:
+    """An array of floats as a tensor that wants its gradient; what is no array stays."""
+    return tensor(array, requires_grad=array.dtype.kind == "f") if isinstance(array, np.ndarray) else array
 
 
 def _optimizer_bytes(optimizer: optim.Optimizer) -> int:
