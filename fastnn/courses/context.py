@@ -2,11 +2,12 @@
 
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,12 +15,13 @@ import numpy as np
 
 import fastnn
 from fastnn import data as _data
+from fastnn import training
 from fastnn._random import manual_seed, random_state, set_random_state
 from fastnn._terminal import is_terminal, say
 from fastnn.courses.recipe import Recipe
 from fastnn.courses.report import Report
 from fastnn.data._files import expanded, places
-from fastnn.training.checkpoint import CheckpointError, load_state, save_state
+from fastnn.training.checkpoint import load_state, save_state
 
 __all__ = ["Context", "MissingExtraError"]
 
@@ -150,7 +152,7 @@ class Context:
         if key in self._stages:
             raise ValueError(f"there are two stages {key!r}")
         self._stages.add(key)
-        path = self.out / "stages" / f"{re.sub(r'[^A-Za-z0-9._=+-]', '_', key)}.safetensors"
+        path = self.out / "stages" / f"{_file_name(key)}.safetensors"
         stored = self._stored(key, path)
         if stored is None:
             self._compute(key, path, compute)
@@ -158,6 +160,7 @@ class Context:
         else:
             self._done += stored["work"]
             self.say(f"{key}: done before, {duration(stored['seconds'])}")
+        shutil.rmtree(self._unfinished(key), ignore_errors=True)  # the stage has its result
         self._seconds += stored["seconds"]
         return stored["result"]
 
@@ -166,7 +169,7 @@ class Context:
             stored = load_state(path, kind="stage")
         except FileNotFoundError:
             return None
-        except CheckpointError as error:
+        except training.CheckpointError as error:
             self.say(f"{key} is run again: {error}")
             return None
         if stored.get("settings") != self._settings(key):
@@ -206,6 +209,46 @@ class Context:
             **self.data_settings,
         }
 
+    # ---- trainings ---------------------------------------------------------------------------------------------------
+    def train(
+        self,
+        key: str,
+        trainer: training.Trainer,
+        loader: Any,
+        epochs: float,
+        val_loader: Any = None,
+        *,
+        work: float | Callable[[int], float] = 1.0,
+    ) -> training.History:
+        """Fit with a bar, and with a checkpoint each epoch, from which the training goes on if it was interrupted.
+
+        Args:
+            key: name of the stage that this is the training of. The checkpoint lasts until the stage is stored.
+            trainer: made without a bar. Its `config` becomes the settings of the stage: a checkpoint of others is not
+                used.
+            loader, epochs, val_loader: see `Trainer.fit`.
+            work: of each step in the units of `forecast`, or a function that tells it of step 1, 2, ...
+        Raises:
+            NonFiniteLoss: the training diverges.
+        """
+        folder = self._unfinished(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoints = training.Checkpoints(folder)
+        trainer.config = self._settings(key)
+        trainer.callbacks += [checkpoints, _Bar(self, key, work if callable(work) else lambda step: work)]
+        if checkpoints.last.is_file():
+            try:
+                trainer.load(checkpoints.last, loader)
+            except training.CheckpointError as error:
+                self.say(f"{key} begins anew: {error}")
+            else:
+                self.say(f"{key} continues after step {trainer.step}")
+        return trainer.fit(loader, epochs, val_loader)
+
+    def _unfinished(self, key: str) -> Path:
+        """Where the checkpoint of a stage's training is until the stage is stored."""
+        return self.out / "stages" / f"{_file_name(key)}-unfinished"
+
     # ---- words -------------------------------------------------------------------------------------------------------
     def say(self, text: str) -> None:
         """Tell the user, without tearing a progress bar."""
@@ -235,7 +278,7 @@ class Context:
         total: int | None = None,
         *,
         work: float | Callable[[int], float] = 1.0,
-    ) -> Iterator[_T]:
+    ) -> Generator[_T, None, None]:
         """Go through `iterable` with a bar that shows the time left, if standard error is a terminal.
 
         Args:
@@ -296,6 +339,40 @@ class Context:
         }
         self.report.metric("seconds", self._seconds)
         self.report.write()
+
+
+class _Bar(training.Callback):
+    """Shows the steps of a training, and counts their work for the forecast.
+
+    Args:
+        context: of the recipe.
+        label: what the bar says.
+        work: of step 1, 2, ...
+    """
+
+    def __init__(self, context: Context, label: str, work: Callable[[int], float]) -> None:
+        self._context, self._label, self._work = context, label, work
+        self._steps: Generator[int, None, None] | None = None
+
+    def on_fit_begin(self, trainer: training.Trainer) -> None:
+        done = trainer.step
+        self._context.skip(sum(map(self._work, range(1, done + 1))))
+        # One more than there are to do: the first is taken now, before a step.
+        steps = range(done, trainer.total_steps + 1)
+        self._steps = self._context.progress(steps, self._label, work=lambda index: self._work(done + index + 1))
+        next(self._steps)
+
+    def on_step_end(self, trainer: training.Trainer) -> None:
+        assert self._steps is not None  # since on_fit_begin
+        next(self._steps)
+
+    def on_exit(self, trainer: training.Trainer) -> None:
+        if self._steps is not None:
+            self._steps.close()
+
+
+def _file_name(key: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._=+-]", "_", key)
 
 
 def duration(seconds: float) -> str:

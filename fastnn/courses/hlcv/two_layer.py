@@ -1,10 +1,9 @@
 """Saarland University, High-Level Computer Vision 2020, exercise 2: the two-layer network.
 
-The toy problem is in `hlcv_toy`, the network and its training loop in `two_layer`. What is here: CIFAR-10 as the
-exercise prepares it, the run with the exercise's settings, and the search for better ones.
+The toy problem is in `toy`, the network in `two_layer_network`, its loop in `two_layer_training`. What is here: the run
+with the exercise's settings, and the search for better ones.
 """
 
-from collections.abc import Iterable
 from functools import partial
 from itertools import product
 from typing import Any
@@ -12,78 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn import data
 from fastnn.courses.context import Context
-from fastnn.courses.hlcv_toy import check_toy
+from fastnn.courses.hlcv import COURSE
+from fastnn.courses.hlcv import two_layer_figures as figures
+from fastnn.courses.hlcv.images import N_TRAIN, Split, test_accuracies
+from fastnn.courses.hlcv.toy import check_toy
+from fastnn.courses.pixel_rows import PixelRows
 from fastnn.courses.recipe import recipe
-from fastnn.courses.two_layer import TrainingLog, TwoLayerNet, train
-
-__all__ = ["COURSE", "CentredRows", "as_rows", "hlcv_two_layer"]
-
-COURSE = "Saarland, High-Level Computer Vision 2020, exercise 2"
-N_TRAIN, N_VALIDATION = 49_000, 1_000
-N_TEST_OF_COURSE = 1_000  # the exercise looks at the first test images only
+from fastnn.courses.two_layer_network import TwoLayerNet
+from fastnn.courses.two_layer_training import TrainingLog, train
 
 # The loss that two public solutions print, with the exercise's settings, every hundred steps.
 PUBLISHED_LOSSES = [2.302954, 2.302550, 2.297648, 2.259602, 2.204170, 2.118565, 2.051535, 1.988466, 2.006591, 1.951473]
 PUBLISHED_BATCH_ACCURACY = [0.135, 0.175, 0.285, 0.245, 0.320]  # after steps 0, 245, ...
 PUBLISHED_VAL_ACCURACY = [0.115, 0.189, 0.225, 0.246, 0.288]
 PUBLISHED_FINAL_VAL_ACCURACY = 0.287
-
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # of Okabe and Ito's palette, for colour-blind readers too
-
-
-# ---- data ------------------------------------------------------------------------------------------------------------
-class CentredRows:
-    """Images as rows of floating-point numbers with the mean image subtracted, made when they are asked for.
-
-    All 49,000 rows in float64 would fill 1.2 GB, so bytes are kept, and `rows[index]` converts what is selected. The
-    numbers are the same, since bytes are exact in any floating-point type.
-
-    Args:
-        pixels: (N, D), uint8.
-        mean: (D,), float64.
-        dtype: of what `rows[index]` gives.
-    """
-
-    def __init__(self, pixels: NDArray[np.uint8], mean: NDArray[np.float64], dtype: DTypeLike = np.float64) -> None:
-        self.pixels, self.mean, self.dtype = pixels, mean.astype(dtype), np.dtype(dtype)
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, index: Any, /) -> NDArray:
-        rows = self.pixels[index].astype(self.dtype)
-        rows -= self.mean
-        return rows
-
-    def astype(self, dtype: DTypeLike) -> "CentredRows":
-        """The same rows in another precision."""
-        return CentredRows(self.pixels, self.mean, dtype)
-
-
-def as_rows(images: data.Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Each image as a row in the exercise's order: line, column, colour; and the labels.
-
-    Shape:
-        - Result: (N, 3072) uint8; (N,) int64
-    """
-    return images.images.transpose(0, 2, 3, 1).reshape(len(images), -1), images.labels
-
-
-class _Split:
-    """Training and validation rows as the exercise cuts them; the test images become rows at their only use."""
-
-    def __init__(self, train: data.Dataset, test: data.Dataset) -> None:
-        pixels, labels = as_rows(train)
-        self._test = test
-        self.mean = pixels[:N_TRAIN].mean(axis=0, dtype=np.float64)
-        self.x, self.y = CentredRows(pixels[:N_TRAIN], self.mean), labels[:N_TRAIN]
-        self.x_val, self.y_val = CentredRows(pixels[N_TRAIN:], self.mean), labels[N_TRAIN:]
-
-    def test(self, dtype: DTypeLike) -> tuple[CentredRows, NDArray[np.int64]]:
-        pixels, labels = as_rows(self._test)
-        return CentredRows(pixels, self.mean, dtype), labels
 
 
 # ---- the recipe ------------------------------------------------------------------------------------------------------
@@ -110,7 +52,7 @@ def hlcv_two_layer(context: Context) -> None:
     search = n_search * sum(_work(n_hidden) for n_hidden, _, _ in grid)
     context.forecast(1000 * _work(50, np.float64) + search + n_tuned * _work(largest), "steps of 100 hidden units")
 
-    split = _Split(*context.cifar10())
+    split = Split(*context.cifar10())
     random = check_toy(context.report)
     _published_run(context, split, random)
     settings = _search(context, split, grid, n_search)
@@ -122,16 +64,7 @@ def _work(n_hidden: int, dtype: DTypeLike = np.float32) -> float:
     return n_hidden / 100 * np.dtype(dtype).itemsize / 4
 
 
-def _bar(context: Context, label: str, work: float) -> Any:
-    """`progress` of `train`: the range of steps under a progress bar."""
-
-    def progress(steps: range) -> Iterable[int]:
-        return context.progress(steps, label, len(steps), work=work)
-
-    return progress
-
-
-def _result(net: TwoLayerNet, log: TrainingLog, x_val: CentredRows, y_val: NDArray) -> dict[str, Any]:
+def _result(net: TwoLayerNet, log: TrainingLog, x_val: PixelRows, y_val: NDArray) -> dict[str, Any]:
     """What a stage keeps of a training."""
     return {
         "losses": np.array(log.losses),
@@ -141,18 +74,15 @@ def _result(net: TwoLayerNet, log: TrainingLog, x_val: CentredRows, y_val: NDArr
     }
 
 
-def _history(run: str, stage: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row for each epoch of a run."""
-    rows = []
-    for i, step in enumerate(stage["epoch_step"].astype(int).tolist()):
-        row = {"run": run, "step": step, "loss": float(stage["losses"][step])}
-        for name in ("lr", "batch_accuracy", "val_accuracy"):
-            row[name] = float(stage[f"epoch_{name}"][i])
-        rows.append(row)
-    return rows
+def _add_history(context: Context, run: str, stage: dict[str, Any]) -> None:
+    """A line for each epoch of a run."""
+    steps = stage["epoch_step"].astype(int)
+    names = ("lr", "batch_accuracy", "val_accuracy")
+    columns = {"step": steps, "loss": stage["losses"][steps], **{name: stage[f"epoch_{name}"] for name in names}}
+    context.report.curves(columns, run=run)
 
 
-def _published_run(context: Context, split: _Split, random: np.random.RandomState) -> None:
+def _published_run(context: Context, split: Split, random: np.random.RandomState) -> None:
     """The exercise's settings, with the random numbers that follow the toy training as in the exercise's script."""
     report = context.report
     report.task(
@@ -169,7 +99,7 @@ def _published_run(context: Context, split: _Split, random: np.random.RandomStat
         log = train(
             net, split.x, split.y, draw=random.choice, n_steps=1000, lr=1e-4, decay=0.95, reg=0.25, batch_size=200,
             validation=(split.x_val, split.y_val),
-            progress=_bar(context, "the exercise's settings", _work(50, np.float64)),
+            progress=partial(context.progress, label="the exercise's settings", work=_work(50, np.float64)),
         )  # fmt: skip
         return {**_result(net, log, split.x_val, split.y_val), "train_accuracy": net.accuracy(split.x, split.y)}
 
@@ -193,13 +123,13 @@ def _published_run(context: Context, split: _Split, random: np.random.RandomStat
         f"Training accuracy ({stage['train_accuracy']:.1%}) and validation accuracy ({stage['val_accuracy']:.1%}) lie "
         "close together, so the network does not overfit: there is room for more hidden units."
     )
-    report.figure("published-run", _curves(stage), "Loss and accuracy with the exercise's settings")
-    report.figure("published-weights", _weight_pictures(stage["W1"]), "First-layer weights with these settings")
-    report.history(_history("exercise", stage))
+    report.figure("published-run", figures.curves(stage), "Loss and accuracy with the exercise's settings")
+    report.figure("published-weights", figures.weight_pictures(stage["W1"]), "First-layer weights with these settings")
+    _add_history(context, "exercise", stage)
 
 
 def _train_tuned(
-    split: _Split, settings: Settings, n_steps: int, seed: int, progress: Any
+    split: Split, settings: Settings, n_steps: int, seed: int, progress: Any
 ) -> tuple[TwoLayerNet, TrainingLog]:
     """One training in float32 from `seed`, with the exercise's initial values and loop."""
     n_hidden, lr, reg = settings
@@ -212,7 +142,7 @@ def _train_tuned(
     return net, log
 
 
-def _search(context: Context, split: _Split, grid: list[Settings], n_steps: int) -> Settings:
+def _search(context: Context, split: Split, grid: list[Settings], n_steps: int) -> Settings:
     """Short trainings over a grid; returns the settings that are best by validation."""
     report = context.report
     report.task(
@@ -222,7 +152,7 @@ def _search(context: Context, split: _Split, grid: list[Settings], n_steps: int)
     )
 
     def compute(settings: Settings, label: str) -> dict[str, Any]:
-        bar = _bar(context, label, _work(settings[0]))
+        bar = partial(context.progress, label=label, work=_work(settings[0]))
         net, log = _train_tuned(split, settings, n_steps, context.seed, bar)
         val_accuracy = net.accuracy(split.x_val.astype(np.float32), split.y_val)
         return {"loss": float(np.mean(log.losses[-100:])), "val_accuracy": val_accuracy}
@@ -244,7 +174,7 @@ def _search(context: Context, split: _Split, grid: list[Settings], n_steps: int)
     return best
 
 
-def _tuned_run(context: Context, split: _Split, settings: Settings, n_steps: int) -> None:
+def _tuned_run(context: Context, split: Split, settings: Settings, n_steps: int) -> None:
     """A long training with the best settings, and the only look at the test images."""
     report = context.report
     n_hidden, lr, reg = settings
@@ -256,15 +186,14 @@ def _tuned_run(context: Context, split: _Split, settings: Settings, n_steps: int
     )
 
     def compute() -> dict[str, Any]:
-        bar = _bar(context, "the tuned network", _work(n_hidden))
+        bar = partial(context.progress, label="the tuned network", work=_work(n_hidden))
         net, log = _train_tuned(split, settings, n_steps, context.seed, bar)
         x_test, y_test = split.test(np.float32)
         correct = net.predict(x_test) == y_test
         return {
             **_result(net, log, split.x_val.astype(np.float32), split.y_val),
             "train_accuracy": net.accuracy(split.x.astype(np.float32), split.y),
-            "test_accuracy": float(correct.mean()),
-            "test_accuracy_of_course": float(correct[:N_TEST_OF_COURSE].mean()),
+            **test_accuracies(correct),
         }
 
     stage = context.stage("tuned-run", compute)
@@ -279,53 +208,6 @@ def _tuned_run(context: Context, split: _Split, settings: Settings, n_steps: int
         f"{stage['test_accuracy']:.1%} of the 10,000 test images, {stage['test_accuracy_of_course']:.1%} of the first "
         "1,000, which are all that the exercise looks at."
     )
-    report.figure("tuned-run", _curves(stage), "Loss and accuracy of the tuned network")
-    report.figure("tuned-weights", _weight_pictures(stage["W1"]), "First-layer weights of the tuned network")
-    report.history(_history("tuned", stage))
-
-
-# ---- figures ---------------------------------------------------------------------------------------------------------
-def _curves(stage: dict[str, Any]) -> Any:
-    """Loss of every step, and accuracy of batch and validation images once in an epoch."""
-    from matplotlib.figure import Figure
-
-    losses = np.asarray(stage["losses"])
-    width = max(1, len(losses) // 50)
-    mean = np.convolve(losses, np.full(width, 1 / width), "valid")
-    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot(losses, color=BLUE, alpha=0.3, linewidth=0.7, label="each step")
-    left.plot(np.arange(len(mean)) + width - 1, mean, color=ORANGE, label=f"mean of {width} steps")
-    left.set_ylabel("loss, penalty included")
-    steps = np.asarray(stage["epoch_step"])
-    right.plot(steps, 100 * np.asarray(stage["epoch_batch_accuracy"]), color=BLUE, marker=".", label="training batch")
-    right.plot(
-        steps, 100 * np.asarray(stage["epoch_val_accuracy"]), color=ORANGE, marker="s", markersize=4, linestyle="--",
-        label="validation",
-    )  # fmt: skip
-    right.set_ylabel("accuracy (%)")
-    for ax in (left, right):
-        ax.set_xlabel("step")
-        ax.grid(alpha=0.3)
-        ax.legend()
-    return figure
-
-
-def _weight_pictures(w1: NDArray, n_shown: int = 60) -> Any:
-    """What each hidden unit looks for: its weights as an image, each stretched to the full range of colours."""
-    from matplotlib.figure import Figure
-
-    w1 = np.asarray(w1, np.float64)[:, :n_shown]
-    n_columns = 10
-    n_rows = -(-w1.shape[1] // n_columns)
-    low, high = w1.min(axis=0), w1.max(axis=0)
-    stretched = (w1 - low) / np.maximum(high - low, 1e-12)
-    canvas = np.ones((n_rows * n_columns, 34, 34, 3))  # a white line of one pixel around each
-    canvas[: w1.shape[1], 1:33, 1:33] = stretched.T.reshape(-1, 32, 32, 3)
-    picture = canvas.reshape(n_rows, n_columns, 34, 34, 3).transpose(0, 2, 1, 3, 4)
-    picture = picture.reshape(n_rows * 34, n_columns * 34, 3)
-    figure = Figure(figsize=(n_columns * 0.7, n_rows * 0.7), dpi=120, layout="constrained")
-    ax = figure.add_subplot()
-    ax.imshow(picture, interpolation="nearest")
-    ax.set_axis_off()
-    return figure
+    report.figure("tuned-run", figures.curves(stage), "Loss and accuracy of the tuned network")
+    report.figure("tuned-weights", figures.weight_pictures(stage["W1"]), "First-layer weights of the tuned network")
+    _add_history(context, "tuned", stage)

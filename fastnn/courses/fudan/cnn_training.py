@@ -3,15 +3,14 @@
 import contextlib
 import math
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import fastnn
 from fastnn import data, models, nn, optim, training
-from fastnn.courses._fudan_net import Variant, network
 from fastnn.courses.context import Context
+from fastnn.courses.fudan.cnn_network import network
+from fastnn.courses.fudan.cnn_variants import Variant
 from fastnn.models import Chain
 
 __all__ = [
@@ -24,14 +23,15 @@ __all__ = [
     "count",
     "load",
     "make_plan",
+    "train",
     "train_stage",
-    "train_variant",
 ]
 
 VALIDATION_IMAGES = 5000  # the last ones of the training images
 SCALING: dict[str, Any] = {"mean": data.CIFAR10.mean, "std": data.CIFAR10.std}
 _BATCH = 128
 _VALIDATION_BATCH = 500
+_COLUMNS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
 class Plan(NamedTuple):
@@ -118,51 +118,29 @@ class _Penalty(training.Callback):
         optim.l1_l2_penalty_(self.weights, self.l1, self.l2)
 
 
-class _Steps(training.Callback):
-    """Advances the bar of the recipe, and the forecast of its duration, with each step of a training."""
-
-    def __init__(self, context: Context, label: str, images: int, epochs: int, cost: float) -> None:
-        batch = min(_BATCH, images)
-        # One more than steps: the first is taken before the first step.
-        self._bar = context.progress(range(images // batch * epochs + 1), label, work=batch * cost)
-
-    def on_fit_begin(self, trainer: training.Trainer) -> None:
-        next(self._bar)
-
-    def on_step_end(self, trainer: training.Trainer) -> None:
-        next(self._bar)
-
-    def on_exit(self, trainer: training.Trainer) -> None:
-        self._bar.close()  # type: ignore[attr-defined]
-
-
-def train_variant(
+def train(
+    context: Context,
+    key: str,
     variant: Variant,
     train_set: data.Dataset,
     val_set: data.Dataset,
     epochs: int,
-    seed: int = 0,
     augment: Sequence[data.Augmentation] = (),
-    callbacks: Sequence[training.Callback] = (),
-    folder: Path | None = None,
-    data_settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[Chain, dict[str, Any]]:
     """Train a variant; the learning rate rises in the first fifth of the steps and falls to 0 in the rest.
 
     Args:
+        context: its seed is that of all variants, each of which adds its own.
+        key: name of the stage.
         variant: what to train.
         train_set, val_set: images to train on, and to evaluate on after each epoch.
         epochs: of the training.
-        seed: of a whole run; each variant adds its own.
         augment: of the training images.
-        callbacks: of the trainer.
-        folder: where to keep checkpoints, from which an interrupted training continues; None for a short one.
-        data_settings: of the context; a checkpoint of other images is not continued.
     Returns:
         The network, and what was measured: lists with a number for each epoch, and numbers. `val_loss` is the
         cross-entropy whatever the training minimised. A training that diverges has NaN for the epochs that it lacks.
     """
-    seed += variant.seed
+    seed = context.seed + variant.seed
     fastnn.manual_seed(seed)
     model = network(**variant.network)
     optimizer = variant.optimizer(model)
@@ -172,39 +150,30 @@ def train_variant(
     )  # fmt: skip
     schedule = training.triangle(epochs * len(loader), warmup=0.2, first=0.1, last=0.0)
     weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    all_callbacks = [*callbacks]
-    if variant.l1 or variant.l2:
-        all_callbacks.append(_Penalty(weights, variant.l1, variant.l2))
-    checkpoints = None if folder is None else training.Checkpoints(folder)
-    if checkpoints is not None:
-        all_callbacks.append(checkpoints)
     trainer = training.Trainer(
         model,
         variant.loss(),
         optimizer,
         optim.LambdaLR(optimizer, schedule),
         scheduler_interval="step",
-        callbacks=all_callbacks,
+        callbacks=[_Penalty(weights, variant.l1, variant.l2)] if variant.l1 or variant.l2 else [],
         progress=False,
-        config={"variant": variant.name, "epochs": epochs, **data_settings},
         val_criterion=nn.CrossEntropyLoss(),
     )
-    if checkpoints is not None and checkpoints.last.is_file():
-        with contextlib.suppress(training.CheckpointError):  # of another training: begin anew
-            trainer.load(checkpoints.last, loader)
+    work = loader.batch_size * cost(variant)
     start = time.perf_counter()
     # That a training diverges is a result like any other; the report shows it as a failed row.
     with contextlib.suppress(training.NonFiniteLoss):
-        trainer.fit(loader, epochs, data.Loader(val_set, batch_size=_VALIDATION_BATCH, **SCALING))
+        validation = data.Loader(val_set, batch_size=_VALIDATION_BATCH, **SCALING)
+        context.train(key, trainer, loader, epochs, validation, work=work)
     rows = trainer.history.rows
-    result: dict[str, Any] = {
-        name: [row[name] for row in rows] + [math.nan] * (epochs - len(rows))
-        for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    lacking = [math.nan] * (epochs - len(rows))
+    return model, {
+        **{name: [row[name] for row in rows] + lacking for name in _COLUMNS},
+        "parameters": sum(parameter.size for parameter in model.parameters()),
+        "images_per_second": trainer.images_seen / max(trainer.train_seconds, 1e-9),
+        "seconds": time.perf_counter() - start,
     }
-    result["parameters"] = sum(parameter.size for parameter in model.parameters())
-    result["images_per_second"] = trainer.images_seen / max(trainer.train_seconds, 1e-9)
-    result["seconds"] = time.perf_counter() - start
-    return model, result
 
 
 def train_stage(
@@ -217,33 +186,17 @@ def train_stage(
     augment: Sequence[data.Augmentation] = (),
     keep: bool = False,
 ) -> dict[str, Any]:
-    """The stage `key`: what `train_variant` measured. A long training keeps checkpoints and its weights."""
+    """The stage `key`: what `train` measured, and with `keep` the weights."""
 
     def compute() -> dict[str, Any]:
-        bar = _Steps(context, key, len(train_set), epochs, cost(variant))
-        folder = context.out / "stages" if keep else None
-        model, result = train_variant(
-            variant, train_set, val_set, epochs, context.seed, augment=augment, callbacks=[bar], folder=folder,
-            data_settings=context.data_settings,
-        )  # fmt: skip
+        model, result = train(context, key, variant, train_set, val_set, epochs, augment)
         return {**result, "weights": dict(model.state_dict())} if keep else result
 
     result = context.stage(key, compute)
-    (context.out / "stages" / "last.safetensors").unlink(missing_ok=True)  # the checkpoint has done its duty
     accuracy, speed = accuracy_of(result), result["images_per_second"]
     context.say(f"{key}: validation accuracy {100 * accuracy:.2f} %, {speed:,.0f} images/s, {result['seconds']:.1f} s")
-    _history(context, key, result)
+    context.report.curves({"epoch": range(1, epochs + 1), **{name: result[name] for name in _COLUMNS}}, training=key)
     return result
-
-
-def _history(context: Context, key: str, result: dict[str, Any]) -> None:
-    columns = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-    context.report.history(
-        [
-            {"training": key, "epoch": epoch + 1, **{column: float(result[column][epoch]) for column in columns}}
-            for epoch in range(len(result["val_loss"]))
-        ]
-    )
 
 
 def count(n: int, thing: str) -> str:
