@@ -10,7 +10,7 @@ import fastnn
 from fastnn import courses, data, nn
 from fastnn.courses.hlcv import mlp, two_layer, two_layer_figures
 from fastnn.courses.hlcv import toy as toy_problem
-from fastnn.courses.hlcv.images import Split
+from fastnn.courses.hlcv.images import cut
 from fastnn.courses.hlcv.mlp_network import BATCH_NORM, COURSE_INIT, KAIMING, VARIANTS, build, signal_and_gradient
 from fastnn.courses.hlcv.toy import relative_error
 from fastnn.courses.pixel_rows import PixelRows
@@ -180,12 +180,9 @@ def test_centred_rows_convert_what_is_selected(rng):
 @needs_data
 def test_published_run_begins_with_the_published_losses():
     _, random = toy_problem.train_toy()
-    split = Split(data.CIFAR10(), data.CIFAR10(train=False))
+    splits = cut(data.CIFAR10(), data.CIFAR10(train=False))
     net = TwoLayerNet.random(3072, 50, 10, 1e-4, random.randn)
-    log = train(
-        net, split.x, split.y, draw=random.choice, n_steps=101, lr=1e-4, decay=0.95, reg=0.25, batch_size=200,
-        validation=(split.x_val, split.y_val),
-    )  # fmt: skip
+    log = train(net, *splits.train, draw=random.choice, n_steps=101, lr=1e-4, reg=0.25, validation=splits.val)
     assert log.losses[::100] == pytest.approx(two_layer.PUBLISHED_LOSSES[:2], abs=1e-6)
     assert log.epochs == [{"step": 0, "lr": 1e-4, "batch_accuracy": 0.135, "val_accuracy": 0.115}]
 

@@ -7,10 +7,9 @@ import pytest
 
 from fastnn import courses, data
 from fastnn.courses.itu import figures, grid, sweeps, toy, two_layer
-from fastnn.courses.itu.images import Splits
 from fastnn.courses.itu.torch_random import CudaNormals, philox4x32, torch_choice
 from fastnn.courses.itu.training import train_point, work_of
-from fastnn.courses.pixel_rows import PixelRows
+from fastnn.courses.pixel_rows import PixelRows, Splits
 
 # Values that a GPU drew for torch.manual_seed(0).
 W1 = [-0.924662381, -0.425343933, -2.64384580, 0.145183858, -0.120866562, -0.579725711, -0.622851512, -0.328387032]
@@ -139,8 +138,7 @@ def test_courses_itu_training_that_diverges_stops(tmp_path, rng):
     context = courses.Context(recipe, tmp_path, say=lambda text: None)
     images = rng.integers(0, 256, (40, 3, 32, 32), np.uint8)
     rows, labels = PixelRows(images, np.zeros((3, 1, 1)), np.float32, divisor=255), np.arange(40) % 10
-    splits = Splits.__new__(Splits)
-    splits.train = splits.val = splits.test = rows, labels
+    splits = Splits(train=(rows, labels), val=(rows, labels), test=(rows, labels))
     settings = {"lr": 1e6, "hidden": 8, "reg": 1.0}
     _, log, finished = train_point(splits, settings, 500, 20, context, "test")
     assert not finished

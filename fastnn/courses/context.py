@@ -190,9 +190,7 @@ class Context:
             set_random_state(state)
         seconds, work = time.perf_counter() - start, self._done - done
         save_state(
-            path,
-            {"settings": self._settings(key), "seconds": seconds, "work": work, "result": result},
-            kind="stage",
+            path, {"settings": self._settings(key), "seconds": seconds, "work": work, "result": result}, kind="stage"
         )
 
     def _settings(self, key: str) -> dict[str, Any]:

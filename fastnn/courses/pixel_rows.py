@@ -1,11 +1,11 @@
 """Images as rows of numbers, which are made when they are asked for."""
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["PixelRows", "Rows"]
+__all__ = ["PixelRows", "Rows", "Splits"]
 
 
 class Rows(Protocol):
@@ -50,3 +50,15 @@ class PixelRows:
     def astype(self, dtype: DTypeLike) -> "PixelRows":
         """The same rows in another precision."""
         return PixelRows(self.pixels, self.mean, dtype, self.divisor)
+
+
+class Splits(NamedTuple):
+    """Rows and labels to train on, to choose settings by, and to test once."""
+
+    train: tuple[PixelRows, NDArray[np.int64]]
+    val: tuple[PixelRows, NDArray[np.int64]]
+    test: tuple[PixelRows, NDArray[np.int64]]
+
+    def astype(self, dtype: DTypeLike) -> "Splits":
+        """The same in another precision."""
+        return Splits(*((rows.astype(dtype), labels) for rows, labels in self))

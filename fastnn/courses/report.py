@@ -92,13 +92,7 @@ class Report:
     """
 
     def __init__(
-        self,
-        title: str,
-        out: str | os.PathLike[str],
-        *,
-        course: str = "",
-        about: str = "",
-        quick: bool = False,
+        self, title: str, out: str | os.PathLike[str], *, course: str = "", about: str = "", quick: bool = False
     ) -> None:
         for key, value in (("title", title), ("course", course), ("about", about)):
             _arguments.text("Report", key, value)

@@ -36,9 +36,9 @@ def train(
     draw: Callable[[int, int], NDArray] | None,
     n_steps: int,
     lr: float,
-    decay: float,
     reg: float,
-    batch_size: int,
+    decay: float = 0.95,
+    batch_size: int = 200,
     validation: tuple[Rows, NDArray] | None = None,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> TrainingLog:
@@ -53,7 +53,7 @@ def train(
         x, y: samples and labels.
         draw: draw(N, batch_size) gives the indices of a batch, with replacement as the courses sample:
             `np.random.RandomState(seed).choice`. None takes all samples in every step.
-        n_steps, lr, decay, reg, batch_size: as above.
+        n_steps, lr, reg, decay, batch_size: as above; the last two are the courses' own.
         validation: samples and labels whose accuracy is measured once in an epoch.
         progress: wraps the range of steps, to show a bar.
     Returns:

@@ -64,9 +64,7 @@ _REPORTED = {
         "cross-entropy, so that the column can be compared; a loss that does not aim at probabilities is high there.",
     ),
     "activations": _Study(
-        "Activations",
-        "Try different activations.",
-        "The same activation in all places, with the same learning rate.",
+        "Activations", "Try different activations.", "The same activation in all places, with the same learning rate."
     ),
     "optimizers": _Study(
         "Optimisers",
@@ -200,9 +198,7 @@ def _add_runs(context: Context, runs: dict[str, dict[str, Any]], name: str, capt
 
 def _report_seeds(context: Context, baseline: dict[str, Any], others: dict[str, dict[str, Any]]) -> None:
     context.report.task(
-        "What chance does",
-        "",
-        "The baseline was trained with three seeds of weights, order and dropout.",
+        "What chance does", "", "The baseline was trained with three seeds of weights, order and dropout."
     )
     runs = {"baseline": baseline, **others}
     _add_runs(context, runs, "seeds", "Seeds")
@@ -224,10 +220,7 @@ def _report_study(context: Context, study: str, baseline: dict[str, Any], others
         left_out = {cls.__name__ for cls in LEFT_OUT}
         public = [name for name in optim.__all__ if _is_optimizer(getattr(optim, name)) and name not in left_out]
         context.report.check(
-            "optimisers of fastnn that were tried",
-            len(public),
-            len(used_optimizers() - {Lion}),
-            note=", ".join(public),
+            "optimisers of fastnn that were tried", len(public), len(used_optimizers() - {Lion}), note=", ".join(public)
         )
         context.report.text(f"The optimiser of our own:\n\n```python\n{inspect.getsource(Lion).rstrip()}\n```")
     runs = {BASELINE_NAMES[study]: baseline, **others}

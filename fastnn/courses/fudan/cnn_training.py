@@ -61,28 +61,12 @@ class Images(NamedTuple):
 def make_plan(context: Context) -> Plan:
     """Of a quick or a full run, with the user's options."""
     if context.quick:
-        return Plan(
-            n_items=context.option("n_items", 512),
-            epochs=context.option("epochs", 1),
-            n_final=1024,
-            final_epochs=context.option("epochs", 1),
-            n_validation=200,
-            n_test=500,
-            steps_1d=5,
-            steps_2d=3,
-            landscape_images=64,
-        )
-    epochs = context.option("epochs", 8)
+        n_items, epochs = context.option("n_items", 512), context.option("epochs", 1)
+        return Plan(n_items, epochs, 1024, epochs, 200, 500, steps_1d=5, steps_2d=3, landscape_images=64)
+    n_items, epochs = context.option("n_items", 15_000), context.option("epochs", 8)
+    final_epochs, n_validation = math.ceil(1.5 * epochs), VALIDATION_IMAGES
     return Plan(
-        n_items=context.option("n_items", 15_000),
-        epochs=epochs,
-        n_final=45_000,
-        final_epochs=math.ceil(1.5 * epochs),
-        n_validation=VALIDATION_IMAGES,
-        n_test=10_000,
-        steps_1d=21,
-        steps_2d=15,
-        landscape_images=500,
+        n_items, epochs, 45_000, final_epochs, n_validation, 10_000, steps_1d=21, steps_2d=15, landscape_images=500
     )
 
 

@@ -102,7 +102,7 @@ def train_toy(decay: float = 0.95, full_batch: bool = False) -> tuple[TrainingLo
     net, random = toy_net()
     x, y = toy_data()
     draw = None if full_batch else random.choice
-    log = train(net, x, y, draw=draw, n_steps=100, lr=1e-1, decay=decay, reg=5e-6, batch_size=200)
+    log = train(net, x, y, draw=draw, n_steps=100, lr=1e-1, reg=5e-6, decay=decay)
     return log, random
 
 

@@ -9,14 +9,14 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fastnn.courses.context import Context
 from fastnn.courses.hlcv import COURSE
 from fastnn.courses.hlcv import two_layer_figures as figures
-from fastnn.courses.hlcv.images import N_TRAIN, Split, test_accuracies
+from fastnn.courses.hlcv.images import N_TRAIN, cut, test_accuracies
 from fastnn.courses.hlcv.toy import check_toy
-from fastnn.courses.pixel_rows import PixelRows
+from fastnn.courses.pixel_rows import Splits
 from fastnn.courses.recipe import recipe
 from fastnn.courses.two_layer_network import TwoLayerNet
 from fastnn.courses.two_layer_training import TrainingLog, train
@@ -52,11 +52,12 @@ def hlcv_two_layer(context: Context) -> None:
     search = n_search * sum(_work(n_hidden) for n_hidden, _, _ in grid)
     context.forecast(1000 * _work(50, np.float64) + search + n_tuned * _work(largest), "steps of 100 hidden units")
 
-    split = Split(*context.cifar10())
+    splits = cut(*context.cifar10())
     random = check_toy(context.report)
-    _published_run(context, split, random)
-    settings = _search(context, split, grid, n_search)
-    _tuned_run(context, split, settings, n_tuned)
+    _published_run(context, splits, random)
+    splits = splits.astype(np.float32)
+    settings = _search(context, splits, grid, n_search)
+    _tuned_run(context, splits, settings, n_tuned)
 
 
 def _work(n_hidden: int, dtype: DTypeLike = np.float32) -> float:
@@ -64,12 +65,13 @@ def _work(n_hidden: int, dtype: DTypeLike = np.float32) -> float:
     return n_hidden / 100 * np.dtype(dtype).itemsize / 4
 
 
-def _result(net: TwoLayerNet, log: TrainingLog, x_val: PixelRows, y_val: NDArray) -> dict[str, Any]:
+def _result(net: TwoLayerNet, log: TrainingLog, splits: Splits) -> dict[str, Any]:
     """What a stage keeps of a training."""
     return {
         "losses": np.array(log.losses),
         **{f"epoch_{key}": np.array([row[key] for row in log.epochs]) for key in log.epochs[0]},
-        "val_accuracy": net.accuracy(x_val, y_val),
+        "train_accuracy": net.accuracy(*splits.train),
+        "val_accuracy": net.accuracy(*splits.val),
         **{name: np.ascontiguousarray(value) for name, value in net.values().items()},
     }
 
@@ -82,7 +84,7 @@ def _add_history(context: Context, run: str, stage: dict[str, Any]) -> None:
     context.report.curves(columns, run=run)
 
 
-def _published_run(context: Context, split: Split, random: np.random.RandomState) -> None:
+def _published_run(context: Context, splits: Splits, random: np.random.RandomState) -> None:
     """The exercise's settings, with the random numbers that follow the toy training as in the exercise's script."""
     report = context.report
     report.task(
@@ -96,12 +98,11 @@ def _published_run(context: Context, split: Split, random: np.random.RandomState
 
     def compute() -> dict[str, Any]:
         net = TwoLayerNet.random(3072, 50, 10, 1e-4, random.randn)
+        bar = partial(context.progress, label="the exercise's settings", work=_work(50, np.float64))
         log = train(
-            net, split.x, split.y, draw=random.choice, n_steps=1000, lr=1e-4, decay=0.95, reg=0.25, batch_size=200,
-            validation=(split.x_val, split.y_val),
-            progress=partial(context.progress, label="the exercise's settings", work=_work(50, np.float64)),
-        )  # fmt: skip
-        return {**_result(net, log, split.x_val, split.y_val), "train_accuracy": net.accuracy(split.x, split.y)}
+            net, *splits.train, draw=random.choice, n_steps=1000, lr=1e-4, reg=0.25, validation=splits.val, progress=bar
+        )
+        return _result(net, log, splits)
 
     stage = context.stage("published-run", compute)
     for step, expected in zip(range(0, 1000, 100), PUBLISHED_LOSSES, strict=True):
@@ -129,20 +130,20 @@ def _published_run(context: Context, split: Split, random: np.random.RandomState
 
 
 def _train_tuned(
-    split: Split, settings: Settings, n_steps: int, seed: int, progress: Any
+    context: Context, splits: Splits, settings: Settings, n_steps: int, label: str
 ) -> tuple[TwoLayerNet, TrainingLog]:
-    """One training in float32 from `seed`, with the exercise's initial values and loop."""
+    """One training in float32, with the exercise's initial values and loop."""
     n_hidden, lr, reg = settings
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(context.seed)
+    bar = partial(context.progress, label=label, work=_work(n_hidden))
     net = TwoLayerNet.random(3072, n_hidden, 10, 1e-4, random.randn, dtype=np.float32)
     log = train(
-        net, split.x.astype(np.float32), split.y, draw=random.choice, n_steps=n_steps, lr=lr, decay=0.95, reg=reg,
-        batch_size=200, validation=(split.x_val.astype(np.float32), split.y_val), progress=progress,
-    )  # fmt: skip
+        net, *splits.train, draw=random.choice, n_steps=n_steps, lr=lr, reg=reg, validation=splits.val, progress=bar
+    )
     return net, log
 
 
-def _search(context: Context, split: Split, grid: list[Settings], n_steps: int) -> Settings:
+def _search(context: Context, splits: Splits, grid: list[Settings], n_steps: int) -> Settings:
     """Short trainings over a grid; returns the settings that are best by validation."""
     report = context.report
     report.task(
@@ -152,10 +153,8 @@ def _search(context: Context, split: Split, grid: list[Settings], n_steps: int) 
     )
 
     def compute(settings: Settings, label: str) -> dict[str, Any]:
-        bar = partial(context.progress, label=label, work=_work(settings[0]))
-        net, log = _train_tuned(split, settings, n_steps, context.seed, bar)
-        val_accuracy = net.accuracy(split.x_val.astype(np.float32), split.y_val)
-        return {"loss": float(np.mean(log.losses[-100:])), "val_accuracy": val_accuracy}
+        net, log = _train_tuned(context, splits, settings, n_steps, label)
+        return {"loss": float(np.mean(log.losses[-100:])), "val_accuracy": net.accuracy(*splits.val)}
 
     results = []
     for i, settings in enumerate(grid, 1):
@@ -174,7 +173,7 @@ def _search(context: Context, split: Split, grid: list[Settings], n_steps: int) 
     return best
 
 
-def _tuned_run(context: Context, split: Split, settings: Settings, n_steps: int) -> None:
+def _tuned_run(context: Context, splits: Splits, settings: Settings, n_steps: int) -> None:
     """A long training with the best settings, and the only look at the test images."""
     report = context.report
     n_hidden, lr, reg = settings
@@ -186,15 +185,9 @@ def _tuned_run(context: Context, split: Split, settings: Settings, n_steps: int)
     )
 
     def compute() -> dict[str, Any]:
-        bar = partial(context.progress, label="the tuned network", work=_work(n_hidden))
-        net, log = _train_tuned(split, settings, n_steps, context.seed, bar)
-        x_test, y_test = split.test(np.float32)
-        correct = net.predict(x_test) == y_test
-        return {
-            **_result(net, log, split.x_val.astype(np.float32), split.y_val),
-            "train_accuracy": net.accuracy(split.x.astype(np.float32), split.y),
-            **test_accuracies(correct),
-        }
+        net, log = _train_tuned(context, splits, settings, n_steps, "the tuned network")
+        x_test, y_test = splits.test
+        return {**_result(net, log, splits), **test_accuracies(net.predict(x_test) == y_test)}
 
     stage = context.stage("tuned-run", compute)
     report.check(

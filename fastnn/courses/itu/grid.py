@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from fastnn import training, tune
 from fastnn.courses.context import Context
 from fastnn.courses.itu import figures
-from fastnn.courses.itu.images import Splits
 from fastnn.courses.itu.training import train_point, work_of
+from fastnn.courses.pixel_rows import Splits
 
 __all__ = ["GRID", "PART_OF_GRID", "QUICK_GRID", "TUNED", "TUNED_STEPS", "grid_task", "tuned_task"]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from fastnn.courses.context import Context
 from fastnn.courses.itu import figures
-from fastnn.courses.itu.images import Splits
 from fastnn.courses.itu.training import train_point
+from fastnn.courses.pixel_rows import Splits
 
 __all__ = ["SWEEPS", "sweep_tasks"]
 

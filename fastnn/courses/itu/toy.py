@@ -58,7 +58,7 @@ def toy_training(factor: float) -> TrainingLog:
     """200 steps from the course's float32 values, in float64."""
     net, x = toy(np.float32, factor, np.float64)
     draw = torch_choice(0)
-    return train(net, x, TOY_LABELS, draw=draw, n_steps=200, lr=0.1, decay=0.95, reg=1e-6, batch_size=200)
+    return train(net, x, TOY_LABELS, draw=draw, n_steps=200, lr=0.1, reg=1e-6)
 
 
 def toy_tasks(context: Context) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastnn.courses.context import Context
-from fastnn.courses.itu.images import Splits
 from fastnn.courses.itu.toy import WEIGHT_STD
+from fastnn.courses.pixel_rows import Splits
 from fastnn.courses.two_layer_network import TwoLayerNet
 from fastnn.courses.two_layer_training import TrainingLog, train
 
@@ -29,22 +29,16 @@ def train_point(
         The network, its log with the accuracy on the validation set, and whether it got to the end.
     """
     rng = np.random.default_rng(context.seed)
-    hidden = settings["hidden"]
+    hyper = dict(settings)  # learning rate, penalty, and a decay if it is not the course's
+    hidden = hyper.pop("hidden")
     net = TwoLayerNet.random(3072, hidden, 10, WEIGHT_STD, lambda *shape: rng.standard_normal(shape), dtype=np.float32)
     work = work_of(hidden, batch_size)
     with np.errstate(over="ignore", invalid="ignore"):  # what diverges is seen by its loss
         log = train(
-            net,
-            *splits.train,
-            draw=lambda n, size: rng.integers(0, n, size),
-            n_steps=n_steps,
-            lr=settings["lr"],
-            decay=settings.get("decay", 0.95),
-            reg=settings["reg"],
-            batch_size=batch_size,
-            validation=splits.val,
+            net, *splits.train, draw=lambda n, size: rng.integers(0, n, size), n_steps=n_steps, **hyper,
+            batch_size=batch_size, validation=splits.val,
             progress=partial(context.progress, label=label, work=work),
-        )
+        )  # fmt: skip
     finished = math.isfinite(log.losses[-1])
     if not finished:
         context.skip((n_steps - len(log.losses) + 1) * work)  # with the step that did not end

@@ -13,7 +13,7 @@ import numpy as np
 from fastnn.courses.context import Context
 from fastnn.courses.itu import COURSE
 from fastnn.courses.itu.grid import GRID, PART_OF_GRID, QUICK_GRID, TUNED, TUNED_STEPS, grid_task, tuned_task
-from fastnn.courses.itu.images import Splits
+from fastnn.courses.itu.images import cut
 from fastnn.courses.itu.sweeps import SWEEPS, sweep_tasks
 from fastnn.courses.itu.toy import toy_tasks
 from fastnn.courses.itu.training import work_of
@@ -49,8 +49,8 @@ def itu_two_layer(context: Context) -> None:
     context.forecast(work, "billion operations")
 
     toy_tasks(context)
-    before = untuned_task(context, Splits(*images, np.float64, quick), untuned_steps)
-    splits = Splits(*images, np.float32, quick)
+    before = untuned_task(context, cut(*images, np.float64), untuned_steps)
+    splits = cut(*images, np.float32, few=quick)
     sweep_tasks(context, splits, sweep_steps, sweep_batch)
     grid_task(context, splits, grid, grid_steps)
     tuned_task(context, splits, settings, tuned_steps, before)

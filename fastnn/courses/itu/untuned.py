@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.courses.context import Context
-from fastnn.courses.itu.images import Splits
 from fastnn.courses.itu.torch_random import CudaNormals, torch_choice
 from fastnn.courses.itu.toy import CORRECT, HALVED, WEIGHT_STD
 from fastnn.courses.itu.training import work_of
+from fastnn.courses.pixel_rows import Splits
 from fastnn.courses.two_layer_network import TwoLayerNet
 from fastnn.courses.two_layer_training import train
 
@@ -27,16 +27,9 @@ def untuned(splits: Splits, factor: float, n_steps: int, context: Context) -> di
     normals = CudaNormals(0)
     randn = partial(normals.randn, dtype=np.float64)
     net = TwoLayerNet.random(3072, 36, 10, WEIGHT_STD, randn, factor, np.float64)
+    bar = partial(context.progress, label="untuned network", work=work_of(36, 1000))
     log = train(
-        net,
-        *splits.train,
-        draw=torch_choice(0),
-        n_steps=n_steps,
-        lr=1e-2,
-        decay=0.95,
-        reg=0.25,
-        batch_size=1000,
-        progress=partial(context.progress, label="untuned network", work=work_of(36, 1000)),
+        net, *splits.train, draw=torch_choice(0), n_steps=n_steps, lr=1e-2, reg=0.25, batch_size=1000, progress=bar
     )
     predicted = net.predict(splits.val[0])
     return {
