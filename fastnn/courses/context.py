@@ -1,13 +1,12 @@
-"""What a recipe is given: its settings, its folder, stages that survive an interruption, and words for the user."""
+"""What a recipe is given: its settings, its data, its folder, and stages that survive an interruption."""
 
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ import fastnn
 from fastnn import data as _data
 from fastnn import training
 from fastnn._random import manual_seed, random_state, set_random_state
-from fastnn._terminal import is_terminal, say
+from fastnn.courses.progress import Progress, StepBar, duration
 from fastnn.courses.recipe import Recipe
 from fastnn.courses.report import Report
 from fastnn.data._files import expanded, places
@@ -27,9 +26,6 @@ __all__ = ["Context", "MissingExtraError"]
 
 _T = TypeVar("_T")
 
-# The speed of the first steps is believed after so many seconds; a recipe that takes less than the second number
-# needs no forecast.
-_SECONDS_MEASURED, _SHORTEST_FORECAST = 3.0, 20.0
 
 _NAME_THE_DATA = "let --data or the environment variable FASTNN_DATA name the folder that has the data"
 
@@ -42,7 +38,7 @@ class MissingExtraError(ImportError):
     """A recipe needs a package that is not installed."""
 
 
-class Context:
+class Context(Progress):
     """The surroundings of one run of a recipe.
 
     Args:
@@ -75,21 +71,17 @@ class Context:
     ) -> None:
         if data is not None and not expanded(data).is_dir():
             raise _data.DataNotFoundError(f"there is no folder {os.fspath(data)}: {_NAME_THE_DATA}")
+        super().__init__(recipe.name, say)
         self.recipe, self.quick, self.seed = recipe, quick, seed
         self.out = Path(out)
         self.data = None if data is None else os.fspath(data)
         self.data_settings: dict[str, Any] = {}
         self._options = dict(options or {})
-        self._say = say
         for folder in (self.out, self.out / "stages"):
             _make_writable(folder, self.out)
         self.report = Report(recipe.title, self.out, course=recipe.course, about=recipe.about, quick=quick)
         self._stages: set[str] = set()
         self._seconds = 0.0  # of all stages, also of those that an earlier run has done
-        self._total_work, self._unit = 0.0, ""
-        self._done = 0.0  # work, also that of stored stages
-        self._measured_work, self._measured_seconds = 0.0, 0.0
-        self._announced = False
 
     # ---- settings ----------------------------------------------------------------------------------------------------
     def option(self, name: str, default: _T) -> _T:
@@ -233,7 +225,7 @@ class Context:
         folder.mkdir(parents=True, exist_ok=True)
         checkpoints = training.Checkpoints(folder)
         trainer.config = self._settings(key)
-        trainer.callbacks += [checkpoints, _Bar(self, key, work if callable(work) else lambda step: work)]
+        trainer.callbacks += [checkpoints, StepBar(self, key, work if callable(work) else lambda step: work)]
         if checkpoints.last.is_file():
             try:
                 trainer.load(checkpoints.last, loader)
@@ -247,83 +239,7 @@ class Context:
         """Where the checkpoint of a stage's training is until the stage is stored."""
         return self.out / "stages" / f"{_file_name(key)}-unfinished"
 
-    # ---- words -------------------------------------------------------------------------------------------------------
-    def say(self, text: str) -> None:
-        """Tell the user, without tearing a progress bar."""
-        if self._say is not None:
-            self._say(text)
-            return
-        if is_terminal(sys.stderr):
-            from tqdm import tqdm
-
-            tqdm.write(text, file=sys.stderr)
-        else:
-            say(text)
-
-    def forecast(self, total_work: float, unit: str = "steps") -> None:
-        """Announce how much there is to do in the whole recipe, so that the first steps can tell how long it takes.
-
-        Args:
-            total_work: of all loops over `progress`, also those in stages that may be stored already.
-            unit: what is counted, a plural.
-        """
-        self._total_work, self._unit, self._announced = float(total_work), unit, False
-
-    def progress(
-        self,
-        iterable: Iterable[_T],
-        label: str,
-        total: int | None = None,
-        *,
-        work: float | Callable[[int], float] = 1.0,
-    ) -> Generator[_T, None, None]:
-        """Go through `iterable` with a bar that shows the time left, if standard error is a terminal.
-
-        Args:
-            iterable: what to go through.
-            label: what the bar says.
-            total: how many there are, if `iterable` has no length.
-            work: what each counts in the units of `forecast`, or a function that tells it of the first, second, ...
-                (0, 1, ...). In nested loops only the innermost count.
-        """
-        from tqdm import tqdm
-
-        stream = sys.stderr
-        with tqdm(
-            iterable,
-            desc=label,
-            total=total,
-            file=stream,
-            dynamic_ncols=True,
-            leave=False,
-            disable=not is_terminal(stream),
-        ) as bar:
-            for index, item in enumerate(bar):
-                before, start = self._done, time.perf_counter()
-                yield item
-                if self._done == before:
-                    done = work(index) if callable(work) else work
-                    self._done += done
-                    self._measured_work += done
-                    self._measured_seconds += time.perf_counter() - start
-                    self._announce()
-
-    def skip(self, work: float) -> None:
-        """Count work as done that is not to be done: its results are kept elsewhere, or a loop has ended early."""
-        self._done += work
-
-    def _announce(self) -> None:
-        """Say once how long the rest takes."""
-        if self._announced or not self._total_work or self._measured_seconds < _SECONDS_MEASURED:
-            return
-        self._announced = True
-        speed = self._measured_work / self._measured_seconds
-        left = max(self._total_work - self._done, 0)
-        if left / speed >= _SHORTEST_FORECAST:
-            self.say(
-                f"{self.recipe.name} takes about {duration(left / speed)} more: "
-                f"{left:,.0f} {self._unit} at {speed:,.3g} a second"
-            )
+    # ---- the end ----------------------------------------------------------------------------------------------------
 
     def finish(self) -> None:
         """Write the report."""
@@ -339,53 +255,8 @@ class Context:
         self.report.write()
 
 
-class _Bar(training.Callback):
-    """Shows the steps of a training, and counts their work for the forecast.
-
-    Args:
-        context: of the recipe.
-        label: what the bar says.
-        work: of step 1, 2, ...
-    """
-
-    def __init__(self, context: Context, label: str, work: Callable[[int], float]) -> None:
-        self._context, self._label, self._work = context, label, work
-        self._steps: Generator[int, None, None] | None = None
-
-    def on_fit_begin(self, trainer: training.Trainer) -> None:
-        done = trainer.step
-        self._context.skip(sum(map(self._work, range(1, done + 1))))
-        # One more than there are to do: the first is taken now, before a step.
-        steps = range(done, trainer.total_steps + 1)
-        self._steps = self._context.progress(steps, self._label, work=lambda index: self._work(done + index + 1))
-        next(self._steps)
-
-    def on_step_end(self, trainer: training.Trainer) -> None:
-        assert self._steps is not None  # since on_fit_begin
-        next(self._steps)
-
-    def on_exit(self, trainer: training.Trainer) -> None:
-        if self._steps is not None:
-            self._steps.close()
-
-
 def _file_name(key: str) -> str:
     return re.sub(r"[^A-Za-z0-9._=+-]", "_", key)
-
-
-def duration(seconds: float) -> str:
-    """For people.
-
-    Example:
-        >>> duration(3.21), duration(750), duration(12000)
-        ('3.2 s', '12 min 30 s', '3 h 20 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _checksum(*parts: _data.Dataset) -> int:
