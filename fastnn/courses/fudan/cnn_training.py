@@ -124,6 +124,7 @@ def train(
         The network, and what was measured: lists with a number for each epoch, and numbers. `val_loss` is the
         cross-entropy whatever the training minimised. A training that diverges has NaN for the epochs that it lacks.
     """
+    work = min(_BATCH, len(train_set)) * cost(variant)  # before the seed: it makes a network
     seed = context.seed + variant.seed
     fastnn.manual_seed(seed)
     model = network(**variant.network)
@@ -144,7 +145,6 @@ def train(
         progress=False,
         val_criterion=nn.CrossEntropyLoss(),
     )
-    work = loader.batch_size * cost(variant)
     start = time.perf_counter()
     # That a training diverges is a result like any other; the report shows it as a failed row.
     with contextlib.suppress(training.NonFiniteLoss):
