@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import courses, data, nn, optim, training
-from fastnn.courses.fudan import cnn, cnn_final, cnn_training
+from fastnn.courses.fudan import cnn, cnn_final, cnn_plan, cnn_training
 from fastnn.courses.fudan.cnn_network import count_parameters, network
 from fastnn.courses.fudan.cnn_variants import BASELINE, BASELINE_NAMES, STUDIES, Lion, Variant
 
@@ -25,7 +25,7 @@ class Shapes(data.Shapes32):
 @pytest.fixture
 def shapes_instead_of_cifar10(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "CIFAR10", Shapes)
-    monkeypatch.setattr(cnn_training, "VALIDATION_IMAGES", 200)
+    monkeypatch.setattr(cnn_plan, "VALIDATION_IMAGES", 200)
     monkeypatch.delenv("FASTNN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
@@ -147,7 +147,7 @@ def train(tmp_path):
         folder = tmp_path / (out or str(len(list(tmp_path.iterdir()))))
         context = courses.Context(courses.get("fudan-cnn"), folder, options=options, say=said.append)
         images = data.Shapes32(64), data.Shapes32(32, train=False)
-        return cnn_training.train(context, "key", variant, *images, epochs)
+        return cnn_training.train_stage(context, "key", variant, *images, epochs, keep=True)
 
     said = run_it.said = []
     return run_it
@@ -161,7 +161,7 @@ def test_train_variant_adds_the_gradient_of_the_penalty_to_weights_only(train):
         variant = Variant(
             "one", network=SMALL, l1=l1, l2=l2, optimizer=lambda model: optim.SGD(model.parameters(), lr=1.0)
         )
-        return train(variant, epochs=1)[0].state_dict()
+        return train(variant, epochs=1)["weights"]
 
     start = {}
 
@@ -181,22 +181,23 @@ def test_train_variant_adds_the_gradient_of_the_penalty_to_weights_only(train):
 def test_train_variant_that_diverges_is_a_result_not_an_error(train):
     variant = Variant("far", network=SMALL, optimizer=lambda model: optim.SGD(model.parameters(), lr=1e30))
     with np.errstate(all="ignore"):
-        _, result = train(variant, epochs=3)
+        result = train(variant, epochs=3)
     assert len(result["val_loss"]) == len(result["train_loss"]) == 3
     assert math.isnan(result["train_loss"][-1])
 
 
 def test_train_variant_continues_from_its_checkpoint_bit_for_bit(train, monkeypatch):
     variant = Variant("final", network=SMALL)
-    expected = train(variant)[0].state_dict()
+    expected = train(variant)["weights"]
     monkeypatch.setattr(training, "Checkpoints", _Saving)
     with pytest.raises(RuntimeError, match="stopped"):
         train(variant, out="cut")
     monkeypatch.undo()
-    resumed, result = train(variant, out="cut")
-    assert train.said == ["key continues after step 1"]
+    train.said.clear()
+    result = train(variant, out="cut")
+    assert train.said[0] == "key continues after step 1"
     assert len(result["val_loss"]) == 2
-    for name, array in resumed.state_dict().items():
+    for name, array in result["weights"].items():
         np.testing.assert_array_equal(array, expected[name])
 
 
@@ -209,16 +210,6 @@ class _Saving(training.Checkpoints):
 
 
 _Saving.__name__ = "Checkpoints"  # by which a checkpoint knows its callbacks
-
-
-def test_train_variant_ignores_the_checkpoint_of_another_training(train):
-    variant = Variant("final", network=SMALL)
-    train(variant, epochs=1, out="same", n_items=64)
-    fresh = train(variant)[0].state_dict()
-    after = train(variant, out="same")[0].state_dict()
-    assert "key begins anew" in train.said[0]
-    for name, array in after.items():
-        np.testing.assert_array_equal(array, fresh[name])
 
 
 # ---- the best network ------------------------------------------------------------------------------------------------

@@ -10,7 +10,18 @@ import pytest
 from PIL import Image
 
 from fastnn import courses, data, nn
-from fastnn.courses.pku import bn, cnn, cnn_figures, cnn_network, cnn_training, digits, mlp, pictures
+from fastnn.courses.pku import (
+    bn,
+    bn_inference,
+    bn_network,
+    cnn,
+    cnn_figures,
+    cnn_network,
+    cnn_training,
+    digits,
+    mlp,
+    pictures,
+)
 
 needs_data = pytest.mark.skipif(
     "FASTNN_DATA" not in os.environ, reason="NOT TESTED on the course's digits: FASTNN_DATA is not set"
@@ -108,7 +119,7 @@ def test_courses_pku_mlp_wrong_loss_is_a_failed_row(tmp_path, monkeypatch):
 def trained_bn(fault=None):
     images = digits.read_digits()
     x, y = images[: bn.TRAIN_IMAGES], digits.labels(bn.TRAIN_IMAGES)
-    model = bn.make_network(fault)
+    model = bn_network.make_network(fault)
     return model, mlp.train(model, x, y), images[bn.TRAIN_IMAGES :]
 
 
@@ -117,16 +128,18 @@ def test_courses_pku_bn_gives_the_printed_losses():
     model, losses, x_val = trained_bn()
     assert len(digits.BN_LOSSES) == 50
     np.testing.assert_allclose(losses, digits.BN_LOSSES, rtol=0, atol=1e-6)
-    statistics = bn.cumulative_statistics(model[1], bn.TRAIN_IMAGES)
+    statistics = bn_inference.cumulative_statistics(model[1], bn.TRAIN_IMAGES)
     before = model.state_dict()
-    assert bn.validation_loss(model, *statistics, x_val, np.zeros((1, 1))) == pytest.approx(0.028552, abs=1e-6)
+    assert bn_inference.validation_loss(model, *statistics, x_val, np.zeros((1, 1))) == pytest.approx(
+        0.028552, abs=1e-6
+    )
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
     assert model.training
 
 
 @needs_data
-@pytest.mark.parametrize("fault", bn.FAULTS, ids=lambda fault: fault.done)
+@pytest.mark.parametrize("fault", bn_network.FAULTS, ids=lambda fault: fault.done)
 def test_courses_pku_bn_fault_has_its_signature(fault):
     _, losses, _ = trained_bn(fault)
     assert losses[0] == pytest.approx(digits.BN_LOSSES[0], abs=1e-6)
@@ -144,25 +157,25 @@ def test_courses_pku_bn_report_passes(tmp_path):
 
 def test_courses_pku_bn_terms_of_dx_are_those_of_the_layer(rng):
     x, dy = rng.normal(2, 3, (9, digits.HIDDEN)), rng.normal(0, 1, (9, digits.HIDDEN))
-    right = bn.make_network()[1]
+    right = bn_network.make_network()[1]
     right(x)
     dx = right.backward(dy)
 
     def recomputed(g, x_hat, std):
-        return (g - bn._mean_term(g) - bn._variance_term(g, x_hat)) / std
+        return (g - bn_network._mean_term(g) - bn_network._variance_term(g, x_hat)) / std
 
-    same = bn.make_network(bn.Fault("nothing", 0.0, recomputed))[1]
+    same = bn_network.make_network(bn_network.Fault("nothing", 0.0, recomputed))[1]
     same(x)
     np.testing.assert_allclose(same.backward(dy), dx, rtol=1e-9, atol=1e-12)
-    for fault in bn.FAULTS:
-        wrong = bn.make_network(fault)[1]
+    for fault in bn_network.FAULTS:
+        wrong = bn_network.make_network(fault)[1]
         wrong(x)
         assert np.abs(wrong.backward(dy) - dx).max() > 1e-3
 
 
 def test_courses_pku_bn_numeric_gradients_agree_with_the_layer(rng):
     x, dout = rng.normal(0, 2, (9, digits.HIDDEN)), rng.normal(0, 1, (9, digits.HIDDEN))
-    layer = bn.make_network()[1]
+    layer = bn_network.make_network()[1]
     layer(x)
     layer.backward(dout)
     numeric = bn.numeric_gradients(x, dout)
@@ -172,11 +185,11 @@ def test_courses_pku_bn_numeric_gradients_agree_with_the_layer(rng):
 
 
 def test_courses_pku_bn_cumulative_statistics_are_means_of_the_batches(rng):
-    layer = bn.make_network()[1]
+    layer = bn_network.make_network()[1]
     batches = rng.normal(1, 2, (4, 9, digits.HIDDEN))
     for x in batches:
         layer(x)
-    mean, variance = bn.cumulative_statistics(layer, 9)
+    mean, variance = bn_inference.cumulative_statistics(layer, 9)
     np.testing.assert_allclose(mean, batches.mean(axis=(0, 1)), rtol=0, atol=1e-12)
     np.testing.assert_allclose(variance, batches.var(axis=1).mean(axis=0), rtol=1e-12)
 

@@ -12,17 +12,8 @@ from fastnn.courses.fudan import COURSE
 from fastnn.courses.fudan import cnn_figures as figures
 from fastnn.courses.fudan import cnn_final as final
 from fastnn.courses.fudan.cnn_network import count_parameters, network
-from fastnn.courses.fudan.cnn_training import (
-    VALIDATION_IMAGES,
-    Images,
-    Plan,
-    accuracy_of,
-    cost,
-    count,
-    load,
-    make_plan,
-    train_stage,
-)
+from fastnn.courses.fudan.cnn_plan import VALIDATION_IMAGES, Images, Plan, count, load, make_plan
+from fastnn.courses.fudan.cnn_training import accuracy_of, cost, train_stage
 from fastnn.courses.fudan.cnn_variants import BASELINE, BASELINE_NAMES, STUDIES, Lion, Variant
 from fastnn.courses.recipe import recipe
 

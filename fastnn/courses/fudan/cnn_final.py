@@ -9,7 +9,8 @@ from fastnn import data, insight, models, nn, training
 from fastnn.courses.context import Context
 from fastnn.courses.fudan import cnn_figures as figures
 from fastnn.courses.fudan.cnn_network import network
-from fastnn.courses.fudan.cnn_training import SCALING, Images, Plan, accuracy_of, count, train_stage
+from fastnn.courses.fudan.cnn_plan import Images, Plan, count
+from fastnn.courses.fudan.cnn_training import SCALING, accuracy_of, train_stage
 from fastnn.courses.fudan.cnn_variants import BASELINE, BASELINE_NAMES, STUDIES, Variant
 
 __all__ = ["FINAL_FILTERS", "combine", "look", "show_landscape", "test", "train_final"]

@@ -8,109 +8,20 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-import fastnn
-from fastnn import data, nn, optim, training
+from fastnn import data
 from fastnn.courses.context import Context
 from fastnn.courses.hlcv import COURSE
 from fastnn.courses.hlcv import mlp_figures as figures
 from fastnn.courses.hlcv.images import N_TRAIN, test_accuracies
-from fastnn.courses.hlcv.mlp_network import (
-    BATCH_NORM,
-    COURSE_INIT,
-    KAIMING,
-    VARIANTS,
-    WEIGHT_DECAY,
-    build,
-    signal_and_gradient,
-)
+from fastnn.courses.hlcv.mlp_network import BATCH_NORM, COURSE_INIT, KAIMING, VARIANTS, build, signal_and_gradient
+from fastnn.courses.hlcv.mlp_training import BATCH_SIZE, COLUMNS, LR, LR_DECAY, WEIGHT_DECAY, fit, normalised, predict
 from fastnn.courses.recipe import recipe
 
 DEPTHS = (2, 3, 4, 5)  # linear layers
 N_HIDDEN = 50
-BATCH_SIZE = 200
-LR, LR_DECAY = 1e-3, 0.95  # the exercise's
 
 _KEYS = {COURSE_INIT: "normal", KAIMING: "kaiming", BATCH_NORM: "batchnorm"}  # of stages
-_COLUMNS = ("loss", "train_accuracy", "val_accuracy")
-
-
-# ---- training --------------------------------------------------------------------------------------------------------
-def _predict(model: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Classes, in eval mode."""
-    model.eval()
-    starts = range(0, len(images), 1000)
-    with fastnn.no_grad():
-        parts = [model(_normalised(images[start : start + 1000])).argmax(axis=1) for start in starts]
-    model.train()
-    return np.concatenate(parts)
-
-
-def _normalised(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Bytes to [-1, 1], as the exercise does."""
-    return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
-
-
-class _Epochs(training.Callback):
-    """Of each epoch: the mean loss of its steps, and at its end the accuracies of two sets of images."""
-
-    def __init__(self, *parts: data.Dataset) -> None:
-        self._parts = parts
-        self._losses: list[float] = []
-        self._rows: list[list[float]] = []
-
-    def on_step_end(self, trainer: training.Trainer) -> None:
-        self._losses.append(trainer.last_loss)
-
-    def on_epoch_end(self, trainer: training.Trainer, row: dict[str, Any]) -> None:
-        accuracies = [float((_predict(trainer.model, part.images) == part.labels).mean()) for part in self._parts]
-        self._rows.append([float(np.mean(self._losses)), *accuracies])
-        self._losses = []
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"losses": self._losses, "rows": self._rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._losses, self._rows = list(state["losses"]), list(map(list, state["rows"]))
-
-    def result(self) -> dict[str, Any]:
-        return dict(zip(_COLUMNS, np.array(self._rows).T, strict=True))
-
-
-def _fit(
-    context: Context,
-    key: str,
-    model: nn.Sequential,
-    images: data.Dataset,
-    validation: data.Dataset,
-    epochs: int,
-    *,
-    weight_decay: float = WEIGHT_DECAY,
-    lr_decay: float = LR_DECAY,
-    augment: bool = False,
-    work: float = 1.0,
-) -> dict[str, Any]:
-    """The exercise's training: Adam, batches of 200 in a new order each epoch, a smaller learning rate each epoch.
-
-    With `augment`, half of the images of each epoch are mirrored.
-    """
-    loader = data.Loader(
-        images, batch_size=BATCH_SIZE, shuffle=True, augment=data.RandomHorizontalFlip() if augment else None,
-        mean=0.5, std=0.5, seed=context.seed,
-    )  # fmt: skip
-    optimizer = optim.Adam(model.parameters(), lr=LR, weight_decay=weight_decay)
-    seen = _Epochs(images.subset(slice(0, 5000)), validation)
-    trainer = training.Trainer(
-        model,
-        nn.CrossEntropyLoss(),
-        optimizer,
-        optim.ExponentialLR(optimizer, lr_decay),
-        callbacks=[seen],
-        progress=False,
-    )
-    context.train(key, trainer, loader, epochs, work=work)
-    return seen.result()
 
 
 # ---- the recipe ------------------------------------------------------------------------------------------------------
@@ -160,8 +71,8 @@ def _depths(
 
     def compute(key: str, depth: int, variant: str) -> dict[str, Any]:
         model = build([N_HIDDEN] * (depth - 1), variant)
-        result = _fit(context, key, model, train, validation, epochs)
-        return {**result, "classes_predicted": len(np.unique(_predict(model, validation.images)))}
+        result = fit(context, key, model, train, validation, epochs)
+        return {**result, "classes_predicted": len(np.unique(predict(model, validation.images)))}
 
     results = {}
     for variant in VARIANTS:
@@ -199,7 +110,7 @@ def _explain(context: Context, train: data.Dataset, failed: dict[str, Any]) -> N
         "The deepest network before its first step, with 1,000 training images: how much the outputs of each layer "
         "differ from image to image, and how large the gradient of its weights is beside the weight decay.",
     )
-    x, y = _normalised(train.images[:1000]), train.labels[:1000]
+    x, y = normalised(train.images[:1000]), train.labels[:1000]
 
     def compute() -> dict[str, Any]:
         return {
@@ -269,11 +180,11 @@ def _best(
 
     def compute() -> dict[str, Any]:
         model = build(_BEST_HIDDEN, BATCH_NORM, dropout=0.3)
-        result = _fit(
+        result = fit(
             context, "best", model, train, validation, epochs,
             weight_decay=1e-5, lr_decay=0.9, augment=True, work=_BEST_WORK,
         )  # fmt: skip
-        tested = test_accuracies(_predict(model, test.images) == test.labels)
+        tested = test_accuracies(predict(model, test.images) == test.labels)
         return {**result, **tested, "weights": dict(model.state_dict())}
 
     stage = context.stage("best", compute)
@@ -298,4 +209,4 @@ def _pair(stage: dict[str, Any]) -> str:
 def _add_history(context: Context, run: str, stage: dict[str, Any]) -> None:
     """A line for each epoch of a run."""
     epochs = range(1, len(stage["loss"]) + 1)
-    context.report.curves({"epoch": epochs, **{name: stage[name] for name in _COLUMNS}}, run=run)
+    context.report.curves({"epoch": epochs, **{name: stage[name] for name in COLUMNS}}, run=run)
