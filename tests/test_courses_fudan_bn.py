@@ -113,7 +113,7 @@ def test_fudan_bn_recorder_measures_the_change_of_the_last_layers_gradient(rng):
         gradients.append(model.classifier[4].weight.grad.astype(np.float64))
         recorder.on_gradients(Trainer)
     recorder.on_step_end(Trainer)
-    result = recorder.result()
+    result = recorder.arrays()
     np.testing.assert_allclose(result["changes"], [np.linalg.norm(gradients[1] - gradients[0])], rtol=1e-5)
     probe = insight.probe_gradient(model, criterion, x, y, bn_training.STEP_SIZES)
     np.testing.assert_array_equal(result["distances"], [probe.distances])

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 import fastnn
 from fastnn import data, insight, nn, optim, training
 from fastnn.courses.context import Context
+from fastnn.courses.records import Records
 from fastnn.training.trainer import count_steps
 
 __all__ = ["ALL_IMAGES", "BATCH_SIZE", "STEP_SIZES", "Recorder", "Result", "load", "steps_of", "train", "work_of"]
@@ -60,8 +61,11 @@ def work_of(context: Context, steps: int) -> int:
     return sum(_work_of_step(step, every) for step in range(1, steps + 1))
 
 
-class Recorder(training.Callback):
+class Recorder(Records):
     """Keeps what the assignment plots: the loss of each step, the change of the last layer's gradient, and probes.
+
+    Of each probe these are the changes of the gradient (`distances`) and those over the distance (`smoothness`), a
+    number for each step size, and the range of the loss.
 
     Args:
         x, y: the batch of all probes, the same for all networks.
@@ -69,57 +73,33 @@ class Recorder(training.Callback):
     """
 
     def __init__(self, x: NDArray, y: NDArray, every: int) -> None:
+        super().__init__("losses", "changes", "probe_steps", "distances", "smoothness", "loss_ranges")
         self.x, self.y, self.every = x, y, every
         self.criterion = nn.CrossEntropyLoss()
         self._last: NDArray | None = None
-        self._losses: list[float] = []
-        self._changes: list[float] = []
-        self._probe_steps: list[int] = []
-        self._probes: list[list[list[float]]] = []
 
     def on_gradients(self, trainer: training.Trainer) -> None:
         gradient = trainer.model.classifier[4].weight.grad.copy()
         if self._last is not None:
-            self._changes.append(float(np.linalg.norm(gradient - self._last)))
+            self.records["changes"].append(float(np.linalg.norm(gradient - self._last)))
         self._last = gradient
 
     def on_step_end(self, trainer: training.Trainer) -> None:
-        self._losses.append(trainer.last_loss)
+        self.records["losses"].append(trainer.last_loss)
         if _probes_after(trainer.step, self.every):
             probe = insight.probe_gradient(trainer.model, self.criterion, self.x, self.y, STEP_SIZES)
             low, high = probe.loss_range
-            self._probe_steps.append(trainer.step)
-            ranges = [high - low] * len(STEP_SIZES)
-            self._probes.append([probe.distances.tolist(), probe.smoothness.tolist(), ranges])
+            self.records["probe_steps"].append(trainer.step)
+            self.records["distances"].append(probe.distances.tolist())
+            self.records["smoothness"].append(probe.smoothness.tolist())
+            self.records["loss_ranges"].append(high - low)
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "last": self._last,
-            "losses": np.array(self._losses),
-            "changes": np.array(self._changes),
-            "probe_steps": self._probe_steps,
-            "probes": np.array(self._probes).reshape(-1, 3, len(STEP_SIZES)),
-        }
+        return {**super().state_dict(), "last": self._last}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
         self._last = state["last"]
-        self._losses = state["losses"].tolist()
-        self._changes = state["changes"].tolist()
-        self._probe_steps = list(state["probe_steps"])
-        self._probes = state["probes"].tolist()
-
-    def result(self) -> Result:
-        """Arrays (T, step sizes) of T probes, (T,) the range of the loss, the loss at each step, and the change at each
-        but the first."""
-        probes = np.array(self._probes)
-        return {
-            "losses": np.array(self._losses),
-            "changes": np.array(self._changes),
-            "probe_steps": np.array(self._probe_steps),
-            "distances": probes[:, 0],
-            "smoothness": probes[:, 1],
-            "loss_ranges": probes[:, 2, 0],
-        }
 
 
 def train(
@@ -146,5 +126,5 @@ def train(
         "val_accuracy": np.array([100 * row["val_accuracy"] for row in rows]),
         "train_loss": np.array([row["train_loss"] for row in rows]),
         "rows": rows,
-        **recorder.result(),
+        **recorder.arrays(),
     }

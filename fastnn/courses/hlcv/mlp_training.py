@@ -9,6 +9,7 @@ import fastnn
 from fastnn import data, nn, optim, training
 from fastnn.courses.context import Context
 from fastnn.courses.hlcv.mlp_network import WEIGHT_DECAY
+from fastnn.courses.records import Records
 
 __all__ = ["BATCH_SIZE", "COLUMNS", "LR", "LR_DECAY", "WEIGHT_DECAY", "fit", "normalised", "predict"]
 
@@ -32,30 +33,21 @@ def normalised(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
-class _Epochs(training.Callback):
+class _Epochs(Records):
     """Of each epoch: the mean loss of its steps, and at its end the accuracies of two sets of images."""
 
     def __init__(self, *parts: data.Dataset) -> None:
+        super().__init__("losses", *COLUMNS)
         self._parts = parts
-        self._losses: list[float] = []
-        self._rows: list[list[float]] = []
 
     def on_step_end(self, trainer: training.Trainer) -> None:
-        self._losses.append(trainer.last_loss)
+        self.records["losses"].append(trainer.last_loss)
 
     def on_epoch_end(self, trainer: training.Trainer, row: dict[str, Any]) -> None:
         accuracies = [float((predict(trainer.model, part.images) == part.labels).mean()) for part in self._parts]
-        self._rows.append([float(np.mean(self._losses)), *accuracies])
-        self._losses = []
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"losses": self._losses, "rows": self._rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._losses, self._rows = list(state["losses"]), list(map(list, state["rows"]))
-
-    def result(self) -> dict[str, Any]:
-        return dict(zip(COLUMNS, np.array(self._rows).T, strict=True))
+        losses = self.records["losses"][-trainer.batches_per_epoch :]
+        for name, value in zip(COLUMNS, [float(np.mean(losses)), *accuracies], strict=True):
+            self.records[name].append(value)
 
 
 def fit(
@@ -90,4 +82,4 @@ def fit(
         progress=False,
     )
     context.train(key, trainer, loader, epochs, work=work)
-    return seen.result()
+    return {name: values for name, values in seen.arrays().items() if name in COLUMNS}

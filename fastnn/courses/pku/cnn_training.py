@@ -9,6 +9,7 @@ import fastnn
 from fastnn import data, nn, optim, training
 from fastnn.courses.context import Context
 from fastnn.courses.pku.cnn_network import CrossEntropy, figure6_cnn
+from fastnn.courses.records import Records
 
 __all__ = ["EPOCHS", "Course", "augmentations", "raw_loader", "short", "train"]
 
@@ -18,23 +19,14 @@ EPOCHS = 10
 LOG_EVERY = 50  # iterations
 
 
-class _Log(training.Callback):
+class _Log(Records):
     """Means of the running epoch every 50 iterations, as train.py logs them; so its curves are stairs."""
-
-    def __init__(self) -> None:
-        self.records: list[list[float]] = []
 
     def on_step_end(self, trainer: training.Trainer) -> None:
         if trainer.step % LOG_EVERY == 0:
             meter = trainer.meter
             epochs = trainer.step / trainer.batches_per_epoch
-            self.records.append([epochs, meter.loss, meter.accuracy, meter.top5])
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"records": self.records}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.records = [list(record) for record in state["records"]]
+            self.records["log"].append([epochs, meter.loss, meter.accuracy, meter.top5])
 
 
 def raw_loader(images: Any, batch_size: int, augment: Any = None, shuffle: bool = False, seed: int = 0) -> data.Loader:
@@ -68,13 +60,13 @@ def train(
         validation.
     """
     fastnn.manual_seed(context.seed)
-    model, log = figure6_cnn(), _Log()
+    model, log = figure6_cnn(), _Log("log")
     optimizer = optim.Adam(model.parameters(), lr=lr)
     trainer = training.Trainer(model, CrossEntropy(), optimizer, callbacks=[log], progress=False)
     history = context.train(key, trainer, loader, epochs, raw_loader(test_set, 500), work=BATCH_SIZE)
     names = ("train_loss", "train_accuracy", "train_top5", "val_loss", "val_accuracy", "val_top5")
     rows = [[row["step"] / trainer.batches_per_epoch, *(row[name] for name in names)] for row in history.rows]
-    return model, {"log": np.array(log.records).reshape(-1, 4), "epochs": np.array(rows, np.float64)}
+    return model, {"log": log.arrays()["log"].reshape(-1, 4), "epochs": np.array(rows, np.float64)}
 
 
 def augmentations(name: str) -> list[data.Augmentation]:
