@@ -26,7 +26,6 @@ __all__ = ["Context", "MissingExtraError"]
 
 _T = TypeVar("_T")
 
-
 _NAME_THE_DATA = "let --data or the environment variable FASTNN_DATA name the folder that has the data"
 
 # `_checksum` of the CIFAR-10 that everybody has. The SHA-256 of a download is verified, but a folder of batches is read
@@ -239,8 +238,7 @@ class Context(Progress):
         """Where the checkpoint of a stage's training is until the stage is stored."""
         return self.out / "stages" / f"{_file_name(key)}-unfinished"
 
-    # ---- the end ----------------------------------------------------------------------------------------------------
-
+    # ---- the end -----------------------------------------------------------------------------------------------------
     def finish(self) -> None:
         """Write the report."""
         info = fastnn.build_info()
