@@ -10,8 +10,9 @@ import pytest
 from bare_stream import BareStream
 
 import fastnn
-from fastnn import courses
+from fastnn import courses, data, nn, optim, training
 from fastnn.courses import context as context_module
+from fastnn.courses import progress as progress_module
 from fastnn.courses import recipe as recipe_module
 from fastnn.training import load_state, save_state
 
@@ -220,9 +221,16 @@ def test_stage_of_the_official_images_has_the_settings_that_it_always_had(new_re
 
 
 # ---- time ------------------------------------------------------------------------------------------------------------
-def test_forecast_follows_from_the_first_steps(new_recipe, monkeypatch):
+def new_clock(monkeypatch):
+    """A clock that recipes see; the test moves it."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(context_module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    for module in (context_module, progress_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    return clock
+
+
+def test_forecast_follows_from_the_first_steps(new_recipe, monkeypatch):
+    clock = new_clock(monkeypatch)
 
     def recipe(context):
         context.forecast(1000, "images")
@@ -239,8 +247,7 @@ def test_forecast_follows_from_the_first_steps(new_recipe, monkeypatch):
 
 
 def test_forecast_counts_what_stored_stages_did(new_recipe, monkeypatch):
-    clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(context_module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    clock = new_clock(monkeypatch)
 
     def recipe(context):
         context.forecast(100)
@@ -264,8 +271,7 @@ def test_forecast_counts_what_stored_stages_did(new_recipe, monkeypatch):
 
 def said_by(recipe, new_recipe, monkeypatch):
     """What a recipe says that gets a clock."""
-    clock, said = SimpleNamespace(now=0.0), []
-    monkeypatch.setattr(context_module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    clock, said = new_clock(monkeypatch), []
     new_recipe(lambda context: recipe(context, clock))
     courses.run("toy", out="out", say=said.append)
     return said
@@ -278,7 +284,7 @@ def test_forecast_of_less_than_twenty_seconds_is_not_worth_a_word(steps, said, n
         for _ in context.progress(range(steps), "steps"):
             clock.now += 1
 
-    monkeypatch.setattr(context_module, "_SECONDS_MEASURED", 4.0)
+    monkeypatch.setattr(progress_module, "_SECONDS_MEASURED", 4.0)
     assert said_by(recipe, new_recipe, monkeypatch) == said
 
 
@@ -357,3 +363,65 @@ def test_folder_of_a_user_that_does_not_exist_is_not_there(new_recipe):
     new_recipe(TwoStages())
     with pytest.raises(fastnn.data.DataNotFoundError, match="there is no folder ~nobody_of_this_name/data"):
         courses.run("toy", out="out", data="~nobody_of_this_name/data")
+
+
+# ---- trainings -------------------------------------------------------------------------------------------------------
+class Training:
+    """A recipe with one training of three epochs of two steps, which may be stopped by an error."""
+
+    def __init__(self, stop_at=None, **settings):
+        self.stop_at, self.settings = stop_at, settings
+
+    def __call__(self, context):
+        context.forecast(6 * 5)
+        self.context = context
+        self.result = context.stage("one: training", lambda: self.compute(context))
+
+    def compute(self, context):
+        model = nn.Linear(4, 3)
+        x = np.arange(32, dtype=np.float32).reshape(8, 4) / 32
+        loader = data.Loader(x, np.arange(8) % 3, 4, shuffle=True, seed=context.seed)
+        stop_at = self.stop_at
+
+        class Stop(training.Callback):
+            def on_step_begin(self, trainer):
+                if trainer.step == stop_at:
+                    raise RuntimeError("power cut")
+
+        trainer = training.Trainer(
+            model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1), callbacks=[Stop()], progress=False
+        )
+        history = context.train("one: training", trainer, loader, 3, work=5)
+        return {"losses": history["train_loss"], "weight": model.weight.data}
+
+
+def test_train_continues_a_training_bit_for_bit_and_counts_its_work_once(new_recipe):
+    whole, said = Training(), []
+    new_recipe(whole)
+    courses.run("toy", out="whole", say=str)
+    new_recipe(Training(stop_at=3))
+    with pytest.raises(RuntimeError, match="power cut"):
+        courses.run("toy", out="cut", say=str)
+    assert [path.name for path in Path("cut/stages").iterdir()] == ["one__training-unfinished"]
+    again = Training()
+    new_recipe(again)
+    courses.run("toy", out="cut", say=said.append)
+    assert said == ["one: training continues after step 2"]
+    assert same(again.result, whole.result)
+    assert again.context._done == whole.context._done == 30
+    assert [path.name for path in Path("cut/stages").iterdir()] == ["one__training.safetensors"]
+
+
+def test_train_begins_anew_with_other_settings(new_recipe):
+    said = []
+    new_recipe(Training(stop_at=3))
+    with pytest.raises(RuntimeError, match="power cut"):
+        courses.run("toy", out="cut", say=str)
+    fresh, other = Training(), Training()
+    new_recipe(fresh)
+    courses.run("toy", out="fresh", seed=1, say=str)
+    new_recipe(other)
+    courses.run("toy", out="cut", seed=1, say=said.append)
+    assert "one: training begins anew" in said[0]
+    assert "seed was 0 and is 1" in said[0]
+    assert same(other.result, fresh.result)

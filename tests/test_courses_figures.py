@@ -3,23 +3,27 @@
 import numpy as np
 import pytest
 
-from fastnn.courses import _fudan_figures, fudan_bn, hlcv_mlp, itu_figures, pku_cnn_figures
+from fastnn.courses.fudan import bn as fudan_bn
+from fastnn.courses.fudan import cnn_figures as fudan_figures
+from fastnn.courses.hlcv import mlp_figures
+from fastnn.courses.itu import figures as itu_figures
+from fastnn.courses.pku import cnn_figures as pku_figures
 
 
 def of_one_epoch():
     """By name, a figure of trainings that lasted one epoch."""
     one = {"train_loss": [2.0], "val_loss": [2.1], "train_accuracy": [0.2], "val_accuracy": [0.1]}
     best = {name: np.array(values) for name, values in {**one, "loss": [2.0]}.items()}
-    depths = {(variant, depth): best for variant in hlcv_mlp.VARIANTS for depth in hlcv_mlp.DEPTHS}
+    depths = {variant: dict.fromkeys((2, 3, 4, 5), best["val_accuracy"]) for variant in ("a", "b", "c")}
     vgg = {name: {"losses": np.array([2.0]), "val_accuracy": np.array([10.0])} for name in ("a", "b")}
     run = {"log": np.array([[0.9, 2.0, 0.2, 0.6]]), "epochs": np.array([[1.0, 2.0, 0.2, 0.6, 2.1, 0.1, 0.5]])}
     return {
-        "fudan-cnn, study": _fudan_figures.compare({"a": one, "b": one}),
-        "fudan-cnn, final": _fudan_figures.curves(one),
+        "fudan-cnn, study": fudan_figures.compare({"a": one, "b": one}),
+        "fudan-cnn, final": fudan_figures.curves(one),
         "fudan-bn": fudan_bn._draw_curves(vgg),
-        "hlcv-mlp, depths": hlcv_mlp._depth_curves(depths),
-        "hlcv-mlp, best": hlcv_mlp._best_curves(best),
-        "pku-cnn": pku_cnn_figures.plot_runs({"1e-3": run, "1e-4": run}, "learning rate"),
+        "hlcv-mlp, depths": mlp_figures.depths(depths),
+        "hlcv-mlp, best": mlp_figures.best_curves(best),
+        "pku-cnn": pku_figures.plot_runs({"1e-3": run, "1e-4": run}, "learning rate"),
         "itu-two-layer": itu_figures.accuracies([{"step": 0, "batch_accuracy": 0.2, "val_accuracy": 0.1}]),
     }
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fastnn import courses, data, nn, optim, training
-from fastnn.courses import _fudan_best, _fudan_run, fudan_cnn
-from fastnn.courses._fudan_net import BASELINE, BASELINE_NAMES, STUDIES, Lion, Variant, count_parameters, network
+from fastnn.courses.fudan import cnn, cnn_final, cnn_plan, cnn_training
+from fastnn.courses.fudan.cnn_network import count_parameters, network
+from fastnn.courses.fudan.cnn_variants import BASELINE, BASELINE_NAMES, STUDIES, Lion, Variant
 
 SMALL = {"filters": 2}
 
@@ -24,7 +25,7 @@ class Shapes(data.Shapes32):
 @pytest.fixture
 def shapes_instead_of_cifar10(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "CIFAR10", Shapes)
-    monkeypatch.setattr(_fudan_run, "VALIDATION_IMAGES", 200)
+    monkeypatch.setattr(cnn_plan, "VALIDATION_IMAGES", 200)
     monkeypatch.delenv("FASTNN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
@@ -75,8 +76,8 @@ def test_fudan_cnn_options_out_of_range_are_told(options, word, tmp_path):
 def test_fudan_cnn_tries_every_optimizer_that_is_not_left_out():
     public = {getattr(optim, name) for name in optim.__all__}
     optimizers = {one for one in public if isinstance(one, type) and issubclass(one, optim.Optimizer)}
-    expected = optimizers - {optim.Optimizer, optim.MultiOptimizer} - fudan_cnn.LEFT_OUT
-    assert fudan_cnn.used_optimizers() == expected | {Lion}
+    expected = optimizers - {optim.Optimizer, optim.MultiOptimizer} - cnn.LEFT_OUT
+    assert cnn.used_optimizers() == expected | {Lion}
 
 
 def test_fudan_cnn_own_lion_steps_as_that_of_fastnn(rng):
@@ -138,11 +139,21 @@ def test_lion_follows_its_formula(rng):
 
 
 # ---- training --------------------------------------------------------------------------------------------------------
-def train(variant, epochs=2, **settings):
-    return _fudan_run.train_variant(variant, data.Shapes32(64), data.Shapes32(32, train=False), epochs, **settings)
+@pytest.fixture
+def train(tmp_path):
+    """Trains a variant; what it says is in `train.said`."""
+
+    def run_it(variant, epochs=2, out=None, **options):
+        folder = tmp_path / (out or str(len(list(tmp_path.iterdir()))))
+        context = courses.Context(courses.get("fudan-cnn"), folder, options=options, say=said.append)
+        images = data.Shapes32(64), data.Shapes32(32, train=False)
+        return cnn_training.train_stage(context, "key", variant, *images, epochs, keep=True)
+
+    said = run_it.said = []
+    return run_it
 
 
-def test_train_variant_adds_the_gradient_of_the_penalty_to_weights_only():
+def test_train_variant_adds_the_gradient_of_the_penalty_to_weights_only(train):
     """One step of SGD at rate 1: with and without the penalty the weights differ by its gradient."""
 
     def weights(l1, l2):
@@ -150,7 +161,7 @@ def test_train_variant_adds_the_gradient_of_the_penalty_to_weights_only():
         variant = Variant(
             "one", network=SMALL, l1=l1, l2=l2, optimizer=lambda model: optim.SGD(model.parameters(), lr=1.0)
         )
-        return train(variant, epochs=1)[0].state_dict()
+        return train(variant, epochs=1)["weights"]
 
     start = {}
 
@@ -167,26 +178,26 @@ def test_train_variant_adds_the_gradient_of_the_penalty_to_weights_only():
         np.testing.assert_array_equal(plain[name], penalised[name])
 
 
-def test_train_variant_that_diverges_is_a_result_not_an_error():
+def test_train_variant_that_diverges_is_a_result_not_an_error(train):
     variant = Variant("far", network=SMALL, optimizer=lambda model: optim.SGD(model.parameters(), lr=1e30))
     with np.errstate(all="ignore"):
-        _, result = train(variant, epochs=3)
+        result = train(variant, epochs=3)
     assert len(result["val_loss"]) == len(result["train_loss"]) == 3
     assert math.isnan(result["train_loss"][-1])
 
 
-def test_train_variant_continues_from_its_checkpoint_bit_for_bit(tmp_path, monkeypatch):
+def test_train_variant_continues_from_its_checkpoint_bit_for_bit(train, monkeypatch):
     variant = Variant("final", network=SMALL)
-    expected = train(variant, folder=tmp_path)[0].state_dict()
-    (tmp_path / "last.safetensors").unlink()
+    expected = train(variant)["weights"]
     monkeypatch.setattr(training, "Checkpoints", _Saving)
     with pytest.raises(RuntimeError, match="stopped"):
-        train(variant, folder=tmp_path)
+        train(variant, out="cut")
     monkeypatch.undo()
-    assert training.load_state(tmp_path / "last.safetensors")["step"] == 1
-    resumed, result = train(variant, folder=tmp_path)
+    train.said.clear()
+    result = train(variant, out="cut")
+    assert train.said[0] == "key continues after step 1"
     assert len(result["val_loss"]) == 2
-    for name, array in resumed.state_dict().items():
+    for name, array in result["weights"].items():
         np.testing.assert_array_equal(array, expected[name])
 
 
@@ -201,15 +212,6 @@ class _Saving(training.Checkpoints):
 _Saving.__name__ = "Checkpoints"  # by which a checkpoint knows its callbacks
 
 
-def test_train_variant_ignores_the_checkpoint_of_another_training(tmp_path):
-    variant = Variant("final", network=SMALL)
-    train(variant, epochs=1, folder=tmp_path)
-    fresh = train(variant)[0].state_dict()
-    after = train(variant, folder=tmp_path)[0].state_dict()
-    for name, array in after.items():
-        np.testing.assert_array_equal(array, fresh[name])
-
-
 # ---- the best network ------------------------------------------------------------------------------------------------
 def results(**accuracies):
     return {
@@ -218,21 +220,21 @@ def results(**accuracies):
 
 
 def test_choose_keeps_the_baseline_unless_a_variant_beats_all_its_seeds():
-    assert _fudan_best._choose("activations", 0.5, results(ELU=0.5)) is None
-    assert _fudan_best._choose("activations", 0.5, results(ELU=0.6, GELU=0.7, SiLU=math.nan)).name == "GELU"
+    assert cnn_final._choose("activations", 0.5, results(ELU=0.5)) is None
+    assert cnn_final._choose("activations", 0.5, results(ELU=0.6, GELU=0.7, SiLU=math.nan)).name == "GELU"
 
 
 def test_combine_takes_of_each_choice_what_it_is_about():
     loss = Variant("loss", network={"dropout": 0.0}, loss=nn.FocalLoss, l1=1e-5)
     activation = Variant("activation", network={"activation": nn.Tanh})
-    one = _fudan_best.combine(activation, loss, None)
-    assert one.network == {"filters": _fudan_best.FINAL_FILTERS, "activation": nn.Tanh, "dropout": 0.0}
+    one = cnn_final.combine(activation, loss, None)
+    assert one.network == {"filters": cnn_final.FINAL_FILTERS, "activation": nn.Tanh, "dropout": 0.0}
     assert (one.loss, one.l1, one.l2, one.optimizer) == (nn.FocalLoss, 1e-5, 0.0, BASELINE.optimizer)
 
 
 def test_examples_are_three_of_each_kind_as_far_as_there_are():
     labels = np.arange(10)
-    right = _fudan_best._examples(labels, labels)
+    right = cnn_final._examples(labels, labels)
     assert sorted(right) == [0, 1, 2, 3, 4, 5]
     half = np.where(labels < 5, labels, 0)
-    assert _fudan_best._examples(labels, half).tolist() == [0, 1, 2, 5, 6, 7]
+    assert cnn_final._examples(labels, half).tolist() == [0, 1, 2, 5, 6, 7]

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from fastnn import courses, data
-from fastnn.courses import itu, itu_figures
-from fastnn.courses.cuda_random import CudaNormals, philox4x32
+from fastnn.courses.itu import figures, grid, sweeps, toy, two_layer
+from fastnn.courses.itu.torch_random import CudaNormals, philox4x32, torch_choice
+from fastnn.courses.itu.training import train_point, work_of
+from fastnn.courses.pixel_rows import PixelRows, Splits
 
 # Values that a GPU drew for torch.manual_seed(0).
 W1 = [-0.924662381, -0.425343933, -2.64384580, 0.145183858, -0.120866562, -0.579725711, -0.622851512, -0.328387032]
@@ -47,7 +49,7 @@ def test_courses_itu_cuda_normals_are_normal(dtype):
 
 
 def test_courses_itu_torch_choice_is_a_mersenne_twister():
-    draw = itu.torch_choice(0)
+    draw = torch_choice(0)
     first, second = draw(5, 200), draw(5, 200)
     # The first 32-bit words of the generator seeded with 0.
     assert first[:3].tolist() == [word % 5 for word in (2357136044, 2546248239, 3071714933)]
@@ -58,36 +60,36 @@ def test_courses_itu_torch_choice_is_a_mersenne_twister():
 
 # ---- toy data --------------------------------------------------------------------------------------------------------
 def test_courses_itu_toy_scores_and_loss_are_those_of_the_course():
-    net, x = itu.toy(np.float32)
-    assert np.abs(net.scores(x) - itu.TOY_SCORES).sum() < 1e-10
-    assert net.loss(x, itu.TOY_LABELS, 0.05) == pytest.approx(itu.TOY_LOSS, abs=2.4e-7)
+    net, x = toy.toy(np.float32)
+    assert np.abs(net.scores(x) - toy.TOY_SCORES).sum() < 1e-10
+    assert net.loss(x, toy.TOY_LABELS, 0.05) == pytest.approx(toy.TOY_LOSS, abs=2.4e-7)
 
 
 def test_courses_itu_halved_gradient_explains_the_report():
-    correct, halved = itu.gradient_errors(2.0), itu.gradient_errors(1.0)
+    correct, halved = toy.gradient_errors(2.0), toy.gradient_errors(1.0)
     assert max(correct.values()) < 1e-4
     for name in ("W1", "W2"):
-        assert halved[name] == pytest.approx(itu.REPORTED_ERRORS[name], abs=2e-6)
+        assert halved[name] == pytest.approx(toy.REPORTED_ERRORS[name], abs=2e-6)
     assert halved["b1"] == correct["b1"]
 
 
 def test_courses_itu_toy_training_tells_the_gradients_apart():
-    assert itu.toy_training(2.0).losses[-1] == pytest.approx(0.5211756301, abs=1e-7)
-    assert itu.toy_training(1.0).losses[-1] == pytest.approx(0.5211753202, abs=1e-7)
+    assert toy.toy_training(2.0).losses[-1] == pytest.approx(0.5211756301, abs=1e-7)
+    assert toy.toy_training(1.0).losses[-1] == pytest.approx(0.5211753202, abs=1e-7)
 
 
 def test_courses_itu_grid_has_the_points_of_the_report():
-    assert math.prod(len(values) for values in itu.GRID.values()) == 1512
-    assert math.prod(len(values) for values in itu.PART_OF_GRID.values()) == 24
-    for name, values in itu.PART_OF_GRID.items():
-        assert set(values) <= set(itu.GRID[name])
-    assert set(itu.BEST_OF_SIZE) == set(itu.GRID["hidden"])
-    assert set(itu.BEST_OF_LR) == set(itu.GRID["lr"])
+    assert math.prod(len(values) for values in grid.GRID.values()) == 1512
+    assert math.prod(len(values) for values in grid.PART_OF_GRID.values()) == 24
+    for name, values in grid.PART_OF_GRID.items():
+        assert set(values) <= set(grid.GRID[name])
+    assert set(grid.BEST_OF_SIZE) == set(grid.GRID["hidden"])
+    assert set(grid.BEST_OF_LR) == set(grid.GRID["lr"])
 
 
 def test_courses_itu_rows_are_the_normalised_pixels(rng):
     images = rng.integers(0, 256, (5, 3, 32, 32), np.uint8)
-    rows = itu.Rows(images, np.array([0.1, 0.2, 0.3]), np.float64)
+    rows = PixelRows(images, np.array([0.1, 0.2, 0.3])[:, None, None], divisor=255)
     expected = (images / 255 - np.array([0.1, 0.2, 0.3])[:, None, None]).reshape(5, -1)
     np.testing.assert_allclose(rows[:], expected, atol=1e-15)
     np.testing.assert_allclose(rows[np.array([3, 1])], expected[[3, 1]], atol=1e-15)
@@ -106,8 +108,9 @@ def test_courses_itu_recipe_runs_and_continues(tmp_path, monkeypatch, rng):
             super().__init__(np.broadcast_to(images.astype(np.uint8), (n, 3, 32, 32)), labels)
 
     monkeypatch.setattr(data, "CIFAR10", Images)
-    monkeypatch.setattr(itu, "QUICK_GRID", {"lr": [0.05, 1.0], "hidden": [16], "reg": [1e-5], "decay": [0.92]})
-    monkeypatch.setattr(itu, "SWEEPS", {"hidden": ({"lr": 0.1, "reg": 1e-3}, [2, 128])})
+    monkeypatch.setattr(two_layer, "QUICK_GRID", {"lr": [0.05, 1.0], "hidden": [16], "reg": [1e-5], "decay": [0.92]})
+    for module in (sweeps, two_layer):
+        monkeypatch.setattr(module, "SWEEPS", {"hidden": ({"lr": 0.1, "reg": 1e-3}, [2, 128])})
     work = []  # forecast and done, at the end of each run
     finish = courses.Context.finish
     monkeypatch.setattr(
@@ -134,18 +137,17 @@ def test_courses_itu_training_that_diverges_stops(tmp_path, rng):
     recipe = courses.get("itu-two-layer")
     context = courses.Context(recipe, tmp_path, say=lambda text: None)
     images = rng.integers(0, 256, (40, 3, 32, 32), np.uint8)
-    rows, labels = itu.Rows(images, np.zeros(3), np.float32), np.arange(40) % 10
-    splits = itu.Splits.__new__(itu.Splits)
-    splits.train = splits.val = splits.test = rows, labels
+    rows, labels = PixelRows(images, np.zeros((3, 1, 1)), np.float32, divisor=255), np.arange(40) % 10
+    splits = Splits(train=(rows, labels), val=(rows, labels), test=(rows, labels))
     settings = {"lr": 1e6, "hidden": 8, "reg": 1.0}
-    _, log, finished = itu.train_point(splits, settings, 500, 20, context, "test")
+    _, log, finished = train_point(splits, settings, 500, 20, context, "test")
     assert not finished
     assert not math.isfinite(log.losses[-1])
     assert len(log.losses) < 500
-    assert context._done == pytest.approx(500 * itu._work(8, 20))  # the rest is not work to do
+    assert context._done == pytest.approx(500 * work_of(8, 20))  # the rest is not work to do
 
 
 def test_courses_itu_figure_of_a_grid_shows_what_diverged():
     rows = [{"lr": 0.1, "hidden": 8, "value": 0.3}, {"lr": 1.0, "hidden": 8, "value": -math.inf}]
-    figure = itu_figures.grid(rows, {"lr": [0.1, 1.0], "hidden": [8]})
+    figure = figures.grid(rows, {"lr": [0.1, 1.0], "hidden": [8]})
     assert [text.get_text() for text in figure.axes[0].texts] == ["30.0", "diverged"]

@@ -138,6 +138,16 @@ def test_report_writes_all_its_files(tmp_path):
     assert rows == [{"epoch": "1", "loss": "2.5", "accuracy": ""}, {"epoch": "2", "loss": "", "accuracy": "0.5"}]
 
 
+def test_report_curves_are_lines_of_the_history(tmp_path):
+    report = Report("title", tmp_path)
+    report.curves({"epoch": range(1, 3), "loss": np.array([2.5, 0.1])}, run="a", lr=0.1)
+    with pytest.raises(ValueError, match="shorter"):
+        report.curves({"epoch": [1, 2], "loss": [0.5]})
+    report.write()
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines == ["run,lr,epoch,loss", "a,0.1,1,2.5", "a,0.1,2,0.1"]
+
+
 def test_report_html_needs_nothing_else_and_shows_texts_as_they_are(tmp_path):
     filled(tmp_path)
     text = (tmp_path / "report.html").read_text()

@@ -17,7 +17,7 @@ from PIL import Image
 
 import fastnn
 from fastnn import data
-from fastnn.courses import pku_digits
+from fastnn.courses.pku import digits as pku_digits
 from fastnn.data import _files, _npz, cifar10, mnist
 
 # ---- pickles ---------------------------------------------------------------------------------------------------------

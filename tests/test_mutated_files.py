@@ -25,7 +25,7 @@ from test_cifar10 import python2_pickle
 
 import fastnn
 from fastnn import data, nn, training
-from fastnn.courses import pku_digits
+from fastnn.courses.pku import digits as pku_digits
 from fastnn.data import _npz, _pickle, cifar10, mnist
 
 RECORDS = 3

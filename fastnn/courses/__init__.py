@@ -2,7 +2,7 @@
 
     report = courses.run("pku-mlp", out="runs/pku-mlp")
 
-Every file of this package whose functions carry `@recipe` adds to the list.
+Every file of this package, in the folder of its course, whose functions carry `@recipe` adds to the list.
 """
 
 import importlib
@@ -27,8 +27,8 @@ _EXTRAS = {"optuna": ("Optuna", "tune"), "PIL": ("Pillow", "image")}
 
 def names() -> list[str]:
     """The names of all recipes."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
+        importlib.import_module(module.name)
     return sorted(_recipes.registry)
 
 

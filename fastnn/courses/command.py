@@ -9,7 +9,7 @@ from typing import Any
 import fastnn
 from fastnn import courses
 from fastnn._terminal import say
-from fastnn.courses.context import duration
+from fastnn.courses.progress import duration
 
 __all__ = ["reproduce"]
 

@@ -1,12 +1,12 @@
-"""What a recipe is given: its settings, its folder, stages that survive an interruption, and words for the user."""
+"""What a recipe is given: its settings, its data, its folder, and stages that survive an interruption."""
 
 import os
 import re
-import sys
+import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,20 +14,17 @@ import numpy as np
 
 import fastnn
 from fastnn import data as _data
+from fastnn import training
 from fastnn._random import manual_seed, random_state, set_random_state
-from fastnn._terminal import is_terminal, say
+from fastnn.courses.progress import Progress, StepBar, duration
 from fastnn.courses.recipe import Recipe
 from fastnn.courses.report import Report
 from fastnn.data._files import expanded, places
-from fastnn.training.checkpoint import CheckpointError, load_state, save_state
+from fastnn.training.checkpoint import load_state, save_state
 
 __all__ = ["Context", "MissingExtraError"]
 
 _T = TypeVar("_T")
-
-# The speed of the first steps is believed after so many seconds; a recipe that takes less than the second number
-# needs no forecast.
-_SECONDS_MEASURED, _SHORTEST_FORECAST = 3.0, 20.0
 
 _NAME_THE_DATA = "let --data or the environment variable FASTNN_DATA name the folder that has the data"
 
@@ -40,7 +37,7 @@ class MissingExtraError(ImportError):
     """A recipe needs a package that is not installed."""
 
 
-class Context:
+class Context(Progress):
     """The surroundings of one run of a recipe.
 
     Args:
@@ -73,21 +70,17 @@ class Context:
     ) -> None:
         if data is not None and not expanded(data).is_dir():
             raise _data.DataNotFoundError(f"there is no folder {os.fspath(data)}: {_NAME_THE_DATA}")
+        super().__init__(recipe.name, say)
         self.recipe, self.quick, self.seed = recipe, quick, seed
         self.out = Path(out)
         self.data = None if data is None else os.fspath(data)
         self.data_settings: dict[str, Any] = {}
         self._options = dict(options or {})
-        self._say = say
         for folder in (self.out, self.out / "stages"):
             _make_writable(folder, self.out)
         self.report = Report(recipe.title, self.out, course=recipe.course, about=recipe.about, quick=quick)
         self._stages: set[str] = set()
         self._seconds = 0.0  # of all stages, also of those that an earlier run has done
-        self._total_work, self._unit = 0.0, ""
-        self._done = 0.0  # work, also that of stored stages
-        self._measured_work, self._measured_seconds = 0.0, 0.0
-        self._announced = False
 
     # ---- settings ----------------------------------------------------------------------------------------------------
     def option(self, name: str, default: _T) -> _T:
@@ -150,7 +143,7 @@ class Context:
         if key in self._stages:
             raise ValueError(f"there are two stages {key!r}")
         self._stages.add(key)
-        path = self.out / "stages" / f"{re.sub(r'[^A-Za-z0-9._=+-]', '_', key)}.safetensors"
+        path = self.out / "stages" / f"{_file_name(key)}.safetensors"
         stored = self._stored(key, path)
         if stored is None:
             self._compute(key, path, compute)
@@ -158,6 +151,7 @@ class Context:
         else:
             self._done += stored["work"]
             self.say(f"{key}: done before, {duration(stored['seconds'])}")
+        shutil.rmtree(self._unfinished(key), ignore_errors=True)  # the stage has its result
         self._seconds += stored["seconds"]
         return stored["result"]
 
@@ -166,7 +160,7 @@ class Context:
             stored = load_state(path, kind="stage")
         except FileNotFoundError:
             return None
-        except CheckpointError as error:
+        except training.CheckpointError as error:
             self.say(f"{key} is run again: {error}")
             return None
         if stored.get("settings") != self._settings(key):
@@ -187,9 +181,7 @@ class Context:
             set_random_state(state)
         seconds, work = time.perf_counter() - start, self._done - done
         save_state(
-            path,
-            {"settings": self._settings(key), "seconds": seconds, "work": work, "result": result},
-            kind="stage",
+            path, {"settings": self._settings(key), "seconds": seconds, "work": work, "result": result}, kind="stage"
         )
 
     def _settings(self, key: str) -> dict[str, Any]:
@@ -206,84 +198,47 @@ class Context:
             **self.data_settings,
         }
 
-    # ---- words -------------------------------------------------------------------------------------------------------
-    def say(self, text: str) -> None:
-        """Tell the user, without tearing a progress bar."""
-        if self._say is not None:
-            self._say(text)
-            return
-        if is_terminal(sys.stderr):
-            from tqdm import tqdm
-
-            tqdm.write(text, file=sys.stderr)
-        else:
-            say(text)
-
-    def forecast(self, total_work: float, unit: str = "steps") -> None:
-        """Announce how much there is to do in the whole recipe, so that the first steps can tell how long it takes.
-
-        Args:
-            total_work: of all loops over `progress`, also those in stages that may be stored already.
-            unit: what is counted, a plural.
-        """
-        self._total_work, self._unit, self._announced = float(total_work), unit, False
-
-    def progress(
+    # ---- trainings ---------------------------------------------------------------------------------------------------
+    def train(
         self,
-        iterable: Iterable[_T],
-        label: str,
-        total: int | None = None,
+        key: str,
+        trainer: training.Trainer,
+        loader: Any,
+        epochs: float,
+        val_loader: Any = None,
         *,
         work: float | Callable[[int], float] = 1.0,
-    ) -> Iterator[_T]:
-        """Go through `iterable` with a bar that shows the time left, if standard error is a terminal.
+    ) -> training.History:
+        """Fit with a bar, and with a checkpoint each epoch, from which the training goes on if it was interrupted.
 
         Args:
-            iterable: what to go through.
-            label: what the bar says.
-            total: how many there are, if `iterable` has no length.
-            work: what each counts in the units of `forecast`, or a function that tells it of the first, second, ...
-                (0, 1, ...). In nested loops only the innermost count.
+            key: name of the stage that this is the training of. The checkpoint lasts until the stage is stored.
+            trainer: made without a bar. Its `config` becomes the settings of the stage: a checkpoint of others is not
+                used.
+            loader, epochs, val_loader: see `Trainer.fit`.
+            work: of each step in the units of `forecast`, or a function that tells it of step 1, 2, ...
+        Raises:
+            NonFiniteLoss: the training diverges.
         """
-        from tqdm import tqdm
+        folder = self._unfinished(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoints = training.Checkpoints(folder)
+        trainer.config = self._settings(key)
+        trainer.callbacks += [checkpoints, StepBar(self, key, work if callable(work) else lambda step: work)]
+        if checkpoints.last.is_file():
+            try:
+                trainer.load(checkpoints.last, loader)
+            except training.CheckpointError as error:
+                self.say(f"{key} begins anew: {error}")
+            else:
+                self.say(f"{key} continues after step {trainer.step}")
+        return trainer.fit(loader, epochs, val_loader)
 
-        stream = sys.stderr
-        with tqdm(
-            iterable,
-            desc=label,
-            total=total,
-            file=stream,
-            dynamic_ncols=True,
-            leave=False,
-            disable=not is_terminal(stream),
-        ) as bar:
-            for index, item in enumerate(bar):
-                before, start = self._done, time.perf_counter()
-                yield item
-                if self._done == before:
-                    done = work(index) if callable(work) else work
-                    self._done += done
-                    self._measured_work += done
-                    self._measured_seconds += time.perf_counter() - start
-                    self._announce()
+    def _unfinished(self, key: str) -> Path:
+        """Where the checkpoint of a stage's training is until the stage is stored."""
+        return self.out / "stages" / f"{_file_name(key)}-unfinished"
 
-    def skip(self, work: float) -> None:
-        """Count work as done that is not to be done: its results are kept elsewhere, or a loop has ended early."""
-        self._done += work
-
-    def _announce(self) -> None:
-        """Say once how long the rest takes."""
-        if self._announced or not self._total_work or self._measured_seconds < _SECONDS_MEASURED:
-            return
-        self._announced = True
-        speed = self._measured_work / self._measured_seconds
-        left = max(self._total_work - self._done, 0)
-        if left / speed >= _SHORTEST_FORECAST:
-            self.say(
-                f"{self.recipe.name} takes about {duration(left / speed)} more: "
-                f"{left:,.0f} {self._unit} at {speed:,.3g} a second"
-            )
-
+    # ---- the end -----------------------------------------------------------------------------------------------------
     def finish(self) -> None:
         """Write the report."""
         info = fastnn.build_info()
@@ -298,19 +253,8 @@ class Context:
         self.report.write()
 
 
-def duration(seconds: float) -> str:
-    """For people.
-
-    Example:
-        >>> duration(3.21), duration(750), duration(12000)
-        ('3.2 s', '12 min 30 s', '3 h 20 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+def _file_name(key: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._=+-]", "_", key)
 
 
 def _checksum(*parts: _data.Dataset) -> int:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,13 +92,7 @@ class Report:
     """
 
     def __init__(
-        self,
-        title: str,
-        out: str | os.PathLike[str],
-        *,
-        course: str = "",
-        about: str = "",
-        quick: bool = False,
+        self, title: str, out: str | os.PathLike[str], *, course: str = "", about: str = "", quick: bool = False
     ) -> None:
         for key, value in (("title", title), ("course", course), ("about", about)):
             _arguments.text("Report", key, value)
@@ -215,6 +210,16 @@ class Report:
         lines = [_check.mapping("history", "each of rows", row) for row in _arguments.sequence("history", "rows", rows)]
         self._history.extend(map(dict, lines))
 
+    def curves(self, columns: Mapping[str, Any], **labels: Any) -> None:
+        """Add a line to history.csv for each point of some curves.
+
+        Args:
+            columns: the numbers by column, as many in each.
+            labels: columns that are the same in all of these lines; they stand first.
+        """
+        points = zip(*(np.asarray(values).tolist() for values in columns.values()), strict=True)
+        self.history([{**labels, **dict(zip(columns, point, strict=True))} for point in points])
+
     # ---- reading -----------------------------------------------------------------------------------------------------
     @property
     def rows(self) -> list[Row]:
@@ -239,11 +244,11 @@ class Report:
     # ---- writing -----------------------------------------------------------------------------------------------------
     def write(self) -> None:
         """Write the files; figures have been written before."""
-        from fastnn.courses import _render
+        from fastnn.courses import report_pages
 
         for name, text in (
-            ("report.md", _render.to_markdown(self)),
-            ("report.html", _render.to_html(self)),
+            ("report.md", report_pages.to_markdown(self)),
+            ("report.html", report_pages.to_html(self)),
             ("metrics.json", json.dumps(self._json(), indent=1, allow_nan=False) + "\n"),
         ):
             with atomic_write(self.out / name, "w", encoding="utf-8") as file:

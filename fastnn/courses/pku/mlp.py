@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import nn, optim
-from fastnn.courses import pku_digits as digits
 from fastnn.courses.context import Context
+from fastnn.courses.drawing import BLUE, ORANGE, finish, new_figure
+from fastnn.courses.pku import COURSE, digits
 from fastnn.courses.recipe import recipe
 from fastnn.courses.report import Report
 from fastnn.training import save_weights
-
-_BLUE, _ORANGE = "#0072B2", "#D55E00"  # of the palette of Okabe and Ito
 
 
 def make_network() -> nn.Sequential:
@@ -70,7 +69,7 @@ def check_losses(report: Report, expected: tuple[float, ...], losses: list[float
 
 @recipe(
     "pku-mlp",
-    course="PKU, Introduction to Computer Vision 2025, assignment 2",
+    course=COURSE,
     title="Backpropagation through a 784-16-1 network",
     about="Trains the 784-16-1 network on ten digits and compares all 50 printed losses to 1e-6.",
 )
@@ -106,18 +105,11 @@ def pku_mlp(context: Context) -> None:
         "Weights of the 16 hidden units as pictures: at the start, and what training added to them. Only pixels where "
         "some digit has ink are changed.",
     )
-    report.history([{"iteration": i, "loss": loss} for i, loss in enumerate(losses)])
+    report.curves({"iteration": range(len(losses)), "loss": losses})
     save_weights(model, context.out / "weights.safetensors", {"recipe": "pku-mlp"})
 
 
 def _check_arrays(context: Context, model: nn.Sequential, x: NDArray, y: NDArray) -> None:
-    expected = digits.expected_arrays(context.data)
-    if expected is None:
-        context.report.text(
-            "The gradients and final weights were not compared: courses/pku_mlp_bn_expected.npz, with the values of a "
-            "run in plain NumPy, is not in the data folder."
-        )
-        return
     first = first_gradients(x, y)
     ours = {
         "bp_dW1_first": first["dW1"],
@@ -125,6 +117,18 @@ def _check_arrays(context: Context, model: nn.Sequential, x: NDArray, y: NDArray
         "bp_W1_final": model[0].weight.data.T,
         "bp_W2_final": model[2].weight.data.T,
     }
+    check_arrays(context, ours, without="The gradients and final weights were not compared")
+
+
+def check_arrays(context: Context, ours: dict[str, NDArray], without: str) -> None:
+    """A row for each array, against a run in plain NumPy; if the data folder lacks its file, the text `without`."""
+    expected = digits.expected_arrays(context.data)
+    if expected is None:
+        context.report.text(
+            f"{without}: courses/pku_mlp_bn_expected.npz, with the values of a run in plain NumPy, is not in the data "
+            "folder."
+        )
+        return
     for name, array in ours.items():
         context.report.check(name, expected[name], array, tolerance=1e-9)
 
@@ -132,25 +136,19 @@ def _check_arrays(context: Context, model: nn.Sequential, x: NDArray, y: NDArray
 # ---- figures ---------------------------------------------------------------------------------------------------------
 def plot_losses(losses: list[float], expected: tuple[float, ...]) -> Any:
     """Our losses as a line, the course's as circles around it."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    figure = new_figure(6, 3.6)
     ax = figure.add_subplot()
-    ax.plot(losses, color=_BLUE, label="fastnn")
+    ax.plot(losses, color=BLUE, label="fastnn")
     style: dict[str, Any] = {"marker": "o", "markersize": 5, "markerfacecolor": "none", "linestyle": "none"}
-    ax.plot(expected, color=_ORANGE, label="course", **style)
+    ax.plot(expected, color=ORANGE, label="course", **style)
     ax.set_yscale("log")
-    ax.set_xlabel("iteration")
     ax.set_ylabel("loss (sum over the samples)")
-    ax.grid(alpha=0.3, which="both")
-    ax.legend()
+    finish(ax, x="iteration", which="both")
     return figure
 
 
 def _plot_weights(before: NDArray, after: NDArray) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.4), layout="constrained")
+    figure = new_figure(8, 4.4)
     parts = (before, "at the start", "weight"), (after - before, "what training added", "change of the weight")
     for ax, (rows, name, label) in zip(figure.subplots(2), parts, strict=True):
         limit = float(np.abs(rows).max())

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.courses.drawing import BLUE, ORANGE, finish, new_figure
 from fastnn.courses.report import Report
-from fastnn.courses.two_layer import TrainingLog, TwoLayerNet, numeric_gradients, relative_error, train
+from fastnn.courses.two_layer_network import TwoLayerNet
+from fastnn.courses.two_layer_training import TrainingLog, train
 
-__all__ = ["check_toy", "toy_data", "toy_net", "train_toy"]
+__all__ = ["check_toy", "relative_error", "toy_data", "toy_net", "train_toy"]
 
 # The loss of the toy network with the penalty 0.05, and without one.
 LOSS, DATA_LOSS, REG = 1.30378789133, 1.2658570521180532, 0.05
@@ -100,8 +102,13 @@ def train_toy(decay: float = 0.95, full_batch: bool = False) -> tuple[TrainingLo
     net, random = toy_net()
     x, y = toy_data()
     draw = None if full_batch else random.choice
-    log = train(net, x, y, draw=draw, n_steps=100, lr=1e-1, decay=decay, reg=5e-6, batch_size=200)
+    log = train(net, x, y, draw=draw, n_steps=100, lr=1e-1, reg=5e-6, decay=decay)
     return log, random
+
+
+def relative_error(a: NDArray, b: NDArray, floor: float = 1e-8) -> float:
+    """The exercise's measure: the largest |a - b| / max(floor, |a| + |b|), element by element."""
+    return float((np.abs(a - b) / np.maximum(floor, np.abs(a) + np.abs(b))).max())
 
 
 def check_toy(report: Report) -> np.random.RandomState:
@@ -138,7 +145,7 @@ def check_toy(report: Report) -> np.random.RandomState:
         "element, and with a table of exact values.",
     )
     gradients = net.gradients(x, y, REG)
-    numeric = numeric_gradients(net, x, y, REG)
+    numeric = net.numeric_gradients(x, y, REG)
     for name, gradient in gradients.items():
         error = relative_error(gradient, numeric[name])
         report.check(f"{name}: relative error to central differences", 1e-8, error, at_most=True)
@@ -174,15 +181,11 @@ def check_toy(report: Report) -> np.random.RandomState:
 
 def _loss_figure(sampled: TrainingLog, full: TrainingLog) -> Any:
     """Both toy trainings in one picture."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), dpi=120, layout="constrained")
+    figure = new_figure(6, 4)
     ax = figure.add_subplot()
-    ax.plot(sampled.losses, color="#0072B2", label="200 samples drawn with replacement")
-    ax.plot(full.losses, color="#D55E00", linestyle="--", label="the five samples")
+    ax.plot(sampled.losses, color=BLUE, label="200 samples drawn with replacement")
+    ax.plot(full.losses, color=ORANGE, linestyle="--", label="the five samples")
     ax.set_yscale("log")
-    ax.set_xlabel("step")
     ax.set_ylabel("loss")
-    ax.grid(alpha=0.3, which="both")
-    ax.legend()
+    finish(ax, x="step", which="both")
     return figure

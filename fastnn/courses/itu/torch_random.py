@@ -1,17 +1,19 @@
-"""The normal numbers that `torch.randn(..., device="cuda")` draws, without a GPU.
+"""The random numbers of PyTorch, without it: normal ones of a GPU, and indices of a CPU.
 
-A course that fixes its expected results by `torch.manual_seed(0)` and draws on the GPU can only be repeated with these
-numbers. A GPU draws them with one Philox counter for each of its threads, and turns pairs of integers into normal
-numbers by the method of Box and Muller. The logarithms and sines of a GPU differ from NumPy's in the last bit of
-float32, so the numbers are the same to about 1e-7 of their size (float64: 1e-15).
+A course that fixes its expected results by `torch.manual_seed(0)` and draws by `torch.randn(..., device="cuda")` can
+only be repeated with a GPU's numbers. A GPU draws them with one Philox counter for each of its threads, and turns pairs
+of integers into normal numbers by the method of Box and Muller. Its logarithms and sines differ from NumPy's in the
+last bit of float32, so the numbers are the same to about 1e-7 of their size (float64: 1e-15).
 
 Source: Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox4x32-10).
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["CudaNormals"]
+__all__ = ["CudaNormals", "torch_choice"]
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _KEY_STEPS = 0x9E3779B9, 0xBB67AE85
@@ -49,7 +51,7 @@ class CudaNormals:
         max_blocks: blocks of 256 threads that the GPU runs at a time. Only arrays of more than 256 times as many
             elements depend on it.
     Example:
-        >>> from fastnn.courses.cuda_random import CudaNormals
+        >>> from fastnn.courses.itu.torch_random import CudaNormals
         >>> CudaNormals(0).randn(3).round(4)
         array([-0.9247, -0.4253, -2.6438], dtype=float32)
     """
@@ -92,3 +94,9 @@ def _normals64(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     radius = np.sqrt(-2 * np.log(long[:, 0] * 2.0**-53 + 2.0**-54))
     angle = np.pi * (long[:, 1] * 2.0**-52 + 2.0**-53)
     return np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
+
+
+def torch_choice(seed: int) -> Any:
+    """draw(N, size) gives what `torch.randint(N, (size,))` gives on a CPU after `torch.manual_seed(seed)`."""
+    words = np.random.RandomState(seed)  # PyTorch has the same Mersenne twister, seeded in the same way
+    return lambda n, size: (words.randint(0, 2**32, size, np.uint32) % n).astype(np.int64)

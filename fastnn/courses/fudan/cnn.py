@@ -7,21 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import models, nn, optim
-from fastnn.courses import _fudan_best as best
-from fastnn.courses import _fudan_figures as figures
-from fastnn.courses._fudan_net import BASELINE, BASELINE_NAMES, STUDIES, Lion, Variant, count_parameters, network
-from fastnn.courses._fudan_run import (
-    VALIDATION_IMAGES,
-    Images,
-    Plan,
-    accuracy_of,
-    cost,
-    count,
-    load,
-    make_plan,
-    train_stage,
-)
 from fastnn.courses.context import Context
+from fastnn.courses.fudan import COURSE
+from fastnn.courses.fudan import cnn_figures as figures
+from fastnn.courses.fudan import cnn_final as final
+from fastnn.courses.fudan.cnn_network import count_parameters, network
+from fastnn.courses.fudan.cnn_plan import VALIDATION_IMAGES, Images, Plan, count, load, make_plan
+from fastnn.courses.fudan.cnn_training import accuracy_of, cost, train_stage
+from fastnn.courses.fudan.cnn_variants import BASELINE, BASELINE_NAMES, STUDIES, Lion, Variant
 from fastnn.courses.recipe import recipe
 
 __all__ = ["fudan_cnn", "used_optimizers"]
@@ -62,9 +55,7 @@ _REPORTED = {
         "cross-entropy, so that the column can be compared; a loss that does not aim at probabilities is high there.",
     ),
     "activations": _Study(
-        "Activations",
-        "Try different activations.",
-        "The same activation in all places, with the same learning rate.",
+        "Activations", "Try different activations.", "The same activation in all places, with the same learning rate."
     ),
     "optimizers": _Study(
         "Optimisers",
@@ -82,7 +73,7 @@ _REPORTED = {
 
 @recipe(
     "fudan-cnn",
-    course="Fudan, Neural Network and Deep Learning 2025, project 2",
+    course=COURSE,
     title="A convolutional network on CIFAR-10, studied and looked into",
     about="Studies filters, losses, activations and optimisers of a network, tests the best one and shows what it "
     "looks at.",
@@ -98,18 +89,18 @@ def fudan_cnn(context: Context) -> None:
     _report_seeds(context, baseline, results["seeds"])
     for study in _REPORTED:
         _report_study(context, study, baseline, results[study])
-    model = best.train_final(context, plan, images, baseline, results)
-    predictions = best.test(context, images, model)
-    best.look(context, images, model, predictions)
-    best.show_landscape(context, plan, images, model)
+    model = final.train_final(context, plan, images, baseline, results)
+    predictions = final.test(context, images, model)
+    final.look(context, images, model, predictions)
+    final.show_landscape(context, plan, images, model)
 
 
 # ---- the network -----------------------------------------------------------------------------------------------------
 def _announce(context: Context, plan: Plan, images: Images) -> None:
     variants = [BASELINE, *(variant for study in STUDIES.values() for variant in study)]
     work = len(images.study) * plan.epochs * sum(map(cost, variants))
-    final = Variant("final", network={"filters": best.FINAL_FILTERS})
-    work += len(images.final) * plan.final_epochs * cost(final)
+    last = Variant("final", network={"filters": final.FINAL_FILTERS})
+    work += len(images.final) * plan.final_epochs * cost(last)
     context.forecast(work, "million multiplications (of forward passes)")
 
 
@@ -132,7 +123,7 @@ def _describe(context: Context, plan: Plan) -> None:
             for one in summary.layers
         ],
     )
-    for filters in (16, best.FINAL_FILTERS):
+    for filters in (16, final.FINAL_FILTERS):
         ours = sum(parameter.size for parameter in network(filters).parameters())
         report.check(f"parameters with {filters} filters, counted by hand", count_parameters(filters), ours)
     found = sum(any(isinstance(module, kind) for module in model.modules()) for kind in _KINDS.values())
@@ -198,9 +189,7 @@ def _add_runs(context: Context, runs: dict[str, dict[str, Any]], name: str, capt
 
 def _report_seeds(context: Context, baseline: dict[str, Any], others: dict[str, dict[str, Any]]) -> None:
     context.report.task(
-        "What chance does",
-        "",
-        "The baseline was trained with three seeds of weights, order and dropout.",
+        "What chance does", "", "The baseline was trained with three seeds of weights, order and dropout."
     )
     runs = {"baseline": baseline, **others}
     _add_runs(context, runs, "seeds", "Seeds")
@@ -222,10 +211,7 @@ def _report_study(context: Context, study: str, baseline: dict[str, Any], others
         left_out = {cls.__name__ for cls in LEFT_OUT}
         public = [name for name in optim.__all__ if _is_optimizer(getattr(optim, name)) and name not in left_out]
         context.report.check(
-            "optimisers of fastnn that were tried",
-            len(public),
-            len(used_optimizers() - {Lion}),
-            note=", ".join(public),
+            "optimisers of fastnn that were tried", len(public), len(used_optimizers() - {Lion}), note=", ".join(public)
         )
         context.report.text(f"The optimiser of our own:\n\n```python\n{inspect.getsource(Lion).rstrip()}\n```")
     runs = {BASELINE_NAMES[study]: baseline, **others}

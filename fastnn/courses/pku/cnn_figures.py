@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import data
+from fastnn.courses.drawing import COLOURS, MARKERS, new_figure
 from fastnn.training.plots import count_epochs
 
-# Of the palette of Okabe and Ito, which colour-blind people can tell apart; the markers differ as well.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-_MARKERS = ("o", "s", "^", "D")
 # Raw pixels and too large a rate make the first losses huge: shown in full they would flatten the rest.
 LARGEST_LOSS = 3.5
 
@@ -20,15 +18,13 @@ def plot_runs(runs: Mapping[str, Mapping[str, NDArray]], what: str) -> Any:
     """Loss, top-1 and top-5 accuracy side by side, training above, validation below.
 
     Args:
-        runs: by label, the arrays of `train_once`.
+        runs: by label, the arrays of `cnn_training.train`.
         what: what the labels are.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 6), layout="constrained")
+    figure = new_figure(11, 6)
     axes = figure.subplots(2, 3, sharex=True, sharey="col")
     lines: list[Any] = []
-    for (_, run), colour, marker in zip(runs.items(), _COLOURS, _MARKERS, strict=False):
+    for (_, run), colour, marker in zip(runs.items(), COLOURS, MARKERS, strict=False):
         log, epochs = run["log"], run["epochs"]
         for column, percent in ((1, 1), (2, 100), (3, 100)):
             above, below = axes[0, column - 1], axes[1, column - 1]
@@ -75,15 +71,13 @@ def plot_augmentations(image: NDArray[np.uint8], seed: int = 3) -> Any:
         image: (3, H, W).
         seed: of what is random about them.
     """
-    from matplotlib.figure import Figure
-
     rng = np.random.default_rng(seed)
     changed = {
         name: augmentation(image[None], rng)[0]
         for name, augmentation in shown_augmentations(min(image.shape[1:])).items()
     }
     names = list(changed)
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure = new_figure(12, 5)
     parts: Any = figure.subfigures(2)
     for part, shown, kind in zip(parts, (names[:5], names[5:]), ("position", "colour"), strict=True):
         part.suptitle(f"Augmentation of {kind}", fontsize=11)

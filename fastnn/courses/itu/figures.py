@@ -6,40 +6,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.courses.drawing import COLOURS, LINES, finish, new_figure
+
 __all__ = ["accuracies", "grid", "losses", "sweep", "weights"]
-
-# Okabe and Ito's colours, which people with any colour vision can tell apart; line styles for print in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_LINES = ("-", "--", "-.", ":")
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _axes(figure: Any, xlabel: str, ylabel: str) -> Any:
-    ax = figure.add_subplot()
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
-    ax.grid(alpha=0.3)
-    return ax
 
 
 def losses(runs: Mapping[str, Sequence[float]]) -> Any:
     """The loss of each step, a line for each gradient."""
-    figure = _figure(5.5, 4)
-    ax = _axes(figure, "step", "loss")
+    figure = new_figure(5.5, 4)
+    ax = figure.add_subplot()
     for number, (name, values) in enumerate(runs.items()):
-        ax.plot(values, color=_COLOURS[number], linestyle=_LINES[number], label=f"{name} gradient")
-    ax.legend()
+        ax.plot(values, color=COLOURS[number], linestyle=LINES[number], label=f"{name} gradient")
+    ax.set_ylabel("loss")
+    finish(ax, x="step")
     return figure
 
 
 def sweep(runs: Sequence[Mapping[str, Any]], name: str) -> Any:
     """The accuracy on batches and on the validation set over the steps, a line for each value of one setting."""
-    figure = _figure(10, 4)
+    figure = new_figure(10, 4)
     left, right = figure.subplots(1, 2, sharey=True)
     for ax, part, title in ((left, "train", "last batch of an epoch"), (right, "val", "validation set")):
         for number, run in enumerate(runs):
@@ -47,15 +32,14 @@ def sweep(runs: Sequence[Mapping[str, Any]], name: str) -> Any:
             ax.plot(
                 run["steps"],
                 [100 * value for value in run[part]],
-                color=_COLOURS[number],
-                linestyle=_LINES[number % len(_LINES)],
+                color=COLOURS[number],
+                linestyle=LINES[number % len(LINES)],
                 marker="o" if len(run["steps"]) == 1 else None,
                 label=f"{run['value']:g}{note}",
             )
-        ax.set_xlabel("step")
         ax.set_title(title)
-        ax.grid(alpha=0.3)
     left.set_ylabel("accuracy (%)")
+    finish(left, right, x="step", legend=False)
     right.legend(title=name)
     return figure
 
@@ -69,7 +53,7 @@ def grid(rows: Sequence[Mapping[str, Any]], lists: Mapping[str, Sequence[Any]]) 
         ]
     )
     shown = 100 * np.where(np.isfinite(best), best, np.nan)
-    figure = _figure(1.6 + 0.9 * len(lists["lr"]), 1.4 + 0.55 * len(lists["hidden"]))
+    figure = new_figure(1.6 + 0.9 * len(lists["lr"]), 1.4 + 0.55 * len(lists["hidden"]))
     ax = figure.add_subplot()
     image = ax.imshow(shown, cmap="cividis", aspect="auto")
     middle = (np.nanmin(shown) + np.nanmax(shown)) / 2
@@ -86,16 +70,17 @@ def grid(rows: Sequence[Mapping[str, Any]], lists: Mapping[str, Sequence[Any]]) 
 
 def accuracies(epochs: Sequence[Mapping[str, float]]) -> Any:
     """The accuracy on batches and on the validation set over the steps of one training."""
-    figure = _figure(5.5, 4)
-    ax = _axes(figure, "step", "accuracy (%)")
+    figure = new_figure(5.5, 4)
+    ax = figure.add_subplot()
     steps = [row["step"] for row in epochs]
     for number, (column, name) in enumerate(
         (("batch_accuracy", "last batch of an epoch"), ("val_accuracy", "validation"))
     ):
         values = [100 * row[column] for row in epochs]
         marker = "o" if len(values) == 1 else None
-        ax.plot(steps, values, color=_COLOURS[number], linestyle=_LINES[number], marker=marker, label=name)
-    ax.legend()
+        ax.plot(steps, values, color=COLOURS[number], linestyle=LINES[number], marker=marker, label=name)
+    ax.set_ylabel("accuracy (%)")
+    finish(ax, x="step")
     return figure
 
 
@@ -108,7 +93,7 @@ def weights(w1: NDArray, count: int = 36) -> Any:
     norms = np.linalg.norm(w1, axis=0)
     largest = np.sort(np.argsort(-norms, kind="stable")[:count])
     columns = int(np.ceil(np.sqrt(len(largest))))
-    figure = _figure(6, 6)
+    figure = new_figure(6, 6)
     for place, unit in enumerate(largest, start=1):
         image = w1[:, unit].reshape(3, 32, 32).transpose(1, 2, 0)
         low, high = image.min(), image.max()

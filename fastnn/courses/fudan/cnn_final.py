@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import data, insight, models, nn, training
-from fastnn.courses import _fudan_figures as figures
-from fastnn.courses._fudan_net import BASELINE, BASELINE_NAMES, STUDIES, Variant, network
-from fastnn.courses._fudan_run import SCALING, Images, Plan, accuracy_of, count, train_stage
 from fastnn.courses.context import Context
+from fastnn.courses.fudan import cnn_figures as figures
+from fastnn.courses.fudan.cnn_network import network
+from fastnn.courses.fudan.cnn_plan import Images, Plan, count
+from fastnn.courses.fudan.cnn_training import SCALING, accuracy_of, train_stage
+from fastnn.courses.fudan.cnn_variants import BASELINE, BASELINE_NAMES, STUDIES, Variant
 
 __all__ = ["FINAL_FILTERS", "combine", "look", "show_landscape", "test", "train_final"]
 

@@ -7,14 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import insight
+from fastnn.courses.drawing import new_figure
 
 __all__ = ["attention", "compare", "confusion", "curves", "feature_maps", "filters", "landscape"]
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure  # not pyplot: it has a global state and would choose a backend
-
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _percent(values: Any) -> list[float]:
@@ -23,7 +18,7 @@ def _percent(values: Any) -> list[float]:
 
 def compare(runs: Mapping[str, Mapping[str, Any]]) -> Any:
     """Validation accuracy over the epochs of all trainings, and their errors at the end."""
-    figure = _figure(11, 0.36 * len(runs) + 2.8)
+    figure = new_figure(11, 0.36 * len(runs) + 2.8)
     left, right = figure.subplots(1, 2)
     insight.plot_curves(
         {name: _percent(run["val_accuracy"]) for name, run in runs.items()}, left, ylabel="validation accuracy (%)"
@@ -46,7 +41,7 @@ def _tell_apart(ax: Any) -> None:
 
 def curves(result: Mapping[str, Any]) -> Any:
     """Loss and accuracy of one training."""
-    figure = _figure(10, 4)
+    figure = new_figure(10, 4)
     left, right = figure.subplots(1, 2)
     names = {"train": "training", "val": "validation"}
     insight.plot_curves(
@@ -70,7 +65,7 @@ def filters(weight: NDArray) -> Any:
 
 def feature_maps(image: NDArray[np.uint8], features: Mapping[str, NDArray]) -> Any:
     """An image, and maps of some layers by what they are called."""
-    figure = _figure(11, 3.2)
+    figure = new_figure(11, 3.2)
     first, *others = figure.subplots(1, 1 + len(features))
     insight.plot_images(image[None], ax=first, title="image")
     for ax, (name, maps) in zip(others, features.items(), strict=True):
@@ -81,7 +76,7 @@ def feature_maps(image: NDArray[np.uint8], features: Mapping[str, NDArray]) -> A
 
 def attention(images: NDArray[np.uint8], titles: Sequence[str], maps: Mapping[str, NDArray]) -> Any:
     """A column for each image, a row for each kind of map over it."""
-    figure = _figure(1.75 * len(images) + 0.5, 1.75 * (1 + len(maps)) + 0.6)
+    figure = new_figure(1.75 * len(images) + 0.5, 1.75 * (1 + len(maps)) + 0.6)
     rows = figure.subplots(1 + len(maps), len(images), squeeze=False)
     for column, (image, title) in enumerate(zip(images, titles, strict=True)):
         insight.plot_images(image[None], ax=rows[0, column])
@@ -96,7 +91,7 @@ def attention(images: NDArray[np.uint8], titles: Sequence[str], maps: Mapping[st
 
 def landscape(lines: Sequence[Mapping[str, Any]], plane: Mapping[str, Any]) -> Any:
     """Losses along lines, and the contours of a plane of them."""
-    figure = _figure(11, 4.6)
+    figure = new_figure(11, 4.6)
     left, right = figure.subplots(1, 2)
     for number, line in enumerate(lines, 1):
         found = insight.LossLandscape(line["alphas"], None, line["losses"])

@@ -1,29 +1,22 @@
-"""The two-layer network that two of the courses build: its loss with an L2 penalty, its gradients, its training loop.
+"""The two-layer network that two of the courses build: its loss with an L2 penalty, and its gradients.
 
 Both courses write a sample as a row and a layer as `x @ W1 + b1`, so W1 has shape (inputs, hidden). `nn.Linear` keeps
 the transpose of that; `TwoLayerNet.values` and `gradients` speak the course's language.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import functional as F
-from fastnn import nn, optim
+from fastnn import nn
+from fastnn.courses.central_differences import central_differences
+from fastnn.courses.pixel_rows import Rows
 
-__all__ = ["Rows", "TrainingLog", "TwoLayerNet", "numeric_gradients", "relative_error", "train"]
+__all__ = ["TwoLayerNet"]
 
 _ROWS_AT_ONCE = 1000  # when all of a data set is classified
-
-
-class Rows(Protocol):
-    """Samples: an array (N, inputs), or anything that gives the rows of one for indices or a slice."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: Any, /) -> NDArray: ...
 
 
 class TwoLayerNet:
@@ -136,102 +129,6 @@ class TwoLayerNet:
             result[name] += self.penalty_factor * reg * values[name]
         return result
 
-
-# ---- the check of the gradients --------------------------------------------------------------------------------------
-def numeric_gradients(net: TwoLayerNet, x: NDArray, y: NDArray, reg: float, h: float = 1e-5) -> dict[str, NDArray]:
-    """Central differences (loss(w + h) - loss(w - h)) / (2 h) for each element of each parameter."""
-    result = {}
-    for name, value in net.values().items():
-        gradient = np.empty_like(value)
-        for index in np.ndindex(*value.shape):
-            kept = value[index]
-            losses = []
-            for shifted in (kept + h, kept - h):
-                value[index] = shifted
-                losses.append(net.loss(x, y, reg))
-            value[index] = kept
-            gradient[index] = (losses[0] - losses[1]) / (2 * h)
-        result[name] = gradient
-    return result
-
-
-def relative_error(a: NDArray, b: NDArray, floor: float = 1e-8) -> float:
-    """The largest |a - b| / max(floor, |a| + |b|), element by element."""
-    return float((np.abs(a - b) / np.maximum(floor, np.abs(a) + np.abs(b))).max())
-
-
-# ---- training --------------------------------------------------------------------------------------------------------
-@dataclass
-class TrainingLog:
-    """What `train` saw.
-
-    Attributes:
-        losses: of the batch of each step, before its update, penalty included.
-        epochs: a row for each epoch begun: step, batch_accuracy (of the last batch, after its update), val_accuracy,
-            lr (of that update).
-    """
-
-    losses: list[float] = field(default_factory=list)
-    epochs: list[dict[str, float]] = field(default_factory=list)
-
-
-def _all_steps(steps: range) -> Iterable[int]:
-    return steps
-
-
-def train(
-    net: TwoLayerNet,
-    x: Rows,
-    y: NDArray,
-    *,
-    draw: Callable[[int, int], NDArray] | None,
-    n_steps: int,
-    lr: float,
-    decay: float,
-    reg: float,
-    batch_size: int,
-    validation: tuple[Rows, NDArray] | None = None,
-    progress: Callable[[range], Iterable[int]] = _all_steps,
-    after_step: Callable[[int, float], None] | None = None,
-) -> TrainingLog:
-    """The courses' loop: gradient descent on random batches, and at the beginning of each epoch a smaller step.
-
-    An epoch has max(N // batch_size, 1) steps. The learning rate is multiplied by `decay` **after** step 0 and after
-    each step whose number is a multiple of an epoch's steps: the first step alone has the learning rate that was asked
-    for, and with fewer samples than batch_size the learning rate falls at every step.
-
-    Args:
-        net: is trained in place.
-        x, y: samples and labels.
-        draw: draw(N, batch_size) gives the indices of a batch, with replacement as the courses sample:
-            `np.random.RandomState(seed).choice`. None takes all samples in every step.
-        n_steps, lr, decay, reg, batch_size: as above.
-        validation: samples and labels whose accuracy is measured once in an epoch.
-        progress: wraps the range of steps, to show a bar.
-        after_step: called with the number of each step and its loss.
-    """
-    parameters = net.parameters()
-    groups: list[dict[str, Any]] = [
-        {"params": [parameters["W1"], parameters["W2"]], "weight_decay": net.penalty_factor * reg},
-        {"params": [parameters["b1"], parameters["b2"]]},
-    ]
-    optimizer = optim.SGD(groups, lr=lr)
-    epoch = max(len(x) // batch_size, 1)
-    log = TrainingLog()
-    for step in progress(range(n_steps)):
-        batch: Any = slice(None) if draw is None else draw(len(x), batch_size)
-        x_batch, y_batch = x[batch], y[batch]
-        log.losses.append(net.loss(x_batch, y_batch, reg))
-        net.backward()
-        optimizer.step()
-        if after_step is not None:
-            after_step(step, log.losses[-1])
-        if step % epoch == 0:
-            row = {"step": step, "lr": lr, "batch_accuracy": net.accuracy(x_batch, y_batch)}
-            if validation is not None:
-                row["val_accuracy"] = net.accuracy(*validation)
-            log.epochs.append(row)
-            lr *= decay
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-    return log
+    def numeric_gradients(self, x: NDArray, y: NDArray, reg: float, h: float = 1e-5) -> dict[str, NDArray]:
+        """The same by central differences of `loss` at distance h."""
+        return central_differences(self.values(), lambda: self.loss(x, y, reg), h)
