@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _layout
+from fastnn._watching import copied
 
 # Of strides, paddings, sizes: the product of two fits into 64 bits with room for sums, here and in C.
 MOST_SETTING = 2**31 - 1
@@ -61,7 +62,7 @@ def floats(operation: str, name: str, value: Any, ndim: int | tuple[int, ...] | 
         raise fail(operation, f"{name} has {array.ndim} dimensions, {wanted} are needed", **{name: array})
     if is_native:
         return array
-    return _layout.copied("in native byte order", array.astype(array.dtype.newbyteorder("=")))
+    return copied("in native byte order", array.astype(array.dtype.newbyteorder("=")))
 
 
 def _converted(operation: str, name: str, value: Any) -> NDArray:

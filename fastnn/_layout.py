@@ -5,38 +5,16 @@ images by C channels. `pixels(x)` is that view, (H, W, N, C) and C-contiguous; `
 (N, C, H, W) array that users see. Other layouts are accepted everywhere, converted once, and counted.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
-
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _memory, _runtime
+from fastnn._watching import copied
 
 _TO_PIXELS = (2, 3, 0, 1)
 _TO_IMAGES = (2, 3, 0, 1)  # the permutation is its own inverse
 
 _conversions = 0
-
-# Each is told of every array that is copied because of how it lies.
-_watchers: list[Callable[[str, NDArray], None]] = []
-
-
-@contextlib.contextmanager
-def watch_copies(watcher: Callable[[str, NDArray], None]) -> Iterator[None]:
-    """Within the block, call `watcher(what it was copied to, the copy)` after each copy, of any thread."""
-    try:  # before the change, so that no interrupt comes between
-        _watchers.append(watcher)
-        yield
-    finally:
-        _watchers.remove(watcher)
-
-
-def copied(purpose: str, copy: NDArray) -> NDArray:
-    """`copy`, after telling whoever watches that an array was copied, to be `purpose`."""
-    for watcher in tuple(_watchers) if _watchers else ():
-        watcher(purpose, copy)
-    return copy
 
 
 def contiguous(x: NDArray) -> NDArray:

@@ -18,7 +18,8 @@ import warnings
 import numpy as np
 
 import fastnn
-from fastnn import _layout, nn, optim
+from fastnn import nn, optim
+from fastnn.autograd.observer import Observer, observers, observing
 
 N, CHANNELS, SIZE = 16, 8, 12  # activations of 72 KB: from the arena
 
@@ -47,7 +48,7 @@ def step(model, optimizer, criterion, number):
     with (
         fastnn.conv2d_algorithm(("auto", "direct", "winograd")[number % 3]),
         fastnn.joined_layers(number % 2 == 0),
-        _layout.watch_copies(lambda purpose, copy: None),
+        observing(Observer()),
     ):
         optimizer.zero_grad()
         criterion(model(IMAGES), LABELS)
@@ -181,7 +182,7 @@ def main(way, interrupts, fork_every, seed):
     beside.join()
     assert fastnn._runtime.choices() == choices, "a setting was left behind"
     assert fastnn.build_info() == settings
-    assert not _layout._watchers, "a watcher was left behind"
+    assert not observers(), "an observer was left behind"
     assert train(model, 100) == undisturbed, "the interrupted model trains to other bits"
     assert train(Model(), 100) == undisturbed, "a new model trains to other bits"
     del model, optimizers, criterion

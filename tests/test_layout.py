@@ -8,6 +8,7 @@ from oracle import dtypes, layouts, seeds
 
 import fastnn
 from fastnn import _layout, _native
+from fastnn.autograd import Observer, observing
 
 sizes = st.integers(0, 5)
 shapes4 = st.tuples(sizes, sizes, sizes, sizes)
@@ -51,12 +52,19 @@ def test_layout_pixel_major_is_taken_as_it_is_and_anything_else_is_counted():
     assert fastnn.conversions() == before + 1
 
 
+class Copies(Observer):
+    """Hands every copy to a function."""
+
+    def __init__(self, function):
+        self.copied = function
+
+
 def test_layout_copies_can_be_watched():
     nchw = filled((4, 3, 5, 5), np.float32)
     pixel_major = _layout.pixel_major(nchw)
     like, every_other = np.asfortranarray(nchw[0]), filled((8, 6), np.float64)[:, ::2]
     seen = []
-    with _layout.watch_copies(lambda purpose, copy: seen.append((purpose, copy.nbytes))):
+    with observing(Copies(lambda purpose, copy: seen.append((purpose, copy.nbytes)))):
         _layout.pixels(nchw)
         _layout.pixels(nchw.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2))
         _layout.pixels(nchw[:, :, ::-1])
@@ -83,7 +91,7 @@ def test_layout_copies_can_be_watched():
 def test_layout_what_is_not_copied_is_not_told():
     nchw = filled((4, 3, 5, 5), np.float32)
     pixel_major = _layout.pixel_major(nchw)
-    with _layout.watch_copies(lambda purpose, copy: pytest.fail(purpose)):
+    with observing(Copies(lambda purpose, copy: pytest.fail(purpose))):
         for x in (nchw, pixel_major):
             _layout.dense(x)
             _layout.as_ordered(x, x)
@@ -195,29 +203,3 @@ def test_layout_conversion_has_the_same_bits_on_any_number_of_threads(layout, th
     if layout == "channels_last":
         x = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(_layout.pixels(x), x.transpose(2, 3, 0, 1))
-
-
-def test_layout_all_who_watch_are_told_and_leave_in_any_order():
-    x, seen = np.ones((2, 3, 4, 5)), []
-    first = _layout.watch_copies(lambda purpose, copy: seen.append("first"))
-    second = _layout.watch_copies(lambda purpose, copy: seen.append("second"))
-    first.__enter__()
-    second.__enter__()
-    _layout.pixels(x)
-    first.__exit__(None, None, None)
-    _layout.pixels(x)
-    second.__exit__(None, None, None)
-    _layout.pixels(x)
-    assert seen == ["first", "second", "second"]
-
-
-def test_layout_watcher_leaves_if_an_interrupt_follows_its_coming_at_once(monkeypatch):
-    class Watchers(list):
-        def append(self, watcher):
-            super().append(watcher)
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(_layout, "_watchers", Watchers())
-    with pytest.raises(KeyboardInterrupt), _layout.watch_copies(print):
-        pass
-    assert not _layout._watchers

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import _kernels, _runtime, insight, models, nn, training
+from fastnn import _runtime, insight, models, nn, training
 from fastnn import functional as F
 from fastnn.autograd.observer import Observer, observers, observing
 from fastnn.autograd.tape import Op
@@ -252,7 +252,7 @@ def test_looking_inside_leaves_a_forward_and_backward_of_the_users_own(look):
     assert calls
     assert {name: id(value) for name, value in vars(model.conv).items() if name != "_call"} == before
     assert _runtime._native is native
-    assert not _kernels._watchers
+    assert not observers()
     assert not any("forward" in vars(module) for module in model.modules() if module is not model.conv)
 
 
@@ -465,11 +465,18 @@ def test_nan_search_names_the_operation_between_layers():
 
 
 # ---- kernels ---------------------------------------------------------------------------------------------------------
+class Kernels(Observer):
+    """Hands every run of a function of C to a function."""
+
+    def __init__(self, function):
+        self.kernel = function
+
+
 def test_watchers_of_kernels_are_told_what_ran_and_nest():
     outer, inner = [], []
     x = images()
-    with _kernels.watch_kernels(lambda name, *details: outer.append((name, details))):
-        with _kernels.watch_kernels(lambda name, *details: inner.append(name)):
+    with observing(Kernels(lambda name, *details: outer.append((name, details)))):
+        with observing(Kernels(lambda name, *details: inner.append(name))):
             F.relu(x)
         F.conv2d(x, np.ones((4, 3, 3, 3), np.float32))
     F.relu(x)
@@ -477,7 +484,7 @@ def test_watchers_of_kernels_are_told_what_ran_and_nest():
     (first, _), (second, (taps, settings)) = outer
     assert (first, second) == ("activation_forward", "conv2d_forward")
     assert (taps.shape, settings[3:]) == ((3, 3, 3, 4), (1, "direct"))
-    assert not _kernels._watchers
+    assert not observers()
 
 
 def test_every_layer_that_runs_c_tells_its_kernels(rng):
@@ -489,7 +496,7 @@ def test_every_layer_that_runs_c_tells_its_kernels(rng):
     x = rng.standard_normal((2, 6, 6, 6)).astype(np.float32)
     for layer in layers:
         seen = []
-        with _kernels.watch_kernels(lambda name, *_, seen=seen: seen.append(name)):
+        with observing(Kernels(lambda name, *_, seen=seen: seen.append(name))):
             y = layer(x)
             n_forward = len(seen)
             layer.backward(np.ones_like(y))

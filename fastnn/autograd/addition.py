@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check, _layout, _runtime, reference
-from fastnn._kernels import kernel_ran
+from fastnn._watching import kernel_ran
 
 __all__ = ["added"]
 

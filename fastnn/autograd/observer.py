@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from fastnn._runtime import joined_layers
 from fastnn._setting import set_within
+from fastnn._watching import OBSERVERS
 
 __all__ = ["Observer", "observed", "observers", "observing", "running_in"]
 
@@ -57,8 +58,15 @@ class Observer:
         only if `sees_gradients`, as a tuple, and seconds are 0.
         """
 
+    def kernel(self, name: str, *details: Any) -> None:
+        """After each run of a function of the compiled module.
 
-_observers: contextvars.ContextVar[tuple[Observer, ...]] = contextvars.ContextVar("fastnn_observers", default=())
+        Of a convolution, `details` are the filters as they lie, (kernel_h, kernel_w, C_in / groups, C_out), and its
+        settings, (stride, padding, dilation, groups, algorithm).
+        """
+
+    def copied(self, purpose: str, copy: Any) -> None:
+        """After each copy of an array that was made because of how it lay; `purpose` says what it was copied to."""
 
 
 @contextlib.contextmanager
@@ -67,13 +75,13 @@ def observing(observer: Observer) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if not observer.lets_join:
             stack.enter_context(joined_layers(False))
-        stack.enter_context(set_within(_observers, (*_observers.get(), observer)))
+        stack.enter_context(set_within(OBSERVERS, (*OBSERVERS.get(), observer)))
         yield
 
 
 def observers() -> tuple[Observer, ...]:
     """Those that look now."""
-    return _observers.get()
+    return OBSERVERS.get()
 
 
 class running_in:
@@ -102,7 +110,7 @@ def observed(op: Any, phase: str, function: Callable[..., Any], inputs: Sequence
         return function(*inputs, **keywords)
     if phase == "forward":
         op.module = running_in.module()
-    given, seeing = tuple(inputs), _observers.get()
+    given, seeing = tuple(inputs), OBSERVERS.get()
     for observer in seeing:
         observer.begins(op, phase, given)
     start = time.perf_counter()

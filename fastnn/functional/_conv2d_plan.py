@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check, _memory, _runtime
-from fastnn._kernels import kernel_ran
+from fastnn._watching import kernel_ran
 from fastnn.autograd.addition import added
 from fastnn.functional._conv2d_algorithm import check_algorithm, decide
 from fastnn.functional._conv2d_geometry import Geometry, check_settings, geometry

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _runtime, reference
-from fastnn._kernels import kernel_ran
+from fastnn._watching import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import AnyArray
 from fastnn.functional import _pooling

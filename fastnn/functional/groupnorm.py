@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
-from fastnn._kernels import kernel_ran
+from fastnn._watching import kernel_ran
 from fastnn.autograd.tape import Op, run
 from fastnn.functional.layernorm import Normalized
 

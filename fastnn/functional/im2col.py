@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
-from fastnn._kernels import kernel_ran
+from fastnn._watching import kernel_ran
 from fastnn.autograd.tape import Op, run
 
 __all__ = ["col2im", "im2col"]

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fastnn import _layout, _runtime, nn
-from fastnn._kernels import watch_kernels
+from fastnn import _runtime, nn
 from fastnn.autograd import Observer, Op, observing
 from fastnn.profiling import work
 
@@ -108,7 +107,7 @@ class Recorder(Observer):
     def step(self) -> Iterator[dict[Key, Tally]]:
         """The tallies of a step fill while the block runs; that of `WHOLE_STEP` is the time of all of it."""
         self._tallies = {}
-        with observing(self), _layout.watch_copies(self._copied), watch_kernels(self._kernel_ran):
+        with observing(self):
             start = time.perf_counter()
             whole = _Frame(None, Run("(step)", ""), start)
             self._frames = [whole]
@@ -237,7 +236,7 @@ class Recorder(Observer):
         if self._frames and threading.get_ident() == self._thread:
             self._frames[-1].events.append(event)
 
-    def _kernel_ran(self, name: str, taps: Any = None, settings: tuple[Any, ...] = ()) -> None:
+    def kernel(self, name: str, taps: Any = None, settings: tuple[Any, ...] = ()) -> None:
         end = time.perf_counter()
         if taps is not None:
             *_, groups, algorithm = settings
@@ -245,7 +244,7 @@ class Recorder(Observer):
             name += f" ({_ALGORITHMS.get(algorithm, 'depthwise' if depthwise else 'matrix product')})"
         self._note(Event(name, end))
 
-    def _copied(self, purpose: str, copy: Any) -> None:
+    def copied(self, purpose: str, copy: Any) -> None:
         self._note(Event(purpose, time.perf_counter(), copy.nbytes))
 
 

@@ -1,0 +1,27 @@
+"""Who looks at what runs. `autograd.observing` lets an observer look; here stands what the lowest layers tell."""
+
+import contextvars
+from typing import Any
+
+from numpy.typing import NDArray
+
+__all__ = ["OBSERVERS", "copied", "kernel_ran"]
+
+# Of each thread.
+OBSERVERS: contextvars.ContextVar[tuple[Any, ...]] = contextvars.ContextVar("fastnn_observers", default=())
+
+
+def kernel_ran(name: str, *details: Any) -> None:
+    """Tell whoever looks that a function of the compiled module ran.
+
+    Of a convolution, `details` are the filters as they lie, and (stride, padding, dilation, groups, algorithm).
+    """
+    for observer in OBSERVERS.get():
+        observer.kernel(name, *details)
+
+
+def copied(purpose: str, copy: NDArray) -> NDArray:
+    """`copy`, after telling whoever looks that an array was copied, to be `purpose`."""
+    for observer in OBSERVERS.get():
+        observer.copied(purpose, copy)
+    return copy
