@@ -10,7 +10,7 @@ from fastnn._runtime import joined_layers
 from fastnn._setting import set_within
 from fastnn._watching import OBSERVERS
 
-__all__ = ["Observer", "observed", "observers", "observing", "running_in"]
+__all__ = ["Observer", "observed", "observers", "observing", "running_in", "running_module"]
 
 
 class Observer:
@@ -84,24 +84,17 @@ def observers() -> tuple[Observer, ...]:
     return OBSERVERS.get()
 
 
-class running_in:
+_running: contextvars.ContextVar[Any] = contextvars.ContextVar("fastnn_running_module", default=None)
+
+
+def running_in(module: Any) -> contextlib.AbstractContextManager[None]:
     """Within the block, `module` is what runs operations, for observers."""
+    return set_within(_running, module)
 
-    _module: ClassVar[contextvars.ContextVar[Any]] = contextvars.ContextVar("fastnn_running_module", default=None)
 
-    def __init__(self, module: Any) -> None:
-        self._new = module
-
-    def __enter__(self) -> None:
-        self._token = self._module.set(self._new)
-
-    def __exit__(self, *_: object) -> None:
-        self._module.reset(self._token)
-
-    @classmethod
-    def module(cls) -> Any:
-        """The module whose forward is running."""
-        return cls._module.get()
+def running_module() -> Any:
+    """The module whose forward is running, while somebody observes."""
+    return _running.get()
 
 
 def observed(op: Any, phase: str, function: Callable[..., Any], inputs: Sequence[Any], **keywords: Any) -> Any:
@@ -109,7 +102,7 @@ def observed(op: Any, phase: str, function: Callable[..., Any], inputs: Sequence
     if op.is_hidden:
         return function(*inputs, **keywords)
     if phase == "forward":
-        op.module = running_in.module()
+        op.module = running_module()
     given, seeing = tuple(inputs), OBSERVERS.get()
     for observer in seeing:
         observer.begins(op, phase, given)

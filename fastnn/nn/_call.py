@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastnn import _check, _layout
 from fastnn.autograd.memory import BORROWED
 from fastnn.autograd.modes import LOST, RECORDING, STRICT
-from fastnn.autograd.observer import observers, running_in
+from fastnn.autograd.observer import observers, running_in, running_module
 from fastnn.autograd.tape import go_back, next_number
 from fastnn.autograd.tensor import Tensor, array_of, mapped, new_tensor, seed, tensors_in
 from fastnn.nn._hand_written import alone, as_operation, lay_aside
@@ -41,7 +41,7 @@ def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..
     def enter(self: Any, *arguments: Any, **keywords: Any) -> Any:
         own = self.__dict__
         has_own = has_own_backward or self._hands_arrays_on or "backward" in own
-        if ("_hooks" in own or observers()) and running_in.module() is not self:  # else by `super().forward(x)`
+        if ("_hooks" in own or observers()) and running_module() is not self:  # else by `super().forward(x)`
             return _watched(self, forward, has_own, arguments, keywords)
         return _entered(self, forward, has_own, arguments, keywords)
 
@@ -55,7 +55,7 @@ def going_back(backward: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(backward)
     def go(self: Any, *gradients: Any, **keywords: Any) -> Any:
         seeing = observers()
-        if not seeing or running_in.module() is self:
+        if not seeing or running_module() is self:
             return backward(self, *gradients, **keywords)
         given = (*gradients, *keywords.values())
         given = given[0] if len(given) == 1 and type(given[0]) is tuple else given  # of several results
@@ -86,11 +86,11 @@ def _entered(
             return as_operation(module, forward, arguments, keywords)
         if LOST.get() is not None:
             return forward(module, *arguments, **keywords)
-        outer = LOST.set(STRICT)
-        try:
+        try:  # before the change, so that no interrupt comes between
+            LOST.set(STRICT)
             return forward(module, *arguments, **keywords)
         finally:
-            LOST.reset(outer)
+            LOST.set(None)
     if has_own_backward:
         lay_aside(module)
         return alone(forward, module, *arguments, **keywords)
@@ -156,11 +156,12 @@ def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any,
     if keywords:
         wants = wants and (first is None or first > len(arguments))
         keywords = {name: _lent(value, inputs, wants) for name, value in keywords.items()}
-    outer = LOST.set(lost)
-    try:
+    outer = LOST.get()
+    try:  # before the change, so that no interrupt comes between
+        LOST.set(lost)
         y = forward(module, *lent, **keywords)
     finally:
-        LOST.reset(outer)
+        LOST.set(outer)
     if recording:
         module.__dict__["_call"] = Call(inputs, y, next_number(), lost)
     return module.given_back(y)

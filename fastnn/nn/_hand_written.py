@@ -15,11 +15,12 @@ __all__ = ["alone", "as_operation", "lay_aside"]
 
 def alone(forward: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
     """Call a forward whose author deals in arrays, as if no other were running."""
-    outer = LOST.set(None)
-    try:
+    outer = LOST.get()
+    try:  # before the change, so that no interrupt comes between
+        LOST.set(None)
         return forward(*arguments, **keywords)
     finally:
-        LOST.reset(outer)
+        LOST.set(outer)
 
 
 class HandWritten(Op):
@@ -51,8 +52,8 @@ class HandWritten(Op):
         if self.kept is not None:
             now = _state_of(owner)
             _put_back(self.kept)
-        object.__setattr__(owner, "input_grad", any(self.needs_grad[: self.n_arrays]))
         try:
+            object.__setattr__(owner, "input_grad", any(self.needs_grad[: self.n_arrays]))
             dx = owner.backward(gradients if len(gradients) > 1 else gradients[0])
         finally:
             object.__setattr__(owner, "input_grad", before)
