@@ -72,10 +72,9 @@ class Observer:
 @contextlib.contextmanager
 def observing(observer: Observer) -> Iterator[None]:
     """Within the block, `observer` sees every operation and every module of this thread. Observers nest."""
-    with contextlib.ExitStack() as stack:
-        if not observer.lets_join:
-            stack.enter_context(joined_layers(False))
-        stack.enter_context(set_within(OBSERVERS, (*OBSERVERS.get(), observer)))
+    seeing = (*OBSERVERS.get(), observer)
+    # No ExitStack: after an interrupt it can be part of a cycle, and its blocks end when that is found.
+    with joined_layers(joined_layers() and observer.lets_join), set_within(OBSERVERS, seeing):
         yield
 
 
