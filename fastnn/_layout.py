@@ -11,7 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 from fastnn import _memory, _runtime
 from fastnn._watching import copied
 
-_TO_PIXELS = (2, 3, 0, 1)
+TO_PIXELS = (2, 3, 0, 1)
+TO_TAPS, FROM_TAPS = (2, 3, 1, 0), (3, 2, 0, 1)  # weights of a convolution as its kernels read them
 _TO_IMAGES = (2, 3, 0, 1)  # the permutation is its own inverse
 
 _conversions = 0
@@ -49,7 +50,7 @@ def as_images(x: NDArray) -> NDArray:
 def pixels(x: NDArray) -> NDArray:
     """The C-contiguous (H, W, N, C) array of an (N, C, H, W) one: a view if `x` is pixel-major, else a copy."""
     global _conversions
-    view = x.transpose(_TO_PIXELS)
+    view = x.transpose(TO_PIXELS)
     if view.flags.c_contiguous and view.flags.aligned and view.dtype.isnative:
         return view
     _conversions += 1
@@ -79,7 +80,7 @@ def to_nchw(x: NDArray) -> NDArray:
     """A C-contiguous, aligned, native copy of an (N, C, H, W) array, or `x` itself if it is one."""
     if x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative:
         return x
-    view = x.transpose(_TO_PIXELS)
+    view = x.transpose(TO_PIXELS)
     n, c, h, w = x.shape
     out = _memory.empty((n, c, h, w), x.dtype.newbyteorder("="))
     if _runtime._native is not None and view.flags.c_contiguous and view.flags.aligned and x.dtype.isnative and x.size:
@@ -97,10 +98,12 @@ def flat(x: NDArray, order: tuple[int, ...] | None = None) -> NDArray:
 
 def memory_order(x: NDArray) -> tuple[int, ...]:
     """The axes of `x` from the slowest to the fastest in memory; axes of length 1 keep their place."""
-    if x.ndim == 4 and x.transpose(_TO_PIXELS).flags.c_contiguous:
-        return _TO_PIXELS
+    if x.ndim == 4 and x.transpose(TO_PIXELS).flags.c_contiguous:
+        return TO_PIXELS
     if x.flags.c_contiguous:
         return tuple(range(x.ndim))
+    if x.ndim == 4 and x.transpose(TO_TAPS).flags.c_contiguous:
+        return TO_TAPS
     return tuple(sorted(range(x.ndim), key=lambda axis: (-abs(x.strides[axis]), axis)))
 
 
@@ -132,7 +135,7 @@ def flat_pair(x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         y = _memory.empty(x.shape, x.dtype)
         return x.reshape(-1), y, y.reshape(-1)
     if x.ndim == 4:
-        view = x.transpose(_TO_PIXELS)
+        view = x.transpose(TO_PIXELS)
         if view.flags.carray and x.dtype.isnative:
             buffer = _memory.empty(view.shape, x.dtype)
             return view.reshape(-1), images(buffer), buffer.reshape(-1)
@@ -167,7 +170,7 @@ def axis_last(x: NDArray, axis: int) -> tuple[int, ...]:
     """The axes of `x` as they lie in memory, except that `axis` comes last."""
     order = (*(other for other in memory_order(x) if other != axis), axis)
     if x.ndim == 4 and axis == 1 and not x.transpose(order).flags.c_contiguous:
-        return _TO_PIXELS  # it must be copied anyway
+        return TO_PIXELS  # it must be copied anyway
     return order
 
 
@@ -176,7 +179,7 @@ def ordered(x: NDArray, order: tuple[int, ...]) -> NDArray:
     view = x.transpose(order)
     if view.flags.c_contiguous and view.flags.aligned and view.dtype.isnative:
         return view
-    if order == _TO_PIXELS:
+    if order == TO_PIXELS:
         return pixels(x)
     out = _memory.empty(view.shape, x.dtype.newbyteorder("="))
     out[...] = view

@@ -14,12 +14,10 @@ from fastnn.functional._conv2d_plan import Gradients, Norm, Plan, are_ready, kep
 
 __all__ = ["conv2d", "conv2d_backward"]
 
-_TO_PIXELS, _TO_TAPS, FROM_TAPS = (2, 3, 0, 1), (2, 3, 1, 0), (3, 2, 0, 1)
-
 
 def with_pixels(x: NDArray) -> tuple[NDArray, NDArray]:
     """`x` and its pixels; of a copy, if it does not lie as the kernels read it."""
-    pixels = x.transpose(_TO_PIXELS)
+    pixels = x.transpose(_layout.TO_PIXELS)
     flags = pixels.flags
     if flags.c_contiguous and flags.aligned:
         return x, pixels
@@ -29,12 +27,12 @@ def with_pixels(x: NDArray) -> tuple[NDArray, NDArray]:
 
 def with_taps(weight: NDArray) -> tuple[NDArray, NDArray]:
     """`weight` and its taps; of a copy, if it does not lie as the kernels read it."""
-    taps = weight.transpose(_TO_TAPS)
+    taps = weight.transpose(_layout.TO_TAPS)
     flags = taps.flags
     if flags.c_contiguous and flags.aligned:
         return weight, taps
     taps = _layout.contiguous(taps)
-    return taps.transpose(FROM_TAPS), taps
+    return taps.transpose(_layout.FROM_TAPS), taps
 
 
 class Conv2d(Op):
@@ -112,7 +110,7 @@ class Conv2d(Op):
             dx = _layout.images(plan.backward_data(dy_pixels, with_taps(self.weight)[1], addend))
         if need_dweight or need_dbias:
             dtaps, dbias = plan.backward_weight(_layout.pixels(self.x), dy_pixels, need_dbias)
-            dweight = dtaps.transpose(FROM_TAPS) if need_dweight else None
+            dweight = dtaps.transpose(_layout.FROM_TAPS) if need_dweight else None
         return dx, dweight, dbias
 
     def _backward_by_reference(self, plan: Plan, dy: NDArray, addend: NDArray | None) -> Gradients:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _check, _layout, _memory, reference
 from fastnn.autograd.tape import Op, run
 from fastnn.functional._conv2d_plan import Gradients, Plan, are_ready, kept, plan_for
-from fastnn.functional.conv2d import FROM_TAPS, with_pixels, with_taps
+from fastnn.functional.conv2d import with_pixels, with_taps
 
 __all__ = ["conv_transpose2d", "conv_transpose2d_backward"]
 
@@ -159,7 +159,7 @@ class ConvTranspose2d(Op):
             dx = _layout.images(dx_pixels)[:, :, :h, :w]
         if need_dweight:
             dtaps, _ = plan.backward_weight(dy_pixels, self._with_zeros(_layout.pixels(self.x)), False)
-            dweight = dtaps.transpose(FROM_TAPS)
+            dweight = dtaps.transpose(_layout.FROM_TAPS)
         if need_dbias:
             dbias = dy_pixels.sum(axis=0).sum(axis=0).sum(axis=0)  # short sums round less than one over all
         return dx, dweight, dbias
