@@ -1,0 +1,104 @@
+"""Which package of fastnn stands for which library, and what a name of that library is in it."""
+
+import importlib
+import types
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["LAYERS", "LackingError", "find", "in_layer", "module_of"]
+
+# A library -> the package that has its names, at the same paths.
+LAYERS: dict[str, str] = {"torch": "fastnn.compat.torch", "torchvision": "fastnn.compat.torchvision"}
+
+
+class LackingError(LookupError):
+    """The layer lacks a name; the message says so, or what the layer says to use instead.
+
+    Args:
+        name: as the library calls it, up to the first part that is lacking.
+        text: the message.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
+def in_layer(name: str, layers: Mapping[str, str]) -> str | None:
+    """The name that a module of a library has in its layer; None if there is no layer for it.
+
+    Example:
+        >>> from fastnn.compat.layers import LAYERS, in_layer
+        >>> in_layer("torch.nn.functional", LAYERS)
+        'fastnn.compat.torch.nn.functional'
+        >>> in_layer("torchaudio", LAYERS)
+    """
+    top, dot, rest = name.partition(".")
+    return f"{layers[top]}{dot}{rest}" if top in layers else None
+
+
+def module_of(name: str, layers: Mapping[str, str]) -> types.ModuleType:
+    """The module of the layer that stands for the module `name` of a library, imported.
+
+    Raises:
+        ModuleNotFoundError: the layer has no such module; its name is the library's, and it has the layer's advice.
+    """
+    target = in_layer(name, layers)
+    assert target is not None
+    try:
+        return importlib.import_module(target)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{target}.".startswith(f"{error.name}."):
+            raise  # the module is there, and something it imports is not
+        lacking = error.name
+    top = name.partition(".")[0]
+    known = f"{top}{lacking.removeprefix(layers[top])}"
+    if known == top:
+        raise ModuleNotFoundError(f"No module named {top!r}", name=top)
+    above, _, last = lacking.rpartition(".")
+    try:
+        getattr(importlib.import_module(above), last)
+    except (AttributeError, ImportError) as error:
+        text = str(error) if _advises(error) else f"No module named {known!r} in fastnn"
+    else:
+        text = f"No module named {known!r}; {known} is no module in fastnn"
+    raise ModuleNotFoundError(text, name=known)
+
+
+def find(name: str, layers: Mapping[str, str]) -> Any:
+    """What `name`, a module of a library or something in it, is in the layer.
+
+    Raises:
+        LackingError: the layer has no such name.
+    """
+    top, *rest = name.split(".")
+    found: Any = module_of(top, layers)
+    path = top
+    for part in rest:
+        path = f"{path}.{part}"
+        try:
+            found = getattr(found, part)
+        except (AttributeError, ImportError) as error:
+            submodule = _submodule(found, part)
+            if submodule is None:
+                text = str(error) if _advises(error) else f"fastnn has no {path}"
+                raise LackingError(path, text) from None
+            found = submodule
+    return found
+
+
+def _submodule(parent: Any, part: str) -> types.ModuleType | None:
+    if not isinstance(parent, types.ModuleType):
+        return None
+    name = f"{parent.__name__}.{part}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name and not name.startswith(f"{error.name}."):
+            raise
+        return None
+
+
+def _advises(error: Exception) -> bool:
+    """Whether the words are the layer's own: Python's do not help who knows the library's names only."""
+    return not str(error).startswith(("module '", "type object '", "No module named"))
