@@ -330,18 +330,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     An error is one sentence on standard error; with FASTNN_DEBUG=1 in the environment it is a traceback.
     """
-    with _any_text_on_stdout():
-        try:
-            code = _run(argv)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except BrokenPipeError:  # whoever read our output has seen enough
-            _drop_stdout()
-            return _FAILED
-        except OSError as error:  # the disk is full, say
-            say(f"fastnn: {_sentence(error)}")
-            _drop_stdout()
-            return _USAGE
+    try:
+        code = _run(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _drop_stdout()
+        return _FAILED
+    except OSError as error:  # the disk is full, say
+        say(f"fastnn: {_sentence(error)}")
+        _drop_stdout()
+        return _USAGE
     return code
 
 
@@ -356,7 +355,9 @@ def _run(argv: Sequence[str] | None) -> int:
         say(f"fastnn: {error}")
         return _USAGE
     try:
-        return arguments.run(arguments) or 0  # most commands return nothing: they succeed or raise
+        # A script is to find standard output as Python makes it.
+        with contextlib.nullcontext() if arguments.command == "run" else _any_text_on_stdout():
+            return arguments.run(arguments) or 0  # most commands return nothing: they succeed or raise
     except KeyboardInterrupt as error:
         say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
         return 128 + getattr(error, "signal_number", signal.SIGINT)  # as a shell counts them

@@ -19,11 +19,12 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from typing import Any
 
+from fastnn.compat import layers
 from fastnn.compat.layers import in_layer, module_of
 
 __all__ = ["ScriptImports", "is_own_code", "without_frames_of"]
 
-_HERE = __file__
+_HIDDEN = (__file__, layers.__file__)
 _FASTNN = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # Folders that hold what was installed, wherever they lie.
 _INSTALLED = ("site-packages", "dist-packages")
@@ -78,7 +79,7 @@ def without_frames_of(
 
 
 def _is_here(filename: str) -> bool:
-    return filename == _HERE
+    return filename in _HIDDEN
 
 
 class ScriptImports:
@@ -89,16 +90,16 @@ class ScriptImports:
 
     Args:
         folder: of the script.
-        layers: a library -> the package that stands for it.
+        packages: a library -> the package that stands for it.
     """
 
-    def __init__(self, folder: str, layers: Mapping[str, str]) -> None:
-        self.folder, self._layers = folder, layers
+    def __init__(self, folder: str, packages: Mapping[str, str]) -> None:
+        self.folder, self._layers = folder, packages
         self.builtins = types.ModuleType("builtins")
         vars(self.builtins).update(vars(builtins))
         vars(self.builtins)["__import__"] = self._import
         self._finder = _Finder(self)
-        self._sys = _ScriptSys(layers)
+        self._sys = _ScriptSys(packages)
         self._undo: list[Callable[[], Any]] = []
 
     def install(self) -> None:
@@ -193,7 +194,7 @@ class ScriptImports:
 
 
 class _Finder(MetaPathFinder):
-    """Finds modules where Python does; those of the script's folder are loaded with its builtins."""
+    """Finds the modules of the script's folder, where Python does, and loads them with its builtins."""
 
     def __init__(self, imports: ScriptImports) -> None:
         self._imports = imports
@@ -203,9 +204,10 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path, target)
         if spec is None or spec.origin is None or type(spec.loader) is not SourceFileLoader:
-            return spec
-        if is_own_code(spec.origin, self._imports.folder):
-            spec.loader = _Loader(name, spec.origin, self._imports)
+            return None
+        if not is_own_code(spec.origin, self._imports.folder):
+            return None
+        spec.loader = _Loader(name, spec.origin, self._imports)
         return spec
 
 
@@ -247,9 +249,9 @@ def _mentions(code: types.CodeType, name: str) -> bool:
 class _ScriptSys(types.ModuleType):
     """The module `sys` for code that looks at `sys.modules`: there it finds the layers under the libraries' names."""
 
-    def __init__(self, layers: Mapping[str, str]) -> None:
+    def __init__(self, packages: Mapping[str, str]) -> None:
         super().__init__("sys", sys.__doc__)
-        vars(self)["modules"] = _ScriptModules(layers)
+        vars(self)["modules"] = _ScriptModules(packages)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys, name)
@@ -265,8 +267,8 @@ class _ScriptSys(types.ModuleType):
 
 
 class _ScriptModules(MutableMapping[str, types.ModuleType]):
-    def __init__(self, layers: Mapping[str, str]) -> None:
-        self._layers = layers
+    def __init__(self, packages: Mapping[str, str]) -> None:
+        self._layers = packages
 
     def _key(self, name: str) -> str:
         return (in_layer(name, self._layers) or name) if isinstance(name, str) else name

@@ -48,13 +48,12 @@ def module_of(name: str, layers: Mapping[str, str]) -> types.ModuleType:
     try:
         return importlib.import_module(target)
     except ModuleNotFoundError as error:
-        if error.name is None or not f"{target}.".startswith(f"{error.name}."):
-            raise  # the module is there, and something it imports is not
+        top = name.partition(".")[0]
+        of_layer = error.name is not None and error.name.startswith(f"{layers[top]}.")
+        if error.name is None or not of_layer or not f"{target}.".startswith(f"{error.name}."):
+            raise  # the layer is not there at all, or something that it imports
         lacking = error.name
-    top = name.partition(".")[0]
     known = f"{top}{lacking.removeprefix(layers[top])}"
-    if known == top:
-        raise ModuleNotFoundError(f"No module named {top!r}", name=top)
     above, _, last = lacking.rpartition(".")
     try:
         getattr(importlib.import_module(above), last)

@@ -75,7 +75,8 @@ class Module:
     """
 
     def __init__(self, name: str) -> None:
-        if not name or not all(part.isidentifier() for part in name.split(".")):
+        is_file = name.endswith(".py") and os.path.exists(name)
+        if is_file or not all(part.isidentifier() for part in name.split(".")):
             remedy = f"; for a file, leave out -m: {name}" if os.path.exists(name) else ""
             raise NotFoundError(f"{name!r} is no name of a module{remedy}")
         self.name, self.path, self.argv0 = name, os.getcwd(), "-m"

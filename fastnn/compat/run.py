@@ -67,6 +67,7 @@ def _exit_code(call: Callable[[], None], folder: str, layers: Mapping[str, str])
     """What a process of Python would exit with that does this; it also says what Python would."""
     try:
         call()
+        return 0
     except SystemExit as request:
         if request.code is None or isinstance(request.code, int):
             return int(request.code or 0)
@@ -74,11 +75,12 @@ def _exit_code(call: Callable[[], None], folder: str, layers: Mapping[str, str])
         return _FAILED
     except program.NotFoundError:
         raise
-    except BaseException as error:
-        _show(error)
-        _explain(error, folder, layers)
-        return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else _FAILED
-    return 0
+    except BaseException as caught:
+        error = caught
+    # Not within `except`: what the script's hook raises must not have this error as its context.
+    _show(error)
+    _explain(error, folder, layers)
+    return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else _FAILED
 
 
 def _show(error: BaseException) -> None:
@@ -86,11 +88,15 @@ def _show(error: BaseException) -> None:
     error.__traceback__ = imports.without_frames_of(error.__traceback__, _is_hidden)
     try:
         sys.excepthook(type(error), error, error.__traceback__)
-    except Exception as of_hook:
-        say("Error in sys.excepthook:")
-        sys.__excepthook__(type(of_hook), of_hook, of_hook.__traceback__)
-        say("\nOriginal exception was:")
-        sys.__excepthook__(type(error), error, error.__traceback__)
+    except Exception as caught:
+        of_hook = caught
+    else:
+        return
+    of_hook.__traceback__ = imports.without_frames_of(of_hook.__traceback__, _is_hidden)
+    say("Error in sys.excepthook:")
+    sys.__excepthook__(type(of_hook), of_hook, of_hook.__traceback__)
+    say("\nOriginal exception was:")
+    sys.__excepthook__(type(error), error, error.__traceback__)
 
 
 def _is_hidden(filename: str) -> bool:
@@ -102,7 +108,7 @@ def _explain(error: BaseException, folder: str, layers: Mapping[str, str]) -> No
     if not isinstance(error, ModuleNotFoundError) or error.name is None or error.name.split(".")[0] not in layers:
         return
     frames = traceback.extract_tb(error.__traceback__)
-    if frames and not is_own_code(frames[-1].filename, folder):
+    if frames and not _is_hidden(frames[-1].filename) and not is_own_code(frames[-1].filename, folder):
         say(
             f"fastnn run: {frames[-1].filename} is not below {folder}, whose code alone gets fastnn for "
             f"{error.name.split('.')[0]}. If it is yours, run the script with -m from a folder above both."
@@ -126,6 +132,4 @@ def _say_what_it_ran_on(name: str, seconds: float, layers: Mapping[str, str]) ->
         return
     threads = "1 thread" if fastnn.num_threads() == 1 else f"{fastnn.num_threads()} threads"
     isa = _ISA_NAMES.get(fastnn.isa(), fastnn.isa())
-    say(
-        f"fastnn run: {name} ran on fastnn {fastnn.__version__} ({isa}, {threads}) in {seconds:.1f} s, not on PyTorch"
-    )
+    say(f"fastnn run: {name} ran on fastnn {fastnn.__version__} ({isa}, {threads}) in {seconds:.1f} s, not on PyTorch")
