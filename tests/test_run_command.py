@@ -24,8 +24,6 @@ layers.LAYERS.update({STANDINS!r})
 from fastnn import cli
 sys.exit(cli.main(sys.argv[1:]))
 """
-# Of a real PyTorch, if another test of this process has imported it.
-REAL = {name for name in sys.modules if name.split(".")[0] in STANDINS}
 FOUND = [Path(fastnn.__file__).parents[1], Path(__file__).parent]
 
 
@@ -47,12 +45,14 @@ def _process(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", ["the command's folder", *sys.path])  # as Python begins it
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.setattr(notes, "_said", [])
-    before, kind = dict(sys.modules), builtins.__class__
+    main, kind = sys.modules["__main__"], builtins.__class__
     yield
     builtins.__class__ = kind
-    for name in set(sys.modules) - set(before):
-        del sys.modules[name]
-    sys.modules.update(before)
+    sys.modules["__main__"] = main
+    for name, module in list(sys.modules.items()):
+        is_of_script = str(getattr(module, "__file__", None) or "").startswith(str(tmp_path))
+        if is_of_script or name.split(".")[0] in STANDINS.values():
+            del sys.modules[name]
 
 
 def write(path, text):
@@ -118,7 +118,7 @@ def same_as_python(*arguments, **settings):
         ("pass", "__import__('torch.nn')", "torch"),
         ("import sys, torch.nn", "sys.modules['torch.nn']", "torch.nn"),
         ("import torch; from sys import modules", "modules.get('torch')", "torch"),
-        ("import torch.nn, sys as system", "[system.modules[k] for k in system.modules if k == 'torch.nn'][0]", "torch.nn"),
+        ("import torch.nn, sys as system", "dict(system.modules)['torch.nn']", "torch.nn"),
         ("exec('import torch as t')", "t", "torch"),
         ("space = {}; exec('import torch as t', space)", "space['t']", "torch"),
         ("pass", "eval('__import__(\"torch\")')", "torch"),
@@ -129,9 +129,10 @@ def same_as_python(*arguments, **settings):
     ],
 )  # fmt: skip
 def test_import_gives_the_layer(statement, expression, module, capsys):
+    before = set(sys.modules)
     (name,) = ran(f"{statement}\nprint(({expression}).__name__)\n", capsys)
     assert name == layers.in_layer(module, STANDINS)
-    assert {name for name in sys.modules if name.split(".")[0] in STANDINS} <= REAL
+    assert not [new for new in set(sys.modules) - before if new.split(".")[0] in STANDINS]
 
 
 def test_import_of_names_and_of_all_names(capsys):
@@ -298,18 +299,22 @@ def test_processes_that_fork_get_the_layer(capfd):
 
 
 # ---- names that the layer lacks --------------------------------------------------------------------------------------
+COMPILE = "torch.compile: leave it out; fastnn is compiled already"
+POOL = "nn.FractionalMaxPool2d is not in fastnn: use nn.MaxPool2d"
+
+
 @pytest.mark.parametrize(
     ("statement", "kind", "words"),
     [
-        ("import torch; torch.compile", "AttributeError", "torch.compile: leave it out; fastnn is compiled already"),
-        ("from torch import compile", "ImportError", "torch.compile: leave it out; fastnn is compiled already"),
-        ("import torch.compile", "ModuleNotFoundError", "torch.compile: leave it out; fastnn is compiled already"),
-        ("from torch.compile import a", "ModuleNotFoundError", "torch.compile: leave it out; fastnn is compiled already"),
-        ("from torch.nn import Linear, FractionalMaxPool2d", "ImportError", "nn.FractionalMaxPool2d is not in fastnn: use nn.MaxPool2d"),
+        ("import torch; torch.compile", "AttributeError", COMPILE),
+        ("from torch import compile", "ImportError", COMPILE),
+        ("import torch.compile", "ModuleNotFoundError", COMPILE),
+        ("from torch.compile import a", "ModuleNotFoundError", COMPILE),
+        ("from torch.nn import Linear, FractionalMaxPool2d", "ImportError", POOL),
         ("from torch import fft", "ImportError", "cannot import name 'fft' from 'torch' in fastnn"),
         ("import torch.fft", "ModuleNotFoundError", "No module named 'torch.fft' in fastnn"),
-        ("import torch.nn.functional.relu", "ModuleNotFoundError", "No module named 'torch.nn.functional.relu'; torch.nn.functional.relu is no module in fastnn"),
-        ("__import__('importlib').import_module('torch.fft')", "ModuleNotFoundError", "No module named 'torch.fft' in fastnn"),
+        ("import torch.nn.functional.relu", "ModuleNotFoundError", "torch.nn.functional.relu is no module in fastnn"),
+        ("__import__('importlib').import_module('torch.a')", "ModuleNotFoundError", "No module named 'torch.a' in fastnn"),
     ],
 )  # fmt: skip
 def test_lacking_names_end_the_script_with_the_layers_words(statement, kind, words, capsys):
@@ -562,7 +567,7 @@ def test_last_line_comes_after_the_output():
         (["package.train"], "there is no file package.train; for a module: -m package.train"),
         (["folder"], "folder is a folder; run a file in it, or a package of modules with -m"),
         (["package"], "package is a folder; run package/__main__.py"),
-        (["book.ipynb"], "book.ipynb is a notebook; make a script of it with: jupyter nbconvert --to script book.ipynb, and run that"),
+        (["book.ipynb"], "a notebook; make a script of it with: jupyter nbconvert --to script book.ipynb, and run that"),
         (["-m", "nothing.train"], "there is no module 'nothing.train' in "),
         (["-m", "package.nothing"], "there is no module 'package.nothing'"),
         (["-m", "package.sub"], "package.sub is a package without __main__"),

@@ -1,10 +1,10 @@
 """Gives the modules of a script's folder, and no others, a layer of fastnn when they import a library.
 
 CPython looks up `__import__` in the builtins of the code that imports, and a module may have builtins of its own: they
-are whatever its `__builtins__` is when its code starts, and every function, class body, lambda and `exec` in it inherits
-them. So the script's modules get a copy with another `__import__`, and all other code imports as ever. Wrapping
-`builtins.__import__` instead would slow all imports down and would have to guess who imports from `__file__`, which code
-run by `exec` does not have; an entry in `sys.modules` would be seen by the libraries that look there for PyTorch.
+are whatever its `__builtins__` is when its code starts, and every function, class body, lambda and `exec` in it
+inherits them. So the script's modules get a copy with another `__import__`, and all other code imports as ever.
+Wrapping `builtins.__import__` instead would slow all imports down and would have to guess who imports from `__file__`,
+which code run by `exec` does not have; and an entry in `sys.modules` is seen by libraries that look there for PyTorch.
 """
 
 import builtins

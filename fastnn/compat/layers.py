@@ -60,7 +60,7 @@ def module_of(name: str, layers: Mapping[str, str]) -> types.ModuleType:
     except (AttributeError, ImportError) as error:
         text = str(error) if _advises(error) else f"No module named {known!r} in fastnn"
     else:
-        text = f"No module named {known!r}; {known} is no module in fastnn"
+        text = f"{known} is no module in fastnn"
     raise ModuleNotFoundError(text, name=known)
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 import types
 from collections.abc import Iterator
+from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 
@@ -105,7 +106,7 @@ class Module:
 
     def code(self) -> types.CodeType:
         loader = self._spec.loader
-        code = loader.get_code(self._spec.name) if hasattr(loader, "get_code") else None
+        code = loader.get_code(self._spec.name) if isinstance(loader, InspectLoader) else None
         if code is None:
             raise NotFoundError(f"{self.name} has no Python code to run")
         return code
