@@ -314,7 +314,7 @@ POOL = "nn.FractionalMaxPool2d is not in fastnn: use nn.MaxPool2d"
         ("from torch import fft", "ImportError", "cannot import name 'fft' from 'torch' in fastnn"),
         ("import torch.fft", "ModuleNotFoundError", "No module named 'torch.fft' in fastnn"),
         ("import torch.nn.functional.relu", "ModuleNotFoundError", "torch.nn.functional.relu is no module in fastnn"),
-        ("__import__('importlib').import_module('torch.a')", "ModuleNotFoundError", "No module named 'torch.a' in fastnn"),
+        ("from importlib import *; import_module('torch.a')", "ModuleNotFoundError", "No module named 'torch.a' in fastnn"),
     ],
 )  # fmt: skip
 def test_lacking_names_end_the_script_with_the_layers_words(statement, kind, words, capsys):
@@ -567,7 +567,7 @@ def test_last_line_comes_after_the_output():
         (["package.train"], "there is no file package.train; for a module: -m package.train"),
         (["folder"], "folder is a folder; run a file in it, or a package of modules with -m"),
         (["package"], "package is a folder; run package/__main__.py"),
-        (["book.ipynb"], "a notebook; make a script of it with: jupyter nbconvert --to script book.ipynb, and run that"),
+        (["book.ipynb"], "is a notebook; make a script of it with: jupyter nbconvert --to script book.ipynb"),
         (["-m", "nothing.train"], "there is no module 'nothing.train' in "),
         (["-m", "package.nothing"], "there is no module 'package.nothing'"),
         (["-m", "package.sub"], "package.sub is a package without __main__"),

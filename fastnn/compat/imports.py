@@ -20,7 +20,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from typing import Any
 
 from fastnn.compat import layers
-from fastnn.compat.layers import in_layer, module_of
+from fastnn.compat.layers import advice_of, in_layer, module_of
 
 __all__ = ["ScriptImports", "is_own_code", "without_frames_of"]
 
@@ -166,8 +166,7 @@ class ScriptImports:
                 try:
                     getattr(module, wanted)
                 except AttributeError as error:  # Python would replace the layer's words by its own
-                    own_words = not str(error).startswith("module '")
-                    text = str(error) if own_words else f"cannot import name {wanted!r} from {name!r} in fastnn"
+                    text = advice_of(error) or f"cannot import name {wanted!r} from {name!r} in fastnn"
                     path = getattr(module, "__file__", None)
                     raise ImportError(text, name=name, path=path) from None
         return module

@@ -1,11 +1,12 @@
 """Which package of fastnn stands for which library, and what a name of that library is in it."""
 
 import importlib
+import re
 import types
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["LAYERS", "LackingError", "find", "in_layer", "module_of"]
+__all__ = ["LAYERS", "LackingError", "advice_of", "find", "in_layer", "module_of"]
 
 # A library -> the package that has its names, at the same paths.
 LAYERS: dict[str, str] = {"torch": "fastnn.compat.torch", "torchvision": "fastnn.compat.torchvision"}
@@ -58,7 +59,7 @@ def module_of(name: str, layers: Mapping[str, str]) -> types.ModuleType:
     try:
         getattr(importlib.import_module(above), last)
     except (AttributeError, ImportError) as error:
-        text = str(error) if _advises(error) else f"No module named {known!r} in fastnn"
+        text = advice_of(error) or f"No module named {known!r} in fastnn"
     else:
         text = f"{known} is no module in fastnn"
     raise ModuleNotFoundError(text, name=known)
@@ -77,10 +78,10 @@ def find(name: str, layers: Mapping[str, str]) -> Any:
         path = f"{path}.{part}"
         try:
             found = getattr(found, part)
-        except (AttributeError, ImportError) as error:
+        except (AttributeError, ImportError, NotImplementedError) as error:
             submodule = _submodule(found, part)
             if submodule is None:
-                text = str(error) if _advises(error) else f"fastnn has no {path}"
+                text = advice_of(error) or f"fastnn has no {path}"
                 raise LackingError(path, text) from None
             found = submodule
     return found
@@ -98,6 +99,7 @@ def _submodule(parent: Any, part: str) -> types.ModuleType | None:
         return None
 
 
-def _advises(error: Exception) -> bool:
-    """Whether the words are the layer's own: Python's do not help who knows the library's names only."""
-    return not str(error).startswith(("module '", "type object '", "No module named"))
+def advice_of(error: Exception) -> str | None:
+    """What the layer says of a name that it lacks; None if the words are Python's, which name modules of fastnn."""
+    text = str(error)
+    return None if re.match(r"No module named|((module|type object) )?'.*' (object )?has no attribute", text) else text

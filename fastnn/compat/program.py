@@ -11,11 +11,20 @@ from pathlib import Path
 
 from fastnn.compat.imports import is_own_code
 
-__all__ = ["Module", "NotFoundError", "Script"]
+__all__ = ["Module", "NotFoundError", "Script", "refuse_notebook"]
 
 
 class NotFoundError(ValueError):
     """There is nothing of this name that can be run."""
+
+
+def refuse_notebook(path: Path) -> None:
+    """
+    Raises:
+        NotFoundError: the path is that of a notebook; the message says how to make a script of it.
+    """
+    if path.suffix == ".ipynb":
+        raise NotFoundError(f"{path} is a notebook; make a script of it with: jupyter nbconvert --to script {path}")
 
 
 class Script:
@@ -38,10 +47,7 @@ class Script:
             has_main = (path / "__main__.py").is_file()
             remedy = f"{path / '__main__.py'}" if has_main else "a file in it, or a package of modules with -m"
             raise NotFoundError(f"{name} is a folder; run {remedy}")
-        if path.suffix == ".ipynb":
-            raise NotFoundError(
-                f"{name} is a notebook; make a script of it with: jupyter nbconvert --to script {path}, and run that"
-            )
+        refuse_notebook(path)
         if not path.is_file():
             module = name if all(part.isidentifier() for part in name.split(".")) else ""
             raise NotFoundError(f"there is no file {name}" + (f"; for a module: -m {module}" if module else ""))
