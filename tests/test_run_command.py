@@ -3,6 +3,7 @@
 import builtins
 import importlib
 import importlib.util
+import multiprocessing.spawn
 import os
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def _process(tmp_path, monkeypatch):
         (sys, "argv"),
         (sys, "excepthook"),
         (notes, "is_quiet"),
+        (multiprocessing.spawn, "get_preparation_data"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
     monkeypatch.setattr(sys, "path", ["the command's folder", *sys.path])  # as Python begins it
@@ -296,6 +298,44 @@ def test_processes_that_fork_get_the_layer(capfd):
     """)  # fmt: skip
     assert run("--quiet", "script.py") == 0
     assert capfd.readouterr().out == "[(1, 'Linear'), (2, 'Linear')]\n"
+
+
+PROCESSES = """
+    import multiprocessing, os, sys, threading
+    import torch, helper
+    class Net(torch.nn.Module):
+        rate = 0.5
+    def work(net):
+        import torch.nn
+        return type(net) is Net, net.rate, torch.nn.__name__, helper.torch is torch, sys.argv[1:], __name__
+    if __name__ == "__main__":
+        torch.manual_seed(0)
+        context = multiprocessing.get_context(sys.argv[1])
+        with context.Pool(1) as pool:
+            print(pool.map(work, [Net()]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("start", ["spawn", "forkserver"])
+@pytest.mark.parametrize("program", ["script.py", "-m script", "-m package.part", "-m package"])
+def test_processes_that_begin_anew_get_the_layer(start, program):
+    write("helper.py", "import torch\ntorch.manual_seed(1)\n")
+    write("script.py", PROCESSES)
+    write("package/__init__.py", "")
+    write("package/part.py", PROCESSES)
+    write("package/__main__.py", """
+        import multiprocessing, sys
+        from package import part
+        if __name__ == "__main__":
+            with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+                print(pool.map(part.work, [part.Net()]))
+    """)  # fmt: skip
+    done = run_process(*program.split(), start)
+    assert done.returncode == 0, done.stderr
+    name = "package.part" if program.endswith("package") else "__mp_main__"
+    assert done.stdout == f"[(True, 0.5, 'standin_torch.nn', True, ['{start}'], '{name}')]\n"
+    assert done.stderr.count(notes.SEEDS) == 1
+    assert done.stderr.count("\n") == 2
 
 
 # ---- names that the layer lacks --------------------------------------------------------------------------------------

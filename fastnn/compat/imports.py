@@ -94,7 +94,7 @@ class ScriptImports:
     """
 
     def __init__(self, folder: str, packages: Mapping[str, str]) -> None:
-        self.folder, self._layers = folder, packages
+        self.folder, self.layers = folder, packages
         self.builtins = types.ModuleType("builtins")
         vars(self.builtins).update(vars(builtins))
         vars(self.builtins)["__import__"] = self._import
@@ -145,7 +145,7 @@ class ScriptImports:
     ) -> types.ModuleType:
         try:
             if level == 0 and isinstance(name, str):
-                if in_layer(name, self._layers) is not None:
+                if in_layer(name, self.layers) is not None:
                     return self._of_layer(name, fromlist or ())
                 if name == "sys" and _mentions(sys._getframe(1).f_code, "modules"):
                     return self._sys
@@ -156,9 +156,9 @@ class ScriptImports:
             raise
 
     def _of_layer(self, name: str, fromlist: Sequence[str]) -> types.ModuleType:
-        module = module_of(name, self._layers)
+        module = module_of(name, self.layers)
         if not fromlist:
-            return module_of(name.partition(".")[0], self._layers)
+            return module_of(name.partition(".")[0], self.layers)
         # This is what imports the submodules among the names. It lets missing names pass.
         builtins.__import__(module.__name__, None, None, tuple(fromlist), 0)
         for wanted in fromlist:
@@ -174,8 +174,8 @@ class ScriptImports:
     def _import_module(self, original: Callable[..., types.ModuleType]) -> Callable[..., types.ModuleType]:
         def import_module(name: str, package: str | None = None) -> types.ModuleType:
             try:
-                if self._asked_by_script() and in_layer(name, self._layers) is not None:
-                    return module_of(name, self._layers)
+                if self._asked_by_script() and in_layer(name, self.layers) is not None:
+                    return module_of(name, self.layers)
                 return original(name, package)
             except BaseException as error:
                 error.__traceback__ = without_frames_of(error.__traceback__, _is_here)
@@ -186,7 +186,7 @@ class ScriptImports:
     def _find_spec(self, original: Callable[..., ModuleSpec | None]) -> Callable[..., ModuleSpec | None]:
         def find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
             if self._asked_by_script():
-                name = in_layer(name, self._layers) or name
+                name = in_layer(name, self.layers) or name
             return original(name, package)
 
         return find_spec

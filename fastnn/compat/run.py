@@ -12,6 +12,7 @@ from fastnn._terminal import say
 from fastnn.compat import imports, notes, program
 from fastnn.compat.imports import ScriptImports, is_own_code
 from fastnn.compat.layers import LAYERS
+from fastnn.compat.processes import tell_processes
 
 __all__ = ["run"]
 
@@ -43,6 +44,7 @@ def run(
     notes.is_quiet = quiet
     script_imports = ScriptImports(what.folder, layers)
     script_imports.install()
+    tell_processes(what, layers)
     if not sys.flags.safe_path:
         sys.path[0] = what.path
     sys.argv = [what.argv0, *arguments]
