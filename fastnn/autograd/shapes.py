@@ -324,7 +324,7 @@ def _astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
     dtype = np.dtype(dtype)
     if dtype == x.dtype and not copy:
         return x
-    return run(Astype(dtype), x) if dtype.kind == "f" else wrap(x._data.astype(dtype))
+    return run(Astype(dtype), x) if dtype.kind == "f" else wrap(x._data.astype(dtype), x._kind)
 
 
 @gradient_of(np.copy)
