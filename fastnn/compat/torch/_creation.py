@@ -215,11 +215,12 @@ def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires
     return _filled(_number(value), (), dtype, requires_grad)
 
 
-def hann_window(window_length: int, periodic: bool = True, *, dtype: Any = None, device: Any = None) -> Tensor:
+def hann_window(window_length: int, periodic: bool = True, *, dtype: Any = None, layout: Any = None,
+                device: Any = None, requires_grad: bool = False) -> Tensor:  # fmt: skip
     """A raised cosine."""
     n = window_length + 1 if periodic else window_length
     kind = default_numpy_dtype() if dtype is None else numpy_dtype(dtype)
-    return new(np.hanning(n)[:window_length].astype(kind))
+    return _made(np.hanning(n)[:window_length].astype(kind), requires_grad)
 
 
 # ---- of the kind of a tensor -----------------------------------------------------------------------------------------

@@ -61,25 +61,38 @@ Tensor.__matmul__ = matmul  # type: ignore[method-assign, assignment]
 Tensor.__rmatmul__ = lambda self, other: matmul(other, self)  # type: ignore[method-assign, assignment]
 
 
-def _product(name: str, ndims: tuple[int, int], text: str) -> Any:
-    def function(input: Any, other: Any, *, out: Any = None) -> Tensor:
-        if (input._data.ndim, other._data.ndim) != ndims:
-            raise RuntimeError(
-                f"{name}: tensors of {ndims[0]} and {ndims[1]} axes are needed. Received: shapes "
-                f"{tuple(input._data.shape)} and {tuple(other._data.shape)}"
-            )
-        _fitting(name, input, other)
-        return checked_out(_matmul(input, other), out)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = text
-    return method(function)
+def _product(name: str, input: Any, other: Any, ndims: tuple[int, int], out: Any) -> Tensor:
+    if (input._data.ndim, other._data.ndim) != ndims:
+        raise RuntimeError(
+            f"{name}: tensors of {ndims[0]} and {ndims[1]} axes are needed. Received: shapes "
+            f"{tuple(input._data.shape)} and {tuple(other._data.shape)}"
+        )
+    _fitting(name, input, other)
+    return checked_out(_matmul(input, other), out)
 
 
-mm = _product("mm", (2, 2), "The product of two matrices.")
-bmm = _product("bmm", (3, 3), "The products of two stacks of matrices.")
-mv = _product("mv", (2, 1), "The product of a matrix and a vector.")
-dot = _product("dot", (1, 1), "The sum of the products of two vectors.")
+@method
+def mm(input: Any, mat2: Any, *, out: Any = None) -> Tensor:
+    """The product of two matrices."""
+    return _product("mm", input, mat2, (2, 2), out)
+
+
+@method
+def bmm(input: Any, mat2: Any, *, out: Any = None) -> Tensor:
+    """The products of two stacks of matrices."""
+    return _product("bmm", input, mat2, (3, 3), out)
+
+
+@method
+def mv(input: Any, vec: Any, *, out: Any = None) -> Tensor:
+    """The product of a matrix and a vector."""
+    return _product("mv", input, vec, (2, 1), out)
+
+
+@method
+def dot(input: Any, tensor: Any, *, out: Any = None) -> Tensor:
+    """The sum of the products of two vectors."""
+    return _product("dot", input, tensor, (1, 1), out)
 
 
 @method
@@ -177,4 +190,11 @@ def _without_gradient(name: str, function: Any) -> Any:
 
 det = _without_gradient("det", np.linalg.det)
 inverse = _without_gradient("inverse", np.linalg.inv)
-pinverse = _without_gradient("pinverse", np.linalg.pinv)
+
+
+@method
+def pinverse(input: Any, rcond: float = 1e-15) -> Tensor:
+    """`numpy.linalg.pinv`; no gradient goes through."""
+    if input._requires_grad:
+        raise RuntimeError("pinverse has no gradient in fastnn: detach() its input")
+    return wrapped(np.linalg.pinv(input._data, rcond))

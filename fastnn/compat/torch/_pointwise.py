@@ -268,7 +268,20 @@ def _asks(ufunc: np.ufunc, name: str, text: str, *names: str) -> Callable[..., T
         return y if out is None else checked_out(y, out)
 
     function.__doc__ = text
-    return _named(function, name, in_place=True, names=names)
+    function = _named(function, name, names=names)
+    for each in (name, *names):
+        setattr(Tensor, f"{each}_", _answering(function, f"{each}_"))
+    return function
+
+
+def _answering(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    def write(self: Tensor, other: Any) -> Tensor:
+        answer = cast(function(self, other), self._data.dtype)
+        return in_place(self, _add(_multiply(self, 0), answer) if self._op is not None else answer)
+
+    write.__name__ = write.__qualname__ = name
+    write.__doc__ = f"`{name[:-1]}`, written into the tensor itself; the gradient is 0."
+    return write
 
 
 eq = _asks(np.equal, "eq", "Where they are equal.")
@@ -385,7 +398,8 @@ rsqrt = _one(lambda x: _divide(1.0, UFUNCS[np.sqrt](x)), "rsqrt", "1 / sqrt(x)")
 sigmoid = _one(F.sigmoid, "sigmoid", "1 / (1 + e^-x)")
 deg2rad = _one(lambda x: _multiply(x, math.pi / 180), "deg2rad", "Degrees as radians.")
 rad2deg = _one(lambda x: _multiply(x, 180 / math.pi), "rad2deg", "Radians as degrees.")
-relu = _one(F.relu, "relu", "max(x, 0)")
+relu = _one(lambda x: F.relu(x) if x._data.dtype.kind == "f" else clamp(x, min=0), "relu", "max(x, 0)",
+            keeps_integers=True)  # fmt: skip
 
 
 def _step(ufunc: Callable[..., Any], name: str, text: str) -> Callable[..., Tensor]:

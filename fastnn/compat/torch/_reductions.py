@@ -14,7 +14,7 @@ from fastnn.compat.torch._dtype import numpy_dtype
 from fastnn.compat.torch._pointwise import abs as absolute
 from fastnn.compat.torch._pointwise import add, div, exp, log, maximum, minimum, mul, pow, sqrt, sub
 from fastnn.compat.torch._promotion import as_float, cast, tensor_from
-from fastnn.compat.torch._shapes import axis_of, dims_of
+from fastnn.compat.torch._shapes import axis_of, cat, dims_of
 from fastnn.compat.torch._tensor import Tensor, checked_out, method, new, wrapped
 
 __all__ = [
@@ -449,17 +449,19 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
-def searchsorted(sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False,
-                 side: str | None = None) -> Tensor:  # fmt: skip
+def searchsorted(sorted_sequence: Any, values: Any, *, out_int32: bool = False, right: bool = False,
+                 side: str | None = None, sorter: Any = None) -> Tensor:  # fmt: skip
     """Where to put each so that the order stays."""
-    values = tensor_from(input)._data
-    places = np.searchsorted(sorted_sequence._data, values, side or ("right" if right else "left"))
+    wanted, order = tensor_from(values)._data, None if sorter is None else sorter._data
+    places = np.searchsorted(sorted_sequence._data, wanted, "right" if right or side == "right" else "left", order)
     return wrapped(np.asarray(places, np.int32 if out_int32 else np.int64))
 
 
 @method
-def diff(input: Any, n: int = 1, dim: int = -1) -> Tensor:
-    """Differences of neighbours."""
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+    """Differences of neighbours, of the tensor with something before and after it."""
+    if prepend is not None or append is not None:
+        input = cat([part for part in (prepend, input, append) if part is not None], dim)
     return FUNCTIONS[np.diff](input, n, dim)
 
 
@@ -483,8 +485,7 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False) ->
     if ord == 2:
         if axis is None and not keepdim:
             return FUNCTIONS[np.linalg.norm](x.reshape(-1))
-        axes = dims_of(None if axis is None else axis, x._data.ndim)
-        return _two_norm(x, axes, keepdim)
+        return FUNCTIONS[np.linalg.norm](x, axis=dims_of(axis, x._data.ndim), keepdims=keepdim)
     size = absolute(x)
     if ord == math.inf:
         return amax(size, () if axis is None else axis, keepdim)
@@ -495,16 +496,6 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False) ->
     if ord == 1:
         return _sum(size, axis, keepdims=keepdim)
     return pow(_sum(pow(size, ord), axis, keepdims=keepdim), 1 / ord)
-
-
-def _two_norm(x: Any, axes: tuple[int, ...], keepdim: bool) -> Tensor:
-    if len(axes) <= 1:
-        return FUNCTIONS[np.linalg.norm](x, axis=axes[0] if axes else None, keepdims=keepdim) if axes else absolute(x)
-    rest = tuple(axis for axis in range(x._data.ndim) if axis not in axes)
-    shape = x._data.shape
-    flat = x.permute(*rest, *axes).reshape(*[shape[axis] for axis in rest], -1)
-    y = FUNCTIONS[np.linalg.norm](flat, axis=-1)
-    return y.reshape([1 if i in axes else n for i, n in enumerate(shape)]) if keepdim else y
 
 
 @method

@@ -162,7 +162,7 @@ def permute(input: Any, *dims: Any) -> Tensor:
     return view_of(input, run(Transpose(order), input))
 
 
-@method(in_place=False, names=("swapaxes", "swapdims"))
+@method(names=("swapdims",))
 def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
     """Two axes change places."""
     ndim = input._data.ndim
@@ -173,7 +173,13 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
     return view_of(input, run(Transpose(order), input))
 
 
-swapaxes = swapdims = transpose
+swapdims = transpose
+
+
+@method
+def swapaxes(input: Any, axis0: int, axis1: int) -> Tensor:
+    """Two axes change places."""
+    return transpose(input, axis0, axis1)
 
 
 @method
@@ -249,9 +255,9 @@ def _expand_as(input: Any, other: Any) -> Tensor:
 
 
 @method
-def broadcast_to(input: Any, size: Sequence[int]) -> Tensor:
+def broadcast_to(input: Any, shape: Sequence[int]) -> Tensor:
     """`expand` to a shape."""
-    return _expand(input, *size)
+    return _expand(input, *shape)
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
@@ -354,7 +360,12 @@ def cat(tensors: Sequence[Any], dim: int = 0, *, out: Any = None) -> Tensor:
         raise RuntimeError(f"cat: sizes of tensors must match except in dimension {dim}. Received: {shapes}") from None
 
 
-concat = concatenate = cat
+concat = cat
+
+
+def concatenate(tensors: Sequence[Any], axis: int = 0, *, dim: int | None = None, out: Any = None) -> Tensor:
+    """`cat`"""
+    return cat(tensors, axis if dim is None else dim, out=out)
 
 
 def stack(tensors: Sequence[Any], dim: int = 0, *, out: Any = None) -> Tensor:
