@@ -16,7 +16,7 @@ from fastnn.autograd.memory import BORROWED
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import Op, go_back, run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
-from fastnn.autograd.tensor import new_tensor
+from fastnn.autograd.tensor import new_tensor, shares_memory
 from fastnn.compat.torch._device import check_device, device
 from fastnn.compat.torch._dtype import default_numpy_dtype, dtype, numpy_dtype, torch_dtype
 from fastnn.compat.torch._size import Size
@@ -452,7 +452,7 @@ def in_place(x: Tensor, y: Any) -> Tensor:
 def view_of(x: Any, y: Any) -> Any:
     """y, noted as a view of x, if it is one."""
     base = x if x._base is None else x._base
-    if y is not x and y._data.base is not None and np.may_share_memory(y._data, base._data):
+    if y is not x and shares_memory(y._data, base._data):
         y._base = base
         views = base._views
         if views is None:
