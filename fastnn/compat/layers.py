@@ -78,25 +78,16 @@ def find(name: str, layers: Mapping[str, str]) -> Any:
         path = f"{path}.{part}"
         try:
             found = getattr(found, part)
-        except (AttributeError, ImportError, NotImplementedError) as error:
-            submodule = _submodule(found, part)
-            if submodule is None:
-                text = advice_of(error) or f"fastnn has no {path}"
-                raise LackingError(path, text) from None
-            found = submodule
+        except Exception as error:  # whatever a layer raises to advise
+            if not isinstance(found, types.ModuleType):
+                raise LackingError(path, advice_of(error) or f"fastnn has no {path}") from None
+            try:
+                found = importlib.import_module(f"{found.__name__}.{part}")
+            except ImportError as of_module:
+                is_there = of_module.name is not None and not f"{found.__name__}.{part}".startswith(of_module.name)
+                reason = str(of_module) if is_there else advice_of(error) or f"fastnn has no {path}"
+                raise LackingError(path, reason) from None
     return found
-
-
-def _submodule(parent: Any, part: str) -> types.ModuleType | None:
-    if not isinstance(parent, types.ModuleType):
-        return None
-    name = f"{parent.__name__}.{part}"
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name and not name.startswith(f"{error.name}."):
-            raise
-        return None
 
 
 def advice_of(error: Exception) -> str | None:
