@@ -1,5 +1,7 @@
 """Functions behind the layers, by PyTorch's signatures, over `fastnn.functional`."""
 
+# ruff: noqa: F403 (what is here is made elsewhere)
+
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn._functional_activation import *
 from fastnn.compat.torch.nn._functional_activation import __all__ as _activation

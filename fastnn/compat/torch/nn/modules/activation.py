@@ -6,6 +6,7 @@ from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._tensor import in_place
 from fastnn.compat.torch.nn import functional as F
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from fastnn.compat.torch.nn.modules.module import Module, made
 
@@ -15,7 +16,7 @@ __all__ = [
     "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
 ]  # fmt: skip
 
-__getattr__ = missing(__name__)
+__getattr__ = missing(__name__, ABSENT)
 
 
 class InPlace(Module):

@@ -4,19 +4,12 @@ from typing import Any
 
 from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.module import Module, made
 
 __all__ = ["BatchNorm1d", "BatchNorm2d"]
 
-__getattr__ = missing(
-    __name__,
-    {
-        "BatchNorm3d": "fastnn's layers are of images: use BatchNorm2d",
-        "SyncBatchNorm": "there is one process: use BatchNorm2d",
-        "LazyBatchNorm1d": "give the number of features",
-        "LazyBatchNorm2d": "give the number of features",
-    },
-)
+__getattr__ = missing(__name__, ABSENT)
 
 
 class _NormBase(Module):

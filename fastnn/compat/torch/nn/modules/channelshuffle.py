@@ -4,11 +4,12 @@ from typing import Any
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.module import Module
 
 __all__ = ["ChannelShuffle"]
 
-__getattr__ = missing(__name__)
+__getattr__ = missing(__name__, ABSENT)
 
 
 class ChannelShuffle(Module):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.linear import drawn, redraw
 from fastnn.compat.torch.nn.modules.module import Module, made
 from fastnn.compat.torch.nn.modules.utils import _single
@@ -14,13 +15,7 @@ __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"]
 
 _VOLUMES = "fastnn's layers are of images: use Conv2d, with depth among the images or the channels"
 _LAZY = "give the number of input channels"
-__getattr__ = missing(
-    __name__,
-    {
-        "Conv3d": _VOLUMES, "ConvTranspose3d": _VOLUMES, "LazyConv1d": _LAZY, "LazyConv2d": _LAZY,
-        "LazyConvTranspose1d": _LAZY, "LazyConvTranspose2d": _LAZY,
-    },
-)  # fmt: skip
+__getattr__ = missing(__name__, ABSENT)
 
 
 class _ConvNd(Module):

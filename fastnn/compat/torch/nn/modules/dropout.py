@@ -5,17 +5,12 @@ from typing import Any
 from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.activation import InPlace
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d"]
 
-__getattr__ = missing(
-    __name__,
-    {
-        "Dropout3d": "fastnn's layers are of images: use Dropout2d",
-        "FeatureAlphaDropout": "use AlphaDropout or Dropout2d",
-    },
-)
+__getattr__ = missing(__name__, ABSENT)
 
 
 class _DropoutNd(InPlace):

@@ -7,11 +7,12 @@ import numpy as np
 from fastnn import nn as array
 from fastnn.autograd.methods import FUNCTIONS
 from fastnn.compat.torch._missing import missing
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.module import Module
 
 __all__ = ["Flatten", "Unflatten"]
 
-__getattr__ = missing(__name__)
+__getattr__ = missing(__name__, ABSENT)
 
 
 class Flatten(array.Flatten, Module):

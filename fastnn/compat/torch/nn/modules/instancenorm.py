@@ -5,12 +5,13 @@ from typing import Any
 from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.batchnorm import _NormBase
 from fastnn.compat.torch.nn.modules.module import made
 
 __all__ = ["InstanceNorm1d", "InstanceNorm2d"]
 
-__getattr__ = missing(__name__, {"InstanceNorm3d": "fastnn's layers are of images: use InstanceNorm2d"})
+__getattr__ = missing(__name__, ABSENT)
 
 
 class _InstanceNorm(_NormBase):

@@ -10,12 +10,13 @@ from fastnn._random import generator
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.nn import functional as F
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.module import Module, made
 from fastnn.compat.torch.nn.parameter import Parameter
 
 __all__ = ["Bilinear", "Identity", "Linear", "NonDynamicallyQuantizableLinear", "redraw"]
 
-__getattr__ = missing(__name__, {"LazyLinear": "give the number of input features: Linear(in_features, out_features)"})
+__getattr__ = missing(__name__, ABSENT)
 
 
 def redraw(module: Any, bound: float) -> None:

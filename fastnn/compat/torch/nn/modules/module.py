@@ -7,10 +7,10 @@ import numpy as np
 
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.notes import note
-from fastnn.compat.torch._device import check_device, device
+from fastnn.compat.torch._device import check_device
 from fastnn.compat.torch._dtype import dtype as dtype_of_torch
 from fastnn.compat.torch._dtype import numpy_dtype
-from fastnn.compat.torch._tensor import Tensor, array_from, new
+from fastnn.compat.torch._tensor import Tensor, new
 from fastnn.compat.torch.nn.modules import _hooks, _state, _text
 from fastnn.compat.torch.nn.parameter import Parameter, parameter_from
 from fastnn.nn import _call

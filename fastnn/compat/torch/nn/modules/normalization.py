@@ -4,11 +4,12 @@ from typing import Any
 
 from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.module import Module, made
 
 __all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
-__getattr__ = missing(__name__, {"CrossMapLRN2d": "use LocalResponseNorm"})
+__getattr__ = missing(__name__, ABSENT)
 
 
 def _refill(module: Module) -> None:

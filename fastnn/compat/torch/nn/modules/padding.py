@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.module import Module
 from fastnn.compat.torch.nn.modules.utils import _ntuple
 
@@ -12,7 +13,7 @@ __all__ = [
     "ReplicationPad1d", "ReplicationPad2d", "ZeroPad1d", "ZeroPad2d",
 ]  # fmt: skip
 
-__getattr__ = missing(__name__)
+__getattr__ = missing(__name__, ABSENT)
 
 
 class _Pad(Module):

@@ -5,6 +5,7 @@ from typing import Any
 from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.module import Module
 from fastnn.compat.torch.nn.modules.utils import _single
 
@@ -15,16 +16,7 @@ __all__ = [
 
 _VOLUMES = "fastnn's layers are of images: use the one that ends in 2d"
 _LARGER = "use Upsample or ConvTranspose2d to enlarge images"
-__getattr__ = missing(
-    __name__,
-    {
-        **dict.fromkeys(("AdaptiveAvgPool3d", "AdaptiveMaxPool3d", "AvgPool3d", "MaxPool3d"), _VOLUMES),
-        **dict.fromkeys(("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"), _LARGER),
-        "FractionalMaxPool2d": "use AdaptiveMaxPool2d",
-        "LPPool1d": "use AvgPool1d of x.abs() ** p, and the root of it",
-        "LPPool2d": "use AvgPool2d of x.abs() ** p, and the root of it",
-    },
-)
+__getattr__ = missing(__name__, ABSENT)
 
 
 class _MaxPoolNd(Module):

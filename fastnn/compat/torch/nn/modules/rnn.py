@@ -5,12 +5,13 @@ from typing import Any, ClassVar
 
 from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.linear import redraw
 from fastnn.compat.torch.nn.modules.module import Module, made
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
-__getattr__ = missing(__name__)
+__getattr__ = missing(__name__, ABSENT)
 
 
 class RNNBase(Module):

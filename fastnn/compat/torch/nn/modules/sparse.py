@@ -9,12 +9,13 @@ from fastnn._random import generator
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.nn import functional as F
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.module import Module, made
 from fastnn.compat.torch.nn.parameter import Parameter
 
 __all__ = ["Embedding"]
 
-__getattr__ = missing(__name__, {"EmbeddingBag": "use Embedding(n, size)(x).mean(1)"})
+__getattr__ = missing(__name__, ABSENT)
 
 
 class Embedding(array.Embedding, Module):

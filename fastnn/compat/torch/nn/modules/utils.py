@@ -5,8 +5,9 @@ from itertools import repeat
 from typing import Any
 
 from fastnn.compat.torch._missing import missing
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 
-__getattr__ = missing(__name__)
+__getattr__ = missing(__name__, ABSENT)
 
 
 def _ntuple(n: int, name: str = "parse") -> Callable[[Any], tuple[Any, ...]]:
