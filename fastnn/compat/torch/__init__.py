@@ -50,3 +50,5 @@ contiguous_format, channels_last, preserve_format = "contiguous_format", "channe
 strided, sparse_coo = "strided", "sparse_coo"
 
 __getattr__ = missing("torch", {})
+
+from fastnn.compat.torch import nn  # noqa: E402
