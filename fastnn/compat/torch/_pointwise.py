@@ -12,6 +12,111 @@ from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._promotion import as_float, cast, common_dtype, matched, operand, tensor_from
 from fastnn.compat.torch._tensor import Tensor, checked_out, in_place, method, new, wrapped
 
+__all__ = [
+    "abs",
+    "absolute",
+    "acos",
+    "acosh",
+    "add",
+    "addcdiv",
+    "addcmul",
+    "allclose",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "ceil",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "clip",
+    "copysign",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "div",
+    "eq",
+    "equal",
+    "exp",
+    "exp2",
+    "expm1",
+    "fix",
+    "floor",
+    "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
+    "frac",
+    "ge",
+    "greater",
+    "greater_equal",
+    "gt",
+    "hypot",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "lerp",
+    "less",
+    "less_equal",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logaddexp",
+    "logaddexp2",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logit",
+    "lt",
+    "masked_fill",
+    "maximum",
+    "minimum",
+    "mul",
+    "nan_to_num",
+    "ne",
+    "neg",
+    "negative",
+    "not_equal",
+    "pow",
+    "rad2deg",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "round",
+    "rsqrt",
+    "rsub",
+    "sgn",
+    "sigmoid",
+    "sign",
+    "signbit",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "sub",
+    "tan",
+    "tanh",
+    "trunc",
+    "where",
+    "xlogy",
+]
+
 # ---- two operands ----------------------------------------------------------------------------------------------------
 _add, _subtract, _multiply = UFUNCS[np.add], UFUNCS[np.subtract], UFUNCS[np.multiply]
 _divide, _power = UFUNCS[np.true_divide], UFUNCS[np.power]
@@ -163,7 +268,20 @@ def _asks(ufunc: np.ufunc, name: str, text: str, *names: str) -> Callable[..., T
         return y if out is None else checked_out(y, out)
 
     function.__doc__ = text
-    return _named(function, name, in_place=True, names=names)
+    function = _named(function, name, names=names)
+    for each in (name, *names):
+        setattr(Tensor, f"{each}_", _answering(function, f"{each}_"))
+    return function
+
+
+def _answering(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    def write(self: Tensor, other: Any) -> Tensor:
+        answer = cast(function(self, other), self._data.dtype)
+        return in_place(self, _add(_multiply(self, 0), answer) if self._op is not None else answer)
+
+    write.__name__ = write.__qualname__ = name
+    write.__doc__ = f"`{name[:-1]}`, written into the tensor itself; the gradient is 0."
+    return write
 
 
 eq = _asks(np.equal, "eq", "Where they are equal.")
@@ -280,7 +398,8 @@ rsqrt = _one(lambda x: _divide(1.0, UFUNCS[np.sqrt](x)), "rsqrt", "1 / sqrt(x)")
 sigmoid = _one(F.sigmoid, "sigmoid", "1 / (1 + e^-x)")
 deg2rad = _one(lambda x: _multiply(x, math.pi / 180), "deg2rad", "Degrees as radians.")
 rad2deg = _one(lambda x: _multiply(x, 180 / math.pi), "rad2deg", "Radians as degrees.")
-relu = _one(F.relu, "relu", "max(x, 0)")
+relu = _one(lambda x: F.relu(x) if x._data.dtype.kind == "f" else clamp(x, min=0), "relu", "max(x, 0)",
+            keeps_integers=True)  # fmt: skip
 
 
 def _step(ufunc: Callable[..., Any], name: str, text: str) -> Callable[..., Tensor]:
