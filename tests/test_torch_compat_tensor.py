@@ -21,7 +21,13 @@ pytestmark = [
     pytest.mark.torch,
     pytest.mark.filterwarnings("ignore:.*(deprecated|invalid value|divide by zero)"),
 ]
-torch = pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def torch():
+    import torch
+
+    return torch
 
 
 class T:
@@ -75,8 +81,14 @@ CALLS = {
     "rsub": [((X, Y), {}), ((X, 2), {})],
     "mul": [((X, Y), {}), ((X, 2), {}), ((I34, B34), {}), ((f(3, 4, dtype=np.float32), T(np.float64(2.0), False)), {})],
     "multiply": [((X, Y), {})],
-    "div": [((X, P), {}), ((I34, 2), {}), ((I34, i(3, 4, low=1, high=5, seed=3)), {}), ((X, P), {"rounding_mode": "floor"}),
-            ((I34, 2), {"rounding_mode": "trunc"}), ((X, 0.3), {"rounding_mode": "trunc"})],
+    "div": [
+        ((X, P), {}),
+        ((I34, 2), {}),
+        ((I34, i(3, 4, low=1, high=5, seed=3)), {}),
+        ((X, P), {"rounding_mode": "floor"}),
+        ((I34, 2), {"rounding_mode": "trunc"}),
+        ((X, 0.3), {"rounding_mode": "trunc"}),
+    ],
     "divide": [((X, P), {})],
     "true_divide": [((I34, 2), {})],
     "floor_divide": [((T(X.array, False), T(P.array, False)), {}), ((I34, 2), {}), ((T(-I34.array), 2), {})],
@@ -98,12 +110,18 @@ CALLS = {
     "addcdiv": [((X, Y, P), {"value": 0.5})],
     "xlogy": [((X, P), {})],
     # questions
-    **{name: [((I34, i(3, 4, seed=2)), {}), ((X, 0.5), {})] for name in
-       ("eq", "ne", "lt", "le", "gt", "ge", "not_equal", "less", "less_equal", "greater", "greater_equal")},
-    **{name: [((B34, b(3, 4, seed=1)), {}), ((I34, i(3, 4, high=2)), {})] for name in
-       ("logical_and", "logical_or", "logical_xor")},
-    **{name: [((B34, b(3, 4, seed=1)), {}), ((I34, i(3, 4, high=7)), {}), ((I34, 3), {})] for name in
-       ("bitwise_and", "bitwise_or", "bitwise_xor")},
+    **{
+        name: [((I34, i(3, 4, seed=2)), {}), ((X, 0.5), {})]
+        for name in ("eq", "ne", "lt", "le", "gt", "ge", "not_equal", "less", "less_equal", "greater", "greater_equal")
+    },
+    **{
+        name: [((B34, b(3, 4, seed=1)), {}), ((I34, i(3, 4, high=2)), {})]
+        for name in ("logical_and", "logical_or", "logical_xor")
+    },
+    **{
+        name: [((B34, b(3, 4, seed=1)), {}), ((I34, i(3, 4, high=7)), {}), ((I34, 3), {})]
+        for name in ("bitwise_and", "bitwise_or", "bitwise_xor")
+    },
     "logical_not": [((B34,), {}), ((I34,), {})],
     "bitwise_not": [((B34,), {}), ((I34,), {})],
     **{name: [((SPECIAL,), {}), ((I34,), {})] for name in ("isnan", "isinf", "isfinite")},
@@ -112,18 +130,44 @@ CALLS = {
     "allclose": [((X, T(X.array + 1e-9)), {}), ((X, Y), {})],
     "equal": [((X, X), {}), ((X, Y), {})],
     # one operand
-    **{name: [((X,), {}), ((I34,), {})] for name in
-       ("exp", "exp2", "expm1", "sin", "cos", "tan", "atan", "arctan", "sinh", "cosh", "tanh", "asinh", "arcsinh",
-        "sigmoid", "deg2rad", "rad2deg")},
+    **{
+        name: [((X,), {}), ((I34,), {})]
+        for name in (
+            "exp",
+            "exp2",
+            "expm1",
+            "sin",
+            "cos",
+            "tan",
+            "atan",
+            "arctan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "asinh",
+            "arcsinh",
+            "sigmoid",
+            "deg2rad",
+            "rad2deg",
+        )
+    },
     **{name: [((P,), {}), ((I34,), {})] for name in ("log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal")},
     **{name: [((P,), {})] for name in ("asin", "arcsin", "acos", "arccos", "atanh", "arctanh", "logit")},
     "acosh": [((f(3, low=1.1, high=3),), {})],
     "arccosh": [((f(3, low=1.1, high=3),), {})],
-    **{name: [((X,), {}), ((T(-I34.array),), {})] for name in
-       ("square", "neg", "negative", "abs", "absolute", "relu", "sign", "sgn")},
+    **{
+        name: [((X,), {}), ((T(-I34.array),), {})]
+        for name in ("square", "neg", "negative", "abs", "absolute", "relu", "sign", "sgn")
+    },
     **{name: [((X,), {})] for name in ("floor", "ceil", "trunc", "fix", "frac")},
     "round": [((X,), {}), ((X,), {"decimals": 1})],
-    "clamp": [((X, -1, 1), {}), ((X,), {"min": 0.5}), ((X,), {"max": 0.5}), ((I34, 2, 5), {}), ((X, f(3, 4, low=-1, high=0, seed=5), 1 * f(3, 4, low=0, high=1, seed=6).array.max()), {})][:4],
+    "clamp": [
+        ((X, -1, 1), {}),
+        ((X,), {"min": 0.5}),
+        ((X,), {"max": 0.5}),
+        ((I34, 2, 5), {}),
+        ((X, f(3, 4, low=-1, high=0, seed=5)), {}),
+    ],
     "clip": [((X, -1, 1), {})],
     "clamp_min": [((X, 0.2), {})],
     "clamp_max": [((X, 0.2), {})],
@@ -177,8 +221,10 @@ CALLS = {
     "cartesian_prod": [((f(3), f(2)), {})],
     "broadcast_tensors": [((f(3, 1), f(4)), {})],
     "broadcast_shapes": [(((3, 1), (4,)), {})],
-    **{name: [((X,), {}), ((f(3),), {}), ((T(np.float64(3)),), {}), ((C,), {})] for name in
-       ("atleast_1d", "atleast_2d", "atleast_3d")},
+    **{
+        name: [((X,), {}), ((f(3),), {}), ((T(np.float64(3)),), {}), ((C,), {})]
+        for name in ("atleast_1d", "atleast_2d", "atleast_3d")
+    },
     "block_diag": [((X, f(2, 2)), {})],
     # places
     "gather": [((X, 1, i(3, 2)), {}), ((X, 0, i(2, 3, high=3)), {}), ((C, 2, i(1, 2, 5)), {})],
@@ -188,9 +234,11 @@ CALLS = {
     "masked_select": [((X, B34), {}), ((X, b(4)), {})],
     "nonzero": [((B34,), {}), ((B34,), {"as_tuple": True})],
     "argwhere": [((B34,), {})],
-    "scatter": [((X, 1, T(np.array([[0, 1], [3, 2], [1, 0]])), f(3, 2)), {}),
-                ((T(X.array, False), 1, T(np.array([[0], [3], [1]])), 1.0), {}),
-                ((T(X.array, False), 0, i(1, 4, high=3), T(f(1, 4).array, False)), {"reduce": "add"})],
+    "scatter": [
+        ((X, 1, T(np.array([[0, 1], [3, 2], [1, 0]])), f(3, 2)), {}),
+        ((T(X.array, False), 1, T(np.array([[0], [3], [1]])), 1.0), {}),
+        ((T(X.array, False), 0, i(1, 4, high=3), T(f(1, 4).array, False)), {"reduce": "add"}),
+    ],
     "scatter_add": [((X, 1, i(3, 4), Y), {}), ((X, 0, i(2, 4, high=3), f(2, 4, seed=4)), {})],
     "index_add": [((X, 0, n(0, 2, 0), f(3, 4, seed=3)), {"alpha": 2})],
     "index_copy": [((X, 0, n(0, 2), f(2, 4)), {})],
@@ -200,12 +248,24 @@ CALLS = {
     "unravel_index": [((i(3, high=12), (3, 4)), {})],
     "combinations": [((f(4),), {}), ((f(3), 2, True), {})],
     # sums
-    **{name: [((X,), {}), ((X, 0), {}), ((X, (0, 1)), {}), ((X, -1, True), {}), ((C, (0, 2)), {"keepdim": True})] for name in
-       ("sum", "mean")},
+    **{
+        name: [((X,), {}), ((X, 0), {}), ((X, (0, 1)), {}), ((X, -1, True), {}), ((C, (0, 2)), {"keepdim": True})]
+        for name in ("sum", "mean")
+    },
     "nansum": [((SPECIAL,), {})],
     "nanmean": [((X,), {}), ((X, 1), {})],
-    **{name: [((X,), {}), ((X, 1), {}), ((X, 1, False), {}), ((X, False), {}), ((X,), {"dim": 0, "keepdim": True}),
-              ((X,), {"dim": (0, 1), "correction": 2}), ((X, 1), {"unbiased": False})] for name in ("var", "std")},
+    **{
+        name: [
+            ((X,), {}),
+            ((X, 1), {}),
+            ((X, 1, False), {}),
+            ((X, False), {}),
+            ((X,), {"dim": 0, "keepdim": True}),
+            ((X,), {"dim": (0, 1), "correction": 2}),
+            ((X, 1), {"unbiased": False}),
+        ]
+        for name in ("var", "std")
+    },
     "var_mean": [((X, 1), {})],
     "std_mean": [((X, 1), {})],
     "prod": [((X,), {}), ((X, 1), {}), ((I34,), {})],
@@ -232,20 +292,37 @@ CALLS = {
     "cummax": [((X, 1), {})],
     "cummin": [((X, 0), {})],
     "quantile": [((T(X.array, False), 0.3), {}), ((T(X.array, False), 0.3, 1), {})],
-    "unique": [((I34,), {}), ((I34,), {"return_inverse": True, "return_counts": True}), ((i(5, 2, high=2),), {"dim": 0})],
+    "unique": [
+        ((I34,), {}),
+        ((I34,), {"return_inverse": True, "return_counts": True}),
+        ((i(5, 2, high=2),), {"dim": 0}),
+    ],
     "unique_consecutive": [((n(1, 1, 2, 2, 1),), {"return_counts": True, "return_inverse": True})],
-    "bincount": [((i(9),), {}), ((i(9), f(9)), {"minlength": 7})][:1],
+    "bincount": [((i(9),), {})],
     "histc": [((T(X.array, False),), {"bins": 5}), ((T(X.array, False), 4, -1, 1), {})],
     "bucketize": [((X, n(-1.0, 0.0, 1.0)), {}), ((X, n(-1.0, 0.0, 1.0)), {"right": True})],
     "searchsorted": [((n(-1.0, 0.0, 1.0), X), {})],
     "diff": [((X,), {}), ((X, 2, 0), {})],
-    "norm": [((X,), {}), ((X, 2, 1), {}), ((X, 1), {}), ((X, float("inf"), 1), {}), ((X, 3, 0, True), {}), ((X,), {"dim": (0, 1)})],
+    "norm": [
+        ((X,), {}),
+        ((X, 2, 1), {}),
+        ((X, 1), {}),
+        ((X, float("inf"), 1), {}),
+        ((X, 3, 0, True), {}),
+        ((X,), {"dim": (0, 1)}),
+    ],
     "dist": [((X, Y), {}), ((X, Y, 1), {})],
     "cdist": [((X, f(5, 4)), {})],
     "renorm": [((T(X.array, False), 2, 0, 1.0), {})],
     "cosine_similarity": [((X, Y), {}), ((X, Y, 0), {})],
     # products
-    "matmul": [((X, f(4, 2)), {}), ((C, f(4, 2)), {}), ((f(4), f(4, seed=1)), {}), ((X, f(4)), {}), ((f(2, 3, 4), f(2, 4, 5)), {})],
+    "matmul": [
+        ((X, f(4, 2)), {}),
+        ((C, f(4, 2)), {}),
+        ((f(4), f(4, seed=1)), {}),
+        ((X, f(4)), {}),
+        ((f(2, 3, 4), f(2, 4, 5)), {}),
+    ],
     "mm": [((X, f(4, 2)), {})],
     "bmm": [((f(2, 3, 4), f(2, 4, 5)), {})],
     "mv": [((X, f(4)), {})],
@@ -276,7 +353,15 @@ CALLS = {
     "linspace": [((0, 1, 5), {}), ((0.0, 3.0), {"steps": 4})],
     "logspace": [((0, 2, 3), {})],
     "eye": [((3,), {}), ((2, 3), {}), ((2,), {"dtype": "int64"})],
-    "tensor": [(([1, 2],), {}), (([1.5, 2],), {}), ((3.5,), {}), (([True, False],), {}), (([[1, 2], [3, 4]],), {"dtype": "float64"}), ((np.float32(3),), {}), ((np.arange(3.0),), {})],
+    "tensor": [
+        (([1, 2],), {}),
+        (([1.5, 2],), {}),
+        ((3.5,), {}),
+        (([True, False],), {}),
+        (([[1, 2], [3, 4]],), {"dtype": "float64"}),
+        ((np.float32(3),), {}),
+        ((np.arange(3.0),), {}),
+    ],
     "as_tensor": [(([1, 2],), {}), ((np.arange(3.0),), {}), (([1, 2],), {"dtype": "float32"})],
     "asarray": [(([1, 2],), {})],
     "from_numpy": [((np.arange(3.0),), {})],
@@ -284,9 +369,15 @@ CALLS = {
     "tril_indices": [((3, 4), {}), ((3, 3, -1), {})],
     "triu_indices": [((3, 4), {})],
     "hann_window": [((5,), {}), ((5, False), {})],
-    "FloatTensor": [(([1, 2],), {})], "DoubleTensor": [(([1, 2],), {})], "LongTensor": [(([1, 2],), {})],
-    "IntTensor": [(([1, 2],), {})], "ShortTensor": [(([1, 2],), {})], "CharTensor": [(([1, 2],), {})],
-    "ByteTensor": [(([1, 2],), {})], "BoolTensor": [(([1, 0],), {})], "HalfTensor": [(([1, 2],), {})],
+    "FloatTensor": [(([1, 2],), {})],
+    "DoubleTensor": [(([1, 2],), {})],
+    "LongTensor": [(([1, 2],), {})],
+    "IntTensor": [(([1, 2],), {})],
+    "ShortTensor": [(([1, 2],), {})],
+    "CharTensor": [(([1, 2],), {})],
+    "ByteTensor": [(([1, 2],), {})],
+    "BoolTensor": [(([1, 0],), {})],
+    "HalfTensor": [(([1, 2],), {})],
     # dtypes
     "is_tensor": [((X,), {}), ((3,), {})],
     "is_floating_point": [((X,), {}), ((I34,), {})],
@@ -296,7 +387,7 @@ CALLS = {
     "result_type": [((X, I34), {}), ((f(3, dtype=np.float32), T(np.float64(1), False)), {})],
     "promote_types": [(("int64", "float32"), {}), (("uint8", "int8"), {}), (("bool", "int32"), {})],
     "can_cast": [(("float32", "int64"), {}), (("int64", "float32"), {})],
-}  # fmt: skip
+}
 
 # What draws random numbers (compared in distribution in test_compat_tensor), leaves memory as it is, or is a class.
 NOT_COMPARED = {
@@ -337,7 +428,7 @@ def _results(y):
     return list(y) if isinstance(y, tuple | list) else [y]
 
 
-def _compare(call, arguments, keywords):
+def _compare(torch, call, arguments, keywords):
     found = []
     for library in (own, torch):
         given = [_argument(value, library) for value in arguments]
@@ -355,7 +446,8 @@ def _compare(call, arguments, keywords):
     assert len(mine) == len(theirs)
     for y, wanted in zip(mine, theirs, strict=True):
         if not isinstance(wanted, torch.Tensor):
-            assert type(y).__name__ == type(wanted).__name__ and str(y) == str(wanted)
+            assert type(y).__name__ == type(wanted).__name__
+            assert str(y) == str(wanted)
             continue
         assert isinstance(y, own.Tensor)
         assert repr(y.dtype) == repr(wanted.dtype)
@@ -371,28 +463,28 @@ def _compare(call, arguments, keywords):
             np.testing.assert_allclose(gradient, wanted, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_functions_are_those_of_pytorch(name):
-    if name in NOT_COMPARED:
-        pytest.skip("random, or no function of numbers")
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_COMPARED])
+def test_functions_are_those_of_pytorch(torch, name):
     assert name in CALLS, f"{name} is compared with nothing"
     for arguments, keywords in CALLS[name]:
-        _compare(lambda library: getattr(library, name), arguments, keywords)
+        _compare(torch, lambda library: getattr(library, name), arguments, keywords)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if hasattr(own.Tensor, name) and name in CALLS])
-def test_methods_are_those_of_pytorch(name):
+def test_methods_are_those_of_pytorch(torch, name):
     for arguments, keywords in CALLS[name]:
         if isinstance(arguments[0], T) and hasattr(torch.Tensor, name) and name != "where":
-            _compare(lambda library: lambda x, *rest, **named: getattr(x, name)(*rest, **named), arguments, keywords)
+            _compare(
+                torch, lambda library: lambda x, *rest, **named: getattr(x, name)(*rest, **named), arguments, keywords
+            )
 
 
 @pytest.mark.parametrize(
     "name", sorted({name[:-1] for name in dir(own.Tensor) if name.endswith("_") and name[:-1] in CALLS})
 )
-def test_methods_that_write_into_the_tensor_give_what_pytorch_has_then(name):
+def test_methods_that_write_into_the_tensor_give_what_pytorch_has_then(torch, name):
     if not hasattr(torch.Tensor, f"{name}_") or name.removeprefix("arc").removeprefix("a") in ("cosh", "sinh", "tanh"):
-        pytest.skip("PyTorch has none, or no derivative of it")
+        return  # PyTorch has none, or no derivative of it
     for arguments, keywords in CALLS[name]:
         first = arguments[0]
         if not isinstance(first, T) or keywords.get("rounding_mode"):
@@ -415,21 +507,27 @@ def test_methods_that_write_into_the_tensor_give_what_pytorch_has_then(name):
                 call(own)(*[_argument(value, own) for value in arguments],
                           **{key: _argument(value, own) for key, value in keywords.items()})  # fmt: skip
             continue
-        _compare(call, arguments, keywords)
+        _compare(torch, call, arguments, keywords)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name in CALLS])
-def test_arguments_have_the_names_that_pytorch_documents(name):
+def test_arguments_have_the_names_that_pytorch_documents(torch, name):
     """PyTorch's own functions have no signature, but their documentation starts with one."""
     text = (getattr(torch, name).__doc__ or "").strip().split("\n")[0]
     function = getattr(own, name)
     if not text.startswith(f"{name}(") or not inspect.isfunction(function):
-        pytest.skip("PyTorch documents no arguments")
-    inside = text[len(name) + 1 :].split(")")[0] if "=(" not in text else text[len(name) + 1 : text.index("->") if "->" in text else None]
+        return  # PyTorch documents no arguments
+    inside = (
+        text[len(name) + 1 :].split(")")[0]
+        if "=(" not in text
+        else text[len(name) + 1 : text.index("->") if "->" in text else None]
+    )
     documented = [part.split("=")[0].strip(" *`)") for part in inside.replace("(", "").split(",")]
     documented = [part for part in documented if part.isidentifier()]
     parameters = inspect.signature(function).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     variable = {p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL}
     lacking = [word for word in documented if word not in parameters and word not in variable]
-    assert takes_any or not lacking or set(lacking) <= {"generator", "layout", "pin_memory", "memory_format", "out"}, lacking
+    assert takes_any or not lacking or set(lacking) <= {"generator", "layout", "pin_memory", "memory_format", "out"}, (
+        lacking
+    )

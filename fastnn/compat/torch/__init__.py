@@ -8,9 +8,10 @@ Example:
     [0.0, 1.0, 2.0]
 """
 
+# ruff: noqa: F401, F403 (all that PyTorch has at top level is made elsewhere)
+
 import math as _math
 import warnings as _warnings
-from typing import Any
 
 from fastnn.compat.torch._conversion import *
 from fastnn.compat.torch._creation import *

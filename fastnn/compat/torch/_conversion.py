@@ -7,10 +7,9 @@ import numpy as np
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._creation import TYPED
 from fastnn.compat.torch._device import check_device, device
-from fastnn.compat.torch._dtype import DTYPES, dtype, numpy_dtype
+from fastnn.compat.torch._dtype import DTYPES, dtype, numpy_dtype, torch_dtype
 from fastnn.compat.torch._promotion import cast, common_dtype
 from fastnn.compat.torch._tensor import Tensor
-from fastnn.compat.torch._dtype import torch_dtype
 
 
 def _to(self: Tensor, *arguments: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False,

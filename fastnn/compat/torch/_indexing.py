@@ -1,6 +1,6 @@
 """Parts of tensors by their places: x[...], gather, scatter, masks, and numbers put there."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,9 +70,9 @@ def _own_part(part: Any) -> Any:
 
 def _getitem(self: Tensor, index: Any) -> Tensor:
     kind = type(index)
-    if kind is int or kind is slice or (kind is tuple and all([type(part) in _PLAIN for part in index])):
+    if kind is int or kind is slice or (kind is tuple and all(type(part) in _PLAIN for part in index)):
         steps = index if kind is tuple else (index,)
-        if any([type(part) is slice and part.step is not None and part.step < 0 for part in steps]):
+        if any(type(part) is slice and part.step is not None and part.step < 0 for part in steps):
             raise ValueError("step must be greater than zero: use torch.flip")
         return view_of(self, run(Slice(index), self))
     own = own_index(self, index)
@@ -82,7 +82,7 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
         if isinstance(own, np.ndarray) and own.dtype.kind in "iu" and self._data.ndim:
             _check_places(own, self._data.shape[0])
             return run(Take(own, 0), self)
-    elif all([isinstance(part, _PLAIN) and not isinstance(part, bool) for part in own]):
+    elif all(isinstance(part, _PLAIN) and not isinstance(part, bool) for part in own):
         return view_of(self, run(Slice(own), self))
     return run(Pick(own), self)
 
@@ -165,7 +165,7 @@ class _Put(Op):
     """x with values put at places, or added there; places are unique, or values are added."""
 
     is_exact = is_fresh = True
-    keeps = {}  # type: ignore[var-annotated]
+    keeps: ClassVar = {}
 
     def __init__(self, places: Any, adds: bool) -> None:
         self.places, self.is_sum = places, adds
@@ -208,8 +208,10 @@ def _values_for(input: Any, index: NDArray, src: Any) -> Tensor:
 
 
 @method(in_place=True)
-def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
-    """`src`, a tensor or a number, put at [.., index, ..] along an axis; with reduce "add" added, "multiply" multiplied.
+def scatter(
+    input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
+    """`src`, a tensor or a number, put at [.., index, ..] along an axis; reduce says "add" or "multiply".
 
     Where several values have one place, the last one stays.
     """
@@ -304,5 +306,3 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Tens
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = list(choose(range(input._data.size), r))
     return stack([input[list(row)] for row in rows]) if rows else new(np.zeros((0, r), input._data.dtype))
-
-

@@ -73,9 +73,9 @@ __all__ = [
     "less",
     "less_equal",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "logaddexp",
     "logaddexp2",
     "logical_and",
@@ -122,12 +122,29 @@ _add, _subtract, _multiply = UFUNCS[np.add], UFUNCS[np.subtract], UFUNCS[np.mult
 _divide, _power = UFUNCS[np.true_divide], UFUNCS[np.power]
 
 
+def _unfit(a: Any, b: Any) -> RuntimeError:
+    """The error for two shapes that do not fit; NumPy's, if it is another one."""
+    shapes = [np.shape(value._data if isinstance(value, NumPyTensor) else value) for value in (a, b)]
+    ndim = max(map(len, shapes))
+    sizes = zip(*[(1,) * (ndim - len(shape)) + shape for shape in shapes], strict=True)
+    for axis, (first, second) in reversed(list(enumerate(sizes))):
+        if first != second and 1 not in (first, second):
+            return RuntimeError(
+                f"The size of tensor a ({first}) must match the size of tensor b ({second}) at non-singleton dimension "
+                f"{axis}"
+            )
+    return RuntimeError(f"these do not fit: shapes {shapes[0]} and {shapes[1]}")
+
+
 @method(in_place=True)
 def add(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Tensor:
     """input + alpha * other"""
     if alpha != 1:
         other = mul(other, alpha) if isinstance(other, NumPyTensor) else other * alpha
-    y = _add(*matched(input, other))
+    try:
+        y = _add(*matched(input, other))
+    except ValueError:
+        raise _unfit(input, other) from None
     return y if out is None else checked_out(y, out)
 
 
@@ -136,7 +153,10 @@ def sub(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Tensor:
     """input - alpha * other"""
     if alpha != 1:
         other = mul(other, alpha) if isinstance(other, NumPyTensor) else other * alpha
-    y = _subtract(*matched(input, other))
+    try:
+        y = _subtract(*matched(input, other))
+    except ValueError:
+        raise _unfit(input, other) from None
     return y if out is None else checked_out(y, out)
 
 
@@ -148,7 +168,10 @@ def rsub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
 @method(in_place=True, names=("multiply",))
 def mul(input: Any, other: Any, *, out: Any = None) -> Tensor:
     """input * other"""
-    y = _multiply(*matched(input, other))
+    try:
+        y = _multiply(*matched(input, other))
+    except ValueError:
+        raise _unfit(input, other) from None
     return y if out is None else checked_out(y, out)
 
 
@@ -160,7 +183,10 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
         kinds = [value._data.dtype.kind for value in (a, b) if isinstance(value, NumPyTensor)]
         if "f" not in kinds:
             a, b = (as_float(value) if isinstance(value, NumPyTensor) else float(value) for value in (a, b))
-        y = _divide(a, b)
+        try:
+            y = _divide(a, b)
+        except ValueError:
+            raise _unfit(a, b) from None
     elif rounding_mode == "floor":
         y = _rounded_quotient(a, b, np.floor_divide)
     elif rounding_mode == "trunc":
@@ -233,7 +259,10 @@ def _two(ufunc: np.ufunc, text: str, needs_float: bool = False) -> Callable[...,
         a, b = matched(input, other)
         if needs_float:
             a, b = (as_float(value) if isinstance(value, NumPyTensor) else float(value) for value in (a, b))
-        y = core(a, b)
+        try:
+            y = core(a, b)
+        except ValueError:
+            raise _unfit(a, b) from None
         return y if out is None else checked_out(y, out)
 
     function.__doc__ = text
@@ -264,7 +293,10 @@ def _asks(ufunc: np.ufunc, name: str, text: str, *names: str) -> Callable[..., T
         a, b = (value._data if isinstance(value, NumPyTensor) else operand(value) for value in (input, other))
         if isinstance(b, NumPyTensor):
             b = b._data
-        y = wrapped(ufunc(a, b))
+        try:
+            y = wrapped(ufunc(a, b))
+        except ValueError:
+            raise _unfit(input, other) from None
         return y if out is None else checked_out(y, out)
 
     function.__doc__ = text
@@ -526,8 +558,10 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     if isinstance(value, NumPyTensor) and value._data.ndim:
         raise RuntimeError("masked_fill: value must be a number or a tensor without axes")
     shape = np.broadcast_shapes(input._data.shape, mask._data.shape)
-    filler = cast(value, input._data.dtype) if isinstance(value, NumPyTensor) else new(
-        np.asarray(value).astype(input._data.dtype)
+    filler = (
+        cast(value, input._data.dtype)
+        if isinstance(value, NumPyTensor)
+        else new(np.asarray(value).astype(input._data.dtype))
     )
     return FUNCTIONS[np.where](new(np.broadcast_to(mask._data.astype(bool, copy=False), shape)), filler, input)
 

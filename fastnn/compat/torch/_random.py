@@ -220,9 +220,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0, or sums to 0")
     if not replacement and ((weights > 0).sum(1) < num_samples).any():
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-    rows = [
-        source(generator).choice(row.size, num_samples, replacement, row / row.sum()) for row in weights
-    ]
+    rows = [source(generator).choice(row.size, num_samples, replacement, row / row.sum()) for row in weights]
     y = np.asarray(rows, np.int64)
     return wrapped(y if input._data.ndim > 1 else y[0])
 
@@ -272,4 +270,3 @@ def _exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) ->
 
 for _function in (_uniform_, _normal_, _random_, _bernoulli_, _exponential_):
     setattr(Tensor, _function.__name__[1:], _function)
-

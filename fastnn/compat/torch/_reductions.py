@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.autograd.indexing import TakeAlongAxis
 from fastnn.autograd.methods import FUNCTIONS
 from fastnn.autograd.tape import run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
-from fastnn.autograd.indexing import TakeAlongAxis
 from fastnn.compat.torch._dtype import numpy_dtype
 from fastnn.compat.torch._pointwise import abs as absolute
 from fastnn.compat.torch._pointwise import add, div, exp, log, maximum, minimum, mul, pow, sqrt, sub
@@ -274,7 +274,7 @@ def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Tensor:
 @method
 def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest and the largest."""
-    kind = namedtuple("aminmax", ("min", "max"))  # noqa: PYI024
+    kind = namedtuple("aminmax", ("min", "max"))
     axes = () if dim is None else dim
     return kind(amin(input, axes, keepdim), amax(input, axes, keepdim))
 
@@ -433,7 +433,7 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     """How often each number occurs."""
     y = np.bincount(input._data, None if weights is None else weights._data, minlength)
-    return wrapped(y if weights is None else y.astype(np.float64 if weights._data.dtype.kind != "f" else np.float64))
+    return wrapped(y)
 
 
 @method
@@ -467,7 +467,9 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
 
 # ---- norms -----------------------------------------------------------------------------------------------------------
 @method
-def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: Any = None, dtype: Any = None) -> Tensor:
+def norm(
+    input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: Any = None, dtype: Any = None
+) -> Tensor:
     """(sum |x|^p)^(1/p) of all elements, or along axes; its gradient at 0 is 0."""
     x = cast(input, numpy_dtype(dtype)) if dtype is not None else input
     if x._data.dtype.kind != "f":

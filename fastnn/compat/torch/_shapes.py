@@ -1,5 +1,6 @@
 """Tensors in other shapes and orders: views, joins, cuts, copies."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -309,9 +310,7 @@ def _repeat(input: Any, *repeats: Any) -> Tensor:
     """The whole tensor again and again along each axis."""
     counts = sizes_of(repeats)
     if len(counts) < input._data.ndim:
-        raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
-        )
+        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     shape = (1,) * (len(counts) - input._data.ndim) + input._data.shape
     interleaved = [n for pair in zip(counts, shape, strict=True) for n in pair]
     x = _reshaped(input, tuple(n for size in shape for n in (1, size)))
@@ -409,9 +408,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Tensor:
     axis = axis_of(dim, input._data.ndim)
     start = int(start) % input._data.shape[axis] if start < 0 else int(start)
     if start + length > input._data.shape[axis]:
-        raise RuntimeError(
-            f"start ({start}) + length ({length}) exceeds dimension size ({input._data.shape[axis]})."
-        )
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({input._data.shape[axis]}).")
     return input[(slice(None),) * axis + (slice(start, start + length),)]
 
 
@@ -452,9 +449,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Te
         starts = np.cumsum([0, *sizes])
     else:
         starts = np.array([0, *[int(i) for i in indices_or_sections], total])
-    return tuple(
-        input[(slice(None),) * axis + (slice(int(a), int(b)),)] for a, b in zip(starts[:-1], starts[1:], strict=True)
-    )
+    return tuple(input[(slice(None),) * axis + (slice(int(a), int(b)),)] for a, b in itertools.pairwise(starts))
 
 
 @method
@@ -532,7 +527,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
     n = input._data.shape[-1] + builtin_abs(offset)
     eye = new(np.eye(n, k=offset, dtype=input._data.dtype))
     rows = slice(0, n - offset) if offset >= 0 else slice(-offset, n)
-    y = input[..., :, None] * eye[rows] if offset >= 0 else input[..., :, None] * eye[rows]
+    y = input[..., :, None] * eye[rows]
     if offset:
         shape = (*input._data.shape[:-1], builtin_abs(offset), n)
         blank = new(np.zeros(shape, input._data.dtype))
@@ -624,8 +619,10 @@ def _copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 
 def _fill_(self: Tensor, value: Any) -> Tensor:
     """Write one number everywhere."""
-    value = cast(value, self._data.dtype) if isinstance(value, NumPyTensor) else new(
-        np.asarray(value).astype(self._data.dtype)
+    value = (
+        cast(value, self._data.dtype)
+        if isinstance(value, NumPyTensor)
+        else new(np.asarray(value).astype(self._data.dtype))
     )
     return in_place(self, _expand(value, *self._data.shape))
 
