@@ -10,7 +10,8 @@ numpy_objects.py  NumPy's arrays and numbers
 writing.py        the zip archive again, the other way round
 """
 
-from fastnn.training._pth.reading import is_pth, read_pth
+from fastnn.training._pth.reading import read_pth
+from fastnn.training._pth.state_dict import PTH_SUFFIXES, is_file_of_pytorch, read_state_dict, write_state_dict
 from fastnn.training._pth.writing import write_pth
 
-__all__ = ["is_pth", "read_pth", "write_pth"]
+__all__ = ["PTH_SUFFIXES", "is_file_of_pytorch", "read_pth", "read_state_dict", "write_pth", "write_state_dict"]

@@ -25,6 +25,7 @@ _DEEPEST = 100
 # A pickle of floats in a list takes four times its length, small dictionaries take ten times.
 _LEAST_MEMORY, _MEMORY_PER_BYTE = 64 << 20, 8
 _ZIP = b"PK\3\4"
+_LOCAL_HEADER = 30
 _TEXT_PICKLE = f"L{MAGIC_NUMBER}L\n".encode()  # of protocols 0 and 1
 _WHERE_TAR_SAYS_SO = 257
 _SIZE_OF_START = 300
@@ -40,8 +41,8 @@ def read_pth(
     """The object that `torch.save` wrote, with NumPy arrays in the place of its tensors, without PyTorch.
 
     Both formats are read, that of PyTorch 1.6 and later and that before. Nothing in the file is executed. The object
-    may be made of tensors, numbers, texts, bytes, None, lists, tuples, sets, dictionaries of all kinds, argparse.Namespace,
-    and NumPy's arrays and numbers. torch.Size becomes a tuple; torch.device and torch.dtype become texts such as
+    may be made of tensors, numbers, texts, bytes, None, lists, tuples, sets, dictionaries of all kinds, NumPy's arrays
+    and numbers, and argparse.Namespace. torch.Size becomes a tuple; torch.device and torch.dtype become texts such as
     "cuda:0" and "torch.float32". Where tensors were kept ("cuda:0") makes no difference. Attributes of tensors and
     hooks are left out.
 
@@ -101,7 +102,9 @@ def is_pth(start: bytes) -> bool:
     A safetensors file begins with the length of its header, whose upper bytes are zero, as those of no pickle are.
     """
     pickled = start[:1] == b"\x80" and any(start[3:8])
-    return pickled or start.startswith(_TEXT_PICKLE) or _is_tar(start) or (start.startswith(_ZIP) and b"/" in start)
+    name = start[_LOCAL_HEADER : _LOCAL_HEADER + int.from_bytes(start[26:28], "little")]
+    zipped = start.startswith(_ZIP) and b"/" in name  # the arrays of NumPy's .npz lie in no folder
+    return pickled or zipped or start.startswith(_TEXT_PICKLE) or _is_tar(start)
 
 
 def _is_tar(start: bytes) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastnn.training._atomic import atomic_write
 
-__all__ = ["write_pth"]
+__all__ = ["is_written", "write_pth"]
 
 _DEEPEST = 100
 _ALIGNMENT = 64
@@ -37,6 +37,12 @@ _STORAGES = {
 }
 # Types that PyTorch has no class of storages for.
 _UNTYPED = {"u2": "uint16", "u4": "uint32", "u8": "uint64"}
+
+
+def is_written(dtype: np.dtype) -> bool:
+    """Whether arrays of this type can be written."""
+    return dtype.str[1:] in _STORAGES or dtype.str[1:] in _UNTYPED
+
 
 ArrayOf = Callable[[Any], tuple[NDArray, bool] | None]
 
@@ -183,7 +189,7 @@ class _Pickler:
     # ---- tensors -----------------------------------------------------------------------------------------------------
     def _write_tensor(self, array: NDArray, is_parameter: bool, path: str) -> None:
         code = array.dtype.str[1:]
-        if code not in _STORAGES and code not in _UNTYPED:
+        if not is_written(array.dtype):
             raise TypeError(f"write_pth: obj{path[:200]} must be an array of real numbers or bools. "
                             f"Received: dtype {array.dtype}")  # fmt: skip
         key = str(self._key(array))
