@@ -15,7 +15,7 @@ from fastnn.autograd.broadcasting import unbroadcast
 from fastnn.autograd.methods import UFUNCS, gradient_of
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import Tensor, array_of, new_tensor, operand, refuse_gradients
+from fastnn.autograd.tensor import Tensor, array_of, kind_of, new_tensor, operand, refuse_gradients
 
 _LN2, _LN10 = math.log(2), math.log(10)
 _DEGREE = math.pi / 180
@@ -249,7 +249,7 @@ def operator_of(ufunc: np.ufunc) -> Callable[..., Any]:
 def _answer(ufunc: np.ufunc) -> Callable[..., Any]:
     def call(*inputs: Any) -> Tensor:
         result = ufunc(*[value._data if isinstance(value, Tensor) else array_of(value) for value in inputs])
-        return new_tensor(result if type(result) is np.ndarray else np.asarray(result), None)
+        return new_tensor(result if type(result) is np.ndarray else np.asarray(result), None, kind_of(*inputs))
 
     return call
 
@@ -299,7 +299,7 @@ class Where(Op):
 @gradient_of(np.where)
 def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None and y is None:
-        return tuple(new_tensor(places, None) for places in np.nonzero(array_of(condition)))
+        return tuple(new_tensor(places, None, kind_of(condition)) for places in np.nonzero(array_of(condition)))
     if isinstance(condition, Tensor) and condition._requires_grad:
         condition = condition != 0
     return run(Where(), *[operand("np.where", v) if type(v) in _LISTS else v for v in (condition, x, y)])

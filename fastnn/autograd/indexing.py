@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import gradient_of
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import Tensor, array_of, tensor_of, wrap
+from fastnn.autograd.tensor import Tensor, array_of, kind_of, tensor_of, wrap
 
 
 class Slice(Op):
@@ -237,4 +237,4 @@ def _pad(
 def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
     if isinstance(fill_value, Tensor):
         return np.broadcast_to(fill_value.astype(dtype or np.result_type(array_of(a))), np.shape(a)).copy()
-    return wrap(np.full_like(array_of(a), fill_value, dtype))
+    return wrap(np.full_like(array_of(a), fill_value, dtype), kind_of(a))

@@ -18,7 +18,7 @@ from fastnn.autograd.addition import added
 from fastnn.autograd.memory import BORROWED, KEPT, Memory
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.observer import observed, observers
-from fastnn.autograd.tensor import Tensor, new_tensor, seed
+from fastnn.autograd.tensor import Tensor, new_tensor, seed, shares_memory
 
 __all__ = ["Op", "go_back", "grad", "next_number", "run"]
 
@@ -111,12 +111,14 @@ def run(op: Op, *inputs: Any) -> Any:
     if op.number:
         raise RuntimeError(f"{type(op).__name__}: an operation is one call: make a new one for each")
     arrays, edges = [], []  # the edge of an input: where its gradient goes
-    has_tensor = is_recorded = False
+    is_recorded = False
+    kind = None  # of the results, if there is a tensor
     recording = _is_recording()
     for value in inputs:
         edge = None
         if isinstance(value, Tensor):
-            has_tensor = True
+            if kind is None or kind is Tensor:
+                kind = value._kind
             if recording and value._requires_grad:
                 is_recorded = True
                 edge = value._op
@@ -129,7 +131,7 @@ def run(op: Op, *inputs: Any) -> Any:
         op.needs_grad = _ONE if len(edges) == 1 else tuple([edge is not None for edge in edges])
     result = observed(op, "forward", op.forward, arrays) if observers() else op.forward(*arrays)
     if not is_recorded:
-        return _unrecorded(op, inputs, result) if has_tensor else result
+        return result if kind is None else _unrecorded(op, inputs, result, kind)
     op.number = next_number()
     op._edges = edges
     keeps = op.keeps
@@ -147,11 +149,11 @@ def run(op: Op, *inputs: Any) -> Any:
         op._shapes = [None if edge is None else (a.shape, a.dtype) for a, edge in zip(arrays, edges, strict=True)]
     if type(result) is tuple:
         op._outputs = [(np.shape(y), np.result_type(y)) for y in result]
-        return tuple(_one_of_several(op, index, y, memory) for index, y in enumerate(result))
+        return tuple(_one_of_several(op, index, y, memory, kind) for index, y in enumerate(result))
     if type(result) is not np.ndarray:  # a loss is a float
         result = _as_array(op, result, arrays)
-    y = _new(Tensor)
-    y._data, y._op, y._memory, y._requires_grad, y.grad = result, op, memory, True, None
+    y = _new(kind)
+    y._data, y._op, y._memory, y._requires_grad, y._grad = result, op, memory, True, None
     return y
 
 
@@ -175,24 +177,23 @@ def _shared(value: Any) -> Memory | None:
     return value._shared_memory() if isinstance(value, Tensor) else None
 
 
-def _one_of_several(op: Op, index: int, result: Any, memory: Memory | None) -> Tensor:
-    y = Tensor(result)
-    y._memory = memory
+def _one_of_several(op: Op, index: int, result: Any, memory: Memory | None, kind: type[Tensor]) -> Tensor:
+    y = new_tensor(_check.array(type(op).__name__, "a result", result), memory, kind)
     if y._data.dtype.kind == "f":
         y._requires_grad, y._op = True, _Result(op, index)
     return y
 
 
-def _unrecorded(op: Op, inputs: Sequence[Any], result: Any) -> Any:
+def _unrecorded(op: Op, inputs: Sequence[Any], result: Any, kind: type[Tensor]) -> Any:
     """The results as tensors without a gradient."""
     if type(result) is tuple:
-        return tuple(_unrecorded(op, inputs, y) for y in result)
+        return tuple(_unrecorded(op, inputs, y, kind) for y in result)
     if result is None:
         return None
-    y = new_tensor(result if type(result) is np.ndarray else _as_array(op, result, inputs), None)
+    y = new_tensor(result if type(result) is np.ndarray else _as_array(op, result, inputs), None, kind)
     if op.is_view or op.keeps is None:
         for value in inputs:
-            if isinstance(value, Tensor) and np.may_share_memory(y._data, value._data):
+            if isinstance(value, Tensor) and shares_memory(y._data, value._data):
                 # Nobody may write into what operations may keep.
                 y._memory = value._shared_memory() if value._op is None else BORROWED
     return y

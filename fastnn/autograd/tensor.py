@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, Self, SupportsIndex, TypeVar
+from typing import Any, ClassVar, Self, SupportsIndex, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -16,11 +16,13 @@ __all__ = [
     "AnyArray",
     "Tensor",
     "array_of",
+    "kind_of",
     "mapped",
     "new_tensor",
     "operand",
     "refuse_gradients",
     "seed",
+    "shares_memory",
     "tensor",
     "tensor_of",
     "tensors_in",
@@ -59,30 +61,37 @@ class Tensor(ArrayMethods):
         array([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_data", "_memory", "_op", "_requires_grad", "grad")
+    __slots__ = ("__weakref__", "_data", "_grad", "_memory", "_op", "_requires_grad")
+
+    # What results with one of these among the inputs are: a subclass with other methods gives its own.
+    _kind: "ClassVar[type[Tensor]]"
 
     _data: Any
     _memory: Memory | None  # None: nobody keeps it
     _op: Any  # the operation that it is the result of, if that was recorded
-    grad: Any
+    _grad: Any
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         array = _check.array("Tensor", "data", data)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: data must hold numbers. Received: dtype={array.dtype}")
-        self._data, self._op, self._memory, self.grad = array, None, None, None
+        self._data, self._op, self._memory, self._grad = array, None, None, None
         self._requires_grad = False
         if _check.boolean("Tensor", "requires_grad", requires_grad):
             self.requires_grad = True
 
     # ---- what it is --------------------------------------------------------------------------------------------------
-    @property
-    def data(self) -> Any:
+    def _for_reading(self) -> Any:
+        """The array, which can be written into only if nobody counts on it."""
         if self._op is None and self._memory is not BORROWED:
             return self._data
         view = self._data.view()
         view.flags.writeable = False
         return view
+
+    @property
+    def data(self) -> Any:
+        return self._for_reading()
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -94,6 +103,14 @@ class Tensor(ArrayMethods):
             self._data, self._memory = value, None  # who keeps the old array keeps it as it was
         else:  # x.data += 1
             self.written()
+
+    @property
+    def grad(self) -> Any:
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        self._grad = value
 
     @property
     def requires_grad(self) -> bool:
@@ -145,12 +162,12 @@ class Tensor(ArrayMethods):
 
     def numpy(self) -> Any:
         """`data`."""
-        return self.data
+        return self._for_reading()
 
     def item(self) -> Any:
         """The only element, as a Python number."""
         if self._data.size != 1:
-            raise ValueError(f"Tensor.item: one element is needed. Received: shape={self.shape}")
+            raise ValueError(f"Tensor.item: one element is needed. Received: shape={self._data.shape}")
         return self._data.item()
 
     def tolist(self) -> Any:
@@ -160,7 +177,7 @@ class Tensor(ArrayMethods):
     def detach(self) -> "Tensor":
         """A tensor with the same array, through which no gradient goes."""
         # Nobody may write into what operations may keep.
-        return new_tensor(self._data, self._shared_memory() if self._op is None else BORROWED)
+        return new_tensor(self._data, self._shared_memory() if self._op is None else BORROWED, self._kind)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
         """The data, for NumPy: `np.asarray(x)` shares memory, `np.array(x)` does not.
@@ -177,10 +194,10 @@ class Tensor(ArrayMethods):
                 )
             lost.append("an array that was made of a tensor")
             return np.array(self._data, dtype)
-        data = self.data
+        data = self._for_reading()
         array = data if dtype is None else data.astype(dtype, copy=False)
         if copy is False and array is not data:
-            raise ValueError(f"{type(self).__name__}: {self.dtype} cannot be given as {array.dtype} without a copy")
+            raise ValueError(f"{type(self).__name__}: {data.dtype} cannot be given as {array.dtype} without a copy")
         return array.copy() if copy and array is data else array
 
     # ---- gradients ---------------------------------------------------------------------------------------------------
@@ -208,10 +225,10 @@ class Tensor(ArrayMethods):
 
     def accumulate(self, gradient: NDArray, fresh: bool) -> None:
         """Add to `grad`; `fresh` says that nobody else has this array."""
-        if self.grad is None:
-            self.grad = gradient if fresh else gradient.copy("K")
+        if self._grad is None:
+            self._grad = gradient if fresh else gradient.copy("K")
         else:
-            self.grad = np.asarray(self.grad + gradient)
+            self._grad = np.asarray(self._grad + gradient)
 
     # ---- memory ------------------------------------------------------------------------------------------------------
     def _shared_memory(self) -> Memory:
@@ -287,7 +304,7 @@ class Tensor(ArrayMethods):
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         if self._op is not None:
             raise TypeError(f"{type(self).__name__}: a recorded result cannot be copied or pickled: detach() it first")
-        return _restored, (type(self), self._data, self._requires_grad, self.grad)
+        return _restored, (type(self), self._data, self._requires_grad, self._grad)
 
     def __repr__(self) -> str:
         note = ", requires_grad=True" if self._requires_grad else ""
@@ -311,7 +328,7 @@ class Tensor(ArrayMethods):
         if keywords:
             name += f" with {', '.join(keywords)}"
         refuse_gradients(f"np.{name}", inputs)
-        return _unnoticed(getattr(ufunc, method)(*array_of(inputs), **array_of(keywords)), inputs)
+        return _unnoticed(getattr(ufunc, method)(*array_of(inputs), **array_of(keywords)), inputs, self._kind)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, keywords: Any) -> Any:
         known = FUNCTIONS.get(function)
@@ -320,7 +337,7 @@ class Tensor(ArrayMethods):
         if known is not None and takes(function, args, keywords):
             return known(*args, **keywords)
         if function in NO_GRADIENT:
-            return wrap(function(*array_of(args), **array_of(keywords)))
+            return wrap(function(*array_of(args), **array_of(keywords)), self._kind)
         name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
         if function in WRITES:
             raise TypeError(f"{name} writes into its argument: use x[...] = value, or the data of the tensors")
@@ -330,7 +347,11 @@ class Tensor(ArrayMethods):
         if known is not None and keywords:
             name += f" with {', '.join(keywords)}"
         refuse_gradients(name, (args, keywords))
-        return _unnoticed(function(*array_of(args), **array_of(keywords)), (args, keywords))
+        return _unnoticed(function(*array_of(args), **array_of(keywords)), (args, keywords), self._kind)
+
+
+Tensor._kind = Tensor
+_new = Tensor.__new__
 
 
 def refuse_gradients(name: str, values: Any) -> None:
@@ -383,34 +404,49 @@ def array_of(value: Any) -> Any:
     return mapped(array_of, value) if isinstance(value, tuple | list | dict) else value
 
 
-def wrap(result: Any) -> Any:
+def wrap(result: Any, kind: type[Tensor] = Tensor) -> Any:
     """Arrays as tensors without a gradient; what NumPy gives beside them stays."""
     if isinstance(result, np.ndarray | np.generic):
-        return new_tensor(np.asarray(result), None)
+        return new_tensor(np.asarray(result), None, kind)
     if type(result) in (tuple, list):
-        return type(result)(map(wrap, result))
+        return type(result)(wrap(part, kind) for part in result)
     return result
 
 
-def _unnoticed(result: Any, values: Any) -> Any:
+def kind_of(*values: Any) -> type[Tensor]:
+    """What a result with these inputs is."""
+    kinds = [value._kind for value in values if isinstance(value, Tensor)]
+    return next((kind for kind in kinds if kind is not Tensor), Tensor)
+
+
+def _unnoticed(result: Any, values: Any, kind: type[Tensor]) -> Any:
     """The tensors of a function that may give views of its arguments, into which nobody may write then."""
-    result = wrap(result)
+    result = wrap(result, kind)
     for made in tensors_in(result):
         if any(np.may_share_memory(made._data, given._data) for given in tensors_in(values)):
             made._memory = BORROWED
     return result
 
 
-def new_tensor(data: NDArray, memory: Memory | None) -> Tensor:
+def shares_memory(y: NDArray, x: NDArray) -> bool:
+    """Whether y may be a view of x, found out quickly if it plainly is."""
+    base = y.base
+    if base is None:  # y owns its memory
+        return y is x or x.base is y
+    return base is x or base is x.base or np.may_share_memory(y, x)
+
+
+def new_tensor(data: NDArray, memory: Memory | None, kind: type[Tensor] = Tensor) -> Tensor:
     """A leaf without gradient."""
-    result = Tensor.__new__(Tensor)
-    result._data, result._memory, result._op, result._requires_grad, result.grad = data, memory, None, False, None
+    result = _new(kind)
+    result._data, result._memory, result._op, result._requires_grad, result._grad = data, memory, None, False, None
     return result
 
 
 def _restored(kind: type[Tensor], data: NDArray, requires_grad: bool, grad: Any) -> Tensor:
-    result = kind.__new__(kind)
-    result._data, result._memory, result._op, result._requires_grad, result.grad = data, None, None, requires_grad, grad
+    result = _new(kind)
+    result._data, result._memory, result._op = data, None, None
+    result._requires_grad, result._grad = requires_grad, grad
     return result
 
 

@@ -84,7 +84,7 @@ def _norm(x: Any, norm: Any, activation: Module | None = None, residual: Any = N
 
 def conv_norm(x: Any, conv: Any, norm: Any, activation: Module | None = None, residual: Any = None) -> Any:
     name = _name_of(activation)
-    if not norm.training and not _runtime.uses_reference() and fits(conv.weight.data, *norm.statistics()):
+    if not norm.training and not _runtime.uses_reference() and fits(conv.weight._data, *norm.statistics()):
         parts = norm.statistics()
         mean, variance, *affine = parts
         operation = Conv2dNorm(conv.settings(), mean, variance, norm.eps, name)

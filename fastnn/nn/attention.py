@@ -104,7 +104,7 @@ class MultiheadAttention(Module):
         self.register_parameter("in_proj_bias", Parameter(np.zeros(3 * size, np.float32)) if has_bias else None)
         self.out_proj = Linear(size, size, has_bias)
         if self.out_proj.bias is not None:
-            self.out_proj.bias.data[...] = 0
+            self.out_proj.bias._data[...] = 0
 
     def forward(
         self,
@@ -141,7 +141,7 @@ class MultiheadAttention(Module):
         q, k, v = (self._in_heads(x) for x in self._projected(query, key, value))
         p = self.dropout if self.training else 0.0
         heads, weights = attend(q, k, v, allowed, addend, p, 1 / math.sqrt(size // self.num_heads))
-        y = self.out_proj(heads.transpose(0, 2, 1, 3).reshape(n, length, size))
+        y = self.out_proj(np.transpose(heads, (0, 2, 1, 3)).reshape(n, length, size))
         if need_weights and average:
             weights = weights.mean(1)
         if not has_batch:
@@ -182,7 +182,7 @@ class MultiheadAttention(Module):
     def _in_heads(self, x: Any) -> Any:
         """(N, L, embed_dim) as (N, num_heads, L, features of a head)."""
         n, length, size = x.shape
-        return x.reshape(n, length, self.num_heads, size // self.num_heads).transpose(0, 2, 1, 3)
+        return np.transpose(x.reshape(n, length, self.num_heads, size // self.num_heads), (0, 2, 1, 3))
 
     def _masks(
         self, sizes: tuple[int, int, int], key_padding_mask: Any, attn_mask: Any, is_causal: bool, arrays: Any

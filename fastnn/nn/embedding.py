@@ -66,7 +66,7 @@ class Embedding(Module):
             )
         self.weight = Parameter(generator().standard_normal(shape).astype(np.float32))
         if self.padding_idx is not None:
-            self.weight.data[self.padding_idx] = 0
+            self.weight._data[self.padding_idx] = 0
 
     @classmethod
     def from_pretrained(cls, embeddings: ArrayLike, freeze: bool = True, padding_idx: int | None = None) -> Self:

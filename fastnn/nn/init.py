@@ -44,7 +44,7 @@ def _array(operation: str, tensor: Parameter | NDArray) -> NDArray:
     array = tensor
     if isinstance(tensor, Parameter):
         tensor.written()
-        array = tensor.data
+        array = tensor._for_reading()
     if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") not in _check.FLOATS:
         kind = f"dtype={array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"{operation}: a Parameter or an array of float32 or float64 is needed. Received: {kind}")

@@ -395,8 +395,8 @@ class Module:
         """Forget the gradients of all parameters, or with set_to_none=False, fill those that are there with zeros."""
         set_to_none = _check.boolean("zero_grad", "set_to_none", set_to_none)
         for parameter in self.parameters():
-            grad = parameter.grad
-            parameter.grad = None if set_to_none or grad is None else np.zeros_like(grad)
+            grad = parameter._grad
+            parameter._grad = None if set_to_none or grad is None else np.zeros_like(grad)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set `requires_grad` of all parameters."""
@@ -409,8 +409,8 @@ class Module:
         """Convert all parameters and floating-point buffers to float32 or float64, in place."""
         dtype = _check.float_dtype("astype", dtype)
         for parameter in self.parameters():
-            parameter.data = parameter.data.astype(dtype)
-            parameter.grad = None
+            parameter.data = parameter._data.astype(dtype)
+            parameter._grad = None
         for module in self.modules():
             for name, array in module._buffers.items():
                 if array is not None and array.dtype.kind == "f":
@@ -423,7 +423,7 @@ class Module:
         for path, module in self._walk("", None):
             for name, entry in [*module._parameters.items(), *module._buffers.items()]:
                 if entry is not None:
-                    array = entry.data if isinstance(entry, Parameter) else entry
+                    array = entry._data if isinstance(entry, Parameter) else entry
                     yield (f"{path}.{name}" if path else name), module, name, array
 
     def state_dict(self) -> "OrderedDict[str, NDArray]":

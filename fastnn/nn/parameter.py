@@ -33,7 +33,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         if isinstance(data, Tensor):
-            data = data.data
+            data = data._data
         array = _check.floats("Parameter", "data", data)
         if not np.asarray(data).dtype.isnative:  # a copy would no longer be the caller's array
             raise TypeError(f"Parameter: data must be float32 or float64 of this machine. Received: {data.dtype.str}")

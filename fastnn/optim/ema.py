@@ -62,7 +62,7 @@ class EMA:
                     continue
                 if isinstance(entry, Parameter):
                     seen.add(id(entry))
-                array = entry.data if isinstance(entry, Parameter) else entry
+                array = entry._data if isinstance(entry, Parameter) else entry
                 yield (f"{prefix}.{name}" if prefix else name), array, module, name
 
     def update(self, decay: float | None = None) -> None:

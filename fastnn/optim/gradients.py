@@ -20,10 +20,10 @@ _LEAST = 2.0**-900
 
 
 def _with_gradient(operation: str, parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
-    found = [p for p in dict.fromkeys(parameter_list(operation, parameters)) if p.grad is not None]
-    gradients = [_check.floats(operation, "grad", parameter.grad) for parameter in found]
+    found = [p for p in dict.fromkeys(parameter_list(operation, parameters)) if p._grad is not None]
+    gradients = [_check.floats(operation, "grad", parameter._grad) for parameter in found]
     for parameter, gradient in zip(found, gradients, strict=True):
-        parameter.grad = gradient
+        parameter._grad = gradient
     return found
 
 
@@ -122,7 +122,7 @@ def clip_grad_norm_(
         raise ValueError("clip_grad_norm_: norm_type must be > 0. Received: 0")
     error_if_nonfinite = _check.boolean("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite)
     found = _with_gradient("clip_grad_norm_", parameters)
-    norm, exponent = _norm([parameter.grad for parameter in found], norm_type)
+    norm, exponent = _norm([parameter._grad for parameter in found], norm_type)
     total = _ldexp(norm, exponent)
     if error_if_nonfinite and not math.isfinite(total):
         raise ValueError(f"clip_grad_norm_: the norm of the gradients is {total}")
@@ -133,10 +133,10 @@ def clip_grad_norm_(
     if not _ldexp(factor, exponent) >= 1:  # NaN reaches all gradients
         scaled: dict[Any, NDArray] = {}  # parameters may share an array, which must be scaled once
         for parameter in found:
-            key = (parameter.grad.__array_interface__["data"][0], parameter.grad.strides, parameter.grad.shape)
+            key = (parameter._grad.__array_interface__["data"][0], parameter._grad.strides, parameter._grad.shape)
             if key not in scaled:
-                scaled[key] = _scale(parameter.grad, factor, exponent)
-            parameter.grad = scaled[key]
+                scaled[key] = _scale(parameter._grad, factor, exponent)
+            parameter._grad = scaled[key]
     return total
 
 
@@ -157,9 +157,9 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
     """
     clip_value = number("clip_grad_value_", "clip_value", clip_value)
     for parameter in _with_gradient("clip_grad_value_", parameters):
-        out = _output(parameter.grad)
-        np.clip(parameter.grad, -clip_value, clip_value, out=out)
-        parameter.grad = out
+        out = _output(parameter._grad)
+        np.clip(parameter._grad, -clip_value, clip_value, out=out)
+        parameter._grad = out
 
 
 def l1_l2_penalty_(parameters: Parameter | Iterable[Parameter], l1: float = 0.0, l2: float = 0.0) -> float:
@@ -183,10 +183,10 @@ def l1_l2_penalty_(parameters: Parameter | Iterable[Parameter], l1: float = 0.0,
     """
     l1, l2 = number("l1_l2_penalty_", "l1", l1), number("l1_l2_penalty_", "l2", l2)
     trained = [p for p in dict.fromkeys(parameter_list("l1_l2_penalty_", parameters)) if p.requires_grad]
-    weights = [_layout.dense(_check.floats("l1_l2_penalty_", "data", parameter.data)) for parameter in trained]
+    weights = [_layout.dense(_check.floats("l1_l2_penalty_", "data", parameter._data)) for parameter in trained]
     for parameter, data in zip(trained, weights, strict=True):
-        if parameter.grad is not None:
-            _check.same_shape("l1_l2_penalty_", data=data, grad=_check.floats("l1_l2_penalty_", "grad", parameter.grad))
+        if parameter._grad is not None:
+            _check.same_shape("l1_l2_penalty_", data=data, grad=_check.floats("l1_l2_penalty_", "grad", parameter._grad))
     penalty = 0.0
     for parameter, data in zip(trained, weights, strict=True):
         addition, term = _layout.empty_like(data), _layout.empty_like(data)
@@ -194,9 +194,9 @@ def l1_l2_penalty_(parameters: Parameter | Iterable[Parameter], l1: float = 0.0,
         np.sign(data, out=term)
         term *= l1
         addition += term
-        if parameter.grad is not None:
-            addition += parameter.grad
-        parameter.grad = addition
+        if parameter._grad is not None:
+            addition += parameter._grad
+        parameter._grad = addition
         penalty += (_weighted_sum(l1, data, 1) if l1 else 0.0) + (_weighted_sum(l2, data, 2) if l2 else 0.0)
     return penalty
 

@@ -177,13 +177,13 @@ class Optimizer:
         work = []
         for group in self.param_groups:
             for parameter in group["params"]:
-                gradient = parameter.grad
+                gradient = parameter._grad
                 if gradient is None or not parameter.requires_grad:
                     continue
                 is_ready = type(gradient) is np.ndarray and gradient.dtype in _check.FLOATS
                 if not (is_ready and gradient.shape == parameter.shape):
                     gradient = _check.floats(f"{self._name}.step", "grad", gradient)
-                    _check.same_shape(f"{self._name}.step", data=parameter.data, grad=gradient)
+                    _check.same_shape(f"{self._name}.step", data=parameter._data, grad=gradient)
                 work.append((parameter, gradient, group))
         for parameter, gradient, group in work:
             data = writable(parameter)
@@ -194,8 +194,8 @@ class Optimizer:
         """Forget the gradients of all parameters, or with set_to_none=False, fill those that are there with zeros."""
         set_to_none = _check.boolean(f"{self._name}.zero_grad", "set_to_none", set_to_none)
         for parameter in self.parameters():
-            grad = parameter.grad
-            parameter.grad = None if set_to_none or grad is None else np.zeros_like(grad)
+            grad = parameter._grad
+            parameter._grad = None if set_to_none or grad is None else np.zeros_like(grad)
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in the order of the groups.
@@ -310,7 +310,7 @@ def writable(parameter: Parameter) -> NDArray:
         copy = _layout.empty_like(_layout.dense(data))
         copy[...] = data
         data = copy
-    if data is not parameter.data:
+    if data is not parameter._data:
         parameter.data = data
     return data
 
@@ -357,7 +357,7 @@ def _loaded(owner: str, index: int, values: Any, parameter: Parameter, names: di
     values = _check.mapping(owner, where, values)
     if values:
         _check.mapping(owner, where, values, *(name for name, always in names.items() if always))
-    data = _layout.dense(_check.floats(owner, "data", parameter.data))
+    data = _layout.dense(_check.floats(owner, "data", parameter._data))
     state: dict[str, Any] = {}
     for name, value in values.items():
         if name == "step":  # PyTorch keeps an array of no dimension
