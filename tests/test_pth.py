@@ -601,6 +601,12 @@ def sharing():
     return {name: np.asarray(array) for name, array in arrays.items()}
 
 
+@pytest.mark.parametrize("dtype", TYPED)
+def test_type_that_pytorch_cannot_read_from_the_old_format_is_not_written_there(dtype):
+    with pytest.raises(TypeError, match=rf"obj\['a'\] must not be {dtype}, which PyTorch does not read from its old"):
+        written({"a": np.ones(1, dtype)}, old_format=True)
+
+
 @pytest.mark.parametrize("old", [False, True])
 def test_arrays_that_share_memory_share_it_again(old):
     arrays = sharing()

@@ -18,7 +18,7 @@ from fastnn.training._pth.allowed import Context
 from fastnn.training._pth.archive import read_exactly
 from fastnn.training._pth.errors import Truncated, Unreadable
 from fastnn.training._pth.machine import Machine
-from fastnn.training._pth.tensors import WITHOUT_STORAGES, Storage, Storages, StorageType
+from fastnn.training._pth.tensors import Storage, Storages, StorageType
 
 __all__ = ["MAGIC_NUMBER", "read_old_format", "write_old_format"]
 
@@ -158,7 +158,5 @@ def write_old_format(file: IO[bytes], content: bytes, storages: list[NDArray]) -
     for key in keys:
         array = storages[int(key)]
         ordered = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
-        # Of types without a class of storages, PyTorch counts the bytes.
-        count = array.nbytes if array.dtype.name in WITHOUT_STORAGES else array.size
-        file.write(struct.pack("<q", count))
+        file.write(struct.pack("<q", array.size))
         file.write(ordered.reshape(-1).view(np.uint8).data)

@@ -45,22 +45,26 @@ class Pickler:
     """Makes one pickle, and learns on the way which storages it needs.
 
     An object that stands at several places is described once, so that it is one object again when it is read.
+
+    Args:
+        stands_for: see `write_pth`.
+        old: whether the pickle is for the old format.
     """
 
-    def __init__(self, stands_for: StandsFor) -> None:
-        self._stands_for = stands_for
+    def __init__(self, stands_for: StandsFor, old: bool) -> None:
+        self._stands_for, self._old = stands_for, old
         self._parts: list[bytes | int] = []  # a number is that of a tensor
         self._tensors: list[AsTensor] = []
         self._numbers: dict[int, int] = {}  # of objects, by their ids
         self._kept: list[Any] = []  # so that ids hold
         self._open: set[int] = set()
 
-    def pickle(self, obj: Any, old: bool) -> tuple[bytes, list[NDArray]]:
-        """A pickle, and the storages that it names by their places in this list; `old`: for the old format."""
+    def pickle(self, obj: Any) -> tuple[bytes, list[NDArray]]:
+        """A pickle, and the storages that it names by their places in this list."""
         self._write(obj, "", 0)
         storages, places = find_storages([tensor.array for tensor in self._tensors])
         described = [
-            _tensor(tensor, place, storages[place.storage].size, old)
+            _tensor(tensor, place, storages[place.storage].size, self._old)
             for tensor, place in zip(self._tensors, places, strict=True)
         ]
         parts = (described[part] if isinstance(part, int) else part for part in self._parts)
@@ -185,6 +189,9 @@ class Pickler:
                 if not is_written(value.array.dtype):
                     raise TypeError(f"write_pth: obj{path[:200]} must be an array of real numbers or bools. "
                                     f"Received: dtype {value.array.dtype}")  # fmt: skip
+                if self._old and value.array.dtype.name in WITHOUT_STORAGES:
+                    raise TypeError(f"write_pth: obj{path[:200]} must not be {value.array.dtype}, which PyTorch does "
+                                    "not read from its old format")  # fmt: skip
                 self._parts.append(len(self._tensors))
                 self._tensors.append(value)
             case AsSize():

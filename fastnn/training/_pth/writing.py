@@ -65,7 +65,7 @@ def write_pth(
         >>> read_pth(file)
         {'step': 3, 'betas': (0.9, 0.999)}
     """
-    content, storages = Pickler(stands_for).pickle(obj, old_format)
+    content, storages = Pickler(stands_for, old_format).pickle(obj)
     write = write_old_format if old_format else _write_archive
     if isinstance(file, str | os.PathLike):
         with atomic_write(file) as opened:
