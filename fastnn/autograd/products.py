@@ -357,7 +357,7 @@ def _pair(
     def matrix(array: Any, labels: list[Hashable], *groups: list[Hashable]) -> Any:
         order = [labels.index(label) for group in groups for label in group]
         if order != sorted(order):
-            array = array.transpose(order)
+            array = transpose(array, order)
         shape = [*([length(batch)] if batch else []), *map(length, groups[1:])]
         return array if list(array.shape) == shape else array.reshape(shape)
 

@@ -324,7 +324,7 @@ def _median(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     axes = axes_of(axis, a.ndim)
     others = tuple(other for other in range(a.ndim) if other not in axes)
     shape = [a.shape[other] for other in others]
-    rows = a.transpose(others + axes).reshape(*shape, math.prod(a.shape[axis] for axis in axes))
+    rows = np.transpose(a, others + axes).reshape(*shape, math.prod(a.shape[axis] for axis in axes))
     n = rows.shape[-1]
     in_order = np.sort(rows, axis=-1)
     if not n:
@@ -347,7 +347,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     if n_axes == 1:
         size = abs(x)
         if ord in (np.inf, -np.inf):
-            return size.max(axis, keepdims) if ord > 0 else size.min(axis, keepdims)
+            return (_max if ord > 0 else _min)(size, axis, keepdims)
         if ord == 1:
             return size.sum(axis, keepdims)
         if not isinstance(ord, str) and ord > 0:

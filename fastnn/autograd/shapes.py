@@ -1,5 +1,6 @@
 """Tensors in other shapes and orders: views, joins, cuts."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.autograd.broadcasting import axes_of, unbroadcast
-from fastnn.autograd.methods import gradient_of
+from fastnn.autograd.methods import FUNCTIONS, gradient_of
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import array_of, operand, wrap
 
@@ -251,7 +252,8 @@ def _atleast_3d(*arys: Any) -> Any:
 @gradient_of(np.flip)
 def _flip(m: Any, axis: Any = None) -> Any:
     turned = axes_of(axis, m.ndim)
-    return m[tuple(slice(None, None, -1) if axis in turned else slice(None) for axis in range(m.ndim))]
+    index = tuple(slice(None, None, -1) if axis in turned else slice(None) for axis in range(m.ndim))
+    return FUNCTIONS[operator.getitem](m, index)
 
 
 @gradient_of(np.fliplr)

@@ -18,7 +18,7 @@ from fastnn.autograd.addition import added
 from fastnn.autograd.memory import BORROWED, KEPT, Memory
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.observer import observed, observers
-from fastnn.autograd.tensor import Tensor, new_tensor, seed
+from fastnn.autograd.tensor import Tensor, new_tensor, seed, shares_memory
 
 __all__ = ["Op", "go_back", "grad", "next_number", "run"]
 
@@ -193,7 +193,7 @@ def _unrecorded(op: Op, inputs: Sequence[Any], result: Any, kind: type[Tensor]) 
     y = new_tensor(result if type(result) is np.ndarray else _as_array(op, result, inputs), None, kind)
     if op.is_view or op.keeps is None:
         for value in inputs:
-            if isinstance(value, Tensor) and np.may_share_memory(y._data, value._data):
+            if isinstance(value, Tensor) and shares_memory(y._data, value._data):
                 # Nobody may write into what operations may keep.
                 y._memory = value._shared_memory() if value._op is None else BORROWED
     return y

@@ -22,6 +22,7 @@ __all__ = [
     "operand",
     "refuse_gradients",
     "seed",
+    "shares_memory",
     "tensor",
     "tensor_of",
     "tensors_in",
@@ -425,6 +426,14 @@ def _unnoticed(result: Any, values: Any, kind: type[Tensor]) -> Any:
         if any(np.may_share_memory(made._data, given._data) for given in tensors_in(values)):
             made._memory = BORROWED
     return result
+
+
+def shares_memory(y: NDArray, x: NDArray) -> bool:
+    """Whether y may be a view of x, found out quickly if it plainly is."""
+    base = y.base
+    if base is None:  # y owns its memory
+        return y is x or x.base is y
+    return base is x or base is x.base or np.may_share_memory(y, x)
 
 
 def new_tensor(data: NDArray, memory: Memory | None, kind: type[Tensor] = Tensor) -> Tensor:

@@ -47,8 +47,8 @@ DTYPES = {
     for name, itemsize, kind in (
         ("float32", 4, "f"), ("float64", 8, "f"), ("float16", 2, "f"), ("bfloat16", 2, "f"),
         ("float8_e4m3fn", 1, "f"), ("float8_e5m2", 1, "f"), ("complex64", 8, "c"), ("complex128", 16, "c"),
-        ("int64", 8, "i"), ("int32", 4, "i"), ("int16", 2, "i"), ("int8", 1, "i"), ("uint8", 1, "u"), ("uint16", 2, "u"),
-        ("uint32", 4, "u"), ("uint64", 8, "u"), ("bool", 1, "b"),
+        ("int64", 8, "i"), ("int32", 4, "i"), ("int16", 2, "i"), ("int8", 1, "i"), ("uint8", 1, "u"),
+        ("uint16", 2, "u"), ("uint32", 4, "u"), ("uint64", 8, "u"), ("bool", 1, "b"),
     )
 }  # fmt: skip
 _BY_NUMPY = {kind._numpy: kind for kind in DTYPES.values() if kind._numpy is not None}

@@ -12,9 +12,128 @@ from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._promotion import as_float, cast, common_dtype, matched, operand, tensor_from
 from fastnn.compat.torch._tensor import Tensor, checked_out, in_place, method, new, wrapped
 
+__all__ = [
+    "abs",
+    "absolute",
+    "acos",
+    "acosh",
+    "add",
+    "addcdiv",
+    "addcmul",
+    "allclose",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "ceil",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "clip",
+    "copysign",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "div",
+    "eq",
+    "equal",
+    "exp",
+    "exp2",
+    "expm1",
+    "fix",
+    "floor",
+    "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
+    "frac",
+    "ge",
+    "greater",
+    "greater_equal",
+    "gt",
+    "hypot",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "lerp",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "logaddexp2",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logit",
+    "lt",
+    "masked_fill",
+    "maximum",
+    "minimum",
+    "mul",
+    "nan_to_num",
+    "ne",
+    "neg",
+    "negative",
+    "not_equal",
+    "pow",
+    "rad2deg",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "round",
+    "rsqrt",
+    "rsub",
+    "sgn",
+    "sigmoid",
+    "sign",
+    "signbit",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "sub",
+    "tan",
+    "tanh",
+    "trunc",
+    "where",
+    "xlogy",
+]
+
 # ---- two operands ----------------------------------------------------------------------------------------------------
 _add, _subtract, _multiply = UFUNCS[np.add], UFUNCS[np.subtract], UFUNCS[np.multiply]
 _divide, _power = UFUNCS[np.true_divide], UFUNCS[np.power]
+
+
+def _unfit(a: Any, b: Any) -> RuntimeError:
+    """The error for two shapes that do not fit; NumPy's, if it is another one."""
+    shapes = [np.shape(value._data if isinstance(value, NumPyTensor) else value) for value in (a, b)]
+    ndim = max(map(len, shapes))
+    sizes = zip(*[(1,) * (ndim - len(shape)) + shape for shape in shapes], strict=True)
+    for axis, (first, second) in reversed(list(enumerate(sizes))):
+        if first != second and 1 not in (first, second):
+            return RuntimeError(
+                f"The size of tensor a ({first}) must match the size of tensor b ({second}) at non-singleton dimension "
+                f"{axis}"
+            )
+    return RuntimeError(f"these do not fit: shapes {shapes[0]} and {shapes[1]}")
 
 
 @method(in_place=True)
@@ -22,7 +141,10 @@ def add(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Tensor:
     """input + alpha * other"""
     if alpha != 1:
         other = mul(other, alpha) if isinstance(other, NumPyTensor) else other * alpha
-    y = _add(*matched(input, other))
+    try:
+        y = _add(*matched(input, other))
+    except ValueError:
+        raise _unfit(input, other) from None
     return y if out is None else checked_out(y, out)
 
 
@@ -31,7 +153,10 @@ def sub(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Tensor:
     """input - alpha * other"""
     if alpha != 1:
         other = mul(other, alpha) if isinstance(other, NumPyTensor) else other * alpha
-    y = _subtract(*matched(input, other))
+    try:
+        y = _subtract(*matched(input, other))
+    except ValueError:
+        raise _unfit(input, other) from None
     return y if out is None else checked_out(y, out)
 
 
@@ -43,7 +168,10 @@ def rsub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
 @method(in_place=True, names=("multiply",))
 def mul(input: Any, other: Any, *, out: Any = None) -> Tensor:
     """input * other"""
-    y = _multiply(*matched(input, other))
+    try:
+        y = _multiply(*matched(input, other))
+    except ValueError:
+        raise _unfit(input, other) from None
     return y if out is None else checked_out(y, out)
 
 
@@ -55,7 +183,10 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
         kinds = [value._data.dtype.kind for value in (a, b) if isinstance(value, NumPyTensor)]
         if "f" not in kinds:
             a, b = (as_float(value) if isinstance(value, NumPyTensor) else float(value) for value in (a, b))
-        y = _divide(a, b)
+        try:
+            y = _divide(a, b)
+        except ValueError:
+            raise _unfit(a, b) from None
     elif rounding_mode == "floor":
         y = _rounded_quotient(a, b, np.floor_divide)
     elif rounding_mode == "trunc":
@@ -128,7 +259,10 @@ def _two(ufunc: np.ufunc, text: str, needs_float: bool = False) -> Callable[...,
         a, b = matched(input, other)
         if needs_float:
             a, b = (as_float(value) if isinstance(value, NumPyTensor) else float(value) for value in (a, b))
-        y = core(a, b)
+        try:
+            y = core(a, b)
+        except ValueError:
+            raise _unfit(a, b) from None
         return y if out is None else checked_out(y, out)
 
     function.__doc__ = text
@@ -159,11 +293,27 @@ def _asks(ufunc: np.ufunc, name: str, text: str, *names: str) -> Callable[..., T
         a, b = (value._data if isinstance(value, NumPyTensor) else operand(value) for value in (input, other))
         if isinstance(b, NumPyTensor):
             b = b._data
-        y = wrapped(ufunc(a, b))
+        try:
+            y = wrapped(ufunc(a, b))
+        except ValueError:
+            raise _unfit(input, other) from None
         return y if out is None else checked_out(y, out)
 
     function.__doc__ = text
-    return _named(function, name, in_place=True, names=names)
+    function = _named(function, name, names=names)
+    for each in (name, *names):
+        setattr(Tensor, f"{each}_", _answering(function, f"{each}_"))
+    return function
+
+
+def _answering(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    def write(self: Tensor, other: Any) -> Tensor:
+        answer = cast(function(self, other), self._data.dtype)
+        return in_place(self, _add(_multiply(self, 0), answer) if self._op is not None else answer)
+
+    write.__name__ = write.__qualname__ = name
+    write.__doc__ = f"`{name[:-1]}`, written into the tensor itself; the gradient is 0."
+    return write
 
 
 eq = _asks(np.equal, "eq", "Where they are equal.")
@@ -280,7 +430,8 @@ rsqrt = _one(lambda x: _divide(1.0, UFUNCS[np.sqrt](x)), "rsqrt", "1 / sqrt(x)")
 sigmoid = _one(F.sigmoid, "sigmoid", "1 / (1 + e^-x)")
 deg2rad = _one(lambda x: _multiply(x, math.pi / 180), "deg2rad", "Degrees as radians.")
 rad2deg = _one(lambda x: _multiply(x, 180 / math.pi), "rad2deg", "Radians as degrees.")
-relu = _one(F.relu, "relu", "max(x, 0)")
+relu = _one(lambda x: F.relu(x) if x._data.dtype.kind == "f" else clamp(x, min=0), "relu", "max(x, 0)",
+            keeps_integers=True)  # fmt: skip
 
 
 def _step(ufunc: Callable[..., Any], name: str, text: str) -> Callable[..., Tensor]:
@@ -407,8 +558,10 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     if isinstance(value, NumPyTensor) and value._data.ndim:
         raise RuntimeError("masked_fill: value must be a number or a tensor without axes")
     shape = np.broadcast_shapes(input._data.shape, mask._data.shape)
-    filler = cast(value, input._data.dtype) if isinstance(value, NumPyTensor) else new(
-        np.asarray(value).astype(input._data.dtype)
+    filler = (
+        cast(value, input._data.dtype)
+        if isinstance(value, NumPyTensor)
+        else new(np.asarray(value).astype(input._data.dtype))
     )
     return FUNCTIONS[np.where](new(np.broadcast_to(mask._data.astype(bool, copy=False), shape)), filler, input)
 

@@ -1,7 +1,7 @@
 """Which dtype a result has, by PyTorch's rules.
 
-Numbers are of three categories: bools, integers, floats. Tensors with axes decide; a tensor without axes, or a number of
-Python, counts only if its category is higher than theirs.
+Numbers are of three categories: bools, integers, floats. Tensors with axes decide; a tensor without axes, or a number
+of Python, counts only if its category is higher than theirs.
 """
 
 from typing import Any

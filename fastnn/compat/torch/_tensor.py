@@ -7,7 +7,7 @@ Functions with an `input`, such as `torch.sum(input, dim)`, are methods, too: th
 import operator
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from fastnn.autograd.memory import BORROWED
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import Op, go_back, run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
-from fastnn.autograd.tensor import new_tensor
+from fastnn.autograd.tensor import new_tensor, shares_memory
 from fastnn.compat.torch._device import check_device, device
 from fastnn.compat.torch._dtype import default_numpy_dtype, dtype, numpy_dtype, torch_dtype
 from fastnn.compat.torch._size import Size
@@ -35,6 +35,7 @@ class Tensor(NumPyTensor):
     """
 
     _base: Any = None  # the tensor that this is a view of
+    _views: Any = None  # weak references to its views, which follow when it becomes another result
     _hooks: Any = None
     _name: str | None = None
 
@@ -152,9 +153,7 @@ class Tensor(NumPyTensor):
             RuntimeError: the tensor requires a gradient, and not `force`.
         """
         if self._requires_grad and not force:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         return self._for_reading()
 
     def item(self) -> Any:
@@ -217,6 +216,8 @@ class Tensor(NumPyTensor):
             if self._hooks is None:
                 self._hooks = {}
             hooks = self._hooks
+        elif type(self._op) is _Hooked:
+            hooks = self._op.hooks
         else:
             hooks = {}
             become(self, run(_Hooked(hooks), self))
@@ -287,7 +288,9 @@ class Tensor(NumPyTensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         if self._op is not None:
-            raise RuntimeError("Only Tensors created explicitly by the user support the deepcopy protocol at the moment")
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user support the deepcopy protocol at the moment"
+            )
         y = new(self._data.copy("K"), type(self))
         y._requires_grad = self._requires_grad
         y._grad = None if self._grad is None else self._grad.copy("K")
@@ -351,7 +354,7 @@ class _Hooked(Op):
     """x itself, whose gradient passes some functions."""
 
     is_exact = is_view = True
-    keeps = {}  # type: ignore[var-annotated]
+    keeps: ClassVar = {}
 
     def __init__(self, hooks: dict[Any, Callable[[Tensor], Any]]) -> None:
         self.hooks = hooks
@@ -397,16 +400,25 @@ def _memory_of(x: Tensor) -> NDArray:
     return x._data
 
 
-def become(x: Tensor, y: Tensor) -> Tensor:
-    """Let x be what y is, as `x += ...` on a recorded tensor means: of its views, only the tensor itself follows."""
+def become(x: Tensor, y: Any) -> Tensor:
+    """Let x be what y is, as `x += ...` on a recorded tensor means; its base and the views of that follow."""
     base = x._base
     if base is not None:
         _refuse_leaf(base)
-        places = base._data, x._data
-        become(base, run(WriteIntoView(*places), base, y))
-        y = run(View(*places), base)
+        become(base, run(WriteIntoView(base._data, x._data), base, y))
+        return x
+    before, views = x._data, _living(x._views)
+    if views and y._data.strides != before.strides:
+        y = run(WriteIntoView(before, before), x, y)
     x._data, x._op, x._memory, x._requires_grad = y._data, y._op, y._memory, y._requires_grad
+    for view in views:
+        seen: Any = run(View(before, view._data), x)
+        view._data, view._op, view._memory, view._requires_grad = seen._data, seen._op, seen._memory, True
     return x
+
+
+def _living(views: Any) -> list[Tensor]:
+    return [view for view in (reference() for reference in views or ()) if view is not None]
 
 
 def in_place(x: Tensor, y: Any) -> Tensor:
@@ -429,20 +441,25 @@ def in_place(x: Tensor, y: Any) -> Tensor:
     if RECORDING.get() and (x._requires_grad or y._requires_grad):
         _refuse_leaf(x)
         return become(x, y)
-    if x._op is not None:  # within no_grad
-        x._data, x._memory = after, None
-        return x
+    if x._op is not None:  # within no_grad: what the gradient is computed from stays
+        x._data, x._memory = x._data.copy("K"), None
     array = _memory_of(x)
     array[...] = after
     x.written()
     return x
 
 
-def view_of(x: Tensor, y: Tensor) -> Tensor:
-    """y, noted as a view of x."""
+def view_of(x: Any, y: Any) -> Any:
+    """y, noted as a view of x, if it is one."""
     base = x if x._base is None else x._base
-    if y is not x and y._data.base is not None and np.may_share_memory(y._data, base._data):
+    if y is not x and shares_memory(y._data, base._data):
         y._base = base
+        views = base._views
+        if views is None:
+            views = base._views = []
+        elif len(views) >= 16:  # those of a weight, in every forward
+            views[:] = [reference for reference in views if reference() is not None]
+        views.append(weakref.ref(y))
     return y
 
 

@@ -45,7 +45,9 @@ class _Place:
         self.offset = addresses[1] - addresses[0]
         self.shape, self.strides = view.shape, view.strides
         if not base.transpose(self.order).flags.c_contiguous:
-            raise RuntimeError("a view of a tensor with gaps in memory cannot be written into: clone() the tensor first")
+            raise RuntimeError(
+                "a view of a tensor with gaps in memory cannot be written into: clone() the tensor first"
+            )
         if any(step == 0 and size > 1 for step, size in zip(view.strides, view.shape, strict=True)):
             raise RuntimeError(
                 "more than one element of the written-to tensor refers to a single memory location: clone() it first"
