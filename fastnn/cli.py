@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     train.set_defaults(run=_train)
 
     _add_reproduce(commands)
+    _add_run(commands)
+    _add_check(commands)
 
     info = commands.add_parser("info", help="what was built, what this CPU has, what runs", allow_abbrev=False)
     info.set_defaults(run=_info)
@@ -127,6 +129,37 @@ def _add_reproduce(commands: "argparse._SubParsersAction[_Parser]") -> None:
     reproduce.add_argument("--seed", metavar="N", type=int, default=0, help="of what the course leaves open")
     reproduce.add_argument("--threads", metavar="N", type=int, help="results do not depend on it (default: all CPUs)")
     reproduce.set_defaults(run=_reproduce)
+
+
+def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    run = commands.add_parser(
+        "run",
+        help="run a script written for PyTorch, as it is, on fastnn",
+        usage="%(prog)s [-h] [--quiet] [-m MODULE | SCRIPT] ...",
+        description="Run a script as `python` would, but that its import of torch or torchvision gives fastnn under "
+        "these names; fastnn check tells what is lacking there. This holds for code in the script's folder and below "
+        "it; with -m, in this folder and below it. All other code, such as installed libraries, does not see it. "
+        "What follows the name goes to the script.",
+        allow_abbrev=False,
+    )
+    run.add_argument("--quiet", action="store_true", help="do not say what the script ran on")
+    run.add_argument("-m", dest="module", metavar="MODULE", nargs=argparse.REMAINDER, help="run a module or a package")
+    run.add_argument("script", metavar="SCRIPT", nargs=argparse.REMAINDER, help="the file to run")
+    run.set_defaults(run=_run_script)
+
+
+def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    check = commands.add_parser(
+        "check",
+        help="what a script uses of PyTorch that fastnn lacks",
+        description="Read scripts, without running them, and list what they use of torch and torchvision that fastnn "
+        "lacks, and what to use instead. Modules beside a script that it imports are read, too. What may be lacking, "
+        "or may never run, is marked with 'maybe'. The exit code is 1 if something is lacking for certain.",
+        allow_abbrev=False,
+    )
+    check.add_argument("paths", metavar="SCRIPT", nargs="+", help="a file, or a folder of files")
+    check.add_argument("--json", action="store_true", help="print the findings for programs")
+    check.set_defaults(run=_check_script)
 
 
 def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -230,6 +263,24 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     return reproduce(arguments)
 
 
+def _run_script(arguments: argparse.Namespace) -> int:
+    from fastnn.compat.program import Module, Script
+    from fastnn.compat.run import run
+
+    # What argparse leaves after a -- is the script's, too.
+    words = [*(arguments.module or []), *arguments.script]
+    if not words:
+        raise ValueError(f"say {'which script' if arguments.module is None else 'which module'} to run")
+    what = Script(words[0]) if arguments.module is None else Module(words[0])
+    return run(what, words[1:], quiet=arguments.quiet)
+
+
+def _check_script(arguments: argparse.Namespace) -> int:
+    from fastnn.compat.check import check
+
+    return check(arguments.paths, as_json=arguments.json)
+
+
 def _info(arguments: argparse.Namespace) -> None:
     build = fastnn.build_info()
     openmp = f"OpenMP {build['openmp']}" if build["openmp"] else "no OpenMP: one thread"
@@ -279,18 +330,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     An error is one sentence on standard error; with FASTNN_DEBUG=1 in the environment it is a traceback.
     """
-    with _any_text_on_stdout():
-        try:
-            code = _run(argv)
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except BrokenPipeError:  # whoever read our output has seen enough
-            _drop_stdout()
-            return _FAILED
-        except OSError as error:  # the disk is full, say
-            say(f"fastnn: {_sentence(error)}")
-            _drop_stdout()
-            return _USAGE
+    try:
+        code = _run(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _drop_stdout()
+        return _FAILED
+    except OSError as error:  # the disk is full, say
+        say(f"fastnn: {_sentence(error)}")
+        _drop_stdout()
+        return _USAGE
     return code
 
 
@@ -305,7 +355,9 @@ def _run(argv: Sequence[str] | None) -> int:
         say(f"fastnn: {error}")
         return _USAGE
     try:
-        return arguments.run(arguments) or 0  # most commands return nothing: they succeed or raise
+        # A script is to find standard output as Python makes it.
+        with contextlib.nullcontext() if arguments.command == "run" else _any_text_on_stdout():
+            return arguments.run(arguments) or 0  # most commands return nothing: they succeed or raise
     except KeyboardInterrupt as error:
         say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
         return 128 + getattr(error, "signal_number", signal.SIGINT)  # as a shell counts them

@@ -1,22 +1,25 @@
 """What a script should be told once about what it runs on."""
 
-import sys
+from fastnn._terminal import say
 
-__all__ = ["note", "notes"]
+__all__ = ["SEEDS", "note", "notes"]
 
-_said: list[str] = []
+# For whoever seeds the random numbers: `note(SEEDS)`.
+SEEDS = "seeds give other random numbers than PyTorch's, so results agree in distribution, not number by number"
+
 is_quiet = False
+_said: list[str] = []
 
 
 def note(text: str) -> None:
-    """Say `text` on stderr, the first time only."""
+    """Say `text` on standard error, the first time only; with `is_quiet` it is kept, and not said."""
     if text in _said:
         return
     _said.append(text)
     if not is_quiet:
-        print(f"fastnn: {text}", file=sys.stderr, flush=True)
+        say(f"fastnn: {text}")
 
 
 def notes() -> list[str]:
-    """What has been said, in order."""
+    """What has been noted, in order."""
     return list(_said)

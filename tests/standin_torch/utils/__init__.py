@@ -1,0 +1,1 @@
+from standin_torch.utils import data as data

@@ -1,0 +1,1 @@
+from standin_torchvision import transforms as transforms

@@ -1,0 +1,7 @@
+class ToTensor:
+    pass
+
+
+class Compose:
+    def __init__(self, transforms):
+        self.transforms = transforms
