@@ -23,6 +23,7 @@ from fastnn.compat.torch._random import *
 from fastnn.compat.torch._reductions import *
 from fastnn.compat.torch._shapes import *
 from fastnn.compat.torch._size import Size
+from fastnn.compat.torch._special import *
 from fastnn.compat.torch._tensor import Tensor
 
 float32 = float = DTYPES["float32"]
@@ -48,4 +49,5 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"fastnn\.")
 contiguous_format, channels_last, preserve_format = "contiguous_format", "channels_last", "preserve_format"
 strided, sparse_coo = "strided", "sparse_coo"
 
+from fastnn.compat.torch._of_nn import *  # noqa: E402 (needs what is above)
 from fastnn.compat.torch._toplevel_rest import *  # with __getattr__
