@@ -63,6 +63,10 @@ class GroupNorm(array.GroupNorm, Module):
 
     reset_parameters = _refill
 
+    def extra_repr(self) -> str:
+        words = f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return f"{words}, bias={self.bias is not None}"
+
 
 class RMSNorm(array.RMSNorm, Module):
     """x / sqrt(mean of x^2 + eps) * weight, over the last axes"""
