@@ -78,7 +78,7 @@ PAIRS = [
     ("AdaptiveMaxPool2d", ((3, 4),), {}, IMAGES), ("AdaptiveMaxPool2d", (2, True), {}, IMAGES),
     ("AdaptiveAvgPool1d", (4,), {}, SEQUENCES), ("AdaptiveMaxPool1d", (4,), {}, SEQUENCES),
     ("AdaptiveMaxPool1d", (4, True), {}, SEQUENCES), ("LPPool2d", (2, 3), {}, IMAGES),
-    ("LPPool2d", (1.5, (2, 3), 2), {"ceil_mode": True}, IMAGES), ("LPPool1d", (2, 3, 2), {}, SEQUENCES),
+    ("LPPool2d", (4, (2, 3), 2), {"ceil_mode": True}, IMAGES), ("LPPool1d", (2, 3, 2), {}, SEQUENCES),
     ("ZeroPad2d", (1,), {}, IMAGES), ("ZeroPad2d", ((1, 0, 2, -1),), {}, IMAGES), ("ZeroPad1d", (2,), {}, SEQUENCES),
     ("ConstantPad2d", ((1, 2, 0, 1), 0.5), {}, IMAGES), ("ConstantPad1d", (1, 2.0), {}, SEQUENCES),
     ("ReflectionPad2d", ((1, 2, 3, 1),), {}, IMAGES), ("ReflectionPad1d", (3,), {}, SEQUENCES),

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.torch
 TOLERANCE = {np.float32: {"rtol": 2e-4, "atol": 2e-5}, np.float64: {"rtol": 1e-9, "atol": 1e-10}}
 
 
-# PyTorch's sixth, with which it multiplies gradients, is one of float32.
-COARSE = {"Hardsigmoid": {"rtol": 1e-7, "atol": 1e-8}}
+# PyTorch multiplies gradients with constants of float32.
+COARSE = dict.fromkeys(("CELU", "Hardsigmoid"), {"rtol": 1e-7, "atol": 1e-8})
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +118,10 @@ def public_layers(torch):
     }
 
 
-# Whose constructors take anything in PyTorch, too, or that are made by others.
-_ANY = {"Container", "Sequential"}
+# Classes that are not called, only asked for by `isinstance`.
+BASES = {"RNNBase", "RNNCellBase"}
+# Methods that a script may write, and that are there only then.
+WRITTEN = {"get_extra_state", "set_extra_state"}
 
 
 def test_every_name_of_torch_nn_is_there_or_has_advice(torch):
@@ -157,7 +159,7 @@ def _signature(function):
 def test_constructors_have_the_arguments_of_pytorch(torch):
     wrong = {}
     for name, theirs in public_layers(torch).items():
-        if hasattr(own.nn, name) and name not in _ANY:
+        if hasattr(own.nn, name) and name not in BASES:
             expected, found = _signature(theirs.__init__), _signature(getattr(own.nn, name).__init__)
             if expected != found:
                 wrong[name] = expected, found
@@ -167,7 +169,7 @@ def test_constructors_have_the_arguments_of_pytorch(torch):
 def test_methods_of_modules_have_the_arguments_of_pytorch(torch):
     wrong = {}
     for name, theirs in vars(torch.nn.Module).items():
-        if name[0] == "_" or not inspect.isfunction(theirs):
+        if name[0] == "_" or name in WRITTEN or not inspect.isfunction(theirs):
             continue
         ours = getattr(own.nn.Module, name, None)
         expected, found = _signature(theirs), ours and _signature(ours)

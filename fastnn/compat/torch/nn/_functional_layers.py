@@ -294,7 +294,7 @@ def adaptive_max_pool1d_with_indices(input: Any, output_size: Any, return_indice
 
 
 def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
-    """The p-norm of each window; of negative sums, 0"""
+    """The root of the sum of p-th powers of each window; no gradient where the sum is 0"""
     if math.isinf(norm_type):
         size = UFUNCS[np.absolute](input)
         size = size if norm_type > 0 else UFUNCS[np.negative](size)
@@ -302,7 +302,9 @@ def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None
         return largest if norm_type > 0 else UFUNCS[np.negative](largest)
     taps = math.prod(kernel_size) if isinstance(kernel_size, Sequence) else kernel_size**2
     means = avg_pool2d(UFUNCS[np.power](input, norm_type), kernel_size, stride, 0, ceil_mode)
-    return UFUNCS[np.power](_multiply(F.relu(means), taps), 1 / norm_type)
+    signs = new(np.sign(means._data))
+    sums = _multiply(_multiply(F.relu(UFUNCS[np.absolute](means)), signs), taps)
+    return UFUNCS[np.power](sums, 1 / norm_type)
 
 
 def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:

@@ -70,6 +70,7 @@ def _class(base: Any, text: str) -> Any:
             track_running_stats: bool = True,
             device: Any = None,
             dtype: Any = None,
+            *,
             bias: bool = True,
         ) -> None:
             super().__init__(num_features, eps, momentum, affine, track_running_stats)

@@ -198,6 +198,11 @@ class Module(ArrayModule):
             below = f"{prefix}.{name}" if prefix else name
             yield from module.named_modules(memo, below, remove_duplicate)  # type: ignore[arg-type, misc]
 
+    def modules(self, remove_duplicate: bool = True) -> Iterator["Module"]:  # type: ignore[override]
+        """This module and all below it, each once."""
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
+            yield module
+
     def _entries(self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]

@@ -52,6 +52,7 @@ class GroupNorm(array.GroupNorm, Module):
         affine: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
         bias: bool = True,
     ) -> None:
         if num_channels % num_groups:
