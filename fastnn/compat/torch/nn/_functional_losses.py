@@ -16,7 +16,7 @@ from fastnn.compat.torch.nn._functional_layers import pairwise_distance
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "cross_entropy",
     "gaussian_nll_loss", "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss",
-    "multi_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss", "smooth_l1_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss", "smooth_l1_loss",
     "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip
 
@@ -299,14 +299,9 @@ def triplet_margin_with_distance_loss(
 
 
 # ---- of classes ------------------------------------------------------------------------------------------------------
-def _rows(input: Any, target: Any) -> tuple[Any, Any]:
-    """Scores of one example without the axis of the batch, as a batch of one."""
-    if input._data.ndim == 1 and target._data.dtype.kind != "f":
-        return input.reshape(1, -1), target._data.reshape(1)
-    return input, target
-
-
-def _class_loss(function: Any, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, *settings: Any) -> Tensor:
+def _class_loss(
+    function: Any, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, *settings: Any
+) -> Tensor:
     is_single = input._data.ndim == 1
     if is_single:
         shape = (1, -1) if target._data.dtype.kind == "f" else (1,)
@@ -357,6 +352,28 @@ def multi_margin_loss(
     """max(0, margin - input[target] + input[c])^p, averaged over the classes c"""
     reduction = legacy_reduction(size_average, reduce, reduction)
     return F.multi_margin_loss(input, target, p, margin, weight, reduction)
+
+
+def multilabel_margin_loss(
+    input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """max(0, 1 - input[label] + input[c]), for each label and each class c that is none, divided by all classes
+
+    A row of `target` holds labels up to the first -1.
+    """
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    labels = target._data
+    if input._data.shape != labels.shape or labels.ndim > 2:
+        raise RuntimeError(f"inconsistent target size: {tuple(labels.shape)} for input of {tuple(input._data.shape)}")
+    is_label = np.logical_and.accumulate(labels >= 0, -1)
+    indices = np.where(is_label, labels, 0)
+    is_target = ((indices[..., None] == np.arange(labels.shape[-1])) & is_label[..., None]).any(-2)
+    of_labels = FUNCTIONS[np.take_along_axis](input, indices, -1)
+    gaps = _subtract(FUNCTIONS[np.expand_dims](input, -2), FUNCTIONS[np.expand_dims](of_labels, -1))
+    counts = new(is_label[..., :, None] & ~is_target[..., None, :])
+    zero = new(np.zeros((), input._data.dtype))
+    losses = _where(counts, _at_least(_add(gaps, 1.0), 0), zero)
+    return _reduced(_divide(_sum(losses, (-2, -1)), labels.shape[-1]), reduction)
 
 
 def multilabel_soft_margin_loss(
