@@ -18,7 +18,6 @@ from fastnn.compat.torch._creation import *
 from fastnn.compat.torch._dtype import DTYPES, dtype, finfo, get_default_dtype, iinfo, set_default_dtype
 from fastnn.compat.torch._indexing import *
 from fastnn.compat.torch._linalg import *
-from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import *
 from fastnn.compat.torch._random import *
 from fastnn.compat.torch._reductions import *
@@ -49,6 +48,6 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"fastnn\.")
 contiguous_format, channels_last, preserve_format = "contiguous_format", "channels_last", "preserve_format"
 strided, sparse_coo = "strided", "sparse_coo"
 
-__getattr__ = missing("torch", {})
+from fastnn.compat.torch._toplevel_rest import *  # with __getattr__
 
-from fastnn.compat.torch import nn  # noqa: E402
+from fastnn.compat.torch import amp, autograd, nn, optim  # noqa: E402 (they need what is above)
