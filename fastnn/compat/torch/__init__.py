@@ -49,5 +49,3 @@ contiguous_format, channels_last, preserve_format = "contiguous_format", "channe
 strided, sparse_coo = "strided", "sparse_coo"
 
 from fastnn.compat.torch._toplevel_rest import *  # with __getattr__
-
-from fastnn.compat.torch import amp, autograd, nn, optim  # noqa: E402 (they need what is above)
