@@ -24,6 +24,7 @@ from fastnn.compat.torch._reductions import *
 from fastnn.compat.torch._shapes import *
 from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._tensor import Tensor
+from fastnn.compat.torch._toplevel_rest import *  # with __getattr__
 
 float32 = float = DTYPES["float32"]
 float64 = double = DTYPES["float64"]
@@ -47,5 +48,3 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"fastnn\.")
 # How the elements of an image lie in memory: fastnn has its own order, and takes any.
 contiguous_format, channels_last, preserve_format = "contiguous_format", "channels_last", "preserve_format"
 strided, sparse_coo = "strided", "sparse_coo"
-
-from fastnn.compat.torch._toplevel_rest import *  # with __getattr__
