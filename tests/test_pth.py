@@ -6,6 +6,7 @@ import io
 import math
 import pickle
 import struct
+import types
 import zipfile
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from pth_files import (
     HOOKS,
     PARAMETER,
+    REBUILD,
     REBUILD_OLD,
     REBUILD_TYPED,
     Call,
@@ -28,7 +30,7 @@ from pth_files import (
 
 import fastnn
 from fastnn import data, nn, training
-from fastnn.training._pth import read_pth, write_pth
+from fastnn.training._pth import AsDevice, AsDType, AsSize, AsTensor, Makers, read_pth, write_pth
 
 FORMATS = {"zip": new_format, "old": old_format}
 PREPROCESSING = data.Preprocessing(mean=(0.5,), std=(0.25,), size=(8, 8), classes=("a", "b"))
@@ -220,7 +222,8 @@ def test_hooks_get_tensors_and_parameters(write, name):
                     storages)  # fmt: skip
     plain = read(content)
     assert [array.tolist() for array in plain.values()] == [[1.5]] * 3
-    made = read(content, tensor=fastnn.tensor, parameter=lambda made, requires_grad: (made, requires_grad))
+    made = read(content, make=Makers(lambda array, requires_grad: fastnn.tensor(array, requires_grad=requires_grad),
+                                     lambda made, requires_grad: (made, requires_grad)))  # fmt: skip
     assert isinstance(made["t"], fastnn.Tensor)
     assert [pair[1] for pair in (made["p"], made["q"])] == [True, False]
     assert made["p"][0].data.tolist() == [1.5]
@@ -229,18 +232,39 @@ def test_hooks_get_tensors_and_parameters(write, name):
 def test_hook_sees_no_tensor_twice():
     value, storages = floats("0", 1.5)
     seen = []
-    read(old_format([value, value], storages), tensor=lambda array: seen.append(array.copy()) or 7)
-    assert [array.tolist() for array in seen] == [[1.5]]
+    make = Makers(tensor=lambda array, requires_grad: seen.append((array.tolist(), requires_grad)) or 7)
+    assert read(old_format([value, value], storages), make=make) == [7, 7]
+    assert seen == [([1.5], False)]
+
+
+def test_hooks_make_sizes_types_and_devices(write):
+    value = {
+        "size": Named("torch", "Size")([2, 3]),
+        "device": Named("torch", "device")("cuda", 1),
+        "dtype": Named("torch", "bfloat16"),
+        "typed": typed("0", "uint16", 2, 1),
+    }
+    make = Makers(size=lambda sides: ("size", sides), dtype=lambda name: [name], device=lambda name: {name: 0})
+    loaded = read(write(value, {"0": b"\2\1"}, **({"itemsizes": 1} if write is old_format else {})), make=make)
+    assert loaded.pop("typed").tolist() == [0x102]
+    assert loaded == {"size": ("size", (2, 3)), "dtype": ["torch.bfloat16"], "device": {"cuda:1": 0}}
+
+
+def test_tensor_that_requires_a_gradient_is_one(write):
+    value, storages = floats("0", 1.5)
+    wanted = REBUILD(*value.arguments[:4], True, HOOKS)
+    make = Makers(tensor=lambda array, requires_grad: (array.tolist(), requires_grad))
+    assert read(write([value, wanted], storages), make=make) == [([1.5], False), ([1.5], True)]
 
 
 def test_error_of_a_hook_is_the_callers(write):
     value, storages = floats("0", 1.5)
 
-    def fail(array):
+    def fail(array, requires_grad):
         raise IndexError("of the caller")
 
     with pytest.raises(IndexError, match="of the caller"):
-        read(write(value, storages), tensor=fail)
+        read(write(value, storages), make=Makers(tensor=fail))
 
 
 def test_oldest_way_to_rebuild_a_tensor_is_read():
@@ -505,17 +529,57 @@ def test_written_arrays_are_read_as_themselves():
         np.testing.assert_array_equal(loaded[name], array)
 
 
-@pytest.mark.parametrize("name", set(OBJECTS) - {"default", "without default", "counter", "namespace", "bytes"})
-def test_written_object_is_read_as_itself(name):
-    loaded = read(written(OBJECTS[name]))
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("name", OBJECTS)
+def test_written_object_is_read_as_itself(name, old):
+    loaded = read(written(OBJECTS[name], old_format=old))
     assert repr(loaded) == repr(OBJECTS[name])
+    assert type(loaded) is type(OBJECTS[name])
 
 
-def test_written_mappings_are_dictionaries_and_numbers_are_pythons():
-    value = {"c": collections.Counter("aab"), "n": np.float32(0.5), "i": np.int64(3), "b": np.bool_(True), "x": b"\xff"}
+@pytest.mark.parametrize("name", ARRAYS)
+def test_array_that_is_no_tensor_is_written_as_one_of_numpy(name):
+    loaded = read(written(ARRAYS[name], stands_for=lambda value: None), make=Makers(tensor=None))
+    assert (loaded.shape, loaded.dtype) == (ARRAYS[name].shape, ARRAYS[name].dtype.newbyteorder("="))
+    np.testing.assert_array_equal(loaded, ARRAYS[name])
+
+
+def test_object_at_several_places_is_one_object_again():
+    shared = {"list": [1], "dict": {}, "set": {1}, "tuple": ([],), "array": np.ones(2),
+              "ordered": collections.OrderedDict(), "namespace": argparse.Namespace()}  # fmt: skip
+    first, second = read(written([shared, dict(shared)]))
+    for name in shared:
+        assert first[name] is second[name]
+
+
+def test_object_of_many_references_is_written_and_read_at_once():
+    value = [0]
+    for _ in range(90):
+        value = [value, value]
+    content = written(value)
+    assert len(content) < 10_000
+    loaded = read(content)
+    assert loaded[0] is loaded[1]
+
+
+def test_objects_that_stand_for_those_of_pytorch_are_written_as_these():
+    kinds = {"s": AsSize((2, 3)), "t": AsDType("int8"), "d": AsDevice("cuda", 1), "c": AsDevice("cpu"),
+             "g": AsTensor(np.ones(1), requires_grad=True)}  # fmt: skip
+    content = written(list(kinds), stands_for=lambda value: kinds.get(value) if isinstance(value, str) else None)
+    make = Makers(size=lambda sides: ("size", sides), tensor=lambda array, requires_grad: requires_grad)
+    assert read(content, make=make) == [("size", (2, 3)), "torch.int8", "cuda:1", "cpu", True]
+
+
+def test_written_numbers_of_numpy_are_pythons():
+    value = {"n": np.float32(0.5), "i": np.int64(3), "b": np.bool_(True)}
     loaded = read(written(value))
-    assert loaded == {"c": {"a": 2, "b": 1}, "n": 0.5, "i": 3, "b": True, "x": b"\xff"}
-    assert [type(item) for item in loaded.values()] == [dict, float, int, bool, bytes]
+    assert loaded == {"n": 0.5, "i": 3, "b": True}
+    assert [type(item) for item in loaded.values()] == [float, int, bool]
+
+
+def test_written_mappings_of_other_classes_are_dictionaries():
+    loaded = read(written([types.MappingProxyType({"a": 1}), type("D", (dict,), {})(b=2)]))
+    assert (loaded, [type(item) for item in loaded]) == ([{"a": 1}, {"b": 2}], [dict, dict])
 
 
 def test_attributes_of_an_ordered_dictionary_are_written():
@@ -524,15 +588,59 @@ def test_attributes_of_an_ordered_dictionary_are_written():
     assert read(written(state))._metadata == {"": {"version": 1}}
 
 
-def test_arrays_of_the_same_memory_are_written_once():
-    array = np.arange(1000.0)
-    loaded = read(written({"a": array, "b": array, "c": array.reshape(10, 100), "d": array.copy(), "e": array[::2],
-                           "f": array[::2]}))  # fmt: skip
-    assert np.shares_memory(loaded["a"], loaded["b"])
-    assert np.shares_memory(loaded["a"], loaded["c"])
-    assert np.shares_memory(loaded["e"], loaded["f"])
-    assert not np.shares_memory(loaded["a"], loaded["d"])
-    np.testing.assert_array_equal(loaded["e"], array[::2])
+def sharing():
+    """Arrays whose memory overlaps, and the names of those with which each shares elements."""
+    rows = np.arange(1000.0).reshape(10, 100)
+    single, grown = np.arange(6, dtype=np.int8)[::-1], np.arange(5, dtype=np.float32)
+    arrays = {
+        "rows": rows, "same": rows, "flat": rows.reshape(-1), "copy": rows.copy(), "transposed": rows.T,
+        "column": rows[:, 7], "even": rows[::2], "odd": rows[1::2], "corner": rows[8:, 98:], "one": rows[3:4, 2:3],
+        "bits": rows.view(np.int64), "backwards": rows[::-1], "empty": rows[:0], "alone": np.arange(9.0)[::3],
+        "small": single, "wide": np.broadcast_to(grown, (4, 5)), "grown": grown, "last": grown[4],
+    }  # fmt: skip
+    return {name: np.asarray(array) for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("dtype", TYPED)
+def test_type_that_pytorch_cannot_read_from_the_old_format_is_not_written_there(dtype):
+    with pytest.raises(TypeError, match=rf"obj\['a'\] must not be {dtype}, which PyTorch does not read from its old"):
+        written({"a": np.ones(1, dtype)}, old_format=True)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_arrays_that_share_memory_share_it_again(old):
+    arrays = sharing()
+    content = written(arrays, old_format=old)
+    loaded = read(content)
+    for name, array in arrays.items():
+        assert (loaded[name].shape, loaded[name].dtype) == (array.shape, array.dtype)
+        np.testing.assert_array_equal(loaded[name], array)
+        for other in arrays:
+            # Those that PyTorch cannot see as one storage are copies: other types, negative steps.
+            apart = {name, other} & {"bits", "backwards", "small", "empty"} and name != other
+            expected = not apart and np.shares_memory(array, arrays[other])
+            assert np.shares_memory(loaded[name], loaded[other]) == expected, (name, other)
+    copies = 4  # rows, copy, bits, backwards
+    assert len(content) < copies * 8000 + 8000
+
+
+def test_tensors_that_share_no_memory_are_contiguous_and_have_no_gaps():
+    base = np.arange(10_000.0).reshape(100, 100)
+    content = written({"column": base[:, 0], "block": np.asfortranarray(base[50:53, 50:53])})
+    loaded = read(content)
+    assert loaded["column"].flags.c_contiguous
+    assert loaded["block"].flags.c_contiguous
+    assert len(content) < 4000
+    tied = base[::2].T
+    assert all(array.flags.c_contiguous for array in read(written([tied, tied, tied[:]])))
+
+
+def test_expanded_array_is_written_as_its_elements():
+    array = np.broadcast_to(np.float32([1, 2]), (1 << 30, 2))
+    content = written(array)
+    loaded = read(content)
+    assert (len(content), loaded.shape, loaded.strides) < (2000, array.shape, (0, 4))
+    assert loaded[-1].tolist() == [1, 2]
 
 
 def test_written_archive_is_one_that_other_programs_read():
@@ -554,18 +662,17 @@ def test_equal_objects_are_equal_files(tmp_path):
 
 
 def test_hook_says_what_is_a_tensor_and_a_parameter():
-    content = written(
-        {"p": nn.Parameter(np.ones(2, np.float32)), "t": fastnn.tensor([3.0])},
-        array_of=lambda value: (
-            (value.data, True)
-            if isinstance(value, nn.Parameter)
-            else ((value.data, False) if isinstance(value, fastnn.Tensor) else None)
-        ),
-    )
-    kinds = []
-    loaded = read(content, parameter=lambda array, requires_grad: kinds.append(requires_grad) or array)
-    assert kinds == [True]
-    assert (loaded["p"].tolist(), loaded["t"].tolist()) == ([1, 1], [3])
+    def stands_for(value):
+        if isinstance(value, fastnn.Tensor):
+            return AsTensor(value.data, value.requires_grad, isinstance(value, nn.Parameter))
+        return None
+
+    frozen = nn.Parameter(np.ones(1, np.float32))
+    frozen.requires_grad = False
+    content = written({"p": nn.Parameter(np.ones(2, np.float32)), "f": frozen, "t": fastnn.tensor([3.0])},
+                      stands_for=stands_for)  # fmt: skip
+    loaded = read(content, make=Makers(parameter=lambda array, requires_grad: (array.tolist(), requires_grad)))
+    assert (loaded["p"], loaded["f"], loaded["t"].tolist()) == (([1, 1], True), ([1], False), [3])
 
 
 @pytest.mark.parametrize(("value", "error", "words"), [
@@ -575,6 +682,7 @@ def test_hook_says_what_is_a_tensor_and_a_parameter():
     ({"a": np.array(["x"])}, TypeError, r"write_pth: obj\['a'\] must be an array of real numbers"),
     ({frozenset(): 1}, TypeError, r"write_pth: a key of obj must be .*frozenset"),
     (2**3000, TypeError, r"write_pth: obj must be an integer of at most 255 bytes"),
+    (collections.defaultdict(lambda: 1), TypeError, r"write_pth: obj must be a defaultdict of one of Python's plain"),
 ])  # fmt: skip
 def test_what_cannot_be_written_is_named(tmp_path, value, error, words):
     with pytest.raises(error, match=words):

@@ -40,6 +40,10 @@ def hooked(enter: Callable[..., Any], hooks: Any, has_own_backward: bool) -> Cal
 
     def run_hooked(module: Any, *arguments: Any, **keywords: Any) -> Any:
         for hook in list(hooks.forward_pre.values()) if hooks else ():
+            if getattr(hook, "takes_keywords", False):
+                changed = hook(module, arguments, keywords)
+                arguments, keywords = (arguments, keywords) if changed is None else changed
+                continue
             changed = hook(module, arguments)
             if changed is not None:
                 arguments = changed if isinstance(changed, tuple) else (changed,)
@@ -61,7 +65,8 @@ def hooked(enter: Callable[..., Any], hooks: Any, has_own_backward: bool) -> Cal
 
             y = _pass_on(y, see)
         for hook in list(hooks.forward.values()) if hooks else ():
-            changed = hook(module, arguments, y)
+            takes_keywords = getattr(hook, "takes_keywords", False)
+            changed = hook(module, arguments, keywords, y) if takes_keywords else hook(module, arguments, y)
             if changed is not None:
                 y = changed
         return y

@@ -193,6 +193,7 @@ def _alone(module: Module) -> Step:
     """The call of one module with a tensor, without the detour through `_call` where that would not do anything."""
     forward: Any = type(module).forward
     is_plain = not (observers() or vars(module).keys() & _REPLACED or getattr(forward, "has_own_backward", True))
+    is_plain = is_plain and type(module).__call__ is Module.__call__
     return MethodType(forward.entered, module) if is_plain else module
 
 

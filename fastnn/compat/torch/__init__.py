@@ -48,3 +48,5 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"fastnn\.")
 # How the elements of an image lie in memory: fastnn has its own order, and takes any.
 contiguous_format, channels_last, preserve_format = "contiguous_format", "channels_last", "preserve_format"
 strided, sparse_coo = "strided", "sparse_coo"
+
+from fastnn.compat.torch import amp, autograd, nn, optim  # noqa: E402 (they need what is above)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastnn.training._pth import numpy_objects
 from fastnn.training._pth.errors import Budget, Unreadable
 from fastnn.training._pth.machine import DICT_ITEM, KeyLimit, StandIn
+from fastnn.training._pth.makers import Makers
 from fastnn.training._pth.tensors import DTYPES, STORAGES, Storage, Storages, StorageType, strided
 
 __all__ = ["Context", "Identity"]
@@ -35,6 +36,13 @@ class _Function(StandIn):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _DType(StandIn):
+    """A number type."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Name(StandIn):
     """Takes the place of a class that other calls are told about."""
 
@@ -47,7 +55,7 @@ class Context:
     Args:
         storages: the numbers of storages; None to look at nothing but which storages there are.
         storage_of: the storage that a persistent id means.
-        tensor, parameter: what is made of an array and of a tensor.
+        make: what is made of arrays and names.
         budget: memory for objects.
     """
 
@@ -55,22 +63,28 @@ class Context:
         self,
         storages: Storages | None,
         storage_of: Identity,
-        tensor: Callable[[NDArray], Any] | None,
-        parameter: Callable[[Any, bool], Any] | None,
+        make: Makers,
         budget: Budget,
     ) -> None:
         self.budget, self.keys = budget, KeyLimit()
         self.storages, self._storage_of = storages, storage_of
-        self.tensor, self.parameter = tensor, parameter
+        self.make = make if storages is not None else Makers()
         self.arrays = numpy_objects.PendingArrays(budget)
-        self.tensors: dict[int, Any] = {}  # by their id, which holds as long as they are here
+        # By their ids, which hold as long as they are here.
+        self.tensors: dict[int, Any] = {}
+        self.dtypes: dict[int, tuple[Any, str]] = {}
 
     # ---- what a machine asks -----------------------------------------------------------------------------------------
     def find(self, name: str) -> Any:
         found = _TABLE.get(name)
         if found is None:
             raise Unreadable(_unknown(name))
-        return found
+        if not isinstance(found, _DType):
+            return found
+        self.budget.take(_CONTAINER)
+        made = self.make.dtype(found.name)
+        self.dtypes[id(made)] = made, found.name
+        return made
 
     def call(self, function: Any, arguments: tuple[Any, ...], label: Any) -> Any:
         if not isinstance(function, _Function):
@@ -124,6 +138,7 @@ _OTHER_ADVICE = "tensor.float()"
 
 def _rebuilt(context: Context, arguments: tuple[Any, ...], dtype: str, label: str) -> Any:
     storage, offset, shape, strides = arguments[:4]
+    requires_grad = len(arguments) > 4 and arguments[4] is True
     context.budget.take(_TENSOR + (16 * len(shape) if type(shape) in (tuple, list) else 0))
     if dtype not in DTYPES:
         advice = next((words for start, words in _ADVICE.items() if dtype.startswith(start)), _OTHER_ADVICE)
@@ -132,7 +147,7 @@ def _rebuilt(context: Context, arguments: tuple[Any, ...], dtype: str, label: st
         array = np.empty(0)
     else:
         array = strided(context.storages.numbers(storage, dtype), offset, shape, strides, label)
-    tensor = array if context.tensor is None or context.storages is None else context.tensor(array)
+    tensor = context.make.tensor(array, requires_grad)
     context.tensors[id(tensor)] = tensor
     return tensor
 
@@ -164,20 +179,19 @@ def _tensor_v2(context: Context, arguments: tuple[Any, ...], label: str) -> Any:
 def _tensor_v3(context: Context, arguments: tuple[Any, ...], label: str) -> Any:
     """torch._utils._rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, metadata=None)."""
     _check_plain(arguments, 7, label)
-    if type(arguments[6]) is not str:
+    _, dtype = context.dtypes.get(id(arguments[6]), (None, None))
+    if dtype is None:
         raise Unreadable(f"damaged, {label} has no type")
     _check_metadata(arguments[7] if len(arguments) > 7 else None, label)
-    return _rebuilt(context, arguments, arguments[6].removeprefix("torch."), label)
+    return _rebuilt(context, arguments, dtype.removeprefix("torch."), label)
 
 
 def _parameter(context: Context, arguments: tuple[Any, ...], label: str) -> Any:
     """torch._utils._rebuild_parameter(data, requires_grad, hooks) and _rebuild_parameter_with_state(..., state)."""
     if len(arguments) < 2 or id(arguments[0]) not in context.tensors or type(arguments[1]) is not bool:
         raise Unreadable(f"damaged, {label} is a parameter without data")
-    if context.parameter is None or context.storages is None:
-        return arguments[0]
     context.budget.take(_TENSOR)
-    return context.parameter(arguments[0], arguments[1])
+    return context.make.parameter(arguments[0], arguments[1])
 
 
 def _of_class(context: Context, arguments: tuple[Any, ...], label: str) -> Any:
@@ -196,16 +210,16 @@ def _size(context: Context, arguments: tuple[Any, ...], label: str) -> Any:
     if type(sides) not in (list, tuple) or not all(type(side) is int for side in sides):
         raise Unreadable("damaged, a torch.Size has no sides")
     context.budget.take(_CONTAINER + 8 * len(sides))
-    return tuple(sides)
+    return context.make.size(tuple(sides))
 
 
-def _device(context: Context, arguments: tuple[Any, ...], label: str) -> str:
+def _device(context: Context, arguments: tuple[Any, ...], label: str) -> Any:
     """torch.device(kind, index)."""
     kind, index = (*arguments, None, None)[:2]
     if type(kind) is not str or len(kind) > 40 or not (index is None or (type(index) is int and 0 <= index < 1 << 16)):
         raise Unreadable("damaged, a torch.device has no name")
     context.budget.take(100)
-    return kind if index is None else f"{kind}:{index}"
+    return context.make.device(kind if index is None else f"{kind}:{index}")
 
 
 # ---- Python --------------------------------------------------------------------------------------------------------
@@ -379,8 +393,7 @@ _TABLE: dict[str, Any] = {
        for module in ("builtins", "__builtin__")},
     **{f"{module}.{name}": StorageType(dtype) for name, dtype in STORAGES.items()
        for module in ("torch", "torch.cuda", "torch.storage")},
-    # Number types are known by their names, which are what a result has of them.
-    **{f"torch.{dtype}": f"torch.{dtype}" for dtype in (*DTYPES, "complex32", "complex64", "complex128")},
+    **{f"torch.{dtype}": _DType(f"torch.{dtype}") for dtype in (*DTYPES, "complex32", "complex64", "complex128")},
     "argparse.Namespace": _NAMESPACE,
     "builtins.object": _OBJECT,
     "__builtin__.object": _OBJECT,

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from fastnn.training._pth.errors import Budget, Unreadable
 from fastnn.training._pth.machine import StandIn
 
-__all__ = ["ARRAY_CLASS", "DTypeStandIn", "PendingArrays", "frombuffer", "scalar"]
+__all__ = ["ARRAY_CLASS", "CODES", "DTypeStandIn", "PendingArrays", "frombuffer", "scalar"]
 
-_CODES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
+CODES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
 _MOST_DIMENSIONS, _LARGEST_SIDE = 32, 1 << 48
 _ARRAY, _SCALAR = 200, 40  # bytes of memory
 
@@ -30,7 +30,7 @@ class DTypeStandIn(StandIn):
         code = arguments[0] if arguments else None
         if type(code) is bytes:
             code = code.decode("latin-1")
-        if type(code) is not str or code not in _CODES:
+        if type(code) is not str or code not in CODES:
             shown = repr(code[:20]) if type(code) is str else "something"
             raise Unreadable(f"it holds a NumPy array or number of the type {shown}; numbers and bools are read")
         self.dtype = np.dtype(code)

@@ -6,6 +6,8 @@
 All numbers are little-endian, whatever the third pickle says: machines of the other order turned them for the file.
 """
 
+import pickle
+import struct
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -18,12 +20,13 @@ from fastnn.training._pth.errors import Truncated, Unreadable
 from fastnn.training._pth.machine import Machine
 from fastnn.training._pth.tensors import Storage, Storages, StorageType
 
-__all__ = ["MAGIC_NUMBER", "read_old_format"]
+__all__ = ["MAGIC_NUMBER", "read_old_format", "write_old_format"]
 
 MAGIC_NUMBER, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 # The pickles are read in one piece. Their length stands nowhere; nearly always they are short.
 _FIRST_PIECE = 1 << 20
 _LARGEST_COUNT = 1 << 62
+_FACTS = {"protocol_version": _VERSION, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
 
 
 class _Found:
@@ -142,3 +145,18 @@ def _survey(
 
 def _no_storage(identity: Any) -> Storage:
     raise Unreadable("damaged, it refers to storages where there are none")
+
+
+def write_old_format(file: IO[bytes], content: bytes, storages: list[NDArray]) -> None:
+    """Write a file of an object's pickle, which names the storages by their places in this list."""
+    for value in (MAGIC_NUMBER, _VERSION, _FACTS):
+        file.write(pickle.dumps(value, 2))
+    file.write(content)
+    # PyTorch sorts the keys, which are texts.
+    keys = sorted(str(key) for key in range(len(storages)))
+    file.write(pickle.dumps(keys, 2))
+    for key in keys:
+        array = storages[int(key)]
+        ordered = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+        file.write(struct.pack("<q", array.size))
+        file.write(ordered.reshape(-1).view(np.uint8).data)

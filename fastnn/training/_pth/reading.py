@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from numpy.typing import NDArray
-
 from fastnn.training._pth.allowed import Context
 from fastnn.training._pth.archive import Archive
 from fastnn.training._pth.errors import Budget, Unreadable
 from fastnn.training._pth.machine import Machine, StandIn
+from fastnn.training._pth.makers import Makers
 from fastnn.training._pth.old_format import MAGIC_NUMBER, read_old_format
 from fastnn.training._pth.tensors import Storage, Storages, StorageType
 from fastnn.training._safetensors import CheckpointError
@@ -34,8 +33,7 @@ _SIZE_OF_START = 300
 def read_pth(
     file: str | os.PathLike[str] | IO[bytes],
     *,
-    tensor: Callable[[NDArray], Any] | None = None,
-    parameter: Callable[[Any, bool], Any] | None = None,
+    make: Makers = Makers(),  # noqa: B008, it is frozen
     widen: bool = False,
 ) -> Any:
     """The object that `torch.save` wrote, with NumPy arrays in the place of its tensors, without PyTorch.
@@ -53,8 +51,7 @@ def read_pth(
 
     Args:
         file: its name, or a binary file that can be positioned, which is read from its beginning.
-        tensor: makes of an array what is to stand in its place.
-        parameter: makes of what `tensor` made of a parameter, and of its requires_grad, what is to stand in its place.
+        make: what is to take the place of tensors, parameters, torch.Size, torch.dtype and torch.device.
         widen: whether float16 becomes float32 too.
     Raises:
         FileNotFoundError: there is no such file.
@@ -72,22 +69,22 @@ def read_pth(
     """
     if not isinstance(file, str | os.PathLike):
         name = getattr(file, "name", "")
-        return _named(file, name if isinstance(name, str) else "", tensor, parameter, widen)
+        return _named(file, name if isinstance(name, str) else "", make, widen)
     path = Path(file)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {os.fspath(path)}")
     if not stat.S_ISREG(path.stat().st_mode):
         raise CheckpointError("not a file but a folder, a FIFO, a socket or a device", path)
     with path.open("rb") as opened:
-        return _named(opened, os.fspath(path), tensor, parameter, widen)
+        return _named(opened, os.fspath(path), make, widen)
 
 
-def _named(file: IO[bytes], name: str, tensor: Any, parameter: Any, widen: bool) -> Any:
+def _named(file: IO[bytes], name: str, make: Makers, widen: bool) -> Any:
     """What is read, or an error that says the file's name."""
     try:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        result = _read(file, size, file.read(_SIZE_OF_START), tensor, parameter, widen)
+        result = _read(file, size, file.read(_SIZE_OF_START), make, widen)
         check_result(result)
     except Unreadable as error:
         raise CheckpointError(str(error), name) from None
@@ -111,9 +108,9 @@ def _is_tar(start: bytes) -> bool:
     return start[_WHERE_TAR_SAYS_SO : _WHERE_TAR_SAYS_SO + 5] == b"ustar"
 
 
-def _read(file: IO[bytes], size: int, start: bytes, tensor: Any, parameter: Any, widen: bool) -> Any:
+def _read(file: IO[bytes], size: int, start: bytes, make: Makers, widen: bool) -> Any:
     def make_context(storages: Storages | None, storage_of: Callable[[Any], Storage], length: int) -> Context:
-        return Context(storages, storage_of, tensor, parameter, Budget(_LEAST_MEMORY + _MEMORY_PER_BYTE * length))
+        return Context(storages, storage_of, make, Budget(_LEAST_MEMORY + _MEMORY_PER_BYTE * length))
 
     if start.startswith(_ZIP):
         return _read_archive(file, size, make_context, widen)

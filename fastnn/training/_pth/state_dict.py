@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.training._pth.pickling import is_written
 from fastnn.training._pth.reading import is_pth, read_pth
-from fastnn.training._pth.writing import is_written, write_pth
+from fastnn.training._pth.writing import write_pth
 from fastnn.training._safetensors import CheckpointError
 
 __all__ = ["PTH_SUFFIXES", "is_file_of_pytorch", "read_state_dict", "write_state_dict"]

@@ -12,7 +12,7 @@ from fastnn.training._dtypes import ITEM_SIZES, decode
 from fastnn.training._pth.errors import Unreadable
 from fastnn.training._pth.machine import StandIn
 
-__all__ = ["DTYPES", "STORAGES", "Storage", "StorageType", "Storages", "strided"]
+__all__ = ["DTYPES", "STORAGES", "WITHOUT_STORAGES", "Storage", "StorageType", "Storages", "strided"]
 
 # PyTorch's names of number types -> those of `_dtypes`.
 DTYPES = {
@@ -56,6 +56,8 @@ STORAGES = {
     "QUInt4x2Storage": "quint4x2",
     "QUInt2x4Storage": "quint2x4",
 }
+# Types of whole numbers that PyTorch has no class of storages for.
+WITHOUT_STORAGES = ("uint16", "uint32", "uint64")
 _MOST_DIMENSIONS, _LARGEST_TENSOR = 32, 1 << 62
 # Of one storage; PyTorch itself lets tensors of one storage have one type, or see its bytes.
 _MOST_TYPES = 2
