@@ -66,14 +66,7 @@ for workers in (0, 2):
     loader = DataLoader(dataset, batch_size=4, num_workers=workers, worker_init_fn=seed_worker)
     for batch in loader:
         first, second = batch["pair"]
-        print(
-            batch["image"].shape,
-            batch["image"].dtype,
-            batch["label"].tolist(),
-            batch["name"][0],
-            first.dtype,
-            second.tolist(),
-        )
+        print(batch["image"].shape, batch["image"].dtype, batch["label"].tolist(), batch["name"][0], first.dtype, second.tolist())
     print(len(loader), f"{batch['image'].sum().item():.5f}")
 for batch in DataLoader(Numbers(7), batch_size=3):
     print(type(batch).__name__, batch.image.tolist(), batch.label)

@@ -88,8 +88,8 @@ images_, labels = next(dataiter)
 _, predicted = torch.max(net(images_), 1)
 print("Predicted: ", " ".join(f"{classes[predicted[j]]:5s}" for j in range(4)))
 
-correct_pred = dict.fromkeys(classes, 0)
-total_pred = dict.fromkeys(classes, 0)
+correct_pred = {classname: 0 for classname in classes}
+total_pred = {classname: 0 for classname in classes}
 with torch.no_grad():
     for data in testloader:
         inputs, labels = data

@@ -31,7 +31,7 @@ def svm_loss(x, y):
     return loss, dx
 
 
-class Linear:
+class Linear(object):
     @staticmethod
     def forward(x, w, b):
         out = x.reshape(x.shape[0], -1).mm(w) + b
@@ -46,7 +46,7 @@ class Linear:
         return dx, dw, db
 
 
-class ReLU:
+class ReLU(object):
     @staticmethod
     def forward(x):
         return torch.maximum(x, torch.zeros_like(x)), x
@@ -58,7 +58,7 @@ class ReLU:
         return dx
 
 
-class Conv:
+class Conv(object):
     @staticmethod
     def forward(x, w, b, pad=1, stride=2):
         n, c, h, width = x.shape

@@ -59,7 +59,7 @@ class BinaryConv(nn.Module):
 
 class Net(nn.Module):
     def __init__(self):
-        super().__init__()
+        super(Net, self).__init__()
         self.conv1 = BinaryConv(3, 8)
         self.conv2 = BinaryConv(8, 8)
         self.fc = nn.Linear(8, 4)

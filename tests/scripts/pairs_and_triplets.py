@@ -43,9 +43,7 @@ class ContrastiveLoss(nn.Module):
 
     def forward(self, a, b, same):
         distance = F.pairwise_distance(a, b, keepdim=True)
-        return torch.mean(
-            same * torch.pow(distance, 2) + (1 - same) * torch.pow(torch.clamp(self.margin - distance, min=0.0), 2)
-        )
+        return torch.mean(same * torch.pow(distance, 2) + (1 - same) * torch.pow(torch.clamp(self.margin - distance, min=0.0), 2))
 
 
 def collate(samples):
@@ -70,9 +68,7 @@ for epoch in range(3):
         optimizer.step()
         total += loss.detach() * first.size(0)
     schedule.step()
-    print(
-        f"epoch {epoch} loss {total.item() / len(dataset):.6f} lr {optimizer.param_groups[0]['lr']} same {same.sum().item()}"
-    )
+    print(f"epoch {epoch} loss {total.item() / len(dataset):.6f} lr {optimizer.param_groups[0]['lr']} same {same.sum().item()}")
 
 triplet = nn.TripletMarginLoss(margin=0.5)
 with torch.no_grad():
@@ -98,9 +94,5 @@ with torch.no_grad():
     print([[f"{v:.4f}" for v in row] for row in similar.tolist()])
     counts = torch.bincount(labels, minlength=4)
     means = torch.zeros(4, 6).index_add_(0, labels, codes) / counts[:, None]
-    print(
-        counts.tolist(),
-        f"{means.norm().item():.5f}",
-        f"{(codes - means[labels]).pow(2).sum(1).sqrt().mean().item():.5f}",
-    )
+    print(counts.tolist(), f"{means.norm().item():.5f}", f"{(codes - means[labels]).pow(2).sum(1).sqrt().mean().item():.5f}")
 print(sorted(net.state_dict()), net.centre.requires_grad)

@@ -18,7 +18,7 @@ def _weights_init(m):
 
 class LambdaLayer(nn.Module):
     def __init__(self, lambd):
-        super().__init__()
+        super(LambdaLayer, self).__init__()
         self.lambd = lambd
 
     def forward(self, x):
@@ -29,7 +29,7 @@ class BasicBlock(nn.Module):
     expansion = 1
 
     def __init__(self, in_planes, planes, stride=1, option="A"):
-        super().__init__()
+        super(BasicBlock, self).__init__()
         self.conv1 = nn.Conv2d(in_planes, planes, kernel_size=3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, kernel_size=3, stride=1, padding=1, bias=False)
@@ -56,7 +56,7 @@ class BasicBlock(nn.Module):
 
 class ResNet(nn.Module):
     def __init__(self, block, num_blocks, option, num_classes=4):
-        super().__init__()
+        super(ResNet, self).__init__()
         self.in_planes = 8
         self.option = option
         self.conv1 = nn.Conv2d(3, 8, kernel_size=3, stride=1, padding=1, bias=False)
@@ -86,7 +86,7 @@ class ResNet(nn.Module):
         return out
 
 
-class AverageMeter:
+class AverageMeter(object):
     def __init__(self):
         self.reset()
 

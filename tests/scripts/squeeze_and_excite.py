@@ -87,9 +87,7 @@ for name in ACTIVATIONS:
     decay, no_decay = [], []
     for key, parameter in model.named_parameters():
         (no_decay if key.endswith("bias") or parameter.ndim == 1 else decay).append(parameter)
-    optimizer = SignedMomentum(
-        [{"params": decay}, {"params": no_decay, "weight_decay": 0.0}], lr=2e-3, weight_decay=0.05
-    )
+    optimizer = SignedMomentum([{"params": decay}, {"params": no_decay, "weight_decay": 0.0}], lr=2e-3, weight_decay=0.05)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
     for step in range(8):
         xb, yb = x[step % 4 * 16 : step % 4 * 16 + 16], y[step % 4 * 16 : step % 4 * 16 + 16]

@@ -12,7 +12,7 @@ random = np.random.default_rng(5)
 
 class VAE(nn.Module):
     def __init__(self):
-        super().__init__()
+        super(VAE, self).__init__()
         self.fc1 = nn.Linear(144, 40)
         self.fc21 = nn.Linear(40, 6)
         self.fc22 = nn.Linear(40, 6)
