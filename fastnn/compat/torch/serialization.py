@@ -5,16 +5,16 @@ import os
 import pickle
 from typing import IO, Any
 
-from numpy.typing import NDArray
-
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.notes import note
-from fastnn.compat.torch._device import check_device
+from fastnn.compat.torch._device import check_device, device
+from fastnn.compat.torch._dtype import DTYPES, dtype
 from fastnn.compat.torch._missing import missing
+from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._tensor import new
 from fastnn.nn.parameter import Parameter
 from fastnn.training._atomic import atomic_write
-from fastnn.training._pth import read_pth, write_pth
+from fastnn.training._pth import AsDevice, AsDType, AsSize, AsTensor, Makers, read_pth, write_pth
 
 __all__ = ["load", "save"]
 
@@ -35,7 +35,7 @@ def save(
     Other objects, such as a whole model, are pickled by Python, and only fastnn reads the file.
     """
     try:
-        write_pth(obj, f, array_of=_array_of)
+        write_pth(obj, f, stands_for=_stands_for, old_format=not _use_new_zipfile_serialization)
     except TypeError as error:
         note(f"torch.save: only fastnn can read this file, for it holds more than tensors and numbers ({error})")
         if isinstance(f, str | os.PathLike):
@@ -52,8 +52,14 @@ def _pickle(obj: Any, file: IO[bytes]) -> None:
     file.write(content.getvalue())
 
 
-def _array_of(value: Any) -> tuple[NDArray, bool] | None:
-    return (value._data, isinstance(value, Parameter)) if isinstance(value, NumPyTensor) else None
+def _stands_for(value: Any) -> Any:
+    if isinstance(value, NumPyTensor):
+        return AsTensor(value._data, value._requires_grad and value._op is None, isinstance(value, Parameter))
+    if isinstance(value, Size):
+        return AsSize(value)
+    if isinstance(value, dtype):
+        return AsDType(repr(value).partition(".")[2])
+    return AsDevice("cpu") if isinstance(value, device) else None
 
 
 def load(
@@ -87,7 +93,7 @@ def load(
         with open(f, "rb") as file:
             if file.read(len(_OWN)) == _OWN:
                 return _unpickle(file, weights_only)
-    return read_pth(f, tensor=new, parameter=_parameter)
+    return read_pth(f, make=_MAKERS)
 
 
 def _unpickle(file: IO[bytes], weights_only: bool | None) -> Any:
@@ -99,11 +105,19 @@ def _unpickle(file: IO[bytes], weights_only: bool | None) -> Any:
     return pickle.load(file)
 
 
+def _tensor(array: Any, requires_grad: bool) -> Any:
+    x = new(array)
+    x._requires_grad = requires_grad
+    return x
+
+
 def _parameter(tensor: Any, requires_grad: bool) -> Any:
-    from fastnn.compat.torch.nn import Parameter  # which imports much
+    from fastnn.compat.torch.nn import Parameter  # which imports this package
 
     return Parameter(tensor, requires_grad)
 
+
+_MAKERS = Makers(_tensor, _parameter, Size, lambda name: DTYPES[name.partition(".")[2]], device)
 
 _TRUST = "torch.load(path, weights_only=False) reads objects that torch.save wrote here"
 __getattr__ = missing(

@@ -130,9 +130,13 @@ def embedding(
 ) -> Tensor:
     """Rows of `weight`"""
     if max_norm is not None:
-        raise ValueError("embedding: max_norm is not there: shorten the rows of weight within no_grad() after each step")
+        raise ValueError(
+            "embedding: max_norm is not there: shorten the rows of weight within no_grad() after each step"
+        )
     if scale_grad_by_freq:
-        raise ValueError("embedding: scale_grad_by_freq is not there: divide weight.grad by the counts after backward()")
+        raise ValueError(
+            "embedding: scale_grad_by_freq is not there: divide weight.grad by the counts after backward()"
+        )
     return F.embedding(input._data, weight, padding_idx)
 
 
@@ -535,9 +539,7 @@ def fold(
 # ---- distances -------------------------------------------------------------------------------------------------------
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 @ x2 / (|x1| |x2|) along `dim`"""
-    parts = [
-        UFUNCS[np.true_divide](x, FUNCTIONS[np.clip](norm_along(x, 2, dim, True), eps, None)) for x in (x1, x2)
-    ]
+    parts = [UFUNCS[np.true_divide](x, FUNCTIONS[np.clip](norm_along(x, 2, dim, True), eps, None)) for x in (x1, x2)]
     return _sum(_multiply(*parts), dim)
 
 

@@ -130,7 +130,9 @@ def _padding_for(layer: Any, input: Any, output_size: Any) -> list[int]:
 
 
 class _OfSequences(_ConvNd):
-    def __init__(self, channels: tuple[int, int], settings: dict[str, Any], bias: bool, device: Any, dtype: Any) -> None:
+    def __init__(
+        self, channels: tuple[int, int], settings: dict[str, Any], bias: bool, device: Any, dtype: Any
+    ) -> None:
         super().__init__()
         in_channels, out_channels = channels
         self.in_channels, self.out_channels = in_channels, out_channels
