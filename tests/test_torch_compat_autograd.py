@@ -297,10 +297,17 @@ def test_an_error_is_of_the_same_kind(torch, name):
 MODULES = ("autograd", "autograd.functional", "autograd.function", "autograd.grad_mode", "autograd.anomaly_mode")
 # What has no meaning here, or no place in a layer without second derivatives.
 ABSENT = {
-    "autograd": {"NestedIOFunction", "forward_ad", "graph", "gradgradcheck", "inplacefunction"},
+    "autograd": {
+        "NestedIOFunction",
+        "forward_ad",
+        "graph",
+        "gradgradcheck",
+        "inplacefunction",
+        "set_multithreading_enabled",
+    },
     "autograd.functional": {"hessian", "hvp", "vhp", "jvp", "Tensor"},
     "autograd.function": {"InplaceFunction", "NestedIOFunction", "BackwardCFunction", "FunctionMeta", "traceable"},
-    "autograd.grad_mode": {"set_multithreading_enabled"},
+    "autograd.grad_mode": {"set_multithreading_enabled", "enforce_grad_layout_policy"},
     "autograd.anomaly_mode": set(),
 }
 

@@ -215,9 +215,9 @@ def _fitted(gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray |
     return array
 
 
-def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` itself: there are no second derivatives here."""
-    return function
+def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`fn` itself: there are no second derivatives here."""
+    return fn
 
 
 __getattr__ = missing(__name__)
