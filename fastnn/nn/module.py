@@ -28,6 +28,7 @@ class _Hooks:
     def __init__(self) -> None:
         self.forward_pre: dict[int, Callable[..., Any]] = {}
         self.forward: dict[int, Callable[..., Any]] = {}
+        self.backward_pre: dict[int, Callable[..., Any]] = {}
         self.backward: dict[int, Callable[..., Any]] = {}
 
 

@@ -2,24 +2,26 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn import _random
 from fastnn import functional as F
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS
+from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._tensor import Tensor, in_place, new
 from fastnn.compat.torch.nn._functional_activation import norm_along
 
 __all__ = [
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "affine_grid",
-    "alpha_dropout", "avg_pool1d", "avg_pool2d", "batch_norm", "bilinear", "channel_shuffle", "conv1d", "conv2d",
-    "conv_transpose1d", "conv_transpose2d", "cosine_similarity", "dropout", "dropout1d", "dropout2d", "embedding", "fold",
-    "group_norm", "instance_norm", "interpolate", "layer_norm", "linear", "local_response_norm", "max_pool1d",
-    "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "one_hot", "pad", "pairwise_distance",
-    "pixel_shuffle", "pixel_unshuffle", "rms_norm", "scaled_dot_product_attention", "unfold", "upsample",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",
+    "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "affine_grid", "alpha_dropout", "avg_pool1d",
+    "avg_pool2d", "batch_norm", "bilinear", "channel_shuffle", "conv1d", "conv2d", "conv_transpose1d",
+    "conv_transpose2d", "cosine_similarity", "dropout", "dropout1d", "dropout2d", "embedding", "fold", "group_norm",
+    "instance_norm", "interpolate", "layer_norm", "linear", "local_response_norm", "lp_pool1d", "lp_pool2d",
+    "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_unpool1d", "max_unpool2d",
+    "native_channel_shuffle", "one_hot", "pad", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "rms_norm", "scaled_dot_product_attention", "unfold", "upsample",
     "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip
 
@@ -46,6 +48,10 @@ def _as_sequence(y: Any) -> Any:
     if isinstance(y, tuple):
         return tuple(map(_as_sequence, y))
     return FUNCTIONS[np.squeeze](y, -2)
+
+
+def _pair(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, Sequence) else (value, value)
 
 
 def _one(value: Any) -> Any:
@@ -129,15 +135,23 @@ def embedding(
     sparse: bool = False,
 ) -> Tensor:
     """Rows of `weight`"""
-    if max_norm is not None:
-        raise ValueError(
-            "embedding: max_norm is not there: shorten the rows of weight within no_grad() after each step"
-        )
     if scale_grad_by_freq:
         raise ValueError(
-            "embedding: scale_grad_by_freq is not there: divide weight.grad by the counts after backward()"
+            "embedding: scale_grad_by_freq is not there: divide the rows of weight.grad by their counts after backward()"
         )
+    if max_norm is not None:
+        _shorten(weight, np.unique(input._data), max_norm, norm_type)
     return F.embedding(input._data, weight, padding_idx)
+
+
+def _shorten(weight: Any, rows: Any, max_norm: float, norm_type: float) -> None:
+    """Scale the rows that are longer than `max_norm`, in place."""
+    array = weight._data
+    norms = np.linalg.norm(array[rows], norm_type, 1)
+    is_long = norms > max_norm
+    if is_long.any():
+        array[rows[is_long]] *= (max_norm / (norms[is_long] + 1e-7)).astype(array.dtype)[:, None]
+        weight.written()
 
 
 def scaled_dot_product_attention(
@@ -269,6 +283,89 @@ def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = Fal
     return _as_sequence(adaptive_max_pool2d(_as_image(input), _row(output_size, 1), return_indices))
 
 
+def adaptive_max_pool2d_with_indices(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Maxima of windows, and where they are"""
+    return adaptive_max_pool2d(input, output_size, True)
+
+
+def adaptive_max_pool1d_with_indices(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Maxima of windows of a sequence, and where they are"""
+    return adaptive_max_pool1d(input, output_size, True)
+
+
+def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+    """The root of the sum of p-th powers of each window; no gradient where the sum is 0"""
+    if math.isinf(norm_type):
+        size = UFUNCS[np.absolute](input)
+        size = size if norm_type > 0 else UFUNCS[np.negative](size)
+        largest = max_pool2d(size, kernel_size, stride, ceil_mode=ceil_mode)
+        return largest if norm_type > 0 else UFUNCS[np.negative](largest)
+    taps = math.prod(kernel_size) if isinstance(kernel_size, Sequence) else kernel_size**2
+    means = avg_pool2d(UFUNCS[np.power](input, norm_type), kernel_size, stride, 0, ceil_mode)
+    signs = new(np.sign(means._data))
+    sums = _multiply(_multiply(F.relu(UFUNCS[np.absolute](means)), signs), taps)
+    return UFUNCS[np.power](sums, 1 / norm_type)
+
+
+def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+    """The p-norm of each window of a sequence"""
+    return _as_sequence(
+        lp_pool2d(_as_image(input), norm_type, _row(kernel_size, 1), _row(stride or None, 1), ceil_mode)
+    )
+
+
+def max_unpool2d(
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> Tensor:
+    """Pixels put where a max pooling found them, zeros elsewhere"""
+    kernel, pads = _pair(kernel_size), _pair(padding)
+    steps = kernel if stride is None else _pair(stride)
+    *front, height, width = input._data.shape
+    usual = [
+        (n - 1) * step + taps - 2 * pad for n, step, taps, pad in zip((height, width), steps, kernel, pads, strict=True)
+    ]
+    sizes = usual if output_size is None else [int(n) for n in tuple(output_size)[-2:]]
+    for axis, (size, default, step) in enumerate(zip(sizes, usual, steps, strict=True)):
+        if not default - step < size < default + step:
+            raise ValueError(
+                f'invalid output_size "{output_size}" (dim {axis} must be between {default - step} and {default + step})'
+            )
+    places = indices._data.reshape(-1, height * width)
+    if places.size and not 0 <= places.min() <= places.max() < math.prod(sizes):
+        raise RuntimeError(
+            f"max_unpool2d: indices must be places within {tuple(sizes)}. Received: {places.min()} to {places.max()}"
+        )
+    return run(_PutAt(places, sizes), input)
+
+
+def max_unpool1d(
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> Tensor:
+    """Elements put where a max pooling found them, zeros elsewhere"""
+    sizes = None if output_size is None else (1, tuple(output_size)[-1])
+    settings = _row(kernel_size, 1), _row(stride or None, 1), _row(padding, 0), sizes
+    return _as_sequence(max_unpool2d(_as_image(input), _as_image(indices), *settings))
+
+
+class _PutAt(Op):
+    """Images of zeros with the pixels of x at some places."""
+
+    is_exact = is_fresh = True
+    keeps: ClassVar = {}
+
+    def __init__(self, places: Any, sizes: Sequence[int]) -> None:
+        self.places, self.sizes = places, tuple(sizes)
+
+    def forward(self, x: Any) -> Any:
+        self.x_shape = x.shape
+        y = np.zeros((len(self.places), math.prod(self.sizes)), x.dtype)
+        np.put_along_axis(y, self.places, x.reshape(self.places.shape), 1)
+        return y.reshape(*x.shape[:-2], *self.sizes)
+
+    def backward(self, dy: Any) -> Any:
+        return np.take_along_axis(dy.reshape(len(self.places), -1), self.places, 1).reshape(self.x_shape)
+
+
 # ---- normalisation ---------------------------------------------------------------------------------------------------
 def _moved(running: tuple[Any, Any], result: Any) -> Tensor:
     """Write new running statistics into the tensors of a caller."""
@@ -349,10 +446,8 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     _probability(p)
     if not training or p == 0:
         return input
-    if input._data.ndim == 3:  # (N, C, L), as PyTorch takes it
-        y = _as_sequence(F.dropout2d(_as_image(input), p))
-    else:
-        y = F.dropout2d(input, p)
+    is_sequence = input._data.ndim == 3  # (N, C, L), as PyTorch takes it
+    y = _as_sequence(F.dropout2d(_as_image(input), p)) if is_sequence else F.dropout2d(input, p)
     return in_place(input, y) if inplace else y
 
 
@@ -524,6 +619,9 @@ def channel_shuffle(input: Any, groups: int) -> Tensor:
     return _reshape(FUNCTIONS[np.swapaxes](grouped, 1, 2), (n, channels, *sizes))
 
 
+native_channel_shuffle = channel_shuffle
+
+
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
     """Patches of images as columns"""
     return _in_batch(lambda x: F.im2col(x, kernel_size, stride, padding, dilation), input, 4)
@@ -539,8 +637,17 @@ def fold(
 # ---- distances -------------------------------------------------------------------------------------------------------
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 @ x2 / (|x1| |x2|) along `dim`"""
-    parts = [UFUNCS[np.true_divide](x, FUNCTIONS[np.clip](norm_along(x, 2, dim, True), eps, None)) for x in (x1, x2)]
+    parts = [
+        UFUNCS[np.true_divide](x, FUNCTIONS[np.clip](norm_along(x, 2, dim, True), eps, None)) for x in (x1, x2)
+    ]
     return _sum(_multiply(*parts), dim)
+
+
+def pdist(input: Any, p: float = 2.0) -> Tensor:
+    """The p-norms of the differences of all pairs of rows"""
+    first, second = np.triu_indices(len(input._data), 1)
+    rows = [NumPyTensor.__getitem__(input, which) for which in (first, second)]
+    return norm_along(UFUNCS[np.subtract](*rows), p, -1)
 
 
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:

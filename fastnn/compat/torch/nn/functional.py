@@ -21,18 +21,12 @@ __getattr__ = missing(
              "lp_pool3d", "max_pool3d", "max_unpool3d", "fractional_max_pool3d"),
             _VOLUMES,
         ),
-        **dict.fromkeys(
-            ("max_unpool1d", "max_unpool2d"), "use interpolate(x, scale_factor=2) or conv_transpose2d to enlarge images"
-        ),
         "ctc_loss": "cut the sequences to letters and use cross_entropy",
         "embedding_bag": "use embedding(input, weight).mean(1)",
         "feature_alpha_dropout": "use alpha_dropout or dropout2d",
         "fractional_max_pool2d": "use adaptive_max_pool2d",
         "grid_sample": "warp the images before training, or use interpolate",
-        "lp_pool1d": "use avg_pool1d(x.abs() ** p, k) and the root of it",
-        "lp_pool2d": "use avg_pool2d(x.abs() ** p, k) and the root of it",
         "multi_head_attention_forward": "use nn.MultiheadAttention",
         "multilabel_margin_loss": "use multilabel_soft_margin_loss",
-        "pdist": "use pairwise_distance(x[i], x[j])",
     },
 )  # fmt: skip

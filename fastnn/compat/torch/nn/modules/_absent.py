@@ -4,7 +4,6 @@ __all__ = ["ABSENT"]
 
 _VOLUMES = "fastnn's layers are of images (N, C, H, W): use the one that ends in 2d, with depth among the channels"
 _LAZY = "give the number of channels or features of the input, and use the one without Lazy"
-_LARGER = "use Upsample or ConvTranspose2d to enlarge images"
 _QUANTIZED = "fastnn computes in float32 or float64: use the layers of torch.nn"
 
 ABSENT = {
@@ -12,7 +11,7 @@ ABSENT = {
         (
             "AdaptiveAvgPool3d", "AdaptiveMaxPool3d", "AvgPool3d", "BatchNorm3d", "CircularPad3d", "ConstantPad3d",
             "Conv3d", "ConvTranspose3d", "Dropout3d", "FractionalMaxPool3d", "InstanceNorm3d", "LPPool3d", "MaxPool3d",
-            "ReflectionPad3d", "ReplicationPad3d", "ZeroPad3d",
+            "MaxUnpool3d",            "ReflectionPad3d", "ReplicationPad3d", "ZeroPad3d",
         ),
         _VOLUMES,
     ),
@@ -24,7 +23,6 @@ ABSENT = {
         ),
         _LAZY,
     ),
-    **dict.fromkeys(("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"), _LARGER),
     **dict.fromkeys(("intrinsic", "qat", "quantizable", "quantized"), _QUANTIZED),
     "AdaptiveLogSoftmaxWithLoss": "use Linear and CrossEntropyLoss",
     "CTCLoss": "cut the sequences to letters and use CrossEntropyLoss",
@@ -32,8 +30,6 @@ ABSENT = {
     "EmbeddingBag": "use Embedding(n, size)(x).mean(1)",
     "FeatureAlphaDropout": "use AlphaDropout or Dropout2d",
     "FractionalMaxPool2d": "use AdaptiveMaxPool2d",
-    "LPPool1d": "use AvgPool1d of x.abs() ** p, times the size of a window, and the root of it",
-    "LPPool2d": "use AvgPool2d of x.abs() ** p, times the size of a window, and the root of it",
     "LinearCrossEntropyLoss": "use Linear and CrossEntropyLoss",
     "LinearCrossEntropyOptions": "use Linear and CrossEntropyLoss",
     "MultiLabelMarginLoss": "use MultiLabelSoftMarginLoss",

@@ -27,10 +27,6 @@ class InPlace(Module):
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
 
-    @property
-    def _runs_by_forward(self) -> bool:  # type: ignore[override]
-        return not self.inplace
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         y = super().__call__(*args, **kwargs)
         return in_place(args[0], y) if self.inplace and args and y is not args[0] else y

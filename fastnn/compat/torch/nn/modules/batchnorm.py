@@ -47,11 +47,10 @@ class _NormBase(Module):
             missing_keys.remove(key)
 
     def extra_repr(self) -> str:
-        words = (
+        return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self._parameters['bias'] is not None}, track_running_stats={self.track_running_stats}"
         )
-        return words if not self.affine or self._parameters["bias"] is not None else f"{words}, bias=False"
 
 
 class _BatchNorm(_NormBase):
@@ -71,6 +70,7 @@ def _class(base: Any, text: str) -> Any:
             track_running_stats: bool = True,
             device: Any = None,
             dtype: Any = None,
+            *,
             bias: bool = True,
         ) -> None:
             super().__init__(num_features, eps, momentum, affine, track_running_stats)

@@ -26,8 +26,11 @@ def _place(index: Any, size: int, word: str = "index {} is out of range") -> int
     return index % size
 
 
-class _Numbered(Module):
+class _Numbered:
     """Modules whose names are "0", "1", ..."""
+
+    _modules: dict[str, Any]
+    add_module: Any
 
     def _renumber(self, modules: Iterable[Any]) -> None:
         self._modules.clear()
@@ -57,7 +60,7 @@ class _Numbered(Module):
         return module
 
 
-class Sequential(_Numbered, array.Sequential):
+class Sequential(_Numbered, array.Sequential, Module):
     """Modules applied one after the other, joined where fastnn can: see `fastnn.nn.Sequential`.
 
     Example:
@@ -126,7 +129,7 @@ class Sequential(_Numbered, array.Sequential):
             raise ValueError(f"Non-positive multiplication factor {other} for {type(self)}")
 
 
-class ModuleList(_Numbered, array.ModuleList):
+class ModuleList(_Numbered, array.ModuleList, Module):
     """A list of modules whose parameters are found."""
 
     def __init__(self, modules: Iterable[Any] | None = None) -> None:
@@ -168,7 +171,7 @@ class ModuleList(_Numbered, array.ModuleList):
         return text_of_list(self)
 
 
-class ModuleDict(Module, array.ModuleDict):
+class ModuleDict(array.ModuleDict, Module):
     """A dict of modules whose parameters are found."""
 
     def __init__(self, modules: Mapping[str, Any] | None = None) -> None:

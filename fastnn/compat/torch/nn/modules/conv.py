@@ -8,13 +8,11 @@ from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.linear import drawn, redraw
-from fastnn.compat.torch.nn.modules.module import Module, made
+from fastnn.compat.torch.nn.modules.module import Module, extends, made
 from fastnn.compat.torch.nn.modules.utils import _single
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"]
 
-_VOLUMES = "fastnn's layers are of images: use Conv2d, with depth among the images or the channels"
-_LAZY = "give the number of input channels"
 __getattr__ = missing(__name__, ABSENT)
 
 
@@ -39,22 +37,33 @@ class _ConvNd(Module):
             now = getattr(self, name)
             if now != value:
                 words.append(f"{name}={now}")
-        return ", ".join(words + ([] if self.bias is not None else ["bias=False"]))
+        words += [] if self.bias is not None else ["bias=False"]
+        return ", ".join(words + ([] if self.padding_mode == "zeros" else [f"padding_mode={self.padding_mode}"]))
 
 
-def _only_zeros(name: str, padding_mode: str) -> None:
-    pads = {"reflect": "ReflectionPad", "replicate": "ReplicationPad", "circular": "functional.pad(mode='circular')"}
-    if padding_mode not in ("zeros", *pads):
-        raise ValueError(
-            f"padding_mode must be one of {{'zeros', 'reflect', 'replicate', 'circular'}}, but got padding_mode="
-            f"'{padding_mode}'"
-        )
-    if padding_mode != "zeros":
-        raise ValueError(
-            f"{name}: padding_mode must be 'zeros': put a layer of nn.{pads[padding_mode]}"
-            f"{name[-2:] if padding_mode != 'circular' else ''} before a {name} without padding. "
-            f"Received: padding_mode={padding_mode!r}"
-        )
+_PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+def _check_padding_mode(padding_mode: str) -> str:
+    if padding_mode not in _PADDING_MODES:
+        words = ", ".join(map(repr, _PADDING_MODES))
+        raise ValueError(f"padding_mode must be one of {{{words}}}, but got padding_mode='{padding_mode}'")
+    return padding_mode
+
+
+def _widths(layer: Any) -> list[int]:
+    """How much to put around, as `functional.pad` takes it."""
+    padding, widths = layer.padding, []
+    for axis in reversed(range(len(layer.kernel_size))):
+        if isinstance(padding, str):
+            total = 0 if padding == "valid" else layer.dilation[axis] * (layer.kernel_size[axis] - 1)
+            widths += [total // 2, total - total // 2]
+        else:
+            widths += [padding[axis]] * 2
+    return widths
+
+
+_convolve: Any = array.Conv2d.forward.entered  # type: ignore[attr-defined]
 
 
 class Conv2d(array.Conv2d, _ConvNd):
@@ -74,9 +83,21 @@ class Conv2d(array.Conv2d, _ConvNd):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        _only_zeros("Conv2d", padding_mode)
         super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bool(bias))
+        self.padding_mode = _check_padding_mode(padding_mode)
         made(self, device, dtype)
+
+    @extends(array.Conv2d.forward)
+    def forward(self, input: Any) -> Any:
+        if self.padding_mode == "zeros" and input._data.ndim == 4:
+            return _convolve(self, input)
+        return self._conv_forward(input, self.weight, self.bias)
+
+    def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = F.pad(input, _widths(self), self.padding_mode), (0, 0)
+        return F.conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
     extra_repr = _ConvNd.extra_repr
 
@@ -170,14 +191,20 @@ class Conv1d(_OfSequences):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        _only_zeros("Conv1d", padding_mode)
         settings = {
             "kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation, "groups": groups
         }  # fmt: skip
         super().__init__((in_channels, out_channels), settings, bias, device, dtype)
+        self.padding_mode = _check_padding_mode(padding_mode)
 
     def forward(self, input: Any) -> Any:
-        return F.conv1d(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return self._conv_forward(input, self.weight, self.bias)
+
+    def _conv_forward(self, input: Any, weight: Any, bias: Any) -> Any:
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = F.pad(input, _widths(self), self.padding_mode), (0,)
+        return F.conv1d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
 class ConvTranspose1d(_OfSequences):

@@ -31,6 +31,7 @@ def _class(base: Any, ndim: int, text: str) -> Any:
             track_running_stats: bool = False,
             device: Any = None,
             dtype: Any = None,
+            *,
             bias: bool = True,
         ) -> None:
             super().__init__(num_features, eps, momentum, affine, track_running_stats)

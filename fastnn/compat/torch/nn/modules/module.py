@@ -1,7 +1,8 @@
 """The base class of all modules, by PyTorch's name and with its methods."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from fastnn.nn.parameter import Parameter as ArrayParameter
 
 __all__ = ["Module"]
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -196,6 +198,11 @@ class Module(ArrayModule):
             below = f"{prefix}.{name}" if prefix else name
             yield from module.named_modules(memo, below, remove_duplicate)  # type: ignore[arg-type, misc]
 
+    def modules(self, remove_duplicate: bool = True) -> Iterator["Module"]:  # type: ignore[override]
+        """This module and all below it, each once."""
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
+            yield module
+
     def _entries(self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
@@ -340,7 +347,14 @@ class Module(ArrayModule):
         check_device("cuda" if device is None else device)
         return self
 
+    xpu = ipu = mtia = cuda
+
     def cpu(self) -> "Module":
+        return self
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> "Module":
+        """The module itself, whose numbers are there already."""
+        check_device(device)
         return self
 
     def float(self) -> "Module":
@@ -384,7 +398,7 @@ class Module(ArrayModule):
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> Any:
         """Call `hook(module, args)` before each forward; what it returns, unless None, replaces the arguments."""
-        return _hooks.add(self, "forward_pre", _hooks.with_keywords(hook, with_kwargs), prepend)
+        return _hooks.add(self, "forward_pre", _hooks.marked(hook, takes_keywords=with_kwargs), prepend)
 
     def register_forward_hook(  # type: ignore[override]
         self,
@@ -395,7 +409,8 @@ class Module(ArrayModule):
         always_call: bool = False,
     ) -> Any:
         """Call `hook(module, args, output)` after each forward; what it returns, unless None, is the output."""
-        return _hooks.add(self, "forward", _hooks.with_keywords(hook, with_kwargs), prepend)
+        marked = _hooks.marked(hook, takes_keywords=with_kwargs, is_always_called=always_call)
+        return _hooks.add(self, "forward", marked, prepend)
 
     def register_full_backward_hook(  # type: ignore[override]
         self, hook: Callable[..., Any], prepend: bool = False
@@ -403,9 +418,36 @@ class Module(ArrayModule):
         """Call `hook(module, grad_input, grad_output)` when the gradients of a call are there."""
         return _hooks.add(self, "backward", _hooks.of_tensors(hook), prepend)
 
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Any:
+        """Call `hook(module, grad_output)` before the backward of a call; what it returns, unless None, replaces it."""
+        return _hooks.add(self, "backward_pre", _hooks.of_results(hook), prepend)
+
     def register_backward_hook(self, hook: Callable[..., Any]) -> Any:
         """`register_full_backward_hook`, by its old name."""
         return self.register_full_backward_hook(hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Any:
+        """Call `hook(module, prefix, keep_vars)` before `state_dict` reads the module."""
+        return _hooks.add_to(self, "_state_dict_pre_hooks", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Any:
+        """Call `hook(module, state_dict, prefix, local_metadata)` after it; it may change the state in place."""
+        return _hooks.add_to(self, "_state_dict_hooks", hook)
+
+    _register_state_dict_hook = register_state_dict_post_hook
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Any:
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)`
+        before `load_state_dict` reads the part of the module."""
+        return self._register_load_state_dict_pre_hook(hook, True)
+
+    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> Any:
+        call = functools.partial(hook, self) if with_module else hook
+        return _hooks.add_to(self, "_load_state_dict_pre_hooks", call)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Any:
+        """Call `hook(module, incompatible_keys)` after it; the hook may change the two lists in place."""
+        return _hooks.add_to(self, "_load_state_dict_post_hooks", hook)
 
     # ---- state -------------------------------------------------------------------------------------------------------
     def state_dict(  # type: ignore[override]
@@ -478,6 +520,16 @@ def adopted(module: ArrayModule) -> Any:
         own["_modules"][name] = adopted(child)
     object.__setattr__(module, "__class__", kind)
     return module
+
+
+def extends(forward: Callable[..., Any]) -> Callable[[_Function], _Function]:
+    """Of a forward that does what this one of fastnn's does, and takes more kinds of input: joining looks at that."""
+
+    def mark(function: _Function) -> _Function:
+        function.extends = forward  # type: ignore[attr-defined]
+        return function
+
+    return mark
 
 
 def made(module: Module, device: Any, dtype: Any) -> None:

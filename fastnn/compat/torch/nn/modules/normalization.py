@@ -52,6 +52,7 @@ class GroupNorm(array.GroupNorm, Module):
         affine: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
         bias: bool = True,
     ) -> None:
         if num_channels % num_groups:
@@ -62,6 +63,10 @@ class GroupNorm(array.GroupNorm, Module):
         made(self, device, dtype)
 
     reset_parameters = _refill
+
+    def extra_repr(self) -> str:
+        words = f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return f"{words}, bias={self.bias is not None}"
 
 
 class RMSNorm(array.RMSNorm, Module):

@@ -9,7 +9,7 @@ from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.linear import redraw
 from fastnn.compat.torch.nn.modules.module import Module, made
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
 __getattr__ = missing(__name__, ABSENT)
 
@@ -41,7 +41,8 @@ class LSTM(array.LSTM, RNNBase):
 
     mode = "LSTM"
 
-    def __init__(self, *args: Any, device: Any = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
         super().__init__(*args, **kwargs)
         made(self, device, dtype)
 
@@ -51,7 +52,8 @@ class GRU(array.GRU, RNNBase):
 
     mode = "GRU"
 
-    def __init__(self, *args: Any, device: Any = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
         super().__init__(*args, **kwargs)
         made(self, device, dtype)
 
@@ -59,7 +61,8 @@ class GRU(array.GRU, RNNBase):
 class RNN(array.RNN, RNNBase):
     """Units whose state is the tanh, or relu, of a sum"""
 
-    def __init__(self, *args: Any, device: Any = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
         super().__init__(*args, **kwargs)
         made(self, device, dtype)
 
@@ -109,3 +112,7 @@ class RNNCell(array.RNNCell, RNNCellBase):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, nonlinearity)
         made(self, device, dtype)
+
+    def extra_repr(self) -> str:
+        words = super().extra_repr()
+        return words if self.nonlinearity == "tanh" else f"{words}, nonlinearity={self.nonlinearity}"
