@@ -303,6 +303,7 @@ ABSENT = {
         "graph",
         "gradgradcheck",
         "inplacefunction",
+        "enforce_grad_layout_policy",
         "set_multithreading_enabled",
     },
     "autograd.functional": {"hessian", "hvp", "vhp", "jvp", "Tensor"},

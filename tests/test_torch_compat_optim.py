@@ -505,7 +505,7 @@ def test_averaged_models_have_the_same_weights_and_statistics(name):
         optimizer = library.optim.SGD(model.parameters(), lr=0.1)
         for x, _ in batches(library):
             optimizer.zero_grad()
-            model(x).pow(2).sum().backward()
+            model(x).pow(2).mean().backward()
             optimizer.step()
             average.update_parameters(model)
         averaged.append(average)

@@ -156,7 +156,9 @@ class ModuleList(_Numbered, array.ModuleList, Module):
     def extend(self, modules: Iterable[Any]) -> "ModuleList":
         """Add modules at the end."""
         if not isinstance(modules, Iterable):
-            raise TypeError(f"ModuleList.extend should be called with an iterable, but got {type(modules).__name__}")
+            raise TypeError(
+                f"ModuleList.extend should be called with an iterable, but got {type(modules).__name__}"
+            )
         for module in list(modules):
             self.append(module)
         return self
@@ -248,7 +250,9 @@ class ParameterList(array.ParameterList, Module):
     def extend(self, values: Iterable[Any]) -> "ParameterList":
         """Add values at the end."""
         if not isinstance(values, Iterable) or isinstance(values, NumPyTensor):
-            raise TypeError(f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}")
+            raise TypeError(
+                f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}"
+            )
         for value in list(values):
             self.append(value)
         return self
@@ -380,10 +384,7 @@ class ParameterDict(Module):
 
     def extra_repr(self) -> str:
         kinds = {4: "torch.FloatTensor", 8: "torch.DoubleTensor"}
-        lines = (
-            (key, value, kinds.get(value.element_size()) if isinstance(value, Tensor) else "")
-            for key, value in self.items()
-        )
+        lines = ((key, value, kinds.get(value.element_size()) if isinstance(value, Tensor) else "") for key, value in self.items())
         return "\n".join(_text(*line) for line in lines)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -9,7 +9,9 @@ from fastnn.compat.torch.nn.modules.module import Module
 __all__ = ["DataParallel", "DistributedDataParallel", "data_parallel"]
 
 _ONE = "there is one device: call the module itself"
-__getattr__ = missing(__name__, dict.fromkeys(("gather", "parallel_apply", "replicate", "scatter"), _ONE))
+__getattr__ = missing(
+    __name__, dict.fromkeys(("gather", "parallel_apply", "replicate", "scatter"), _ONE)
+)
 
 
 class _PassThrough(Module):
