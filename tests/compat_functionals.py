@@ -102,7 +102,7 @@ ACTIVATIONS = [
     )
 ] + [
     case("relu", N()), case("relu", N(0, 3)), case("relu", N(7), inplace=False), case("celu", _X, 0.5),
-    case("celu", _X, alpha=2.0), case("elu", _X, 0.5), case("elu", _X, alpha=1.7), case("gelu", _X, "tanh"),
+    case("celu", _X, alpha=2.0), case("elu", _X, 0.5), case("elu", _X, alpha=1.7), case("gelu", _X, approximate="tanh"),
     case("gelu", _X, approximate="none"), case("hardshrink", _X, 0.2), case("hardshrink", _X, lambd=1.0),
     case("hardtanh", _X, -0.5, 0.3), case("hardtanh", _X, min_val=-2.0, max_val=0.5), case("leaky_relu", _X, 0.3),
     case("leaky_relu", _X, negative_slope=0.0), case("rrelu", _X, 0.1, 0.2), case("softplus", _X, 2.0, 1.0),
@@ -203,7 +203,7 @@ SHAPES = [
     case("affine_grid", N(2, 2, 3), [2, 1, 4, 5], True), case("pixel_shuffle", N(2, 8, 3, 4), 2),
     case("pixel_shuffle", N(9, 3, 4), 3), case("pixel_unshuffle", N(2, 3, 4, 6), 2), case("pixel_unshuffle", N(3, 4, 6), 2),
     case("channel_shuffle", N(2, 6, 3, 4), 2), case("channel_shuffle", N(2, 6, 3), 3),
-    case("native_channel_shuffle", N(2, 6, 3, 4), 3), case("unfold", _IMAGES, 3),
+    case("native_channel_shuffle", constant(N(2, 6, 3, 4)), 3), case("unfold", _IMAGES, 3),
     case("unfold", _IMAGES, (3, 2), dilation=(1, 2), padding=1, stride=(2, 1)), case("unfold", N(4, 7, 9), 2, 1, 0, 2),
     case("fold", N(2, 12, 12), (4, 5), 2), case("fold", N(2, 18, 6), (4, 5), 3, padding=(0, 1), stride=(1, 2)),
     case("fold", N(12, 12), (4, 5), (2, 2), 1, 0, 1),
