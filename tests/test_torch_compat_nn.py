@@ -151,9 +151,8 @@ def test_every_layer_that_computes_is_in_the_table(torch):
 
 
 def _signature(function):
-    return [
-        (p.name, p.kind, repr(p.default)) for p in list(inspect.signature(function).parameters.values())[1:]
-    ]
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    return [(p.name, p.kind, repr(getattr(p.default, "__name__", p.default))) for p in parameters]
 
 
 def test_constructors_have_the_arguments_of_pytorch(torch):

@@ -11,10 +11,12 @@ Example:
 # ruff: noqa: F401, F403 (all that torch.nn has is made elsewhere)
 
 from fastnn.compat.torch._missing import missing
-from fastnn.compat.torch.nn import functional, modules, parallel, parameter
+from fastnn.compat.torch.nn import functional, init, modules, parallel, parameter
 from fastnn.compat.torch.nn.modules import *
 from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.parallel import DataParallel
 from fastnn.compat.torch.nn.parameter import Buffer, Parameter
+
+from fastnn.compat.torch.nn import utils  # isort: skip (it needs what is above)
 
 __getattr__ = missing(__name__, ABSENT)

@@ -72,6 +72,7 @@ class Module(ArrayModule):
         if isinstance(value, ArrayParameter):
             if "_parameters" not in own:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
+            _forget(own, name, "_parameters")
             self.register_parameter(name, value)
         elif isinstance(value, ArrayModule):
             if "_modules" not in own:
@@ -82,6 +83,7 @@ class Module(ArrayModule):
         elif "_modules" in own and (name in own["_parameters"] or name in own["_buffers"] or name in own["_modules"]):
             self._replace(name, value)
         elif getattr(value, "_is_buffer", False):
+            own.pop(name, None)
             self.register_buffer(name, value, value._is_persistent)
         else:
             object.__setattr__(self, name, value)
@@ -89,14 +91,17 @@ class Module(ArrayModule):
     def _replace(self, name: str, value: Any) -> None:
         """Assign to a parameter, a buffer or a module what is no parameter and no module."""
         own = self.__dict__
-        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        if value is not None:
+            kind = _typename(value)
         if name in own["_parameters"]:
             if value is not None:
                 raise TypeError(f"cannot assign '{kind}' as parameter '{name}' (torch.nn.Parameter or None expected)")
             own["_parameters"][name] = None
         elif name in own["_buffers"]:
             if value is not None and not isinstance(value, NumPyTensor | np.ndarray | np.generic):
-                raise TypeError(f"cannot assign '{kind}' as buffer '{name}' (torch.Tensor or None expected)")
+                raise TypeError(
+                    f"cannot assign '{kind}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)"
+                )
             _state.set_buffer(own, name, value)
         else:
             if value is not None:
@@ -135,15 +140,14 @@ class Module(ArrayModule):
         own = self.__dict__
         if "_parameters" not in own:
             raise AttributeError("cannot assign parameter before Module.__init__() call")
-        _check_name("parameter", name)
+        _check_name(self, "parameter", name, own["_parameters"])
         if param is not None:
             if not isinstance(param, ArrayParameter):
                 raise TypeError(
-                    f"cannot assign '{type(param).__name__}' object to parameter '{name}' "
+                    f"cannot assign '{_typename(param)}' object to parameter '{name}' "
                     "(torch.nn.Parameter or None required)"
                 )
             param = parameter_from(param)
-        _forget(own, name, "_parameters")
         own["_parameters"][name] = param
         self._unshadow(name, param)
 
@@ -152,22 +156,20 @@ class Module(ArrayModule):
         own = self.__dict__
         if "_buffers" not in own:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
-        _check_name("buffer", name)
+        _check_name(self, "buffer", name, own["_buffers"])
         if tensor is not None and not isinstance(tensor, NumPyTensor | np.ndarray | np.generic):
             raise TypeError(
-                f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (torch Tensor or None required)"
+                f"cannot assign '{_typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
             )
-        _forget(own, name, "_buffers")
         _state.set_buffer(own, name, tensor)
         transient = own["_non_persistent_buffers_set"]
         (transient.discard if persistent else transient.add)(name)
-        self.__dict__.pop(name, None)
 
     def add_module(self, name: str, module: ArrayModule | None) -> None:
         """Like assigning the attribute, for names that are computed."""
         if module is not None and not isinstance(module, ArrayModule):
-            raise TypeError(f"{type(module).__name__} is not a Module subclass")
-        _check_name("module", name)
+            raise TypeError(f"{_typename(module)} is not a Module subclass")
+        _check_name(self, "module", name, self._modules)
         setattr(self, name, module)
 
     register_module = add_module
@@ -494,13 +496,22 @@ def _forget(own: dict[str, Any], name: str, but: str = "") -> bool:
     return own.pop(name, own) is not own or any(entry is not own for entry in found)
 
 
-def _check_name(kind: str, name: Any) -> None:
+def _check_name(module: Any, kind: str, name: Any, registry: Any) -> None:
     if not isinstance(name, str):
-        raise TypeError(f"{kind} name should be a string. Got {type(name).__name__}")
+        raise TypeError(f"{kind} name should be a string. Got {_typename(name)}")
     if "." in name:
-        raise KeyError(f'{kind} name can\'t contain ".", got: "{name}"')
+        got = f", got: {name}" if kind == "module" else ""
+        raise KeyError(f'{kind} name can\'t contain "."{got}')
     if not name:
         raise KeyError(f'{kind} name can\'t be empty string ""')
+    if name not in registry and name not in module._names_of_fastnn and hasattr(module, name):
+        raise KeyError(f"attribute '{name}' already exists")
+
+
+def _typename(value: Any) -> str:
+    from fastnn.compat.torch._toplevel_rest import typename
+
+    return typename(value)
 
 
 def adopted(module: ArrayModule) -> Any:
