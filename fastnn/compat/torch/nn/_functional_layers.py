@@ -67,6 +67,9 @@ def _row(value: Any, first: int) -> Any:
 # ---- products --------------------------------------------------------------------------------------------------------
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """x @ weight.T + bias"""
+    if weight._data.ndim == 1:
+        y = UFUNCS[np.matmul](input, weight)
+        return y if bias is None else _add(y, bias)
     if input._data.ndim == 1:
         return _in_batch(lambda x: F.linear(x, weight, bias), input, 2)
     return F.linear(input, weight, bias)
@@ -426,6 +429,8 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """x, divided by what its neighbours among the channels sum up to"""
+    if input._data.ndim == 3:  # sequences
+        return _as_sequence(F.local_response_norm(_as_image(input), size, alpha, beta, k))
     return F.local_response_norm(input, size, alpha, beta, k)
 
 
