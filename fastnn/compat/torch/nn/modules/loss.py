@@ -10,6 +10,7 @@ from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn._functional_losses import legacy_reduction
+from fastnn.compat.torch.nn.modules.distance import PairwiseDistance
 from fastnn.compat.torch.nn.modules.module import Module
 
 __all__ = [
@@ -267,7 +268,7 @@ class TripletMarginWithDistanceLoss(_Loss):
             raise ValueError(
                 f"TripletMarginWithDistanceLoss: expected margin to be greater than 0, got {margin} instead"
             )
-        self.distance_function = F.pairwise_distance if distance_function is None else distance_function
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin, self.swap = margin, swap
 
     def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:

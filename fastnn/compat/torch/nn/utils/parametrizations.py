@@ -53,7 +53,7 @@ class _SpectralNorm(Module):
             matrix = as_matrix(weight, self.dim)._data
             rows, columns = matrix.shape
             u, v = drawn(rows, matrix.dtype, eps), drawn(columns, matrix.dtype, eps)
-            iterate(matrix, u, v, 15, eps)
+            iterate(matrix.T, v, u, 15, eps)
             self.register_buffer("_u", new(u))
             self.register_buffer("_v", new(v))
 
@@ -63,7 +63,7 @@ class _SpectralNorm(Module):
         matrix = as_matrix(weight, self.dim)
         u, v = self._buffers["_u"], self._buffers["_v"]
         if self.training:
-            iterate(matrix._data, u, v, self.n_power_iterations, self.eps)
+            iterate(matrix._data.T, v, u, self.n_power_iterations, self.eps)  # u before v, as PyTorch has it here
         return divided(weight, matrix, u, v)
 
     def right_inverse(self, value: Any) -> Any:
