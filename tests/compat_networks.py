@@ -66,8 +66,7 @@ def resnet(torch):
             out = F.relu(self.bn1(self.conv1(x)))
             out = self.bn2(self.conv2(out))
             out += self.shortcut(x)
-            out = F.relu(out)
-            return out
+            return F.relu(out)
 
     class ResNet(nn.Module):
         def __init__(self, num_blocks, num_classes=10):
@@ -174,7 +173,7 @@ def unet(torch):
 
 def squeeze(torch):
     """Depthwise convolutions, squeeze and excitation, swish, group norm, attention over pixels."""
-    nn, F = torch.nn, torch.nn.functional
+    nn = torch.nn
 
     class Swish(nn.Module):
         def forward(self, x):

@@ -408,7 +408,8 @@ def requires_grad_and_zero_grad(torch, nn):
 def conversions(torch, nn):
     net = small(nn)
     before = net.stem[0].weight
-    assert net.double() is net and net.stem[0].weight is before
+    assert net.double() is net
+    assert net.stem[0].weight is before
     kinds = {str(value.dtype) for value in net.state_dict().values()}
     net.to(torch.float32)
     net.to("cpu").to(torch.device("cpu")).to("cpu", torch.float32).to(torch.ones(1)).cpu().float()
@@ -472,8 +473,9 @@ def a_state_shares_memory(torch, nn):
     net.stem[0].weight.data.fill_(2.0)
     state["heads.a.bias"].fill_(7.0)
     return (
-        state["stem.0.weight"], best["stem.0.weight"], state["stem.1.num_batches_tracked"], state["stem.1.running_mean"],
-        net.heads["a"].bias, type(state).__name__, state["stem.0.weight"].requires_grad, type(state["scale"]).__name__,
+        state["stem.0.weight"], best["stem.0.weight"], state["stem.1.num_batches_tracked"],
+        state["stem.1.running_mean"], net.heads["a"].bias, type(state).__name__, state["stem.0.weight"].requires_grad,
+        type(state["scale"]).__name__,
         state._metadata["stem.1"],
     )  # fmt: skip
 
@@ -623,7 +625,7 @@ def copies_and_pickles(torch, nn):
     return (
         repr(clone) == repr(net), repr(read) == repr(net), bool(net[0].weight.any()), net[1].running_mean,
         clone[1].running_mean, list(read.state_dict()) == list(net.state_dict()), clone[0].weight.grad is None,
-        [bool((a == b).all()) for a, b in zip(read.state_dict().values(), net.state_dict().values())],
+        [bool((a == b).all()) for a, b in zip(read.state_dict().values(), net.state_dict().values(), strict=True)],
         copy.copy(net)[0] is net[0],
     )  # fmt: skip
 
@@ -743,7 +745,8 @@ def sequential_as_a_list(torch, nn):
     popped = net.pop(-1)
     return (
         repr(net), repr(head), repr(popped), len(net), repr(net[-1]), repr(net + head), repr(head * 2), repr(2 * head),
-        [type(layer).__name__ for layer in net], list(net.state_dict()), type(net[1:]).__name__, list(net[1:].state_dict()),
+        [type(layer).__name__ for layer in net], list(net.state_dict()), type(net[1:]).__name__,
+        list(net[1:].state_dict()),
     )  # fmt: skip
 
 
@@ -799,7 +802,7 @@ def lists(torch, nn):
     del layers[2]
     popped = layers.pop(0)
     return (
-        repr(layers), len(layers), repr(layers[-1]), repr(layers[1:]), repr(popped), repr(layers + [nn.ReLU()]),
+        repr(layers), len(layers), repr(layers[-1]), repr(layers[1:]), repr(popped), repr(layers + nn.ModuleList([])),
         [name for name, _ in layers.named_children()],
     )  # fmt: skip
 
@@ -861,7 +864,8 @@ def lists_of_parameters(torch, nn):
     values[0] = nn.Parameter(torch.zeros(3))
     values += [torch.ones(1)]
     return (
-        len(values), [name for name, _ in values.named_parameters()], list(values.state_dict()), values[-1], repr(values),
+        len(values), [name for name, _ in values.named_parameters()], list(values.state_dict()), values[-1],
+        repr(values),
         [type(value).__name__ for value in values], repr(values[1:3]), sum(value.sum() for value in values),
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ class Parameter(Tensor, ArrayParameter):
             self._memory = data._memory if data._op is None else None
         self._requires_grad = bool(requires_grad)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return "Parameter containing:\n" + super().__repr__()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Parameter":

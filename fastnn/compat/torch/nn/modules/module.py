@@ -51,7 +51,7 @@ class Module(ArrayModule):
         # A method named `backward` is just a method here, so fastnn's own is passed by.
         super(ArrayModule, cls).__init_subclass__(**keywords)
         if "forward" in cls.__dict__ and callable(cls.__dict__["forward"]):
-            cls.forward = _call.entering(cls.__dict__["forward"], False)
+            cls.forward = _call.entering(cls.__dict__["forward"], False)  # type: ignore[method-assign]
 
     def forward(self, *input: Any) -> Any:
         """What the module computes."""
@@ -175,14 +175,15 @@ class Module(ArrayModule):
     register_module = add_module
 
     # ---- the tree ----------------------------------------------------------------------------------------------------
-    def named_children(self) -> Iterator[tuple[str, "Module"]]:  # type: ignore[override]
+    def named_children(self) -> Iterator[tuple[str, "Module"]]:
         seen = set()
-        for name, module in self._modules.items():
+        modules: dict[str, Any] = self._modules
+        for name, module in modules.items():
             if module not in seen:
                 seen.add(module)
                 yield name, module
 
-    def children(self) -> Iterator["Module"]:  # type: ignore[override]
+    def children(self) -> Iterator["Module"]:
         for _, module in self.named_children():
             yield module
 
@@ -196,11 +197,12 @@ class Module(ArrayModule):
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        for name, module in self._modules.items():
+        modules: dict[str, Any] = self._modules
+        for name, module in modules.items():
             below = f"{prefix}.{name}" if prefix else name
-            yield from module.named_modules(memo, below, remove_duplicate)  # type: ignore[arg-type, misc]
+            yield from module.named_modules(memo, below, remove_duplicate)
 
-    def modules(self, remove_duplicate: bool = True) -> Iterator["Module"]:  # type: ignore[override]
+    def modules(self, remove_duplicate: bool = True) -> Iterator["Module"]:
         """This module and all below it, each once."""
         for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
@@ -218,13 +220,13 @@ class Module(ArrayModule):
                     seen.add(id(entry))
                 yield (f"{path}.{name}" if path else name), entry
 
-    def named_parameters(  # type: ignore[override]
+    def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """(path, parameter) of this module and all below it, each once."""
         return self._entries("_parameters", prefix, recurse, remove_duplicate)
 
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:  # type: ignore[override]
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         for _, parameter in self._entries("_parameters", "", recurse, True):
             yield parameter
 
@@ -276,7 +278,7 @@ class Module(ArrayModule):
         return getattr(module, name)
 
     # ---- modes and memory --------------------------------------------------------------------------------------------
-    def train(self, mode: bool = True) -> "Module":  # type: ignore[override]
+    def train(self, mode: bool = True) -> "Module":
         """Set `training` of this module and all below it."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
@@ -285,10 +287,10 @@ class Module(ArrayModule):
             module.train(mode)
         return self
 
-    def eval(self) -> "Module":  # type: ignore[override]
+    def eval(self) -> "Module":
         return self.train(False)
 
-    def requires_grad_(self, requires_grad: bool = True) -> "Module":  # type: ignore[override]
+    def requires_grad_(self, requires_grad: bool = True) -> "Module":
         """Set `requires_grad` of all parameters."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
@@ -388,7 +390,7 @@ class Module(ArrayModule):
         note("compile changes nothing: fastnn's kernels are compiled already")
         return self
 
-    def apply(self, fn: Callable[["Module"], Any]) -> "Module":  # type: ignore[override]
+    def apply(self, fn: Callable[["Module"], Any]) -> "Module":
         """Call `fn` on every module below this one, then on this one."""
         for module in self.children():
             module.apply(fn)
@@ -396,13 +398,13 @@ class Module(ArrayModule):
         return self
 
     # ---- hooks -------------------------------------------------------------------------------------------------------
-    def register_forward_pre_hook(  # type: ignore[override]
+    def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> Any:
         """Call `hook(module, args)` before each forward; what it returns, unless None, replaces the arguments."""
         return _hooks.add(self, "forward_pre", _hooks.marked(hook, takes_keywords=with_kwargs), prepend)
 
-    def register_forward_hook(  # type: ignore[override]
+    def register_forward_hook(
         self,
         hook: Callable[..., Any],
         *,
@@ -414,9 +416,7 @@ class Module(ArrayModule):
         marked = _hooks.marked(hook, takes_keywords=with_kwargs, is_always_called=always_call)
         return _hooks.add(self, "forward", marked, prepend)
 
-    def register_full_backward_hook(  # type: ignore[override]
-        self, hook: Callable[..., Any], prepend: bool = False
-    ) -> Any:
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Any:
         """Call `hook(module, grad_input, grad_output)` when the gradients of a call are there."""
         return _hooks.add(self, "backward", _hooks.of_tensors(hook), prepend)
 
@@ -452,12 +452,10 @@ class Module(ArrayModule):
         return _hooks.add_to(self, "_load_state_dict_post_hooks", hook)
 
     # ---- state -------------------------------------------------------------------------------------------------------
-    def state_dict(  # type: ignore[override]
-        self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> Any:
+    def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """All parameters and buffers by path, as tensors that share memory with the module: clone what is to stay."""
-        destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args) :])
-        return _state.state_of(self, destination, prefix, keep_vars)
+        given: Any = (*args, *(destination, prefix, keep_vars)[len(args) :])
+        return _state.state_of(self, *given)
 
     _save_to_state_dict = _state.save_own
     _load_from_state_dict = _state.load_own
