@@ -713,9 +713,7 @@ def test_sequences_are_padded_and_packed_as_in_pytorch(torch, lengths, batch_fir
             rnn.pack_padded_sequence(padded, [0] * len(lengths), batch_first)
         weighted(library, [padded, left, again, *parts, *pieces, packed.data]).backward()
         assert sizes.dtype is library.int64 and packed.batch_sizes.dtype is library.int64
-        results.append(
-            [padded, left, again, sizes, *parts, *pieces, *packed] + [sequence.grad for sequence in several]
-        )
+        results.append([padded, left, again, sizes, *parts, *pieces, *packed] + [sequence.grad for sequence in several])
     same(results[1], results[0], {"rtol": 1e-12, "atol": 0})
 
 
@@ -799,5 +797,3 @@ def test_old_names_of_init_warn_as_in_pytorch(torch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         own.nn.init.uniform_(own.empty(2))
-
-

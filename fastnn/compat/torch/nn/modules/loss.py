@@ -33,8 +33,7 @@ class _Loss(array.Loss, Module):
     """The base of all losses"""
 
     reduction: str
-    _first_with_gradients = None
-    _lends_unrecorded = True
+    _lends_unrecorded = True  # what `forward` calls takes tensors only
 
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
         Module.__init__(self)
@@ -204,6 +203,8 @@ class HingeEmbeddingLoss(_Loss):
 class CosineEmbeddingLoss(_Loss):
     """1 - cosine where the target is 1, max(0, cosine - margin) where it is -1"""
 
+    _first_with_gradients = 2
+
     def __init__(
         self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
@@ -217,6 +218,8 @@ class CosineEmbeddingLoss(_Loss):
 class MarginRankingLoss(_Loss):
     """max(0, -target * (input1 - input2) + margin)"""
 
+    _first_with_gradients = 2
+
     def __init__(
         self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
@@ -229,6 +232,8 @@ class MarginRankingLoss(_Loss):
 
 class TripletMarginLoss(_Loss):
     """max(0, distance to the positive - distance to the negative + margin)"""
+
+    _first_with_gradients = 3
 
     def __init__(
         self,
@@ -254,6 +259,8 @@ class TripletMarginLoss(_Loss):
 
 class TripletMarginWithDistanceLoss(_Loss):
     """`TripletMarginLoss` with a distance of one's own"""
+
+    _first_with_gradients = 3
 
     def __init__(
         self,

@@ -46,7 +46,9 @@ class _SpectralNorm(Module):
         if not -axes <= dim < axes:
             raise IndexError(f"Dimension out of range (expected to be in range of [-{axes}, {axes - 1}] but got {dim})")
         if n_power_iterations <= 0:
-            raise ValueError(f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}")
+            raise ValueError(
+                f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"
+            )
         self.dim, self.eps = dim % axes, eps
         if axes > 1:
             self.n_power_iterations = n_power_iterations
