@@ -156,7 +156,7 @@ def gaussian_blur(x: Array, size: list[int], sigma: list[float]) -> Array:
         places = np.arange(side) - (side - 1) / 2
         weights = np.exp(-0.5 * (places / width) ** 2)
         weights = (weights / weights.sum()).astype(real.dtype)
-        windows = np.lib.stride_tricks.sliding_window_view(y, side, axis=axis)  # type: ignore[call-overload]
+        windows = np.lib.stride_tricks.sliding_window_view(y, side, axis=axis)
         y = windows @ weights
     return y if x.dtype.kind == "f" else np.rint(y).astype(x.dtype)
 
