@@ -35,11 +35,8 @@ _CHECKSUM = "fastnn_crc32"
 _NO_CHECKSUM = "00000000"
 _CHECKSUM_TEXT = re.compile(rb'"' + _CHECKSUM.encode() + rb'":"([0-9a-f]{8})"')
 
-# What the first bytes of other files are. None of them is opened: a pickle runs what it says.
-_PYTORCH = (
-    "a file of PyTorch, which may hold programs and is not read here. Convert it where PyTorch is installed: "
-    "safetensors.torch.save_file(torch.load({name!r}, weights_only=True), 'weights.safetensors')"
-)
+# What the first bytes of other files are.
+_PYTORCH = "a file of PyTorch and no safetensors file; fastnn.load reads the weights in it"
 _OTHERS = (
     (b"PK\x03\x04", "a zip archive, such as NumPy's .npz, and no safetensors file"),
     (b"\x80", _PYTORCH),
@@ -118,21 +115,21 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray], dict
         raise CheckpointError("not a file but a folder, a FIFO, a socket or a device", path)
     with path.open("rb") as file:
         try:
-            return _read(file, os.fstat(file.fileno()).st_size, path.name)
+            return _read(file, os.fstat(file.fileno()).st_size)
         except (ValueError, RecursionError) as error:
             raise CheckpointError(str(error), path) from None
         except MemoryError:
             raise MemoryError(f"{os.fspath(path)}: there is not enough memory for its tensors") from None
 
 
-def _read(file: IO[bytes], size: int, name: str) -> tuple[dict[str, NDArray], dict[str, str]]:
+def _read(file: IO[bytes], size: int) -> tuple[dict[str, NDArray], dict[str, str]]:
     start = file.read(8)
     length = int.from_bytes(start, "little")
     if len(start) < 8 or length > size - 8 or length > _LONGEST_HEADER:
-        raise ValueError(_what_it_is(start, file, name, length, size))
+        raise ValueError(_what_it_is(start, file, length, size))
     content = file.read(length)
     if not content.startswith(b"{"):
-        raise ValueError(_what_it_is(start, file, name, length, size))
+        raise ValueError(_what_it_is(start, file, length, size))
     try:
         header = parse_json(content.decode())
     except ValueError as error:
@@ -155,15 +152,15 @@ def _read(file: IO[bytes], size: int, name: str) -> tuple[dict[str, NDArray], di
     return tensors, metadata
 
 
-def _what_it_is(start: bytes, file: IO[bytes], name: str, length: int, size: int) -> str:
+def _what_it_is(start: bytes, file: IO[bytes], length: int, size: int) -> str:
     """A sentence about a file that does not begin like a safetensors file."""
     if start.startswith(b"PK\x03\x04"):
         file.seek(0)
         if b"/data.pkl" in file.read(256):
-            return _PYTORCH.format(name=name)
+            return _PYTORCH
     for signature, words in _OTHERS:
         if start.startswith(signature[:8]):
-            return words.format(name=name)
+            return words
     if len(start) < 8:
         return f"not a whole safetensors file: it has only {size} bytes"
     if length > size - 8:

@@ -1,4 +1,4 @@
-"""Weights and checkpoints as safetensors files.
+"""Weights and checkpoints as safetensors files, and weights as files of PyTorch.
 
 A checkpoint is one file: the arrays of the whole training state as tensors, everything else as JSON in the file's
 metadata, with references to the tensors. Nothing in it can run code. A checksum in the metadata tells a damaged file;
@@ -20,6 +20,7 @@ from fastnn import _check, nn
 from fastnn._json import parse_json
 from fastnn.data.preprocessing import Preprocessing
 from fastnn.training._atomic import atomic_write
+from fastnn.training._pth import PTH_SUFFIXES, is_file_of_pytorch, read_state_dict, write_state_dict
 from fastnn.training._safetensors import CheckpointError, read_tensors, write_tensors
 
 __all__ = [
@@ -50,14 +51,16 @@ def save_weights(
     path: str | os.PathLike[str],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a model's state_dict, or a mapping like it, as a safetensors file that PyTorch programs read too.
+    """Write a model's state_dict, or a mapping like it, as a safetensors file or as one of PyTorch.
 
-    The file also keeps `model.preprocessing` if there is one, and a checksum of its content. Equal weights give equal
-    files.
+    The suffix of the name decides. `name.pth` and `name.pt` are what `torch.load(path, weights_only=True)` reads, with
+    parameters that share memory sharing it there; PyTorch is not needed here. `name.safetensors` is read by PyTorch
+    programs too, and has a checksum of its content. Both keep `model.preprocessing` if there is one, and equal weights
+    give equal files.
 
     Args:
         model: the network, or its state_dict.
-        path: the file, `name.safetensors` or a name without a suffix.
+        path: the file, `name.safetensors`, `name.pth`, `name.pt`, or a name without a suffix for safetensors.
         metadata: texts to keep in the file; their names do not begin with `fastnn`.
 
     Raises:
@@ -76,10 +79,10 @@ def save_weights(
     state = _state_of(model, path)
     name = _checked_path("save_weights", path)
     suffix = Path(name).suffix
-    if suffix.lower() not in ("", ".safetensors"):
+    if suffix.lower() not in ("", ".safetensors", *PTH_SUFFIXES):
         raise ValueError(
-            f"save_weights: path must end in .safetensors, the only format that is written. Received: {name!r}. "
-            f"Write {Path(name).with_suffix('.safetensors').name!r}; PyTorch reads it by safetensors.torch.load_file"
+            f"save_weights: path must end in .safetensors, .pth or .pt, the formats that are written. "
+            f"Received: {name!r}. Write {Path(name).with_suffix('.safetensors').name!r}"
         )
     texts = _checked_metadata(metadata)
     preprocessing = getattr(model, "preprocessing", None)
@@ -90,16 +93,26 @@ def save_weights(
                 f"Received: {type(preprocessing).__name__}"
             )
         texts[_PREPROCESSING] = json.dumps(preprocessing.to_dict(), sort_keys=True)
-    write_tensors(path, state, {"format": "pt", **texts})
+    if suffix.lower() in PTH_SUFFIXES:
+        write_state_dict(path, state, texts)
+    else:
+        write_tensors(path, state, {"format": "pt", **texts})
 
 
 def load_weights(path: str | os.PathLike[str], model: nn.Module | None = None, strict: bool = True) -> Any:
     """Read weights into `model`, or return their arrays by name if there is no model.
 
-    The file is what `save_weights`, PyTorch or another program wrote as safetensors, or a checkpoint of a training, of
-    which the weights of the network are taken. `model.preprocessing` is set from the file if the file has one.
-    Numbers of 16 and 8 bits (float16, bfloat16, the two kinds of float8) are returned as float32, which holds all of
-    their values.
+    The file is what `save_weights`, PyTorch or another program wrote as safetensors, a checkpoint of a training, of
+    which the weights of the network are taken, or a `.pth` or `.pt` file of `torch.save`; its first bytes tell which.
+    `model.preprocessing` is set from the file if the file has one. Floating-point numbers of 16 and 8 bits (float16,
+    bfloat16, float8) are returned as float32, which holds all of their values.
+
+    A file of PyTorch is read without PyTorch, in the format of version 1.6 and later and in that before. It holds a
+    state_dict, or a dictionary with one under "state_dict", "model_state_dict", "model", "net" or "weights", the first
+    of them that is there. If all names begin with `module.`, as those of DataParallel do, that is taken off. Nothing in
+    the file is executed: what is no tensor, number, text or container is an error, such as a whole model, of which
+    `torch.save(model.state_dict(), path)` saves the weights. Without a model, arrays that share memory in PyTorch share
+    it here, and expanded ones are read-only.
 
     Args:
         path: the file.
@@ -118,7 +131,7 @@ def load_weights(path: str | os.PathLike[str], model: nn.Module | None = None, s
     _checked_path("load_weights", path)
     if model is not None and not isinstance(model, nn.Module):
         raise TypeError(f"load_weights: model must be a Module or None. Received: {_check.shown(model)}")
-    weights, preprocessing = _read_weights(path)
+    weights, preprocessing = _read_weights(path, () if model is None else (key for key, *_ in model._state()))
     if model is None:
         return weights
     if strict:
@@ -148,15 +161,20 @@ def read_preprocessing(path: str | os.PathLike[str]) -> Preprocessing | None:
     return _read_weights(path)[1]
 
 
-def _read_weights(path: str | os.PathLike[str]) -> tuple[OrderedDict[str, NDArray], Preprocessing | None]:
-    tensors, metadata = read_tensors(path)
-    kind = metadata.get(_KIND)
+def _read_weights(
+    path: str | os.PathLike[str], names: Iterable[str] = ()
+) -> tuple[OrderedDict[str, NDArray], Preprocessing | None]:
+    """Weights and preprocessing of a file; `names` are those that are looked for."""
+    of_pytorch = is_file_of_pytorch(path)
+    tensors: Mapping[str, NDArray]
+    tensors, metadata = read_state_dict(path, names) if of_pytorch else read_tensors(path)
+    kind = None if of_pytorch else metadata.get(_KIND)
     if kind is None:
         try:
             preprocessing = parse_json(metadata.get(_PREPROCESSING, "null"))
         except ValueError as error:
             raise CheckpointError(f"its preprocessing is {error}", path) from None
-        weights: Any = dict(sorted(tensors.items()))
+        weights: Any = tensors if of_pytorch else dict(sorted(tensors.items()))
     else:
         state = _state(path, tensors, metadata)
         if "model" not in state:
@@ -206,7 +224,7 @@ def _some(names: Iterable[str]) -> str:
 # ---- arguments -------------------------------------------------------------------------------------------------------
 def _state_of(model: Any, path: Any) -> dict[str, NDArray]:
     if isinstance(model, nn.Module):
-        return dict(model.state_dict())
+        return _tied(model, dict(model.state_dict()))
     if isinstance(model, str | os.PathLike) and isinstance(path, nn.Module | Mapping):
         raise TypeError("save_weights: the arguments are in the wrong order, the model comes first, then the path")
     if not isinstance(model, Mapping):
@@ -220,6 +238,16 @@ def _state_of(model: Any, path: Any) -> dict[str, NDArray]:
             raise TypeError(
                 f"save_weights: model[{key!r}] must be an array of numbers. Received: {_check.shown(value)}"
             )
+    return state
+
+
+def _tied(model: nn.Module, state: dict[str, NDArray]) -> dict[str, NDArray]:
+    """A state_dict, which has copies, with one array for what is one in the model."""
+    names: dict[int, str] = {}
+    for key, _, _, array in model._state():
+        name = names.setdefault(id(array), key)
+        if name in state and key in state:
+            state[key] = state[name]
     return state
 
 

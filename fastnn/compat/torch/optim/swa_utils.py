@@ -1,0 +1,3 @@
+"""torch.optim.swa_utils"""
+
+__all__ = []
