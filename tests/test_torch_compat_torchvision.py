@@ -149,7 +149,7 @@ FUNCTIONS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name, arguments, kinds, atol", FUNCTIONS)
+@pytest.mark.parametrize(("name", "arguments", "kinds", "atol"), FUNCTIONS)
 def test_functions_give_what_torchvision_gives(torch, torchvision, name, arguments, kinds, atol):
     theirs = torchvision.transforms.functional
     for kind in kinds:
@@ -250,7 +250,7 @@ TRANSFORMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name, arguments, kinds, atol", TRANSFORMS)
+@pytest.mark.parametrize(("name", "arguments", "kinds", "atol"), TRANSFORMS)
 def test_transforms_give_what_torchvision_gives(torch, torchvision, monkeypatch, name, arguments, kinds, atol):
     own_class, their_class = getattr(transforms, name), getattr(torchvision.transforms, name)
     for seed, kind in enumerate(kinds):
@@ -286,7 +286,7 @@ def _own(value):
     return value
 
 
-@pytest.mark.parametrize("name, arguments, kinds, atol", TRANSFORMS)
+@pytest.mark.parametrize(("name", "arguments", "kinds", "atol"), TRANSFORMS)
 def test_transforms_show_themselves_as_torchvision_does(torchvision, name, arguments, kinds, atol):
     if name in ("ConvertImageDtype", "RandomAffine", "RandomPerspective"):
         return
@@ -355,8 +355,9 @@ NAMES = ["ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness",
 @pytest.mark.parametrize("kind", BYTES)
 @pytest.mark.parametrize("name", NAMES)
 def test_single_augmentations_are_those_of_torchvision(torch, torchvision, name, kind):
-    from fastnn.compat.torchvision.transforms import autoaugment as own
     from torchvision.transforms import autoaugment as theirs
+
+    from fastnn.compat.torchvision.transforms import autoaugment as own
 
     own_image, their_image = given(kind, torch)
     augmenter = theirs.RandAugment()
