@@ -5,6 +5,7 @@ import gc
 import operator
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -236,11 +237,10 @@ def test_an_error_of_an_item_is_raised_where_its_batch_was_due(workers):
                 raise KeyError("seven")
             return index
 
-    found = []
+    batches = iter(DataLoader(Broken(), batch_size=2, num_workers=workers))
+    assert [next(batches).tolist() for _ in range(3)] == [[0, 1], [2, 3], [4, 5]]
     with pytest.raises(KeyError, match="seven") as error:
-        for batch in DataLoader(Broken(), batch_size=2, num_workers=workers):
-            found += batch.tolist()
-    assert found == [0, 1, 2, 3, 4, 5]
+        next(batches)
     assert len(getattr(error.value, "__notes__", [])) == (workers > 0)
 
 
@@ -282,20 +282,19 @@ def test_a_batch_that_takes_too_long_is_an_error():
         next(iter(DataLoader(Slow(), num_workers=1, timeout=0.01)))
 
 
-def test_batches_are_not_kept_alive():
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_batch_is_gone_when_the_next_is_there(workers):
     class Big(Numbers):
         def __getitem__(self, index):
             return np.zeros(3)
 
-    for workers in (0, 1):
-        import weakref
-
-        loader = iter(DataLoader(Big(6), num_workers=workers))
-        batch = next(loader)
-        watch = weakref.ref(batch)
-        del batch
-        gc.collect()
-        assert watch() is None
+    batches = iter(DataLoader(Big(6), num_workers=workers))
+    batch = next(batches)
+    watch = weakref.ref(batch)
+    del batch
+    next(batches)
+    gc.collect()
+    assert watch() is None
 
 
 # ---- errors ----------------------------------------------------------------------------------------------------------

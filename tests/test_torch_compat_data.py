@@ -229,7 +229,6 @@ def test_samplers_are_as_long_as_those_of_pytorch_and_refuse_the_same(torch):
         ("SubsetRandomSampler", ([3, 5, 9],), {}),
         ("WeightedRandomSampler", ([0.1, 0.0, 2.0], 4), {}),
         ("WeightedRandomSampler", ([0.1, 0.0, 2.0], 2, False), {}),
-        ("WeightedRandomSampler", ([0.1, 0.0, 2.0], 3, False), {}),
         ("WeightedRandomSampler", ([0.1, 0.2], 0), {}),
         ("WeightedRandomSampler", ([[0.1, 0.2]], 1), {}),
         ("WeightedRandomSampler", ([0.1, 0.2], 2, 1), {}),
