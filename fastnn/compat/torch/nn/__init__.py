@@ -17,6 +17,6 @@ from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.parallel import DataParallel
 from fastnn.compat.torch.nn.parameter import Buffer, Parameter
 
-from fastnn.compat.torch.nn import utils  # isort: skip (it needs what is above)
+import fastnn.compat.torch.nn.utils as utils  # isort: skip (not that of modules; it needs what is above)
 
 __getattr__ = missing(__name__, ABSENT)
