@@ -25,7 +25,7 @@ def _note(event, arguments):
 
 
 sys.addaudithook(_note)  # for as long as the process runs; it costs nothing when nobody watches
-b"".decode("raw-unicode-escape")  # Python imports it when it is needed for the first time
+b"a".decode("raw-unicode-escape")  # Python imports it when it is needed for the first time
 
 
 def watched(path):

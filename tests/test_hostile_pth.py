@@ -201,8 +201,8 @@ PICKLES = {
     "many dictionaries": (lambda: b"](" + b"}" * 3_000_000 + b"e.", "memory"),
     "many dictionaries as values": (lambda: b"}(" + b"".join(b"J" + struct.pack("<i", k) + b"}" for k in range(600_000))
                                     + b"u.", "memory"),
-    "many things": (lambda: b"(" + b"N" * 5_000_000 + b"t.", "lists more than"),
-    "many copies": (lambda: b"N" + b"2" * 5_000_000 + b".", "lists more than"),
+    "many things": (lambda: b"(" + b"N" * 2_500_000 + b"t.", "lists more than"),
+    "many copies": (lambda: b"N" + b"2" * 2_500_000 + b".", "lists more than"),
     "many places in the memo": (lambda: b"N" + b"".join(
         b"r" + struct.pack("<I", k << 8) for k in range(1, 1_200_000)) + b".", "memory"),
     "a place beyond all": (b"Np99999999999\n.", "beyond all counting"),

@@ -20,7 +20,7 @@ __all__ = ["DICT_ITEM", "KeyLimit", "Machine", "StandIn"]
 
 _HIGHEST_PROTOCOL = 5
 _DEEPEST_MARKS = 1000
-_LONGEST_STACK = 1 << 22
+_LONGEST_STACK = 1 << 21
 _LONGEST_NAME = 1000  # of a module and a function
 _MOST_DIGITS = 4300  # Python's own limit; more would take quadratic time
 _LARGEST_INDEX = 1 << 32
