@@ -152,8 +152,8 @@ ARRAY = pickle.dumps(np.zeros(3, np.uint8), 2)
 
 PICKLES = {
     "lists nested 101 deep": (nested(101, b"]", b"a")[1:-2] + b"a.", "deep|takes more"),
-    "lists nested 500,000 deep": (lambda: b"]" * 500_000 + b"a" * 499_999 + b".", "nested more than 100 deep"),
-    "tuples nested 500,000 deep": (lambda: b")" + b"\x85" * 500_000 + b".", "nested more than 100 deep"),
+    "lists nested 200,000 deep": (lambda: b"]" * 200_000 + b"a" * 199_999 + b".", "nested more than 100 deep"),
+    "tuples nested 200,000 deep": (lambda: b")" + b"\x85" * 200_000 + b".", "nested more than 100 deep"),
     "dictionaries nested 100,000 deep": (lambda: b"}" + b"K\1}" * 100_000 + b"s" * 100_000 + b".", "100 deep"),
     "namespaces nested deep": (b"cargparse\nNamespace\n)\x81}Va\n" * 1000 + b"N" + b"sb" * 1000 + b".", "deep"),
     "attributes nested deep": (b"ccollections\nOrderedDict\n)R}Va\n" * 1000 + b"N" + b"sb" * 1000 + b".", "deep"),
@@ -173,7 +173,7 @@ PICKLES = {
         *(int_of(k * (2**61 - 1)) for k in range(1, 50_000)))[:-1] + b"tR.", "60 bits"),
     "integers of equal hashes, in pairs": (lambda: b"ccollections\nOrderedDict\n((" + b"".join(
         int_of(k * (2**61 - 1)) + b"N\x86" for k in range(1, 50_000)) + b"ltR.", "60 bits"),
-    "tuples of equal hashes": (lambda: many_tuples_of_one_hash(60_000), "tuples are keys"),
+    "tuples of equal hashes": (lambda: many_tuples_of_one_hash(20_000), "tuples are keys"),
     "a key nested deep": (of_keys(b")" + b"\x85" * 1000), "a key in it is a tuple"),
     "a long tuple as key": (lambda: of_keys(b"(" + b"N" * 1000 + b"t"), "a key in it is a tuple"),
     "a list as key": (of_keys(b"]"), "a key in it is a list"),
@@ -204,7 +204,7 @@ PICKLES = {
     "many things": (lambda: b"(" + b"N" * 2_500_000 + b"t.", "lists more than"),
     "many copies": (lambda: b"N" + b"2" * 2_500_000 + b".", "lists more than"),
     "many places in the memo": (lambda: b"N" + b"".join(
-        b"r" + struct.pack("<I", k << 8) for k in range(1, 1_200_000)) + b".", "memory"),
+        b"r" + struct.pack("<I", k << 8) for k in range(1, 800_000)) + b".", "memory"),
     "a place beyond all": (b"Np99999999999\n.", "beyond all counting"),
     "a negative place": (b"Np-1\n.", "beyond all counting"),
     "nothing at a place": (b"j\xff\xff\xff\xff.", "refers to"),

@@ -27,7 +27,7 @@ _LARGEST_INDEX = 1 << 32
 # Bytes that an object takes, about, and what each item of it adds.
 _LIST, _DICT, _SET, _BYTES, _NUMBER = 88, 150, 216, 48, 32
 _LIST_ITEM, DICT_ITEM = 10, 60
-_MEMO_ITEM, _SPARSE_ITEM = 9, 120
+_MEMO_ITEM, _SPARSE_ITEM = 9, 200
 # Numbers up to here have hashes of their own, and texts have random ones. Tuples can be made to have equal ones.
 _LARGEST_KEY = 1 << 60
 _MOST_TUPLES_AS_KEYS, _LONGEST_TUPLE_AS_KEY = 4096, 16
