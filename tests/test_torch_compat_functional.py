@@ -136,8 +136,15 @@ def test_gumbel_softmax_has_the_distribution_of_pytorch(torch, hard):
 # ---- names and arguments ---------------------------------------------------------------------------------------------
 # What torch.nn.functional holds for itself, and nobody calls.
 INTERNAL = {
-    "assert_int_or_pair", "boolean_dispatch", "handle_torch_function", "has_torch_function", "has_torch_function_unary",
-    "has_torch_function_variadic", "grouped_mm", "scaled_grouped_mm", "scaled_mm",
+    "assert_int_or_pair",
+    "boolean_dispatch",
+    "handle_torch_function",
+    "has_torch_function",
+    "has_torch_function_unary",
+    "has_torch_function_variadic",
+    "grouped_mm",
+    "scaled_grouped_mm",
+    "scaled_mm",
 }
 # Other names of functions that are absent, and two that hardly anybody calls.
 WITHOUT_ADVICE = {
@@ -194,7 +201,9 @@ def test_functions_have_the_arguments_of_pytorch(torch):
             found, expected = [(p.name, p.default) for p in ours], _of_text(function)
         else:
             if theirs[0].kind is inspect.Parameter.VAR_POSITIONAL:  # one of two functions, by a flag
-                theirs = list(inspect.signature(getattr(torch.nn.functional, f"{name}_with_indices")).parameters.values())
+                theirs = list(
+                    inspect.signature(getattr(torch.nn.functional, f"{name}_with_indices")).parameters.values()
+                )
             found, expected = ([(p.name, p.kind, p.default) for p in several] for several in (ours, theirs))
         if found != expected:
             wrong[name] = found, expected

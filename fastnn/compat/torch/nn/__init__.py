@@ -17,6 +17,7 @@ from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.parallel import DataParallel
 from fastnn.compat.torch.nn.parameter import Buffer, Parameter
 
-from fastnn.compat.torch.nn import utils  # isort: skip (it needs what is above)
+# After the layers, which it needs; not `from ... import`, which would find `modules.utils` under this name.
+import fastnn.compat.torch.nn.utils as utils  # isort: skip
 
 __getattr__ = missing(__name__, ABSENT)

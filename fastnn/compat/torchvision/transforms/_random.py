@@ -245,7 +245,9 @@ class RandomAffine(Transform):
     def extra_repr(self) -> str:
         parts = [f"degrees={self.degrees}"]
         parts += [f"{name}={value}" for name in ("translate", "scale", "shear") if (value := getattr(self, name))]
-        parts += [] if self.interpolation is InterpolationMode.NEAREST else [f"interpolation={self.interpolation.value}"]
+        parts += (
+            [] if self.interpolation is InterpolationMode.NEAREST else [f"interpolation={self.interpolation.value}"]
+        )
         parts += [f"fill={self.fill}"] if self.fill != 0 else []
         parts += [] if self.center is None else [f"center={self.center}"]
         return ", ".join(parts)
@@ -333,7 +335,7 @@ class RandomErasing(_WithProbability):
     def change(self, img: Any) -> Any:
         value = None if isinstance(self.value, str) else self.value
         if value is not None:
-            value = [float(part) for part in value] if isinstance(value, tuple | list) else [float(value)]
+            value = [float(part) for part in value] if isinstance(value, tuple | list) else [float(value)]  # type: ignore[arg-type]
             channels = array_of("RandomErasing", img).shape[-3]
             if len(value) not in (1, channels):
                 raise ValueError(

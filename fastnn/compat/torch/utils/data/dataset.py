@@ -62,7 +62,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        return tuple(tensor[index] for tensor in self.tensors)
+        return tuple(tensor[index] for tensor in self.tensors)  # type: ignore[misc]
 
     def __len__(self) -> int:
         return len(self.tensors[0])
@@ -75,7 +75,9 @@ class StackDataset(Dataset[Any]):
 
     def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]) -> None:
         if args and kwargs:
-            raise ValueError("Supported either ``tuple``- (via ``args``) or ``dict``- (via ``kwargs``) like input/output")
+            raise ValueError(
+                "Supported either ``tuple``- (via ``args``) or ``dict``- (via ``kwargs``) like input/output"
+            )
         if not args and not kwargs:
             raise ValueError("At least one dataset should be passed")
         self.datasets = args or kwargs
@@ -161,7 +163,7 @@ class ChainDataset(IterableDataset[Any]):
             yield from part
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self._checked())  # type: ignore[arg-type]
+        return sum(len(part) for part in self._checked())  # type: ignore[arg-type, misc]
 
 
 class Subset(Dataset[_T_co]):
