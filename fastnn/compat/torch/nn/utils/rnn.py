@@ -19,7 +19,7 @@ __all__ = [
 
 __getattr__ = missing(__name__)
 
-_take = NumPyTensor.__getitem__
+_take: Any = NumPyTensor.__getitem__
 
 
 class _Packed(NamedTuple):
@@ -107,7 +107,8 @@ def pack_padded_sequence(
         input = FUNCTIONS[np.swapaxes](input, 0, 1)
     if len(sizes) != input._data.shape[1]:
         raise RuntimeError(
-            f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} (batch_size={input._data.shape[1]})"
+            f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} "
+            f"(batch_size={input._data.shape[1]})"
         )
     if (sizes <= 0).any():
         raise RuntimeError(
@@ -151,7 +152,7 @@ def pad_packed_sequence(
 def pad_sequence(
     sequences: Any, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
 ) -> Tensor:
-    """Tensors (L, ...) of several lengths side by side: (longest, sequences, ...), with `batch_first` (sequences, ...)"""
+    """Tensors (L, ...) of several lengths side by side: (longest, sequences, ...), or with the first two exchanged"""
     if padding_side not in ("left", "right"):
         raise RuntimeError(f"Expected padding_side to be one of 'left' or 'right', but got {padding_side}.")
     several = list(sequences)
