@@ -23,7 +23,9 @@ from fastnn.compat.torch._random import *
 from fastnn.compat.torch._reductions import *
 from fastnn.compat.torch._shapes import *
 from fastnn.compat.torch._size import Size
+from fastnn.compat.torch._special import *
 from fastnn.compat.torch._tensor import Tensor
+from fastnn.compat.torch._toplevel_rest import *  # with __getattr__
 
 float32 = float = DTYPES["float32"]
 float64 = double = DTYPES["float64"]
@@ -48,4 +50,4 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"fastnn\.")
 contiguous_format, channels_last, preserve_format = "contiguous_format", "channels_last", "preserve_format"
 strided, sparse_coo = "strided", "sparse_coo"
 
-from fastnn.compat.torch._toplevel_rest import *  # with __getattr__
+from fastnn.compat.torch._of_nn import *  # noqa: E402 (needs what is above)

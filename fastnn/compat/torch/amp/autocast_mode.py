@@ -1,4 +1,4 @@
-"""torch.amp.autocast_mode: blocks that PyTorch computes in half precision, and fastnn in the precision of its inputs."""
+"""torch.amp.autocast_mode: blocks that PyTorch computes in half precision, and fastnn in that of the inputs."""
 
 import functools
 from collections.abc import Callable

@@ -65,7 +65,7 @@ def jacobian(
 def vjp(
     func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
-    """func(*inputs), and the product of `v`, of the shape of that, with the derivatives: the gradients of the inputs."""
+    """func(*inputs), and the gradients of the inputs where that of the result is `v`, which has its shape."""
     refuse_create_graph("vjp", create_graph)
     one_input, leaves = _leaves(inputs)
     one_output, outputs = _run(func, leaves)

@@ -1,10 +1,8 @@
-"""torch.autograd.profiler"""
+"""torch.autograd.profiler: the older names of `torch.profiler`."""
 
 from fastnn.compat.torch._missing import missing
+from fastnn.compat.torch.profiler import PROFILE, record_function
 
-__all__: list[str] = []
+__all__ = ["record_function"]
 
-_ADVICE = "use `fastnn profile`, or fastnn.profiling"
-__getattr__ = missing(
-    __name__, dict.fromkeys(("profile", "record_function", "emit_nvtx", "emit_itt", "load_nvprof"), _ADVICE)
-)
+__getattr__ = missing(__name__, dict.fromkeys(("profile", "emit_nvtx", "emit_itt", "load_nvprof"), PROFILE))

@@ -60,7 +60,11 @@ def pad(img: Image.Image, sides: tuple[int, int, int, int], fill: Fill, mode: st
 
 def affine(img: Image.Image, matrix: Sequence[float], resample: int, fill: Fill) -> Image.Image:
     return img.transform(
-        img.size, Image.Transform.AFFINE, tuple(matrix), resample, fillcolor=_colour(fill, img)  # type: ignore[arg-type]
+        img.size,
+        Image.Transform.AFFINE,
+        tuple(matrix),
+        resample,
+        fillcolor=_colour(fill, img),  # type: ignore[arg-type]
     )
 
 

@@ -9,7 +9,18 @@ from numpy.typing import NDArray
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.data import image
 
-__all__ = ["InterpolationMode", "array_of", "as_mode", "dimensions", "is_pil", "is_tensor", "largest_value", "needs_image", "needs_pillow", "pil_mode"]
+__all__ = [
+    "InterpolationMode",
+    "array_of",
+    "as_mode",
+    "dimensions",
+    "is_pil",
+    "is_tensor",
+    "largest_value",
+    "needs_image",
+    "needs_pillow",
+    "pil_mode",
+]
 
 
 class InterpolationMode(Enum):
@@ -26,16 +37,19 @@ class InterpolationMode(Enum):
 
 _PILLOW_NUMBERS = {"nearest": 0, "nearest-exact": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
 _BY_NUMBER = {number: InterpolationMode(name) for name, number in _PILLOW_NUMBERS.items() if name != "nearest-exact"}
+_NAMES = frozenset(_PILLOW_NUMBERS)
 
 
 def as_mode(value: Any) -> InterpolationMode:
-    """A mode, or Pillow's number of it.
+    """A mode, its name, or Pillow's number of it.
 
     Raises:
         TypeError, ValueError: it is neither.
     """
     if isinstance(value, InterpolationMode):
         return value
+    if isinstance(value, str) and value in _NAMES:
+        return InterpolationMode(value)
     if isinstance(value, int) and not isinstance(value, bool):
         if int(value) not in _BY_NUMBER:
             raise ValueError(f"an interpolation of Pillow is 0 to 5. Received: {value}")

@@ -245,7 +245,9 @@ class RandomAffine(Transform):
     def extra_repr(self) -> str:
         parts = [f"degrees={self.degrees}"]
         parts += [f"{name}={value}" for name in ("translate", "scale", "shear") if (value := getattr(self, name))]
-        parts += [] if self.interpolation is InterpolationMode.NEAREST else [f"interpolation={self.interpolation.value}"]
+        parts += (
+            [] if self.interpolation is InterpolationMode.NEAREST else [f"interpolation={self.interpolation.value}"]
+        )
         parts += [f"fill={self.fill}"] if self.fill != 0 else []
         parts += [] if self.center is None else [f"center={self.center}"]
         return ", ".join(parts)

@@ -152,7 +152,11 @@ def _work(setting: _Setting, queue: "SimpleQueue[_Task | None]") -> None:
                         broken = error
             if broken is not None:
                 raise broken
-            key = (task.epoch.seed, setting.number, task.number) if setting.is_iterable else (task.epoch.seed, task.number)
+            key = (
+                (task.epoch.seed, setting.number, task.number)
+                if setting.is_iterable
+                else (task.epoch.seed, task.number)
+            )
             with _random.drawing_from(batch_generator(*key)):
                 if fetch is None or epoch is not task.epoch:
                     fetch, epoch = setting.make_fetch(dataset), task.epoch
