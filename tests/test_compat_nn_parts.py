@@ -360,7 +360,7 @@ def test_networks_see_no_padding_of_packed_sequences():
     torch.manual_seed(0)
     model = nn.LSTM(1, 3, 2, bidirectional=True)
     several = [torch.randn(n, 1) for n in (2, 4, 2)]
-    y, (h, c) = rnn.run_packed(model, False, rnn.pack_sequence(several, enforce_sorted=False), None)
+    y, (h, c) = model(rnn.pack_sequence(several, enforce_sorted=False))
     padded, lengths = rnn.pad_packed_sequence(y)
     assert lengths.tolist() == [2, 4, 2]
     for index, x in enumerate(several):

@@ -740,10 +740,7 @@ def test_recurrent_networks_run_packed_sequences_as_in_pytorch(torch, kind, sett
         states = [library.from_numpy(array(count, 4, 3, seed=9 + index)).requires_grad_() for index in range(2)]
         given = (tuple(states) if kind == "LSTM" else states[0]) if with_states else None
         used = flat(given) if with_states else []
-        if library is own:
-            y, last = rnn.run_packed(model, settings.get("batch_first", False), packed, given)
-        else:
-            y, last = model(packed, given)
+        y, last = model(packed, given)
         last = list(last) if isinstance(last, tuple) else [last]
         padded, sizes = rnn.pad_packed_sequence(y)
         weighted(library, [padded, *last]).backward()

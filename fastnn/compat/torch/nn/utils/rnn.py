@@ -187,7 +187,7 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
     return unpad_sequence(*pad_packed_sequence(packed_sequences))
 
 
-def run_packed(forward: Callable[..., Any], batch_first: bool, packed: PackedSequence, hx: Any) -> tuple[Any, Any]:
+def run_packed(forward: Callable[..., Any], batch_first: bool, packed: Any, hx: Any) -> tuple[Any, Any]:
     """The result of a recurrent network for packed sequences, packed, and its last states.
 
     Sequences of the same length are one batch: no layer and no direction sees padding.
