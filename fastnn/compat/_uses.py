@@ -211,7 +211,8 @@ class _Finder(ast.NodeVisitor):
 
     def _check_keywords(self, node: ast.Call, name: str) -> None:
         try:
-            parameters = inspect.signature(find(name, self._layers)).parameters.values()
+            function = find(name, self._layers)
+            parameters = inspect.signature(function).parameters.values()
         except (LackingError, TypeError, ValueError):  # it is lacking, or no function, or has no signature to see
             return
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
@@ -221,8 +222,9 @@ class _Finder(ast.NodeVisitor):
             for parameter in parameters
             if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         ]
+        synonyms = getattr(function, "synonyms", ())
         for keyword in node.keywords:
-            if keyword.arg is not None and keyword.arg not in taken:
+            if keyword.arg is not None and keyword.arg not in taken and keyword.arg not in synonyms:
                 text = f"fastnn's {name} takes no {keyword.arg!r}; it takes {', '.join(taken) or 'no names'}"
                 self._add(keyword, "keyword", f"{name}({keyword.arg}=)", text)
 

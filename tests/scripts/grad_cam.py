@@ -13,7 +13,7 @@ class CNN(nn.Module):
         self.features = nn.Sequential()
         channels = 3
         for i, width in enumerate((8, 12)):
-            self.features.add_module(f"conv{i}", nn.Conv2d(channels, width, 3, padding=1))
+            self.features.add_module(f"conv{i}", nn.Conv2d(channels, width, 3, padding=1, bias=False))
             self.features.add_module(f"norm{i}", nn.BatchNorm2d(width))
             self.features.add_module(f"relu{i}", nn.ReLU())
             self.features.add_module(f"pool{i}", nn.MaxPool2d(2))

@@ -31,7 +31,7 @@ class VGG(nn.Module):
         super().__init__()
 
         def stage(a, b):
-            layers = [nn.Conv2d(a, b, kernel_size=3, padding=1)] + ([nn.BatchNorm2d(b)] if norm else [])
+            layers = [nn.Conv2d(a, b, kernel_size=3, padding=1, bias=not norm)] + ([nn.BatchNorm2d(b)] if norm else [])
             return layers + [nn.ReLU(True), nn.MaxPool2d(kernel_size=2, stride=2)]
 
         self.features = nn.Sequential(*stage(inp_ch, 8), *stage(8, 16), *stage(16, 16))

@@ -139,7 +139,7 @@ def train(bilinear, amp=False):
     model = fill(UNet(n_channels=3, n_classes=2, bilinear=bilinear))
     model = model.to(memory_format=torch.channels_last)
     model.to(device=device)
-    optimizer = optim.RMSprop(model.parameters(), lr=1e-4, weight_decay=1e-8, momentum=0.9, foreach=True)
+    optimizer = optim.RMSprop(model.parameters(), lr=1e-4, weight_decay=1e-8, momentum=0.9, eps=1e-4, foreach=True)
     scheduler = optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", patience=0)
     grad_scaler = torch.cuda.amp.GradScaler(enabled=amp)
     criterion = nn.CrossEntropyLoss()

@@ -1,11 +1,18 @@
 """torch.serialization: `torch.save` and `torch.load`, PyTorch's files without PyTorch."""
 
+import collections
+import copyreg
 import io
 import os
 import pickle
+import sys
+from types import FunctionType
 from typing import IO, Any
 
+import numpy as np
+
 from fastnn.autograd.tensor import Tensor as NumPyTensor
+from fastnn.autograd.tensor import _restored
 from fastnn.compat.notes import note
 from fastnn.compat.torch._device import check_device, device
 from fastnn.compat.torch._dtype import DTYPES, dtype
@@ -45,21 +52,23 @@ def save(
             _pickle(obj, f)
 
 
+def _stands_for(value: Any) -> Any:
+    if isinstance(value, NumPyTensor):
+        return AsTensor(value._data, value._requires_grad and value._op is None, isinstance(value, Parameter))
+    if isinstance(value, Size):
+        return AsSize(tuple(value))
+    if isinstance(value, dtype):
+        return AsDType(str(value).removeprefix("torch."))
+    if isinstance(value, device):
+        return AsDevice("cpu")
+    return None
+
+
 def _pickle(obj: Any, file: IO[bytes]) -> None:
     content = io.BytesIO()
     pickle.dump(obj, content, pickle.HIGHEST_PROTOCOL)  # whole, before anything is written
     file.write(_OWN)
     file.write(content.getvalue())
-
-
-def _stands_for(value: Any) -> Any:
-    if isinstance(value, NumPyTensor):
-        return AsTensor(value._data, value._requires_grad and value._op is None, isinstance(value, Parameter))
-    if isinstance(value, Size):
-        return AsSize(value)
-    if isinstance(value, dtype):
-        return AsDType(repr(value).partition(".")[2])
-    return AsDevice("cpu") if isinstance(value, device) else None
 
 
 def load(
@@ -74,13 +83,14 @@ def load(
     """What `torch.save` wrote here, or in PyTorch, in both of its formats.
 
     Tensors are read wherever they were kept, bfloat16 as float32. Whole models that PyTorch wrote are not read: save
-    their state_dict. Those that were saved here are with weights_only=False, which runs what is in the file: only for
-    files that you trust.
+    their state_dict. Those that were saved here are, with weights_only=False, if their classes are the script's own or
+    fastnn's; no other function of a pickle is called.
 
     Raises:
         FileNotFoundError: there is no such file.
         fastnn.FileError: it is damaged, or holds something else.
-        pickle.UnpicklingError: it holds objects, and not weights_only=False.
+        pickle.UnpicklingError: it holds objects, and not weights_only=False; or objects of classes that nobody has
+            imported.
     """
     if map_location is not None and not callable(map_location) and not isinstance(map_location, dict):
         check_device(map_location)
@@ -96,30 +106,87 @@ def load(
     return read_pth(f, make=_MAKERS)
 
 
-def _unpickle(file: IO[bytes], weights_only: bool | None) -> Any:
-    if weights_only is not False:
-        raise pickle.UnpicklingError(
-            "torch.load: the file holds objects, not weights only. If you trust it, since reading it runs what is in "
-            "it: torch.load(path, weights_only=False)"
-        )
-    return pickle.load(file)
-
-
-def _tensor(array: Any, requires_grad: bool) -> Any:
-    x = new(array)
-    x._requires_grad = requires_grad
-    return x
+def _tensor(array: np.ndarray, requires_grad: bool) -> Any:
+    y = new(array)
+    y._requires_grad = requires_grad
+    return y
 
 
 def _parameter(tensor: Any, requires_grad: bool) -> Any:
-    from fastnn.compat.torch.nn import Parameter  # which imports this package
+    from fastnn.compat.torch.nn import Parameter  # which imports much
 
     return Parameter(tensor, requires_grad)
 
 
-_MAKERS = Makers(_tensor, _parameter, Size, lambda name: DTYPES[name.partition(".")[2]], device)
+def _dtype(name: str) -> Any:
+    return DTYPES[name.removeprefix("torch.")]
 
-_TRUST = "torch.load(path, weights_only=False) reads objects that torch.save wrote here"
+
+_MAKERS = Makers(_tensor, _parameter, Size, _dtype, device)
+
+
+# ---- objects ---------------------------------------------------------------------------------------------------------
+def _unpickle(file: IO[bytes], weights_only: bool | None) -> Any:
+    if weights_only is not False:
+        raise pickle.UnpicklingError(
+            "torch.load: the file holds objects, not weights only. If it is yours: "
+            "torch.load(path, weights_only=False)"
+        )
+    return _Unpickler(file).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Of classes that are there: no function of the file's choice is called, and no module imported."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if _is_harmless(found, module):
+            return found
+        raise pickle.UnpicklingError(
+            f"torch.load: the file asks for {module}.{name}, which is neither a class of this script nor of fastnn's. "
+            "Save model.state_dict(), and load that into a new model"
+        )
+
+
+_HARMLESS = {
+    collections.OrderedDict, collections.defaultdict, collections.Counter, collections.deque, complex, set, frozenset,
+    bytearray, dict, list, tuple, int, float, bool, str, bytes, range, slice, object, np.ndarray, np.dtype,
+    copyreg._reconstructor, np._core.multiarray._reconstruct, np._core.multiarray.scalar,  # type: ignore[attr-defined]
+    np._core.numeric._frombuffer,  # type: ignore[attr-defined]
+}  # fmt: skip
+_CLASSES = ("fastnn.nn.", "fastnn.compat.torch.nn.", "fastnn.compat.torch.optim.", "fastnn.compat.torch._")
+_FUNCTIONS = ("fastnn.functional.", "fastnn.compat.torch.nn._functional_", "fastnn.compat.torch.nn.utils._derived") + tuple(
+    f"fastnn.compat.torch._{name}"
+    for name in ("creation", "dtype", "indexing", "linalg", "of_nn", "pointwise", "reductions", "shapes", "special")
+)
+
+
+def _is_harmless(found: Any, module: str) -> bool:
+    """What calculates, or makes an object that does; never what another module has beside its own."""
+    if found.__hash__ is not None and found in _HARMLESS:
+        return True
+    if isinstance(found, type):
+        if issubclass(found, np.generic):
+            return True
+        own = found.__module__ == module
+        return own and (module == "__main__" or module.startswith(_CLASSES) or _is_of_the_script(module))
+    if isinstance(found, FunctionType):
+        is_its_own = found.__module__ == module and "." not in found.__qualname__
+        return is_its_own and (module.startswith(_FUNCTIONS) or found is _restored)
+    return isinstance(found, dtype)
+
+
+def _is_of_the_script(module: str) -> bool:
+    """Whether a module lies beside the script, not among installed packages."""
+    path, main = (getattr(sys.modules.get(name), "__file__", None) for name in (module, "__main__"))
+    if path is None or main is None:
+        return False
+    return os.path.abspath(path).startswith(os.path.dirname(os.path.abspath(main)) + os.sep)
+
+
+_TRUST = "torch.load(path, weights_only=False) reads objects of your own classes that torch.save wrote here"
 __getattr__ = missing(
     __name__,
     {

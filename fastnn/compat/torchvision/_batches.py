@@ -152,11 +152,11 @@ def moved(x: Array, matrices: Array, fill: tuple[int, ...]) -> Array:
 class Rotation:
     """Turned by an angle of `degrees`, counter-clockwise."""
 
-    def __init__(self, degrees: list[float], fill: tuple[int, ...]) -> None:
+    def __init__(self, degrees: Any, fill: tuple[int, ...]) -> None:
         self.degrees, self.fill = degrees, fill
 
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
-        return self.turned(x, rng.uniform(*self.degrees, len(x)))
+        return self.turned(x, rng.uniform(self.degrees[0], self.degrees[1], len(x)))
 
     def turned(self, x: Array, degrees: Array) -> Array:
         """By given angles."""
@@ -202,7 +202,7 @@ class Erasing:
     def __call__(self, x: Array, rng: np.random.Generator) -> Array:
         (n, _, h, w) = x.shape
         covered = rng.random(n) < self.p
-        area = rng.uniform(*self.scale, (n, _TRIES)) * (h * w)
+        area = rng.uniform(self.scale[0], self.scale[1], (n, _TRIES)) * (h * w)
         shape = np.exp(rng.uniform(math.log(self.ratio[0]), math.log(self.ratio[1]), (n, _TRIES)))
         height, width = np.rint(np.sqrt(area * shape)), np.rint(np.sqrt(area / shape))
         fits = (height < h) & (width < w)

@@ -77,7 +77,7 @@ class _Plan:
     dtype: np.dtype[Any] = field(default_factory=default_numpy_dtype)
 
     def batch(self, images: NDArray[np.uint8], indices: NDArray[np.int64], rng: np.random.Generator) -> Array:
-        placement = augment.Placement(indices, images.shape[2:])  # type: ignore[arg-type]
+        placement = augment.Placement(indices, images.shape[2:])
         rest: list[Step] = []
         for move in self.moves:
             if rest or not move.place(placement, rng):
@@ -175,8 +175,7 @@ def _add_after(plan: _Plan, step: Any, shape: tuple[int, ...], is_normalised: bo
         plan.after.append(_batches.VerticalFlip(step.p))
         return True
     move = _move_of(step, shape)
-    is_crop = isinstance(move, augment.RandomCrop)
-    if move is None or (is_crop and is_normalised and move.mode == "zeros"):  # type: ignore[union-attr]
+    if move is None or (isinstance(move, augment.RandomCrop) and is_normalised and move.mode == "zeros"):
         return False  # zeros would be of the mean's colour
     if move is _NOTHING:
         return True

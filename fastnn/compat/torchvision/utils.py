@@ -122,10 +122,10 @@ def draw_bounding_boxes(
     picture = Image.fromarray(np.ascontiguousarray(np.repeat(bytes_, 3 // len(bytes_), axis=0).transpose(1, 2, 0)))
     draw = ImageDraw.Draw(picture, "RGBA")
     letters = ImageFont.load_default() if font is None else ImageFont.truetype(font, font_size or 10)
-    for corner, color, label in zip(corners, wheel, labels or [None] * len(corners), strict=False):
+    for corner, color, label in zip(corners, wheel, labels or [""] * len(corners), strict=False):
         rgb = ImageColor.getrgb(color)[:3] if isinstance(color, str) else tuple(color)
         draw.rectangle(corner, outline=rgb, width=width, fill=(*rgb, 100) if fill else None)
-        if label is not None:
+        if label:
             draw.text((corner[0] + width + 1, corner[1] + width + 1), label, fill=rgb, font=letters)
     y = np.asarray(picture).transpose(2, 0, 1)
     return new(y.copy() if x.dtype == np.uint8 else y.astype(x.dtype) / x.dtype.type(255))

@@ -11,10 +11,13 @@ Example:
 # ruff: noqa: F401, F403 (all that torch.nn has is made elsewhere)
 
 from fastnn.compat.torch._missing import missing
-from fastnn.compat.torch.nn import functional, modules, parallel, parameter
+from fastnn.compat.torch.nn import functional, init, modules, parallel, parameter
 from fastnn.compat.torch.nn.modules import *
 from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.parallel import DataParallel
 from fastnn.compat.torch.nn.parameter import Buffer, Parameter
+
+# After the layers, which it needs; not `from ... import`, which would find `modules.utils` under this name.
+import fastnn.compat.torch.nn.utils as utils  # isort: skip
 
 __getattr__ = missing(__name__, ABSENT)

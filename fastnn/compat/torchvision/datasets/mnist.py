@@ -33,8 +33,9 @@ class MNIST(InMemory):
     """
 
     classes: ClassVar = [
-        f"{digit} - {name}" for digit, name in enumerate("zero one two three four five six seven eight nine".split())
-    ]
+        "0 - zero", "1 - one", "2 - two", "3 - three", "4 - four",
+        "5 - five", "6 - six", "7 - seven", "8 - eight", "9 - nine",
+    ]  # fmt: skip
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class MNIST(InMemory):
         return self._transformed(self._image(np.asarray(data[index])), int(targets[index]))
 
     def images(self) -> NDArray[np.uint8] | None:
-        data = getattr(self.data, "_data", self.data)
+        data: Any = getattr(self.data, "_data", self.data)
         is_usual = isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 3
         return data[:, None] if is_usual else None
 
@@ -78,7 +79,7 @@ class MNIST(InMemory):
     def extra_repr(self) -> str:
         return f"Split: {'Train' if self.train is True else 'Test'}"
 
-    # ---- old names -----------------------------------------------------------------------------------------------------
+    # ---- old names ---------------------------------------------------------------------------------------------------
     @property
     def train_data(self) -> Tensor:
         return self._renamed("train_data", "data")

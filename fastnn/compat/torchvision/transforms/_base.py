@@ -14,7 +14,7 @@ class Transform:
 
     _shown: tuple[str, ...] = ()  # attributes in the text
 
-    def forward(self, img: Any) -> Any:
+    def forward(self, img: Any, /) -> Any:
         raise NotImplementedError(f"{type(self).__name__}.forward is not there")
 
     def __call__(self, img: Any) -> Any:

@@ -81,7 +81,7 @@ def to_pil_image(pic: Any, mode: str | None = None) -> Any:
         usual = _MODES[channels] if pixels.dtype == np.uint8 else None
         if mode is not None and mode not in _OTHER_MODES[channels]:
             raise ValueError(f"Only modes {list(_OTHER_MODES[channels])} are supported for {channels} channels")
-    mode = mode or usual  # type: ignore[assignment]
+    mode = mode or usual
     if mode is None:
         raise TypeError(f"Input type {pixels.dtype} is not supported")
     made = Image.fromarray(np.ascontiguousarray(pixels))

@@ -1,5 +1,5 @@
-"""What random transforms draw: from the generator that `torch.manual_seed` seeds, which a DataLoader replaces by one for
-each batch."""
+"""What random transforms draw: from the generator that `torch.manual_seed` seeds, in whose place a DataLoader has one
+for each batch."""
 
 from fastnn._random import generator
 

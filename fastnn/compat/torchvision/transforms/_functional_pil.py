@@ -64,7 +64,7 @@ def affine(img: Image.Image, matrix: Sequence[float], resample: int, fill: Fill)
         Image.Transform.AFFINE,
         tuple(matrix),
         resample,
-        fillcolor=_colour(fill, img),  # type: ignore[arg-type]
+        fillcolor=_colour(fill, img),
     )
 
 
@@ -77,7 +77,7 @@ def perspective(img: Image.Image, coefficients: Sequence[float], resample: int, 
         img.size,
         Image.Transform.PERSPECTIVE,
         tuple(coefficients),
-        resample,  # type: ignore[arg-type]
+        resample,
         fillcolor=_colour(fill, img),
     )
 

@@ -68,14 +68,13 @@ def grey(x: Array, channels: int = 1) -> Array:
     if x.ndim < 3:
         raise TypeError(f"Input image tensor should have at least 3 dimensions, but found {x.ndim}")
     needs_channels("rgb_to_grayscale", x)
-    if x.shape[-3] == 3:
-        real = _real(x)
-        red, green, blue = (real.dtype.type(weight) for weight in (0.2989, 0.587, 0.114))
-        y = red * real[..., 0, :, :] + green * real[..., 1, :, :] + blue * real[..., 2, :, :]
-        y = y.astype(x.dtype)[..., None, :, :]
-    else:
-        y = x.copy()
-    return np.repeat(y, 3, axis=-3) if channels == 3 and y.shape[-3] == 1 else y
+    if x.shape[-3] == 1:
+        return x.copy()  # also if there should be three, as in torchvision
+    real = _real(x)
+    red, green, blue = (real.dtype.type(weight) for weight in (0.2989, 0.587, 0.114))
+    y = red * real[..., 0, :, :] + green * real[..., 1, :, :] + blue * real[..., 2, :, :]
+    y = y.astype(x.dtype)[..., None, :, :]
+    return np.repeat(y, 3, axis=-3) if channels == 3 else y
 
 
 def adjust_brightness(x: Array, factor: float) -> Array:
@@ -156,7 +155,7 @@ def gaussian_blur(x: Array, size: list[int], sigma: list[float]) -> Array:
         places = np.arange(side) - (side - 1) / 2
         weights = np.exp(-0.5 * (places / width) ** 2)
         weights = (weights / weights.sum()).astype(real.dtype)
-        windows = np.lib.stride_tricks.sliding_window_view(y, side, axis=axis)  # type: ignore[call-overload]
+        windows = np.lib.stride_tricks.sliding_window_view(y, side, axis=axis)
         y = windows @ weights
     return y if x.dtype.kind == "f" else np.rint(y).astype(x.dtype)
 

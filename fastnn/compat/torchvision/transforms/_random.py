@@ -335,7 +335,7 @@ class RandomErasing(_WithProbability):
     def change(self, img: Any) -> Any:
         value = None if isinstance(self.value, str) else self.value
         if value is not None:
-            value = [float(part) for part in value] if isinstance(value, tuple | list) else [float(value)]
+            value = [float(part) for part in value] if isinstance(value, tuple | list) else [float(value)]  # type: ignore[arg-type]
             channels = array_of("RandomErasing", img).shape[-3]
             if len(value) not in (1, channels):
                 raise ValueError(

@@ -196,7 +196,7 @@ def pad(img: Any, padding: Any, fill: Any = 0, padding_mode: str = "constant") -
     if _is_tensor("pad", img):
         if isinstance(fill, tuple | list):
             raise TypeError(f"pad: fill must be one number for a tensor. Received: {fill!r}")
-        return new(of_tensor.pad(array_of("pad", img), sides, 0 if fill is None else fill, padding_mode))
+        return new(of_tensor.pad(array_of("pad", img), sides, fill or 0, padding_mode))  # type: ignore[arg-type]
     return _pillow().pad(img, sides, fill, padding_mode)
 
 

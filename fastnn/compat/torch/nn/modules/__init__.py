@@ -15,6 +15,7 @@ from fastnn.compat.torch.nn.modules.flatten import *
 from fastnn.compat.torch.nn.modules.fold import *
 from fastnn.compat.torch.nn.modules.instancenorm import *
 from fastnn.compat.torch.nn.modules.linear import *
+from fastnn.compat.torch.nn.modules.loss import *
 from fastnn.compat.torch.nn.modules.module import *
 from fastnn.compat.torch.nn.modules.normalization import *
 from fastnn.compat.torch.nn.modules.padding import *
@@ -22,6 +23,7 @@ from fastnn.compat.torch.nn.modules.pixelshuffle import *
 from fastnn.compat.torch.nn.modules.pooling import *
 from fastnn.compat.torch.nn.modules.rnn import *
 from fastnn.compat.torch.nn.modules.sparse import *
+from fastnn.compat.torch.nn.modules.transformer import *
 from fastnn.compat.torch.nn.modules.upsampling import *
 
 __getattr__ = missing(__name__, ABSENT)

@@ -32,7 +32,6 @@ ABSENT = {
     "FractionalMaxPool2d": "use AdaptiveMaxPool2d",
     "LinearCrossEntropyLoss": "use Linear and CrossEntropyLoss",
     "LinearCrossEntropyOptions": "use Linear and CrossEntropyLoss",
-    "MultiLabelMarginLoss": "use MultiLabelSoftMarginLoss",
     "SyncBatchNorm": "there is one process: use BatchNorm2d",
     "attention": "use functional.scaled_dot_product_attention",
     "common_types": "they are annotations: leave them out",

@@ -10,6 +10,7 @@ from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn._functional_losses import legacy_reduction
+from fastnn.compat.torch.nn.modules.distance import PairwiseDistance
 from fastnn.compat.torch.nn.modules.module import Module
 
 __all__ = [
@@ -32,8 +33,7 @@ class _Loss(array.Loss, Module):
     """The base of all losses"""
 
     reduction: str
-    _first_with_gradients = None
-    _lends_unrecorded = True
+    _lends_unrecorded = True  # what `forward` calls takes tensors only
 
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
         Module.__init__(self)
@@ -203,6 +203,8 @@ class HingeEmbeddingLoss(_Loss):
 class CosineEmbeddingLoss(_Loss):
     """1 - cosine where the target is 1, max(0, cosine - margin) where it is -1"""
 
+    _first_with_gradients = 2
+
     def __init__(
         self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
@@ -216,6 +218,8 @@ class CosineEmbeddingLoss(_Loss):
 class MarginRankingLoss(_Loss):
     """max(0, -target * (input1 - input2) + margin)"""
 
+    _first_with_gradients = 2
+
     def __init__(
         self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
@@ -228,6 +232,8 @@ class MarginRankingLoss(_Loss):
 
 class TripletMarginLoss(_Loss):
     """max(0, distance to the positive - distance to the negative + margin)"""
+
+    _first_with_gradients = 3
 
     def __init__(
         self,
@@ -254,6 +260,8 @@ class TripletMarginLoss(_Loss):
 class TripletMarginWithDistanceLoss(_Loss):
     """`TripletMarginLoss` with a distance of one's own"""
 
+    _first_with_gradients = 3
+
     def __init__(
         self,
         *,
@@ -267,7 +275,7 @@ class TripletMarginWithDistanceLoss(_Loss):
             raise ValueError(
                 f"TripletMarginWithDistanceLoss: expected margin to be greater than 0, got {margin} instead"
             )
-        self.distance_function = F.pairwise_distance if distance_function is None else distance_function
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin, self.swap = margin, swap
 
     def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:

@@ -182,9 +182,7 @@ class _Chosen(BasePruningMethod):
         if not isinstance(self.amount, int | np.integer):
             return round(self.amount * size)
         if self.amount > size:
-            raise ValueError(
-                f"amount={self.amount} should be smaller than the number of parameters to prune={size}"
-            )
+            raise ValueError(f"amount={self.amount} should be smaller than the number of parameters to prune={size}")
         return int(self.amount)
 
 
@@ -335,9 +333,7 @@ def custom_from_mask(module: Any, name: str, mask: Any) -> Any:
     return module
 
 
-def global_unstructured(
-    parameters: Any, pruning_method: Any, importance_scores: Any = None, **kwargs: Any
-) -> None:
+def global_unstructured(parameters: Any, pruning_method: Any, importance_scores: Any = None, **kwargs: Any) -> None:
     """Prune the elements of several parameters, pairs of module and name, as if they were one"""
     if not isinstance(parameters, Iterable):
         raise TypeError("global_unstructured(): parameters is not an Iterable")

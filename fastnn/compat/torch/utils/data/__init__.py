@@ -50,6 +50,4 @@ __all__ = [
 ]
 
 _PIPES = "iterate over an IterableDataset, or over a Dataset of items"
-__getattr__ = missing(
-    __name__, {name: _PIPES for name in ("DFIterDataPipe", "DataChunk", "IterDataPipe", "MapDataPipe")}
-)
+__getattr__ = missing(__name__, dict.fromkeys(("DFIterDataPipe", "DataChunk", "IterDataPipe", "MapDataPipe"), _PIPES))

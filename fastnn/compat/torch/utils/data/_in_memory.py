@@ -1,8 +1,8 @@
 """Batches without asking for one item after the other, where that gives the same.
 
 A data set is known here if it is a TensorDataset, or one of torchvision's sets whose images lie in memory and whose
-transform `fastnn.compat.torchvision._pipeline` recognises, or a Subset of one of these; not a subclass with items of its
-own, and with the default `collate_fn`.
+transform `fastnn.compat.torchvision._pipeline` recognises, or a Subset of one of these; not a subclass with items of
+its own, and with the default `collate_fn`.
 """
 
 import sys
@@ -31,7 +31,7 @@ _PIPELINE = "fastnn.compat.torchvision._pipeline"
 
 def batches(loader: Any, seed: int, requests: Iterator[list[int]]) -> Iterator[list[Any]] | None:
     """The batches of an epoch, or None if the loader's data set has to be asked for its items."""
-    if loader.batch_sampler is None or loader.collate_fn is not default_collate or loader.worker_init_fn is not None:
+    if loader.batch_sampler is None or loader.collate_fn is not default_collate:
         return None
     if default_collate_fn_map != _OWN_COLLATE:
         return None
@@ -60,17 +60,18 @@ def _whole(dataset: Any) -> Any:
 def _maker_of(dataset: Any) -> Maker | None:
     """What makes a batch of indices into `dataset`."""
     if type(dataset) is Subset:
-        maker = _maker_of(dataset.dataset)
-        if maker is None:
+        of_all = _maker_of(dataset.dataset)
+        if of_all is None:
             return None
         chosen = np.asarray(dataset.indices)
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
             return None
-        return lambda indices, rng: maker(chosen[indices], rng)
+        return lambda indices, rng: of_all(chosen[indices], rng)
     n = _length(dataset)
-    maker = _of_tensors(dataset) if type(dataset) is TensorDataset else _of_images(dataset)
-    if maker is None or n is None:
+    found = _of_tensors(dataset) if type(dataset) is TensorDataset else _of_images(dataset)
+    if found is None or n is None:
         return None
+    maker = found
 
     def make(indices: NDArray[np.int64], rng: np.random.Generator) -> list[Any]:
         if indices.size and not -n <= indices.min() <= indices.max() < n:

@@ -72,7 +72,7 @@ class _Setting(NamedTuple):
     """What a worker needs besides tasks."""
 
     number: int
-    count: int
+    workers: int
     dataset: Any
     make_fetch: Callable[[Any], Fetch]
     init: Callable[[int], Any] | None
@@ -143,7 +143,7 @@ def _work(setting: _Setting, queue: "SimpleQueue[_Task | None]") -> None:
             if dataset is None:
                 dataset = _copy_of(setting.dataset)
                 seed = task.epoch.seed + setting.number
-                set_worker_info(WorkerInfo(setting.number, setting.count, seed, dataset))
+                set_worker_info(WorkerInfo(setting.number, setting.workers, seed, dataset))
                 _random.manual_seed(seed)
                 if setting.init is not None:
                     try:
@@ -164,7 +164,7 @@ def _work(setting: _Setting, queue: "SimpleQueue[_Task | None]") -> None:
         except StopIteration as error:
             answer = _END if setting.is_iterable else _Failure(_as_runtime_error(error))
         except BaseException as error:
-            error.add_note(f"This was raised in worker {setting.number} of {setting.count} of a DataLoader.")
+            error.add_note(f"This was raised in worker {setting.number} of {setting.workers} of a DataLoader.")
             answer = _Failure(error)
         task.epoch.answer(task.number, answer)
         del task, answer  # nobody else may keep a batch alive
@@ -224,11 +224,10 @@ class ThreadedBatches:
             answer = self._epoch.wait(self._next, self._timeout)
             worker = self._sent.pop(self._next)
             self._next += 1
-            if answer is _END:
-                if worker in self._active:
-                    position = self._active.index(worker)
-                    self._active.remove(worker)
-                    self._turn -= position < self._turn
+            if answer is _END and worker in self._active:
+                position = self._active.index(worker)
+                self._active.remove(worker)
+                self._turn -= position < self._turn
             self._send()
             if type(answer) is _Failure:
                 raise answer.error

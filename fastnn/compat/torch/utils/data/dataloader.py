@@ -39,10 +39,11 @@ class DataLoader(Generic[_T_co]):
     """Goes through a data set in batches.
 
     A batch is a function of the seed (of `torch.manual_seed`, or of `generator`), the data set and the batch's number:
-    random transforms of fastnn's kind draw from a generator of the batch, so that the number of workers changes nothing.
+    transforms draw from a generator of the batch, so that the number of workers changes nothing.
 
     CIFAR10, CIFAR100, MNIST and their kin with the usual transforms, subsets of these, and TensorDatasets are not asked
-    for item after item: `_in_memory.py` says which, and makes the same batches at once.
+    for item after item, and need no workers: `_in_memory.py` says which, and makes batches of the same distribution at
+    once.
 
     Args:
         dataset: something with items, or an IterableDataset.
@@ -50,9 +51,9 @@ class DataLoader(Generic[_T_co]):
         shuffle: a new random order in each epoch.
         sampler, batch_sampler: indices, or lists of them, in the place of both.
         num_workers: threads that make batches ahead; 0 makes each when it is asked for. They share one process, so the
-            states of Python's `random` and of `numpy.random` are common to all: what a data set draws from these depends
-            on which thread comes first. Draw from torch's instead, which has a stream for each batch. Each worker has a
-            shallow copy of the data set, which is what `get_worker_info().dataset` is.
+            states of Python's `random` and of `numpy.random` are common to all: what a data set draws from these
+            depends on which thread comes first. Draw from torch's instead, which has a stream for each batch. Each
+            worker has a shallow copy of the data set, which is what `get_worker_info().dataset` is.
         collate_fn: makes a batch of a list of items.
         pin_memory, pin_memory_device, multiprocessing_context: change nothing.
         drop_last: leave out the last batch if it is smaller.

@@ -62,7 +62,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        return tuple(tensor[index] for tensor in self.tensors)
+        return tuple(tensor[index] for tensor in self.tensors)  # type: ignore[misc]
 
     def __len__(self) -> int:
         return len(self.tensors[0])
@@ -163,7 +163,7 @@ class ChainDataset(IterableDataset[Any]):
             yield from part
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self._checked())  # type: ignore[arg-type]
+        return sum(len(part) for part in self._checked())  # type: ignore[arg-type, misc]
 
 
 class Subset(Dataset[_T_co]):

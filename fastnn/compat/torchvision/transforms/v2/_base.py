@@ -55,7 +55,7 @@ class OnImages:
             return change(sample) if images_in(sample) else sample
         images = images_in(sample)
         if len(images) > 1:
-            state = _draw.generator().bit_generator.state
+            state: Any = _draw.generator().bit_generator.state
             change_one = change
 
             def change(image: Any) -> Any:

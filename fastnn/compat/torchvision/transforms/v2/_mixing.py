@@ -46,7 +46,8 @@ class _Mixing(Transform):
         y, part = self.mix(x, np.roll(x, 1, axis=0), part)
         targets = self._probabilities(labels, len(x))
         mixed = (targets * part + np.roll(targets, 1, axis=0) * (1 - part)).astype(targets.dtype)
-        return type(given)((new(y), new(mixed)))
+        made = (new(y), new(mixed))
+        return list(made) if isinstance(given, list) else made
 
     forward = __call__
 

@@ -207,8 +207,8 @@ class _ToDtype(TransformV1):
     def __init__(self, dtype: Any, scale: bool = False) -> None:
         if isinstance(dtype, dict):
             raise TypeError(
-                "v2.ToDtype: a dict of dtypes by kinds of tensors is not in fastnn, whose tensors are of one kind: give "
-                "the dtype of images"
+                "v2.ToDtype: a dict of dtypes by kinds of tensors is not in fastnn, whose tensors are of one kind: "
+                "give the dtype of images"
             )
         self.dtype, self.scale = dtype, scale
 

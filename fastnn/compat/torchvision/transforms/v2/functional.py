@@ -1,5 +1,7 @@
 """torchvision.transforms.v2.functional: the functions of version 1, and those that only version 2 has."""
 
+# ruff: noqa: F403 (the names are in the `__all__` of version 1)
+
 from typing import Any
 
 import numpy as np

@@ -72,7 +72,7 @@ def _mapping_like(example: Any, parts: dict[Any, Any]) -> Any:
             made = copy.copy(example)
             made.update(parts)
             return made
-        return type(example)(parts)  # type: ignore[call-arg]
+        return type(example)(parts)
     except TypeError:
         return parts
 
@@ -85,7 +85,7 @@ def _sequence_like(example: Any, parts: list[Any]) -> Any:
             for position, part in enumerate(parts):
                 made[position] = part
             return made
-        return type(example)(parts)  # type: ignore[call-arg]
+        return type(example)(parts)
     except TypeError:
         return parts
 
