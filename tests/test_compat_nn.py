@@ -305,7 +305,7 @@ def test_cuda_is_the_cpu(monkeypatch):
     assert layer.weight.device == torch.device("cpu")
 
 
-# ---- single layers -----------------------------------------------------------------------------------------------------
+# ---- single layers ---------------------------------------------------------------------------------------------------
 def test_an_embedding_shortens_the_rows_that_it_reads():
     layer = nn.Embedding.from_pretrained(torch.tensor([[3.0, 4.0], [0.3, 0.4], [6.0, 8.0]]), max_norm=1.0)
     rows = layer(torch.tensor([0, 1]))
