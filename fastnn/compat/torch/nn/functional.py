@@ -31,7 +31,6 @@ __getattr__ = missing(
         "embedding_bag": "use embedding(input, weight).mean(1)",
         "feature_alpha_dropout": "use alpha_dropout or dropout2d",
         "fractional_max_pool2d": "use adaptive_max_pool2d",
-        "grid_sample": "warp the images before training, or use interpolate",
         "multi_head_attention_forward": "use nn.MultiheadAttention",
     },
 )  # fmt: skip
