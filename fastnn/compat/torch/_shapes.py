@@ -273,7 +273,7 @@ def broadcast_to(input: Any, shape: Sequence[int]) -> Tensor:
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All in the shape that they have together."""
-    shape = np.broadcast_shapes(*[x._data.shape for x in tensors])
+    shape = broadcast_shapes(*[x._data.shape for x in tensors])
     return tuple(_expand(x, *shape) for x in tensors)
 
 

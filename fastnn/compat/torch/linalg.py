@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.autograd.methods import FUNCTIONS
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._dtype import numpy_dtype
 from fastnn.compat.torch._linalg import cross as _cross
@@ -99,6 +100,7 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
     if ord == "fro":
         return vector_norm(x, 2, dim, keepdim, out=out)
     rows, columns = (axis % x._data.ndim for axis in dim)
+    y: Any
     if ord in (1, -1, math.inf, -math.inf):
         inner, outer = (columns, rows) if abs(ord) == math.inf else (rows, columns)
         sums = _sum(absolute(x), inner, True)
@@ -106,11 +108,12 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
     elif ord in (2, -2, "nuc"):
         (array,) = _arrays("matrix_norm", x)
         values = np.linalg.svd(np.moveaxis(array, (rows, columns), (-2, -1)), compute_uv=False)
-        y = wrapped({2: values.max, -2: values.min, "nuc": values.sum}[ord](-1))
-        return y.reshape([1 if axis in (rows, columns) else n for axis, n in enumerate(array.shape)]) if keepdim else y
+        found = values.sum(-1) if ord == "nuc" else values.max(-1) if ord == 2 else values.min(-1)
+        kept = [1 if axis in (rows, columns) else n for axis, n in enumerate(array.shape)]
+        y = wrapped(found.reshape(kept))
     else:
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
-    return checked_out(y if keepdim else y.squeeze((rows, columns)), out)
+    return checked_out(y if keepdim else FUNCTIONS[np.squeeze](y, (rows, columns)), out)
 
 
 def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, out: Any = None, dtype: Any = None

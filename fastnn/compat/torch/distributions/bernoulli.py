@@ -1,6 +1,6 @@
 """torch.distributions.bernoulli"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ __all__ = ["Bernoulli"]
 class Binary(Distribution):
     """What is given by a probability, or its log-odds."""
 
-    arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
+    arg_constraints: ClassVar = {"probs": constraints.unit_interval, "logits": constraints.real}
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         if (probs is None) == (logits is None):
@@ -68,7 +68,7 @@ class Bernoulli(Binary):
     def variance(self) -> Any:
         return self.probs * (1 - self.probs)
 
-    def sample(self, sample_shape: Any = Size()) -> Any:
+    def sample(self, sample_shape: Any = ()) -> Any:
         p = self.probs._data
         return new(np.asarray(source(None).random(tuple(self._extended_shape(sample_shape))) < p, p.dtype))
 

@@ -1,13 +1,12 @@
 """torch.distributions.beta"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import log1p, xlogy
 from fastnn.compat.torch._random import source
-from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._special import digamma, lgamma
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.distributions import constraints
@@ -28,7 +27,7 @@ class Beta(Distribution):
     Gradients of samples would need derivatives by the concentrations, which are not there: `sample`.
     """
 
-    arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}
+    arg_constraints: ClassVar = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     support = constraints.unit_interval
 
     def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None) -> None:
@@ -44,7 +43,7 @@ class Beta(Distribution):
         total = self.concentration1 + self.concentration0
         return self.concentration1 * self.concentration0 / (total**2 * (total + 1))
 
-    def sample(self, sample_shape: Any = Size()) -> Any:
+    def sample(self, sample_shape: Any = ()) -> Any:
         a, b = self.concentration1._data, self.concentration0._data
         drawn = np.asarray(source(None).beta(a, b, tuple(self._extended_shape(sample_shape))), a.dtype)
         return new(np.clip(drawn, np.finfo(a.dtype).tiny, 1 - np.finfo(a.dtype).epsneg))

@@ -1,6 +1,6 @@
 """torch.distributions.categorical"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Categorical(Distribution):
         tensor([0.2500, 0.2500, 0.5000])
     """
 
-    arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}
+    arg_constraints: ClassVar = {"probs": constraints.simplex, "logits": constraints.real_vector}
     has_enumerate_support = True
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
@@ -55,7 +55,7 @@ class Categorical(Distribution):
         raise AttributeError(f"{type(self).__name__} object has no attribute {name!r}")
 
     @property
-    def support(self) -> constraints.Constraint:  # type: ignore[override]
+    def support(self) -> constraints.Constraint:
         last = self._num_events - 1
         text = f"IntegerInterval(lower_bound=0, upper_bound={last})"
         return constraints.Constraint(text, lambda x: (x % 1 == 0) & (x >= 0) & (x <= last), is_discrete=True)
@@ -76,11 +76,10 @@ class Categorical(Distribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         shape = Size(batch_shape) + Size((self._num_events,))
-        is_by_probs = "probs" in self.__dict__
-        given = {"probs": self.probs.expand(shape)} if is_by_probs else {"logits": self.logits.expand(shape)}
-        return type(self)(**given, validate_args=False)
+        name = "probs" if "probs" in self.__dict__ else "logits"
+        return type(self)(**{name: getattr(self, name).expand(shape)}, validate_args=False)
 
-    def sample(self, sample_shape: Any = Size()) -> Any:
+    def sample(self, sample_shape: Any = ()) -> Any:
         drawn = source(None).random((*sample_shape, *self._batch_shape, 1))
         steps = np.cumsum(self.probs._data, -1, dtype=np.float64)
         places = np.sum(drawn * steps[..., -1:] >= steps, axis=-1)  # the last step is never reached

@@ -1,13 +1,12 @@
 """torch.distributions.dirichlet"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import xlogy
 from fastnn.compat.torch._random import source
-from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._special import digamma, lgamma
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.distributions import constraints
@@ -22,7 +21,7 @@ class Dirichlet(Distribution):
     Gradients of samples would need derivatives by the concentrations, which are not there: `sample`.
     """
 
-    arg_constraints = {"concentration": constraints.positive}
+    arg_constraints: ClassVar = {"concentration": constraints.positive}
     support = constraints.simplex
 
     def __init__(self, concentration: Any, validate_args: bool | None = None) -> None:
@@ -40,7 +39,7 @@ class Dirichlet(Distribution):
         total = self.concentration.sum(-1, keepdim=True)
         return self.concentration * (total - self.concentration) / (total**2 * (total + 1))
 
-    def sample(self, sample_shape: Any = Size()) -> Any:
+    def sample(self, sample_shape: Any = ()) -> Any:
         a = self.concentration._data
         drawn = np.asarray(source(None).standard_gamma(a, tuple(self._extended_shape(sample_shape))))
         drawn = np.maximum(drawn, np.finfo(np.float64).tiny)

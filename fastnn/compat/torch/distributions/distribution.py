@@ -28,7 +28,7 @@ class Distribution:
 
     has_rsample = False
     has_enumerate_support = False
-    arg_constraints: Mapping[str, Constraint] = {}
+    arg_constraints: ClassVar[Mapping[str, Constraint]] = {}
     support: Any = None
     _validate_args: ClassVar[bool] = True
 
@@ -39,7 +39,7 @@ class Distribution:
             raise ValueError(f"set_default_validate_args: True or False is needed. Received: {value!r}")
         Distribution._validate_args = value
 
-    def __init__(self, batch_shape: Any = Size(), event_shape: Any = Size(), validate_args: bool | None = None) -> None:
+    def __init__(self, batch_shape: Any = (), event_shape: Any = (), validate_args: bool | None = None) -> None:
         self._batch_shape, self._event_shape = Size(batch_shape), Size(event_shape)
         if validate_args is not None:
             self._validate_args = validate_args  # type: ignore[misc]
@@ -87,12 +87,12 @@ class Distribution:
         return exp(self.entropy())
 
     # ---- samples -----------------------------------------------------------------------------------------------------
-    def sample(self, sample_shape: Any = Size()) -> Any:
+    def sample(self, sample_shape: Any = ()) -> Any:
         """Values without a gradient."""
         with no_grad():
             return self.rsample(sample_shape)
 
-    def rsample(self, sample_shape: Any = Size()) -> Any:
+    def rsample(self, sample_shape: Any = ()) -> Any:
         """Values whose gradients go to the parameters."""
         raise NotImplementedError(f"{type(self).__name__} has no rsample: gradients do not go through its samples")
 
@@ -118,16 +118,16 @@ class Distribution:
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         """The same distributions, repeated to a larger batch_shape."""
-        given = {name: getattr(self, name) for name in self.arg_constraints if name in self.__dict__}
+        given: dict[str, Any] = {name: getattr(self, name) for name in self.arg_constraints if name in self.__dict__}
         n = len(self._batch_shape)
-        parts = {
+        parts: dict[str, Any] = {
             name: value.expand(Size(batch_shape) + value.shape[n:]) if isinstance(value, NumPyTensor) else value
             for name, value in given.items()
         }
         return type(self)(**parts, validate_args=False)
 
     # ---- for subclasses ----------------------------------------------------------------------------------------------
-    def _extended_shape(self, sample_shape: Any = Size()) -> Size:
+    def _extended_shape(self, sample_shape: Any = ()) -> Size:
         return Size(sample_shape) + self._batch_shape + self._event_shape
 
     def _uniform(self, shape: Any, dtype: np.dtype) -> Tensor:

@@ -1,13 +1,12 @@
 """torch.distributions.exponential"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import exp, log, log1p
 from fastnn.compat.torch._random import source
-from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.distributions import constraints
 from fastnn.compat.torch.distributions.distribution import Distribution
@@ -19,7 +18,7 @@ __all__ = ["Exponential"]
 class Exponential(Distribution):
     """rate * exp(-rate * x)"""
 
-    arg_constraints = {"rate": constraints.positive}
+    arg_constraints: ClassVar = {"rate": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
 
@@ -41,7 +40,7 @@ class Exponential(Distribution):
     def variance(self) -> Any:
         return self.rate**-2
 
-    def rsample(self, sample_shape: Any = Size()) -> Any:
+    def rsample(self, sample_shape: Any = ()) -> Any:
         drawn = source(None).standard_exponential(tuple(self._extended_shape(sample_shape)))
         return new(np.asarray(drawn, self.rate._data.dtype)) / self.rate
 

@@ -1,13 +1,12 @@
 """torch.distributions.gamma"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import clamp_min, log, xlogy
 from fastnn.compat.torch._random import source
-from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._special import digamma, lgamma
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.distributions import constraints
@@ -24,7 +23,7 @@ class Gamma(Distribution):
     parameters that require no gradient.
     """
 
-    arg_constraints = {"concentration": constraints.positive, "rate": constraints.positive}
+    arg_constraints: ClassVar = {"concentration": constraints.positive, "rate": constraints.positive}
     support = constraints.nonnegative
 
     def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
@@ -43,7 +42,7 @@ class Gamma(Distribution):
     def variance(self) -> Any:
         return self.concentration / self.rate**2
 
-    def sample(self, sample_shape: Any = Size()) -> Any:
+    def sample(self, sample_shape: Any = ()) -> Any:
         dtype = self.concentration._data.dtype
         shape = tuple(self._extended_shape(sample_shape))
         drawn = source(None).gamma(self.concentration._data, 1 / self.rate._data, shape)

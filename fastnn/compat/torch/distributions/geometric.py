@@ -6,7 +6,6 @@ import numpy as np
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import log, log1p, where
-from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.distributions import constraints
 from fastnn.compat.torch.distributions.bernoulli import Binary
@@ -38,7 +37,7 @@ class Geometric(Binary):
     def variance(self) -> Any:
         return (1 / self.probs - 1) / self.probs
 
-    def sample(self, sample_shape: Any = Size()) -> Any:
+    def sample(self, sample_shape: Any = ()) -> Any:
         p = self.probs._data
         drawn = self._uniform(self._extended_shape(sample_shape), p.dtype)._data
         with np.errstate(divide="ignore"):

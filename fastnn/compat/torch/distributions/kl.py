@@ -142,7 +142,7 @@ def _dirichlet(p: Any, q: Any) -> Any:
     a, b = p.concentration, q.concentration
     total = a.sum(-1)
     constants = lgamma(total) - lgamma(b.sum(-1)) - (lgamma(a) - lgamma(b)).sum(-1)
-    return constants + ((a - b) * (digamma(a) - digamma(total).unsqueeze(-1))).sum(-1)
+    return constants + ((a - b) * (digamma(a) - digamma(a.sum(-1, keepdim=True)))).sum(-1)
 
 
 @register_kl(MultivariateNormal, MultivariateNormal)

@@ -1,13 +1,12 @@
 """torch.distributions.laplace"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import absolute, expm1, log, log1p, sign
 from fastnn.compat.torch._random import source
-from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.distributions import constraints
 from fastnn.compat.torch.distributions.distribution import Distribution
@@ -19,7 +18,7 @@ __all__ = ["Laplace"]
 class Laplace(Distribution):
     """exp(-|x - loc| / scale) / (2 scale)"""
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
     has_rsample = True
 
@@ -41,7 +40,7 @@ class Laplace(Distribution):
     def variance(self) -> Any:
         return 2 * self.scale**2
 
-    def rsample(self, sample_shape: Any = Size()) -> Any:
+    def rsample(self, sample_shape: Any = ()) -> Any:
         drawn = source(None).laplace(size=tuple(self._extended_shape(sample_shape)))
         return self.loc + new(np.asarray(drawn, self.loc._data.dtype)) * self.scale
 

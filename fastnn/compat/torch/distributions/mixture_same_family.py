@@ -57,7 +57,7 @@ class MixtureSameFamily(Distribution):
         each = self.component_distribution.log_prob(value.unsqueeze(self._axis))
         return logsumexp(each + log_softmax(self.mixture_distribution.logits, -1), -1)
 
-    def sample(self, sample_shape: Any = Size()) -> Any:
+    def sample(self, sample_shape: Any = ()) -> Any:
         with no_grad():
             samples = self.component_distribution.sample(sample_shape)
             places = self.mixture_distribution.expand(self._batch_shape).sample(sample_shape)

@@ -1,7 +1,7 @@
 """torch.distributions.multivariate_normal"""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class MultivariateNormal(Distribution):
     Gradients go to `loc`, and through samples to `scale_tril`; those of log_prob to matrices are not there.
     """
 
-    arg_constraints = {
+    arg_constraints: ClassVar = {
         "loc": constraints.real_vector,
         "covariance_matrix": constraints.positive_definite,
         "precision_matrix": constraints.positive_definite,
@@ -89,7 +89,7 @@ class MultivariateNormal(Distribution):
         tril = self.scale_tril.expand(shape + self._event_shape)
         return type(self)(self.loc.expand(shape), scale_tril=tril, validate_args=False)
 
-    def rsample(self, sample_shape: Any = Size()) -> Any:
+    def rsample(self, sample_shape: Any = ()) -> Any:
         drawn = source(None).standard_normal((*self._extended_shape(sample_shape), 1))
         return self.loc + matmul(self.scale_tril, new(np.asarray(drawn, self.loc._data.dtype))).squeeze(-1)
 

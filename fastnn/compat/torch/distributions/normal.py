@@ -1,14 +1,13 @@
 """torch.distributions.normal"""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import log
 from fastnn.compat.torch._random import source
-from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._special import erf, erfinv
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.distributions import constraints
@@ -27,7 +26,7 @@ class Normal(Distribution):
         tensor(-0.9189)
     """
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
     has_rsample = True
 
@@ -49,7 +48,7 @@ class Normal(Distribution):
     def variance(self) -> Any:
         return self.scale**2
 
-    def rsample(self, sample_shape: Any = Size()) -> Any:
+    def rsample(self, sample_shape: Any = ()) -> Any:
         drawn = source(None).standard_normal(tuple(self._extended_shape(sample_shape)))
         return self.loc + new(np.asarray(drawn, self.loc._data.dtype)) * self.scale
 

@@ -1,13 +1,12 @@
 """torch.distributions.poisson"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import floor, xlogy
 from fastnn.compat.torch._random import source
-from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._special import lgamma
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.distributions import constraints
@@ -20,7 +19,7 @@ __all__ = ["Poisson"]
 class Poisson(Distribution):
     """rate^x exp(-rate) / x!"""
 
-    arg_constraints = {"rate": constraints.nonnegative}
+    arg_constraints: ClassVar = {"rate": constraints.nonnegative}
     support = constraints.nonnegative_integer
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
@@ -37,7 +36,7 @@ class Poisson(Distribution):
     def mode(self) -> Any:
         return floor(self.rate)
 
-    def sample(self, sample_shape: Any = Size()) -> Any:
+    def sample(self, sample_shape: Any = ()) -> Any:
         rate = self.rate._data
         return new(np.asarray(source(None).poisson(rate, tuple(self._extended_shape(sample_shape))), rate.dtype))
 

@@ -41,11 +41,11 @@ class TransformedDistribution(Distribution):
         base = self.base_dist.expand(Size(batch_shape) + self._event_shape[: self._more])
         return TransformedDistribution(base, self.transforms, validate_args=False)
 
-    def sample(self, sample_shape: Any = Size()) -> Any:
+    def sample(self, sample_shape: Any = ()) -> Any:
         with no_grad():
             return self._through(self.base_dist.sample(sample_shape))
 
-    def rsample(self, sample_shape: Any = Size()) -> Any:
+    def rsample(self, sample_shape: Any = ()) -> Any:
         return self._through(self.base_dist.rsample(sample_shape))
 
     def _through(self, x: Any) -> Any:

@@ -1,13 +1,12 @@
 """torch.distributions.uniform"""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import clamp, log
 from fastnn.compat.torch._random import source
-from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.distributions import constraints
 from fastnn.compat.torch.distributions.distribution import Distribution
@@ -19,7 +18,7 @@ __all__ = ["Uniform"]
 class Uniform(Distribution):
     """Even numbers in [low, high)."""
 
-    arg_constraints = {"low": constraints.real, "high": constraints.real}
+    arg_constraints: ClassVar = {"low": constraints.real, "high": constraints.real}
     has_rsample = True
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
@@ -29,7 +28,7 @@ class Uniform(Distribution):
             raise ValueError("Uniform is not defined when low>= high")
 
     @property
-    def support(self) -> constraints.Constraint:  # type: ignore[override]
+    def support(self) -> constraints.Constraint:
         low, high = self.low._data, self.high._data
         text = f"Interval(lower_bound={self.low!r}, upper_bound={self.high!r})"
         return constraints.Constraint(text, lambda x: (x >= low) & (x <= high))
@@ -50,7 +49,7 @@ class Uniform(Distribution):
     def variance(self) -> Any:
         return (self.high - self.low) ** 2 / 12
 
-    def rsample(self, sample_shape: Any = Size()) -> Any:
+    def rsample(self, sample_shape: Any = ()) -> Any:
         dtype = self.low._data.dtype
         drawn = np.asarray(source(None).random(tuple(self._extended_shape(sample_shape))), dtype)
         return self.low + new(np.minimum(drawn, 1 - np.finfo(dtype).epsneg)) * (self.high - self.low)
