@@ -11,7 +11,7 @@ from fastnn.compat.notes import note
 from fastnn.compat.torch._promotion import matched
 from fastnn.compat.torch._tensor import Tensor, new
 from fastnn.compat.torch.nn._functional_activation import logsigmoid
-from fastnn.compat.torch.nn._functional_layers import pairwise_distance
+from fastnn.compat.torch.nn._functional_shapes import pairwise_distance
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "cross_entropy",

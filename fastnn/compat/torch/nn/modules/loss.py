@@ -1,15 +1,19 @@
-"""Losses.
+"""Losses, each a function of `torch.nn.functional` with its settings.
 
-Those that fastnn has are its own, too, so that `fastnn.fit` knows what they average over.
+Example:
+    >>> import fastnn.compat.torch as torch
+    >>> criterion = CrossEntropyLoss()
+    >>> round(criterion(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])).item(), 4)
+    0.41
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn._functional_losses import legacy_reduction
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.distance import PairwiseDistance
 from fastnn.compat.torch.nn.modules.module import Module
 
@@ -20,31 +24,17 @@ __all__ = [
     "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
 ]  # fmt: skip
 
-__getattr__ = missing(
-    __name__,
-    {
-        "CTCLoss": "cut the sequences to letters and use CrossEntropyLoss",
-        "LinearCrossEntropyLoss": "use CrossEntropyLoss after Linear",
-    },
-)
+__getattr__ = missing(__name__, ABSENT)
 
 
-class _Loss(array.Loss, Module):
+class _Loss(Module):
     """The base of all losses"""
 
     reduction: str
-    _lends_unrecorded = True  # what `forward` calls takes tensors only
 
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
-        Module.__init__(self)
+        super().__init__()
         self.reduction = legacy_reduction(size_average, reduce, reduction)
-
-    def forward(self, *input: Any) -> Any:
-        """What a subclass computes"""
-        return Module.forward(self, *input)
-
-    def extra_repr(self) -> str:
-        return ""
 
 
 class _WeightedLoss(_Loss):
@@ -53,57 +43,57 @@ class _WeightedLoss(_Loss):
     def __init__(
         self, weight: Any = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
-        _Loss.__init__(self, size_average, reduce, reduction)
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
 
 
 # ---- between two tensors ---------------------------------------------------------------------------------------------
-class L1Loss(_Loss, array.L1Loss):
+class L1Loss(_Loss):
     """|input - target|"""
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class MSELoss(_Loss, array.MSELoss):
+class MSELoss(_Loss):
     """(input - target)^2"""
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(_Loss, array.SmoothL1Loss):
+class SmoothL1Loss(_Loss):
     """Half the square of small differences, divided by beta; large ones as they are"""
 
     def __init__(
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", beta: float = 1.0
     ) -> None:
-        _Loss.__init__(self, size_average, reduce, reduction)
+        super().__init__(size_average, reduce, reduction)
         self.beta = beta
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class HuberLoss(_Loss, array.HuberLoss):
+class HuberLoss(_Loss):
     """Half the square of small differences; large ones times delta"""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        _Loss.__init__(self, reduction=reduction)
+        super().__init__(reduction=reduction)
         self.delta = delta
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
-class BCELoss(_WeightedLoss, array.BCELoss):
+class BCELoss(_WeightedLoss):
     """Binary cross-entropy of probabilities"""
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss, array.BCEWithLogitsLoss):
+class BCEWithLogitsLoss(_Loss):
     """Binary cross-entropy of scores, whose sigmoid is the probability"""
 
     def __init__(
@@ -114,7 +104,7 @@ class BCEWithLogitsLoss(_Loss, array.BCEWithLogitsLoss):
         reduction: str = "mean",
         pos_weight: Any = None,
     ) -> None:
-        _Loss.__init__(self, size_average, reduce, reduction)
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
 
@@ -126,8 +116,6 @@ class BCEWithLogitsLoss(_Loss, array.BCEWithLogitsLoss):
 
 class KLDivLoss(_Loss):
     """target * (log(target) - input), of an input that is a logarithm already"""
-
-    targets_are_classes = False
 
     def __init__(
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", log_target: bool = False
@@ -141,8 +129,6 @@ class KLDivLoss(_Loss):
 
 class PoissonNLLLoss(_Loss):
     """Of a Poisson distribution with these means, or their logarithms"""
-
-    targets_are_classes = False
 
     def __init__(
         self,
@@ -165,20 +151,16 @@ class PoissonNLLLoss(_Loss):
 class GaussianNLLLoss(_Loss):
     """Of a normal distribution with these means and variances"""
 
-    targets_are_classes = False
-
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(None, None, reduction)
         self.full, self.eps = full, eps
 
-    def forward(self, input: Any, target: Any, var: Any) -> Any:  # type: ignore[override]
+    def forward(self, input: Any, target: Any, var: Any) -> Any:
         return F.gaussian_nll_loss(input, target, var, full=self.full, eps=self.eps, reduction=self.reduction)
 
 
 class SoftMarginLoss(_Loss):
     """log(1 + e^(-target * input)), with targets 1 and -1"""
-
-    targets_are_classes = False
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.soft_margin_loss(input, target, reduction=self.reduction)
@@ -186,8 +168,6 @@ class SoftMarginLoss(_Loss):
 
 class HingeEmbeddingLoss(_Loss):
     """input where the target is 1, max(0, margin - input) where it is -1"""
-
-    targets_are_classes = False
 
     def __init__(
         self, margin: float = 1.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
@@ -203,37 +183,31 @@ class HingeEmbeddingLoss(_Loss):
 class CosineEmbeddingLoss(_Loss):
     """1 - cosine where the target is 1, max(0, cosine - margin) where it is -1"""
 
-    _first_with_gradients = 2
-
     def __init__(
         self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
         super().__init__(size_average, reduce, reduction)
         self.margin = margin
 
-    def forward(self, input1: Any, input2: Any, target: Any) -> Any:  # type: ignore[override]
+    def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
 class MarginRankingLoss(_Loss):
     """max(0, -target * (input1 - input2) + margin)"""
 
-    _first_with_gradients = 2
-
     def __init__(
         self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
         super().__init__(size_average, reduce, reduction)
         self.margin = margin
 
-    def forward(self, input1: Any, input2: Any, target: Any) -> Any:  # type: ignore[override]
+    def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         return F.margin_ranking_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
 class TripletMarginLoss(_Loss):
     """max(0, distance to the positive - distance to the negative + margin)"""
-
-    _first_with_gradients = 3
 
     def __init__(
         self,
@@ -250,7 +224,7 @@ class TripletMarginLoss(_Loss):
             raise ValueError(f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead")
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
 
-    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:  # type: ignore[override]
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
         return F.triplet_margin_loss(
             anchor, positive, negative, margin=self.margin, p=self.p, eps=self.eps, swap=self.swap,
             reduction=self.reduction,
@@ -259,8 +233,6 @@ class TripletMarginLoss(_Loss):
 
 class TripletMarginWithDistanceLoss(_Loss):
     """`TripletMarginLoss` with a distance of one's own"""
-
-    _first_with_gradients = 3
 
     def __init__(
         self,
@@ -278,7 +250,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin, self.swap = margin, swap
 
-    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:  # type: ignore[override]
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
         return F.triplet_margin_with_distance_loss(
             anchor, positive, negative, distance_function=self.distance_function, margin=self.margin, swap=self.swap,
             reduction=self.reduction,
@@ -286,7 +258,7 @@ class TripletMarginWithDistanceLoss(_Loss):
 
 
 # ---- of classes ------------------------------------------------------------------------------------------------------
-class CrossEntropyLoss(_WeightedLoss, array.CrossEntropyLoss):
+class CrossEntropyLoss(_WeightedLoss):
     """-log(softmax(input)[target]), of labels or probabilities"""
 
     def __init__(
@@ -298,7 +270,7 @@ class CrossEntropyLoss(_WeightedLoss, array.CrossEntropyLoss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        _WeightedLoss.__init__(self, weight, size_average, reduce, reduction)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -307,7 +279,7 @@ class CrossEntropyLoss(_WeightedLoss, array.CrossEntropyLoss):
         )
 
 
-class NLLLoss(_WeightedLoss, array.NLLLoss):
+class NLLLoss(_WeightedLoss):
     """-input[target], of logarithms of probabilities"""
 
     def __init__(
@@ -318,7 +290,7 @@ class NLLLoss(_WeightedLoss, array.NLLLoss):
         reduce: Any = None,
         reduction: str = "mean",
     ) -> None:
-        _WeightedLoss.__init__(self, weight, size_average, reduce, reduction)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -329,7 +301,7 @@ class NLLLoss2d(NLLLoss):
     """`NLLLoss`, by the name that it once had for images"""
 
 
-class MultiMarginLoss(_WeightedLoss, array.MultiMarginLoss):
+class MultiMarginLoss(_WeightedLoss):
     """max(0, margin - input[target] + input[c])^p, averaged over the classes c"""
 
     def __init__(
@@ -341,7 +313,7 @@ class MultiMarginLoss(_WeightedLoss, array.MultiMarginLoss):
         reduce: Any = None,
         reduction: str = "mean",
     ) -> None:
-        _WeightedLoss.__init__(self, weight, size_average, reduce, reduction)
+        super().__init__(weight, size_average, reduce, reduction)
         if p not in (1, 2):
             raise ValueError("only p == 1 and p == 2 supported")
         self.p, self.margin = p, margin
@@ -355,16 +327,12 @@ class MultiMarginLoss(_WeightedLoss, array.MultiMarginLoss):
 class MultiLabelMarginLoss(_Loss):
     """max(0, 1 - input[label] + input[c]), for each label and each class c that is none, divided by all classes"""
 
-    targets_are_classes = False
-
     def forward(self, input: Any, target: Any) -> Any:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
     """Binary cross-entropy of scores, averaged over the classes"""
-
-    targets_are_classes = False
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
