@@ -49,7 +49,8 @@ def test_paths_of_pytorch_lead_to_the_layers():
 def test_layers_are_those_of_fastnn():
     """So that what fastnn knows of its layers holds for them."""
     kinds = [name for name in dir(array) if isinstance(getattr(array, name), type) and hasattr(nn, name)]
-    assert len(kinds) > 50
+    kinds = [name for name in kinds if "Loss" not in name]
+    assert len(kinds) > 40
     # Paddings take other numbers of axes, and an Upsample finds its sizes anew for each input.
     apart = {"ReflectionPad2d", "ReplicationPad2d", "Upsample", "ZeroPad2d"}
     assert {name for name in kinds if not issubclass(getattr(nn, name), getattr(array, name))} == apart
