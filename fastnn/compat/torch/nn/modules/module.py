@@ -75,6 +75,8 @@ class Module(_hooks.HookMethods, ArrayModule):
             return _call.enter(self, self.forward, args, kwargs)
         if "_hooks" in own or observers():
             return forward(self, *args, **kwargs)
+        if kwargs and not args and entered.__module__.startswith("fastnn.nn."):  # where PyTorch's `input` is x
+            args = (kwargs.pop("input"),) if "input" in kwargs else ()
         return entered(self, *args, **kwargs)
 
     # ---- attributes --------------------------------------------------------------------------------------------------
