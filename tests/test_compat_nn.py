@@ -293,6 +293,10 @@ def test_parallel_modules_pass_through_and_say_so(monkeypatch):
         net = kind(nn.Linear(2, 1), device_ids=[0, 1])
         assert list(net.state_dict()) == ["module.weight", "module.bias"]
         assert net(torch.ones(3, 2)).equal(net.module(torch.ones(3, 2)))
+    with net.no_sync():
+        net(torch.ones(3, 2)).sum().backward()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'devices'"):
+        nn.parallel.DistributedDataParallel(nn.Linear(2, 1), devices=[0])
     assert said == [
         f"{name} passes batches through: fastnn computes on one machine, with all its cores"
         for name in ("DataParallel", "DistributedDataParallel")
