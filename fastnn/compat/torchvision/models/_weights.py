@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastnn.compat.torch as torch
+from fastnn.compat.torch import nn
 from fastnn.compat.torch.hub import get_dir
 from fastnn.compat.torchvision.transforms import transforms as T
 from fastnn.data import _files
 
-__all__ = ["Weights", "WeightsEnum", "loaded", "weights_of"]
+__all__ = ["Weights", "WeightsEnum", "init", "loaded", "weights_of"]
+
+init: Any = nn.init  # whose functions are declared for tensors, and take parameters too
 
 _URL = "https://download.pytorch.org/models/"
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -72,7 +75,8 @@ def weights_of(name: str, *files: str, resize_size: tuple[int, ...] = (256, 232)
         transforms = partial(_as_imagenet, resize_size[number])
         made[f"IMAGENET1K_V{number + 1}"] = Weights(_URL + file, transforms, {"num_classes": 1000})
     made["DEFAULT"] = made[f"IMAGENET1K_V{len(files)}"]
-    return WeightsEnum(f"{name}_Weights", made, module=__name__)  # type: ignore[call-overload]
+    make: Any = WeightsEnum  # as a function, with names and values
+    return make(f"{name}_Weights", made, module=__name__)
 
 
 def loaded(make: Callable[..., Any], kinds: type[WeightsEnum], weights: Any, options: dict[str, Any], name: str) -> Any:

@@ -22,14 +22,14 @@ class AlexNet(nn.Module):
         super().__init__()
         layers: list[Any] = []
         c_in = 3
-        for c_out, kernel, options, is_pooled in (
-            (64, 11, {"stride": 4, "padding": 2}, True),
-            (192, 5, {"padding": 2}, True),
-            (384, 3, {"padding": 1}, False),
-            (256, 3, {"padding": 1}, False),
-            (256, 3, {"padding": 1}, True),
+        for c_out, kernel, stride, padding, is_pooled in (
+            (64, 11, 4, 2, True),
+            (192, 5, 1, 2, True),
+            (384, 3, 1, 1, False),
+            (256, 3, 1, 1, False),
+            (256, 3, 1, 1, True),
         ):
-            layers += [nn.Conv2d(c_in, c_out, kernel, **options), nn.ReLU(inplace=True)]
+            layers += [nn.Conv2d(c_in, c_out, kernel, stride, padding), nn.ReLU(inplace=True)]
             layers += [nn.MaxPool2d(3, stride=2)] if is_pooled else []
             c_in = c_out
         self.features = nn.Sequential(*layers)

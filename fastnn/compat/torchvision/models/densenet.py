@@ -11,7 +11,7 @@ from typing import Any
 import fastnn.compat.torch as torch
 from fastnn.compat.torch import nn
 from fastnn.compat.torch._missing import missing
-from fastnn.compat.torchvision.models._weights import loaded, weights_of
+from fastnn.compat.torchvision.models._weights import init, loaded, weights_of
 
 __all__ = [
     "DenseNet", "DenseNet121_Weights", "DenseNet161_Weights", "DenseNet169_Weights", "DenseNet201_Weights",
@@ -106,9 +106,9 @@ class DenseNet(nn.Module):
         self.classifier = nn.Linear(width, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
+                init.kaiming_normal_(module.weight)
             elif isinstance(module, nn.Linear):
-                nn.init.constant_(module.bias, 0)
+                init.constant_(module.bias, 0)
 
     def forward(self, x: Any) -> Any:
         x = nn.functional.relu(self.features(x))

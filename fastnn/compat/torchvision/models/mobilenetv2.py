@@ -9,7 +9,7 @@ from typing import Any
 import fastnn.compat.torch as torch
 from fastnn.compat.torch import nn
 from fastnn.compat.torch._missing import missing
-from fastnn.compat.torchvision.models._weights import loaded, weights_of
+from fastnn.compat.torchvision.models._weights import init, loaded, weights_of
 
 __all__ = ["MobileNetV2", "MobileNet_V2_Weights", "mobilenet_v2"]
 
@@ -90,10 +90,10 @@ class MobileNetV2(nn.Module):
         self.classifier = nn.Sequential(nn.Dropout(p=dropout), nn.Linear(self.last_channel, num_classes))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+                init.kaiming_normal_(module.weight, mode="fan_out")
             elif isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, 0, 0.01)
-                nn.init.zeros_(module.bias)
+                init.normal_(module.weight, 0, 0.01)
+                init.zeros_(module.bias)
 
     def forward(self, x: Any) -> Any:
         x = nn.functional.adaptive_avg_pool2d(self.features(x), (1, 1))

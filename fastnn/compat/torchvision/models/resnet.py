@@ -12,7 +12,7 @@ from typing import Any
 import fastnn.compat.torch as torch
 from fastnn.compat.torch import nn
 from fastnn.compat.torch._missing import missing
-from fastnn.compat.torchvision.models._weights import loaded, weights_of
+from fastnn.compat.torchvision.models._weights import init, loaded, weights_of
 
 __all__ = [
     "ResNeXt50_32X4D_Weights",
@@ -158,15 +158,15 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(512 * block.expansion, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
-                nn.init.constant_(module.weight, 1)
-                nn.init.constant_(module.bias, 0)
+                init.constant_(module.weight, 1)
+                init.constant_(module.bias, 0)
         if zero_init_residual:
             for module in self.modules():
                 if isinstance(module, BasicBlock | Bottleneck):
                     last = module.bn3 if isinstance(module, Bottleneck) else module.bn2
-                    nn.init.constant_(last.weight, 0)
+                    init.constant_(last.weight, 0)
 
     def _make_layer(self, block: Any, planes: int, blocks: int, stride: int = 1, dilate: bool = False) -> Any:
         first_dilation = self.dilation

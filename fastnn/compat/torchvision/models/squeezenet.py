@@ -9,7 +9,7 @@ from typing import Any
 import fastnn.compat.torch as torch
 from fastnn.compat.torch import nn
 from fastnn.compat.torch._missing import missing
-from fastnn.compat.torchvision.models._weights import loaded, weights_of
+from fastnn.compat.torchvision.models._weights import init, loaded, weights_of
 
 __all__ = ["SqueezeNet", "SqueezeNet1_0_Weights", "SqueezeNet1_1_Weights", "squeezenet1_0", "squeezenet1_1"]
 
@@ -65,10 +65,10 @@ class SqueezeNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 if module is last:
-                    nn.init.normal_(module.weight, mean=0.0, std=0.01)
+                    init.normal_(module.weight, mean=0.0, std=0.01)
                 else:
-                    nn.init.kaiming_uniform_(module.weight)
-                nn.init.constant_(module.bias, 0)
+                    init.kaiming_uniform_(module.weight)
+                init.constant_(module.bias, 0)
 
     def forward(self, x: Any) -> Any:
         return torch.flatten(self.classifier(self.features(x)), 1)

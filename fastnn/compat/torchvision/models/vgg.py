@@ -10,7 +10,7 @@ from typing import Any
 import fastnn.compat.torch as torch
 from fastnn.compat.torch import nn
 from fastnn.compat.torch._missing import missing
-from fastnn.compat.torchvision.models._weights import loaded, weights_of
+from fastnn.compat.torchvision.models._weights import init, loaded, weights_of
 
 __all__ = [
     "VGG",
@@ -54,11 +54,11 @@ class VGG(nn.Module):
         if init_weights:
             for module in self.modules():
                 if isinstance(module, nn.Conv2d):
-                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                    nn.init.constant_(module.bias, 0)
+                    init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                    init.constant_(module.bias, 0)
                 elif isinstance(module, nn.Linear):
-                    nn.init.normal_(module.weight, 0, 0.01)
-                    nn.init.constant_(module.bias, 0)
+                    init.normal_(module.weight, 0, 0.01)
+                    init.constant_(module.bias, 0)
 
     def forward(self, x: Any) -> Any:
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
@@ -67,21 +67,25 @@ class VGG(nn.Module):
 def make_layers(cfg: Sequence[int | str], batch_norm: bool = False) -> Any:
     """3x3 convolutions of so many channels, and "M" for max-pooling."""
     layers: list[Any] = []
-    c_in = 3
+    c_in: Any = 3
+    part: Any
     for part in cfg:
         if part == "M":
             layers.append(nn.MaxPool2d(2, stride=2))
             continue
-        layers.append(nn.Conv2d(c_in, part, 3, padding=1))  # type: ignore[arg-type]
-        layers += [nn.BatchNorm2d(part), nn.ReLU(True)] if batch_norm else [nn.ReLU(True)]  # type: ignore[arg-type]
-        c_in = part  # type: ignore[assignment]
+        layers.append(nn.Conv2d(c_in, part, 3, padding=1))
+        layers += [nn.BatchNorm2d(part), nn.ReLU(True)] if batch_norm else [nn.ReLU(True)]
+        c_in = part
     return nn.Sequential(*layers)
 
 
 def _plan(*blocks: int) -> list[int | str]:
     """So many convolutions in each of five blocks."""
     widths = (64, 128, 256, 512, 512)
-    return [part for width, n in zip(widths, blocks, strict=True) for part in (*[width] * n, "M")]
+    plan: list[int | str] = []
+    for width, n in zip(widths, blocks, strict=True):
+        plan += [*[width] * n, "M"]
+    return plan
 
 
 cfgs = {"A": _plan(1, 1, 2, 2, 2), "B": _plan(2, 2, 2, 2, 2), "D": _plan(2, 2, 3, 3, 3), "E": _plan(2, 2, 4, 4, 4)}
