@@ -1,5 +1,6 @@
-"""Layers of `torch.nn`, with the arguments they are made with and what they are called with: (name, arguments, keywords,
-inputs). An input is a shape of floats, or `Whole(high, *shape)` of integers below `high`, or `Mask(...)`.
+"""Layers of `torch.nn`, and what they are made and called with: (name, arguments, keywords, inputs).
+
+An input is a shape of floats, or `Whole(high, shape)` of integers below `high`, or `Mask(...)`.
 """
 
 from typing import NamedTuple
@@ -71,7 +72,8 @@ PAIRS = [
     ("MaxPool2d", (2,), {"return_indices": True}, IMAGES), ("MaxPool2d", (2,), {}, (4, 7, 9)),
     ("MaxPool1d", (2,), {}, SEQUENCES), ("MaxPool1d", (3, 2, 1), {"ceil_mode": True}, SEQUENCES),
     ("MaxPool1d", (3,), {"return_indices": True}, SEQUENCES), ("AvgPool2d", (2,), {}, IMAGES),
-    ("AvgPool2d", (3, 2, 1), {"count_include_pad": False}, IMAGES), ("AvgPool2d", ((2, 3),), {"ceil_mode": True}, IMAGES),
+    ("AvgPool2d", (3, 2, 1), {"count_include_pad": False}, IMAGES),
+    ("AvgPool2d", ((2, 3),), {"ceil_mode": True}, IMAGES),
     ("AvgPool2d", (2,), {"divisor_override": 3}, IMAGES), ("AvgPool1d", (2,), {}, SEQUENCES),
     ("AvgPool1d", (3, 2, 1), {"count_include_pad": False}, SEQUENCES), ("AdaptiveAvgPool2d", (1,), {}, IMAGES),
     ("AdaptiveAvgPool2d", ((3, None),), {}, IMAGES), ("AdaptiveAvgPool2d", ((5, 4),), {}, (4, 7, 9)),
@@ -87,7 +89,8 @@ PAIRS = [
     ("Upsample", (), {"scale_factor": 2}, IMAGES), ("Upsample", ((10, 12),), {}, IMAGES),
     ("Upsample", (), {"scale_factor": (2, 3), "mode": "bilinear"}, IMAGES),
     ("Upsample", (), {"size": 11, "mode": "bilinear", "align_corners": True}, IMAGES),
-    ("Upsample", (), {"scale_factor": 2, "mode": "linear"}, SEQUENCES), ("UpsamplingNearest2d", (), {"scale_factor": 2}, IMAGES),
+    ("Upsample", (), {"scale_factor": 2, "mode": "linear"}, SEQUENCES),
+    ("UpsamplingNearest2d", (), {"scale_factor": 2}, IMAGES),
     ("UpsamplingBilinear2d", (), {"size": (9, 13)}, IMAGES), ("PixelShuffle", (2,), {}, MANY),
     ("PixelUnshuffle", (2,), {}, (2, 3, 4, 6)), ("ChannelShuffle", (2,), {}, MANY),
     ("Unfold", (2,), {}, IMAGES), ("Unfold", ((2, 3), 2, 1, 2), {}, IMAGES), ("Fold", ((4, 5), 2), {}, (2, 12, 12)),

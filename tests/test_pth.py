@@ -294,6 +294,8 @@ OBJECTS = {
     "counter": collections.Counter("abca"),
     "namespace": argparse.Namespace(lr=0.1, layers=[1, 2], other=argparse.Namespace(a=None)),
     "many": list(range(3000)),
+    "many keys": {number: str(number) for number in range(2001)},
+    "many in a set": set(range(2000)),
     "complex": 1.5 - 2j,
     "optimiser": {"state": {0: {"step": 3, "m": [0.5]}}, "param_groups": [{"betas": (0.9, 0.99), "params": [0]}]},
 }  # fmt: skip

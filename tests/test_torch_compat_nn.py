@@ -14,7 +14,7 @@ TOLERANCE = {np.float32: {"rtol": 2e-4, "atol": 2e-5}, np.float64: {"rtol": 1e-9
 
 
 # PyTorch multiplies gradients with constants of float32.
-COARSE = dict.fromkeys(("CELU", "Hardsigmoid"), {"rtol": 1e-7, "atol": 1e-8})
+COARSE = {name: {"rtol": 1e-7, "atol": 1e-8} for name in ("CELU", "Hardsigmoid")}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,8 @@ def test_layers_have_state_results_gradients_and_text_of_pytorch(torch, name, ar
         )
         assert len(found) == len(expected)
         for y, right in zip(found, expected, strict=True):
-            assert isinstance(y, own.Tensor) and repr(y.dtype) == repr(right.dtype)
+            assert isinstance(y, own.Tensor)
+            assert repr(y.dtype) == repr(right.dtype)
             assert tuple(y.shape) == tuple(right.shape)
             np.testing.assert_allclose(numbers(y), numbers(right), **tolerance)
         assert len(dfound) == len(dexpected)

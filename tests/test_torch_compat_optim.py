@@ -1,17 +1,20 @@
 """torch.optim of the compat layer beside PyTorch's: numbers, states, signatures, texts."""
 
+import importlib
+import importlib.util
 import inspect
 import warnings
 
 import numpy as np
 import pytest
-import torch
 
 from fastnn.compat.torch import optim as ours
 from fastnn.compat.torch._dtype import set_default_dtype, torch_dtype
 from fastnn.compat.torch._tensor import new
 
 pytestmark = pytest.mark.torch
+# The file is read where PyTorch is not installed, too, and then none of its tests runs.
+torch = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
 
 EPS = np.finfo(np.float64).eps
 
@@ -461,6 +464,77 @@ def test_a_schedule_of_a_script_gives_the_same_rates():
     step_all([make(module, one) for module, one in zip((ours, torch.optim), made, strict=True)], made, 20)
 
 
+# ---- averages of weights ---------------------------------------------------------------------------------------------
+def networks():
+    """The same network in both libraries: a normalisation with statistics, tied to nothing."""
+    import fastnn.compat.torch as own
+
+    made = []
+    for library in (own, torch):
+        generator = np.random.default_rng(0)
+        model = library.nn.Sequential(library.nn.Linear(3, 4), library.nn.BatchNorm1d(4), library.nn.Linear(4, 2))
+        for parameter in model.parameters():
+            parameter.data = library.tensor(generator.standard_normal(tuple(parameter.shape)).astype(np.float32))
+        made.append(model)
+    return own, made
+
+
+def batches(library, n=4):
+    generator = np.random.default_rng(1)
+    return [(library.tensor(generator.standard_normal((8, 3)).astype(np.float32)), library.zeros(8)) for _ in range(n)]
+
+
+AVERAGES = {
+    "mean": lambda utils: {},
+    "mean of buffers, too": lambda utils: {"use_buffers": True},
+    "fading": lambda utils: {"multi_avg_fn": utils.get_ema_multi_avg_fn(0.9), "use_buffers": True},
+    "fading, one by one": lambda utils: {"avg_fn": utils.get_ema_avg_fn(0.9)},
+    "mean, one by one": lambda utils: {"avg_fn": utils.get_swa_avg_fn()},
+    "mean of lists": lambda utils: {"multi_avg_fn": utils.get_swa_multi_avg_fn()},
+    "by a script": lambda utils: {"avg_fn": lambda averaged, current, n: 0.3 * averaged + 0.7 * current},
+}
+
+
+@pytest.mark.parametrize("name", AVERAGES)
+def test_averaged_models_have_the_same_weights_and_statistics(name):
+    own, models = networks()
+    averaged = []
+    for library, model in zip((own, torch), models, strict=True):
+        utils = library.optim.swa_utils
+        average = utils.AveragedModel(model, **AVERAGES[name](utils))
+        optimizer = library.optim.SGD(model.parameters(), lr=0.1)
+        for x, _ in batches(library):
+            optimizer.zero_grad()
+            model(x).pow(2).mean().backward()
+            optimizer.step()
+            average.update_parameters(model)
+        averaged.append(average)
+    assert list(averaged[0].state_dict()) == list(averaged[1].state_dict())
+    close = {"rtol": 2e-4, "atol": 2e-5}
+    for mine, theirs in zip(averaged[0].state_dict().values(), averaged[1].state_dict().values(), strict=True):
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), **close)
+    for library, average in zip((own, torch), averaged, strict=True):
+        library.optim.swa_utils.update_bn(batches(library), average, device="cpu")
+        average.eval()
+    np.testing.assert_allclose(
+        averaged[0].module[1].running_var.numpy(), averaged[1].module[1].running_var.numpy(), **close
+    )
+    assert averaged[0].module[1].momentum == averaged[1].module[1].momentum == 0.1
+    results = [average(batches(library)[0][0]) for library, average in zip((own, torch), averaged, strict=True)]
+    np.testing.assert_allclose(results[0].detach().numpy(), results[1].detach().numpy(), **close)
+
+
+@pytest.mark.parametrize("options", [{}, {"anneal_strategy": "linear", "anneal_epochs": 3}, {"anneal_epochs": 0}])
+def test_the_rates_of_averaged_steps_are_the_same(options):
+    from fastnn.compat.torch.optim import swa_utils
+
+    made = optimizers()
+    modules = (swa_utils, torch.optim.swa_utils)
+    pairs = [module.SWALR(one, [0.05, 0.3], **options) for module, one in zip(modules, made, strict=True)]
+    step_all(pairs, made, 15)
+    assert pairs[0].state_dict().keys() == pairs[1].state_dict().keys()
+
+
 # ---- what there is ---------------------------------------------------------------------------------------------------
 def signature_of(function):
     names = []
@@ -499,3 +573,10 @@ def test_an_optimizer_has_pytorchs_methods(name):
         key for key in dir(getattr(torch.optim, name)) if not key.startswith("_") and not key.startswith("Optimizer")
     }
     assert not theirs - set(dir(getattr(ours, name))) - {"profile_hook_step"}
+
+
+def test_everything_about_averages_is_there_with_pytorchs_signatures():
+    from fastnn.compat.torch.optim import swa_utils
+
+    for name in torch.optim.swa_utils.__all__:
+        assert signature_of(getattr(swa_utils, name)) == signature_of(getattr(torch.optim.swa_utils, name)), name

@@ -536,8 +536,8 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tens
 def xlogy(input: Any, other: Any) -> Tensor:
     """input * log(other), 0 where input is 0."""
     x, y = tensor_from(input), tensor_from(other)
-    is_zero = new(np.broadcast_to(x._data == 0, np.broadcast_shapes(x._data.shape, y._data.shape)))
-    safe = FUNCTIONS[np.where](is_zero, new(np.ones((), as_float(y)._data.dtype)), as_float(y))
+    has_no_log = (x._data == 0) & ((y._data <= 0) | (y._data == np.inf))  # elsewhere there is a gradient by x
+    safe = FUNCTIONS[np.where](new(has_no_log), new(np.ones((), as_float(y)._data.dtype)), as_float(y))
     return mul(x, log(safe))
 
 

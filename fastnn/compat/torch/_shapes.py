@@ -13,7 +13,7 @@ from fastnn.autograd.tape import run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._promotion import cast, common_dtype, tensor_from
 from fastnn.compat.torch._size import Size, sizes_of
-from fastnn.compat.torch._tensor import Tensor, checked_out, in_place, method, new, view_of, wrapped
+from fastnn.compat.torch._tensor import Tensor, checked_out, in_place, method, new, takes_names, view_of, wrapped
 
 __all__ = [
     "as_strided",
@@ -273,7 +273,7 @@ def broadcast_to(input: Any, shape: Sequence[int]) -> Tensor:
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All in the shape that they have together."""
-    shape = np.broadcast_shapes(*[x._data.shape for x in tensors])
+    shape = broadcast_shapes(*[x._data.shape for x in tensors])
     return tuple(_expand(x, *shape) for x in tensors)
 
 
@@ -354,6 +354,7 @@ def _alike(tensors: Sequence[Any]) -> list[Any]:
     return parts
 
 
+@takes_names
 def cat(tensors: Sequence[Any], dim: int = 0, *, out: Any = None) -> Tensor:
     """One after the other along an axis that they have."""
     parts = _alike(tensors)
@@ -377,6 +378,7 @@ def concatenate(tensors: Sequence[Any], axis: int = 0, *, dim: int | None = None
     return cat(tensors, axis if dim is None else dim, out=out)
 
 
+@takes_names
 def stack(tensors: Sequence[Any], dim: int = 0, *, out: Any = None) -> Tensor:
     """One after the other along a new axis."""
     parts = _alike(tensors)

@@ -53,7 +53,7 @@ def _erfinv(p: float) -> float:
 
 
 def _lgamma(x: float) -> float:
-    if x == math.inf or (x <= 0 and x == math.floor(x)):
+    if math.isinf(x) or (x <= 0 and x == math.floor(x)):
         return math.inf
     return math.lgamma(x)
 

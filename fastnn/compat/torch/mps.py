@@ -48,12 +48,12 @@ def seed() -> None:
     """Nothing: no numbers are drawn there."""
 
 
-def get_rng_state() -> Any:
+def get_rng_state(device: Any = "mps") -> Any:
     """The state of the CPU's numbers: there are no others."""
     return _random.get_rng_state()
 
 
-def set_rng_state(new_state: Any) -> None:
+def set_rng_state(new_state: Any, device: Any = "mps") -> None:
     """Go on from the state that `get_rng_state` gave."""
     _random.set_rng_state(new_state)
 

@@ -20,14 +20,14 @@ __all__ = ["DICT_ITEM", "KeyLimit", "Machine", "StandIn"]
 
 _HIGHEST_PROTOCOL = 5
 _DEEPEST_MARKS = 1000
-_LONGEST_STACK = 1 << 22
+_LONGEST_STACK = 1 << 21
 _LONGEST_NAME = 1000  # of a module and a function
 _MOST_DIGITS = 4300  # Python's own limit; more would take quadratic time
 _LARGEST_INDEX = 1 << 32
 # Bytes that an object takes, about, and what each item of it adds.
 _LIST, _DICT, _SET, _BYTES, _NUMBER = 88, 150, 216, 48, 32
 _LIST_ITEM, DICT_ITEM = 10, 60
-_MEMO_ITEM, _SPARSE_ITEM = 9, 120
+_MEMO_ITEM, _SPARSE_ITEM = 9, 200
 # Numbers up to here have hashes of their own, and texts have random ones. Tuples can be made to have equal ones.
 _LARGEST_KEY = 1 << 60
 _MOST_TUPLES_AS_KEYS, _LONGEST_TUPLE_AS_KEY = 4096, 16

@@ -21,6 +21,7 @@ __all__ = ["Pickler", "is_written"]
 
 _DEEPEST = 100
 _LONGEST_INTEGER = 255  # bytes
+_BATCH = 1000  # as Python's: readers have so much on their stack
 _STORAGES = {
     "float64": "DoubleStorage",
     "float32": "FloatStorage",
@@ -135,20 +136,26 @@ class Pickler:
         elif isinstance(value, list):
             self._add(b"]")
             self._remember(value)
-            self._write_items(value, b"e", path, depth)
+            self._write_items(value, path, depth)
         elif isinstance(value, tuple):
-            self._write_items(value, b"t", path, depth)
+            self._add(b"(")
+            for index, item in enumerate(value):
+                self._write(item, f"{path}[{index}]", depth)
+            self._add(b"t")
             self._remember(value)
         else:
             self._add(b"cbuiltins\nset\n]" if isinstance(value, set) else b"cbuiltins\nfrozenset\n]")
-            self._write_items(value, b"e\x85R", path, depth)
+            self._write_items(value, path, depth)
+            self._add(b"\x85R")
             self._remember(value)
 
-    def _write_items(self, value: Any, end: bytes, path: str, depth: int) -> None:
-        self._add(b"(")
+    def _write_items(self, value: Any, path: str, depth: int) -> None:
         for index, item in enumerate(value):
+            if not index % _BATCH:
+                self._add(b"e(" if index else b"(")
             self._write(item, f"{path}[{index}]", depth)
-        self._add(end)
+        if value:
+            self._add(b"e")
 
     def _write_mapping(self, value: Mapping[Any, Any], path: str, depth: int) -> None:
         if isinstance(value, Counter):
@@ -159,8 +166,9 @@ class Pickler:
             self._add(_HOOKS if isinstance(value, OrderedDict) else b"}")
         self._remember(value)
         if value:
-            self._add(b"(")
-            for key, item in value.items():
+            for index, (key, item) in enumerate(value.items()):
+                if not index % _BATCH:
+                    self._add(b"u(" if index else b"(")
                 if not isinstance(key, str | int | float | tuple | bytes | np.generic | None):
                     raise TypeError(f"write_pth: a key of obj{path[:200]} must be a text or a number. Received: "
                                     f"{type(key).__name__}")  # fmt: skip

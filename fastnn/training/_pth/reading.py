@@ -169,7 +169,7 @@ def _read_archive(file: IO[bytes], size: int, make_context: Callable[..., Contex
 def check_result(result: Any) -> None:
     """Raise Unreadable if a result holds a stand-in, itself, or more levels than Python's own functions bear."""
     levels: dict[int, int] = {}  # of what has been looked at; 0 as long as its parts are being looked at
-    stack = [result]
+    stack, n_open = [result], 0
     while stack:
         value = stack[-1]
         if levels.get(id(value), 0) > 0:
@@ -178,6 +178,9 @@ def check_result(result: Any) -> None:
         parts = _parts(value)
         if id(value) not in levels:
             levels[id(value)] = 0
+            n_open += 1
+            if n_open > _DEEPEST:
+                raise Unreadable(f"refused, it is nested more than {_DEEPEST} deep")
             for part in parts:
                 if levels.get(id(part)) == 0:
                     raise Unreadable("refused, a container in it holds itself")
@@ -187,6 +190,7 @@ def check_result(result: Any) -> None:
         if level > _DEEPEST:
             raise Unreadable(f"refused, it is nested more than {_DEEPEST} deep")
         stack.pop()
+        n_open -= 1
 
 
 def _parts(value: Any) -> list[Any]:

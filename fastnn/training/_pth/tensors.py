@@ -143,7 +143,7 @@ def strided(numbers: NDArray, offset: Any, shape: Any, strides: Any, what: str) 
         raise Unreadable(f"damaged, {what} reaches outside of its storage")
     # The step along an axis of one is never taken, and may be of any size.
     steps = [min(stride, numbers.size) * numbers.itemsize for stride in strides]
-    array = np.lib.stride_tricks.as_strided(numbers[offset:], tuple(shape), steps)
+    array = np.ndarray(tuple(shape), numbers.dtype, numbers, offset * numbers.itemsize, tuple(steps))
     if _overlaps(shape, strides):
         array.flags.writeable = False
     return array

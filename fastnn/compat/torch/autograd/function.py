@@ -88,7 +88,7 @@ class Function:
         super().__init_subclass__(**keywords)
         cls._call = type(f"{cls.__name__}Backward", (_Call,), {})
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError(
             f"{type(self).__name__}: functions have static methods forward(ctx, ...) and backward(ctx, ...): "
             f"call {type(self).__name__}.apply(...)"
@@ -126,6 +126,10 @@ class Function:
 class _Call(Op):
     """One call of a function."""
 
+    kept: list[Any]  # the arrays of saved tensors
+    given: Any  # what forward gave
+    inputs: list[Any]  # shapes and dtypes
+
     def __init__(self, function: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
         self.context = FunctionCtx()
@@ -149,7 +153,7 @@ class _Call(Op):
             raise TypeError(f"{function.__name__}.forward: a tensor, or a tuple with one, is needed as the result")
         # Looked at by `run`, which sees to it that nobody writes into what is kept.
         self.kept = [None if tensor is None else tensor._data for tensor in context._saved]
-        return tuple(arrays)
+        return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
     def results(self, recorded: tuple[Any, ...]) -> Any:
         """What forward gave, with the recorded tensors in place of its own."""
@@ -182,7 +186,7 @@ class _Call(Op):
             for tensor, array in zip(context._saved, self.kept, strict=True)
         )
         context._saved = own
-        go: Callable[..., Any] = function.backward
+        go: Any = function.backward
         if go is Function.backward:
             go = function.vjp
         before = RECORDING.set(False)
@@ -211,9 +215,9 @@ def _fitted(gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray |
     return array
 
 
-def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` itself: there are no second derivatives here."""
-    return function
+def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`fn` itself: there are no second derivatives here."""
+    return fn
 
 
 __getattr__ = missing(__name__)

@@ -14,10 +14,10 @@ from fastnn.compat.torch._promotion import cast
 from fastnn.compat.torch._tensor import Tensor, in_place, new
 
 __all__ = [
-    "celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
-    "hardtanh_", "leaky_relu", "leaky_relu_", "log_softmax", "logsigmoid", "mish", "normalize", "prelu", "relu", "relu6",
-    "relu_", "rrelu", "rrelu_", "selu", "selu_", "sigmoid", "silu", "softmax", "softmin", "softplus", "softshrink",
-    "softsign", "tanh", "tanhshrink", "threshold", "threshold_",
+    "celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish",
+    "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_", "log_softmax", "logsigmoid", "mish", "normalize", "prelu",
+    "relu", "relu6", "relu_", "rrelu", "rrelu_", "selu", "selu_", "sigmoid", "silu", "softmax", "softmin", "softplus",
+    "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "threshold_",
 ]  # fmt: skip
 
 _where, _split, _sum, _clip = FUNCTIONS[np.where], FUNCTIONS[np.split], FUNCTIONS[np.sum], FUNCTIONS[np.clip]
@@ -236,7 +236,7 @@ def log_softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype:
 
 
 def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
-    """A sample of the relaxed categorical distribution; with `hard`, its largest element as 1, with the same gradient."""
+    """A sample of the relaxed categorical distribution; with `hard`, 1 at its largest place, with that gradient."""
     noise = -np.log(_random.generator().standard_exponential(logits._data.shape))
     y = F.softmax(_divide(_add(logits, new(noise.astype(logits._data.dtype))), tau), dim)
     if not hard:

@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import _random
-from fastnn import functional as F
+from fastnn import _random, functional
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
@@ -21,10 +20,11 @@ __all__ = [
     "conv_transpose2d", "cosine_similarity", "dropout", "dropout1d", "dropout2d", "embedding", "fold", "group_norm",
     "instance_norm", "interpolate", "layer_norm", "linear", "local_response_norm", "lp_pool1d", "lp_pool2d",
     "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_unpool1d", "max_unpool2d",
-    "native_channel_shuffle", "one_hot", "pad", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "rms_norm", "scaled_dot_product_attention", "unfold", "upsample",
-    "upsample_bilinear", "upsample_nearest",
+    "native_channel_shuffle", "one_hot", "pad", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle",
+    "rms_norm", "scaled_dot_product_attention", "unfold", "upsample", "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip
 
+F: Any = functional  # arrays in, arrays out; here it is tensors
 _reshape, _multiply, _add = FUNCTIONS[np.reshape], UFUNCS[np.multiply], UFUNCS[np.add]
 _sum = FUNCTIONS[np.sum]
 
@@ -67,6 +67,9 @@ def _row(value: Any, first: int) -> Any:
 # ---- products --------------------------------------------------------------------------------------------------------
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """x @ weight.T + bias"""
+    if weight._data.ndim == 1:
+        y = UFUNCS[np.matmul](input, weight)
+        return y if bias is None else _add(y, bias)
     if input._data.ndim == 1:
         return _in_batch(lambda x: F.linear(x, weight, bias), input, 2)
     return F.linear(input, weight, bias)
@@ -137,7 +140,7 @@ def embedding(
     """Rows of `weight`"""
     if scale_grad_by_freq:
         raise ValueError(
-            "embedding: scale_grad_by_freq is not there: divide the rows of weight.grad by their counts after backward()"
+            "embedding: scale_grad_by_freq is not there: after backward(), divide rows of weight.grad by their counts"
         )
     if max_norm is not None:
         _shorten(weight, np.unique(input._data), max_norm, norm_type)
@@ -320,7 +323,7 @@ def max_unpool2d(
     """Pixels put where a max pooling found them, zeros elsewhere"""
     kernel, pads = _pair(kernel_size), _pair(padding)
     steps = kernel if stride is None else _pair(stride)
-    *front, height, width = input._data.shape
+    height, width = input._data.shape[-2:]
     usual = [
         (n - 1) * step + taps - 2 * pad for n, step, taps, pad in zip((height, width), steps, kernel, pads, strict=True)
     ]
@@ -328,7 +331,8 @@ def max_unpool2d(
     for axis, (size, default, step) in enumerate(zip(sizes, usual, steps, strict=True)):
         if not default - step < size < default + step:
             raise ValueError(
-                f'invalid output_size "{output_size}" (dim {axis} must be between {default - step} and {default + step})'
+                f'invalid output_size "{output_size}" (dim {axis} must be between {default - step} and '
+                f"{default + step})"
             )
     places = indices._data.reshape(-1, height * width)
     if places.size and not 0 <= places.min() <= places.max() < math.prod(sizes):
@@ -425,6 +429,8 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """x, divided by what its neighbours among the channels sum up to"""
+    if input._data.ndim == 3:  # sequences
+        return _as_sequence(F.local_response_norm(_as_image(input), size, alpha, beta, k))
     return F.local_response_norm(input, size, alpha, beta, k)
 
 
@@ -637,9 +643,7 @@ def fold(
 # ---- distances -------------------------------------------------------------------------------------------------------
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 @ x2 / (|x1| |x2|) along `dim`"""
-    parts = [
-        UFUNCS[np.true_divide](x, FUNCTIONS[np.clip](norm_along(x, 2, dim, True), eps, None)) for x in (x1, x2)
-    ]
+    parts = [UFUNCS[np.true_divide](x, FUNCTIONS[np.clip](norm_along(x, 2, dim, True), eps, None)) for x in (x1, x2)]
     return _sum(_multiply(*parts), dim)
 
 

@@ -16,8 +16,8 @@ from fastnn.compat.torch.nn._functional_layers import pairwise_distance
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "cross_entropy",
     "gaussian_nll_loss", "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss",
-    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss", "smooth_l1_loss",
-    "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "poisson_nll_loss",
+    "smooth_l1_loss", "soft_margin_loss", "triplet_margin_loss", "triplet_margin_with_distance_loss",
 ]  # fmt: skip
 
 _add, _subtract, _multiply, _divide = (UFUNCS[f] for f in (np.add, np.subtract, np.multiply, np.true_divide))
@@ -59,10 +59,10 @@ def _pair(name: str, input: Any, target: Any) -> tuple[Any, Any]:
 
 
 # ---- between two tensors ---------------------------------------------------------------------------------------------
-def _weighted(function: Any, input: Any, target: Any, weight: Any, reduction: str, *settings: Any) -> Tensor:
+def _weighted(function: Any, input: Any, target: Any, weight: Any, reduction: str) -> Tensor:
     if weight is None:
-        return function(input, target, reduction, *settings)
-    loss = _multiply(function(input, target, "none", *settings), weight)
+        return function(input, target, reduction)
+    loss = _multiply(function(input, target, "none"), weight)
     if reduction == "mean":
         return _divide(_sum(loss), _sum(FUNCTIONS[np.broadcast_to](weight, loss._data.shape)))
     return _reduced(loss, reduction)
@@ -96,7 +96,10 @@ def smooth_l1_loss(
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Tensor:
     """Half the square of small differences; large ones times delta"""
-    return _weighted(F.huber_loss, *_pair("huber_loss", input, target), weight, reduction, delta)
+    input, target = _pair("huber_loss", input, target)
+    if weight is None:
+        return F.huber_loss(input, target, reduction, delta)
+    return _reduced(_multiply(F.huber_loss(input, target, "none", delta), weight), reduction)
 
 
 def binary_cross_entropy(
@@ -299,15 +302,11 @@ def triplet_margin_with_distance_loss(
 
 
 # ---- of classes ------------------------------------------------------------------------------------------------------
-def _class_loss(
-    function: Any, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, *settings: Any
-) -> Tensor:
-    is_single = input._data.ndim == 1
-    if is_single:
-        shape = (1, -1) if target._data.dtype.kind == "f" else (1,)
-        input, target = FUNCTIONS[np.reshape](input, (1, -1)), FUNCTIONS[np.reshape](target, shape)
-    y = function(input, target, weight, ignore_index, reduction, *settings)
-    return FUNCTIONS[np.reshape](y, ()) if is_single and reduction == "none" else y
+def _of_one(function: Any, input: Any, target: Any, reduction: str) -> Tensor:
+    """The loss of the scores of one example, without the axis of the batch."""
+    shape = (1, -1) if target._data.dtype.kind == "f" else (1,)
+    y = function(FUNCTIONS[np.reshape](input, (1, -1)), FUNCTIONS[np.reshape](target, shape))
+    return FUNCTIONS[np.reshape](y, ()) if reduction == "none" else y
 
 
 def cross_entropy(
@@ -322,7 +321,11 @@ def cross_entropy(
 ) -> Tensor:
     """-log(softmax(input)[target]), of labels or probabilities"""
     reduction = legacy_reduction(size_average, reduce, reduction)
-    return _class_loss(F.cross_entropy, input, target, weight, ignore_index, reduction, label_smoothing)
+
+    def loss(input: Any, target: Any) -> Tensor:
+        return F.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+
+    return loss(input, target) if input._data.ndim > 1 else _of_one(loss, input, target, reduction)
 
 
 def nll_loss(
@@ -336,7 +339,11 @@ def nll_loss(
 ) -> Tensor:
     """-input[target], of logarithms of probabilities"""
     reduction = legacy_reduction(size_average, reduce, reduction)
-    return _class_loss(F.nll_loss, input, target, weight, ignore_index, reduction)
+
+    def loss(input: Any, target: Any) -> Tensor:
+        return F.nll_loss(input, target, weight, ignore_index, reduction)
+
+    return loss(input, target) if input._data.ndim > 1 else _of_one(loss, input, target, reduction)
 
 
 def multi_margin_loss(
@@ -351,7 +358,11 @@ def multi_margin_loss(
 ) -> Tensor:
     """max(0, margin - input[target] + input[c])^p, averaged over the classes c"""
     reduction = legacy_reduction(size_average, reduce, reduction)
-    return F.multi_margin_loss(input, target, p, margin, weight, reduction)
+
+    def loss(input: Any, target: Any) -> Tensor:
+        return F.multi_margin_loss(input, target, p, margin, weight, reduction)
+
+    return loss(input, target) if input._data.ndim > 1 else _of_one(loss, input, target, reduction)
 
 
 def multilabel_margin_loss(

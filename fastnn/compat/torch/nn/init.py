@@ -7,7 +7,6 @@ Example:
     [0.5, 0.5]
 """
 
-import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -174,11 +173,10 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
 
 
 # ---- old names -------------------------------------------------------------------------------------------------------
-def _by_old_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _by_old_name(function: Any) -> Callable[..., Tensor]:
     new_name = function.__name__
     old_name = new_name[:-1]
 
-    @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Tensor:
         warnings.warn(
             f"`nn.init.{old_name}` is now deprecated in favor of `nn.init.{new_name}`.", FutureWarning, stacklevel=2

@@ -37,8 +37,13 @@ class Parameter(Tensor, ArrayParameter):
             self._memory = data._memory if data._op is None else None
         self._requires_grad = bool(requires_grad)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return "Parameter containing:\n" + super().__repr__()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Parameter":
+        y = super().__deepcopy__(memo)
+        y._grad = None
+        return y  # type: ignore[return-value]
 
     def __bool__(self) -> bool:
         return Tensor.__bool__(self)
@@ -56,6 +61,5 @@ def parameter_from(value: ArrayParameter) -> Parameter:
 def Buffer(data: Any = None, *, persistent: bool = True) -> Tensor:  # a class in PyTorch
     """A tensor that a module registers as a buffer when it is assigned to an attribute."""
     y = new(np.zeros(0, np.float32) if data is None else array_from(data))
-    y._is_buffer = y._is_persistent = persistent  # type: ignore[attr-defined]
-    y._is_buffer = True  # type: ignore[attr-defined]
+    y._is_buffer, y._is_persistent = True, persistent  # type: ignore[attr-defined]
     return y

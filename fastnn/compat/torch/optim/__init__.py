@@ -5,7 +5,7 @@ scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=30)
 """
 
 from fastnn.compat.torch._missing import missing
-from fastnn.compat.torch.optim import lr_scheduler, swa_utils
+from fastnn.compat.torch.optim import lr_scheduler
 from fastnn.compat.torch.optim.optimizer import Optimizer
 from fastnn.compat.torch.optim.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Muon, NAdam, RMSprop
 
@@ -20,7 +20,6 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "lr_scheduler",
-    "swa_utils",
 ]
 
 _BY_ADAM = "use torch.optim.Adam or torch.optim.NAdam"
@@ -35,4 +34,5 @@ __getattr__ = missing(
         "Rprop": "use torch.optim.RMSprop",
         "SparseAdam": "use torch.optim.Adam: gradients are dense here",
     },
+    modules=("swa_utils",),
 )

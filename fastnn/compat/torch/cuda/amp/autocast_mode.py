@@ -22,7 +22,7 @@ def custom_fwd(fwd: Callable[..., Any] | None = None, *, cast_inputs: Any = None
     return amp.custom_fwd(fwd, device_type="cuda", cast_inputs=cast_inputs)
 
 
-def custom_bwd(bwd: Callable[..., Any] | None = None) -> Callable[..., Any]:
+def custom_bwd(bwd: Callable[..., Any]) -> Callable[..., Any]:
     """The backward of a `torch.autograd.Function` as it is."""
     return amp.custom_bwd(bwd, device_type="cuda")
 

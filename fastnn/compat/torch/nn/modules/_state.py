@@ -27,7 +27,8 @@ class IncompatibleKeys(NamedTuple):
             return "<All keys matched successfully>"
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
 
 
 def buffer_tensor(own: dict[str, Any], name: str) -> Tensor | None:
@@ -197,5 +198,6 @@ def _take(own: dict[str, Any], name: str, entry: Any, value: Any, assign: bool, 
         set_buffer(own, name, value if isinstance(value, NumPyTensor) and array is value._data else new(array))
     else:
         target[...] = array
-        (entry if is_parameter else buffer_tensor(own, name)).written()
+        tensor: Any = entry if is_parameter else buffer_tensor(own, name)
+        tensor.written()
     return None

@@ -18,7 +18,7 @@ class _NormBase(Module):
     _version = 2
 
     def reset_running_stats(self) -> None:
-        buffers = self._buffers
+        buffers: Any = self._buffers
         if self.track_running_stats:
             buffers["running_mean"][...], buffers["running_var"][...] = 0, 1
             buffers["num_batches_tracked"][...] = 0

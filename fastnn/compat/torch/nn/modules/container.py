@@ -87,7 +87,7 @@ class Sequential(_Numbered, array.Sequential, Module):
     def __setitem__(self, index: int, module: Any) -> None:
         setattr(self, list(self._modules)[_place(index, len(self))], module)
 
-    def insert(self, index: int, module: Any) -> "Sequential":  # type: ignore[override]
+    def insert(self, index: int, module: Any) -> "Sequential":
         """Put a module before the one at `index`."""
         if not -len(self) <= index <= len(self):
             raise IndexError(f"Index out of range: {index}")
@@ -156,9 +156,7 @@ class ModuleList(_Numbered, array.ModuleList, Module):
     def extend(self, modules: Iterable[Any]) -> "ModuleList":
         """Add modules at the end."""
         if not isinstance(modules, Iterable):
-            raise TypeError(
-                f"ModuleList.extend should be called with an iterable, but got {type(modules).__name__}"
-            )
+            raise TypeError(f"ModuleList.extend should be called with an iterable, but got {type(modules).__name__}")
         for module in list(modules):
             self.append(module)
         return self
@@ -215,6 +213,10 @@ def _text(name: Any, value: Any, kind: Any) -> str:
     return f"  ({name}): {what} containing: [{kind} of size {'x'.join(map(str, value._data.shape))}]"
 
 
+def _kind_of(value: Any) -> Any:
+    return value.type() if isinstance(value, Tensor) else None  # type: ignore[attr-defined]
+
+
 class ParameterList(array.ParameterList, Module):
     """A list of parameters that are found; tensors become parameters, and other things are kept as they are."""
 
@@ -250,9 +252,7 @@ class ParameterList(array.ParameterList, Module):
     def extend(self, values: Iterable[Any]) -> "ParameterList":
         """Add values at the end."""
         if not isinstance(values, Iterable) or isinstance(values, NumPyTensor):
-            raise TypeError(
-                f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}"
-            )
+            raise TypeError(f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}")
         for value in list(values):
             self.append(value)
         return self
@@ -383,9 +383,7 @@ class ParameterDict(Module):
         return self
 
     def extra_repr(self) -> str:
-        kinds = {4: "torch.FloatTensor", 8: "torch.DoubleTensor"}
-        lines = ((key, value, kinds.get(value.element_size()) if isinstance(value, Tensor) else "") for key, value in self.items())
-        return "\n".join(_text(*line) for line in lines)
+        return "\n".join(_text(key, value, _kind_of(value)) for key, value in self.items())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("ParameterDict should not be called.")

@@ -89,7 +89,7 @@ class Conv2d(array.Conv2d, _ConvNd):
 
     @extends(array.Conv2d.forward)
     def forward(self, input: Any) -> Any:
-        if self.padding_mode == "zeros" and input._data.ndim == 4:
+        if self.padding_mode == "zeros" and input.ndim == 4:
             return _convolve(self, input)
         return self._conv_forward(input, self.weight, self.bias)
 
@@ -129,7 +129,7 @@ class ConvTranspose2d(array.ConvTranspose2d, _ConvNd):
         made(self, device, dtype)
 
     def forward(self, input: Any, output_size: Any = None) -> Any:
-        output_padding = self.output_padding
+        output_padding: Any = self.output_padding
         if output_size is not None:
             output_padding = _padding_for(self, input, output_size)
         settings = self.stride, self.padding, output_padding, self.groups, self.dilation

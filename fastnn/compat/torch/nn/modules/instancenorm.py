@@ -49,7 +49,8 @@ def _class(base: Any, ndim: int, text: str) -> Any:
             uses_own = self.training or not self.track_running_stats
             running = (self.running_mean, self.running_var) if self.track_running_stats else (None, None)
             own = self._parameters
-            return F.instance_norm(input, *running, own["weight"], own["bias"], uses_own, self.momentum, self.eps)
+            settings = own["weight"], own["bias"], uses_own, self.momentum, self.eps
+            return F.instance_norm(input, running[0], running[1], *settings)
 
         extra_repr = _NormBase.extra_repr
         reset_running_stats = _NormBase.reset_running_stats

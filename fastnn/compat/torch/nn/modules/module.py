@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from fastnn.autograd.observer import observers
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.notes import note
 from fastnn.compat.torch._device import check_device
@@ -27,10 +28,21 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 class Module(ArrayModule):
     """A layer or a network, as in PyTorch: fastnn's own, whose parameters, buffers and results are torch's tensors.
 
-    It is fastnn's module, too: `fastnn.fit`, `fastnn.optim` and the insight functions take it.
+    Example:
+        >>> import fastnn.compat.torch as torch
+        >>> class Scale(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.weight = torch.nn.Parameter(torch.ones(1))
+        ...     def forward(self, x):
+        ...         return self.weight * x
+        >>> layer = Scale()
+        >>> layer(torch.tensor([1.0, 2.0])).sum().backward()
+        >>> layer.weight.grad
+        tensor([3.])
     """
 
-    _tensors = Tensor
+    _takes_arrays = False
     _version = 1
     _left_out_of_copies = ArrayModule._left_out_of_copies | {"_buffer_tensors"}
     # Names of fastnn's that PyTorch has not, which a script may give to parts of its own.
@@ -51,20 +63,20 @@ class Module(ArrayModule):
         # A method named `backward` is just a method here, so fastnn's own is passed by.
         super(ArrayModule, cls).__init_subclass__(**keywords)
         if "forward" in cls.__dict__ and callable(cls.__dict__["forward"]):
-            cls.forward = _call.entering(cls.__dict__["forward"], False)
+            cls.forward = _call.entering(cls.__dict__["forward"], False)  # type: ignore[method-assign]
 
     def forward(self, *input: Any) -> Any:
         """What the module computes."""
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        replaced = self.__dict__.get("forward")
-        if replaced is None:
-            forward = self.forward
-            if hasattr(forward, "entered"):
-                return forward(*args, **kwargs)
-            replaced = forward  # a class whose forward a script has exchanged
-        return _call.enter(self, replaced, args, kwargs)
+        own, forward = self.__dict__, type(self).forward
+        entered = getattr(forward, "entered", None)
+        if entered is None or "forward" in own:  # a script has put another one there
+            return _call.enter(self, self.forward, args, kwargs)
+        if "_hooks" in own or observers():
+            return forward(self, *args, **kwargs)
+        return entered(self, *args, **kwargs)
 
     # ---- attributes --------------------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:
@@ -72,6 +84,7 @@ class Module(ArrayModule):
         if isinstance(value, ArrayParameter):
             if "_parameters" not in own:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
+            _forget(own, name, "_parameters")
             self.register_parameter(name, value)
         elif isinstance(value, ArrayModule):
             if "_modules" not in own:
@@ -82,6 +95,7 @@ class Module(ArrayModule):
         elif "_modules" in own and (name in own["_parameters"] or name in own["_buffers"] or name in own["_modules"]):
             self._replace(name, value)
         elif getattr(value, "_is_buffer", False):
+            own.pop(name, None)
             self.register_buffer(name, value, value._is_persistent)
         else:
             object.__setattr__(self, name, value)
@@ -89,14 +103,17 @@ class Module(ArrayModule):
     def _replace(self, name: str, value: Any) -> None:
         """Assign to a parameter, a buffer or a module what is no parameter and no module."""
         own = self.__dict__
-        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        if value is not None:
+            kind = _typename(value)
         if name in own["_parameters"]:
             if value is not None:
                 raise TypeError(f"cannot assign '{kind}' as parameter '{name}' (torch.nn.Parameter or None expected)")
             own["_parameters"][name] = None
         elif name in own["_buffers"]:
             if value is not None and not isinstance(value, NumPyTensor | np.ndarray | np.generic):
-                raise TypeError(f"cannot assign '{kind}' as buffer '{name}' (torch.Tensor or None expected)")
+                raise TypeError(
+                    f"cannot assign '{kind}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)"
+                )
             _state.set_buffer(own, name, value)
         else:
             if value is not None:
@@ -135,15 +152,14 @@ class Module(ArrayModule):
         own = self.__dict__
         if "_parameters" not in own:
             raise AttributeError("cannot assign parameter before Module.__init__() call")
-        _check_name("parameter", name)
+        _check_name(self, "parameter", name, own["_parameters"])
         if param is not None:
             if not isinstance(param, ArrayParameter):
                 raise TypeError(
-                    f"cannot assign '{type(param).__name__}' object to parameter '{name}' "
+                    f"cannot assign '{_typename(param)}' object to parameter '{name}' "
                     "(torch.nn.Parameter or None required)"
                 )
             param = parameter_from(param)
-        _forget(own, name, "_parameters")
         own["_parameters"][name] = param
         self._unshadow(name, param)
 
@@ -152,35 +168,34 @@ class Module(ArrayModule):
         own = self.__dict__
         if "_buffers" not in own:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
-        _check_name("buffer", name)
+        _check_name(self, "buffer", name, own["_buffers"])
         if tensor is not None and not isinstance(tensor, NumPyTensor | np.ndarray | np.generic):
             raise TypeError(
-                f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (torch Tensor or None required)"
+                f"cannot assign '{_typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
             )
-        _forget(own, name, "_buffers")
         _state.set_buffer(own, name, tensor)
         transient = own["_non_persistent_buffers_set"]
         (transient.discard if persistent else transient.add)(name)
-        self.__dict__.pop(name, None)
 
     def add_module(self, name: str, module: ArrayModule | None) -> None:
         """Like assigning the attribute, for names that are computed."""
         if module is not None and not isinstance(module, ArrayModule):
-            raise TypeError(f"{type(module).__name__} is not a Module subclass")
-        _check_name("module", name)
+            raise TypeError(f"{_typename(module)} is not a Module subclass")
+        _check_name(self, "module", name, self._modules)
         setattr(self, name, module)
 
     register_module = add_module
 
     # ---- the tree ----------------------------------------------------------------------------------------------------
-    def named_children(self) -> Iterator[tuple[str, "Module"]]:  # type: ignore[override]
+    def named_children(self) -> Iterator[tuple[str, "Module"]]:
         seen = set()
-        for name, module in self._modules.items():
+        modules: dict[str, Any] = self._modules
+        for name, module in modules.items():
             if module not in seen:
                 seen.add(module)
                 yield name, module
 
-    def children(self) -> Iterator["Module"]:  # type: ignore[override]
+    def children(self) -> Iterator["Module"]:
         for _, module in self.named_children():
             yield module
 
@@ -194,11 +209,12 @@ class Module(ArrayModule):
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        for name, module in self._modules.items():
+        modules: dict[str, Any] = self._modules
+        for name, module in modules.items():
             below = f"{prefix}.{name}" if prefix else name
-            yield from module.named_modules(memo, below, remove_duplicate)  # type: ignore[arg-type, misc]
+            yield from module.named_modules(memo, below, remove_duplicate)
 
-    def modules(self, remove_duplicate: bool = True) -> Iterator["Module"]:  # type: ignore[override]
+    def modules(self, remove_duplicate: bool = True) -> Iterator["Module"]:
         """This module and all below it, each once."""
         for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
@@ -216,13 +232,13 @@ class Module(ArrayModule):
                     seen.add(id(entry))
                 yield (f"{path}.{name}" if path else name), entry
 
-    def named_parameters(  # type: ignore[override]
+    def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """(path, parameter) of this module and all below it, each once."""
         return self._entries("_parameters", prefix, recurse, remove_duplicate)
 
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:  # type: ignore[override]
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         for _, parameter in self._entries("_parameters", "", recurse, True):
             yield parameter
 
@@ -274,7 +290,7 @@ class Module(ArrayModule):
         return getattr(module, name)
 
     # ---- modes and memory --------------------------------------------------------------------------------------------
-    def train(self, mode: bool = True) -> "Module":  # type: ignore[override]
+    def train(self, mode: bool = True) -> "Module":
         """Set `training` of this module and all below it."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
@@ -283,10 +299,10 @@ class Module(ArrayModule):
             module.train(mode)
         return self
 
-    def eval(self) -> "Module":  # type: ignore[override]
+    def eval(self) -> "Module":
         return self.train(False)
 
-    def requires_grad_(self, requires_grad: bool = True) -> "Module":  # type: ignore[override]
+    def requires_grad_(self, requires_grad: bool = True) -> "Module":
         """Set `requires_grad` of all parameters."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
@@ -386,7 +402,7 @@ class Module(ArrayModule):
         note("compile changes nothing: fastnn's kernels are compiled already")
         return self
 
-    def apply(self, fn: Callable[["Module"], Any]) -> "Module":  # type: ignore[override]
+    def apply(self, fn: Callable[["Module"], Any]) -> "Module":
         """Call `fn` on every module below this one, then on this one."""
         for module in self.children():
             module.apply(fn)
@@ -394,13 +410,13 @@ class Module(ArrayModule):
         return self
 
     # ---- hooks -------------------------------------------------------------------------------------------------------
-    def register_forward_pre_hook(  # type: ignore[override]
+    def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> Any:
         """Call `hook(module, args)` before each forward; what it returns, unless None, replaces the arguments."""
         return _hooks.add(self, "forward_pre", _hooks.marked(hook, takes_keywords=with_kwargs), prepend)
 
-    def register_forward_hook(  # type: ignore[override]
+    def register_forward_hook(
         self,
         hook: Callable[..., Any],
         *,
@@ -412,9 +428,7 @@ class Module(ArrayModule):
         marked = _hooks.marked(hook, takes_keywords=with_kwargs, is_always_called=always_call)
         return _hooks.add(self, "forward", marked, prepend)
 
-    def register_full_backward_hook(  # type: ignore[override]
-        self, hook: Callable[..., Any], prepend: bool = False
-    ) -> Any:
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Any:
         """Call `hook(module, grad_input, grad_output)` when the gradients of a call are there."""
         return _hooks.add(self, "backward", _hooks.of_tensors(hook), prepend)
 
@@ -450,12 +464,10 @@ class Module(ArrayModule):
         return _hooks.add_to(self, "_load_state_dict_post_hooks", hook)
 
     # ---- state -------------------------------------------------------------------------------------------------------
-    def state_dict(  # type: ignore[override]
-        self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> Any:
+    def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """All parameters and buffers by path, as tensors that share memory with the module: clone what is to stay."""
-        destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args) :])
-        return _state.state_of(self, destination, prefix, keep_vars)
+        given: Any = (*args, *(destination, prefix, keep_vars)[len(args) :])
+        return _state.state_of(self, *given)
 
     _save_to_state_dict = _state.save_own
     _load_from_state_dict = _state.load_own
@@ -494,13 +506,22 @@ def _forget(own: dict[str, Any], name: str, but: str = "") -> bool:
     return own.pop(name, own) is not own or any(entry is not own for entry in found)
 
 
-def _check_name(kind: str, name: Any) -> None:
+def _check_name(module: Any, kind: str, name: Any, registry: Any) -> None:
     if not isinstance(name, str):
-        raise TypeError(f"{kind} name should be a string. Got {type(name).__name__}")
+        raise TypeError(f"{kind} name should be a string. Got {_typename(name)}")
     if "." in name:
-        raise KeyError(f'{kind} name can\'t contain ".", got: "{name}"')
+        got = f", got: {name}" if kind == "module" else ""
+        raise KeyError(f'{kind} name can\'t contain "."{got}')
     if not name:
         raise KeyError(f'{kind} name can\'t be empty string ""')
+    if name not in registry and name not in module._names_of_fastnn and hasattr(module, name):
+        raise KeyError(f"attribute '{name}' already exists")
+
+
+def _typename(value: Any) -> str:
+    from fastnn.compat.torch._toplevel_rest import typename
+
+    return typename(value)
 
 
 def adopted(module: ArrayModule) -> Any:

@@ -46,7 +46,7 @@ class MaxPool2d(array.MaxPool2d, _MaxPoolNd):
 
     @extends(array.MaxPool2d.forward)
     def forward(self, input: Any) -> Any:
-        if input._data.ndim == 4:
+        if input.ndim == 4:
             return _pool(self, input)
         settings = self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
         return F.max_pool2d(input, *settings)
@@ -116,9 +116,7 @@ class AvgPool1d(Module):
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, input: Any) -> Any:
-        return F.avg_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
-        )
+        return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"

@@ -47,7 +47,7 @@ class Embedding(array.Embedding, Module):
             made(self, device, dtype)
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
+    def from_pretrained(
         cls,
         embeddings: Any,
         freeze: bool = True,

@@ -9,9 +9,7 @@ from fastnn.compat.torch.nn.modules.module import Module
 __all__ = ["DataParallel", "DistributedDataParallel", "data_parallel"]
 
 _ONE = "there is one device: call the module itself"
-__getattr__ = missing(
-    __name__, dict.fromkeys(("gather", "parallel_apply", "replicate", "scatter"), _ONE)
-)
+__getattr__ = missing(__name__, dict.fromkeys(("gather", "parallel_apply", "replicate", "scatter"), _ONE))
 
 
 class _PassThrough(Module):
@@ -31,7 +29,8 @@ class DataParallel(_PassThrough):
 
     def __init__(self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0) -> None:
         super().__init__(module)
-        self.dim, self.device_ids, self.output_device = dim, [], None
+        self.dim, self.output_device = dim, None
+        self.device_ids: list[int] = []
 
 
 class DistributedDataParallel(_PassThrough):

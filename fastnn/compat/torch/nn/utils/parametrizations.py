@@ -46,14 +46,16 @@ class _SpectralNorm(Module):
         if not -axes <= dim < axes:
             raise IndexError(f"Dimension out of range (expected to be in range of [-{axes}, {axes - 1}] but got {dim})")
         if n_power_iterations <= 0:
-            raise ValueError(f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}")
+            raise ValueError(
+                f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"
+            )
         self.dim, self.eps = dim % axes, eps
         if axes > 1:
             self.n_power_iterations = n_power_iterations
             matrix = as_matrix(weight, self.dim)._data
             rows, columns = matrix.shape
             u, v = drawn(rows, matrix.dtype, eps), drawn(columns, matrix.dtype, eps)
-            iterate(matrix, u, v, 15, eps)
+            iterate(matrix.T, v, u, 15, eps)
             self.register_buffer("_u", new(u))
             self.register_buffer("_v", new(v))
 
@@ -61,9 +63,10 @@ class _SpectralNorm(Module):
         if weight._data.ndim == 1:
             return normalize(weight, dim=0, eps=self.eps)
         matrix = as_matrix(weight, self.dim)
-        u, v = self._buffers["_u"], self._buffers["_v"]
+        known: Any = self._buffers
+        u, v = known["_u"], known["_v"]
         if self.training:
-            iterate(matrix._data, u, v, self.n_power_iterations, self.eps)
+            iterate(matrix._data.T, v, u, self.n_power_iterations, self.eps)  # u before v, as PyTorch has it here
         return divided(weight, matrix, u, v)
 
     def right_inverse(self, value: Any) -> Any:

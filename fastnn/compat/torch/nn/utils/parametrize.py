@@ -69,7 +69,8 @@ class ParametrizationList(ModuleList):
                 part = Parameter(new(np.array(part._data)), original._requires_grad) if is_trained else part
                 self._register(f"original{index}", part)
         if not unsafe:
-            self._check(original)
+            with _unrecorded():
+                _check(self(), original)
 
     def _register(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
@@ -97,18 +98,6 @@ class ParametrizationList(ModuleList):
     def _names(self) -> list[str]:
         return ["original"] if self.is_tensor else [f"original{index}" for index in range(self.ntensors)]
 
-    def _check(self, original: Any) -> None:
-        with _unrecorded():
-            y = self()
-        if not isinstance(y, Tensor):
-            raise ValueError(f"A parametrization must return a tensor. Got {type(y).__name__}.")
-        if y._data.dtype != original._data.dtype or y._data.shape != original._data.shape:
-            raise ValueError(
-                "Registering a parametrization may not change the dtype or the shape of the tensor, unless unsafe=True. "
-                f"Received: {tuple(original._data.shape)} {original._data.dtype}, it gives {tuple(y._data.shape)} "
-                f"{y._data.dtype}"
-            )
-
     def right_inverse(self, value: Any) -> None:
         """Let the tensor be `value`: what it is computed from is set by the functions' `right_inverse`"""
         value = self._inverse(value, must=True)
@@ -127,6 +116,17 @@ class ParametrizationList(ModuleList):
         for module in others:
             y = module(y)
         return y
+
+
+def _check(y: Any, original: Any) -> None:
+    if not isinstance(y, Tensor):
+        raise ValueError(f"A parametrization must return a tensor. Got {type(y).__name__}.")
+    if y._data.dtype != original._data.dtype or y._data.shape != original._data.shape:
+        raise ValueError(
+            "Registering a parametrization may not change the dtype or the shape of the tensor, unless unsafe=True. "
+            f"Received: {tuple(original._data.shape)} {original._data.dtype}, it gives {tuple(y._data.shape)} "
+            f"{y._data.dtype}"
+        )
 
 
 def _computed(name: str) -> property:
@@ -158,23 +158,22 @@ def _let_compute(module: Any) -> None:
 
 
 def register_parametrization(module: Any, tensor_name: str, parametrization: Any, *, unsafe: bool = False) -> Any:
-    """Let a parameter or buffer be `parametrization(original)`, with the parameter `parametrizations.<name>.original`"""
+    """Let a parameter or buffer be `parametrization(original)`, of the parameter `parametrizations.<name>.original`"""
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
         known = module.parametrizations[tensor_name]
-        if hasattr(parametrization, "right_inverse"):
+        if not unsafe:
+            value = getattr(module, tensor_name)
             with _unrecorded():
-                value = parametrization.right_inverse(getattr(module, tensor_name))
-            known.right_inverse(value)
+                _check(parametrization(value), value)
         known.append(parametrization)
         known.unsafe |= unsafe
-        if not unsafe:
-            known._check(getattr(module, tensor_name))
         return module
     own = module.__dict__
     if tensor_name not in own["_parameters"] and tensor_name not in own["_buffers"]:
         raise ValueError(
-            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name '{tensor_name}'"
+            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name "
+            f"'{tensor_name}'"
         )
     original = getattr(module, tensor_name)
     found = ParametrizationList([parametrization], original, unsafe)

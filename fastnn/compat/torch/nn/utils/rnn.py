@@ -19,7 +19,7 @@ __all__ = [
 
 __getattr__ = missing(__name__)
 
-_take = NumPyTensor.__getitem__
+_take: Any = NumPyTensor.__getitem__
 
 
 class _Packed(NamedTuple):
@@ -106,9 +106,14 @@ def pack_padded_sequence(
     if batch_first:
         input = FUNCTIONS[np.swapaxes](input, 0, 1)
     if len(sizes) != input._data.shape[1]:
-        raise RuntimeError(f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} (batch_size={input._data.shape[1]})")
+        raise RuntimeError(
+            f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} "
+            f"(batch_size={input._data.shape[1]})"
+        )
     if (sizes <= 0).any():
-        raise RuntimeError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
+        raise RuntimeError(
+            "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0"
+        )
     if (np.diff(sizes) > 0).any():
         raise RuntimeError(
             "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
@@ -147,7 +152,7 @@ def pad_packed_sequence(
 def pad_sequence(
     sequences: Any, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
 ) -> Tensor:
-    """Tensors (L, ...) of several lengths side by side: (longest, sequences, ...), with `batch_first` (sequences, ...)"""
+    """Tensors (L, ...) of several lengths side by side: (longest, sequences, ...), or with the first two exchanged"""
     if padding_side not in ("left", "right"):
         raise RuntimeError(f"Expected padding_side to be one of 'left' or 'right', but got {padding_side}.")
     several = list(sequences)
@@ -182,7 +187,7 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
     return unpad_sequence(*pad_packed_sequence(packed_sequences))
 
 
-def run_packed(forward: Callable[..., Any], batch_first: bool, packed: PackedSequence, hx: Any) -> tuple[Any, Any]:
+def run_packed(forward: Callable[..., Any], batch_first: bool, packed: Any, hx: Any) -> tuple[Any, Any]:
     """The result of a recurrent network for packed sequences, packed, and its last states.
 
     Sequences of the same length are one batch: no layer and no direction sees padding.
@@ -198,7 +203,9 @@ def run_packed(forward: Callable[..., Any], batch_first: bool, packed: PackedSeq
         where = starts[:length, None] + group
         x = _take(packed.data, where)
         x = FUNCTIONS[np.swapaxes](x, 0, 1) if batch_first else x
-        own = [_take(state, (slice(None), order[group])) for state in (hx if has_several else (hx,)) if state is not None]
+        own = [
+            _take(state, (slice(None), order[group])) for state in (hx if has_several else (hx,)) if state is not None
+        ]
         y, last = forward(x, *([tuple(own)] if has_several else own))
         y = FUNCTIONS[np.swapaxes](y, 0, 1) if batch_first else y
         rows.append(FUNCTIONS[np.reshape](y, (where.size, -1)))
@@ -207,7 +214,6 @@ def run_packed(forward: Callable[..., Any], batch_first: bool, packed: PackedSeq
     data = _take(FUNCTIONS[np.concatenate](rows), np.argsort(np.concatenate(places)))
     unsorted = np.argsort(order)
     ends = [
-        _take(FUNCTIONS[np.concatenate](list(parts), 1), (slice(None), unsorted))
-        for parts in zip(*states, strict=True)
+        _take(FUNCTIONS[np.concatenate](list(parts), 1), (slice(None), unsorted)) for parts in zip(*states, strict=True)
     ]
     return packed._replace(data=data), tuple(ends) if len(ends) > 1 else ends[0]
