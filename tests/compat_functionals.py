@@ -1,7 +1,7 @@
 """Functions of `torch.nn.functional`, with what they are called with: (name, arguments, keywords).
 
-Tensors among the arguments: `N` of normal numbers, `P` of probabilities, `I` of integers below a bound, `S` of 1 and -1,
-`B` of bools, `A` of these very numbers.
+Tensors among the arguments: `N` of normal numbers, `P` of probabilities, `I` of integers below a bound, `S` of 1 and
+-1, `B` of bools, `A` of these very numbers.
 """
 
 import zlib
@@ -68,7 +68,7 @@ def constant(given):
 
 def materialised(case, dtype):
     """The arguments and keywords of a case, with arrays in the place of tensors, and whether these have gradients."""
-    name, arguments, keywords = case
+    _name, arguments, keywords = case
     seed = zlib.crc32(repr(case).encode())
     wanted = []
 
@@ -131,7 +131,8 @@ PRODUCTS = [
     case("conv_transpose2d", _IMAGES, N(4, 6, 3, 3)),
     case("conv_transpose2d", _IMAGES, N(4, 3, 3, 2), N(6), 2, (1, 0), 1, 2),
     case("conv_transpose2d", N(4, 7, 9), N(4, 6, 2, 2), stride=2, dilation=(1, 2)),
-    case("conv_transpose1d", _SEQUENCES, N(4, 6, 3)), case("conv_transpose1d", _SEQUENCES, N(4, 3, 3), N(6), 2, 1, 1, 2),
+    case("conv_transpose1d", _SEQUENCES, N(4, 6, 3)),
+    case("conv_transpose1d", _SEQUENCES, N(4, 3, 3), N(6), 2, 1, 1, 2),
     case("conv_transpose1d", N(4, 9), N(4, 6, 2), stride=2, padding=1),
     case("embedding", I(7, 3, 4), N(7, 5)), case("embedding", I(7, 3), N(7, 5), 2),
     case("embedding", I(7), N(7, 5), padding_idx=-1),
@@ -144,7 +145,8 @@ PRODUCTS = [
 ]  # fmt: skip
 
 POOLING = [
-    case("max_pool2d", _IMAGES, 2), case("max_pool2d", _IMAGES, (3, 2), (2, 1), 1), case("max_pool2d", N(4, 7, 9), 3, 2),
+    case("max_pool2d", _IMAGES, 2), case("max_pool2d", _IMAGES, (3, 2), (2, 1), 1),
+    case("max_pool2d", N(4, 7, 9), 3, 2),
     case("max_pool2d", _IMAGES, kernel_size=2, stride=1, dilation=2), case("max_pool2d", _IMAGES, 2, ceil_mode=True),
     case("max_pool2d", _IMAGES, 2, return_indices=True), case("max_pool2d_with_indices", _IMAGES, 3, 2, 1),
     case("max_pool1d", _SEQUENCES, 2), case("max_pool1d", _SEQUENCES, 3, 2, 1, ceil_mode=True),
@@ -165,7 +167,8 @@ POOLING = [
     case("max_unpool2d", N(1, 1, 2, 2), A([[[[0, 3], [8, 14]]]]), 2), case(
         "max_unpool2d", N(1, 1, 2, 2), A([[[[0, 3], [12, 18]]]]), 2, output_size=(5, 5)
     ),
-    case("max_unpool1d", N(1, 2, 2), A([[[1, 2], [0, 3]]]), 2), case("max_unpool1d", N(2, 2), A([[1, 2], [0, 3]]), 2, 2),
+    case("max_unpool1d", N(1, 2, 2), A([[[1, 2], [0, 3]]]), 2),
+    case("max_unpool1d", N(2, 2), A([[1, 2], [0, 3]]), 2, 2),
 ]  # fmt: skip
 
 _STATISTICS = constant(N(4)), constant(P(4))
@@ -185,7 +188,8 @@ NORMS = [
 
 SHAPES = [
     case("one_hot", I(5, 3, 4), 5), case("one_hot", A([0, 4, 2])), case("one_hot", I(3), num_classes=4),
-    case("pad", _IMAGES, (1, 2)), case("pad", _IMAGES, (1, 2, 3, 0)), case("pad", _IMAGES, (1, 1, 0, 2, 3, 1), value=2.5),
+    case("pad", _IMAGES, (1, 2)), case("pad", _IMAGES, (1, 2, 3, 0)),
+    case("pad", _IMAGES, (1, 1, 0, 2, 3, 1), value=2.5),
     case("pad", _IMAGES, [-1, 2, 1, -2], "constant", -1.0), case("pad", N(5), (2, 1)), case("pad", I(9, 3, 4), (1, 1)),
     case("pad", _IMAGES, (2, 1, 1, 3), mode="reflect"), case("pad", _SEQUENCES, (3, 2), mode="reflect"),
     case("pad", _IMAGES, (2, 1, 1, 3), mode="replicate"), case("pad", N(4, 9), (3, 2), mode="replicate"),
@@ -201,7 +205,8 @@ SHAPES = [
     case("upsample_nearest", _IMAGES, scale_factor=3), case("upsample_bilinear", _IMAGES, (4, 11)),
     case("affine_grid", N(2, 2, 3), (2, 1, 4, 5), align_corners=False),
     case("affine_grid", N(2, 2, 3), [2, 1, 4, 5], True), case("pixel_shuffle", N(2, 8, 3, 4), 2),
-    case("pixel_shuffle", N(9, 3, 4), 3), case("pixel_unshuffle", N(2, 3, 4, 6), 2), case("pixel_unshuffle", N(3, 4, 6), 2),
+    case("pixel_shuffle", N(9, 3, 4), 3), case("pixel_unshuffle", N(2, 3, 4, 6), 2),
+    case("pixel_unshuffle", N(3, 4, 6), 2),
     case("channel_shuffle", N(2, 6, 3, 4), 2), case("channel_shuffle", N(2, 6, 3), 3),
     case("native_channel_shuffle", constant(N(2, 6, 3, 4)), 3), case("unfold", _IMAGES, 3),
     case("unfold", _IMAGES, (3, 2), dilation=(1, 2), padding=1, stride=(2, 1)), case("unfold", N(4, 7, 9), 2, 1, 0, 2),
@@ -250,7 +255,8 @@ LOSSES = [
         case("cross_entropy", N(6, 4), A([0, 1, -100, 3, -100, 2]), label_smoothing=0.1),
         case("cross_entropy", N(6, 4), P(6, 4)), case("cross_entropy", N(6, 4), P(6, 4), constant(P(4)),
                                                       label_smoothing=0.3),
-        case("cross_entropy", N(2, 4, 3), P(2, 4, 3)), case("cross_entropy", N(4), I(4)), case("cross_entropy", N(4), P(4)),
+        case("cross_entropy", N(2, 4, 3), P(2, 4, 3)), case("cross_entropy", N(4), I(4)),
+        case("cross_entropy", N(4), P(4)),
         case("nll_loss", N(6, 4), I(4, 6)), case("nll_loss", N(6, 4), I(4, 6), constant(P(4)), ignore_index=0),
         case("nll_loss", N(2, 4, 3, 5), I(4, 2, 3, 5)), case("nll_loss", N(4), I(4)),
         case("multi_margin_loss", N(6, 4), I(4, 6)), case("multi_margin_loss", N(6, 4), I(4, 6), p=2, margin=0.5),
@@ -269,8 +275,10 @@ LOSSES = [
 CASES = ACTIVATIONS + PRODUCTS + POOLING + NORMS + SHAPES + LOSSES
 
 IN_PLACE = [
-    case("relu_", N(3, 4)), case("celu_", N(3, 4), 0.5), case("elu_", N(3, 4), 0.5), case("hardtanh_", N(3, 4), -0.5, 0.5),
-    case("leaky_relu_", N(3, 4), 0.2), case("rrelu_", N(3, 4)), case("selu_", N(3, 4)), case("threshold_", N(3, 4), 0.1, 2.0),
+    case("relu_", N(3, 4)), case("celu_", N(3, 4), 0.5), case("elu_", N(3, 4), 0.5),
+    case("hardtanh_", N(3, 4), -0.5, 0.5),
+    case("leaky_relu_", N(3, 4), 0.2), case("rrelu_", N(3, 4)), case("selu_", N(3, 4)),
+    case("threshold_", N(3, 4), 0.1, 2.0),
 ] + [
     case(name, N(3, 4), *arguments, inplace=True)
     for name, *arguments in [

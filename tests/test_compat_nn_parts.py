@@ -29,7 +29,9 @@ def test_init_writes_into_parameters_without_recording():
     weight = layer.weight
     memory = weight.data_ptr()
     assert init.constant_(layer.weight, 0.5) is weight
-    assert weight.data_ptr() == memory and weight.is_leaf and weight.requires_grad
+    assert weight.data_ptr() == memory
+    assert weight.is_leaf
+    assert weight.requires_grad
     np.testing.assert_array_equal(weight.detach().numpy(), np.full((2, 3), 0.5, np.float32))
     init.eye_(layer.weight.data)
     np.testing.assert_array_equal(weight.detach().numpy(), np.eye(2, 3))
@@ -38,7 +40,8 @@ def test_init_writes_into_parameters_without_recording():
 def test_init_fills_a_part_of_a_parameter():
     layer = nn.Linear(3, 2)
     init.zeros_(layer.weight.data[0])
-    assert layer.weight[0].eq(0).all() and not layer.weight[1].eq(0).any()
+    assert layer.weight[0].eq(0).all()
+    assert not layer.weight[1].eq(0).any()
     init.ones_(layer.weight[1])
     assert layer.weight[1].eq(1).all()
 
@@ -50,7 +53,9 @@ def test_init_of_fixed_values_takes_integers_and_bools():
 
 def test_init_draws_into_half_precision():
     x = init.uniform_(torch.zeros(1000, dtype=torch.float16), 2, 3)
-    assert x.dtype is torch.float16 and 2 <= float(x.min()) < 2.1 and 2.9 < float(x.max()) <= 3
+    assert x.dtype is torch.float16
+    assert 2 <= float(x.min()) < 2.1
+    assert 2.9 < float(x.max()) <= 3
 
 
 def test_init_takes_a_generator_of_its_own():
@@ -204,7 +209,8 @@ def test_clipping_scales_gradients_in_place_to_a_norm():
     parameter.grad = t([3.0, 4.0])
     gradient = parameter.grad
     norm = utils.clip_grad_norm_([parameter], 1.0)
-    assert norm.item() == 5 and norm.shape == ()
+    assert norm.item() == 5
+    assert norm.shape == ()
     np.testing.assert_allclose(gradient.numpy(), [0.6, 0.8], rtol=1e-5)
     utils.clip_grad_value_(parameter, 0.7)
     np.testing.assert_allclose(gradient.numpy(), [0.6, 0.7], rtol=1e-5)
@@ -224,7 +230,8 @@ def test_vectors_of_parameters_go_back_where_they_came_from():
     vector = utils.parameters_to_vector(layer.parameters())
     assert vector.shape == (3,)
     utils.vector_to_parameters(t([1.0, 2.0, 3.0]), layer.parameters())
-    assert layer.weight.tolist() == [[1, 2]] and layer.bias.tolist() == [3]
+    assert layer.weight.tolist() == [[1, 2]]
+    assert layer.bias.tolist() == [3]
     with pytest.raises(TypeError, match=r"expected torch\.Tensor, but got: list"):
         utils.vector_to_parameters([1.0], layer.parameters())
 
@@ -270,7 +277,8 @@ def test_copies_of_computed_weights_are_of_their_own():
     parametrize.remove_parametrizations(layer, "weight")
     with torch.no_grad():
         twin.parametrizations.weight.original0.zero_()
-    assert twin.weight.eq(0).all() and not layer.weight.eq(0).any()
+    assert twin.weight.eq(0).all()
+    assert not layer.weight.eq(0).any()
     assert twin(torch.ones(1, 3)).shape == (1, 2)
 
 
@@ -327,27 +335,32 @@ def test_a_pruning_that_fails_leaves_the_module_as_it_was():
     layer = nn.Linear(4, 3)
     with pytest.raises(ValueError, match="multidimensional"):
         prune.ln_structured(layer, "bias", 1, 2, 0)
-    assert list(layer.state_dict()) == ["weight", "bias"] and not prune.is_pruned(layer)
+    assert list(layer.state_dict()) == ["weight", "bias"]
+    assert not prune.is_pruned(layer)
     prune.l1_unstructured(layer, "weight", 2)
     with pytest.raises(IndexError, match="Invalid index 5"):
         prune.ln_structured(layer, "weight", 1, 2, 5)
-    assert prune.is_pruned(layer) and int(layer.weight_mask.sum()) == 10
+    assert prune.is_pruned(layer)
+    assert int(layer.weight_mask.sum()) == 10
 
 
 def test_packed_sequences_come_back_in_their_order():
     several = [torch.arange(n, dtype=torch.float32)[:, None] + 10 * n for n in (2, 4, 1)]
     packed = rnn.pack_sequence(several, enforce_sorted=False)
-    assert packed.batch_sizes.tolist() == [3, 2, 1, 1] and packed.sorted_indices.tolist() == [1, 0, 2]
+    assert packed.batch_sizes.tolist() == [3, 2, 1, 1]
+    assert packed.sorted_indices.tolist() == [1, 0, 2]
     for x, y in zip(several, rnn.unpack_sequence(packed), strict=True):
         np.testing.assert_array_equal(x.numpy(), y.numpy())
-    assert packed.double().data.dtype is torch.float64 and packed.cpu() is packed and not packed.is_cuda
+    assert packed.double().data.dtype is torch.float64
+    assert packed.cpu() is packed
+    assert not packed.is_cuda
 
 
 def test_networks_see_no_padding_of_packed_sequences():
     torch.manual_seed(0)
     model = nn.LSTM(1, 3, 2, bidirectional=True)
     several = [torch.randn(n, 1) for n in (2, 4, 2)]
-    y, (h, c) = rnn.run_packed(model, False, rnn.pack_sequence(several, enforce_sorted=False), None)
+    y, (h, c) = model(rnn.pack_sequence(several, enforce_sorted=False))
     padded, lengths = rnn.pad_packed_sequence(y)
     assert lengths.tolist() == [2, 4, 2]
     for index, x in enumerate(several):
@@ -377,7 +390,8 @@ def test_calls_with_other_parameters_leave_the_own_ones():
     y = utils.stateless.functional_call(model, {"0.weight": 2 * torch.eye(2)}, torch.ones(1, 2))
     assert y.tolist() == [[4, 4]]  # tied: in both places
     y = utils.stateless.functional_call(model, {"0.weight": torch.eye(2)}, torch.ones(1, 2), tie_weights=False)
-    assert y.shape == (1, 2) and model[0].weight is model[1].weight
+    assert y.shape == (1, 2)
+    assert model[0].weight is model[1].weight
     with pytest.raises(AttributeError, match="no parameter or buffer 'nothing'"):
         utils.stateless.functional_call(model, {"nothing": torch.eye(2)}, torch.ones(1, 2))
 

@@ -98,7 +98,8 @@ DRAWN = [
     ("uniform_", ()), ("uniform_", (-2.0, 3.0)), ("normal_", ()), ("normal_", (1.0, 0.2)), ("trunc_normal_", ()),
     ("trunc_normal_", (0.5, 2.0, -1.0, 1.5)), ("xavier_uniform_", ()), ("xavier_uniform_", (2.0,)),
     ("xavier_normal_", ()), ("xavier_normal_", (0.3,)), ("kaiming_uniform_", ()),
-    ("kaiming_uniform_", (math.sqrt(5), "fan_out")), ("kaiming_uniform_", (0, "fan_in", "relu")), ("kaiming_normal_", ()),
+    ("kaiming_uniform_", (math.sqrt(5), "fan_out")), ("kaiming_uniform_", (0, "fan_in", "relu")),
+    ("kaiming_normal_", ()),
     ("kaiming_normal_", (0.2, "fan_out", "leaky_relu")), ("kaiming_normal_", (0, "fan_in", "tanh")),
 ]  # fmt: skip
 
@@ -158,10 +159,9 @@ def test_init_refuses_what_pytorch_refuses(torch):
         lambda t: t.nn.init.calculate_gain("gelu"),
     ]  # fmt: skip
     for call in refused:
-        with pytest.raises(ValueError):
-            call(torch)
-        with pytest.raises(ValueError):
-            call(own)
+        for library in (torch, own):
+            with pytest.raises(ValueError):  # noqa: PT011 (each of them says something else)
+                call(library)
 
 
 def test_names_and_arguments_of_init_are_those_of_pytorch(torch):
@@ -190,13 +190,15 @@ LOSSES = [
         ("PoissonNLLLoss", {"log_input": False, "full": True, "eps": 1e-3}, (P(4, 3), constant(P(4, 3)))),
         ("PoissonNLLLoss", {}, _Y), ("GaussianNLLLoss", {"full": True, "eps": 0.3}, (*_Y, P(4, 3))),
         ("SoftMarginLoss", {}, (N(4, 3), S(4, 3))), ("HingeEmbeddingLoss", {"margin": 0.5}, (N(4, 3), S(4, 3))),
-        ("CosineEmbeddingLoss", {"margin": 0.1}, (*_Y, S(4))), ("MarginRankingLoss", {"margin": 0.3}, (N(4), N(4), S(4))),
+        ("CosineEmbeddingLoss", {"margin": 0.1}, (*_Y, S(4))),
+        ("MarginRankingLoss", {"margin": 0.3}, (N(4), N(4), S(4))),
         ("TripletMarginLoss", {"margin": 0.7, "p": 1.0, "swap": True}, (*_Y, N(4, 3))),
         ("TripletMarginWithDistanceLoss", {"swap": True}, (*_Y, N(4, 3))),
         ("CrossEntropyLoss", {}, (N(5, 4), I(4, 5))), ("CrossEntropyLoss", {}, (N(5, 4), P(5, 4))),
         ("CrossEntropyLoss", {"weight": P(4), "ignore_index": 1, "label_smoothing": 0.2}, (N(5, 4), I(4, 5))),
         ("CrossEntropyLoss", {"label_smoothing": 0.2}, (N(2, 4, 3, 5), I(4, 2, 3, 5))),
-        ("NLLLoss", {"weight": P(4), "ignore_index": 2}, (N(5, 4), I(4, 5))), ("NLLLoss2d", {}, (N(2, 4, 3, 5), I(4, 2, 3, 5))),
+        ("NLLLoss", {"weight": P(4), "ignore_index": 2}, (N(5, 4), I(4, 5))),
+        ("NLLLoss2d", {}, (N(2, 4, 3, 5), I(4, 2, 3, 5))),
         ("MultiMarginLoss", {"p": 2, "margin": 0.5, "weight": P(4)}, (N(5, 4), I(4, 5))),
         ("MultiLabelMarginLoss", {}, (N(2, 4), A([[3, 0, -1, 1], [1, 0, 2, 3]]))),
         ("MultiLabelSoftMarginLoss", {"weight": P(3)}, (N(4, 3), P(4, 3))),
@@ -394,7 +396,8 @@ def test_clipping_of_nothing_and_of_what_is_not_finite_is_that_of_pytorch(torch)
             utils.clip_grad_norm_([parameter], 1.0, error_if_nonfinite=True)
         assert parameter.grad.tolist() == [math.inf, 1.0]
         assert float(utils.clip_grad_norm_([parameter], 1.0)) == math.inf
-        assert math.isnan(parameter.grad[0]) and float(parameter.grad[1]) == 0
+        assert math.isnan(parameter.grad[0])
+        assert float(parameter.grad[1]) == 0
         with pytest.warns(UserWarning, match="empty generator"):
             utils.clip_grad_norm_((p for p in []), 1.0)
         with pytest.warns(FutureWarning, match="clip_grad_norm_"):
@@ -515,10 +518,12 @@ def test_parametrizations_are_registered_removed_and_cached_as_in_pytorch(torch)
         assert not parametrize.is_parametrized(layer)
         parametrize.register_parametrization(layer, "weight", Symmetric())
         parametrize.register_parametrization(layer, "weight", Scaled())
-        assert parametrize.is_parametrized(layer) and parametrize.is_parametrized(layer, "weight")
+        assert parametrize.is_parametrized(layer)
+        assert parametrize.is_parametrized(layer, "weight")
         assert not parametrize.is_parametrized(layer, "bias")
         assert parametrize.type_before_parametrizations(layer) is nn.Linear
-        assert isinstance(layer, nn.Linear) and type(layer).__name__ == "ParametrizedLinear"
+        assert isinstance(layer, nn.Linear)
+        assert type(layer).__name__ == "ParametrizedLinear"
         x = library.from_numpy(array(2, 3))
         values = [layer.weight, layer(x)]
         (layer(x) ** 2).sum().backward()
@@ -534,12 +539,13 @@ def test_parametrizations_are_registered_removed_and_cached_as_in_pytorch(torch)
         values.append(twin(x))
         keys = list(layer.state_dict())
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-        assert type(layer) is nn.Linear and isinstance(layer.weight, nn.Parameter)
+        assert type(layer) is nn.Linear
+        assert isinstance(layer.weight, nn.Parameter)
         assert list(layer.state_dict()) == ["bias", "weight"]
         values += [layer.weight, layer(x)]
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="does not have a parametrization on"):
             parametrize.remove_parametrizations(layer, "weight")
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="does not have a parameter"):
             parametrize.register_parametrization(layer, "nothing", Scaled())
         results.append((values, keys))
     same(results[1][0], results[0][0], {"rtol": 1e-12, "atol": 1e-12})
@@ -566,9 +572,9 @@ def test_parametrizations_that_are_left_unparametrized_keep_the_original(torch):
 
         class Longer(library.nn.Module):
             def forward(self, w):
-                return library.cat([w, w])
+                return w.repeat(2, 1)
 
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="Registering a parametrization may not change the"):
             parametrize.register_parametrization(layer, "weight", Longer())
         parametrize.register_parametrization(layer, "weight", Longer(), unsafe=True)
         assert tuple(layer.weight.shape) == (4, 3)
@@ -606,7 +612,7 @@ def test_pruning_is_that_of_pytorch(torch, how):
         assert not prune.is_pruned(layer)
         values += [layer.weight, layer.bias, layer(library.from_numpy(array(2, 4, 5, 5)))]
         assert isinstance(layer.weight, library.nn.Parameter)
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="has to be pruned before pruning can be removed"):
             prune.remove(layer, "weight")
         results.append((values, names, sorted(layer.state_dict())))
     same(results[1][0], results[0][0], {"rtol": 1e-7, "atol": 1e-8})
@@ -627,9 +633,9 @@ def test_random_pruning_takes_as_many_as_pytorch(torch):
         for amount, error in ((1.5, ValueError), (-1, ValueError), ("a", TypeError)):
             with pytest.raises(error):
                 prune.random_unstructured(library.nn.Linear(2, 2), "weight", amount)
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="smaller than the number of parameters to prune"):
             prune.l1_unstructured(library.nn.Linear(2, 2), "weight", 5)
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="multidimensional tensors"):
             prune.ln_structured(library.nn.Linear(2, 2), "bias", 1, 2, 0)
 
 
@@ -651,7 +657,8 @@ def test_fused_layers_are_those_of_pytorch(torch):
             found = []
             for library, model in ((torch, theirs), (own, ours)):
                 fused = part(library, "nn.utils").fuse_conv_bn_eval(model[0], model[1], transpose)
-                assert isinstance(fused, getattr(library.nn, name)) and fused is not model[0]
+                assert isinstance(fused, getattr(library.nn, name))
+                assert fused is not model[0]
                 x = library.from_numpy(array(*shape))
                 same([fused(x)], [model(x)], {"rtol": 1e-7, "atol": 1e-8})
                 found.append([fused.weight, fused.bias, fused(x)])
@@ -678,7 +685,8 @@ def test_functional_call_computes_with_the_given_tensors(torch):
         x = library.from_numpy(array(5, 3, seed=4))
         y = call(model, {"0.weight": weight, "1.running_mean": mean}, (x,))
         weighted(library, [y]).backward()
-        assert model[0].weight is before and before.grad is None
+        assert model[0].weight is before
+        assert before.grad is None
         results.append([y, weight.grad, mean, model[1].running_mean])
         with pytest.raises(RuntimeError):
             call(model, {"0.weight": weight}, (x,), strict=True)
@@ -712,7 +720,8 @@ def test_sequences_are_padded_and_packed_as_in_pytorch(torch, lengths, batch_fir
         with pytest.raises(RuntimeError, match="0"):
             rnn.pack_padded_sequence(padded, [0] * len(lengths), batch_first)
         weighted(library, [padded, left, again, *parts, *pieces, packed.data]).backward()
-        assert sizes.dtype is library.int64 and packed.batch_sizes.dtype is library.int64
+        assert sizes.dtype is library.int64
+        assert packed.batch_sizes.dtype is library.int64
         results.append([padded, left, again, sizes, *parts, *pieces, *packed] + [sequence.grad for sequence in several])
     same(results[1], results[0], {"rtol": 1e-12, "atol": 0})
 
@@ -731,10 +740,7 @@ def test_recurrent_networks_run_packed_sequences_as_in_pytorch(torch, kind, sett
         states = [library.from_numpy(array(count, 4, 3, seed=9 + index)).requires_grad_() for index in range(2)]
         given = (tuple(states) if kind == "LSTM" else states[0]) if with_states else None
         used = flat(given) if with_states else []
-        if library is own:
-            y, last = rnn.run_packed(model, settings.get("batch_first", False), packed, given)
-        else:
-            y, last = model(packed, given)
+        y, last = model(packed, given)
         last = list(last) if isinstance(last, tuple) else [last]
         padded, sizes = rnn.pad_packed_sequence(y)
         weighted(library, [padded, *last]).backward()

@@ -22,7 +22,7 @@ from fastnn.autograd.tensor import Tensor, array_of, mapped, new_tensor, seed, t
 from fastnn.nn._hand_written import alone, as_operation, lay_aside
 from fastnn.nn._hooks import has_gradient, hooked
 
-__all__ = ["Call", "backward", "called_in_parts", "enter", "entering", "given_back", "going_back", "with_arrays"]
+__all__ = ["Call", "backward", "called_in_parts", "enter", "entering", "given_back", "going_back"]
 
 
 class Call(NamedTuple):
@@ -40,7 +40,7 @@ def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..
     @functools.wraps(forward)
     def enter(self: Any, *arguments: Any, **keywords: Any) -> Any:
         own = self.__dict__
-        has_own = self._tensors is None and (has_own_backward or self._hands_arrays_on or "backward" in own)
+        has_own = self._takes_arrays and (has_own_backward or self._hands_arrays_on or "backward" in own)
         if ("_hooks" in own or observers()) and running_module() is not self:  # else by `super().forward(x)`
             return _watched(self, forward, has_own, arguments, keywords)
         return _entered(self, forward, has_own, arguments, keywords)
@@ -81,7 +81,7 @@ def enter(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], 
 def _entered(
     module: Any, forward: Callable[..., Any], has_own_backward: bool, arguments: tuple[Any, ...], keywords: Any
 ) -> Any:
-    if module._tensors is not None:
+    if not module._takes_arrays:
         return forward(module, *arguments, **keywords)
     if _have_tensor(arguments) or (keywords and _have_tensor(keywords.values())):
         if has_own_backward:
@@ -138,20 +138,13 @@ def _have_tensor(values: Any) -> bool:
 
 
 # ---- arrays in, arrays out -------------------------------------------------------------------------------------------
-def with_arrays(module: Any, *arguments: Any, **keywords: Any) -> Any:
-    """Call a module, or whatever can be called, with arrays and get arrays, whatever scripts get from it."""
-    if getattr(module, "_tensors", None) is None:
-        return module(*arguments, **keywords)
-    return _with_arrays(module, type(module).__call__, arguments, keywords)
-
-
 def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: Any) -> Any:
-    recording, kind = RECORDING.get(), module._tensors
+    recording = RECORDING.get()
     if recording and LOST.get() is not None:
         # Within the forward of another module, which goes on with tensors: these arrays are constants in it.
         unasked: list[Tensor] = []
-        return forward(module, *[_lent(value, unasked, False, kind) for value in arguments],
-                       **{name: _lent(value, unasked, False, kind) for name, value in keywords.items()})  # fmt: skip
+        return forward(module, *[_lent(value, unasked, False) for value in arguments],
+                       **{name: _lent(value, unasked, False) for name, value in keywords.items()})  # fmt: skip
     if not recording and not module._lends_unrecorded:
         return forward(module, *arguments, **keywords)
     inputs: list[Tensor] = []
@@ -159,12 +152,12 @@ def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any,
     first = module._first_with_gradients
     lost: list[str] = []
     if first is None:
-        lent = [_lent(x, inputs, wants, kind) for x in arguments]
+        lent = [_lent(x, inputs, wants) for x in arguments]
     else:
-        lent = [_lent(x, inputs, wants and i < first, kind) for i, x in enumerate(arguments)]
+        lent = [_lent(x, inputs, wants and i < first) for i, x in enumerate(arguments)]
     if keywords:
         wants = wants and (first is None or first > len(arguments))
-        keywords = {name: _lent(value, inputs, wants, kind) for name, value in keywords.items()}
+        keywords = {name: _lent(value, inputs, wants) for name, value in keywords.items()}
     outer = LOST.get()
     try:  # before the change, so that no interrupt comes between
         LOST.set(lost)
@@ -176,17 +169,14 @@ def _with_arrays(module: Any, forward: Callable[..., Any], arguments: tuple[Any,
     return module.given_back(y)
 
 
-def _lent(value: Any, inputs: list[Tensor], requires_grad: bool, kind: type[Tensor] | None) -> Any:
-    """An array of floats as a tensor, which is noted in `inputs`; tuples, lists and dicts with such.
-
-    With a kind, arrays of integers become tensors, too.
-    """
+def _lent(value: Any, inputs: list[Tensor], requires_grad: bool) -> Any:
+    """An array of floats as a tensor, which is noted in `inputs`; tuples, lists and dicts with such."""
     if type(value) is not np.ndarray:
         is_several = isinstance(value, tuple | list | dict)
-        return mapped(lambda part: _lent(part, inputs, requires_grad, kind), value) if is_several else value
+        return mapped(lambda part: _lent(part, inputs, requires_grad), value) if is_several else value
     if value.dtype.kind != "f":
-        return value if kind is None else new_tensor(value, BORROWED, kind)
-    x = new_tensor(value, BORROWED) if kind is None else new_tensor(value, BORROWED, kind)
+        return value
+    x = new_tensor(value, BORROWED)
     x._requires_grad = requires_grad
     inputs.append(x)
     return x

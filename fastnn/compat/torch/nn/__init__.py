@@ -17,7 +17,6 @@ from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.parallel import DataParallel
 from fastnn.compat.torch.nn.parameter import Buffer, Parameter
 
-# After the layers, which it needs; not `from ... import`, which would find `modules.utils` under this name.
-import fastnn.compat.torch.nn.utils as utils  # isort: skip
+import fastnn.compat.torch.nn.utils as utils  # isort: skip (not that of modules; it needs what is above)
 
 __getattr__ = missing(__name__, ABSENT)

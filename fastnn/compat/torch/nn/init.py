@@ -173,7 +173,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
 
 
 # ---- old names -------------------------------------------------------------------------------------------------------
-def _by_old_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _by_old_name(function: Any) -> Callable[..., Tensor]:
     new_name = function.__name__
     old_name = new_name[:-1]
 

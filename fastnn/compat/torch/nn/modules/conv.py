@@ -89,7 +89,7 @@ class Conv2d(array.Conv2d, _ConvNd):
 
     @extends(array.Conv2d.forward)
     def forward(self, input: Any) -> Any:
-        if self.padding_mode == "zeros" and input._data.ndim == 4:
+        if self.padding_mode == "zeros" and input.ndim == 4:
             return _convolve(self, input)
         return self._conv_forward(input, self.weight, self.bias)
 

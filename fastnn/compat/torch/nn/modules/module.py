@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from fastnn.autograd.observer import observers
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.notes import note
 from fastnn.compat.torch._device import check_device
@@ -27,10 +28,21 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 class Module(ArrayModule):
     """A layer or a network, as in PyTorch: fastnn's own, whose parameters, buffers and results are torch's tensors.
 
-    It is fastnn's module, too: `fastnn.fit`, `fastnn.optim` and the insight functions take it.
+    Example:
+        >>> import fastnn.compat.torch as torch
+        >>> class Scale(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.weight = torch.nn.Parameter(torch.ones(1))
+        ...     def forward(self, x):
+        ...         return self.weight * x
+        >>> layer = Scale()
+        >>> layer(torch.tensor([1.0, 2.0])).sum().backward()
+        >>> layer.weight.grad
+        tensor([3.])
     """
 
-    _tensors = Tensor
+    _takes_arrays = False
     _version = 1
     _left_out_of_copies = ArrayModule._left_out_of_copies | {"_buffer_tensors"}
     # Names of fastnn's that PyTorch has not, which a script may give to parts of its own.
@@ -58,13 +70,13 @@ class Module(ArrayModule):
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        replaced = self.__dict__.get("forward")
-        if replaced is None:
-            forward = self.forward
-            if hasattr(forward, "entered"):
-                return forward(*args, **kwargs)
-            replaced = forward  # a class whose forward a script has exchanged
-        return _call.enter(self, replaced, args, kwargs)
+        own, forward = self.__dict__, type(self).forward
+        entered = getattr(forward, "entered", None)
+        if entered is None or "forward" in own:  # a script has put another one there
+            return _call.enter(self, self.forward, args, kwargs)
+        if "_hooks" in own or observers():
+            return forward(self, *args, **kwargs)
+        return entered(self, *args, **kwargs)
 
     # ---- attributes --------------------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:

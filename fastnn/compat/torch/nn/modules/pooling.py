@@ -46,7 +46,7 @@ class MaxPool2d(array.MaxPool2d, _MaxPoolNd):
 
     @extends(array.MaxPool2d.forward)
     def forward(self, input: Any) -> Any:
-        if input._data.ndim == 4:
+        if input.ndim == 4:
             return _pool(self, input)
         settings = self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
         return F.max_pool2d(input, *settings)

@@ -1,6 +1,8 @@
 """Recurrent networks."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from fastnn import nn as array
@@ -36,6 +38,19 @@ class RNNBase(Module):
         ]
 
 
+def _taking_packed(base: Any) -> Callable[..., Any]:
+    """The forward of a layer of fastnn's, which takes a `PackedSequence`, too."""
+
+    def forward(self: Any, input: Any, hx: Any = None) -> Any:
+        if not isinstance(input, tuple):
+            return base.forward(self, input, hx)
+        from fastnn.compat.torch.nn.utils.rnn import run_packed
+
+        return run_packed(partial(base.forward, self), self.batch_first, input, hx)
+
+    return forward
+
+
 class LSTM(array.LSTM, RNNBase):
     """Long short-term memory"""
 
@@ -45,6 +60,8 @@ class LSTM(array.LSTM, RNNBase):
         device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
         super().__init__(*args, **kwargs)
         made(self, device, dtype)
+
+    forward = _taking_packed(array.LSTM)
 
 
 class GRU(array.GRU, RNNBase):
@@ -57,6 +74,8 @@ class GRU(array.GRU, RNNBase):
         super().__init__(*args, **kwargs)
         made(self, device, dtype)
 
+    forward = _taking_packed(array.GRU)
+
 
 class RNN(array.RNN, RNNBase):
     """Units whose state is the tanh, or relu, of a sum"""
@@ -65,6 +84,8 @@ class RNN(array.RNN, RNNBase):
         device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
         super().__init__(*args, **kwargs)
         made(self, device, dtype)
+
+    forward = _taking_packed(array.RNN)
 
     @property
     def mode(self) -> str:  # type: ignore[override]

@@ -115,7 +115,7 @@ class TransformerEncoderLayer(_Layer):
 
 
 class TransformerDecoderLayer(_Layer):
-    """Self-attention, attention to what an encoder gave, and two linear layers, each added to its input and normalised"""
+    """Self-attention, attention to what an encoder gave, and linear layers, each added to its input and normalised"""
 
     def __init__(
         self,

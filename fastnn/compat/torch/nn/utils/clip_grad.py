@@ -43,8 +43,8 @@ def _total(holders: list[Parameter], norm_type: float, error_if_nonfinite: bool)
     total = gradients.clip_grad_norm_(holders, math.inf, float(norm_type))
     if error_if_nonfinite and not math.isfinite(total):
         raise RuntimeError(
-            f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite, so it cannot be "
-            "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+            f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite, so it cannot "
+            "be clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
             "`error_if_nonfinite=False`"
         )
     return total
@@ -62,7 +62,7 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Scale all gradients, in place and by one factor, so that their common norm is at most `max_norm`; give the norm"""
+    """Scale all gradients, in place and by one factor, so that their norm is at most `max_norm`; give that before"""
     found = _with_gradient(parameters)
     arrays = [parameter._grad for parameter in found]
     holders = _holders(arrays)

@@ -27,7 +27,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Any]) -> None:
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected torch.Tensor, but got: {type(vec).__name__}")
     start = 0
-    vector = vec.detach()
+    vector: Any = vec.detach()
     for parameter in parameters:
         shape, size = parameter._data.shape, parameter._data.size
         parameter.data = vector[start : start + size].view(shape)

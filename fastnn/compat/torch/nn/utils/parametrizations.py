@@ -63,7 +63,8 @@ class _SpectralNorm(Module):
         if weight._data.ndim == 1:
             return normalize(weight, dim=0, eps=self.eps)
         matrix = as_matrix(weight, self.dim)
-        u, v = self._buffers["_u"], self._buffers["_v"]
+        known: Any = self._buffers
+        u, v = known["_u"], known["_v"]
         if self.training:
             iterate(matrix._data.T, v, u, self.n_power_iterations, self.eps)  # u before v, as PyTorch has it here
         return divided(weight, matrix, u, v)

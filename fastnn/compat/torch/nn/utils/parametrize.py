@@ -158,7 +158,7 @@ def _let_compute(module: Any) -> None:
 
 
 def register_parametrization(module: Any, tensor_name: str, parametrization: Any, *, unsafe: bool = False) -> Any:
-    """Let a parameter or buffer be `parametrization(original)`, with the parameter `parametrizations.<name>.original`"""
+    """Let a parameter or buffer be `parametrization(original)`, of the parameter `parametrizations.<name>.original`"""
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
         known = module.parametrizations[tensor_name]
@@ -172,7 +172,8 @@ def register_parametrization(module: Any, tensor_name: str, parametrization: Any
     own = module.__dict__
     if tensor_name not in own["_parameters"] and tensor_name not in own["_buffers"]:
         raise ValueError(
-            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name '{tensor_name}'"
+            f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name "
+            f"'{tensor_name}'"
         )
     original = getattr(module, tensor_name)
     found = ParametrizationList([parametrization], original, unsafe)

@@ -112,7 +112,7 @@ class PruningContainer(BasePruningMethod):
     PRUNING_TYPE = "container"
 
     def __init__(self, *args: Any) -> None:
-        self._pruning_methods: tuple[BasePruningMethod, ...] = ()
+        self._pruning_methods: tuple[Any, ...] = ()
         if len(args) == 1:
             self._tensor_name = args[0]._tensor_name
         for method in args:
@@ -145,7 +145,7 @@ class PruningContainer(BasePruningMethod):
         if method.PRUNING_TYPE == "unstructured":
             left = mask == 1
         elif method.PRUNING_TYPE == "structured":
-            dim = method.dim % t._data.ndim  # type: ignore[attr-defined]
+            dim = method.dim % t._data.ndim
             kept = mask.sum(tuple(axis for axis in range(mask.ndim) if axis != dim)) != 0
             left = (slice(None),) * dim + (kept,)
         elif method.PRUNING_TYPE == "global":
@@ -246,7 +246,7 @@ class RandomStructured(_Channels):
     """Any channels"""
 
     def importance(self, t: NDArray, dim: int) -> NDArray:
-        return _random.generator().random(t.shape[dim])
+        return np.asarray(_random.generator().random(t.shape[dim]))
 
 
 class LnStructured(_Channels):
@@ -259,10 +259,10 @@ class LnStructured(_Channels):
     def importance(self, t: NDArray, dim: int) -> NDArray:
         rows = np.moveaxis(t, dim, 0).reshape(t.shape[dim], -1)
         if self.n == "fro":
-            return np.linalg.norm(rows, axis=1)
+            return np.asarray(np.linalg.norm(rows, axis=1))
         if self.n == "nuc":
             raise ValueError("LnStructured: the nuclear norm is not there: use a number or 'fro'")
-        return np.linalg.norm(rows, float(self.n), axis=1)
+        return np.asarray(np.linalg.norm(rows, float(self.n), axis=1))
 
 
 class CustomFromMask(BasePruningMethod):
@@ -347,8 +347,8 @@ def global_unstructured(parameters: Any, pruning_method: Any, importance_scores:
     single._tensor_name = "temp"
     if single.PRUNING_TYPE != "unstructured":
         raise TypeError(
-            f'Only "unstructured" PRUNING_TYPE supported for the `pruning_method`. Found method {pruning_method} of type '
-            f"{single.PRUNING_TYPE}"
+            f'Only "unstructured" PRUNING_TYPE supported for the `pruning_method`. Found method {pruning_method} of '
+            f"type {single.PRUNING_TYPE}"
         )
     method.add_pruning_method(single)
     importance = [scores.get(pair, getattr(*pair))._data.reshape(-1) for pair in pairs]

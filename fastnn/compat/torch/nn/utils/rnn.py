@@ -19,7 +19,7 @@ __all__ = [
 
 __getattr__ = missing(__name__)
 
-_take = NumPyTensor.__getitem__
+_take: Any = NumPyTensor.__getitem__
 
 
 class _Packed(NamedTuple):
@@ -107,7 +107,8 @@ def pack_padded_sequence(
         input = FUNCTIONS[np.swapaxes](input, 0, 1)
     if len(sizes) != input._data.shape[1]:
         raise RuntimeError(
-            f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} (batch_size={input._data.shape[1]})"
+            f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} "
+            f"(batch_size={input._data.shape[1]})"
         )
     if (sizes <= 0).any():
         raise RuntimeError(
@@ -151,7 +152,7 @@ def pad_packed_sequence(
 def pad_sequence(
     sequences: Any, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
 ) -> Tensor:
-    """Tensors (L, ...) of several lengths side by side: (longest, sequences, ...), with `batch_first` (sequences, ...)"""
+    """Tensors (L, ...) of several lengths side by side: (longest, sequences, ...), or with the first two exchanged"""
     if padding_side not in ("left", "right"):
         raise RuntimeError(f"Expected padding_side to be one of 'left' or 'right', but got {padding_side}.")
     several = list(sequences)
@@ -186,7 +187,7 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
     return unpad_sequence(*pad_packed_sequence(packed_sequences))
 
 
-def run_packed(forward: Callable[..., Any], batch_first: bool, packed: PackedSequence, hx: Any) -> tuple[Any, Any]:
+def run_packed(forward: Callable[..., Any], batch_first: bool, packed: Any, hx: Any) -> tuple[Any, Any]:
     """The result of a recurrent network for packed sequences, packed, and its last states.
 
     Sequences of the same length are one batch: no layer and no direction sees padding.
