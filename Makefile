@@ -23,7 +23,7 @@ C_SOURCES := $(shell find src_c -name '*.[ch]')
 CYTHON_SOURCES := fastnn/_native.pyx $(wildcard fastnn/_bindings/*.pxi)
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-torch lint format bench bench-torch bench-operations clean
+.PHONY: help install train test test-torch test-torchvision lint format bench bench-torch bench-operations clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,10 +59,14 @@ train: $(VENV)/.installed  ## train the default recipe: on CIFAR-10 if it can be
 	$(RUN) -m fastnn train --dataset auto $(ARGS)
 
 test: $(VENV)/.installed $(VENV)/.test-tools  ## run all tests (but the comparison with PyTorch)
-	$(RUN) -m pytest -m "not torch" $(ARGS)
+	$(RUN) -m pytest -m "not torch and not torchvision" $(ARGS)
 
 test-torch: $(VENV)/.installed $(VENV)/.test-tools $(VENV)/.torch  ## compare with PyTorch, which this installs
 	$(RUN) -m pytest -m torch $(ARGS)
+
+test-torchvision: $(VENV)/.installed $(VENV)/.test-tools $(VENV)/.torch  ## compare with torchvision, which this installs
+	$(PIP) install torch==2.13.0 torchvision --extra-index-url $(TORCH_INDEX)
+	$(RUN) -m pytest -m torchvision $(ARGS)
 
 lint: $(VENV)/.installed $(VENV)/.lint-tools  ## check style and types
 	$(BIN)/ruff check .

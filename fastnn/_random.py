@@ -13,6 +13,7 @@ Data loaders have generators of their own. Masks that C draws (dropout) are coun
 and the mask is a function of key and position, whatever the number of threads.
 """
 
+import contextlib
 import itertools
 import operator
 import threading
@@ -90,6 +91,26 @@ def generator() -> np.random.Generator:
         seeds = np.random.SeedSequence(root.seed, spawn_key=(*name.encode(errors="replace"), number))
         own = _of_thread.own = _Own(np.random.Generator(np.random.PCG64(seeds)), root.streams)
     return own.generator
+
+
+@contextlib.contextmanager
+def drawing_from(generator: np.random.Generator) -> Iterator[None]:
+    """Let this thread draw from `generator` in the block, and after it from what it had before."""
+    global _of_main
+    if threading.get_ident() == _main_thread:
+        before = _of_main.generator
+        _of_main = _of_main._replace(generator=generator)
+        try:
+            yield
+        finally:
+            _of_main = _of_main._replace(generator=before)
+        return
+    own = getattr(_of_thread, "own", None)
+    _of_thread.own = _Own(generator, None)
+    try:
+        yield
+    finally:
+        _of_thread.own = own
 
 
 def draw_key() -> int:

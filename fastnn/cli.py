@@ -135,30 +135,40 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
     run = commands.add_parser(
         "run",
         help="run a script written for PyTorch, as it is, on fastnn",
-        usage="%(prog)s [-h] [--quiet] [-m MODULE | SCRIPT] ...",
-        description="Run a script as `python` would, but that its import of torch or torchvision gives fastnn under "
-        "these names; fastnn check tells what is lacking there. This holds for code in the script's folder and below "
-        "it; with -m, in this folder and below it. All other code, such as installed libraries, does not see it. "
-        "What follows the name goes to the script.",
+        usage="%(prog)s [-h] [--quiet] SCRIPT [ARGUMENT ...]\n       %(prog)s [-h] [--quiet] -m MODULE [ARGUMENT ...]",
+        description="Run a script that was written for PyTorch, without PyTorch. Its `import torch` and `import "
+        "torchvision` give fastnn's versions of these packages; all else is as with `python SCRIPT`. What a script "
+        "needs that fastnn lacks, `fastnn check SCRIPT` lists before it runs. This holds for the code in the script's "
+        "folder, with -m in the current folder, and below it, and in folders above it that are on PYTHONPATH or that "
+        "the script adds to sys.path. Installed packages that import torch do not get fastnn.",
         allow_abbrev=False,
     )
-    run.add_argument("--quiet", action="store_true", help="do not say what the script ran on")
-    run.add_argument("-m", dest="module", metavar="MODULE", nargs=argparse.REMAINDER, help="run a module or a package")
-    run.add_argument("script", metavar="SCRIPT", nargs=argparse.REMAINDER, help="the file to run")
+    run.add_argument("--quiet", action="store_true", help="do not say at the end what the script ran on")
+    run.add_argument(
+        "-m",
+        dest="module",
+        metavar="MODULE",
+        nargs=argparse.REMAINDER,
+        help="a module or a package to run instead of a file, as with `python -m`, and its arguments",
+    )
+    run.add_argument("script", metavar="SCRIPT", nargs=argparse.REMAINDER, help="the file to run, and its arguments")
     run.set_defaults(run=_run_script)
 
 
 def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
     check = commands.add_parser(
         "check",
-        help="what a script uses of PyTorch that fastnn lacks",
+        help="list what a script uses of PyTorch that fastnn lacks",
         description="Read scripts, without running them, and list what they use of torch and torchvision that fastnn "
-        "lacks, and what to use instead. Modules beside a script that it imports are read, too. What may be lacking, "
-        "or may never run, is marked with 'maybe'. The exit code is 1 if something is lacking for certain.",
+        "lacks: file, line and column, the name, and what to use instead. Modules of the same project that a script "
+        "imports are read, too. A line with 'maybe' is of something that may not be lacking, or may never be reached. "
+        "The exit code is 1 if something is lacking for certain, else 0.",
         allow_abbrev=False,
     )
-    check.add_argument("paths", metavar="SCRIPT", nargs="+", help="a file, or a folder of files")
-    check.add_argument("--json", action="store_true", help="print the findings for programs")
+    check.add_argument(
+        "paths", metavar="SCRIPT", nargs="+", help="a file, or a folder, of which all .py files are read"
+    )
+    check.add_argument("--json", action="store_true", help="print the findings as JSON, for programs")
     check.set_defaults(run=_check_script)
 
 

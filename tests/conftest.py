@@ -66,6 +66,7 @@ _NO_SKIPS = os.environ.get("FASTNN_NO_SKIPS", "") not in ("", "0")
 
 # Without PyTorch these files cannot even be read. `pytest -m torch` then says so below.
 collect_ignore_glob = [] if _HAS_TORCH else ["test_torch*.py"]
+_HAS_TORCHVISION = importlib.util.find_spec("torchvision") is not None
 
 
 def pytest_configure(config):
@@ -73,6 +74,8 @@ def pytest_configure(config):
         raise pytest.UsageError("fastnn._native is missing: build it first (make install)")
     if config.option.markexpr == "torch" and not _HAS_TORCH:
         raise pytest.UsageError("these tests compare with PyTorch: pip install torch==2.13.0, or run make test-torch")
+    if config.option.markexpr == "torchvision" and not _HAS_TORCHVISION:
+        raise pytest.UsageError("these tests compare with torchvision: install it, or run make test-torchvision")
 
 
 def pytest_report_header():

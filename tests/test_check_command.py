@@ -10,7 +10,7 @@ import pytest
 
 import fastnn
 from fastnn import cli
-from fastnn.compat import check, layers
+from fastnn.compat import _installed, check, layers
 
 STANDINS = {"torch": "standin_torch", "torchvision": "standin_torchvision"}
 
@@ -124,7 +124,8 @@ def test_check_finds_names(text, lacking):
         ("import torch\ntorch.nn.Linear(1, 2, device=3)", "2:23 torch.nn.Linear(device=)"),
         ("from torch.nn import Conv2d as C\nC(1, 2, 3,\n  padding_mode='zeros', bias=True, groups=2)",
          "3:3 torch.nn.Conv2d(padding_mode=) 3:36 torch.nn.Conv2d(groups=)"),
-        ("from torch.nn import functional as F\nF.relu(1, inplac=True, **{})", "2:11 torch.nn.functional.relu(inplac=)"),
+        ("from torch.nn import functional as F\nF.relu(1, inplac=True, **{})",
+         "2:11 torch.nn.functional.relu(inplac=)"),
         ("import torchvision\ntorchvision.transforms.ToTensor(a=1)", "2:33 torchvision.transforms.ToTensor(a=)"),
     ],
 )  # fmt: skip
@@ -159,7 +160,8 @@ def test_check_finds_methods_that_only_tensors_of_pytorch_have(text, lacking):
         ("try:\n    import torch.fft\nexcept OSError:\n    import torch.a", "2:12 torch.fft 4:12 torch.a"),
         ("try:\n    import torch.fft\nfinally:\n    pass", "2:12 torch.fft"),
         ("import torch\nif torch.cuda.is_available():\n    torch.a\nelse:\n    torch.b", "3:5 torch.a? 5:5 torch.b"),
-        ("import torch\nif not torch.cuda.is_available():\n    torch.a\nelse:\n    torch.b", "3:5 torch.a 5:5 torch.b?"),
+        ("import torch\nif not torch.cuda.is_available():\n    torch.a\nelse:\n    torch.b",
+         "3:5 torch.a 5:5 torch.b?"),
         ("import torch\nx = torch.a if torch.cuda.is_available() else torch.b", "2:5 torch.a? 2:47 torch.b"),
         ("import torch\nif hasattr(torch, 'a') and 1:\n    torch.a", "3:5 torch.a?"),
         ("import torch\nif torch.__version__ >= '2':\n    torch.a", "3:5 torch.a?"),
@@ -235,6 +237,43 @@ def test_check_tells_which_packages_are_not_installed():
     assert found(text) == ["2:26 no_such_package", "3:1 another_one", "6:12 a_third?"]
 
 
+def test_check_follows_imports_from_a_folder_above_if_the_path_is_changed():
+    write("project/tools/deep/script.py", "import sys\nsys.path.append('../..')\nimport net\nnet.F.celu\n")
+    write("project/net.py", "import parts.block, numpy\nfrom torch.nn import functional as F\n")
+    write("project/parts/block.py", "import torch\ntorch.a\n")
+    write("project/tools/numpy.py", "import torch\ntorch.never\n")
+    files, findings = check.findings(["project/tools/deep/script.py"])
+    assert files == ["project/tools/deep/script.py", "project/net.py", "project/parts/block.py"]
+    assert [one.name for one in findings] == ["torch.nn.functional.celu", "torch.a"]
+    write("project/tools/deep/script.py", "import net\n")
+    files, findings = check.findings(["project/tools/deep/script.py"])
+    assert (len(files), [one.name for one in findings]) == (1, ["net"])
+
+
+def test_check_tells_of_packages_that_need_the_library_itself(tmp_path, monkeypatch):
+    write("site/needy/__init__.py", "")
+    write(
+        "site/needy-1.dist-info/METADATA", "Name: needy\nVersion: 1\nRequires-Dist: numpy\nRequires-Dist: torch >= 2\n"
+    )
+    write("site/needy-1.dist-info/top_level.txt", "needy\n")
+    write("site/modest/__init__.py", "")
+    write("site/modest-1.dist-info/METADATA", "Name: modest\nVersion: 1\nRequires-Dist: torch; extra == 'all'\n")
+    write("site/modest-1.dist-info/top_level.txt", "modest\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    _installed._distributions.cache_clear()
+    write("script.py", "import needy.part, modest, timm\n")
+    _, (needy, timm) = check.findings(["script.py"])
+    assert (needy.name, needy.is_certain) == ("needy", False)
+    assert needy.text == "needy imports torch itself, and gets no fastnn for it: its tensors and modules do not fit"
+    assert timm.text.startswith("timm is not installed; it is built on PyTorch, works on its tensors only")
+    _installed._distributions.cache_clear()
+
+
+def test_check_tells_of_commands_of_notebooks():
+    assert found("get_ipython().run_line_magic('matplotlib', 'inline')\n") == ["1:1 get_ipython"]
+    assert found("def get_ipython(): pass\nget_ipython()\n") == []
+
+
 @pytest.mark.parametrize(
     ("text", "line", "column", "words"),
     [
@@ -243,6 +282,8 @@ def test_check_tells_which_packages_are_not_installed():
         (b"# coding: nothing\n", 1, 1, "unknown encoding: nothing"),
         (b"x = '\xff'\n", 1, 1, "codec can't decode"),
         (b"x = 1\0\n", 1, 1, "null byte"),
+        (b"x = x.cuda(async=True)\n", 1, 12, "since Python 3.7 the argument `async` of PyTorch is called non_blocking"),
+        (b"%matplotlib inline\n", 1, 1, "it is a command of IPython, for notebooks: leave it out"),
     ],
 )
 def test_check_tells_the_line_of_a_syntax_error(text, line, column, words, capsys):

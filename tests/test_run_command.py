@@ -354,7 +354,8 @@ POOL = "nn.FractionalMaxPool2d is not in fastnn: use nn.MaxPool2d"
         ("from torch import fft", "ImportError", "cannot import name 'fft' from 'torch' in fastnn"),
         ("import torch.fft", "ModuleNotFoundError", "No module named 'torch.fft' in fastnn"),
         ("import torch.nn.functional.relu", "ModuleNotFoundError", "torch.nn.functional.relu is no module in fastnn"),
-        ("from importlib import *; import_module('torch.a')", "ModuleNotFoundError", "No module named 'torch.a' in fastnn"),
+        ("from importlib import *; import_module('torch.a')", "ModuleNotFoundError",
+         "No module named 'torch.a' in fastnn"),
     ],
 )  # fmt: skip
 def test_lacking_names_end_the_script_with_the_layers_words(statement, kind, words, capsys):
@@ -365,7 +366,8 @@ def test_lacking_names_end_the_script_with_the_layers_words(statement, kind, wor
         "Traceback (most recent call last):", f'  File "{path.absolute()}", line 1, in <module>', f"    {statement}",
     ]  # fmt: skip
     assert lines[-1] == f"{kind}: {words}"
-    assert not [line for line in lines if "compat" in line or "<frozen" in line]
+    own = str(Path(fastnn.__file__).parent / "compat")
+    assert not [line for line in lines if own in line or "<frozen" in line]
 
 
 def test_error_of_a_lacking_module_can_be_caught_by_its_name(capsys):
@@ -382,22 +384,50 @@ def test_error_of_a_lacking_module_can_be_caught_by_its_name(capsys):
     assert ran(text, capsys) == ["torch.fft", "torch"]
 
 
-def test_torch_asked_for_outside_of_the_folder_is_explained(tmp_path, capsys):
+def test_torch_asked_for_outside_of_the_folder_is_explained(tmp_path, capsys, monkeypatch):
     if importlib.util.find_spec("torch") is not None:
         return  # then it is the real one
-    write("tools/script.py", "import sys\nsys.path.append('.')\nimport shared\n")
-    write("shared.py", "import torch\n")
+    write("tools/script.py", "import sys\nsys.path.append('parts')\nimport shared\nprint(shared.torch.__name__)\n")
+    write("parts/shared.py", "import torch\n")
     assert run("--quiet", "tools/script.py") == 1
     last = capsys.readouterr().err.splitlines()[-2:]
     assert last[0] == "ModuleNotFoundError: No module named 'torch'"
-    shared = Path(tmp_path, "shared.py")
+    shared = Path(tmp_path, "parts", "shared.py")
     assert last[1] == (
         f"fastnn run: {shared} is not below {tmp_path / 'tools'}, whose code alone gets fastnn for torch. "
-        "If it is yours, run the script with -m from a folder above both."
+        "If it is yours, add a folder above both to PYTHONPATH."
     )
-    write("tools/script.py", "import shared\nprint(shared.torch.__name__)\n")
-    assert run("--quiet", "-m", "tools.script") == 0
+    del sys.path[0]  # that of the script
+    monkeypatch.setattr(sys, "path", ["the command's folder", str(tmp_path), *sys.path])
+    assert run("--quiet", "tools/script.py") == 0
     assert capsys.readouterr().out == "standin_torch\n"
+
+
+@pytest.mark.parametrize("entry", ["'.'", "os.path.dirname(__file__) + '/../..'", "str(Path(__file__).parents[2])"])
+def test_modules_in_a_folder_above_that_the_script_adds_to_its_path_get_the_layer(entry, capsys):
+    write("net.py", "import torch\nfrom parts import shared\n")
+    write("parts/__init__.py", "")
+    write("parts/shared.py", "import torch\n")
+    write("site-packages/installed.py", "try:\n    import torch\nexcept ImportError:\n    torch = None\n")
+    write("parts/tools/script.py", f"""
+        import os, sys
+        from pathlib import Path
+        sys.path.insert(0, {entry})
+        sys.path.append("site-packages")
+        import installed, net, torch
+        print(net.torch is torch, net.shared.torch is torch, installed.torch is torch)
+    """)  # fmt: skip
+    assert run("--quiet", "parts/tools/script.py") == 0
+    assert capsys.readouterr().out == "True True False\n"
+
+
+def test_commands_of_notebooks_are_explained(capsys):
+    write("script.py", "get_ipython().run_line_magic('matplotlib', 'inline')\n")
+    assert run("--quiet", "script.py") == 1
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "NameError: name 'get_ipython' is not defined",
+        "fastnn run: get_ipython() is there in notebooks only; leave this line out",
+    ]
 
 
 # ---- as Python runs it -----------------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ import importlib.util
 import inspect
 import io
 import pkgutil
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastnn.compat._installed import NO_IPYTHON, about_missing, is_installed, needed_library
 from fastnn.compat._names import Library, Scope, Source, Unknown
 from fastnn.compat._tensor_methods import TENSOR_METHODS
 from fastnn.compat.layers import LackingError, find, module_of
@@ -179,6 +179,8 @@ class _Finder(ast.NodeVisitor):
             value = self._source.value(node, self._scope)
             if isinstance(value, Library):
                 self._look_up(node, value.name)
+            elif node.id == "get_ipython":
+                self._add(node, "name", node.id, NO_IPYTHON)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         # Setting an attribute needs only what it is set on.
@@ -211,7 +213,8 @@ class _Finder(ast.NodeVisitor):
 
     def _check_keywords(self, node: ast.Call, name: str) -> None:
         try:
-            parameters = inspect.signature(find(name, self._layers)).parameters.values()
+            function = find(name, self._layers)
+            parameters = inspect.signature(function).parameters.values()
         except (LackingError, TypeError, ValueError):  # it is lacking, or no function, or has no signature to see
             return
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
@@ -221,8 +224,9 @@ class _Finder(ast.NodeVisitor):
             for parameter in parameters
             if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         ]
+        synonyms = getattr(function, "synonyms", ())
         for keyword in node.keywords:
-            if keyword.arg is not None and keyword.arg not in taken:
+            if keyword.arg is not None and keyword.arg not in taken and keyword.arg not in synonyms:
                 text = f"fastnn's {name} takes no {keyword.arg!r}; it takes {', '.join(taken) or 'no names'}"
                 self._add(keyword, "keyword", f"{name}({keyword.arg}=)", text)
 
@@ -259,9 +263,12 @@ class _Finder(ast.NodeVisitor):
                 self._add(node, "name", error.name or name, str(error))
                 return False
             return True
-        is_known = top in sys.stdlib_module_names or self._source.find_source(top, 0) is not None
-        if not is_known and not _is_installed(top):
-            self._add(node, "package", top, f"{top} is not installed")
+        if self._source.find_source(top, 0) is None:
+            if not is_installed(top):
+                self._add(node, "package", top, about_missing(top))
+            elif library := needed_library(top, self._layers):
+                text = f"{top} imports {library} itself, and gets no fastnn for it: its tensors and modules do not fit"
+                self._add(node, "package", top, text, is_certain=False)
         return True
 
 
@@ -269,10 +276,3 @@ def _catches(handler: ast.ExceptHandler) -> bool:
     """Whether a handler catches what a lacking name raises."""
     kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(kind is None or (isinstance(kind, ast.Name) and kind.id in _CAUGHT) for kind in kinds)
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # it is being imported in an odd way, so it is there
-        return True

@@ -4,10 +4,12 @@ import ast
 import dataclasses
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from fastnn.compat._installed import is_installed
 from fastnn.compat._names import Source
 from fastnn.compat._uses import Finding, attributes_of_classes, known_attributes, uses
 from fastnn.compat.imports import is_own_code
@@ -17,6 +19,8 @@ from fastnn.compat.program import refuse_notebook
 __all__ = ["Finding", "check", "findings"]
 
 _LACKING = 1
+# How far above a script the folder of its project may lie.
+_LEVELS = 3
 
 
 def check(paths: Sequence[str], *, as_json: bool = False, layers: Mapping[str, str] = LAYERS) -> int:
@@ -85,6 +89,22 @@ def _files(name: str) -> Iterator[tuple[str, list[str]]]:
     yield name, [os.path.dirname(os.path.realpath(name)) if path.is_symlink() else str(path.parent)]
 
 
+def _remedy(line: str) -> str:
+    """What to do about a line that Python cannot read, if it is of a kind that scripts of PyTorch have."""
+    if re.search(r"\basync\s*=", line):
+        return "; since Python 3.7 the argument `async` of PyTorch is called non_blocking"
+    if re.match(r"\s*[%!]", line):
+        return "; it is a command of IPython, for notebooks: leave it out"
+    return ""
+
+
+def _above(folder: str) -> Iterator[str]:
+    """The folders around a folder of a project, from the inside out."""
+    for _ in range(_LEVELS):
+        folder = os.path.normpath(os.path.join(folder, os.pardir))
+        yield folder
+
+
 class _Project:
     """Files, and those that they import from their folder."""
 
@@ -92,6 +112,7 @@ class _Project:
         self._layers = layers
         self._sources: dict[str, Source] = {}  # by their real path
         self._broken: list[Finding] = []
+        self._changes_path = False  # then modules may lie in a folder above the script's
 
     @property
     def files(self) -> list[str]:
@@ -104,6 +125,7 @@ class _Project:
             text = Path(path).read_bytes()
             # Before anything is imported from it: that may import this file.
             source = self._sources[real] = Source(os.path.normpath(path), self._parsed(path, text), text, self._layers)
+            self._changes_path = self._changes_path or b"sys.path" in text
             source.bind(lambda name, level: self._imported(name, level, path, roots))
         return self._sources[real]
 
@@ -114,15 +136,18 @@ class _Project:
                 return ast.parse(text, path)
         except (SyntaxError, ValueError) as error:  # ValueError: it has null bytes
             line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
-            words = getattr(error, "msg", str(error))
+            words = getattr(error, "msg", str(error)) + _remedy(getattr(error, "text", None) or "")
             self._broken.append(Finding(os.path.normpath(path), line, column, "syntax", "syntax error", words))
             return ast.Module([], [])
 
     def _imported(self, name: str, level: int, importer: str, roots: Sequence[str]) -> Source | None:
         """A module that lies where `importer` finds it, with the packages around it; None if it is no file there."""
+        places = list(roots)
         if level:
-            roots = [os.path.join(os.path.dirname(importer), *[os.pardir] * (level - 1))]
-        for root in roots:
+            places = roots = [os.path.join(os.path.dirname(importer), *[os.pardir] * (level - 1))]
+        elif self._changes_path and not is_installed(name.partition(".")[0]):
+            places += (folder for root in roots for folder in _above(root))
+        for root in places:
             path = os.path.join(root, *name.split(".")) if name else root
             for file in (os.path.join(path, "__init__.py"), f"{path}.py"):
                 if os.path.isfile(file):

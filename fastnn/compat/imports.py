@@ -52,6 +52,14 @@ def _is_own_folder(path: str, folder: str) -> bool:
     return any(_below(*paths) for paths in ((os.path.abspath(path), folder), (real, os.path.realpath(folder))))
 
 
+@functools.cache
+def _is_above(path: str, folder: str) -> bool:
+    """Whether a folder lies around the one of a script, with nothing between them that was installed."""
+    if os.path.basename(path) in _INSTALLED or os.path.realpath(path) in _PREFIXES:
+        return False
+    return _is_own_folder(folder, path)
+
+
 def _is_in(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
@@ -91,10 +99,13 @@ class ScriptImports:
     Args:
         folder: of the script.
         packages: a library -> the package that stands for it.
+        looks_above: whether to do the same for folders above it that are on `sys.path`. A script in a folder of its
+            project puts that of the project there, or its user does in PYTHONPATH.
     """
 
-    def __init__(self, folder: str, packages: Mapping[str, str]) -> None:
+    def __init__(self, folder: str, packages: Mapping[str, str], *, looks_above: bool = False) -> None:
         self.folder, self.layers = folder, packages
+        self._looks_above = looks_above
         self.builtins = types.ModuleType("builtins")
         vars(self.builtins).update(vars(builtins))
         vars(self.builtins)["__import__"] = self._import
@@ -120,6 +131,14 @@ class ScriptImports:
         """Import as before. Modules that were loaded keep what they have."""
         while self._undo:
             self._undo.pop()()
+
+    def is_own_code(self, path: str) -> bool:
+        """Whether a file belongs to who wrote the script."""
+        return is_own_code(path, self.folder) or (self._looks_above and self._is_of_project(path))
+
+    def _is_of_project(self, path: str) -> bool:
+        entries = (os.path.abspath(entry) for entry in sys.path if isinstance(entry, str))
+        return any(_is_above(entry, self.folder) and is_own_code(path, entry) for entry in entries)
 
     def prepare(self, module: types.ModuleType, *, is_main: bool = False) -> None:
         """Let the code that will run in `module` import as the folder's does."""
@@ -204,7 +223,7 @@ class _Finder(MetaPathFinder):
         spec = PathFinder.find_spec(name, path, target)
         if spec is None or spec.origin is None or type(spec.loader) is not SourceFileLoader:
             return None
-        if not is_own_code(spec.origin, self._imports.folder):
+        if not self._imports.is_own_code(spec.origin):
             return None
         spec.loader = _Loader(name, spec.origin, self._imports)
         return spec

@@ -18,12 +18,12 @@ __all__ = ["run_again", "tell_processes"]
 
 def tell_processes(what: Script | Module, layers: Mapping[str, str]) -> None:
     """Let the processes that `multiprocessing` starts from now on run `what` with these layers."""
-    name = what.file if isinstance(what, Script) else what.name
-    told = _Told(what.folder, dict(layers), type(what), name)
+    what_name = what.file if isinstance(what, Script) else what.name
+    told = _Told(what.folder, what.looks_above, dict(layers), type(what), what_name)
     usual = spawn.get_preparation_data
 
-    def get_preparation_data(process_name: str) -> dict[str, Any]:
-        data = usual(process_name)
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        data = usual(name)
         module = data.pop("init_main_from_name", None)
         path = data.pop("init_main_from_path", None)
         # A package's __main__ is not run again.
@@ -47,10 +47,12 @@ class _Told:
 _received: tuple[ScriptImports, type[Script] | type[Module], str] | None = None
 
 
-def _receive(folder: str, layers: Mapping[str, str], kind: type[Script] | type[Module], name: str) -> None:
+def _receive(
+    folder: str, looks_above: bool, layers: Mapping[str, str], kind: type[Script] | type[Module], name: str
+) -> None:
     global _received
     notes.is_quiet = True  # the parent says it
-    script_imports = ScriptImports(folder, layers)
+    script_imports = ScriptImports(folder, layers, looks_above=looks_above)
     script_imports.install()
     _received = script_imports, kind, name
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import fastnn
 from fastnn._terminal import say
 from fastnn.compat import imports, notes, program
-from fastnn.compat.imports import ScriptImports, is_own_code
+from fastnn.compat._installed import NO_IPYTHON
+from fastnn.compat.imports import ScriptImports
 from fastnn.compat.layers import LAYERS
 from fastnn.compat.processes import tell_processes
 
@@ -42,7 +43,7 @@ def run(
         NotFoundError: there is no such module.
     """
     notes.is_quiet = quiet
-    script_imports = ScriptImports(what.folder, layers)
+    script_imports = ScriptImports(what.folder, layers, looks_above=what.looks_above)
     script_imports.install()
     tell_processes(what, layers)
     if not sys.flags.safe_path:
@@ -58,14 +59,14 @@ def run(
         sys.modules["__main__"] = module
         exec(what.code(), vars(module))
 
-    code = _exit_code(main, what.folder, layers)
-    code = _exit_code(lambda: _join(threads), what.folder, layers) or code
+    code = _exit_code(main, script_imports)
+    code = _exit_code(lambda: _join(threads), script_imports) or code
     if not quiet:
         _say_what_it_ran_on(what.name, time.perf_counter() - start, layers)
     return code
 
 
-def _exit_code(call: Callable[[], None], folder: str, layers: Mapping[str, str]) -> int:
+def _exit_code(call: Callable[[], None], script_imports: ScriptImports) -> int:
     """What a process of Python would exit with that does this; it also says what Python would."""
     try:
         call()
@@ -81,7 +82,7 @@ def _exit_code(call: Callable[[], None], folder: str, layers: Mapping[str, str])
         error = caught
     # Not within `except`: what the script's hook raises must not have this error as its context.
     _show(error)
-    _explain(error, folder, layers)
+    _explain(error, script_imports)
     return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else _FAILED
 
 
@@ -105,15 +106,21 @@ def _is_hidden(filename: str) -> bool:
     return filename in _HIDDEN or filename.startswith("<frozen ")
 
 
-def _explain(error: BaseException, folder: str, layers: Mapping[str, str]) -> None:
-    """Say why there was no library, where one was looked for outside of the script's folder."""
-    if not isinstance(error, ModuleNotFoundError) or error.name is None or error.name.split(".")[0] not in layers:
+def _explain(error: BaseException, script_imports: ScriptImports) -> None:
+    """Say what is not to be seen from an error: that there are no notebooks, or no libraries outside of the folder."""
+    if isinstance(error, NameError) and error.name == "get_ipython":
+        say(f"fastnn run: {NO_IPYTHON}")
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
         return
+    library = error.name.partition(".")[0]
     frames = traceback.extract_tb(error.__traceback__)
-    if frames and not _is_hidden(frames[-1].filename) and not is_own_code(frames[-1].filename, folder):
+    if library not in script_imports.layers or not frames or _is_hidden(frames[-1].filename):
+        return
+    filename = frames[-1].filename
+    if not script_imports.is_own_code(filename):
         say(
-            f"fastnn run: {frames[-1].filename} is not below {folder}, whose code alone gets fastnn for "
-            f"{error.name.split('.')[0]}. If it is yours, run the script with -m from a folder above both."
+            f"fastnn run: {filename} is not below {script_imports.folder}, whose code alone gets fastnn for {library}. "
+            "If it is yours, add a folder above both to PYTHONPATH."
         )
 
 

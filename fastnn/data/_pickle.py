@@ -1,7 +1,7 @@
 """Reading the pickles of CIFAR's Python version without running what they say.
 
 A pickle is a program for a small stack machine that can call any importable function. This is a machine that knows the
-instructions of a batch of CIFAR-10 and no others: those that Python 2 wrote for a dictionary of strings, a list of
+instructions of a batch of CIFAR and no others: those that Python 2 wrote for a dictionary of strings, a list of
 small numbers and one array. Nothing is imported, nothing is called, and what an instruction can take of time and memory
 is in proportion to its own bytes.
 """
@@ -54,26 +54,27 @@ class _Machine:
 
     Args:
         content: the pickle.
+        most: instructions that it may have.
     Raises:
         DataError: it does something that no batch does.
         IndexError, KeyError, struct.error: it is damaged.
     """
 
-    def __init__(self, content: bytes) -> None:
-        self._content, self._position = content, 0
+    def __init__(self, content: bytes, most: int) -> None:
+        self._content, self._position, self._most = content, 0, most
         self._stack: list[Any] = []
         self._marks: list[int] = []  # lengths of the stack
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        for _ in range(_MOST_INSTRUCTIONS):
+        for _ in range(self._most):
             instruction = self._take(1)
             if instruction == b".":
                 return self._stack.pop()
             if instruction not in _INSTRUCTIONS:
                 raise DataError(f"refused, a batch has no use for the pickle instruction {instruction!r}")
             _INSTRUCTIONS[instruction](self)
-        raise DataError(f"refused, a pickle of more than {_MOST_INSTRUCTIONS:,} instructions")
+        raise DataError(f"refused, a pickle of more than {self._most:,} instructions")
 
     # ---- the bytes of an instruction ---------------------------------------------------------------------------------
     def _take(self, size: int) -> bytes:
@@ -195,19 +196,25 @@ _INSTRUCTIONS: dict[bytes, Any] = {
 }
 
 
-def read_batch(content: bytes) -> tuple[NDArray[np.uint8], list[Any]]:
+def read_batch(
+    content: bytes, labels_key: str = "labels", most: int = _MOST_INSTRUCTIONS
+) -> tuple[NDArray[np.uint8], list[Any]]:
     """The matrix `data` and the list `labels` of a batch file's content.
 
+    Args:
+        content: of the file.
+        labels_key: what the list is called.
+        most: instructions that the pickle may have.
     Raises:
         DataError: not such a pickle, or one that does more than hold data.
     """
     try:
-        batch = _Machine(content).run()
+        batch = _Machine(content, most).run()
     except (IndexError, KeyError, struct.error) as error:
         raise DataError(f"not a readable pickle ({type(error).__name__})") from None
     if not isinstance(batch, dict):
         raise DataError(f"a dictionary is expected, not {type(batch).__name__}")
-    data, labels = (batch.get(key.encode(), batch.get(key)) for key in ("data", "labels"))
+    data, labels = (batch.get(key.encode(), batch.get(key)) for key in ("data", labels_key))
     if not isinstance(data, _Array) or not isinstance(labels, list):
-        raise DataError("'data' or 'labels' is missing")
+        raise DataError(f"'data' or '{labels_key}' is missing")
     return data.to_bytes_array(), labels

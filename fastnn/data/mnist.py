@@ -3,7 +3,9 @@
 import math
 import os
 import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ _SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 _UNSIGNED_BYTE = 8  # IDX's code of the only element type that is read here
+FOLDERS = ("", "mnist", "MNIST", "MNIST/raw")
 _MOST_IMAGES = {"train": 60_000, "t10k": 10_000}  # fewer are welcome
 
 
@@ -61,22 +64,52 @@ class MNIST(Dataset):
         train, download = (
             _check.boolean("MNIST", name, value) for name, value in (("train", train), ("download", download))
         )
-        split = "train" if train else "t10k"
-        image_path, label_path = (_locate(split, what, root, download) for what in ("images-idx3", "labels-idx1"))
-        images = _read_idx(image_path, (28, 28), _MOST_IMAGES[split])
-        labels = _read_idx(label_path, (), _MOST_IMAGES[split])
-        if len(images) != len(labels):
-            raise DataError(f"{len(labels):,} labels, {image_path} has {len(images):,} images", label_path)
-        if labels.size and labels.max() >= 10:
-            raise DataError(f"label {labels.max()} does not lie in [0, 10)", label_path)
+        images, labels = read(Origin("MNIST", FOLDERS, _MIRRORS, _SHA256), root, train, download)
         super().__init__(images[:, None], labels, self.names)
 
 
-def _locate(split: str, what: str, root: str | os.PathLike[str] | None, download: bool) -> Path:
+class Origin(NamedTuple):
+    """Where the four files of MNIST, or of a set in its form, lie and come from.
+
+    Attributes:
+        name: of the set.
+        folders: in a place where data is looked for.
+        mirrors: what the names of files are appended to.
+        sha256: of each compressed file.
+        into: the folder, in the one that is given, that downloads go to.
+    """
+
+    name: str
+    folders: Sequence[str]
+    mirrors: Sequence[str]
+    sha256: Mapping[str, str]
+    into: str = ""
+
+
+def read(
+    origin: Origin, root: str | os.PathLike[str] | None, train: bool, download: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images (N, 28, 28) and labels (N,) of ten classes.
+
+    Raises:
+        DataNotFoundError, DataError: as `MNIST` does.
+    """
+    split = "train" if train else "t10k"
+    image_path, label_path = (_locate(origin, split, what, root, download) for what in ("images-idx3", "labels-idx1"))
+    images = _read_idx(image_path, (28, 28), _MOST_IMAGES[split])
+    labels = _read_idx(label_path, (), _MOST_IMAGES[split])
+    if len(images) != len(labels):
+        raise DataError(f"{len(labels):,} labels, {image_path} has {len(images):,} images", label_path)
+    if labels.size and labels.max() >= 10:
+        raise DataError(f"label {labels.max()} does not lie in [0, 10)", label_path)
+    return images, labels
+
+
+def _locate(origin: Origin, split: str, what: str, root: str | os.PathLike[str] | None, download: bool) -> Path:
     # The second name is what some programs make of the first when they unpack it.
     names = [f"{split}-{what}-ubyte", f"{split}-{what.replace('-', '.')}-ubyte"]
     for place in _files.places(root):
-        for folder in ("", "mnist", "MNIST", "MNIST/raw"):
+        for folder in origin.folders:
             for name in names:
                 for suffix in ("", ".gz"):
                     path = place / folder / (name + suffix)
@@ -84,8 +117,9 @@ def _locate(split: str, what: str, root: str | os.PathLike[str] | None, download
                         return path
     archive = f"{names[0]}.gz"
     if not download:
-        raise _files.not_found("MNIST", [names[0], archive], root)
-    return _files.download([Source(archive, mirror + archive, _SHA256[archive]) for mirror in _MIRRORS], root)
+        raise _files.not_found(origin.name, [names[0], archive], root)
+    sources = [Source(archive, mirror + archive, origin.sha256[archive]) for mirror in origin.mirrors]
+    return _files.download(sources, (_files.cache_folder() if root is None else _files.expanded(root)) / origin.into)
 
 
 def _read_idx(path: Path, item_shape: tuple[int, ...], most: int) -> NDArray[np.uint8]:

@@ -40,7 +40,7 @@ def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..
     @functools.wraps(forward)
     def enter(self: Any, *arguments: Any, **keywords: Any) -> Any:
         own = self.__dict__
-        has_own = has_own_backward or self._hands_arrays_on or "backward" in own
+        has_own = self._takes_arrays and (has_own_backward or self._hands_arrays_on or "backward" in own)
         if ("_hooks" in own or observers()) and running_module() is not self:  # else by `super().forward(x)`
             return _watched(self, forward, has_own, arguments, keywords)
         return _entered(self, forward, has_own, arguments, keywords)
@@ -81,6 +81,8 @@ def enter(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], 
 def _entered(
     module: Any, forward: Callable[..., Any], has_own_backward: bool, arguments: tuple[Any, ...], keywords: Any
 ) -> Any:
+    if not module._takes_arrays:
+        return forward(module, *arguments, **keywords)
     if _have_tensor(arguments) or (keywords and _have_tensor(keywords.values())):
         if has_own_backward:
             return as_operation(module, forward, arguments, keywords)

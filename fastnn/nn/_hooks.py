@@ -40,28 +40,43 @@ def hooked(enter: Callable[..., Any], hooks: Any, has_own_backward: bool) -> Cal
 
     def run_hooked(module: Any, *arguments: Any, **keywords: Any) -> Any:
         for hook in list(hooks.forward_pre.values()) if hooks else ():
+            if getattr(hook, "takes_keywords", False):
+                changed = hook(module, arguments, keywords)
+                arguments, keywords = (arguments, keywords) if changed is None else changed
+                continue
             changed = hook(module, arguments)
             if changed is not None:
                 arguments = changed if isinstance(changed, tuple) else (changed,)
         seen: dict[str, Any] = {}
         call_hooks = functools.partial(_call_backward_hooks, module, hooks, has_own_backward, seen)
-        sees_gradients = (hooks is not None and hooks.backward) or (
+        sees_gradients = (hooks is not None and (hooks.backward or hooks.backward_pre)) or (
             not has_own_backward and any(observer.sees_gradients for observer in observers())
         )
         if sees_gradients:
             arguments = _pass_on(arguments, call_hooks)
-        y = enter(module, arguments, keywords)
+        try:
+            y = enter(module, arguments, keywords)
+        except Exception:
+            for hook in list(hooks.forward.values()) if hooks else ():
+                if getattr(hook, "is_always_called", False):
+                    hook(module, arguments, *([keywords] if getattr(hook, "takes_keywords", False) else []), None)
+            raise
         if sees_gradients:
             ends_here = not any(map(has_gradient, arguments))  # nothing will come to the arguments
 
-            def see(gradients: tuple[Any, ...]) -> None:
+            def see(gradients: tuple[Any, ...]) -> tuple[Any, ...]:
+                for hook in list(hooks.backward_pre.values()) if hooks else ():
+                    changed = hook(module, gradients)
+                    gradients = gradients if changed is None else changed
                 seen.update(output=gradients)
                 if ends_here:
                     call_hooks(())
+                return gradients
 
             y = _pass_on(y, see)
         for hook in list(hooks.forward.values()) if hooks else ():
-            changed = hook(module, arguments, y)
+            takes_keywords = getattr(hook, "takes_keywords", False)
+            changed = hook(module, arguments, keywords, y) if takes_keywords else hook(module, arguments, y)
             if changed is not None:
                 y = changed
         return y

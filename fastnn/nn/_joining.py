@@ -31,15 +31,16 @@ Step = Callable[[Any], Any]
 
 def is_itself(module: Module, *classes: type[Module]) -> bool:
     """Whether `module` does what one of these classes does, and nothing else."""
-    own = vars(module)
+    own, forward = vars(module), type(module).forward
+    forward = getattr(forward, "extends", forward)
     return not ("forward" in own or "backward" in own or "_hooks" in own) and any(
-        type(module).forward is cls.forward and type(module).backward is cls.backward for cls in classes
+        forward is cls.forward and type(module).backward is cls.backward for cls in classes
     )
 
 
 # ---- which layers ----------------------------------------------------------------------------------------------------
 def _is_conv(module: Module) -> bool:
-    return is_itself(module, Conv2d)
+    return is_itself(module, Conv2d) and getattr(module, "padding_mode", "zeros") == "zeros"
 
 
 def _is_norm(module: Module) -> bool:
@@ -101,8 +102,7 @@ def _relu_pool(x: Any, _: Module, pool: Any) -> Any:
     """The largest of a window is the same element before and after relu, unless none is positive, and then no gradient
     passes. So relu has only the pooled pixels to do.
     """
-    pooled: Any = F.max_pool2d(x, *pool.settings())
-    return F.relu(pooled)
+    return F.relu(_alone(pool)(x))
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------
@@ -193,6 +193,7 @@ def _alone(module: Module) -> Step:
     """The call of one module with a tensor, without the detour through `_call` where that would not do anything."""
     forward: Any = type(module).forward
     is_plain = not (observers() or vars(module).keys() & _REPLACED or getattr(forward, "has_own_backward", True))
+    is_plain = is_plain and type(module).__call__ is Module.__call__
     return MethodType(forward.entered, module) if is_plain else module
 
 

@@ -174,9 +174,9 @@ class MultiheadAttention(Module):
         own = self._parameters
         together = own["in_proj_weight"]
         apart = [own[f"{letter}_proj_weight"] for letter in "qkv"]
-        weights: list[Any] = apart if together is None else together.split(3)
+        weights: list[Any] = apart if together is None else np.split(together, 3)
         bias = own["in_proj_bias"]
-        biases: list[Any] = [None] * 3 if bias is None else bias.split(3)
+        biases: list[Any] = [None] * 3 if bias is None else np.split(bias, 3)
         return [F.linear(x, weight, b) for x, weight, b in zip(inputs, weights, biases, strict=True)]
 
     def _in_heads(self, x: Any) -> Any:

@@ -28,6 +28,7 @@ class _Hooks:
     def __init__(self) -> None:
         self.forward_pre: dict[int, Callable[..., Any]] = {}
         self.forward: dict[int, Callable[..., Any]] = {}
+        self.backward_pre: dict[int, Callable[..., Any]] = {}
         self.backward: dict[int, Callable[..., Any]] = {}
 
 
@@ -95,6 +96,8 @@ class Module:
     # Whether `backward` can also go through parts that were called with arrays, and whether a subclass wants it to.
     _goes_back_by_parts: ClassVar[bool] = False
     _hands_arrays_on: ClassVar[bool] = False
+    # Whether calls with arrays are remembered for `backward`; else forward gets whatever it is called with.
+    _takes_arrays: ClassVar[bool] = True
     # What a copy does not have: the last call, and what can be found out again.
     _left_out_of_copies: ClassVar[frozenset[str]] = frozenset({"_call", "_last_operation", "_plan"})
 

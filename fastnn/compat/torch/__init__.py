@@ -18,13 +18,14 @@ from fastnn.compat.torch._creation import *
 from fastnn.compat.torch._dtype import DTYPES, dtype, finfo, get_default_dtype, iinfo, set_default_dtype
 from fastnn.compat.torch._indexing import *
 from fastnn.compat.torch._linalg import *
-from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._pointwise import *
 from fastnn.compat.torch._random import *
 from fastnn.compat.torch._reductions import *
 from fastnn.compat.torch._shapes import *
 from fastnn.compat.torch._size import Size
+from fastnn.compat.torch._special import *
 from fastnn.compat.torch._tensor import Tensor
+from fastnn.compat.torch._toplevel_rest import *  # with __getattr__
 
 float32 = float = DTYPES["float32"]
 float64 = double = DTYPES["float64"]
@@ -49,4 +50,4 @@ _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"fastnn\.")
 contiguous_format, channels_last, preserve_format = "contiguous_format", "channels_last", "preserve_format"
 strided, sparse_coo = "strided", "sparse_coo"
 
-__getattr__ = missing("torch", {})
+from fastnn.compat.torch._of_nn import *  # noqa: E402 (needs what is above)

@@ -21,12 +21,14 @@ __all__ = [
     "index_copy",
     "index_fill",
     "index_put",
+    "index_put_",
     "index_select",
     "masked_scatter",
     "masked_select",
     "nonzero",
     "scatter",
     "scatter_add",
+    "scatter_reduce",
     "take",
     "take_along_dim",
     "unravel_index",
@@ -306,3 +308,48 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Tens
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = list(choose(range(input._data.size), r))
     return stack([input[list(row)] for row in rows]) if rows else new(np.zeros((0, r), input._data.dtype))
+
+
+_STARTS = {"sum": 0.0, "prod": 1.0, "mean": 0.0, "amax": -np.inf, "amin": np.inf}
+_REDUCERS: dict[str, Any] = {
+    "sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum,
+}  # fmt: skip
+
+
+@method(in_place=True)
+def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Tensor:
+    """`src` reduced into [.., index, ..] along an axis; a gradient goes through sums only."""
+    if reduce not in _REDUCERS:
+        raise RuntimeError(f"reduce argument must be one of {', '.join(_REDUCERS)}. Received: {reduce!r}")
+    if reduce == "sum" and include_self:
+        return scatter_add(input, dim, index, src)
+    if input._requires_grad or src._requires_grad:
+        raise RuntimeError(f"scatter_reduce with {reduce!r} has no gradient in fastnn: detach() its inputs")
+    axis = axis_of(dim, input._data.ndim)
+    places = _places_along(index._data, axis)
+    y = input._data.copy()
+    values = _values_for(input, index._data, src)._data
+    if not include_self:
+        kind = y.dtype
+        start = _STARTS[reduce]
+        if np.isinf(start) and kind.kind != "f":
+            start = np.iinfo(kind).max if start > 0 else np.iinfo(kind).min
+        y[places] = start
+    _REDUCERS[reduce].at(y, places, values)
+    if reduce == "mean":
+        counts = np.full(y.shape, int(include_self))
+        np.add.at(counts, places, 1)
+        counts = np.maximum(counts, 1)
+        y = np.asarray(y / counts if y.dtype.kind == "f" else y // counts, y.dtype)
+    return new(y)
+
+
+def _fill_diagonal(self: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """`fill_value` on the diagonal, written into the tensor itself."""
+    places = np.zeros(self._data.shape, bool)
+    np.fill_diagonal(places, True, wrap)
+    return self.masked_fill_(new(places), fill_value)  # type: ignore[attr-defined]
+
+
+Tensor.fill_diagonal_ = _fill_diagonal  # type: ignore[attr-defined]
+index_put_ = Tensor.index_put_  # type: ignore[attr-defined]

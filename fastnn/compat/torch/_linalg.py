@@ -7,7 +7,7 @@ import numpy as np
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._pointwise import add, mul
-from fastnn.compat.torch._tensor import Tensor, checked_out, method, wrapped
+from fastnn.compat.torch._tensor import Tensor, checked_out, method, new, wrapped
 
 __all__ = [
     "addmm",
@@ -16,6 +16,7 @@ __all__ = [
     "baddbmm",
     "bmm",
     "chain_matmul",
+    "cholesky",
     "cross",
     "det",
     "dot",
@@ -24,13 +25,19 @@ __all__ = [
     "inner",
     "inverse",
     "kron",
+    "logdet",
     "matmul",
+    "matrix_power",
     "mm",
     "mv",
     "outer",
     "pinverse",
+    "qr",
+    "slogdet",
+    "svd",
     "tensordot",
     "trace",
+    "vdot",
 ]
 
 _matmul = UFUNCS[np.matmul]
@@ -185,11 +192,11 @@ def _without_gradient(name: str, function: Any) -> Any:
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = f"`numpy.linalg.{function.__name__}`; no gradient goes through."
-    return method(compute)
+    return compute
 
 
-det = _without_gradient("det", np.linalg.det)
-inverse = _without_gradient("inverse", np.linalg.inv)
+det = method(_without_gradient("det", np.linalg.det))
+inverse = method(_without_gradient("inverse", np.linalg.inv))
 
 
 @method
@@ -198,3 +205,58 @@ def pinverse(input: Any, rcond: float = 1e-15) -> Tensor:
     if input._requires_grad:
         raise RuntimeError("pinverse has no gradient in fastnn: detach() its input")
     return wrapped(np.linalg.pinv(input._data, rcond))
+
+
+@method
+def vdot(input: Any, other: Any) -> Tensor:
+    """`dot`: numbers are real."""
+    return dot(input, other)
+
+
+@method
+def matrix_power(input: Any, n: int) -> Tensor:
+    """The product of n equal matrices; of inverses, if n is negative."""
+    if n < 0:
+        return matrix_power(inverse(input), -n)
+    y, square = None, input
+    while n:
+        if n & 1:
+            y = square if y is None else matmul(y, square)
+        n >>= 1
+        square = matmul(square, square) if n else square
+    if y is None:  # a gradient of 0 goes on
+        return add(mul(input, 0), new(np.eye(input._data.shape[-1], dtype=input._data.dtype)))
+    return y
+
+
+slogdet = method(_without_gradient("slogdet", np.linalg.slogdet))
+
+
+@method
+def logdet(input: Any) -> Tensor:
+    """The logarithm of `det`, NaN where that is negative; no gradient goes through."""
+    signs, logarithms = slogdet(input)
+    return new(np.where(signs._data >= 0, logarithms._data, np.nan).astype(input._data.dtype))
+
+
+@method
+def cholesky(input: Any, upper: bool = False) -> Tensor:
+    """`numpy.linalg.cholesky`; no gradient goes through."""
+    factor = _without_gradient("cholesky", np.linalg.cholesky)(input)
+    return factor.mT if upper else factor
+
+
+@method
+def qr(input: Any, some: bool = True) -> tuple[Tensor, Tensor]:
+    """`numpy.linalg.qr`; no gradient goes through."""
+    return tuple(_without_gradient("qr", np.linalg.qr)(input, "reduced" if some else "complete"))  # type: ignore[return-value]
+
+
+@method
+def svd(input: Any, some: bool = True, compute_uv: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    """U, S and V of `input` = U diag(S) V^T, by `numpy.linalg.svd`; no gradient goes through."""
+    u, s, vh = _without_gradient("svd", np.linalg.svd)(input, not some)
+    if not compute_uv:
+        shape = input._data.shape
+        u, vh = (new(np.zeros((*shape[:-2], n, n), input._data.dtype)) for n in shape[-2:])
+    return u, s, vh.mT

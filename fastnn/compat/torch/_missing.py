@@ -1,7 +1,8 @@
 """What PyTorch has and fastnn has not: each name says so, and what to use instead."""
 
+import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from opcode import opmap
 from typing import Any
 
@@ -10,12 +11,19 @@ __all__ = ["missing"]
 _OWN = "fastnn.compat."
 
 
-def missing(module: str, names: Mapping[str, str] | None = None) -> Callable[[str], Any]:
+def missing(
+    module: str,
+    names: Mapping[str, str] | None = None,
+    modules: Collection[str] = (),
+    elsewhere: Mapping[str, str] | None = None,
+) -> Callable[[str], Any]:
     """The `__getattr__` of a module or package: whatever is asked for is not there, and the error says what to do.
 
     Args:
         module: its name, "torch.nn" or `__name__`.
         names: names that PyTorch has, and what to use instead of each; other names are said to be missing only.
+        modules: modules in it that are imported when they are asked for.
+        elsewhere: names, and the modules of torch that have them, which are imported when they are asked for.
 
     `from torch.nn import Conv3d` gets the same text in an ImportError, where Python's own would have no advice.
 
@@ -31,6 +39,10 @@ def missing(module: str, names: Mapping[str, str] | None = None) -> Callable[[st
     def __getattr__(name: str) -> Any:
         if name[:2] == "__":  # Python asks modules for these
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        if name in modules:
+            return importlib.import_module(f"{_OWN}{theirs}.{name}")
+        if elsewhere and name in elsewhere:
+            return getattr(importlib.import_module(f"{_OWN}{elsewhere[name]}"), name)
         said = advice.get(name)
         text = f"{theirs}.{name} is not in fastnn"
         text += f": {said}" if said else f"; what is there: help({_OWN}{theirs})"

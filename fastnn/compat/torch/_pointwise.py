@@ -34,8 +34,10 @@ __all__ = [
     "atan2",
     "atanh",
     "bitwise_and",
+    "bitwise_left_shift",
     "bitwise_not",
     "bitwise_or",
+    "bitwise_right_shift",
     "bitwise_xor",
     "ceil",
     "clamp",
@@ -47,18 +49,21 @@ __all__ = [
     "cosh",
     "deg2rad",
     "div",
+    "divide",
     "eq",
     "equal",
     "exp",
     "exp2",
     "expm1",
     "fix",
+    "float_power",
     "floor",
     "floor_divide",
     "fmax",
     "fmin",
     "fmod",
     "frac",
+    "gcd",
     "ge",
     "greater",
     "greater_equal",
@@ -66,8 +71,13 @@ __all__ = [
     "hypot",
     "isclose",
     "isfinite",
+    "isin",
     "isinf",
     "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "lcm",
     "le",
     "lerp",
     "less",
@@ -88,11 +98,13 @@ __all__ = [
     "maximum",
     "minimum",
     "mul",
+    "multiply",
     "nan_to_num",
     "ne",
     "neg",
     "negative",
     "not_equal",
+    "positive",
     "pow",
     "rad2deg",
     "reciprocal",
@@ -110,8 +122,10 @@ __all__ = [
     "sqrt",
     "square",
     "sub",
+    "subtract",
     "tan",
     "tanh",
+    "true_divide",
     "trunc",
     "where",
     "xlogy",
@@ -522,8 +536,8 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tens
 def xlogy(input: Any, other: Any) -> Tensor:
     """input * log(other), 0 where input is 0."""
     x, y = tensor_from(input), tensor_from(other)
-    is_zero = new(np.broadcast_to(x._data == 0, np.broadcast_shapes(x._data.shape, y._data.shape)))
-    safe = FUNCTIONS[np.where](is_zero, new(np.ones((), as_float(y)._data.dtype)), as_float(y))
+    has_no_log = (x._data == 0) & ((y._data <= 0) | (y._data == np.inf))  # elsewhere there is a gradient by x
+    safe = FUNCTIONS[np.where](new(has_no_log), new(np.ones((), as_float(y)._data.dtype)), as_float(y))
     return mul(x, log(safe))
 
 
@@ -564,6 +578,58 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
         else new(np.asarray(value).astype(input._data.dtype))
     )
     return FUNCTIONS[np.where](new(np.broadcast_to(mask._data.astype(bool, copy=False), shape)), filler, input)
+
+
+@method
+def positive(input: Any) -> Tensor:
+    """The tensor itself."""
+    return input
+
+
+@method(in_place=True)
+def float_power(input: Any, exponent: Any, *, out: Any = None) -> Tensor:
+    """input ** exponent in float64"""
+    a, b = (cast(tensor_from(value), np.dtype(np.float64)) for value in (input, exponent))
+    return checked_out(_power(a, b), out)
+
+
+def _whole(ufunc: np.ufunc, name: str, text: str) -> Callable[..., Tensor]:
+    def function(input: Any, other: Any, *, out: Any = None) -> Tensor:
+        a, b = (value._data if isinstance(value, NumPyTensor) else value for value in matched(input, other))
+        if np.result_type(a).kind not in "iu":
+            raise RuntimeError(f"{name}: integers are needed")
+        return checked_out(wrapped(ufunc(a, b)), out)
+
+    function.__doc__ = text
+    return _named(function, name, in_place=True)
+
+
+gcd = _whole(np.gcd, "gcd", "The greatest common divisor.")
+lcm = _whole(np.lcm, "lcm", "The least common multiple.")
+bitwise_left_shift = _whole(np.left_shift, "bitwise_left_shift", "The bits, moved to the left.")
+bitwise_right_shift = _whole(np.right_shift, "bitwise_right_shift", "The bits, moved to the right.")
+isneginf = _tells(np.isneginf, "isneginf", "Where it is minus infinity.")
+isposinf = _tells(np.isposinf, "isposinf", "Where it is plus infinity.")
+isreal = _tells(np.isreal, "isreal", "Where it is no complex number, which is everywhere.")
+
+
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Where an element is among `test_elements`."""
+    a, b = (value._data if isinstance(value, NumPyTensor) else value for value in (elements, test_elements))
+    return wrapped(np.isin(a, b, assume_unique=assume_unique, invert=invert))
+
+
+subtract, multiply, divide, true_divide = sub, mul, div, div
+
+# PyTorch has these as functions, too: `torch.relu_(x)`.
+_WRITING = (
+    "abs", "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "asin", "asinh", "atan",
+    "atanh", "ceil", "clamp", "clamp_max", "clamp_min", "clip", "cos", "cosh", "deg2rad", "exp", "exp2", "expm1",
+    "floor", "frac", "log", "log10", "log1p", "log2", "logit", "nan_to_num", "neg", "negative", "rad2deg",
+    "reciprocal", "relu", "round", "rsqrt", "sigmoid", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "xlogy",
+)  # fmt: skip
+globals().update({f"{name}_": getattr(Tensor, f"{name}_") for name in _WRITING})
+__all__ += [f"{name}_" for name in _WRITING]
 
 
 # ---- operators -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Sums, means, extremes, orders and norms of tensors, along axes."""
 
+import builtins
 import math
 from collections import namedtuple
 from typing import Any
@@ -29,8 +30,10 @@ __all__ = [
     "bincount",
     "bucketize",
     "cdist",
+    "corrcoef",
     "cosine_similarity",
     "count_nonzero",
+    "cov",
     "cummax",
     "cummin",
     "cumprod",
@@ -527,3 +530,25 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     product = sum(mul(x1, x2), axis)
     lengths = [sqrt(maximum(sum(mul(x, x), axis), new(np.asarray(eps * eps, x._data.dtype)))) for x in (x1, x2)]
     return div(product, mul(*lengths))
+
+
+@method
+def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
+    """The covariances of the rows."""
+    if fweights is not None or aweights is not None:
+        raise NotImplementedError("torch.cov: fweights and aweights are not in fastnn: use numpy.cov on x.numpy()")
+    x = as_float(input)
+    x = x.reshape(1, -1) if x._data.ndim < 2 else x
+    x = sub(x, mean(x, 1, keepdim=True))
+    y = div(x.matmul(x.t()), builtins.max(x._data.shape[1] - correction, 0))
+    return y.squeeze()
+
+
+@method
+def corrcoef(input: Any) -> Tensor:
+    """The correlations of the rows."""
+    y = cov(input)
+    if y._data.ndim == 0:
+        return div(y, y)
+    deviations = sqrt(y.diagonal())
+    return div(div(y, deviations[:, None]), deviations[None, :])

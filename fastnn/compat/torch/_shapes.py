@@ -13,9 +13,10 @@ from fastnn.autograd.tape import run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._promotion import cast, common_dtype, tensor_from
 from fastnn.compat.torch._size import Size, sizes_of
-from fastnn.compat.torch._tensor import Tensor, checked_out, in_place, method, new, view_of, wrapped
+from fastnn.compat.torch._tensor import Tensor, checked_out, in_place, method, new, takes_names, view_of, wrapped
 
 __all__ = [
+    "as_strided",
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
@@ -32,17 +33,22 @@ __all__ = [
     "concatenate",
     "diag",
     "diag_embed",
+    "diagflat",
     "diagonal",
+    "diagonal_scatter",
+    "dsplit",
     "dstack",
     "flatten",
     "flip",
     "fliplr",
     "flipud",
+    "hsplit",
     "hstack",
     "meshgrid",
     "moveaxis",
     "movedim",
     "narrow",
+    "narrow_copy",
     "permute",
     "ravel",
     "repeat_interleave",
@@ -51,7 +57,10 @@ __all__ = [
     "rot90",
     "row_stack",
     "select",
+    "select_scatter",
+    "slice_scatter",
     "split",
+    "split_with_sizes",
     "squeeze",
     "stack",
     "swapaxes",
@@ -65,6 +74,7 @@ __all__ = [
     "unbind",
     "unflatten",
     "unsqueeze",
+    "vsplit",
     "vstack",
 ]
 
@@ -263,7 +273,7 @@ def broadcast_to(input: Any, shape: Sequence[int]) -> Tensor:
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All in the shape that they have together."""
-    shape = np.broadcast_shapes(*[x._data.shape for x in tensors])
+    shape = broadcast_shapes(*[x._data.shape for x in tensors])
     return tuple(_expand(x, *shape) for x in tensors)
 
 
@@ -344,6 +354,7 @@ def _alike(tensors: Sequence[Any]) -> list[Any]:
     return parts
 
 
+@takes_names
 def cat(tensors: Sequence[Any], dim: int = 0, *, out: Any = None) -> Tensor:
     """One after the other along an axis that they have."""
     parts = _alike(tensors)
@@ -367,6 +378,7 @@ def concatenate(tensors: Sequence[Any], axis: int = 0, *, dim: int | None = None
     return cat(tensors, axis if dim is None else dim, out=out)
 
 
+@takes_names
 def stack(tensors: Sequence[Any], dim: int = 0, *, out: Any = None) -> Tensor:
     """One after the other along a new axis."""
     parts = _alike(tensors)
@@ -643,3 +655,78 @@ for _function in (
     _contiguous, _copy_, _expand, _expand_as, _fill_, _repeat, _resize_, _set_, _unfold, _view, _zero_,
 ):  # fmt: skip
     setattr(Tensor, _function.__name__[1:], _function)
+
+
+@method
+def diagflat(input: Any, offset: int = 0) -> Tensor:
+    """A matrix with the elements on a diagonal."""
+    return diag(reshape(input, -1), offset)
+
+
+@method
+def split_with_sizes(input: Any, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of these sizes, one after the other."""
+    return split(input, list(split_sizes), dim)
+
+
+@method
+def narrow_copy(input: Any, dim: int, start: int, length: int) -> Tensor:
+    """A copy of `length` elements along an axis."""
+    return clone(narrow(input, dim, start, length))
+
+
+def _cuts(name: str, axis_of_many: int, least: int) -> Any:
+    def cut(input: Any, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        ndim = input._data.ndim
+        if ndim < least:
+            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got {ndim}")
+        return tensor_split(input, indices_or_sections, 0 if name == "hsplit" and ndim == 1 else axis_of_many)
+
+    cut.__name__ = cut.__qualname__ = name
+    cut.__doc__ = f"`tensor_split` along axis {axis_of_many}."
+    return method(cut)
+
+
+hsplit, vsplit, dsplit = _cuts("hsplit", 1, 1), _cuts("vsplit", 0, 2), _cuts("dsplit", 2, 3)
+
+
+def _copy_with(input: Any, view: Any, src: Any) -> Tensor:
+    """A copy of the input, with `src` written into a view of it."""
+    y = clone(input)
+    view(y).copy_(src)
+    return y
+
+
+@method
+def select_scatter(input: Any, src: Any, dim: int, index: int) -> Tensor:
+    """The input with `src` at one place of an axis."""
+    return _copy_with(input, lambda y: select(y, dim, index), src)
+
+
+@method
+def slice_scatter(
+    input: Any, src: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Tensor:
+    """The input with `src` in a slice of an axis."""
+    axis = axis_of(dim, input._data.ndim)
+    return _copy_with(input, lambda y: y[(slice(None),) * axis + (slice(start, end, step),)], src)
+
+
+@method
+def diagonal_scatter(input: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The input with `src` on a diagonal."""
+    return _copy_with(input, lambda y: diagonal(y, offset, dim1, dim2), src)
+
+
+@method
+def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+    """Elements of a contiguous tensor by sizes and strides, as a copy: what is written there is not written here."""
+    x = reshape(input, -1)
+    places = np.full(tuple(size), storage_offset or 0)
+    for axis, (n, step) in enumerate(zip(size, stride, strict=True)):
+        places += (np.arange(n) * step).reshape((n,) + (1,) * (len(size) - axis - 1))
+    if places.size and (places.min() < 0 or places.max() >= x._data.size):
+        raise RuntimeError(
+            f"as_strided: sizes {tuple(size)} and strides {tuple(stride)} reach beyond the tensor's {x._data.size} elements"
+        )
+    return x[new(places)]

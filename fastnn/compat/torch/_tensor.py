@@ -4,6 +4,8 @@ Functions with an `input`, such as `torch.sum(input, dim)`, are methods, too: th
 `@method`, and `@method(in_place=True)` gives the one with the trailing underscore.
 """
 
+import functools
+import inspect
 import operator
 import weakref
 from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ from fastnn.compat.torch._dtype import default_numpy_dtype, dtype, numpy_dtype, 
 from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._writing import View, WriteInto, WriteIntoView
 
-__all__ = ["Tensor", "array_from", "become", "in_place", "method", "new", "view_of", "wrapped"]
+__all__ = ["Tensor", "array_from", "become", "in_place", "method", "new", "takes_names", "view_of", "wrapped"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -472,6 +474,7 @@ def method(function: Any = None, *, in_place: bool = False, names: tuple[str, ..
     """Make of a function of `input` a method, under its name and others; and one that writes its result into `self`."""
 
     def register(function: Any) -> Any:
+        function = takes_names(function)
         for name in (function.__name__, *names):
             setattr(Tensor, name, function)
             if in_place:
@@ -479,6 +482,31 @@ def method(function: Any = None, *, in_place: bool = False, names: tuple[str, ..
         return function
 
     return register if function is None else register(function)
+
+
+# PyTorch takes NumPy's names of arguments, too.
+_SYNONYMS = {"axis": "dim", "keepdims": "keepdim"}
+
+
+def takes_names(function: Function) -> Function:
+    """The function, which takes NumPy's names of its arguments as well, and `*dims` as `dims=`."""
+    parameters = inspect.signature(function).parameters
+    spread = next((name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_POSITIONAL), None)
+    synonyms = {name: own for name, own in _SYNONYMS.items() if own in parameters and name not in parameters}
+    if not synonyms and spread is None:
+        return function
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        if keywords:
+            for name in [name for name in keywords if name in synonyms]:
+                keywords[synonyms[name]] = keywords.pop(name)
+            if spread in keywords:
+                arguments += (keywords.pop(spread),)
+        return function(*arguments, **keywords)
+
+    call.synonyms = [*synonyms, *([] if spread is None else [spread])]  # type: ignore[attr-defined]
+    return call  # type: ignore[return-value]
 
 
 def _writing(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -1,0 +1,96 @@
+"""Batch normalisation."""
+
+from typing import Any
+
+from fastnn import nn as array
+from fastnn.compat.torch._missing import missing
+from fastnn.compat.torch.nn.modules._absent import ABSENT
+from fastnn.compat.torch.nn.modules.module import Module, made
+
+__all__ = ["BatchNorm1d", "BatchNorm2d"]
+
+__getattr__ = missing(__name__, ABSENT)
+
+
+class _NormBase(Module):
+    """Normalisations with running statistics; those are written into the same memory, as in PyTorch."""
+
+    _version = 2
+
+    def reset_running_stats(self) -> None:
+        buffers: Any = self._buffers
+        if self.track_running_stats:
+            buffers["running_mean"][...], buffers["running_var"][...] = 0, 1
+            buffers["num_batches_tracked"][...] = 0
+
+    def reset_parameters(self) -> None:
+        self.reset_running_stats()
+        for name, value in (("weight", 1), ("bias", 0)):
+            parameter = self._parameters[name]
+            if parameter is not None:
+                parameter._data[...] = value
+
+    def _keep_memory(self, before: dict[str, Any]) -> None:
+        buffers = self._buffers
+        for name, memory in before.items():
+            now = buffers[name]
+            if now is not memory and memory is not None:
+                memory[...] = now
+                buffers[name] = memory
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: Any, *others: Any
+    ) -> None:
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, *others)
+        key = f"{prefix}num_batches_tracked"
+        if key in missing_keys and (local_metadata.get("version") or 1) < 2:  # files of PyTorch before 0.4.1
+            missing_keys.remove(key)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self._parameters['bias'] is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_NormBase):
+    """Of all batch normalisations."""
+
+
+def _class(base: Any, text: str) -> Any:
+    class _Layer(base, _BatchNorm):
+        __doc__ = text
+
+        def __init__(
+            self,
+            num_features: int,
+            eps: float = 1e-5,
+            momentum: float | None = 0.1,
+            affine: bool = True,
+            track_running_stats: bool = True,
+            device: Any = None,
+            dtype: Any = None,
+            *,
+            bias: bool = True,
+        ) -> None:
+            super().__init__(num_features, eps, momentum, affine, track_running_stats)
+            if not bias:
+                self._parameters["bias"] = None
+            made(self, device, dtype)
+
+        def normalize(self, x: Any, activation: str | None = None, residual: Any = None) -> Any:
+            before = dict(self._buffers) if self.training else None
+            y = super().normalize(x, activation, residual)
+            if before is not None:
+                self._keep_memory(before)
+            return y
+
+        extra_repr = _NormBase.extra_repr
+        reset_running_stats = _NormBase.reset_running_stats
+
+    _Layer.__name__ = _Layer.__qualname__ = base.__name__
+    return _Layer
+
+
+BatchNorm1d = _class(array.BatchNorm1d, "Normalise every feature over the batch, and over the positions of a sequence")
+BatchNorm2d = _class(array.BatchNorm2d, "Normalise every channel over the batch and all pixels")

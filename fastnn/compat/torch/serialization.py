@@ -1,0 +1,197 @@
+"""torch.serialization: `torch.save` and `torch.load`, PyTorch's files without PyTorch."""
+
+import collections
+import copyreg
+import io
+import os
+import pickle
+import sys
+from types import FunctionType
+from typing import IO, Any
+
+import numpy as np
+
+from fastnn.autograd.tensor import Tensor as NumPyTensor
+from fastnn.autograd.tensor import _restored
+from fastnn.compat.notes import note
+from fastnn.compat.torch._device import check_device, device
+from fastnn.compat.torch._dtype import DTYPES, dtype
+from fastnn.compat.torch._missing import missing
+from fastnn.compat.torch._size import Size
+from fastnn.compat.torch._tensor import new
+from fastnn.nn.parameter import Parameter
+from fastnn.training._atomic import atomic_write
+from fastnn.training._pth import AsDevice, AsDType, AsSize, AsTensor, Makers, read_pth, write_pth
+
+__all__ = ["load", "save"]
+
+# What begins a file of objects that PyTorch's format has no place for, such as a whole model.
+_OWN = b"fastnn: objects, pickled by Python\n"
+
+
+def save(
+    obj: Any,
+    f: str | os.PathLike[str] | IO[bytes],
+    pickle_module: Any = None,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+    _disable_byteorder_record: bool = False,
+) -> None:
+    """Write a state_dict, a checkpoint of dictionaries, lists, numbers and texts, or a tensor, which PyTorch can read.
+
+    Other objects, such as a whole model, are pickled by Python, and only fastnn reads the file.
+    """
+    try:
+        write_pth(obj, f, stands_for=_stands_for, old_format=not _use_new_zipfile_serialization)
+    except TypeError as error:
+        note(f"torch.save: only fastnn can read this file, for it holds more than tensors and numbers ({error})")
+        if isinstance(f, str | os.PathLike):
+            with atomic_write(f) as opened:
+                _pickle(obj, opened)
+        else:
+            _pickle(obj, f)
+
+
+def _stands_for(value: Any) -> Any:
+    if isinstance(value, NumPyTensor):
+        return AsTensor(value._data, value._requires_grad and value._op is None, isinstance(value, Parameter))
+    if isinstance(value, Size):
+        return AsSize(tuple(value))
+    if isinstance(value, dtype):
+        return AsDType(str(value).removeprefix("torch."))
+    if isinstance(value, device):
+        return AsDevice("cpu")
+    return None
+
+
+def _pickle(obj: Any, file: IO[bytes]) -> None:
+    content = io.BytesIO()
+    pickle.dump(obj, content, pickle.HIGHEST_PROTOCOL)  # whole, before anything is written
+    file.write(_OWN)
+    file.write(content.getvalue())
+
+
+def load(
+    f: str | os.PathLike[str] | IO[bytes],
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool | None = None,
+    mmap: bool | None = None,
+    **pickle_load_args: Any,
+) -> Any:
+    """What `torch.save` wrote here, or in PyTorch, in both of its formats.
+
+    Tensors are read wherever they were kept, bfloat16 as float32. Whole models that PyTorch wrote are not read: save
+    their state_dict. Those that were saved here are, with weights_only=False, if their classes are the script's own or
+    fastnn's; no other function of a pickle is called.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        fastnn.FileError: it is damaged, or holds something else.
+        pickle.UnpicklingError: it holds objects, and not weights_only=False; or objects of classes that nobody has
+            imported.
+    """
+    if map_location is not None and not callable(map_location) and not isinstance(map_location, dict):
+        check_device(map_location)
+    if not isinstance(f, str | os.PathLike):
+        start = f.read(len(_OWN))
+        if start == _OWN:
+            return _unpickle(f, weights_only)
+        f.seek(-len(start), os.SEEK_CUR)
+    elif os.path.isfile(f):
+        with open(f, "rb") as file:
+            if file.read(len(_OWN)) == _OWN:
+                return _unpickle(file, weights_only)
+    return read_pth(f, make=_MAKERS)
+
+
+def _tensor(array: np.ndarray, requires_grad: bool) -> Any:
+    y = new(array)
+    y._requires_grad = requires_grad
+    return y
+
+
+def _parameter(tensor: Any, requires_grad: bool) -> Any:
+    from fastnn.compat.torch.nn import Parameter  # which imports much
+
+    return Parameter(tensor, requires_grad)
+
+
+def _dtype(name: str) -> Any:
+    return DTYPES[name.removeprefix("torch.")]
+
+
+_MAKERS = Makers(_tensor, _parameter, Size, _dtype, device)
+
+
+# ---- objects ---------------------------------------------------------------------------------------------------------
+def _unpickle(file: IO[bytes], weights_only: bool | None) -> Any:
+    if weights_only is not False:
+        raise pickle.UnpicklingError(
+            "torch.load: the file holds objects, not weights only. If it is yours: "
+            "torch.load(path, weights_only=False)"
+        )
+    return _Unpickler(file).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Of classes that are there: no function of the file's choice is called, and no module imported."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if _is_harmless(found, module):
+            return found
+        raise pickle.UnpicklingError(
+            f"torch.load: the file asks for {module}.{name}, which is neither a class of this script nor of fastnn's. "
+            "Save model.state_dict(), and load that into a new model"
+        )
+
+
+_HARMLESS = {
+    collections.OrderedDict, collections.defaultdict, collections.Counter, collections.deque, complex, set, frozenset,
+    bytearray, dict, list, tuple, int, float, bool, str, bytes, range, slice, object, np.ndarray, np.dtype,
+    copyreg._reconstructor, np._core.multiarray._reconstruct, np._core.multiarray.scalar,  # type: ignore[attr-defined]
+    np._core.numeric._frombuffer,  # type: ignore[attr-defined]
+}  # fmt: skip
+_CLASSES = ("fastnn.nn.", "fastnn.compat.torch.nn.", "fastnn.compat.torch.optim.", "fastnn.compat.torch._")
+_FUNCTIONS = ("fastnn.functional.", "fastnn.compat.torch.nn._functional_", "fastnn.compat.torch.nn.utils._derived") + tuple(
+    f"fastnn.compat.torch._{name}"
+    for name in ("creation", "dtype", "indexing", "linalg", "of_nn", "pointwise", "reductions", "shapes", "special")
+)
+
+
+def _is_harmless(found: Any, module: str) -> bool:
+    """What calculates, or makes an object that does; never what another module has beside its own."""
+    if found.__hash__ is not None and found in _HARMLESS:
+        return True
+    if isinstance(found, type):
+        if issubclass(found, np.generic):
+            return True
+        own = found.__module__ == module
+        return own and (module == "__main__" or module.startswith(_CLASSES) or _is_of_the_script(module))
+    if isinstance(found, FunctionType):
+        is_its_own = found.__module__ == module and "." not in found.__qualname__
+        return is_its_own and (module.startswith(_FUNCTIONS) or found is _restored)
+    return isinstance(found, dtype)
+
+
+def _is_of_the_script(module: str) -> bool:
+    """Whether a module lies beside the script, not among installed packages."""
+    path, main = (getattr(sys.modules.get(name), "__file__", None) for name in (module, "__main__"))
+    if path is None or main is None:
+        return False
+    return os.path.abspath(path).startswith(os.path.dirname(os.path.abspath(main)) + os.sep)
+
+
+_TRUST = "torch.load(path, weights_only=False) reads objects of your own classes that torch.save wrote here"
+__getattr__ = missing(
+    __name__,
+    {
+        "add_safe_globals": _TRUST,
+        "safe_globals": _TRUST,
+        "get_unsafe_globals_in_checkpoint": _TRUST,
+    },
+)

@@ -1,0 +1,259 @@
+"""Whole batches of data sets in memory, where a transform is one that is known here.
+
+The usual transforms, of images of Pillow before ToTensor and of floats after it, are done to all images of a batch at
+once, each with random numbers of its own: crops, flips and the normalisation in fastnn's one pass in C, the others by
+NumPy. Each gives the pixels that Pillow gives, so that a batch has the distribution that it would have image by image.
+What is not known (`None` instead of a step) is left to the data set's items.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.compat.torch._dtype import default_numpy_dtype, numpy_dtype
+from fastnn.compat.torch._tensor import new
+from fastnn.compat.torchvision import _batches
+from fastnn.compat.torchvision.datasets.vision import InMemory
+from fastnn.compat.torchvision.transforms import transforms as v1
+from fastnn.compat.torchvision.transforms import v2
+from fastnn.compat.torchvision.transforms._images import InterpolationMode
+from fastnn.data import augment
+
+__all__ = ["begins_with_to_tensor", "maker_of"]
+
+Array = NDArray[Any]
+Step = Callable[[Array, np.random.Generator], Array]  # of a batch of floats, which it may write into
+Maker = Callable[[NDArray[np.int64], np.random.Generator], list[Any]]
+
+
+def maker_of(dataset: Any) -> Maker | None:
+    """What makes the batch [images, labels] of indices into `dataset`, or None."""
+    if not isinstance(dataset, InMemory) or dataset.target_transform is not None or not _has_own_items(dataset):
+        return None
+    images, labels = dataset.images(), dataset.labels()
+    if images is None or labels is None or 0 in images.shape:
+        return None
+    plan = _plan_of(dataset.transform, images.shape[1:])
+    if plan is None:
+        return None
+    images = np.ascontiguousarray(images)
+    return lambda indices, rng: [new(plan.batch(images, indices, rng)), new(labels[indices])]
+
+
+def _has_own_items(dataset: InMemory) -> bool:
+    """Whether items are what the class of this package gives, and not those of a subclass of the script's."""
+    package = InMemory.__module__.rpartition(".")[0]
+    own = next(kind for kind in type(dataset).__mro__ if kind.__module__.startswith(f"{package}."))
+    methods = ("__getitem__", "__getitems__", "__len__", "images", "labels", "_image", "_transformed")
+    return all(getattr(type(dataset), name, None) is getattr(own, name, None) for name in methods)
+
+
+def begins_with_to_tensor(transform: Any) -> bool:
+    """Whether the first thing that is done to an image is to make a tensor of it, for which it need not be Pillow's."""
+    steps = _flat(transform)
+    return bool(steps) and type(steps[0]) in (v1.ToTensor, v2.ToImage)
+
+
+def _flat(transform: Any) -> list[Any]:
+    """The transforms one after the other."""
+    if type(transform) in (v1.Compose, v2.Compose) and isinstance(transform.transforms, Sequence):
+        return [step for part in transform.transforms for step in _flat(part)]
+    return [transform]
+
+
+# ---- the plan --------------------------------------------------------------------------------------------------------
+@dataclass
+class _Plan:
+    """Steps in order: moves while the batch is gathered, on bytes (as floats 0..255), normalisation, after it."""
+
+    moves: list[augment.PlacementAugmentation] = field(default_factory=list)
+    on_bytes: list[Step] = field(default_factory=list)
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    after: list[Step] = field(default_factory=list)
+    dtype: np.dtype[Any] = field(default_factory=default_numpy_dtype)
+
+    def batch(self, images: NDArray[np.uint8], indices: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        placement = augment.Placement(indices, images.shape[2:])
+        rest: list[Step] = []
+        for move in self.moves:
+            if rest or not move.place(placement, rng):
+                rest.append(move)
+        if rest or self.on_bytes:
+            x = placement.apply(images, 0.0, 1 / 255, self.dtype)
+            for step in (*rest, *self.on_bytes):
+                x = step(x, rng)
+            x = _normalised(x, self.mean, self.std)
+        else:
+            x = placement.apply(images, self.mean, self.std, self.dtype)
+        for step in self.after:
+            x = step(x, rng)
+        return x
+
+
+def _normalised(x: Array, mean: tuple[float, ...], std: tuple[float, ...]) -> Array:
+    x /= x.dtype.type(255)
+    x -= np.asarray(mean, x.dtype)[:, None, None]
+    x /= np.asarray(std, x.dtype)[:, None, None]
+    return x
+
+
+def _plan_of(transform: Any, shape: tuple[int, ...]) -> _Plan | None:
+    """The plan for images (C, H, W)."""
+    steps = _flat(transform)
+    plan = _Plan()
+    if plan.dtype not in (np.float32, np.float64):
+        return None
+    place = _to_tensor_at(steps)
+    if place is None:
+        return None
+    begin, end = place
+    for step in steps[:begin]:
+        if not _add_before(plan, step, shape):
+            return None
+    is_normalised = False
+    for step in steps[end:]:
+        if type(step) in (v1.Normalize, v2.Normalize) and not is_normalised and not plan.after:
+            statistics = [_per_channel(value, shape[0]) for value in (step.mean, step.std)]
+            if statistics[0] is None or statistics[1] is None or min(statistics[1]) <= 0:
+                return None
+            plan.mean, plan.std = statistics  # type: ignore[assignment]
+            is_normalised = True
+        elif not _add_after(plan, step, shape, is_normalised):
+            return None
+    return plan
+
+
+def _to_tensor_at(steps: list[Any]) -> tuple[int, int] | None:
+    """Where bytes become floats in 0..1: ToTensor, or v2's ToImage and ToDtype(float32, scale=True)."""
+    for position, step in enumerate(steps):
+        if type(step) in (v1.ToTensor, v2.ToTensor):
+            return position, position + 1
+        if type(step) is v2.ToImage and position + 1 < len(steps):
+            then = steps[position + 1]
+            is_scaled = type(then) is v2.ToDtype and then.scale and not isinstance(then.dtype, dict)
+            if is_scaled and numpy_dtype(then.dtype) == default_numpy_dtype():
+                return position, position + 2
+            return None
+    return None
+
+
+def _per_channel(value: Any, channels: int) -> tuple[float, ...] | None:
+    numbers = np.asarray(getattr(value, "_data", value))
+    if numbers.dtype.kind not in "fiu" or numbers.ndim > 1 or numbers.size not in (1, channels):
+        return None
+    return tuple(float(number) for number in numbers.ravel())
+
+
+def _add_before(plan: _Plan, step: Any, shape: tuple[int, ...]) -> bool:
+    """Add a transform of an image of Pillow; False if it is not known."""
+    move = _move_of(step, shape)
+    if move is not None:
+        if plan.on_bytes:
+            plan.on_bytes.append(move)
+        elif move is not _NOTHING:
+            plan.moves.append(move)  # type: ignore[arg-type]
+        return True
+    maker = _ON_BYTES.get(type(step))
+    change = None if maker is None else maker(step, shape)
+    if change is None:
+        return False
+    plan.on_bytes.append(change)
+    return True
+
+
+def _add_after(plan: _Plan, step: Any, shape: tuple[int, ...], is_normalised: bool) -> bool:
+    """Add a transform of a tensor; False if it is not known."""
+    kind = type(step)
+    if kind in (v1.RandomErasing, v2.RandomErasing):
+        plan.after.append(_batches.Erasing(step.p, step.scale, step.ratio, step.value))
+        return True
+    if kind in (v1.RandomVerticalFlip, v2.RandomVerticalFlip):
+        plan.after.append(_batches.VerticalFlip(step.p))
+        return True
+    move = _move_of(step, shape)
+    if move is None or (isinstance(move, augment.RandomCrop) and is_normalised and move.mode == "zeros"):
+        return False  # zeros would be of the mean's colour
+    if move is _NOTHING:
+        return True
+    if plan.after or plan.on_bytes:
+        plan.after.append(move)
+    else:
+        plan.moves.append(move)  # type: ignore[arg-type]
+    return True
+
+
+def _nothing(x: Array, rng: np.random.Generator) -> Array:
+    return x
+
+
+_NOTHING: Step = _nothing
+
+
+def _move_of(step: Any, shape: tuple[int, ...]) -> Step | None:
+    """A flip, or a crop of the image's own size, as fastnn has it."""
+    kind = type(step)
+    if kind in (v1.RandomHorizontalFlip, v2.RandomHorizontalFlip):
+        return augment.RandomHorizontalFlip(step.p)
+    if kind not in (v1.RandomCrop, v2.RandomCrop) or tuple(step.size) != shape[1:]:
+        return None
+    if step.padding is None or step.padding == 0:
+        return _NOTHING
+    sides = {step.padding} if isinstance(step.padding, int) else set(step.padding)
+    side = sides.pop()
+    mode = {"constant": "zeros", "reflect": "reflect"}.get(step.padding_mode)
+    is_black = step.padding_mode != "constant" or step.fill in (0, (0, 0, 0), [0, 0, 0])
+    if sides or mode is None or not is_black or not 0 < side < min(shape[1:]):
+        return None
+    return augment.RandomCrop(side, mode)
+
+
+# ---- what is done to bytes -------------------------------------------------------------------------------------------
+def _vertical_flip(step: Any, shape: tuple[int, ...]) -> Step:
+    return _batches.VerticalFlip(step.p)
+
+
+def _jitter(step: Any, shape: tuple[int, ...]) -> Step | None:
+    intervals = (step.brightness, step.contrast, step.saturation, step.hue)
+    if shape[0] == 3 and (step.hue is None or _has_pillow()):
+        return _batches.Jitter(*intervals)
+    return None if shape[0] != 1 else _batches.Jitter(*intervals[:2], None, None)
+
+
+def _has_pillow() -> bool:
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _grey(step: Any, shape: tuple[int, ...]) -> Step | None:
+    return _batches.Grey(step.p) if shape[0] == 3 else _NOTHING
+
+
+def _rotation(step: Any, shape: tuple[int, ...]) -> Step | None:
+    if step.interpolation is not InterpolationMode.NEAREST or step.expand or step.center is not None:
+        return None
+    fill = _batches.colour(step.fill, shape[0])
+    return None if fill is None else _batches.Rotation(step.degrees, fill)
+
+
+def _affine(step: Any, shape: tuple[int, ...]) -> Step | None:
+    if step.interpolation is not InterpolationMode.NEAREST or step.center is not None:
+        return None
+    fill = _batches.colour(step.fill, shape[0])
+    drawn = (step.degrees, step.translate, step.scale, step.shear)
+    return None if fill is None else _batches.Affine(*drawn, fill)
+
+
+_ON_BYTES: dict[type, Callable[[Any, tuple[int, ...]], Step | None]] = {
+    v1.RandomVerticalFlip: _vertical_flip, v2.RandomVerticalFlip: _vertical_flip,
+    v1.ColorJitter: _jitter, v2.ColorJitter: _jitter,
+    v1.RandomGrayscale: _grey, v2.RandomGrayscale: _grey,
+    v1.RandomRotation: _rotation, v2.RandomRotation: _rotation,
+    v1.RandomAffine: _affine, v2.RandomAffine: _affine,
+}  # fmt: skip
