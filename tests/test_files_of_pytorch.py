@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import re
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,14 @@ def test_plain_values_are_read(path):
         np.float64, 1.5, [[0, 1, 2], [3, 4, 5]], [True, False],
     )  # fmt: skip
     assert loaded["namespace"] == argparse.Namespace(lr=0.5, name="a")
+
+
+def test_program_in_the_documentation_runs(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parent.parent / "docs/files.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(program, {})
+    assert capsys.readouterr().out == "(10, 64)\n"
 
 
 def test_weights_are_taken_by_a_model(path):
