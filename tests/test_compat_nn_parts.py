@@ -109,6 +109,7 @@ def test_old_arguments_of_losses_mean_a_reduction():
     assert nn.MSELoss(reduce=False).reduction == "none"
     assert nn.CrossEntropyLoss(size_average=False).reduction == "sum"
     assert nn.L1Loss(True, True).reduction == "mean"
+    assert nn.MSELoss(reduction="elementwise_mean").reduction == "mean"
 
 
 def test_weights_of_losses_are_buffers():

@@ -25,9 +25,9 @@ _sum, _where = FUNCTIONS[np.sum], FUNCTIONS[np.where]
 
 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """What the old arguments `size_average` and `reduce` mean, if one of them is given."""
+    """What the old arguments `size_average` and `reduce` mean, if one of them is given, and old reductions."""
     if size_average is None and reduce is None:
-        return reduction
+        return "mean" if reduction == "elementwise_mean" else reduction  # of PyTorch 0.4
     found = "none" if reduce is False else "sum" if size_average is False else "mean"
     note(f"size_average and reduce are old arguments of losses: reduction={found!r} says the same")
     return found

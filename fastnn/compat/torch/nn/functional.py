@@ -24,13 +24,18 @@ __getattr__ = missing(
     {
         **dict.fromkeys(
             ("adaptive_avg_pool3d", "adaptive_max_pool3d", "avg_pool3d", "conv3d", "conv_transpose3d", "dropout3d",
-             "lp_pool3d", "max_pool3d", "max_unpool3d", "fractional_max_pool3d"),
+             "lp_pool3d", "max_pool3d", "max_unpool3d", "fractional_max_pool3d", "adaptive_max_pool3d_with_indices",
+             "max_pool3d_with_indices", "fractional_max_pool3d_with_indices"),
             _VOLUMES,
         ),
+        **dict.fromkeys(
+            ("fractional_max_pool2d", "fractional_max_pool2d_with_indices"), "use adaptive_max_pool2d"
+        ),
+        "conv_tbc": "use conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0))",
         "ctc_loss": "cut the sequences to letters and use cross_entropy",
         "embedding_bag": "use embedding(input, weight).mean(1)",
         "feature_alpha_dropout": "use alpha_dropout or dropout2d",
-        "fractional_max_pool2d": "use adaptive_max_pool2d",
+        "linear_cross_entropy": "use cross_entropy(linear(input, weight), target)",
         "multi_head_attention_forward": "use nn.MultiheadAttention",
     },
 )  # fmt: skip
