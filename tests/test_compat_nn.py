@@ -253,6 +253,26 @@ def test_dropout_in_place_changes_its_input():
     assert set(x.tolist()) == {0.0, 2.0}
 
 
+def test_activations_in_place_change_all_who_share_the_memory():
+    relu, seen = nn.ReLU(inplace=True), np.array([-1.0, 2.0], np.float32)
+    x = torch.from_numpy(seen)
+    relu(x)
+    assert seen.tolist() == [0.0, 2.0]
+    whole = torch.tensor([[-1.0, 1.0], [-2.0, 2.0]])
+    row, shared = whole[1], whole.detach()
+    relu(row)
+    assert whole.tolist() == [[-1.0, 1.0], [0.0, 2.0]]
+    relu(whole)
+    assert shared.tolist() == [[0.0, 1.0], [0.0, 2.0]]
+    alone = torch.tensor([-3.0, 3.0])
+    assert relu(alone) is alone
+    assert alone.tolist() == [0.0, 3.0]
+    recorded = torch.tensor([-1.0], requires_grad=True) * 2
+    with torch.no_grad():
+        relu(recorded)
+    assert recorded.item() == 0.0
+
+
 # ---- errors ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("call", "kind", "words"),

@@ -36,12 +36,13 @@ class DataParallel(_PassThrough):
 
 # Of these nothing depends here.
 _SETTINGS = frozenset(
-    """
-    batched_grad_copy broadcast_buffers bucket_cap_mb bucket_cap_mb_list check_reduction delay_all_reduce_named_params
-    device_mesh find_unused_parameters forward_sync_buffers gradient_as_bucket_view init_sync mixed_precision
-    param_to_hook_all_reduce process_group skip_all_reduce_unused_params static_graph
-    """.split()
-)
+    (
+        "batched_grad_copy", "broadcast_buffers", "bucket_cap_mb", "bucket_cap_mb_list", "check_reduction",
+        "delay_all_reduce_named_params", "device_mesh", "find_unused_parameters", "forward_sync_buffers",
+        "gradient_as_bucket_view", "init_sync", "mixed_precision", "param_to_hook_all_reduce", "process_group",
+        "skip_all_reduce_unused_params", "static_graph",
+    )
+)  # fmt: skip
 
 
 class DistributedDataParallel(_PassThrough):
