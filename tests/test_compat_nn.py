@@ -49,7 +49,8 @@ def test_paths_of_pytorch_lead_to_the_layers():
 def test_layers_are_those_of_fastnn():
     """So that what fastnn knows of its layers holds for them."""
     kinds = [name for name in dir(array) if isinstance(getattr(array, name), type) and hasattr(nn, name)]
-    assert len(kinds) > 50
+    kinds = [name for name in kinds if "Loss" not in name]
+    assert len(kinds) > 40
     # Paddings take other numbers of axes, and an Upsample finds its sizes anew for each input.
     apart = {"ReflectionPad2d", "ReplicationPad2d", "Upsample", "ZeroPad2d"}
     assert {name for name in kinds if not issubclass(getattr(nn, name), getattr(array, name))} == apart
@@ -292,6 +293,10 @@ def test_parallel_modules_pass_through_and_say_so(monkeypatch):
         net = kind(nn.Linear(2, 1), device_ids=[0, 1])
         assert list(net.state_dict()) == ["module.weight", "module.bias"]
         assert net(torch.ones(3, 2)).equal(net.module(torch.ones(3, 2)))
+    with net.no_sync():
+        net(torch.ones(3, 2)).sum().backward()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'devices'"):
+        nn.parallel.DistributedDataParallel(nn.Linear(2, 1), devices=[0])
     assert said == [
         f"{name} passes batches through: fastnn computes on one machine, with all its cores"
         for name in ("DataParallel", "DistributedDataParallel")
@@ -305,7 +310,7 @@ def test_cuda_is_the_cpu(monkeypatch):
     assert layer.weight.device == torch.device("cpu")
 
 
-# ---- single layers -----------------------------------------------------------------------------------------------------
+# ---- single layers ---------------------------------------------------------------------------------------------------
 def test_an_embedding_shortens_the_rows_that_it_reads():
     layer = nn.Embedding.from_pretrained(torch.tensor([[3.0, 4.0], [0.3, 0.4], [6.0, 8.0]]), max_norm=1.0)
     rows = layer(torch.tensor([0, 1]))
