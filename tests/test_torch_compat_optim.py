@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from compat_own_optimizers import OPTIMIZERS
 
 from fastnn.compat.torch import optim as ours
 from fastnn.compat.torch._dtype import set_default_dtype, torch_dtype
@@ -307,6 +308,53 @@ def test_named_parameters_are_named_in_the_state():
     a = ours.SGD(zip(names, mine, strict=True), lr=0.1)
     b = torch.optim.SGD(zip(names, theirs, strict=True), lr=0.1)
     assert a.state_dict() == b.state_dict()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_of_a_script_takes_the_same_steps(float64, name):
+    import fastnn.compat.torch as own
+
+    found = []
+    for library in (own, torch):
+        generator = np.random.default_rng(0)
+        w, b, x = (library.tensor(generator.standard_normal(shape)) for shape in ((4, 3), (3,), (16, 4)))
+        parameters = [w.requires_grad_(), b.requires_grad_()]
+        optimizer = OPTIMIZERS[name](library)(parameters)
+        schedule = library.optim.lr_scheduler.StepLR(optimizer, 4, 0.5)
+
+        def closure(optimizer=optimizer, w=w, b=b, x=x):
+            optimizer.zero_grad()
+            loss = ((x @ w + b).tanh() - x[:, :3]).pow(2).sum()
+            loss.backward()
+            return loss
+
+        losses = []
+        for _ in range(12):
+            losses.append(closure().item())
+            if name == "sharpness_aware":
+                optimizer.step(closure)
+            else:
+                optimizer.step()
+            schedule.step()
+        # One that does not call __init__ of its class has no state_dict, there and here.
+        state = {} if name == "looking_ahead" else optimizer.state_dict()
+        found.append((losses, w.detach().numpy(), b.detach().numpy(), plain(state)))
+    for ours_, theirs_ in zip(*(result[:3] for result in found), strict=True):
+        np.testing.assert_allclose(ours_, theirs_, rtol=1e-9, atol=1e-11)
+    assert_same_state(found[0][3], found[1][3])
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+def test_the_words_of_old_optimizers_are_taken():
+    import fastnn.compat.torch as own
+
+    found = []
+    for library in (own, torch):
+        x, g = library.ones(2), library.tensor([1.0, 2.0])
+        x.add_(-0.5, g).sub_(0.25, g)
+        x.mul_(0.9).addcmul_(0.1, g, g).addcdiv_(-0.3, g, g + 1)
+        found.append([x.tolist(), library.add(x, 2, g).tolist(), library.addcdiv(x, 2, g, g + 3).tolist()])
+    np.testing.assert_allclose(*found, rtol=1e-6)
 
 
 # ---- schedules -------------------------------------------------------------------------------------------------------
