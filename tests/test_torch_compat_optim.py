@@ -64,6 +64,15 @@ CASES = {
         {"centered": True, "momentum": 0.5, "maximize": True},
     ],
     "Adagrad": [{}, {"lr_decay": 0.1, "weight_decay": 0.2}, {"initial_accumulator_value": 0.5}, {"maximize": True}],
+    "Adamax": [{}, {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3}, {"weight_decay": 0.3, "maximize": True}],
+    "RAdam": [
+        {},
+        {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3},
+        {"lr": 0.1, "weight_decay": 0.3},
+        {"lr": 0.1, "weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True},
+    ],
+    "Rprop": [{}, {"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (1e-2, 0.2)}, {"maximize": True}],
+    "ASGD": [{}, {"lr": 0.1, "lambd": 0.1, "alpha": 0.5, "t0": 3}, {"weight_decay": 0.3, "maximize": True}],
     "Adadelta": [{}, {"lr": 0.3, "rho": 0.5, "eps": 1e-3}, {"weight_decay": 0.3}, {"maximize": True}],
 }
 BOTH = [(name, options) for name, cases in CASES.items() for options in cases]
@@ -667,7 +676,7 @@ def signature_of(function):
     return names
 
 
-MISSING = {"ASGD", "Adafactor", "Adamax", "RAdam", "Rprop", "SparseAdam"}
+MISSING = {"Adafactor", "SparseAdam"}
 
 
 def test_all_optimizers_are_there_with_pytorchs_signatures():
