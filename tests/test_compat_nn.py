@@ -12,7 +12,6 @@ from fastnn import nn as array
 from fastnn.compat import notes
 from fastnn.compat.torch import nn
 from fastnn.compat.torch.nn.modules._absent import ABSENT
-from fastnn.functional._joined_relu import NormRelu
 from fastnn.nn import _joining
 
 
@@ -125,16 +124,6 @@ def test_joined_layers_have_the_gradients_of_layers_alone():
         gradients.append([p.grad.numpy() for p in net.parameters()])
     for joined, alone in zip(*gradients, strict=True):
         np.testing.assert_array_equal(joined, alone)
-
-
-def test_relu_by_hand_after_a_batch_norm_goes_back_with_it():
-    conv, norm, relu = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
-    x = numbers(2, 1, 6, 6)
-    assert type(torch.nn.functional.relu(norm(conv(x))).grad_fn) is NormRelu
-    assert type(relu(norm(conv(x))).grad_fn) is NormRelu
-    out = norm(conv(x))
-    out += x
-    assert type(torch.relu(out).grad_fn) is NormRelu
 
 
 # ---- memory ----------------------------------------------------------------------------------------------------------
