@@ -67,10 +67,6 @@ class Op:
     # `backward` takes the gradient that the first input has already, and adds it where it stores its own.
     adds: ClassVar[bool] = False
 
-    # Operations whose results gradients pass by, since this one does their backward, too; `unjoined(dy)` gives the
-    # gradient with respect to the result of the first.
-    stands_for: tuple[Any, ...] = ()
-
     number: int = 0  # in the order of the calls
     module: Any = None  # the module that ran it, if somebody observes
     _edges: Any = None  # for every input, the operation or leaf that its gradient goes to
@@ -310,10 +306,7 @@ def go_back(
         if not op.is_exact:  # an operation of a user may write into its dy, which another one may have, too
             dys = tuple([dy.copy("K") for dy in dys])
         there = pending.get(edges[0]) if op.adds else None
-        if op.stands_for and not asked.keys().isdisjoint(map(id, op.stands_for)):
-            edges = [op.stands_for[0]]
-            gradients = op.unjoined(*dys)  # type: ignore[attr-defined]
-        elif is_observed:
+        if is_observed:
             keywords = {} if there is None else {"addend": there}
             gradients = observed(op, "backward", op.backward, dys, **keywords)
         else:

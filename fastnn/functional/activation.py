@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _check, _layout, _memory, _runtime, reference
 from fastnn._watching import kernel_ran
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import AnyArray, Tensor
-from fastnn.functional._joined_relu import joined
+from fastnn.autograd.tensor import AnyArray
 
 __all__ = [
     "elu",
@@ -86,15 +85,7 @@ def relu(x: AnyArray) -> AnyArray:
 
     Source: Nair and Hinton, 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
-    if isinstance(x, Tensor) and x._op is not None:
-        y = joined(x, _relu)
-        if y is not None:
-            return y
     return run(FromResult("relu"), x)
-
-
-def _relu(x: NDArray) -> NDArray:
-    return _forward("relu", x)
 
 
 def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:

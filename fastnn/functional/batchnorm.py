@@ -129,7 +129,6 @@ class BatchNorm(Op):
 
     keeps: ClassVar = {0: "x", 1: "weight", 2: "bias"}
     is_exact = True
-    is_plain: bool = False  # whether nothing but the batch norm has been done
 
     def __init__(
         self,
@@ -160,7 +159,6 @@ class BatchNorm(Op):
             if residual is not None:  # the activation's argument is not known from x alone
                 self.y, self.keeps_result = y, True
             self.is_fresh = self.activation is not None
-            self.is_plain = self.activation is None and residual is None
         return y
 
     def backward(self, dy: NDArray) -> Any:
