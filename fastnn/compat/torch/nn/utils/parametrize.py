@@ -155,7 +155,7 @@ def _class_of(before: type, names: tuple[str, ...]) -> type:
 
 
 def _instance(before: type, names: tuple[str, ...]) -> Any:
-    kind = _class_of(before, names)
+    kind: Any = _class_of(before, names)
     return kind.__new__(kind)
 
 
