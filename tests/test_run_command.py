@@ -271,6 +271,17 @@ def test_threads_are_waited_for_after_an_exception_too(capsys):
     assert capsys.readouterr().out == "done\n"
 
 
+def test_pools_that_a_script_leaves_open_end_with_the_process():
+    write("script.py", """
+        import time
+        from concurrent.futures import ThreadPoolExecutor
+        pool = ThreadPoolExecutor(1)
+        print(pool.submit(int, 3).result(), flush=True)
+        pool.submit(lambda: (time.sleep(0.05), print("done", flush=True)))
+    """)  # fmt: skip
+    assert same_as_python("script.py").stdout == "3\ndone\n"
+
+
 def test_classes_of_the_script_are_pickled(capsys):
     text = """
         import copy, pickle, dataclasses

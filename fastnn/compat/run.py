@@ -6,6 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import thread as pools
 
 import fastnn
 from fastnn._terminal import say
@@ -135,9 +136,13 @@ def _explain(error: BaseException, script_imports: ScriptImports) -> None:
 
 
 def _join(before: set[threading.Thread]) -> None:
-    """Wait for threads that the script started, as Python does before a process ends."""
+    """Wait for threads that the script started, as Python does before a process ends.
+
+    Those of pools (`concurrent.futures`) are told to end when the process does, and not before.
+    """
     while True:
-        running = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+        own = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+        running = [thread for thread in own if thread not in pools._threads_queues]  # type: ignore[attr-defined]
         if not running:
             return
         running[0].join()

@@ -124,7 +124,7 @@ class LBFGS(Optimizer):
         if _largest(gradient) <= at_rest:
             return first_loss
         direction, t, history, loss_before = _read(state)
-        gradient_before = state["prev_flat_grad"]._data if "prev_flat_grad" in state else None
+        gradient_before: Any = state["prev_flat_grad"]._data if "prev_flat_grad" in state else None
         for n_iter in range(1, group["max_iter"] + 1):
             state["n_iter"] += 1
             if state["n_iter"] == 1:
