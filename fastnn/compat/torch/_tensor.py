@@ -22,6 +22,7 @@ from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.autograd.tensor import new_tensor, shares_memory
 from fastnn.compat.torch._device import check_device, device
 from fastnn.compat.torch._dtype import default_numpy_dtype, dtype, numpy_dtype, torch_dtype
+from fastnn.compat.torch._grad_fn import grad_fn_of
 from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._writing import View, WriteInto, WriteIntoView
 
@@ -93,13 +94,15 @@ class Tensor(NumPyTensor):
 
     @property
     def grad_fn(self) -> Any:
-        return self._op
+        return grad_fn_of(self._op)
 
     @property
     def is_cuda(self) -> bool:
         return False
 
-    is_sparse = is_quantized = is_mps = is_meta = is_nested = False
+    is_cpu = True
+    is_sparse = is_sparse_csr = is_quantized = is_mkldnn = is_meta = is_nested = False
+    is_mps = is_xpu = is_mtia = is_maia = is_ipu = is_vulkan = is_xla = False
 
     @property
     def T(self) -> "Tensor":  # type: ignore[override]
