@@ -21,12 +21,14 @@ import numpy as np
 import pytest
 from mutations import mutate, with_right_checksums_of_png, with_right_checksums_of_tar
 from PIL import Image
+from pth_files import HOOKS, PARAMETER, floats, new_format, old_format, pickled, storage, tensor
 from test_cifar10 import python2_pickle
 
 import fastnn
 from fastnn import data, nn, training
 from fastnn.courses.pku import digits as pku_digits
 from fastnn.data import _npz, _pickle, cifar10, mnist
+from fastnn.training._pth import read_pth
 
 RECORDS = 3
 MUTATIONS = int(os.environ.get("FASTNN_FUZZ", "2000"))
@@ -86,8 +88,8 @@ def read_picture(path):
     return data.read_image(path, 32, max_pixels=1 << 20)
 
 
-def written(folder, write):
-    path = folder / "original.safetensors"
+def written(folder, write, name="original.safetensors"):
+    path = folder / name
     write(path)
     return path.read_bytes()
 
@@ -113,6 +115,29 @@ def read_short_pickle(path):
     except data.DataError as error:
         raise data.DataError(str(error), path) from None
 
+
+def pth_parts():
+    """An object of PyTorch with something of everything, and the bytes of its storages."""
+    weight, storages = floats("0", *range(12), shape=(3, 4))
+    storages["1"] = struct.pack("<2q", 7, 8)
+    state = {"weight": weight, "view": tensor(storage("0", "FloatStorage", 12), (2, 2), (1, 4), 3),
+             "steps": tensor(storage("1", "LongStorage", 2), (2,)), "parameter": PARAMETER(weight, True, HOOKS),
+             "epoch": 3, "betas": (0.9, 0.999), "text": "a text", "more": [None, True, {1: 2}, {3, 4}, b"bytes"],
+             "array": PIXELS[:1, :4]}  # fmt: skip
+    return state, storages
+
+
+def pth(write, **settings):
+    state, storages = pth_parts()
+    return write(state, storages, **settings)
+
+
+def pth_with_pickle(write, **settings):
+    """A file with a changed pickle, whose own checksums are right."""
+    return lambda part: write(part, pth_parts()[1], **settings)
+
+
+OF_OLD = {"itemsizes": {"0": 4, "1": 8}}
 
 # kind -> name of the file, how it is read, and what makes it of a changed part
 KINDS = {
@@ -152,6 +177,16 @@ KINDS = {
                                    written(folder, lambda path: fastnn.save(MODEL, path))), bytes),
     "checkpoint": ("c", fastnn.load,
                    lambda folder: written(folder, lambda path: training.save_state(path, STATE)), bytes),
+    "PyTorch": ("w.pth", read_pth, lambda folder: pth(new_format), bytes),
+    "PyTorch, compressed": ("w.pth", read_pth, lambda folder: pth(new_format, compressed=True), bytes),
+    "PyTorch, pickle": ("w.pth", read_pth, lambda folder: pickled(pth_parts()[0]), pth_with_pickle(new_format)),
+    "PyTorch, pickle of protocol 5": ("w.pth", read_pth, lambda folder: pickled(pth_parts()[0], 5),
+                                      pth_with_pickle(new_format)),
+    "PyTorch, old format": ("w.pth", read_pth, lambda folder: pth(old_format, **OF_OLD), bytes),
+    "PyTorch, old format, pickle": ("w.pth", read_pth, lambda folder: pickled(pth_parts()[0], 4),
+                                    pth_with_pickle(old_format, **OF_OLD)),
+    "PyTorch, weights": ("w.pth", fastnn.load,
+                         lambda folder: written(folder, lambda path: fastnn.save(MODEL, path), "w.pth"), bytes),
     "checkpoint without a checksum": ("c", fastnn.load, lambda folder: without_checksum(
                                       written(folder, lambda path: training.save_state(path, STATE))), bytes),
 }  # fmt: skip

@@ -11,7 +11,7 @@ from concurrent.futures import thread as pools
 import fastnn
 from fastnn._terminal import say
 from fastnn.compat import imports, notes, program
-from fastnn.compat._installed import NO_IPYTHON
+from fastnn.compat._installed import NO_IPYTHON, package_of
 from fastnn.compat.imports import ScriptImports
 from fastnn.compat.layers import LAYERS
 from fastnn.compat.processes import tell_processes
@@ -28,6 +28,7 @@ def run(
     arguments: Sequence[str],
     *,
     quiet: bool = False,
+    guests: Sequence[str] = (),
     layers: Mapping[str, str] = LAYERS,
 ) -> int:
     """Run a script or module to its end and return its exit code.
@@ -39,14 +40,15 @@ def run(
         what: to run.
         arguments: of the script.
         quiet: whether to leave out the line that says what it ran on, and notes.
+        guests: installed packages that get the layers as well.
         layers: a library -> the package that stands for it.
     Raises:
         NotFoundError: there is no such module.
     """
     notes.is_quiet = quiet
-    script_imports = ScriptImports(what.folder, layers, looks_above=what.looks_above)
+    script_imports = ScriptImports(what.folder, layers, looks_above=what.looks_above, guests=guests)
     script_imports.install()
-    tell_processes(what, layers)
+    tell_processes(what, script_imports)
     if not sys.flags.safe_path:
         sys.path[0] = what.path
     sys.argv = [what.argv0, *arguments]
@@ -118,7 +120,15 @@ def _explain(error: BaseException, script_imports: ScriptImports) -> None:
     if library not in script_imports.layers or not frames or _is_hidden(frames[-1].filename):
         return
     filename = frames[-1].filename
-    if not script_imports.is_own_code(filename):
+    if script_imports.is_own_code(filename):
+        return
+    package = package_of(filename)
+    if package is not None:
+        say(
+            f"fastnn run: {package} is installed, and gets fastnn for {library} if it is asked for: "
+            f"fastnn run --with {package} ..."
+        )
+    else:
         say(
             f"fastnn run: {filename} is not below {script_imports.folder}, whose code alone gets fastnn for {library}. "
             "If it is yours, add a folder above both to PYTHONPATH."

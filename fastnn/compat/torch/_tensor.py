@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.autograd.deferred import Deferred, settle
 from fastnn.autograd.memory import BORROWED
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import Op, go_back, run
@@ -21,6 +22,7 @@ from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.autograd.tensor import new_tensor, shares_memory
 from fastnn.compat.torch._device import check_device, device
 from fastnn.compat.torch._dtype import default_numpy_dtype, dtype, numpy_dtype, torch_dtype
+from fastnn.compat.torch._grad_fn import grad_fn_of
 from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._writing import View, WriteInto, WriteIntoView
 
@@ -40,6 +42,7 @@ class Tensor(NumPyTensor):
     _views: Any = None  # weak references to its views, which follow when it becomes another result
     _hooks: Any = None
     _name: str | None = None
+    _changes_itself = True
 
     def __init__(self, *data: Any, device: Any = None) -> None:
         check_device(device)
@@ -91,13 +94,15 @@ class Tensor(NumPyTensor):
 
     @property
     def grad_fn(self) -> Any:
-        return self._op
+        return grad_fn_of(self._op)
 
     @property
     def is_cuda(self) -> bool:
         return False
 
-    is_sparse = is_quantized = is_mps = is_meta = is_nested = False
+    is_cpu = True
+    is_sparse = is_sparse_csr = is_quantized = is_mkldnn = is_meta = is_nested = False
+    is_mps = is_xpu = is_mtia = is_maia = is_ipu = is_vulkan = is_xla = False
 
     @property
     def T(self) -> "Tensor":  # type: ignore[override]
@@ -427,6 +432,8 @@ def in_place(x: Tensor, y: Any) -> Tensor:
     """Put the result `y` of something into `x`."""
     if not isinstance(y, NumPyTensor):
         y = wrapped(y)
+    if isinstance(x, Deferred) and x.fits(y):  # nobody has looked at it
+        return settle(x, y)
     before, after = x._data, y._data
     if after.shape != before.shape:
         raise RuntimeError(

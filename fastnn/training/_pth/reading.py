@@ -147,7 +147,9 @@ def _read_archive(file: IO[bytes], size: int, make_context: Callable[..., Contex
         return Storage(key, kind.dtype, found, 0, found)
 
     def member_of(key: str) -> bytes:
-        return folder + b"data/" + key.encode("utf-8", "surrogatepass")
+        name = key.encode("utf-8", "surrogatepass")
+        early = folder + b"tensors/" + name  # of PyTorch 1.4, where one had to ask for this format
+        return early if archive.size(early) is not None else folder + b"data/" + name
 
     order = folder + b"byteorder"
     byteorder = "little"
