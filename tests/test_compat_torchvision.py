@@ -332,12 +332,19 @@ def test_a_script_that_changes_items_gets_them(cifar, change):
     assert _pipeline.maker_of(train) is None
 
 
-def test_a_subclass_that_adds_a_method_is_known(cifar):
-    class Mine(datasets.CIFAR10):
+def test_a_subclass_with_fewer_images_and_names_of_its_own_is_known(cifar):
+    class LongTailed(datasets.CIFAR10):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.images, self.labels = self.data, self.targets
+            self.data, self.targets = np.vstack([self.data[:5], self.data[50:60]]), self.targets[:5] + [7] * 10
+
         def names(self):
             return self.classes
 
-    assert _pipeline.maker_of(Mine(cifar, transform=usual())) is not None
+    train = LongTailed(cifar, transform=usual())
+    assert _pipeline.maker_of(train) is not None
+    assert batch_of(train)[1].tolist() == [*train.targets[:5], *[7] * 10]
 
 
 def test_changed_data_are_what_comes(cifar):
@@ -375,6 +382,30 @@ def test_batches_without_chance_are_the_items(cifar, statistics, version):
     x, y = batch_of(train)
     np.testing.assert_allclose(x.numpy(), np.stack([train[i][0].numpy() for i in range(N)]), atol=2e-6)
     assert y.tolist() == train.targets[:N]
+
+
+@pytest.mark.parametrize("first", [v2.ToImage(), v2.PILToTensor(), transforms.PILToTensor()])
+def test_moves_of_bytes_in_version_2_are_done_to_whole_batches(cifar, first):
+    moves = [v2.RandomCrop(32, 4), v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(1.0), v2.CenterCrop(20)]
+    last = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
+    train = datasets.CIFAR10(cifar, transform=v2.Compose([first, *moves, *last]))
+    assert _pipeline.maker_of(train) is not None
+    assert batch_of(train)[0].shape == (N, 3, 20, 20)
+    assert train[0][0].shape == (3, 20, 20)
+    for others in ([first, v2.ColorJitter(0.2), *last], [first, v2.ToDtype(torch.float32)], [first], [first, *moves]):
+        assert _pipeline.maker_of(datasets.CIFAR10(cifar, transform=v2.Compose(others))) is None
+    train.transform = v2.Compose([first, *moves[2:], *last])
+    np.testing.assert_allclose(batch_of(train)[0].numpy(), np.stack([train[i][0].numpy() for i in range(N)]), atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "indices", [torch.tensor([5, 3, 3]), [torch.tensor(5), torch.tensor(3), 3], np.array([5, 3, 3])]
+)
+def test_subsets_of_tensors_of_indices(cifar, indices):
+    train = datasets.CIFAR10(cifar, transform=usual())
+    x, y = batch_of(Subset(train, indices))
+    assert y.tolist() == [train.targets[i] for i in (5, 3, 3)]
+    np.testing.assert_allclose(x[0].numpy(), train[5][0].numpy(), atol=2e-6)
 
 
 def test_batches_of_digits_are_the_items(digits):

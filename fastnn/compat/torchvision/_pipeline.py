@@ -35,7 +35,7 @@ def maker_of(dataset: Any) -> Maker | None:
     """What makes the batch [images, labels] of indices into `dataset`, or None."""
     if not isinstance(dataset, InMemory) or dataset.target_transform is not None or not _has_own_items(dataset):
         return None
-    images, labels = dataset.images(), dataset.labels()
+    images, labels = dataset._whole_images(), dataset._whole_labels()
     if images is None or labels is None or 0 in images.shape:
         return None
     plan = _plan_of(dataset.transform, images.shape[1:])
@@ -49,7 +49,7 @@ def _has_own_items(dataset: InMemory) -> bool:
     """Whether items are what the class of this package gives, and not those of a subclass of the script's."""
     package = InMemory.__module__.rpartition(".")[0]
     own = next(kind for kind in type(dataset).__mro__ if kind.__module__.startswith(f"{package}."))
-    methods = ("__getitem__", "__getitems__", "__len__", "images", "labels", "_image", "_transformed")
+    methods = ("__getitem__", "__getitems__", "__len__", "_whole_images", "_whole_labels", "_image", "_transformed")
     return all(getattr(type(dataset), name, None) is getattr(own, name, None) for name in methods)
 
 
@@ -113,7 +113,7 @@ def _plan_of(transform: Any, shape: Shape) -> _Plan | None:
     if place is None:
         return None
     begin, end = place
-    for step in steps[:begin]:
+    for step in (*steps[:begin], *steps[begin + 1 : end - 1]):
         added = _add_before(plan, step, shape)
         if added is None:
             return None
@@ -132,17 +132,24 @@ def _plan_of(transform: Any, shape: Shape) -> _Plan | None:
 
 
 def _to_tensor_at(steps: list[Any]) -> tuple[int, int] | None:
-    """Where bytes become floats in 0..1: ToTensor, or v2's ToImage and ToDtype(float32, scale=True)."""
+    """Where bytes become floats in 0..1, and where that ends: ToTensor; or version 2's ToImage, transforms that do not
+    care whether bytes are of an image or of a tensor, and ToDtype(float32, scale=True)."""
     for position, step in enumerate(steps):
         if type(step) in (v1.ToTensor, v2.ToTensor):
             return position, position + 1
-        if type(step) is v2.ToImage and position + 1 < len(steps):
-            then = steps[position + 1]
-            is_scaled = type(then) is v2.ToDtype and then.scale and not isinstance(then.dtype, dict)
-            if is_scaled and numpy_dtype(then.dtype) == default_numpy_dtype():
-                return position, position + 2
-            return None
+        if type(step) in (v2.ToImage, v2.PILToTensor, v1.PILToTensor):
+            end = position + 1
+            while end < len(steps) and type(steps[end]) in _OF_ANY_BYTES:
+                end += 1
+            return (position, end + 1) if end < len(steps) and _is_scaling(steps[end]) else None
     return None
+
+
+def _is_scaling(step: Any) -> bool:
+    """Whether it makes floats in 0..1 of bytes."""
+    if type(step) not in (v2.ToDtype, v1.ConvertImageDtype, v2.ConvertImageDtype):
+        return False
+    return getattr(step, "scale", True) and numpy_dtype(step.dtype) == default_numpy_dtype()
 
 
 def _per_channel(value: Any, channels: int) -> tuple[float, ...] | None:
@@ -310,3 +317,7 @@ _ON_BYTES: dict[type, Callable[[Any, Shape], Step | None]] = {
     v1.Resize: _resizing, v2.Resize: _resizing,
     v1.Grayscale: _grayscale, v2.Grayscale: _grayscale,
 }  # fmt: skip
+_OF_ANY_BYTES = (
+    v1.RandomHorizontalFlip, v2.RandomHorizontalFlip, v1.RandomVerticalFlip, v2.RandomVerticalFlip, v1.RandomCrop,
+    v2.RandomCrop, v1.CenterCrop, v2.CenterCrop, v1.Pad, v2.Pad,
+)  # fmt: skip
