@@ -142,7 +142,7 @@ def _join(before: set[threading.Thread]) -> None:
     """
     while True:
         own = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
-        running = [thread for thread in own if thread not in pools._threads_queues]  # type: ignore[attr-defined]
+        running = [thread for thread in own if thread not in pools._threads_queues]
         if not running:
             return
         running[0].join()
