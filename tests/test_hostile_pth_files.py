@@ -10,6 +10,7 @@ import zlib
 import pytest
 from hostile import MEGABYTE, made, memory_mark
 from pth_files import (
+    FORMATS,
     HOOKS,
     MAGIC,
     PARAMETER,
@@ -26,7 +27,7 @@ from pth_files import (
     tensor,
     zipped,
 )
-from pth_watch import FORMATS, OBJECTS, refuse, watched
+from pth_watch import OBJECTS, refuse, watched
 
 FLOATS = storage("0", "FloatStorage", 1)
 
@@ -284,7 +285,7 @@ OLD = {
     "a view behind it": (view(("v", 1, 2), (1,)), "outside"),
     "a tensor behind its view": (view(("v", 1, 1), (2,)), "outside"),
     "a source": (old_format(Persistent(("module", HOOKS, "net.py", "import os"))), "a whole model"),
-    "many pickles that end nowhere": (lambda: old_file(*START) + b"(" + b"N" * (3 << 20), "truncated"),
+    "many pickles that end nowhere": (lambda: old_file(*START) + b"(" + b"N" * (3 << 19), "truncated"),
     "a list of storages that ends nowhere": (lambda: old_file(*START, {}) + b"\x80\x02](" + b"X\1\0\0\0a" * 300_000,
                                              "truncated"),
 }  # fmt: skip
