@@ -230,7 +230,7 @@ def batchnorm_training(
     residual: _Real | None,
     mean: NDArray[np.float64],
     invstd: NDArray[np.float64],
-    y: _Real,
+    y: _Real | None,
     workspace: NDArray[np.uint8],
     n_threads: int,
 ) -> None: ...

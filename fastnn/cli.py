@@ -135,15 +135,24 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
     run = commands.add_parser(
         "run",
         help="run a script written for PyTorch, as it is, on fastnn",
-        usage="%(prog)s [-h] [--quiet] SCRIPT [ARGUMENT ...]\n       %(prog)s [-h] [--quiet] -m MODULE [ARGUMENT ...]",
+        usage="%(prog)s [-h] [--quiet] [--with PACKAGE] SCRIPT [ARGUMENT ...]\n"
+        "       %(prog)s [-h] [--quiet] [--with PACKAGE] -m MODULE [ARGUMENT ...]",
         description="Run a script that was written for PyTorch, without PyTorch. Its `import torch` and `import "
         "torchvision` give fastnn's versions of these packages; all else is as with `python SCRIPT`. What a script "
         "needs that fastnn lacks, `fastnn check SCRIPT` lists before it runs. This holds for the code in the script's "
         "folder, with -m in the current folder, and below it, and in folders above it that are on PYTHONPATH or that "
-        "the script adds to sys.path. Installed packages that import torch do not get fastnn.",
+        "the script adds to sys.path. Installed packages that import torch get fastnn only if --with names them.",
         allow_abbrev=False,
     )
     run.add_argument("--quiet", action="store_true", help="do not say at the end what the script ran on")
+    run.add_argument(
+        "--with",
+        dest="guests",
+        metavar="PACKAGE",
+        action="append",
+        default=[],
+        help="an installed package that is to get fastnn for torch as well, such as einops; may be given several times",
+    )
     run.add_argument(
         "-m",
         dest="module",
@@ -282,7 +291,7 @@ def _run_script(arguments: argparse.Namespace) -> int:
     if not words:
         raise ValueError(f"say {'which script' if arguments.module is None else 'which module'} to run")
     what = Script(words[0]) if arguments.module is None else Module(words[0])
-    return run(what, words[1:], quiet=arguments.quiet)
+    return run(what, words[1:], quiet=arguments.quiet, guests=arguments.guests)
 
 
 def _check_script(arguments: argparse.Namespace) -> int:

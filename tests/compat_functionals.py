@@ -201,6 +201,23 @@ SHAPES = [
     case("interpolate", _IMAGES, scale_factor=1.7, mode="bilinear", recompute_scale_factor=True),
     case("interpolate", _SEQUENCES, scale_factor=2.5, mode="linear"), case("interpolate", _SEQUENCES, 4),
     case("interpolate", _IMAGES, (3, 4), mode="area"), case("interpolate", _SEQUENCES, 5, mode="area"),
+    *[case("interpolate", N(2, 3, 7, 9), **settings) for settings in (
+        {"size": (10, 5), "mode": "bicubic"}, {"size": (10, 5), "mode": "bicubic", "align_corners": True},
+        {"scale_factor": 1.7, "mode": "bicubic"}, {"size": 1, "mode": "bicubic", "align_corners": True},
+        {"scale_factor": 2.3, "mode": "bicubic", "recompute_scale_factor": True},
+        {"size": (4, 12), "mode": "bicubic", "antialias": True},
+        {"size": (3, 4), "mode": "bilinear", "antialias": True},
+        {"scale_factor": 0.4, "mode": "bilinear", "antialias": True}, {"size": (4, 12), "mode": "nearest-exact"},
+        {"scale_factor": (1.7, 0.6), "mode": "nearest-exact"},
+    )],
+    case("interpolate", _SEQUENCES, 5, mode="nearest-exact"),
+    case("interpolate", _SEQUENCES, scale_factor=0.5, mode="area"),
+    *[case("grid_sample", N(2, 3, 5, 6), N(2, 4, 3, 2), "bilinear", mode, align)
+      for mode in ("zeros", "border", "reflection") for align in (True, False)],
+    *[case("grid_sample", N(2, 3, 5, 6), constant(N(2, 4, 3, 2)), mode="nearest",
+    padding_mode=mode, align_corners=align)
+      for mode in ("zeros", "border", "reflection") for align in (True, False)],
+    case("grid_sample", N(1, 1, 1, 1), N(1, 2, 2, 2), padding_mode="reflection", align_corners=True),
     case("upsample", _IMAGES, scale_factor=2), case("upsample", _IMAGES, (4, 11), None, "bilinear", True),
     case("upsample_nearest", _IMAGES, scale_factor=3), case("upsample_bilinear", _IMAGES, (4, 11)),
     case("affine_grid", N(2, 2, 3), (2, 1, 4, 5), align_corners=False),

@@ -1,5 +1,7 @@
 """Networks as people write them: each function gets `torch` and gives a module."""
 
+# ruff: noqa: UP008, UP031, UP034 (it is how they are written)
+
 
 def lenet(torch):
     nn, F = torch.nn, torch.nn.functional
@@ -213,10 +215,155 @@ def squeeze(torch):
     return Net()
 
 
+def collection(torch):
+    """Dense and shuffled blocks, blocks that activate first, standardised weights, a list of sizes, a transformer."""
+    nn, F = torch.nn, torch.nn.functional
+    cfg = {"tiny": [8, "M", 8, 12]}
+
+    class PreActBlock(nn.Module):
+        def __init__(self, in_planes, planes, stride=1):
+            super(PreActBlock, self).__init__()
+            self.bn1 = nn.BatchNorm2d(in_planes)
+            self.conv1 = nn.Conv2d(in_planes, planes, kernel_size=3, stride=stride, padding=1, bias=False)
+            if stride != 1 or in_planes != planes:
+                self.shortcut = nn.Sequential(nn.Conv2d(in_planes, planes, kernel_size=1, stride=stride, bias=False))
+
+        def forward(self, x):
+            out = F.relu(self.bn1(x))
+            shortcut = self.shortcut(out) if hasattr(self, "shortcut") else x
+            out = self.conv1(out)
+            out += shortcut
+            return out
+
+    class DenseBottleneck(nn.Module):
+        def __init__(self, in_planes, growth_rate):
+            super().__init__()
+            self.bn = nn.BatchNorm2d(in_planes)
+            self.relu = nn.ReLU(inplace=True)
+            self.conv = nn.Conv2d(in_planes, growth_rate, 3, padding=1, bias=False)
+
+        def forward(self, x):
+            out = self.conv(self.relu(self.bn(x)))
+            return torch.cat([out, x], 1)
+
+    class ShuffleBlock(nn.Module):
+        def __init__(self, groups=2):
+            super().__init__()
+            self.groups = groups
+
+        def forward(self, x):
+            N, C, H, W = x.size()
+            g = self.groups
+            return x.view(N, g, C // g, H, W).permute(0, 2, 1, 3, 4).reshape(N, C, H, W)
+
+    class SplitBlock(nn.Module):
+        def __init__(self, in_channels, split_ratio):
+            super().__init__()
+            self.split_ratio = split_ratio
+
+        def forward(self, x):
+            c = int(x.size(1) * self.split_ratio)
+            return x[:, :c, :, :], x[:, c:, :, :]
+
+    class WSConv2d(nn.Conv2d):
+        def forward(self, x):
+            weight = self.weight
+            weight_mean = weight.mean(dim=1, keepdim=True).mean(dim=2, keepdim=True).mean(dim=3, keepdim=True)
+            weight = weight - weight_mean
+            std = weight.view(weight.size(0), -1).std(dim=1).view(-1, 1, 1, 1) + 1e-5
+            weight = weight / std.expand_as(weight)
+            return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def drop_path(x, p, training):
+        if not training or p == 0:
+            return x
+        mask = torch.ones(x.shape[0], 1, 1, 1, dtype=x.dtype)
+        return x.div(1 - p) * mask * (1 - p)
+
+    class ChannelsLast(nn.Module):
+        """LayerNorm over channels, with a scale of its own."""
+
+        def __init__(self, dim):
+            super().__init__()
+            self.dwconv = nn.Conv2d(dim, dim, kernel_size=7, padding=3, groups=dim)
+            self.norm = nn.LayerNorm(dim, eps=1e-6)
+            self.pwconv1 = nn.Linear(dim, 2 * dim)
+            self.act = nn.GELU()
+            self.pwconv2 = nn.Linear(2 * dim, dim)
+            self.gamma = nn.Parameter(1e-1 * torch.ones((dim)), requires_grad=True)
+
+        def forward(self, x):
+            input = x
+            x = self.dwconv(x)
+            x = x.permute(0, 2, 3, 1)
+            x = self.pwconv2(self.act(self.pwconv1(self.norm(x))))
+            x = self.gamma * x
+            x = x.permute(0, 3, 1, 2)
+            return input + drop_path(x, 0.1, self.training)
+
+    class Net(nn.Module):
+        def __init__(self, num_classes=10):
+            super(Net, self).__init__()
+            self.features = self._make_layers(cfg["tiny"])
+            self.blocks = nn.ModuleList()
+            self.blocks.append(PreActBlock(12, 12))
+            self.blocks.append(PreActBlock(12, 16, stride=2))
+            self.dense = nn.Sequential()
+            for i in range(2):
+                self.dense.add_module("dense%d" % (i + 1), DenseBottleneck(16 + 4 * i, 4))
+            self.shuffle, self.split = ShuffleBlock(), SplitBlock(24, 0.5)
+            self.ws = WSConv2d(12, 12, 3, padding=1)
+            self.next = ChannelsLast(24)
+            self.cls_token = nn.Parameter(torch.zeros(1, 1, 24))
+            layer = nn.TransformerEncoderLayer(24, 4, 32, dropout=0.0, batch_first=True, activation="gelu")
+            self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+            self.dropout = nn.Dropout(p=0.0)
+            self.head = nn.Linear(24, num_classes)
+            self._initialize_weights()
+
+        def _initialize_weights(self):
+            for name, m in self.named_modules():
+                if isinstance(m, nn.Conv2d):
+                    nn.init.kaiming_uniform_(m.weight, a=5**0.5)
+                    if m.bias is not None:
+                        m.bias.data.zero_()
+                elif isinstance(m, nn.Linear) and "encoder" not in name:
+                    nn.init.xavier_normal_(m.weight.data)
+                    nn.init.zeros_(m.bias)
+
+        def _make_layers(self, cfg):
+            layers, in_channels = [], 3
+            for x in cfg:
+                if x == "M":
+                    layers += [nn.MaxPool2d(kernel_size=2, stride=2)]
+                else:
+                    layers += [
+                        nn.Conv2d(in_channels, x, kernel_size=3, padding=1), nn.BatchNorm2d(x), nn.ReLU(inplace=True)
+                    ]  # fmt: skip
+                    in_channels = x
+            layers += [nn.AvgPool2d(kernel_size=1, stride=1)]
+            return nn.Sequential(*layers)
+
+        def forward(self, x):
+            out = self.features(x)
+            for block in self.blocks:
+                out = block(out)
+            out = self.shuffle(self.dense(out))
+            a, b = self.split(out)
+            out = self.next(torch.cat((self.ws(a), b), dim=1))
+            tokens = out.flatten(2).transpose(1, 2)
+            tokens = torch.cat((self.cls_token.expand(tokens.shape[0], -1, -1), tokens), dim=1)
+            tokens = self.encoder(tokens)
+            return self.head(self.dropout(tokens[:, 0]))
+
+    return Net()
+
+
 # Name -> network, shape of an image, shape of what it gives after the classes.
 NETWORKS = {
     "lenet": (lenet, (1, 28, 28), ()),
     "resnet": (resnet, (3, 16, 16), ()),
     "unet": (unet, (3, 18, 22), (18, 22)),
     "squeeze": (squeeze, (3, 16, 16), ()),
+    "collection": (collection, (3, 12, 12), ()),
 }

@@ -159,6 +159,7 @@ def test_check_finds_methods_that_only_tensors_of_pytorch_have(text, lacking):
         ("try:\n    import torch.fft\nexcept (OSError, Exception):\n    pass", "2:12 torch.fft?"),
         ("try:\n    import torch.fft\nexcept OSError:\n    import torch.a", "2:12 torch.fft 4:12 torch.a"),
         ("try:\n    import torch.fft\nfinally:\n    pass", "2:12 torch.fft"),
+        ("import torch\ntry:\n    pass\nexcept torch.a:\n    torch.b", "4:8 torch.a? 5:5 torch.b"),
         ("import torch\nif torch.cuda.is_available():\n    torch.a\nelse:\n    torch.b", "3:5 torch.a? 5:5 torch.b"),
         ("import torch\nif not torch.cuda.is_available():\n    torch.a\nelse:\n    torch.b",
          "3:5 torch.a 5:5 torch.b?"),
@@ -264,8 +265,10 @@ def test_check_tells_of_packages_that_need_the_library_itself(tmp_path, monkeypa
     write("script.py", "import needy.part, modest, timm\n")
     _, (needy, timm) = check.findings(["script.py"])
     assert (needy.name, needy.is_certain) == ("needy", False)
-    assert needy.text == "needy imports torch itself, and gets no fastnn for it: its tensors and modules do not fit"
-    assert timm.text.startswith("timm is not installed; it is built on PyTorch, works on its tensors only")
+    assert needy.text == "needy imports torch itself; it gets fastnn for it, too, by fastnn run --with needy"
+    assert timm.text == (
+        "timm is not installed; it is built on PyTorch: pip install --no-deps timm, then fastnn run --with timm"
+    )
     _installed._distributions.cache_clear()
 
 

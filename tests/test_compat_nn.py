@@ -49,7 +49,8 @@ def test_paths_of_pytorch_lead_to_the_layers():
 def test_layers_are_those_of_fastnn():
     """So that what fastnn knows of its layers holds for them."""
     kinds = [name for name in dir(array) if isinstance(getattr(array, name), type) and hasattr(nn, name)]
-    assert len(kinds) > 50
+    kinds = [name for name in kinds if "Loss" not in name]
+    assert len(kinds) > 40
     # Paddings take other numbers of axes, and an Upsample finds its sizes anew for each input.
     apart = {"ReflectionPad2d", "ReplicationPad2d", "Upsample", "ZeroPad2d"}
     assert {name for name in kinds if not issubclass(getattr(nn, name), getattr(array, name))} == apart
@@ -252,6 +253,26 @@ def test_dropout_in_place_changes_its_input():
     assert set(x.tolist()) == {0.0, 2.0}
 
 
+def test_activations_in_place_change_all_who_share_the_memory():
+    relu, seen = nn.ReLU(inplace=True), np.array([-1.0, 2.0], np.float32)
+    x = torch.from_numpy(seen)
+    relu(x)
+    assert seen.tolist() == [0.0, 2.0]
+    whole = torch.tensor([[-1.0, 1.0], [-2.0, 2.0]])
+    row, shared = whole[1], whole.detach()
+    relu(row)
+    assert whole.tolist() == [[-1.0, 1.0], [0.0, 2.0]]
+    relu(whole)
+    assert shared.tolist() == [[0.0, 1.0], [0.0, 2.0]]
+    alone = torch.tensor([-3.0, 3.0])
+    assert relu(alone) is alone
+    assert alone.tolist() == [0.0, 3.0]
+    recorded = torch.tensor([-1.0], requires_grad=True) * 2
+    with torch.no_grad():
+        relu(recorded)
+    assert recorded.item() == 0.0
+
+
 # ---- errors ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("call", "kind", "words"),
@@ -292,6 +313,10 @@ def test_parallel_modules_pass_through_and_say_so(monkeypatch):
         net = kind(nn.Linear(2, 1), device_ids=[0, 1])
         assert list(net.state_dict()) == ["module.weight", "module.bias"]
         assert net(torch.ones(3, 2)).equal(net.module(torch.ones(3, 2)))
+    with net.no_sync():
+        net(torch.ones(3, 2)).sum().backward()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'devices'"):
+        nn.parallel.DistributedDataParallel(nn.Linear(2, 1), devices=[0])
     assert said == [
         f"{name} passes batches through: fastnn computes on one machine, with all its cores"
         for name in ("DataParallel", "DistributedDataParallel")
@@ -305,7 +330,7 @@ def test_cuda_is_the_cpu(monkeypatch):
     assert layer.weight.device == torch.device("cpu")
 
 
-# ---- single layers -----------------------------------------------------------------------------------------------------
+# ---- single layers ---------------------------------------------------------------------------------------------------
 def test_an_embedding_shortens_the_rows_that_it_reads():
     layer = nn.Embedding.from_pretrained(torch.tensor([[3.0, 4.0], [0.3, 0.4], [6.0, 8.0]]), max_norm=1.0)
     rows = layer(torch.tensor([0, 1]))

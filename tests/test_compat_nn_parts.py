@@ -16,7 +16,6 @@ from fastnn.compat import notes
 from fastnn.compat.torch import nn
 from fastnn.compat.torch.nn import init, utils
 from fastnn.compat.torch.nn.utils import parametrize, prune, rnn
-from fastnn.nn._call import with_arrays
 
 
 def t(values, requires_grad=False):
@@ -106,34 +105,11 @@ def test_multilabel_margin_loss_counts_what_is_no_label():
 
 
 # ---- losses ----------------------------------------------------------------------------------------------------------
-def test_losses_are_those_of_fastnn_too():
-    for name in ("CrossEntropyLoss", "NLLLoss", "MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss",
-                 "BCEWithLogitsLoss", "MultiMarginLoss"):  # fmt: skip
-        assert issubclass(getattr(nn, name), getattr(fastnn.nn, name))
-    criterion = nn.CrossEntropyLoss(weight=t([1.0, 2.0, 3.0]), ignore_index=0)
-    assert criterion.targets_are_classes is True
-    assert criterion.averaged_over(np.zeros((3, 3)), np.array([0, 1, 2])) == 5
-
-
-def test_losses_of_arrays_are_floats_with_a_backward():
-    """As fastnn's own training calls them, and not a script."""
-    criterion = nn.MSELoss()
-    assert with_arrays(criterion, np.array([1.0, 2.0]), np.array([1.0, 5.0])) == 4.5
-    np.testing.assert_array_equal(criterion.backward(), [0, -3])
-    criterion = nn.CrossEntropyLoss(t([1.0, 2.0]), label_smoothing=0.1)
-    scores, labels = np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([1, 0])
-    own = fastnn.nn.CrossEntropyLoss(np.array([1.0, 2.0]), label_smoothing=0.1)
-    assert with_arrays(criterion, scores, labels) == pytest.approx(own(scores, labels))
-    np.testing.assert_allclose(criterion.backward(), own.backward())
-    criterion = nn.TripletMarginLoss()
-    assert with_arrays(criterion, *np.eye(3)[:, None]) == pytest.approx(1.0)
-    assert len(criterion.backward()) == 3
-
-
 def test_old_arguments_of_losses_mean_a_reduction():
     assert nn.MSELoss(reduce=False).reduction == "none"
     assert nn.CrossEntropyLoss(size_average=False).reduction == "sum"
     assert nn.L1Loss(True, True).reduction == "mean"
+    assert nn.MSELoss(reduction="elementwise_mean").reduction == "mean"
 
 
 def test_weights_of_losses_are_buffers():

@@ -9,6 +9,7 @@ import pytest
 
 from fastnn.compat.torch import optim
 from fastnn.compat.torch._tensor import new
+from fastnn.compat.torch.autograd.grad_mode import no_grad
 from fastnn.compat.torch.optim.optimizer import required
 
 
@@ -199,5 +200,49 @@ def test_verbose_of_older_versions_is_taken(w, capsys):
 
 
 def test_missing_optimizers_say_what_to_use():
-    with pytest.raises(AttributeError, match=r"torch.optim.LBFGS is not in fastnn: use torch.optim.SGD"):
-        optim.LBFGS  # noqa: B018
+    with pytest.raises(AttributeError, match=r"torch\.optim\.RAdam is not in fastnn: use torch\.optim\.Adam"):
+        optim.RAdam  # noqa: B018
+
+
+def rosenbrock(x, y):
+    return (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_lbfgs_finds_a_minimum_in_a_curved_valley(search):
+    p = leaf([-1.2, 1.0])
+    optimizer = optim.LBFGS([p], lr=1 if search else 0.5, max_iter=100, line_search_fn=search)
+    calls = []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = rosenbrock(p[0], p[1])
+        loss.backward()
+        calls.append(loss.item())
+        return loss
+
+    with no_grad():  # the closure is recorded all the same
+        first = optimizer.step(closure)
+        optimizer.step(closure)
+    assert first.item() == calls[0] == pytest.approx(24.2)
+    assert optimizer.state[p]["func_evals"] == len(calls)
+    if search:
+        np.testing.assert_allclose(p._data, [1, 1], atol=1e-4)
+
+
+def test_lbfgs_takes_one_group_and_needs_a_closure(w):
+    with pytest.raises(ValueError, match="parameter groups"):
+        optim.LBFGS([{"params": [w]}, {"params": [leaf([1.0])]}])
+    with pytest.raises(ValueError, match="learning rate"):
+        optim.LBFGS([w], lr=-1)
+    with pytest.raises(TypeError, match="closure"):
+        optim.LBFGS([w]).step()
+    with pytest.raises(RuntimeError, match="strong_wolfe"):
+        optim.LBFGS([w], line_search_fn="armijo").step(lambda: 1.0)
+
+
+def test_lbfgs_stays_where_the_gradient_is_zero(w):
+    w._grad = np.zeros(2)
+    optimizer = optim.LBFGS([w])
+    assert optimizer.step(lambda: 3.0) == 3.0
+    np.testing.assert_array_equal(w._data, [1, 2])

@@ -16,7 +16,7 @@ from fastnn import _random
 from fastnn.compat import torchvision
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.utils.data import DataLoader, Subset, random_split
-from fastnn.compat.torchvision import _batches, _pipeline, datasets, transforms, utils
+from fastnn.compat.torchvision import _batches, _pipeline, datasets, models, transforms, utils
 from fastnn.compat.torchvision.transforms import functional, v2
 from fastnn.data import _cifar100, cifar10, mnist
 
@@ -571,3 +571,55 @@ def test_a_grid_shows_images_in_rows():
         [9] * 7, [9, 1, 1, 9, 2, 2, 9], [9, 1, 1, 9, 2, 2, 9], [9] * 7, [9, 3, 3, 9, 9, 9, 9], [9, 3, 3, 9, 9, 9, 9],
         [9] * 7,
     ]  # fmt: skip
+
+
+# ---- models ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("resnet18", 11_689_512), ("resnet50", 25_557_032), ("mobilenet_v2", 3_504_872), ("squeezenet1_0", 1_248_424),
+     ("densenet121", 7_978_856)],
+)  # fmt: skip
+def test_models_have_the_published_number_of_parameters(name, parameters):
+    assert sum(p.numel() for p in getattr(models, name)().parameters()) == parameters
+
+
+def test_a_last_layer_is_replaced_and_trained():
+    model = models.resnet18(pretrained=False)
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    model.fc = torch.nn.Linear(model.fc.in_features, 3)
+    optimizer = torch.optim.SGD(model.fc.parameters(), lr=0.1)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    loss = torch.nn.functional.cross_entropy(model(torch.rand(4, 3, 32, 32)), torch.tensor([0, 1, 2, 0]))
+    loss.backward()
+    optimizer.step()
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert {"fc.weight", "fc.bias"} <= changed
+    assert not any(key.endswith(("conv1.weight", "conv2.weight")) for key in changed)
+
+
+@pytest.mark.parametrize("weights", ["DEFAULT", "SqueezeNet1_1_Weights.IMAGENET1K_V1", True])
+def test_weights_are_read_from_the_file_that_was_fetched(tmp_path, monkeypatch, weights):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with pytest.raises(RuntimeError, match=r"get https://.*/squeezenet1_1-b8a52dc0.pth and put it into .*checkpoints"):
+        models.squeezenet1_1(weights=weights)
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    trained = models.squeezenet1_1()
+    torch.save(trained.state_dict(), folder / "squeezenet1_1-b8a52dc0.pth")
+    found = models.squeezenet1_1(weights)
+    assert all(torch.equal(value, trained.state_dict()[key]) for key, value in found.state_dict().items())
+
+
+def test_weights_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"weights must be of IMAGENET1K_V1, DEFAULT\. Received: 'V9'"):
+        models.resnet18(weights="V9")
+    with pytest.raises(TypeError, match="Expected Weight class ResNet18_Weights but got VGG11_Weights"):
+        models.resnet18(weights=models.VGG11_Weights.DEFAULT)
+    with pytest.raises(ValueError, match="replace the last layer"):
+        models.resnet18(weights=models.ResNet18_Weights.DEFAULT, num_classes=10)
+
+
+def test_lacking_models_say_what_to_use():
+    with pytest.raises(AttributeError, match="use resnet18"):
+        models.vit_b_16  # noqa: B018

@@ -271,6 +271,17 @@ def test_threads_are_waited_for_after_an_exception_too(capsys):
     assert capsys.readouterr().out == "done\n"
 
 
+def test_pools_that_a_script_leaves_open_end_with_the_process():
+    write("script.py", """
+        import time
+        from concurrent.futures import ThreadPoolExecutor
+        pool = ThreadPoolExecutor(1)
+        print(pool.submit(int, 3).result(), flush=True)
+        pool.submit(lambda: (time.sleep(0.05), print("done", flush=True)))
+    """)  # fmt: skip
+    assert same_as_python("script.py").stdout == "3\ndone\n"
+
+
 def test_classes_of_the_script_are_pickled(capsys):
     text = """
         import copy, pickle, dataclasses
@@ -419,6 +430,49 @@ def test_modules_in_a_folder_above_that_the_script_adds_to_its_path_get_the_laye
     """)  # fmt: skip
     assert run("--quiet", "parts/tools/script.py") == 0
     assert capsys.readouterr().out == "True True False\n"
+
+
+GUEST = """
+    import sys
+    import torch
+    def sees(): return torch.__name__, "torch" in sys.modules
+"""
+
+
+@pytest.mark.parametrize("start", ["", "spawn"])
+def test_installed_packages_get_the_layer_if_it_is_asked_for(start, tmp_path):
+    write("site-packages/guest/__init__.py", "from guest.inner import sees\n")
+    write("site-packages/guest/inner.py", GUEST)
+    write("site-packages/single.py", GUEST)
+    write("site-packages/other.py", GUEST)
+    write("project/script.py", f"""
+        import multiprocessing, sys
+        import guest, single
+        def work(_): return guest.sees(), single.sees()
+        if __name__ == "__main__":
+            print(work(0))
+            if {start!r}:
+                with multiprocessing.get_context({start!r}).Pool(1) as pool:
+                    print(*pool.map(work, [0]))
+            try:
+                import other
+            except ImportError:
+                raise
+            else:
+                assert other.torch.__name__ == "torch"
+                raise ModuleNotFoundError("No module named 'torch'")
+    """)  # fmt: skip
+    path = os.pathsep.join(map(str, [*FOUND, tmp_path / "site-packages"]))
+    done = run_process("--quiet", "--with", "guest", "--with=single", "project/script.py", PYTHONPATH=path)
+    assert done.returncode == 1
+    line = "(('standin_torch', True), ('standin_torch', True))\n"
+    assert done.stdout == line * (2 if start else 1)
+    errors = done.stderr.splitlines()
+    assert "ModuleNotFoundError: No module named 'torch'" in errors
+    if importlib.util.find_spec("torch") is None:
+        assert errors[-1] == (
+            "fastnn run: other is installed, and gets fastnn for torch if it is asked for: fastnn run --with other ..."
+        )
 
 
 def test_commands_of_notebooks_are_explained(capsys):

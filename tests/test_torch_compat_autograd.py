@@ -305,6 +305,7 @@ ABSENT = {
         "inplacefunction",
         "enforce_grad_layout_policy",
         "set_multithreading_enabled",
+        "variable",
     },
     "autograd.functional": {"hessian", "hvp", "vhp", "jvp", "Tensor"},
     "autograd.function": {"InplaceFunction", "NestedIOFunction", "BackwardCFunction", "FunctionMeta", "traceable"},

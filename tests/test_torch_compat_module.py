@@ -905,6 +905,53 @@ def arguments_of_all_kinds(torch, nn):
 
 
 @tried
+def input_by_its_name(torch, nn):
+    x = torch.ones(1, 1, 4, 4)
+    layers = nn.Conv2d(1, 2, 1), nn.ReLU(), nn.BatchNorm2d(1), nn.MaxPool2d(2), nn.Flatten(), nn.Sigmoid()
+    return [layer(input=x).shape for layer in layers]
+
+
+@tried
+def settings_of_layers(torch, nn):
+    def of(layer, *names):
+        return [getattr(layer, name) for name in names]
+
+    conv, lstm = nn.Conv2d(3, 4, 3, groups=1), nn.LSTM(3, 4, 2)
+    return (
+        of(conv, "kernel_size", "stride", "padding", "dilation", "groups", "in_channels", "out_channels",
+           "padding_mode", "output_padding", "transposed"),
+        of(nn.MaxPool2d(2, 1), "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
+        of(nn.AvgPool2d(3), "kernel_size", "stride", "count_include_pad", "divisor_override"),
+        of(nn.BatchNorm2d(2), "num_features", "eps", "momentum", "affine", "track_running_stats"),
+        of(lstm, "input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional",
+           "proj_size", "mode"), len(lstm.all_weights), len(lstm._flat_weights),
+        of(nn.Embedding(3, 4), "num_embeddings", "embedding_dim", "padding_idx", "max_norm", "norm_type", "sparse"),
+        of(nn.MultiheadAttention(4, 2), "embed_dim", "num_heads", "head_dim", "dropout", "batch_first", "kdim", "vdim",
+           "bias_k", "bias_v", "add_zero_attn", "_qkv_same_embed_dim"),
+        of(nn.LayerNorm([2, 3]), "normalized_shape", "eps", "elementwise_affine"),
+        of(nn.GroupNorm(1, 2), "num_groups", "num_channels"), of(nn.Linear(3, 4), "in_features", "out_features"),
+        of(nn.Upsample(scale_factor=2), "scale_factor", "size", "mode", "align_corners", "name"),
+        of(nn.ReLU6(), "min_val", "max_val", "inplace"), of(nn.Hardtanh(), "min_val", "max_val"),
+        of(nn.Dropout(0.3), "p", "inplace"), of(nn.Flatten(), "start_dim", "end_dim"), of(nn.Softmax(1), "dim"),
+        of(nn.ELU(), "alpha"), of(nn.Softplus(), "beta", "threshold"), of(nn.PReLU(), "num_parameters", "init"),
+        of(nn.ConstantPad2d(1, 2.0), "padding", "value"), of(nn.AdaptiveAvgPool2d((1, 2)), "output_size"),
+        of(nn.CrossEntropyLoss(ignore_index=3), "ignore_index", "label_smoothing", "reduction", "weight"),
+        of(nn.PairwiseDistance(), "norm", "eps", "keepdim"), of(nn.PixelShuffle(2), "upscale_factor"),
+    )  # fmt: skip
+
+
+@tried
+def parts_of_a_network_in_a_new_one(torch, nn):
+    net = fixed(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d((1, 1)),
+                              nn.Flatten(), nn.Linear(4, 2)))  # fmt: skip
+    body = nn.Sequential(*list(net.children())[:-1])
+    for p in body.parameters():
+        p.requires_grad = False
+    setattr(net, "5", nn.Linear(4, 7))
+    return body(images(torch)), net(images(torch)).shape, [p.requires_grad for p in net.parameters()]
+
+
+@tried
 def forward_called_directly(torch, nn):
     net = small(nn)
     return net.forward(images(torch)[:1]).shape, net.stem[0].forward(images(torch)).shape

@@ -308,7 +308,6 @@ def test_transformers_compute_what_pytorch_computes(torch, settings, kind, maske
         source, target = _transformer_inputs(library, np.float64, first)
         padding = library.tensor([[False] * 5, [False, False, False, True, True], [False] * 4 + [True]])
         causal = library.nn.Transformer.generate_square_subsequent_mask(4, dtype=library.float64)
-        padding = library.zeros(3, 5, dtype=library.float64).masked_fill(padding, float("-inf"))
         if kind == "encoder":
             more = {"src_key_padding_mask": padding} if masked else {}
             return model(source, **more), [source]

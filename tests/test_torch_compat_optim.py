@@ -206,6 +206,81 @@ def test_muon_refuses_what_is_no_matrix_as_pytorch_does():
         torch.optim.Muon([torch.zeros(3, requires_grad=True)])
 
 
+# ---- LBFGS -----------------------------------------------------------------------------------------------------------
+def fitted(tensors, target):
+    """A loss that is no parabola, and has no kinks."""
+    a, b, c = tensors
+    return (((a * b[:4] + c).sin() - target) ** 2).mean() + 0.01 * ((b**4).sum() + ((a - 1) ** 4).sum() + c**2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lr": 0.1},
+        {"lr": 0.05, "max_iter": 7, "history_size": 3},
+        {"line_search_fn": "strong_wolfe"},
+        {"line_search_fn": "strong_wolfe", "max_iter": 5, "history_size": 2},
+        {"line_search_fn": "strong_wolfe", "lr": 30.0, "max_iter": 8, "max_eval": 60},
+        {"line_search_fn": "strong_wolfe", "lr": 1e-4, "max_iter": 6, "max_eval": 100},
+        {"tolerance_grad": 0.05},
+        {"lr": 0.1, "tolerance_change": 1e-3},
+    ],
+)
+def test_lbfgs_takes_the_same_steps(float64, options):
+    mine, theirs, *_ = pair("SGD", {"lr": 0.1})
+    target = np.random.default_rng(3).standard_normal((3, 4))
+    made = []
+    for library, tensors in ((ours, mine), (torch.optim, theirs)):
+        made.append(
+            (library.LBFGS(tensors, **options), tensors, new(target) if library is ours else torch.tensor(target))
+        )
+    for _ in range(2):  # more would show what rounding becomes in searches
+        losses = []
+        for optimizer, tensors, goal in made:
+
+            def closure(optimizer=optimizer, tensors=tensors, goal=goal):
+                optimizer.zero_grad()
+                loss = fitted(tensors, goal)
+                loss.backward()
+                return loss
+
+            losses.append(optimizer.step(closure).item())
+        np.testing.assert_allclose(*losses, rtol=1e-8)
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(a._data, b.detach().numpy(), rtol=1e-6, atol=1e-8)
+    states = [optimizer.state_dict() for optimizer, *_ in made]
+    assert states[0]["param_groups"] == states[1]["param_groups"]
+    assert states[0]["state"][0].keys() == states[1]["state"][0].keys()
+    for name in ("func_evals", "n_iter"):
+        assert states[0]["state"][0][name] == states[1]["state"][0][name]
+    for name in ("old_dirs", "old_stps", "ro"):
+        for a, b in zip(states[0]["state"][0][name], states[1]["state"][0][name], strict=True):
+            np.testing.assert_allclose(a._data, b.numpy(), rtol=1e-4, atol=1e-7)
+    again = ours.LBFGS(mine, **options)
+    again.load_state_dict(
+        {"state": {0: converted_lists(states[1]["state"][0])}, "param_groups": states[1]["param_groups"]}
+    )
+    for optimizer, tensors, goal in ((again, *made[0][1:]), made[1]):
+
+        def closure(optimizer=optimizer, tensors=tensors, goal=goal):
+            optimizer.zero_grad()
+            loss = fitted(tensors, goal)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+    for a, b in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(a._data, b.detach().numpy(), rtol=1e-5, atol=1e-7)
+
+
+def converted_lists(value):
+    if isinstance(value, dict):
+        return {key: converted_lists(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [converted_lists(item) for item in value]
+    return new(value.numpy().copy()) if isinstance(value, torch.Tensor) else value
+
+
 def test_groups_with_their_own_settings_and_changes_in_between(float64):
     mine, theirs, _, _ = pair("SGD", {"lr": 0.1})
     made = []
@@ -544,7 +619,7 @@ def signature_of(function):
     return names
 
 
-MISSING = {"ASGD", "Adafactor", "Adamax", "LBFGS", "RAdam", "Rprop", "SparseAdam"}
+MISSING = {"ASGD", "Adafactor", "Adamax", "RAdam", "Rprop", "SparseAdam"}
 
 
 def test_all_optimizers_are_there_with_pytorchs_signatures():
@@ -556,7 +631,7 @@ def test_all_optimizers_are_there_with_pytorchs_signatures():
                 getattr(ours, name)
         else:
             assert signature_of(getattr(ours, name)) == signature_of(theirs), name
-            assert name == "Optimizer" or name == "Muon" or name in CASES, name
+            assert name in ("Optimizer", "Muon", "LBFGS") or name in CASES, name
 
 
 def test_all_schedules_are_there_with_pytorchs_signatures():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn.compat.torch as own
+from fastnn.compat.torch import _toplevel_rest
 
 pytestmark = pytest.mark.torch
 
@@ -277,6 +278,46 @@ def test_frequencies_and_shifts_are_pytorchs(torch):
             is_missing(own.fft, name)
 
 
+# ---- functions of layers at top level --------------------------------------------------------------------------------
+IMAGES, SIGNALS = matrix(2, 4, 6, 6), matrix(2, 4, 12)
+OF_NN = {
+    "adaptive_avg_pool1d": (lambda t, x: t.adaptive_avg_pool1d(x, 5), [SIGNALS]),
+    "alpha_dropout": (lambda t, x: t.alpha_dropout(x, 0.5, False), [A]),
+    "avg_pool1d": (lambda t, x: t.avg_pool1d(x, 3, 2, 1), [SIGNALS]),
+    "bilinear": (lambda t, x, y, w, b: t.bilinear(x, y, w, b), [A, matrix(4, 3), matrix(2, 6, 3), matrix(2)]),
+    "celu": (lambda t, x: t.celu(x, 0.5), [A]),
+    "celu_": (lambda t, x: t.celu_(x * 1), [A]),
+    "channel_shuffle": (lambda t, x: t.channel_shuffle(x, 2), [IMAGES]),
+    "conv1d": (lambda t, x, w, b: t.conv1d(x, w, b, 2, 1, 1, 2), [SIGNALS, matrix(6, 2, 3), matrix(6)]),
+    "conv2d": (lambda t, x, w, b: t.conv2d(x, w, b, 2, 1, 1, 2), [IMAGES, matrix(6, 2, 3, 3), matrix(6)]),
+    "conv_transpose1d": (lambda t, x, w: t.conv_transpose1d(x, w, None, 2, 1, 1), [SIGNALS, matrix(4, 3, 3)]),
+    "conv_transpose2d": (lambda t, x, w: t.conv_transpose2d(x, w, None, 2, 1, 1), [IMAGES, matrix(4, 3, 3, 3)]),
+    "dropout": (lambda t, x: t.dropout(x, 0.5, False), [A]),
+    "group_norm": (lambda t, x, w, b: t.group_norm(x, 2, w, b, 1e-3), [IMAGES, matrix(4), matrix(4, seed=1)]),
+    "hardshrink": (lambda t, x: t.hardshrink(x, 0.3), [A]),
+    "layer_norm": (lambda t, x, w, b: t.layer_norm(x, (6,), w, b, 1e-3), [IMAGES, matrix(6), matrix(6, seed=1)]),
+    "max_pool1d": (lambda t, x: t.max_pool1d(x, 3, 2, 1), [SIGNALS]),
+    "max_pool2d": (lambda t, x: t.max_pool2d(x, 3, 2, 1), [IMAGES]),
+    "pairwise_distance": (lambda t, x, y: t.pairwise_distance(x, y), [A, A + 1]),
+    "pdist": (lambda t, x: t.pdist(x), [A]),
+    "pixel_shuffle": (lambda t, x: t.pixel_shuffle(x, 2), [IMAGES]),
+    "pixel_unshuffle": (lambda t, x: t.pixel_unshuffle(x, 3), [IMAGES]),
+    "prelu": (lambda t, x, w: t.prelu(x, w), [IMAGES, matrix(4)]),
+    "rms_norm": (lambda t, x, w: t.rms_norm(x, (6,), w, 1e-3), [IMAGES, matrix(6)]),
+    "rrelu": (lambda t, x: t.rrelu(x, 0.1, 0.3, False), [A]),
+    "rrelu_": (lambda t, x: t.rrelu_(x * 1, 0.1, 0.3, False), [A]),
+    "selu": (lambda t, x: t.selu(x), [A]),
+    "selu_": (lambda t, x: t.selu_(x * 1), [A]),
+    "threshold": (lambda t, x: t.threshold(x, 0.1, 0.5), [A]),
+    "threshold_": (lambda t, x: t.threshold_(x * 1, 0.1, 0.5), [A]),
+}
+
+
+@pytest.mark.parametrize("name", _toplevel_rest._OF_NN)
+def test_functions_of_layers_take_pytorchs_arguments_at_top_level(torch, name):
+    both(torch, *OF_NN[name], with_gradients=True, rtol=1e-7, atol=1e-8)
+
+
 # ---- torch.testing ---------------------------------------------------------------------------------------------------
 PAIRS = {
     "equal": lambda t: (t.ones(3), t.ones(3)),
@@ -425,18 +466,17 @@ def test_functions_have_pytorchs_arguments(torch, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["amp", "backends.mps", "backends.openmp", "cuda.amp", "cuda.random", "random", "testing", "types", "hub", "version",
-     "onnx", "sparse", "profiler", "quantization", "func", "nested", "fx", "mps", "utils.model_zoo"],
+    ["amp", "backends.mps", "backends.openmp", "cuda.amp", "cuda.random", "random", "testing", "types", "hub", "onnx",
+     "version", "sparse", "profiler", "quantization", "func", "nested", "fx", "mps", "utils.model_zoo"],
 )  # fmt: skip
 def test_every_name_is_there_or_missing_by_name(torch, path):
     ours, theirs = importlib.import_module(f"fastnn.compat.torch.{path}"), importlib.import_module(f"torch.{path}")
     for name in public(theirs):
         if name[0] == "_" or inspect.ismodule(getattr(theirs, name, None)) or name == "Optional":
             continue
-        try:
-            getattr(ours, name)
-        except AttributeError as error:
-            assert "is not in fastnn" in str(error)
+        if not hasattr(ours, name):
+            with pytest.raises(AttributeError, match="is not in fastnn"):
+                getattr(ours, name)
 
 
 # ---- modes, settings, files ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fastnn.compat.torch._tensor import new
-from fastnn.compat.torchvision import datasets, io, transforms, utils
+from fastnn.compat.torchvision import datasets, io, models, transforms, utils
 from fastnn.compat.torchvision.transforms import functional, v2
 
 pytestmark = [pytest.mark.torchvision, pytest.mark.filterwarnings("ignore")]
@@ -551,3 +551,67 @@ def test_names_of_cifar100_are_those_of_torchvisions_file(tmp_path):
 def test_transforms_can_be_pickled():
     whole = transforms.Compose([transforms.RandomCrop(8, 2), transforms.ToTensor(), transforms.RandomErasing()])
     assert repr(pickle.loads(pickle.dumps(whole))) == repr(whole)
+
+
+# ---- models ----------------------------------------------------------------------------------------------------------
+MODELS = [name for name in models.__all__ if name.islower() and callable(getattr(models, name))]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_have_the_keys_and_shapes_of_torchvision(torch, torchvision, name):
+    own, theirs = getattr(models, name)(), getattr(torchvision.models, name)()
+    found, expected = own.state_dict(), theirs.state_dict()
+    assert list(found) == list(expected)
+    assert [tuple(value.shape) for value in found.values()] == [tuple(value.shape) for value in expected.values()]
+    assert list(dict(own.named_children())) == list(dict(theirs.named_children()))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet18", {}),
+        ("resnet18", {"zero_init_residual": True}),
+        ("resnet50", {"replace_stride_with_dilation": [False, True, True]}),
+        ("resnext50_32x4d", {}),
+        ("vgg11_bn", {}),
+        ("alexnet", {}),
+        ("squeezenet1_0", {}),
+        ("squeezenet1_1", {}),
+        ("mobilenet_v2", {"width_mult": 0.6}),
+        ("densenet121", {}),
+    ],
+)
+def test_models_compute_what_those_of_torchvision_do(torch, torchvision, name, options):
+    torch.manual_seed(0)
+    theirs = getattr(torchvision.models, name)(num_classes=7, **options).eval()
+    own = getattr(models, name)(num_classes=7, **options).eval()
+    own.load_state_dict({key: new(value.numpy().copy()) for key, value in theirs.state_dict().items()})
+    x = np.random.default_rng(0).random((2, 3, 64, 64), np.float32)
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(x)).numpy()
+    found = own(new(x)).detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg11", "squeezenet1_1", "mobilenet_v2", "densenet121", "alexnet"])
+def test_models_begin_with_weights_of_the_same_spread(torch, torchvision, name):
+    own, theirs = getattr(models, name)(), getattr(torchvision.models, name)()
+    for (key, found), expected in zip(own.named_parameters(), theirs.parameters(), strict=True):
+        a, b = found.detach().numpy(), expected.detach().numpy()
+        if a.size > 2000:
+            np.testing.assert_allclose(a.std(), b.std(), rtol=0.15, err_msg=key)
+        elif b.std() == 0:
+            np.testing.assert_array_equal(a, b, err_msg=key)
+
+
+def test_weights_have_the_names_and_files_of_torchvision(torchvision):
+    compared = 0
+    for name in models.__all__:
+        if name.endswith("_Weights"):
+            own, theirs = getattr(models, name), getattr(torchvision.models, name)
+            for member in own.__members__:
+                assert own[member].url == theirs[member].url
+                own_size = own[member].transforms().transforms[0].size
+                assert theirs[member].transforms().resize_size == [own_size]
+                compared += 1
+    assert compared > 40

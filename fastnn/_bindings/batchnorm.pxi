@@ -120,19 +120,22 @@ def batchnorm_training(const real[:, ::1] x,         # IN
                        const real[:, ::1] residual,   # IN or None
                        double[::1] mean,              # OUT
                        double[::1] invstd,            # OUT
-                       real[:, ::1] y,                # OUT
+                       real[:, ::1] y,                # OUT, or None for the statistics alone
                        uint8_t[::1] workspace,        # OUT
                        int n_threads):
     cdef Py_ssize_t rows = x.shape[0], channels = x.shape[1]
+    cdef real *y_data = NULL
     cdef double *running_mean_data = NULL
     cdef double *running_variance_data = NULL
     cdef const real *weight_data = optional_values[real](weight, channels)
     cdef const real *bias_data = optional_values[real](bias, channels)
     cdef fnn_then applied = then_of(then)
     cdef fnn_status status
-    check_matrix(rows > 1 and channels > 0 and y.shape[0] == rows and y.shape[1] == channels
-                 and mean.shape[0] == channels and invstd.shape[0] == channels)
+    check_matrix(rows > 1 and channels > 0 and mean.shape[0] == channels and invstd.shape[0] == channels)
     cdef const real *residual_data = optional_matrix[real](residual, rows, channels)
+    if y is not None:
+        check_matrix(y.shape[0] == rows and y.shape[1] == channels)
+        y_data = &y[0, 0]
     if running_mean is not None:
         check_matrix(running_mean.shape[0] == channels)
         running_mean_data = &running_mean[0]
@@ -144,13 +147,13 @@ def batchnorm_training(const real[:, ::1] x,         # IN
         with nogil:
             status = fnn_batchnorm_training_f32(rows, channels, &x[0, 0], eps, momentum, running_mean_data,
                                                 running_variance_data, weight_data, bias_data, applied, residual_data,
-                                                &mean[0], &invstd[0], &y[0, 0], &workspace[0], n_threads)
+                                                &mean[0], &invstd[0], y_data, &workspace[0], n_threads)
     else:
         check_workspace(workspace, fnn_batchnorm_workspace_f64(rows, channels))
         with nogil:
             status = fnn_batchnorm_training_f64(rows, channels, &x[0, 0], eps, momentum, running_mean_data,
                                                 running_variance_data, weight_data, bias_data, applied, residual_data,
-                                                &mean[0], &invstd[0], &y[0, 0], &workspace[0], n_threads)
+                                                &mean[0], &invstd[0], y_data, &workspace[0], n_threads)
     check(status, "batch_norm")
 
 

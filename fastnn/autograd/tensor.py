@@ -65,6 +65,8 @@ class Tensor(ArrayMethods):
 
     # What results with one of these among the inputs are: a subclass with other methods gives its own.
     _kind: "ClassVar[type[Tensor]]"
+    # Whether a tensor that was recorded becomes another one by `a += b`, instead of leaving it a new one.
+    _changes_itself: ClassVar[bool] = False
 
     _data: Any
     _memory: Memory | None  # None: nobody keeps it

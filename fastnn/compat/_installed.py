@@ -6,8 +6,11 @@ import importlib.util
 import re
 import sys
 from collections.abc import Collection
+from pathlib import PurePath
 
-__all__ = ["NO_IPYTHON", "about_missing", "is_installed", "needed_library"]
+from fastnn.compat.imports import INSTALLED
+
+__all__ = ["NO_IPYTHON", "about_missing", "about_needing", "is_installed", "needed_library", "package_of"]
 
 NO_IPYTHON = "get_ipython() is there in notebooks only; leave this line out"
 
@@ -33,8 +36,32 @@ def is_installed(name: str) -> bool:
 def about_missing(name: str) -> str:
     """What to say of a module that is not installed."""
     if name in _BUILT_ON_TORCH:
-        return f"{name} is not installed; it is built on PyTorch, works on its tensors only, and would bring it along"
+        return f"{name} is not installed; it is built on PyTorch: pip install --no-deps {name}, then {_asked(name)}"
     return f"{name} is not installed"
+
+
+def about_needing(name: str, library: str) -> str:
+    """What to say of an installed module that needs a library itself."""
+    return f"{name} imports {library} itself; it gets fastnn for it, too, by {_asked(name)}"
+
+
+def _asked(name: str) -> str:
+    return f"fastnn run --with {name}"
+
+
+def package_of(path: str) -> str | None:
+    """The installed module or package that a file belongs to; None if it was not installed.
+
+    Example:
+        >>> from fastnn.compat._installed import package_of
+        >>> package_of("/usr/lib/python3.12/site-packages/einops/layers/torch.py")
+        'einops'
+    """
+    parts = PurePath(path).parts
+    for folder in INSTALLED:
+        if folder in parts[:-1]:
+            return parts[parts.index(folder) + 1].removesuffix(".py")
+    return None
 
 
 def needed_library(name: str, libraries: Collection[str]) -> str | None:

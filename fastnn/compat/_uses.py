@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.compat._installed import NO_IPYTHON, about_missing, is_installed, needed_library
+from fastnn.compat._installed import NO_IPYTHON, about_missing, about_needing, is_installed, needed_library
 from fastnn.compat._names import Library, Scope, Source, Unknown
 from fastnn.compat._tensor_methods import TENSOR_METHODS
 from fastnn.compat.layers import LackingError, find, module_of
@@ -146,7 +146,13 @@ class _Finder(ast.NodeVisitor):
         with self._doubtful(any(_catches(handler) for handler in node.handlers)):
             for statement in node.body:
                 self.visit(statement)
-        for part in (*node.handlers, *node.orelse, *node.finalbody):
+        for handler in node.handlers:
+            if handler.type is not None:
+                with self._doubtful():  # it is looked at only if there is an exception
+                    self.visit(handler.type)
+            for statement in handler.body:
+                self.visit(statement)
+        for part in (*node.orelse, *node.finalbody):
             self.visit(part)
 
     def visit_If(self, node: ast.If | ast.IfExp) -> None:
@@ -267,8 +273,7 @@ class _Finder(ast.NodeVisitor):
             if not is_installed(top):
                 self._add(node, "package", top, about_missing(top))
             elif library := needed_library(top, self._layers):
-                text = f"{top} imports {library} itself, and gets no fastnn for it: its tensors and modules do not fit"
-                self._add(node, "package", top, text, is_certain=False)
+                self._add(node, "package", top, about_needing(top, library), is_certain=False)
         return True
 
 

@@ -14,7 +14,7 @@ import importlib.util
 import os
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from typing import Any
@@ -22,12 +22,12 @@ from typing import Any
 from fastnn.compat import layers
 from fastnn.compat.layers import advice_of, in_layer, module_of
 
-__all__ = ["ScriptImports", "is_own_code", "without_frames_of"]
+__all__ = ["INSTALLED", "ScriptImports", "is_own_code", "without_frames_of"]
 
 _HIDDEN = (__file__, layers.__file__)
 _FASTNN = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # Folders that hold what was installed, wherever they lie.
-_INSTALLED = ("site-packages", "dist-packages")
+INSTALLED = ("site-packages", "dist-packages")
 _PREFIXES = {os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix, os.path.dirname(os.__file__))}
 
 
@@ -55,7 +55,7 @@ def _is_own_folder(path: str, folder: str) -> bool:
 @functools.cache
 def _is_above(path: str, folder: str) -> bool:
     """Whether a folder lies around the one of a script, with nothing between them that was installed."""
-    if os.path.basename(path) in _INSTALLED or os.path.realpath(path) in _PREFIXES:
+    if os.path.basename(path) in INSTALLED or os.path.realpath(path) in _PREFIXES:
         return False
     return _is_own_folder(folder, path)
 
@@ -71,7 +71,7 @@ def _below(path: str, folder: str) -> bool:
     if any(_is_in(path, prefix) and prefix != folder and _is_in(prefix, folder) for prefix in _PREFIXES):
         return False
     while path != folder:
-        if os.path.basename(path) in _INSTALLED or os.path.exists(os.path.join(path, "pyvenv.cfg")):
+        if os.path.basename(path) in INSTALLED or os.path.exists(os.path.join(path, "pyvenv.cfg")):
             return False
         path = os.path.dirname(path)
     return True
@@ -101,11 +101,19 @@ class ScriptImports:
         packages: a library -> the package that stands for it.
         looks_above: whether to do the same for folders above it that are on `sys.path`. A script in a folder of its
             project puts that of the project there, or its user does in PYTHONPATH.
+        guests: installed modules and packages to do the same for.
     """
 
-    def __init__(self, folder: str, packages: Mapping[str, str], *, looks_above: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str,
+        packages: Mapping[str, str],
+        *,
+        looks_above: bool = False,
+        guests: Collection[str] = (),
+    ) -> None:
         self.folder, self.layers = folder, packages
-        self._looks_above = looks_above
+        self._looks_above, self._guests = looks_above, guests
         self.builtins = types.ModuleType("builtins")
         vars(self.builtins).update(vars(builtins))
         vars(self.builtins)["__import__"] = self._import
@@ -131,6 +139,19 @@ class ScriptImports:
         """Import as before. Modules that were loaded keep what they have."""
         while self._undo:
             self._undo.pop()()
+
+    def settings(self) -> dict[str, Any]:
+        """Arguments that make the same in another process."""
+        return {
+            "folder": self.folder,
+            "packages": dict(self.layers),
+            "looks_above": self._looks_above,
+            "guests": tuple(self._guests),
+        }
+
+    def is_guest(self, name: str) -> bool:
+        """Whether a module is one of those installed ones that import as the script does."""
+        return name.partition(".")[0] in self._guests
 
     def is_own_code(self, path: str) -> bool:
         """Whether a file belongs to who wrote the script."""
@@ -223,7 +244,7 @@ class _Finder(MetaPathFinder):
         spec = PathFinder.find_spec(name, path, target)
         if spec is None or spec.origin is None or type(spec.loader) is not SourceFileLoader:
             return None
-        if not self._imports.is_own_code(spec.origin):
+        if not self._imports.is_guest(name) and not self._imports.is_own_code(spec.origin):
             return None
         spec.loader = _Loader(name, spec.origin, self._imports)
         return spec

@@ -5,7 +5,7 @@ to become ready, and then runs the script once more as `__mp_main__`, to have it
 told what to install before.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from multiprocessing import spawn
 from typing import Any
 
@@ -16,10 +16,10 @@ from fastnn.compat.program import Module, Script
 __all__ = ["run_again", "tell_processes"]
 
 
-def tell_processes(what: Script | Module, layers: Mapping[str, str]) -> None:
-    """Let the processes that `multiprocessing` starts from now on run `what` with these layers."""
+def tell_processes(what: Script | Module, script_imports: ScriptImports) -> None:
+    """Let the processes that `multiprocessing` starts from now on run `what` with these imports."""
     what_name = what.file if isinstance(what, Script) else what.name
-    told = _Told(what.folder, what.looks_above, dict(layers), type(what), what_name)
+    told = _Told(script_imports.settings(), type(what), what_name)
     usual = spawn.get_preparation_data
 
     def get_preparation_data(name: str) -> dict[str, Any]:
@@ -47,12 +47,10 @@ class _Told:
 _received: tuple[ScriptImports, type[Script] | type[Module], str] | None = None
 
 
-def _receive(
-    folder: str, looks_above: bool, layers: Mapping[str, str], kind: type[Script] | type[Module], name: str
-) -> None:
+def _receive(settings: dict[str, Any], kind: type[Script] | type[Module], name: str) -> None:
     global _received
     notes.is_quiet = True  # the parent says it
-    script_imports = ScriptImports(folder, layers, looks_above=looks_above)
+    script_imports = ScriptImports(**settings)
     script_imports.install()
     _received = script_imports, kind, name
 
@@ -62,7 +60,7 @@ def run_again(space: dict[str, Any]) -> None:
     assert _received is not None
     script_imports, kind, name = _received
     what = kind(name)
-    tell_processes(what, script_imports.layers)
+    tell_processes(what, script_imports)
     module = what.main("__mp_main__")
     script_imports.prepare(module)
     space.clear()

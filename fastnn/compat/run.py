@@ -6,11 +6,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import thread as pools
 
 import fastnn
 from fastnn._terminal import say
 from fastnn.compat import imports, notes, program
-from fastnn.compat._installed import NO_IPYTHON
+from fastnn.compat._installed import NO_IPYTHON, package_of
 from fastnn.compat.imports import ScriptImports
 from fastnn.compat.layers import LAYERS
 from fastnn.compat.processes import tell_processes
@@ -27,6 +28,7 @@ def run(
     arguments: Sequence[str],
     *,
     quiet: bool = False,
+    guests: Sequence[str] = (),
     layers: Mapping[str, str] = LAYERS,
 ) -> int:
     """Run a script or module to its end and return its exit code.
@@ -38,14 +40,15 @@ def run(
         what: to run.
         arguments: of the script.
         quiet: whether to leave out the line that says what it ran on, and notes.
+        guests: installed packages that get the layers as well.
         layers: a library -> the package that stands for it.
     Raises:
         NotFoundError: there is no such module.
     """
     notes.is_quiet = quiet
-    script_imports = ScriptImports(what.folder, layers, looks_above=what.looks_above)
+    script_imports = ScriptImports(what.folder, layers, looks_above=what.looks_above, guests=guests)
     script_imports.install()
-    tell_processes(what, layers)
+    tell_processes(what, script_imports)
     if not sys.flags.safe_path:
         sys.path[0] = what.path
     sys.argv = [what.argv0, *arguments]
@@ -117,7 +120,15 @@ def _explain(error: BaseException, script_imports: ScriptImports) -> None:
     if library not in script_imports.layers or not frames or _is_hidden(frames[-1].filename):
         return
     filename = frames[-1].filename
-    if not script_imports.is_own_code(filename):
+    if script_imports.is_own_code(filename):
+        return
+    package = package_of(filename)
+    if package is not None:
+        say(
+            f"fastnn run: {package} is installed, and gets fastnn for {library} if it is asked for: "
+            f"fastnn run --with {package} ..."
+        )
+    else:
         say(
             f"fastnn run: {filename} is not below {script_imports.folder}, whose code alone gets fastnn for {library}. "
             "If it is yours, add a folder above both to PYTHONPATH."
@@ -125,9 +136,13 @@ def _explain(error: BaseException, script_imports: ScriptImports) -> None:
 
 
 def _join(before: set[threading.Thread]) -> None:
-    """Wait for threads that the script started, as Python does before a process ends."""
+    """Wait for threads that the script started, as Python does before a process ends.
+
+    Those of pools (`concurrent.futures`) are told to end when the process does, and not before.
+    """
     while True:
-        running = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+        own = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+        running = [thread for thread in own if thread not in pools._threads_queues]  # type: ignore[attr-defined]
         if not running:
             return
         running[0].join()

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
 from fastnn._watching import kernel_ran
+from fastnn.autograd.deferred import Deferred
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import AnyArray
 
@@ -85,6 +86,10 @@ def relu(x: AnyArray) -> AnyArray:
 
     Source: Nair and Hinton, 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
+    if isinstance(x, Deferred):
+        y = x.then("relu")
+        if y is not None:
+            return y
     return run(FromResult("relu"), x)
 
 
@@ -172,6 +177,10 @@ def gelu(x: AnyArray, approximate: str = "none") -> AnyArray:
 
     Source: Hendrycks and Gimpel, 2016, "Gaussian error linear units (GELUs)".
     """
+    if approximate == "none" and isinstance(x, Deferred):
+        y = x.then("gelu")
+        if y is not None:
+            return y
     return run(FromInput(_gelu_name("gelu", approximate)), x)
 
 

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
 from fastnn._watching import kernel_ran
+from fastnn.autograd.deferred import Pending, defer, frozen
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import array_of
 
@@ -142,18 +143,33 @@ class BatchNorm(Op):
     ) -> None:
         self.operation, self.training, self.activation = operation, training, activation
         self.settings = running_mean, running_var, momentum, eps
+        self.statistics: BatchNormResult | None = None  # those of x, if they have been taken
 
     def of(self, x: Any, weight: Any, bias: Any, residual: Any = None) -> BatchNormResult:
         """All results; only the first one has a gradient."""
         y = run(self, x, weight, bias, residual)
         return BatchNormResult(y, self.mean, self.invstd, self.running_mean, self.running_var)
 
+    def later(self, x: Any, weight: Any, bias: Any) -> BatchNormResult:
+        """The same for a batch of training whose statistics are taken now, and y when somebody looks at it."""
+        running_mean, running_var, momentum, eps = self.settings
+        statistics = normalize(
+            self.operation, x._data, running_mean, running_var, *(array_of(values) for values in (weight, bias)), True,
+            momentum, eps, needs_y=False,
+        )  # fmt: skip
+        waiting = _Waiting(self, statistics, frozen(x), weight, bias)
+        return statistics._replace(y=defer(waiting, x._kind))
+
     def forward(self, x: Any, weight: Any, bias: Any, residual: Any = None) -> NDArray:
         running_mean, running_var, momentum, eps = self.settings
-        y, self.mean, self.invstd, self.running_mean, self.running_var = normalize(
-            self.operation, x, running_mean, running_var, weight, bias, self.training, momentum, eps,
-            self.activation, residual,
-        )  # fmt: skip
+        if self.statistics is None:
+            y, self.mean, self.invstd, self.running_mean, self.running_var = normalize(
+                self.operation, x, running_mean, running_var, weight, bias, self.training, momentum, eps,
+                self.activation, residual,
+            )  # fmt: skip
+        else:
+            _, self.mean, self.invstd, *_ = self.statistics
+            y = _affine(x, self.mean, self.invstd, weight, bias, self.activation, residual)
         if self.needs_grad:
             self.x, self.weight, self.bias, self.y = x, weight, bias, None
             if residual is not None:  # the activation's argument is not known from x alone
@@ -175,6 +191,32 @@ class BatchNorm(Op):
         )  # fmt: skip
 
 
+class _Waiting(Pending):
+    """A batch norm in training with its statistics, and perhaps a residual."""
+
+    __slots__ = ("bias", "operation", "residual", "statistics", "weight", "x")
+
+    def __init__(
+        self, operation: BatchNorm, statistics: BatchNormResult, x: Any, weight: Any, bias: Any, residual: Any = None
+    ) -> None:
+        super().__init__(x._data)
+        self.operation, self.statistics = operation, statistics
+        self.x, self.weight, self.bias, self.residual = x, weight, bias, residual
+
+    def compute(self, activation: str | None = None) -> Any:
+        if activation == "gelu" and self.residual is not None:
+            return None
+        known = self.operation
+        operation = BatchNorm(known.operation, *known.settings[:2], True, *known.settings[2:], activation)
+        operation.statistics = self.statistics
+        return run(operation, self.x, self.weight, self.bias, self.residual)
+
+    def plus(self, residual: Any) -> "Pending | None":
+        if self.residual is not None:
+            return None
+        return _Waiting(self.operation, self.statistics, self.x, self.weight, self.bias, frozen(residual))
+
+
 def normalize(
     operation: str,
     x: Any,
@@ -187,8 +229,9 @@ def normalize(
     eps: float,
     activation: str | None = None,
     residual: Any = None,
+    needs_y: bool = True,
 ) -> BatchNormResult:
-    """`batch_norm`, and what `batch_norm_activation` does after it."""
+    """`batch_norm`, and what `batch_norm_activation` does after it; a batch's statistics alone unless `needs_y`."""
     if not _need_no_check(x, (running_mean, running_var, weight, bias), (residual,)):
         x, running_mean, running_var, weight, bias, residual = _checked(
             operation, x, running_mean, running_var, weight, bias, residual
@@ -207,7 +250,7 @@ def normalize(
                 "of an epoch, leave it out (drop_last=True)",
                 x=x,
             )
-        return _normalize_batch(x, running_mean, running_var, weight, bias, momentum, eps, activation, residual)
+        return _normalize_batch(x, running_mean, running_var, weight, bias, momentum, eps, activation, residual, needs_y)
     if running_mean is not None and running_var is not None:
         mean, variance = running_mean.astype(np.float64), running_var.astype(np.float64)
     elif training:  # on an empty batch
@@ -215,9 +258,14 @@ def normalize(
     else:
         raise ValueError(f"{operation}: without training, running_mean and running_var are needed. Received: None")
     invstd = 1 / np.sqrt(variance + eps)
+    y = _affine(x, mean, invstd, weight, bias, activation, residual)
+    return BatchNormResult(y, mean, invstd, running_mean, running_var)
+
+
+def _affine(x: NDArray, mean: Any, invstd: Any, weight: Any, bias: Any, activation: Any, residual: Any) -> NDArray:
+    """`normalize` with these statistics."""
     if _runtime.uses_reference():
-        y = reference.batch_norm_activation(x, mean, invstd, weight, bias, activation, residual)
-        return BatchNormResult(y, mean, invstd, running_mean, running_var)
+        return reference.batch_norm_activation(x, mean, invstd, weight, bias, activation, residual)
     y = _empty(x)
     if x.size:
         rows = _rows(x)
@@ -226,7 +274,7 @@ def normalize(
             _rows(y), _workspace(rows), _runtime.num_threads(),
         )  # fmt: skip
         kernel_ran("batchnorm_forward")
-    return BatchNormResult(y, mean, invstd, running_mean, running_var)
+    return y
 
 
 def _checked(
@@ -263,6 +311,7 @@ def _normalize_batch(
     eps: float,
     activation: str | None,
     residual: NDArray | None,
+    needs_y: bool,
 ) -> BatchNormResult:
     """`normalize` in training."""
     if _runtime.uses_reference():
@@ -273,13 +322,14 @@ def _normalize_batch(
         moved_var = _moved(running_var, variance * (n / (n - 1)), momentum)
         y = reference.batch_norm_activation(x, mean, invstd, weight, bias, activation, residual)
         return BatchNormResult(y, mean, invstd, moved_mean, moved_var)
-    rows, y = _rows(x), _empty(x)
+    rows, y = _rows(x), _empty(x) if needs_y else None
     mean, invstd = np.empty((2, x.shape[1]))
     moved_mean = None if running_mean is None else running_mean.astype(np.float64)
     moved_var = None if running_var is None else running_var.astype(np.float64)
     _runtime._native.batchnorm_training(
         rows, eps, momentum, moved_mean, moved_var, weight, bias, activation,
-        None if residual is None else _rows(residual), mean, invstd, _rows(y), _workspace(rows), _runtime.num_threads(),
+        None if residual is None else _rows(residual), mean, invstd, None if y is None else _rows(y),
+        _workspace(rows), _runtime.num_threads(),
     )  # fmt: skip
     kernel_ran("batchnorm_training")
     return BatchNormResult(

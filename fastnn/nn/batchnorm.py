@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check
+from fastnn.autograd.deferred import may_wait
 from fastnn.functional.batchnorm import BatchNorm as Normalization
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
@@ -73,9 +74,15 @@ class _BatchNorm(Module):
             batches = np.asarray(batches + 1, np.int64)
         if momentum is None:  # every batch so far has the same weight
             momentum = 0.0 if batches is None else 1 / max(1, int(batches))
-        result = Normalization(
-            name, running_mean, buffers["running_var"], training or running_mean is None, momentum, self.eps, activation
-        ).of(x, parameters["weight"], parameters["bias"], residual)
+        of_batch = training or running_mean is None
+        operation = Normalization(
+            name, running_mean, buffers["running_var"], of_batch, momentum, self.eps, activation
+        )
+        weight, bias = parameters["weight"], parameters["bias"]
+        if activation is None and residual is None and of_batch and array.size and may_wait(x):
+            result = operation.later(x, weight, bias)
+        else:
+            result = operation.of(x, weight, bias, residual)
         if training:
             buffers["running_mean"], buffers["running_var"] = result.running_mean, result.running_var
             buffers["num_batches_tracked"] = batches

@@ -43,7 +43,7 @@ class NLLLoss(Loss):
 
     def averaged_over(self, input: NDArray, target: NDArray) -> float:
         """The sum of weight[label] over the rows that are not ignored."""
-        return labels_weight(target, self.ignore_index, self._buffers["weight"])
+        return labels_weight(target, self.ignore_index, self.weight)
 
     def settings(self) -> dict[str, Any]:
         return {"weight": self.weight, "ignore_index": self.ignore_index, "reduction": self.reduction}

@@ -76,4 +76,4 @@ class CrossEntropyLoss(Loss):
         target = np.asarray(target)
         if target.dtype.kind == "f":
             return target.size // target.shape[1]
-        return labels_weight(target, self.ignore_index, self._buffers["weight"])
+        return labels_weight(target, self.ignore_index, self.weight)

@@ -86,7 +86,8 @@ fnn_status FNN_OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const F
                                      const double *invstd, const FNN_REAL *weight, const FNN_REAL *bias, fnn_then then,
                                      const FNN_REAL *residual, FNN_REAL *y, void *workspace, int n_threads);
 /* The same with mean and invstd = 1 / sqrt(biased variance + eps) of x, which are outputs. The running statistics, unless
- * NULL, become (1 - momentum) * running + momentum * (mean or unbiased variance); rows must be at least two. */
+ * NULL, become (1 - momentum) * running + momentum * (mean or unbiased variance); rows must be at least two. With y = NULL, these are all
+ * that is computed. */
 fnn_status FNN_OP(batchnorm_training)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *x, double eps,
                                       double momentum, double *running_mean, double *running_variance,
                                       const FNN_REAL *weight, const FNN_REAL *bias, fnn_then then,

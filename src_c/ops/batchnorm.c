@@ -75,6 +75,9 @@ fnn_status OP(batchnorm_training)(ptrdiff_t rows, ptrdiff_t channels, const real
             move(running_variance + c, momentum, s.m2 / (s.n - 1));
         }
     }
+    if (y == NULL) {
+        return FNN_OK;
+    }
     return OP(batchnorm_forward)(rows, channels, x, mean, invstd, weight, bias, then, residual, y, workspace,
                                  n_threads);
 }

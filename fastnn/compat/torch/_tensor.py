@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.autograd.deferred import Deferred, settle
 from fastnn.autograd.memory import BORROWED
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import Op, go_back, run
@@ -40,6 +41,7 @@ class Tensor(NumPyTensor):
     _views: Any = None  # weak references to its views, which follow when it becomes another result
     _hooks: Any = None
     _name: str | None = None
+    _changes_itself = True
 
     def __init__(self, *data: Any, device: Any = None) -> None:
         check_device(device)
@@ -427,6 +429,8 @@ def in_place(x: Tensor, y: Any) -> Tensor:
     """Put the result `y` of something into `x`."""
     if not isinstance(y, NumPyTensor):
         y = wrapped(y)
+    if isinstance(x, Deferred) and x.fits(y):  # nobody has looked at it
+        return settle(x, y)
     before, after = x._data, y._data
     if after.shape != before.shape:
         raise RuntimeError(

@@ -235,15 +235,16 @@ def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
 # ---- what is in modules, and what is nowhere -------------------------------------------------------------------------
 _MODULES = (
     "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft",
-    "func", "hub", "jit", "linalg", "mps", "multiprocessing", "nn", "onnx", "optim", "profiler", "quantization",
-    "random", "serialization", "sparse", "special", "testing", "torch_version", "types", "utils", "version", "xpu",
+    "func", "fx", "hub", "jit", "linalg", "mps", "multiprocessing", "nested", "nn", "onnx", "optim", "profiler",
+    "quantization", "random", "serialization", "sparse", "special", "testing", "torch_version", "types", "utils",
+    "version", "xpu",
 )  # fmt: skip
+# Those whose arguments come in the order that they have at top level.
 _OF_NN = (
-    "adaptive_avg_pool1d", "alpha_dropout", "avg_pool1d", "batch_norm", "bilinear", "celu", "celu_", "channel_shuffle",
-    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "dropout", "feature_alpha_dropout", "group_norm",
-    "hardshrink", "instance_norm", "layer_norm", "max_pool1d", "max_pool2d", "pairwise_distance", "pdist",
-    "pixel_shuffle", "pixel_unshuffle", "prelu", "rms_norm", "rrelu", "rrelu_", "selu", "selu_", "threshold",
-    "threshold_",
+    "adaptive_avg_pool1d", "alpha_dropout", "avg_pool1d", "bilinear", "celu", "celu_", "channel_shuffle", "conv1d",
+    "conv2d", "conv_transpose1d", "conv_transpose2d", "dropout", "group_norm", "hardshrink", "layer_norm", "max_pool1d",
+    "max_pool2d", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "prelu", "rms_norm", "rrelu",
+    "rrelu_", "selu", "selu_", "threshold", "threshold_",
 )  # fmt: skip
 _QUANTIZED = "use torch.float32: fastnn computes in floats"
 _THREE = "use the two-dimensional function on one slice at a time"
@@ -252,6 +253,9 @@ _SPARSE = "tensors are dense here: use torch.zeros and assign by index"
 __getattr__ = missing(
     "torch",
     {
+        "batch_norm": "use torch.nn.functional.batch_norm, whose arguments come in another order",
+        "embedding": "use torch.nn.functional.embedding, whose arguments come in another order",
+        "instance_norm": "use torch.nn.functional.instance_norm, whose arguments come in another order",
         "conv3d": _THREE,
         "conv_transpose3d": _THREE,
         "max_pool3d": _THREE,
@@ -260,7 +264,6 @@ __getattr__ = missing(
         "sparse_coo_tensor": _SPARSE,
         "sparse_csr_tensor": _SPARSE,
         "export": "run the script as it is, or save its weights",
-        "fx": "write the model's forward out, or use hooks: module.register_forward_hook(hook)",
         "stft": "use scipy.signal.stft on x.numpy()",
         "vmap": "use a batch axis, or a loop and torch.stack",
     },

@@ -173,7 +173,8 @@ def make_tensor(
     high = (10 if kind.kind != "f" else 9) if high is None else high
     if low >= high:
         raise ValueError(f"make_tensor: low must be below high. Received: low={low}, high={high}")
-    drawn = source(None).uniform(low, high, sizes) if kind.kind == "f" else source(None).integers(int(low), int(high), sizes)
+    draw = source(None)
+    drawn = draw.uniform(low, high, sizes) if kind.kind == "f" else draw.integers(int(low), int(high), sizes)
     array = np.asarray(drawn, kind)
     if exclude_zero:
         array[array == 0] = np.finfo(kind).tiny if kind.kind == "f" else 1

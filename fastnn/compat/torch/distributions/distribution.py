@@ -118,12 +118,13 @@ class Distribution:
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         """The same distributions, repeated to a larger batch_shape."""
-        given: dict[str, Any] = {name: getattr(self, name) for name in self.arg_constraints if name in self.__dict__}
         n = len(self._batch_shape)
-        parts: dict[str, Any] = {
-            name: value.expand(Size(batch_shape) + value.shape[n:]) if isinstance(value, NumPyTensor) else value
-            for name, value in given.items()
-        }
+
+        def expanded(value: Any) -> Any:
+            is_tensor = isinstance(value, NumPyTensor)
+            return value.expand(Size(batch_shape) + value.shape[n:]) if is_tensor else value
+
+        parts = {name: expanded(self.__dict__[name]) for name in self.arg_constraints if name in self.__dict__}
         return type(self)(**parts, validate_args=False)
 
     # ---- for subclasses ----------------------------------------------------------------------------------------------

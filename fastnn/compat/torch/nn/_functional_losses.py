@@ -11,7 +11,7 @@ from fastnn.compat.notes import note
 from fastnn.compat.torch._promotion import matched
 from fastnn.compat.torch._tensor import Tensor, new
 from fastnn.compat.torch.nn._functional_activation import logsigmoid
-from fastnn.compat.torch.nn._functional_layers import pairwise_distance
+from fastnn.compat.torch.nn._functional_shapes import pairwise_distance
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "cross_entropy",
@@ -25,9 +25,9 @@ _sum, _where = FUNCTIONS[np.sum], FUNCTIONS[np.where]
 
 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """What the old arguments `size_average` and `reduce` mean, if one of them is given."""
+    """What the old arguments `size_average` and `reduce` mean, if one of them is given, and old reductions."""
     if size_average is None and reduce is None:
-        return reduction
+        return "mean" if reduction == "elementwise_mean" else reduction  # of PyTorch 0.4
     found = "none" if reduce is False else "sum" if size_average is False else "mean"
     note(f"size_average and reduce are old arguments of losses: reduction={found!r} says the same")
     return found

@@ -6,10 +6,12 @@ scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=30)
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.optim import lr_scheduler
+from fastnn.compat.torch.optim.lbfgs import LBFGS
 from fastnn.compat.torch.optim.optimizer import Optimizer
 from fastnn.compat.torch.optim.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Muon, NAdam, RMSprop
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -29,7 +31,6 @@ __getattr__ = missing(
         "ASGD": "use torch.optim.SGD with torch.optim.swa_utils.AveragedModel",
         "Adafactor": _BY_ADAM,
         "Adamax": _BY_ADAM,
-        "LBFGS": "use torch.optim.SGD with momentum, or scipy.optimize.minimize(method='L-BFGS-B')",
         "RAdam": f"{_BY_ADAM} with a warm-up, torch.optim.lr_scheduler.LinearLR",
         "Rprop": "use torch.optim.RMSprop",
         "SparseAdam": "use torch.optim.Adam: gradients are dense here",

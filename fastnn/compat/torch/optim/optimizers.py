@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fastnn import optim
 from fastnn.compat.torch._dtype import default_numpy_dtype
+from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.optim.optimizer import Optimizer
 
@@ -221,3 +222,6 @@ class Muon(Optimizer, optim.Muon):
 
     def update(self, parameter: NDArray, gradient: NDArray, state: Any, group: dict[str, Any]) -> None:
         super().update(parameter, gradient, state, {**group, "normalize_weight": False})
+
+
+__getattr__ = missing("torch.optim")

@@ -1,6 +1,7 @@
 """torch.utils.tensorboard: TensorBoard's logs, which tensorboardX writes: `pip install 'fastnn[tensorboard]'`."""
 
 import functools
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -8,15 +9,11 @@ import numpy as np
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._missing import missing
 
-__all__ = ["SummaryWriter"]
+__all__: list[str] = []  # SummaryWriter is there if tensorboardX is
 
 
-class SummaryWriter:
-    """tensorboardX's writer, whose methods take tensors, too.
-
-    Raises:
-        ImportError: tensorboardX is not installed.
-    """
+class _SummaryWriter:
+    """tensorboardX's writer, whose methods take tensors, too."""
 
     def __init__(
         self,
@@ -27,12 +24,8 @@ class SummaryWriter:
         flush_secs: int = 120,
         filename_suffix: str = "",
     ) -> None:
-        try:
-            import tensorboardX
-        except ImportError:
-            raise ImportError(
-                "torch.utils.tensorboard: tensorboardX writes the logs: pip install 'fastnn[tensorboard]'"
-            ) from None
+        import tensorboardX
+
         self._writer = tensorboardX.SummaryWriter(
             log_dir if log_dir is None else str(log_dir),
             comment=comment,
@@ -53,7 +46,7 @@ class SummaryWriter:
             "SummaryWriter.add_graph is not in fastnn: print(model) shows its modules, `fastnn summary` their shapes"
         )
 
-    def __enter__(self) -> "SummaryWriter":
+    def __enter__(self) -> "_SummaryWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,4 +76,14 @@ def _array(value: Any) -> Any:
     return value
 
 
-__getattr__ = missing(__name__, {"FileWriter": "use SummaryWriter", "RecordWriter": "use SummaryWriter"})
+_SummaryWriter.__name__ = _SummaryWriter.__qualname__ = "SummaryWriter"
+_other = missing(__name__, {"FileWriter": "use SummaryWriter", "RecordWriter": "use SummaryWriter"})
+
+
+def __getattr__(name: str) -> Any:
+    if name != "SummaryWriter":
+        return _other(name)
+    # Scripts that can do without logs expect to learn so when they import it.
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise ImportError("torch.utils.tensorboard: tensorboardX writes the logs: pip install 'fastnn[tensorboard]'")
+    return _SummaryWriter

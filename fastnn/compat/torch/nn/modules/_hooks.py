@@ -10,7 +10,7 @@ from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._tensor import new
 from fastnn.nn.module import _Hooks
 
-__all__ = ["add", "add_to", "marked", "of_results", "of_tensors"]
+__all__ = ["HookMethods"]
 
 
 class _Handle:
@@ -87,3 +87,60 @@ def of_results(hook: Callable[..., Any]) -> Callable[..., Any]:
 
 def _tensors(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(new(value) if isinstance(value, np.ndarray) else value for value in values)
+
+
+class HookMethods:
+    """The methods of modules that add hooks."""
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Any:
+        """Call `hook(module, args)` before each forward; what it returns, unless None, replaces the arguments."""
+        return add(self, "forward_pre", marked(hook, takes_keywords=with_kwargs), prepend)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> Any:
+        """Call `hook(module, args, output)` after each forward; what it returns, unless None, is the output."""
+        call = marked(hook, takes_keywords=with_kwargs, is_always_called=always_call)
+        return add(self, "forward", call, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Any:
+        """Call `hook(module, grad_input, grad_output)` when the gradients of a call are there."""
+        return add(self, "backward", of_tensors(hook), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Any:
+        """Call `hook(module, grad_output)` before the backward of a call; what it returns, unless None, replaces it."""
+        return add(self, "backward_pre", of_results(hook), prepend)
+
+    def register_backward_hook(self, hook: Callable[..., Any]) -> Any:
+        """`register_full_backward_hook`, by its old name."""
+        return self.register_full_backward_hook(hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Any:
+        """Call `hook(module, prefix, keep_vars)` before `state_dict` reads the module."""
+        return add_to(self, "_state_dict_pre_hooks", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Any:
+        """Call `hook(module, state_dict, prefix, local_metadata)` after it; it may change the state in place."""
+        return add_to(self, "_state_dict_hooks", hook)
+
+    _register_state_dict_hook = register_state_dict_post_hook
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Any:
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)`
+        before `load_state_dict` reads the part of the module."""
+        return self._register_load_state_dict_pre_hook(hook, True)
+
+    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> Any:
+        call = functools.partial(hook, self) if with_module else hook
+        return add_to(self, "_load_state_dict_pre_hooks", call)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Any:
+        """Call `hook(module, incompatible_keys)` after it; the hook may change the two lists in place."""
+        return add_to(self, "_load_state_dict_post_hooks", hook)

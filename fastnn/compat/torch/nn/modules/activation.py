@@ -357,6 +357,7 @@ class MultiheadAttention(array.MultiheadAttention, Module):
     ) -> None:
         super().__init__(embed_dim, num_heads, dropout, bias, add_bias_kv, add_zero_attn, kdim, vdim, batch_first)
         self.head_dim = self.embed_dim // self.num_heads
+        self._qkv_same_embed_dim = self.kdim == self.vdim == self.embed_dim
         self.bias_k = self.bias_v = None
         self.add_zero_attn = False
         object.__setattr__(self.out_proj, "__class__", NonDynamicallyQuantizableLinear)

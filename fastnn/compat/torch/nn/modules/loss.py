@@ -1,6 +1,10 @@
-"""Losses.
+"""Losses, each a function of `torch.nn.functional` with its settings.
 
-Those that fastnn has are its own, too, so that `fastnn.fit` knows what they average over.
+Example:
+    >>> import fastnn.compat.torch as torch
+    >>> criterion = CrossEntropyLoss()
+    >>> round(criterion(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])).item(), 4)
+    0.41
 """
 
 from collections.abc import Callable
@@ -10,6 +14,7 @@ from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn._functional_losses import legacy_reduction
+from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.distance import PairwiseDistance
 from fastnn.compat.torch.nn.modules.module import Module
 
@@ -20,20 +25,13 @@ __all__ = [
     "SoftMarginLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
 ]  # fmt: skip
 
-__getattr__ = missing(
-    __name__,
-    {
-        "CTCLoss": "cut the sequences to letters and use CrossEntropyLoss",
-        "LinearCrossEntropyLoss": "use CrossEntropyLoss after Linear",
-    },
-)
+__getattr__ = missing(__name__, ABSENT)
 
 
 class _Loss(array.Loss, Module):
     """The base of all losses"""
 
     reduction: str
-    _lends_unrecorded = True  # what `forward` calls takes tensors only
 
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
         Module.__init__(self)
@@ -127,8 +125,6 @@ class BCEWithLogitsLoss(_Loss, array.BCEWithLogitsLoss):
 class KLDivLoss(_Loss):
     """target * (log(target) - input), of an input that is a logarithm already"""
 
-    targets_are_classes = False
-
     def __init__(
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", log_target: bool = False
     ) -> None:
@@ -141,8 +137,6 @@ class KLDivLoss(_Loss):
 
 class PoissonNLLLoss(_Loss):
     """Of a Poisson distribution with these means, or their logarithms"""
-
-    targets_are_classes = False
 
     def __init__(
         self,
@@ -165,8 +159,6 @@ class PoissonNLLLoss(_Loss):
 class GaussianNLLLoss(_Loss):
     """Of a normal distribution with these means and variances"""
 
-    targets_are_classes = False
-
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(None, None, reduction)
         self.full, self.eps = full, eps
@@ -178,16 +170,12 @@ class GaussianNLLLoss(_Loss):
 class SoftMarginLoss(_Loss):
     """log(1 + e^(-target * input)), with targets 1 and -1"""
 
-    targets_are_classes = False
-
     def forward(self, input: Any, target: Any) -> Any:
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
 class HingeEmbeddingLoss(_Loss):
     """input where the target is 1, max(0, margin - input) where it is -1"""
-
-    targets_are_classes = False
 
     def __init__(
         self, margin: float = 1.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
@@ -203,8 +191,6 @@ class HingeEmbeddingLoss(_Loss):
 class CosineEmbeddingLoss(_Loss):
     """1 - cosine where the target is 1, max(0, cosine - margin) where it is -1"""
 
-    _first_with_gradients = 2
-
     def __init__(
         self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
@@ -218,8 +204,6 @@ class CosineEmbeddingLoss(_Loss):
 class MarginRankingLoss(_Loss):
     """max(0, -target * (input1 - input2) + margin)"""
 
-    _first_with_gradients = 2
-
     def __init__(
         self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
@@ -232,8 +216,6 @@ class MarginRankingLoss(_Loss):
 
 class TripletMarginLoss(_Loss):
     """max(0, distance to the positive - distance to the negative + margin)"""
-
-    _first_with_gradients = 3
 
     def __init__(
         self,
@@ -259,8 +241,6 @@ class TripletMarginLoss(_Loss):
 
 class TripletMarginWithDistanceLoss(_Loss):
     """`TripletMarginLoss` with a distance of one's own"""
-
-    _first_with_gradients = 3
 
     def __init__(
         self,
@@ -355,16 +335,12 @@ class MultiMarginLoss(_WeightedLoss, array.MultiMarginLoss):
 class MultiLabelMarginLoss(_Loss):
     """max(0, 1 - input[label] + input[c]), for each label and each class c that is none, divided by all classes"""
 
-    targets_are_classes = False
-
     def forward(self, input: Any, target: Any) -> Any:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
     """Binary cross-entropy of scores, averaged over the classes"""
-
-    targets_are_classes = False
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)

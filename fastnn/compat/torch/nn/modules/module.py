@@ -1,6 +1,5 @@
 """The base class of all modules, by PyTorch's name and with its methods."""
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -25,7 +24,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-class Module(ArrayModule):
+class Module(_hooks.HookMethods, ArrayModule):
     """A layer or a network, as in PyTorch: fastnn's own, whose parameters, buffers and results are torch's tensors.
 
     Example:
@@ -76,6 +75,8 @@ class Module(ArrayModule):
             return _call.enter(self, self.forward, args, kwargs)
         if "_hooks" in own or observers():
             return forward(self, *args, **kwargs)
+        if kwargs and not args and entered.__module__.startswith("fastnn.nn."):  # where PyTorch's `input` is x
+            args = (kwargs.pop("input"),) if "input" in kwargs else ()
         return entered(self, *args, **kwargs)
 
     # ---- attributes --------------------------------------------------------------------------------------------------
@@ -408,60 +409,6 @@ class Module(ArrayModule):
             module.apply(fn)
         fn(self)
         return self
-
-    # ---- hooks -------------------------------------------------------------------------------------------------------
-    def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> Any:
-        """Call `hook(module, args)` before each forward; what it returns, unless None, replaces the arguments."""
-        return _hooks.add(self, "forward_pre", _hooks.marked(hook, takes_keywords=with_kwargs), prepend)
-
-    def register_forward_hook(
-        self,
-        hook: Callable[..., Any],
-        *,
-        prepend: bool = False,
-        with_kwargs: bool = False,
-        always_call: bool = False,
-    ) -> Any:
-        """Call `hook(module, args, output)` after each forward; what it returns, unless None, is the output."""
-        marked = _hooks.marked(hook, takes_keywords=with_kwargs, is_always_called=always_call)
-        return _hooks.add(self, "forward", marked, prepend)
-
-    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Any:
-        """Call `hook(module, grad_input, grad_output)` when the gradients of a call are there."""
-        return _hooks.add(self, "backward", _hooks.of_tensors(hook), prepend)
-
-    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Any:
-        """Call `hook(module, grad_output)` before the backward of a call; what it returns, unless None, replaces it."""
-        return _hooks.add(self, "backward_pre", _hooks.of_results(hook), prepend)
-
-    def register_backward_hook(self, hook: Callable[..., Any]) -> Any:
-        """`register_full_backward_hook`, by its old name."""
-        return self.register_full_backward_hook(hook)
-
-    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Any:
-        """Call `hook(module, prefix, keep_vars)` before `state_dict` reads the module."""
-        return _hooks.add_to(self, "_state_dict_pre_hooks", hook)
-
-    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Any:
-        """Call `hook(module, state_dict, prefix, local_metadata)` after it; it may change the state in place."""
-        return _hooks.add_to(self, "_state_dict_hooks", hook)
-
-    _register_state_dict_hook = register_state_dict_post_hook
-
-    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Any:
-        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)`
-        before `load_state_dict` reads the part of the module."""
-        return self._register_load_state_dict_pre_hook(hook, True)
-
-    def _register_load_state_dict_pre_hook(self, hook: Callable[..., Any], with_module: bool = False) -> Any:
-        call = functools.partial(hook, self) if with_module else hook
-        return _hooks.add_to(self, "_load_state_dict_pre_hooks", call)
-
-    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Any:
-        """Call `hook(module, incompatible_keys)` after it; the hook may change the two lists in place."""
-        return _hooks.add_to(self, "_load_state_dict_post_hooks", hook)
 
     # ---- state -------------------------------------------------------------------------------------------------------
     def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:

@@ -29,6 +29,10 @@ class RNNBase(Module):
         """Nothing: the weights lie as they are used."""
 
     @property
+    def _flat_weights(self) -> list[Any]:
+        return [weight for weights in self.all_weights for weight in weights]
+
+    @property
     def all_weights(self) -> list[list[Any]]:
         layers = range(self.num_layers)
         return [

@@ -1,5 +1,6 @@
 """One machine, one process: what spreads a model over several passes it through."""
 
+import contextlib
 from typing import Any
 
 from fastnn.compat.notes import note
@@ -33,20 +34,34 @@ class DataParallel(_PassThrough):
         self.device_ids: list[int] = []
 
 
+# Of these nothing depends here.
+_SETTINGS = frozenset(
+    (
+        "batched_grad_copy", "broadcast_buffers", "bucket_cap_mb", "bucket_cap_mb_list", "check_reduction",
+        "delay_all_reduce_named_params", "device_mesh", "find_unused_parameters", "forward_sync_buffers",
+        "gradient_as_bucket_view", "init_sync", "mixed_precision", "param_to_hook_all_reduce", "process_group",
+        "skip_all_reduce_unused_params", "static_graph",
+    )
+)  # fmt: skip
+
+
 class DistributedDataParallel(_PassThrough):
     """The module itself; its keys begin with "module.", as in PyTorch."""
 
     def __init__(
-        self,
-        module: Module,
-        device_ids: Any = None,
-        output_device: Any = None,
-        dim: int = 0,
-        *args: Any,
-        **kwargs: Any,
+        self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0, **settings: Any
     ) -> None:
+        unknown = sorted(settings.keys() - _SETTINGS)
+        if unknown:
+            raise TypeError(f"DistributedDataParallel.__init__() got an unexpected keyword argument '{unknown[0]}'")
         super().__init__(module)
         self.dim, self.device_ids, self.output_device = dim, None, None
+
+    def no_sync(self) -> Any:
+        """A block in which gradients are not exchanged, as nowhere here."""
+        return contextlib.nullcontext()
+
+    join = no_sync
 
 
 def data_parallel(

@@ -1,0 +1,161 @@
+"""Results that are computed when somebody looks at them; until then, what comes next may join.
+
+In `F.relu(self.bn(self.conv(x)))` nobody knows, when the batch norm runs, that a ReLU will follow, with which it could share
+one pass over memory. So its result waits: it is a tensor of a class of its own, which answers to everything by computing
+itself and becoming a plain tensor, and which a ReLU, or a `+` before one, asks to be computed with them instead.
+
+Only what is recorded waits, and only for inputs that are recorded results, which nothing can write into.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from fastnn import _runtime
+from fastnn.autograd.memory import KEPT
+from fastnn.autograd.modes import RECORDING
+from fastnn.autograd.observer import observers
+from fastnn.autograd.tensor import Tensor, new_tensor
+
+__all__ = ["Deferred", "Pending", "defer", "may_wait", "settle"]
+
+
+class Pending:
+    """What is to be computed, of a shape and dtype that are known."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, like: np.ndarray) -> None:
+        self.shape, self.dtype = like.shape, like.dtype
+
+    def compute(self, activation: str | None = None) -> Any:
+        """The result as a tensor, and with an activation that follows."""
+        raise NotImplementedError
+
+    def plus(self, residual: Any) -> "Pending | None":
+        """The same and a tensor of its shape; None if that cannot be computed with it."""
+        return None
+
+
+class Deferred:
+    """A tensor that has not been computed yet. In the place of its array it has a `Pending`."""
+
+    __slots__ = ()
+
+    _data = property(lambda self: _computed(self)._data, lambda self, value: setattr(_computed(self), "_data", value))
+    _op = property(lambda self: _computed(self)._op, lambda self, value: setattr(_computed(self), "_op", value))
+    _memory = property(
+        lambda self: _computed(self)._memory, lambda self, value: setattr(_computed(self), "_memory", value)
+    )
+
+    def then(self, activation: str) -> Any:
+        """An activation of it, computed with it."""
+        pending = _waiting(self)
+        if pending is None:
+            return None
+        return _recorded(pending, activation)
+
+    def fits(self, y: Tensor) -> bool:
+        """Whether y, which is recorded, has its shape and dtype, while it still waits."""
+        pending = _waiting(self)
+        return pending is not None and y._op is not None and (y._data.shape, y._data.dtype) == (pending.shape, pending.dtype)
+
+    def __add__(self, other: Any) -> Any:
+        joined = _sum(self, other)
+        return super().__add__(other) if joined is None else defer(joined, self._kind)  # type: ignore[misc,attr-defined]
+
+    def __radd__(self, other: Any) -> Any:
+        joined = _sum(self, other)
+        return super().__radd__(other) if joined is None else defer(joined, self._kind)  # type: ignore[misc,attr-defined]
+
+    def __iadd__(self, other: Any) -> Any:
+        joined = _sum(self, other)
+        if joined is None:
+            return super().__iadd__(other)  # type: ignore[misc]
+        if not self._changes_itself:  # type: ignore[attr-defined]
+            return defer(joined, self._kind)  # type: ignore[attr-defined]
+        _set_data(self, joined)
+        return self
+
+
+def may_wait(x: Any) -> bool:
+    """Whether the result of an operation on x may be computed later."""
+    return (
+        isinstance(x, Tensor)
+        and RECORDING.get()
+        and x._op is not None
+        and _runtime.joined_layers()
+        and not observers()
+        and not _runtime.uses_reference()
+    )
+
+
+def frozen(x: Tensor) -> Tensor:
+    """A recorded result as it is now, whatever its tensor becomes; nobody gets its array to write into."""
+    if x._memory is None:
+        x._memory = KEPT
+    y = new_tensor(x._data, x._memory, x._kind)
+    y._op, y._requires_grad = x._op, x._requires_grad
+    return y
+
+
+def defer(pending: Pending, kind: type[Tensor]) -> Any:
+    """A tensor of this kind that is computed when somebody looks at it."""
+    result: Any = _new(_waiting_kind(kind))
+    _set_data(result, pending)
+    result._requires_grad, result._grad = True, None
+    return result
+
+
+def settle(x: Any, y: Tensor) -> Any:
+    """Let a tensor that waits be what y is."""
+    _set_op(x, y._op)
+    _set_memory(x, y._memory)
+    _set_data(x, y._data)
+    x.__class__ = x._kind
+    return x
+
+
+@functools.cache
+def _waiting_kind(kind: type[Tensor]) -> type:
+    return type(kind.__name__, (Deferred, kind), {"__slots__": (), "__module__": kind.__module__, "__doc__": kind.__doc__})
+
+
+_new = Tensor.__new__
+_get_data, _set_data = Tensor._data.__get__, Tensor._data.__set__  # type: ignore[attr-defined]
+_set_op, _set_memory = Tensor._op.__set__, Tensor._memory.__set__  # type: ignore[attr-defined]
+
+
+def _waiting(x: Any) -> Pending | None:
+    """What a tensor waits for; None if it was computed in the meantime."""
+    pending = _get_data(x)
+    return pending if isinstance(pending, Pending) else None
+
+
+def _computed(x: Any) -> Any:
+    pending = _waiting(x)
+    if pending is not None:
+        settle(x, _recorded(pending, None))
+    else:  # by another thread
+        x.__class__ = x._kind
+    return x
+
+
+def _recorded(pending: Pending, activation: str | None) -> Any:
+    """It was recorded when it was called for, whether or not the one who looks records."""
+    token = RECORDING.set(True)
+    try:
+        return pending.compute(activation)
+    finally:
+        RECORDING.reset(token)
+
+
+def _sum(x: Any, other: Any) -> Pending | None:
+    pending = _waiting(x)
+    if pending is None or other is x or not isinstance(other, Tensor) or not RECORDING.get():
+        return None
+    array = other._data
+    if other._op is None or array.shape != pending.shape or array.dtype != pending.dtype:
+        return None
+    return pending.plus(other)
