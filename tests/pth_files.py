@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies
 
 from fastnn.training._pth import read_pth, write_pth
 
@@ -182,3 +183,20 @@ ARRAYS = {
 }
 # Types without a class of storages.
 TYPED = {"uint16": ("H", [0, 1, 2**16 - 1]), "uint32": ("I", [0, 1, 2**32 - 1]), "uint64": ("Q", [0, 1, 2**64 - 1])}
+
+
+_texts = strategies.text(strategies.characters(exclude_categories=()), max_size=20)
+_keys = _texts | strategies.integers(-(2**59), 2**59) | strategies.floats(allow_nan=False) | strategies.none()
+_plain = _keys | strategies.booleans() | strategies.floats() | strategies.integers(-(2**99), 2**99)
+# Anything that PyTorch reads with weights_only=True, but tensors.
+objects = strategies.recursive(
+    _plain | strategies.binary(max_size=9) | strategies.complex_numbers(),
+    lambda inner: (
+        strategies.lists(inner, max_size=5)
+        | strategies.lists(inner, max_size=5).map(tuple)
+        | strategies.dictionaries(_keys | strategies.tuples(_keys, _keys), inner, max_size=5)
+        | strategies.dictionaries(_keys, inner, max_size=5).map(collections.OrderedDict)
+        | strategies.sets(_keys, max_size=1)  # of more, the order may be another
+    ),
+    max_leaves=20,
+)

@@ -9,10 +9,12 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given
 from pth_files import (
     ARRAYS,
     OBJECTS,
     TYPED,
+    objects,
     read,
     written,
 )
@@ -54,6 +56,13 @@ def test_array_that_is_no_tensor_is_written_as_one_of_numpy(name):
     loaded = read(written(ARRAYS[name], stands_for=lambda value: None), make=Makers(tensor=None))
     assert (loaded.shape, loaded.dtype) == (ARRAYS[name].shape, ARRAYS[name].dtype.newbyteorder("="))
     np.testing.assert_array_equal(loaded, ARRAYS[name])
+
+
+@given(value=objects)
+def test_written_object_of_any_parts_is_read_as_itself(value):
+    for old in (False, True):
+        loaded = read(written(value, old_format=old))
+        assert (repr(loaded), type(loaded)) == (repr(value), type(value))
 
 
 def test_object_at_several_places_is_one_object_again():

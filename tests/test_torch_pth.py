@@ -7,6 +7,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from pth_files import objects
 
 import fastnn
 from fastnn import nn
@@ -359,6 +361,14 @@ def test_torch_reads_written_objects(torch, old):
     loaded = read_by_torch(torch, written(value, stands_for=stands_for, old_format=old))
     assert repr(loaded) == repr(value)
     assert [type(part) for part in loaded.values()] == [type(part) for part in value.values()]
+
+
+@given(value=objects)
+def test_torch_reads_written_objects_of_any_parts(torch, value):
+    loaded = read_by_torch(torch, written(value))
+    assert (repr(loaded), type(loaded)) == (repr(value), type(value))
+    again = read_pth(saved(torch, value))
+    assert (repr(again), type(again)) == (repr(value), type(value))
 
 
 @pytest.mark.parametrize("old", [False, True])
