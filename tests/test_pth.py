@@ -373,6 +373,26 @@ def test_bare_storage_is_refused(write):
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
+class Plain:
+    """A file that can be read and positioned, and nothing else."""
+
+    def __init__(self, content):
+        self._file = io.BytesIO(content)
+        self.read, self.seek, self.tell = self._file.read, self._file.seek, self._file.tell
+
+
+def test_file_that_can_be_read_only_is_read(write):
+    numbers = np.arange(1 << 19, dtype=np.float32)
+    value = tensor(storage("0", "FloatStorage", numbers.size), (numbers.size,))
+    np.testing.assert_array_equal(read_pth(Plain(write(value, {"0": numbers.tobytes()}))), numbers)
+
+
+def test_file_that_is_open_for_texts_is_refused(tmp_path):
+    (tmp_path / "w.pth").write_text("text")
+    with (tmp_path / "w.pth").open() as file, pytest.raises(TypeError, match="file must be open for reading bytes"):
+        read_pth(file)
+
+
 @pytest.mark.parametrize("folder", ["archive", "my model", "ünï", "x" * 200])
 @pytest.mark.parametrize("compressed", [False, True])
 def test_zip_archive_of_any_folder_is_read(folder, compressed):

@@ -176,6 +176,18 @@ def test_written_archive_is_one_that_other_programs_read():
             assert member.compress_type == zipfile.ZIP_STORED
 
 
+def test_archive_of_members_that_need_64_bits_is_read(monkeypatch):
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 500)
+    content = written({"a": np.arange(1000.0), "b": np.arange(7.0)})
+    assert struct.pack("<2H2Q", 1, 16, 8000, 8000) in content
+    loaded = read(content)
+    assert (loaded["a"].tolist(), loaded["b"].tolist()) == (list(range(1000)), list(range(7)))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.infolist():
+            name_length, extra_length = struct.unpack_from("<2H", content, member.header_offset + 26)
+            assert (member.header_offset + 30 + name_length + extra_length) % 64 == 0
+
+
 def test_equal_objects_are_equal_files(tmp_path):
     for name in ("one.pth", "two.pth"):
         write_pth({"a": np.arange(9.0), "b": [1, "x"]}, tmp_path / name)

@@ -414,6 +414,12 @@ def test_torch_finds_written_storages_where_it_maps_memory(torch, tmp_path):
         assert loaded[name].data_ptr() % 64 == 0
 
 
+def test_torch_reads_written_archive_of_64_bits(torch, monkeypatch):
+    monkeypatch.setattr("zipfile.ZIP64_LIMIT", 500)
+    loaded = read_by_torch(torch, written({"a": np.arange(1000.0), "b": np.arange(7.0)}))
+    assert (loaded["a"].tolist(), loaded["b"].tolist()) == (list(range(1000)), list(range(7)))
+
+
 # ---- models ----------------------------------------------------------------------------------------------------------
 def layers(library):
     """A model of many kinds of layers, of either library."""
