@@ -44,8 +44,7 @@ def numbered(*numbers, of=FLOATS):
     return REBUILD(of, *numbers, False, HOOKS)
 
 
-def seen_as(*dtypes):
-    of = storage("0", "FloatStorage", 1)
+def seen_as(*dtypes, of=FLOATS):
     return [REBUILD_TYPED(of, 0, (1,), (1,), False, HOOKS, Named("torch", dtype)) for dtype in dtypes]
 
 
@@ -138,6 +137,29 @@ def test_memory_of_a_storage_is_bounded_by_its_types(tmp_path, write, dtypes):
     watched(path)
     per_byte = sum({"float32": 1, "uint8": 1, "bfloat16": 2}.get(dtype, 4) for dtype in dtypes)
     assert memory_mark() - before < (per_byte + 2) * n_bytes
+
+
+def large(write, **changes):
+    """A file of eight tensors of 4 MB, some of which are changed."""
+    keys = [str(key) for key in range(8)]
+    value = {key: tensor(storage(key, "FloatStorage", MEGABYTE), (MEGABYTE,)) for key in keys}
+    return write(value | changes, {key: bytes(4 * MEGABYTE) for key in keys})
+
+
+WRONG = {
+    "a tensor outside of its storage": tensor(storage("7", "FloatStorage", MEGABYTE), (MEGABYTE,), offset=1),
+    "storages seen as several types": [
+        seen_as("float32", "int32", "uint8", of=storage(str(key), "FloatStorage", MEGABYTE)) for key in range(8)
+    ],
+    "what is no data": Named("posix", "system")("true"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_file_with_something_wrong_takes_no_more_than_twice_its_memory(tmp_path, write, name):
+    (tmp_path / "good.pth").write_bytes(large(write))
+    assert sum(array.nbytes for array in watched(tmp_path / "good.pth").values()) == 8 * 4 * MEGABYTE
+    refuse(tmp_path / "w.pth", large(write, wrong=WRONG[name]), None, 2 * 8 * 4 * MEGABYTE)
 
 
 # ---- archives --------------------------------------------------------------------------------------------------------
