@@ -369,3 +369,29 @@ def test_hooks_see_and_change_gradients():
     (x * 2).sum().backward()
     assert x.grad.tolist() == [2, 2]
     np.testing.assert_array_equal(x.detach().numpy(), [1, 2])
+
+
+def test_grad_fn_leads_to_the_leaves():
+    w = torch.ones(2, requires_grad=True)
+    y = (w * 2).sum()
+    assert y.grad_fn == y.grad_fn
+    assert repr(y.grad_fn).startswith("<SumBackward0 object at 0x")
+    (product, number), *_ = y.grad_fn.next_functions
+    assert number == 0
+    leaf = next(found for found, _ in product.next_functions if found is not None)
+    assert leaf.variable is w
+    assert leaf.next_functions == ()
+    assert w.grad_fn is None
+
+
+def test_first_of_a_number_says_how_to_read_it():
+    with pytest.raises(IndexError, match="invalid index of a 0-dim tensor"):
+        torch.tensor(1.0)[0]
+
+
+def test_randint_takes_its_size_by_name():
+    assert torch.randint(9, size=(3,)).shape == (3,)
+    assert torch.randint(2, 9, (3,)).min() >= 2
+    assert torch.randint(high=4, size=(2, 2)).max() < 4
+    with pytest.raises(TypeError, match="size"):
+        torch.randint(9)

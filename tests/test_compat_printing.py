@@ -29,7 +29,7 @@ def test_numbers_are_printed_as_in_pytorch(array, text):
 def test_gradients_are_told_of():
     x = new(np.ones(2, np.float32)).requires_grad_()
     assert text_of(x) == "tensor([1., 1.], requires_grad=True)"
-    assert text_of(x * 2) == "tensor([2., 2.], grad_fn=<Multiply>)"
+    assert text_of(x * 2) == "tensor([2., 2.], grad_fn=<MultiplyBackward0>)"
     assert repr(x) == str(x) == text_of(x)
 
 

@@ -72,6 +72,11 @@ def _own_part(part: Any) -> Any:
 
 def _getitem(self: Tensor, index: Any) -> Tensor:
     kind = type(index)
+    if kind is int and not self._data.ndim:
+        raise IndexError(
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+            "0-dim tensor to a number"
+        )
     if kind is int or kind is slice or (kind is tuple and all(type(part) in _PLAIN for part in index)):
         steps = index if kind is tuple else (index,)
         if any(type(part) is slice and part.step is not None and part.step < 0 for part in steps):

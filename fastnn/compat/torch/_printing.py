@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.compat.torch._grad_fn import name_of
 from fastnn.compat.torch._dtype import default_numpy_dtype, torch_dtype
 
 __all__ = ["get_printoptions", "printoptions", "set_printoptions", "text_of"]
@@ -85,8 +86,7 @@ def text_of(tensor: Any) -> str:
     if not is_usual:
         notes.append(f"dtype={torch_dtype(array.dtype)!r}")
     if tensor._op is not None:
-        operation = getattr(tensor._op, "op", tensor._op)  # one of several results refers to theirs
-        notes.append(f"grad_fn=<{type(operation).__name__.lstrip('_')}>")
+        notes.append(f"grad_fn=<{name_of(tensor._op)}>")
     elif tensor._requires_grad:
         notes.append("requires_grad=True")
     return _with_notes(prefix + _numbers(array, len(prefix)), notes, len(prefix))

@@ -151,12 +151,16 @@ def randn(*size: Any, generator: Any = None, out: Any = None, dtype: Any = None,
     return _made(np.asarray(_normal(_sizes(size, keywords), _kind(dtype), generator)), requires_grad, out)
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None,
+def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None,
             layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Integers in [low, high)."""
     check_device(device)
-    if size is None or isinstance(high, tuple | list):  # randint(high, size)
-        low, high, size = 0, low, high if size is None else size
+    if isinstance(high, tuple | list):  # randint(high, size)
+        low, high, size = 0, low, high
+    elif high is None:  # randint(high, size=size)
+        low, high = 0, low
+    if size is None:
+        raise TypeError("randint() missing 1 required positional argument: 'size'")
     if high <= low:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     kind = np.dtype(np.int64) if dtype is None else numpy_dtype(dtype)

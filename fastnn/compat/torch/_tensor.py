@@ -22,6 +22,7 @@ from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.autograd.tensor import new_tensor, shares_memory
 from fastnn.compat.torch._device import check_device, device
 from fastnn.compat.torch._dtype import default_numpy_dtype, dtype, numpy_dtype, torch_dtype
+from fastnn.compat.torch._grad_fn import grad_fn_of
 from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._writing import View, WriteInto, WriteIntoView
 
@@ -93,13 +94,15 @@ class Tensor(NumPyTensor):
 
     @property
     def grad_fn(self) -> Any:
-        return self._op
+        return grad_fn_of(self._op)
 
     @property
     def is_cuda(self) -> bool:
         return False
 
-    is_sparse = is_quantized = is_mps = is_meta = is_nested = False
+    is_cpu = True
+    is_sparse = is_sparse_csr = is_quantized = is_mkldnn = is_meta = is_nested = False
+    is_mps = is_xpu = is_mtia = is_maia = is_ipu = is_vulkan = is_xla = False
 
     @property
     def T(self) -> "Tensor":  # type: ignore[override]
@@ -220,11 +223,12 @@ class Tensor(NumPyTensor):
             if self._hooks is None:
                 self._hooks = {}
             hooks = self._hooks
-        elif type(self._op) is _Hooked:
-            hooks = self._op.hooks
         else:
-            hooks = {}
-            become(self, run(_Hooked(hooks), self))
+            if not isinstance(self._op, Op):  # one of several results
+                become(self, run(_Hooked({}), self))
+            if self._op.hooks is None:
+                self._op.hooks = {}
+            hooks, hook = self._op.hooks, _of_operation(hook)
         key = object()
         hooks[key] = hook
         return _Handle(hooks, key)
@@ -354,23 +358,29 @@ def refuse_create_graph(name: str, create_graph: bool) -> None:
 
 
 # ---- changing them ---------------------------------------------------------------------------------------------------
+def _of_operation(hook: Callable[[Tensor], Any]) -> Callable[[NDArray], tuple[NDArray]]:
+    """A hook of a script as one of the tape, of arrays."""
+
+    def see(dy: NDArray) -> tuple[NDArray]:
+        changed = hook(new(dy))
+        return (dy if changed is None else changed._data,)
+
+    return see
+
+
 class _Hooked(Op):
-    """x itself, whose gradient passes some functions."""
+    """x itself, whose gradient passes some hooks."""
 
     is_exact = is_view = True
     keeps: ClassVar = {}
 
-    def __init__(self, hooks: dict[Any, Callable[[Tensor], Any]]) -> None:
+    def __init__(self, hooks: dict[Any, Callable[[NDArray], tuple[NDArray]]]) -> None:
         self.hooks = hooks
 
     def forward(self, x: NDArray) -> NDArray:
         return x
 
     def backward(self, dy: NDArray) -> NDArray:
-        for hook in list(self.hooks.values()):
-            changed = hook(new(dy))
-            if changed is not None:
-                dy = changed._data
         return dy
 
 

@@ -9,6 +9,7 @@ from fastnn.compat.notes import note
 from fastnn.compat.torch._creation import TYPED
 from fastnn.compat.torch._device import check_device, device
 from fastnn.compat.torch._dtype import set_default_dtype, torch_dtype
+from fastnn.compat.torch._errors import AcceleratorError, OutOfMemoryError
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._printing import set_printoptions
 from fastnn.compat.torch._tensor import Tensor
@@ -25,7 +26,9 @@ from fastnn.compat.torch.serialization import load, save
 from fastnn.compat.torch.torch_version import __version__
 
 __all__ = [
+    "AcceleratorError",
     "GradScaler",
+    "OutOfMemoryError",
     "__getattr__",
     "__version__",
     "are_deterministic_algorithms_enabled",

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastnn.compat.torch._device import check_device
 from fastnn.compat.torch._device import device as _device
+from fastnn.compat.torch._errors import AcceleratorError, OutOfMemoryError
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.cuda import amp, random
 from fastnn.compat.torch.cuda.random import (
@@ -21,7 +22,9 @@ from fastnn.compat.torch.cuda.random import (
 )
 
 __all__ = [
+    "AcceleratorError",
     "Event",
+    "OutOfMemoryError",
     "Stream",
     "StreamContext",
     "amp",

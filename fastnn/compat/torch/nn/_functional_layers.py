@@ -213,8 +213,12 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     _probability(p)
     if not training or p == 0:
         return input
-    is_sequence = input._data.ndim == 3  # (N, C, L), as PyTorch takes it
-    y = as_sequence(F.dropout2d(as_image(input), p)) if is_sequence else F.dropout2d(input, p)
+    if input._data.ndim == 2:  # PyTorch warns and drops single elements
+        y = F.dropout(input, p)
+    elif input._data.ndim == 3:  # (N, C, L), as PyTorch takes it
+        y = as_sequence(F.dropout2d(as_image(input), p))
+    else:
+        y = F.dropout2d(input, p)
     return in_place(input, y) if inplace else y
 
 
