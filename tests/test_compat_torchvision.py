@@ -1,10 +1,16 @@
 """torchvision of the layer: data sets, transforms, and whole batches of what is usual. Without torchvision."""
 
 import builtins
+import functools
+import gzip
+import hashlib
+import http.server
 import io as bytes_io
 import struct
 import sys
 import tarfile
+import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -215,6 +221,72 @@ def test_without_pillow_tensors_work_and_images_say_what_is_missing(digits, cifa
     for call in (lambda: datasets.MNIST(digits)[0], lambda: train[0], lambda: utils.save_image(test[3][0], "x.png")):
         with pytest.raises(ImportError, match=r'Pillow is needed: pip install "fastnn\[image\]"'):
             call()
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address and the folder of a server."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_archives_are_fetched_and_unpacked(served, tmp_path):
+    url, folder = served
+    with tarfile.open(folder / "set.tar.gz", "w:gz") as archive:
+        info = tarfile.TarInfo("set/numbers.txt")
+        info.size = 3
+        archive.addfile(info, bytes_io.BytesIO(b"123"))
+    md5 = hashlib.md5((folder / "set.tar.gz").read_bytes()).hexdigest()
+    files = datasets.utils
+    files.download_and_extract_archive(f"{url}/set.tar.gz", tmp_path / "data", md5=md5)
+    assert (tmp_path / "data" / "set" / "numbers.txt").read_text() == "123"
+    assert files.check_integrity(tmp_path / "data" / "set.tar.gz", md5)
+    assert files.list_dir(tmp_path / "data") == ["set"]
+    assert files.list_files(tmp_path / "data", ".gz", prefix=True) == [str(tmp_path / "data" / "set.tar.gz")]
+    (folder / "set.tar.gz").unlink()
+    files.download_url(f"{url}/set.tar.gz", tmp_path / "data", md5=md5)  # it is there
+    (folder / "other").write_bytes(b"other")
+    with pytest.raises(RuntimeError, match="hash"):
+        files.download_url(f"{url}/other", tmp_path / "data", md5=md5)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside"])
+def test_archives_do_not_write_outside_of_their_folder(tmp_path, name):
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    (tmp_path / "in").mkdir()
+    if name.startswith("/"):
+        datasets.utils.extract_archive(tmp_path / "bad.tar", tmp_path / "in")
+        assert (tmp_path / "in" / "outside").is_file()
+    else:
+        with pytest.raises(tarfile.FilterError):
+            datasets.utils.extract_archive(tmp_path / "bad.tar", tmp_path / "in")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_other_archives_are_unpacked(tmp_path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"abc"))
+    assert datasets.utils.extract_archive(tmp_path / "a.gz") == str(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"abc"
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("b/c.txt", "text")
+    datasets.utils.extract_archive(str(tmp_path / "b.zip"), remove_finished=True)
+    assert (tmp_path / "b" / "c.txt").read_text() == "text"
+    assert not (tmp_path / "b.zip").exists()
+    with pytest.raises(RuntimeError, match=r"must end with .*x\.rar"):
+        datasets.utils.extract_archive("x.rar")
 
 
 # ---- whole batches ---------------------------------------------------------------------------------------------------
