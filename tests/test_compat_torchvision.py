@@ -6,7 +6,9 @@ import gzip
 import hashlib
 import http.server
 import io as bytes_io
+import os
 import struct
+import subprocess
 import sys
 import tarfile
 import threading
@@ -343,6 +345,28 @@ def test_transforms_to_other_shapes_are_done_to_whole_batches(cifar, steps, shap
         assert _pipeline.maker_of(train) is not None
         assert batch_of(train)[0].shape == (N, *shape)
         assert train[0][0].shape == shape
+
+
+def test_a_script_gets_whole_batches_without_a_word(cifar):
+    """In a process of its own, which has imported nothing else."""
+    script = f"""
+import fastnn.data.cifar10
+fastnn.data.cifar10._RECORDS = {N}
+from torchvision.datasets import CIFAR10
+from torchvision import transforms as T
+import torch
+train = CIFAR10("data", transform=T.Compose([T.RandomCrop(32, padding=4), T.ToTensor(), T.Normalize([0.5], [0.5])]))
+CIFAR10._transformed = None  # without which there are no items
+for x, y in torch.utils.data.DataLoader(train, 100, shuffle=True, num_workers=2):
+    print(tuple(x.shape), y.dtype)
+"""
+    (cifar.parent / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "-m", "fastnn", "run", "script.py"], capture_output=True, text=True, timeout=100,
+        cwd=cifar.parent, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["(100, 3, 32, 32) torch.int64"] * 2
 
 
 UNKNOWN = {

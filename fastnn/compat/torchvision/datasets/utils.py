@@ -67,7 +67,7 @@ def download_url(url: str, root: Any, filename: Any = None, md5: str | None = No
 
 
 def extract_archive(from_path: Any, to_path: Any = None, remove_finished: bool = False) -> Any:
-    """Unpack a .tar (.gz, .bz2, .xz), .zip or .gz file into a folder, by default its own. No file gets outside of it."""
+    """Unpack a .tar (.gz, .bz2, .xz), .zip or .gz file into a folder, by default its own, and nothing outside of it."""
     source = Path(from_path)
     folder = source.parent if to_path is None else Path(to_path)
     name = source.name.lower()
