@@ -1,12 +1,14 @@
 """torchvision of the layer: data sets, transforms, and whole batches of what is usual. Without torchvision."""
 
 import builtins
+import copy
 import functools
 import gzip
 import hashlib
 import http.server
 import io as bytes_io
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -337,7 +339,7 @@ def test_the_usual_transforms_are_done_to_whole_batches(cifar, monkeypatch, name
 def test_transforms_to_other_shapes_are_done_to_whole_batches(cifar, steps, shape):
     for package in (transforms, v2):
         of_package = [getattr(package, type(step).__name__) for step in steps]
-        made = [object.__new__(kind) for kind in of_package]
+        made = [kind.__new__(kind) for kind in of_package]
         for one, step in zip(made, steps, strict=True):
             vars(one).update(vars(step))
         whole = transforms.Compose([*made, transforms.ToTensor(), transforms.Normalize([0.5], [0.25])])
@@ -708,6 +710,17 @@ def test_chosen_transforms():
     assert {transforms.RandomApply([double, triple], p=0.5)(1) for _ in range(50)} == {1, 5}
     found = [transforms.RandomApply([double], p=0.2)(1) == 2 for _ in range(2000)]
     assert abs(np.mean(found) - 0.2) < 0.04
+
+
+def test_transforms_are_modules():
+    x = torch.arange(6.0).reshape(1, 2, 3)
+    flips = torch.nn.Sequential(transforms.RandomHorizontalFlip(1.0), v2.RandomVerticalFlip(1.0))
+    assert flips(x).tolist() == [[[5, 4, 3], [2, 1, 0]]]
+    maybe = transforms.RandomApply(torch.nn.ModuleList([transforms.RandomInvert(1.0), transforms.CenterCrop(1)]), p=1.0)
+    assert maybe(x).shape == (1, 1, 1)
+    again = copy.deepcopy(pickle.loads(pickle.dumps(flips)))
+    assert again(x).tolist() == flips(x).tolist()
+    assert list(flips.parameters()) == []
 
 
 def test_a_tensor_is_not_changed_by_a_transform():
