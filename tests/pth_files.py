@@ -1,11 +1,19 @@
 """Files as torch.save writes them, made without PyTorch, whole or wrong."""
 
+import argparse
+import collections
 import io
+import math
 import pickle
 import struct
 import zipfile
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from hypothesis import strategies
+
+from fastnn.training._pth import read_pth, write_pth
 
 MAGIC = 0x1950A86A20F9469CFC6C
 FACTS = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
@@ -129,3 +137,66 @@ def old_format(value, storages=None, itemsizes=4, protocol=2, facts=FACTS, keys=
         itemsize = itemsizes[key] if isinstance(itemsizes, dict) else itemsizes
         content += struct.pack("<q", len(storages[key]) // itemsize) + storages[key]
     return content
+
+
+FORMATS = {"zip": new_format, "old": old_format}
+
+
+def read(content, **hooks):
+    return read_pth(io.BytesIO(content), **hooks)
+
+
+def written(value, **settings):
+    file = io.BytesIO()
+    write_pth(value, file, **settings)
+    return file.getvalue()
+
+
+# Values that are read and written as they are.
+OBJECTS = {
+    "numbers": [0, 255, 256, -1, 2**31, -(2**31), 2**70, -(2**70), 1.5, -math.inf, True, False, None],
+    "texts": ["", "a", "ünï", "\N{GRINNING FACE}", "x" * 300, "\ud800", "a\nb\\u0041"],
+    "bytes": [b"", b"a", bytes(range(256)), bytearray(b"abc")],
+    "containers": [[], (), {}, (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), [[1], [2, [3]]], {"a": {"b": {3: 4.5}}}],
+    "sets": [{1, 2}, frozenset([3]), set()],
+    "keys": {"a": 1, 2: 2, 2.5: 3, None: 4, True: 5, (1, "b"): 6, b"c": 7},
+    "ordered": collections.OrderedDict([("b", 1), ("a", 2)]),
+    "default": collections.defaultdict(list, {"a": [1]}),
+    "without default": collections.defaultdict(None, {"a": 1}),
+    "counter": collections.Counter("abca"),
+    "namespace": argparse.Namespace(lr=0.1, layers=[1, 2], other=argparse.Namespace(a=None)),
+    "many": list(range(3000)),
+    "many keys": {number: str(number) for number in range(2001)},
+    "many in a set": set(range(2000)),
+    "complex": 1.5 - 2j,
+    "optimiser": {"state": {0: {"step": 3, "m": [0.5]}}, "param_groups": [{"betas": (0.9, 0.99), "params": [0]}]},
+}  # fmt: skip
+ARRAYS = {
+    "matrix": np.arange(6.0).reshape(2, 3),
+    "in columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "big-endian": np.arange(3, dtype=">i4"),
+    "bools": np.array([True, False]),
+    "of no dimension": np.array(3, np.int8),
+    "empty": np.zeros((0, 3), np.float16),
+    "large": np.arange(2000.0),
+    "complex": np.array([1 + 2j]),
+}
+# Types without a class of storages.
+TYPED = {"uint16": ("H", [0, 1, 2**16 - 1]), "uint32": ("I", [0, 1, 2**32 - 1]), "uint64": ("Q", [0, 1, 2**64 - 1])}
+
+
+_texts = strategies.text(strategies.characters(exclude_categories=()), max_size=20)
+_keys = _texts | strategies.integers(-(2**59), 2**59) | strategies.floats(allow_nan=False) | strategies.none()
+_plain = _keys | strategies.booleans() | strategies.floats() | strategies.integers(-(2**99), 2**99)
+# Anything that PyTorch reads with weights_only=True, but tensors.
+objects = strategies.recursive(
+    _plain | strategies.binary(max_size=9) | strategies.complex_numbers(),
+    lambda inner: (
+        strategies.lists(inner, max_size=5)
+        | strategies.lists(inner, max_size=5).map(tuple)
+        | strategies.dictionaries(_keys | strategies.tuples(_keys, _keys), inner, max_size=5)
+        | strategies.dictionaries(_keys, inner, max_size=5).map(collections.OrderedDict)
+        | strategies.sets(_keys, max_size=1)  # of more, the order may be another
+    ),
+    max_leaves=20,
+)

@@ -3,13 +3,11 @@
 import sys
 
 from hostile import MEGABYTE, refused
-from pth_files import new_format, old_format
 
 from fastnn.training._pth import read_pth
 
-__all__ = ["FORMATS", "OBJECTS", "refuse", "watched"]
+__all__ = ["OBJECTS", "refuse", "watched"]
 
-FORMATS = {"zip": new_format, "old": old_format}
 # What objects may take beside the file's own size; a network of ten million weights takes 40 MB.
 OBJECTS = 100 * MEGABYTE
 

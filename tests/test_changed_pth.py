@@ -10,14 +10,14 @@ import struct
 
 import numpy as np
 import pytest
-from pth_files import HOOKS, PARAMETER, floats, old_format, pickled, storage, tensor
-from pth_watch import FORMATS, watched
+from pth_files import FORMATS, HOOKS, PARAMETER, floats, old_format, pickled, storage, tensor
+from pth_watch import watched
 
 import fastnn
 from fastnn import nn
 from fastnn.training._pth import read_pth
 
-SPLICES = int(os.environ.get("FASTNN_FUZZ", "500"))
+SPLICES = int(os.environ.get("FASTNN_FUZZ", "300"))
 
 
 @pytest.fixture(params=FORMATS)

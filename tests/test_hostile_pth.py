@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 from hostile import SECONDS, made
-from pth_files import MAGIC, new_format
-from pth_watch import FORMATS, refuse, watched
+from pth_files import FORMATS, MAGIC, new_format
+from pth_watch import refuse, watched
 
 import fastnn
 from fastnn.training._pth import read_pth

@@ -10,6 +10,7 @@ import zlib
 import pytest
 from hostile import MEGABYTE, made, memory_mark
 from pth_files import (
+    FORMATS,
     HOOKS,
     MAGIC,
     PARAMETER,
@@ -26,7 +27,7 @@ from pth_files import (
     tensor,
     zipped,
 )
-from pth_watch import FORMATS, OBJECTS, refuse, watched
+from pth_watch import OBJECTS, refuse, watched
 
 FLOATS = storage("0", "FloatStorage", 1)
 
@@ -43,8 +44,7 @@ def numbered(*numbers, of=FLOATS):
     return REBUILD(of, *numbers, False, HOOKS)
 
 
-def seen_as(*dtypes):
-    of = storage("0", "FloatStorage", 1)
+def seen_as(*dtypes, of=FLOATS):
     return [REBUILD_TYPED(of, 0, (1,), (1,), False, HOOKS, Named("torch", dtype)) for dtype in dtypes]
 
 
@@ -137,6 +137,29 @@ def test_memory_of_a_storage_is_bounded_by_its_types(tmp_path, write, dtypes):
     watched(path)
     per_byte = sum({"float32": 1, "uint8": 1, "bfloat16": 2}.get(dtype, 4) for dtype in dtypes)
     assert memory_mark() - before < (per_byte + 2) * n_bytes
+
+
+def large(write, **changes):
+    """A file of eight tensors of 4 MB, some of which are changed."""
+    keys = [str(key) for key in range(8)]
+    value = {key: tensor(storage(key, "FloatStorage", MEGABYTE), (MEGABYTE,)) for key in keys}
+    return write(value | changes, {key: bytes(4 * MEGABYTE) for key in keys})
+
+
+WRONG = {
+    "a tensor outside of its storage": tensor(storage("7", "FloatStorage", MEGABYTE), (MEGABYTE,), offset=1),
+    "storages seen as several types": [
+        seen_as("float32", "int32", "uint8", of=storage(str(key), "FloatStorage", MEGABYTE)) for key in range(8)
+    ],
+    "what is no data": Named("posix", "system")("true"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_file_with_something_wrong_takes_no_more_than_twice_its_memory(tmp_path, write, name):
+    (tmp_path / "good.pth").write_bytes(large(write))
+    assert sum(array.nbytes for array in watched(tmp_path / "good.pth").values()) == 8 * 4 * MEGABYTE
+    refuse(tmp_path / "w.pth", large(write, wrong=WRONG[name]), None, 2 * 8 * 4 * MEGABYTE)
 
 
 # ---- archives --------------------------------------------------------------------------------------------------------
@@ -284,7 +307,7 @@ OLD = {
     "a view behind it": (view(("v", 1, 2), (1,)), "outside"),
     "a tensor behind its view": (view(("v", 1, 1), (2,)), "outside"),
     "a source": (old_format(Persistent(("module", HOOKS, "net.py", "import os"))), "a whole model"),
-    "many pickles that end nowhere": (lambda: old_file(*START) + b"(" + b"N" * (3 << 20), "truncated"),
+    "many pickles that end nowhere": (lambda: old_file(*START) + b"(" + b"N" * (3 << 19), "truncated"),
     "a list of storages that ends nowhere": (lambda: old_file(*START, {}) + b"\x80\x02](" + b"X\1\0\0\0a" * 300_000,
                                              "truncated"),
 }  # fmt: skip

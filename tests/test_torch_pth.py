@@ -7,6 +7,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from pth_files import objects
 
 import fastnn
 from fastnn import nn
@@ -361,6 +363,14 @@ def test_torch_reads_written_objects(torch, old):
     assert [type(part) for part in loaded.values()] == [type(part) for part in value.values()]
 
 
+@given(value=objects)
+def test_torch_reads_written_objects_of_any_parts(torch, value):
+    loaded = read_by_torch(torch, written(value))
+    assert (repr(loaded), type(loaded)) == (repr(value), type(value))
+    again = read_pth(saved(torch, value))
+    assert (repr(again), type(again)) == (repr(value), type(value))
+
+
 @pytest.mark.parametrize("old", [False, True])
 def test_torch_reads_other_written_objects_without_weights_only(torch, old):
     value = nested(torch)
@@ -402,6 +412,12 @@ def test_torch_finds_written_storages_where_it_maps_memory(torch, tmp_path):
     for name, array in arrays.items():
         np.testing.assert_array_equal(loaded[name].numpy(), array)
         assert loaded[name].data_ptr() % 64 == 0
+
+
+def test_torch_reads_written_archive_of_64_bits(torch, monkeypatch):
+    monkeypatch.setattr("zipfile.ZIP64_LIMIT", 500)
+    loaded = read_by_torch(torch, written({"a": np.arange(1000.0), "b": np.arange(7.0)}))
+    assert (loaded["a"].tolist(), loaded["b"].tolist()) == (list(range(1000)), list(range(7)))
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------

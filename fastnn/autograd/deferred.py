@@ -4,10 +4,12 @@ In `F.relu(self.bn(self.conv(x)))` nobody knows, when the batch norm runs, that 
 one pass over memory. So its result waits: it is a tensor of a class of its own, which answers to everything by computing
 itself and becoming a plain tensor, and which a ReLU, or a `+` before one, asks to be computed with them instead.
 
-Only what is recorded waits, and only for inputs that are recorded results, which nothing can write into.
+Only what is recorded waits, and only for inputs that are recorded results, which nothing can write into. Who looks at it
+after it was joined gets it all the same, and gradients go through it then.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.observer import observers
 from fastnn.autograd.tensor import Tensor, new_tensor
 
-__all__ = ["Deferred", "Pending", "defer", "may_wait", "settle"]
+__all__ = ["Deferred", "Pending", "defer", "frozen", "may_wait", "recorded", "settle"]
 
 
 class Pending:
@@ -29,9 +31,13 @@ class Pending:
     def __init__(self, like: np.ndarray) -> None:
         self.shape, self.dtype = like.shape, like.dtype
 
-    def compute(self, activation: str | None = None) -> Any:
-        """The result as a tensor, and with an activation that follows."""
+    def compute(self) -> Any:
+        """The result as a tensor, always the same one."""
         raise NotImplementedError
+
+    def then(self, activation: str) -> Any:
+        """An activation of it, computed with it; None if that cannot be."""
+        return None
 
     def plus(self, residual: Any) -> "Pending | None":
         """The same and a tensor of its shape; None if that cannot be computed with it."""
@@ -50,11 +56,9 @@ class Deferred:
     )
 
     def then(self, activation: str) -> Any:
-        """An activation of it, computed with it."""
+        """An activation of it, computed with it; None if it has been computed, or if it cannot be."""
         pending = _waiting(self)
-        if pending is None:
-            return None
-        return _recorded(pending, activation)
+        return None if pending is None or not RECORDING.get() else pending.then(activation)
 
     def fits(self, y: Tensor) -> bool:
         """Whether y, which is recorded, has its shape and dtype, while it still waits."""
@@ -136,17 +140,17 @@ def _waiting(x: Any) -> Pending | None:
 def _computed(x: Any) -> Any:
     pending = _waiting(x)
     if pending is not None:
-        settle(x, _recorded(pending, None))
+        settle(x, recorded(pending.compute))
     else:  # by another thread
         x.__class__ = x._kind
     return x
 
 
-def _recorded(pending: Pending, activation: str | None) -> Any:
-    """It was recorded when it was called for, whether or not the one who looks records."""
+def recorded(compute: Callable[[], Any]) -> Any:
+    """The result of what was recorded when it was called for, whether or not the one who looks records."""
     token = RECORDING.set(True)
     try:
-        return pending.compute(activation)
+        return compute()
     finally:
         RECORDING.reset(token)
 

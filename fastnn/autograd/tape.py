@@ -67,6 +67,12 @@ class Op:
     # `backward` takes the gradient that the first input has already, and adds it where it stores its own.
     adds: ClassVar[bool] = False
 
+    # Of an operation that was computed with the one before it, and perhaps the one before that: where gradients go if
+    # somebody has looked at what lies in between, or None.
+    joined: Any = None
+    # What sees, and may change, the gradient with respect to the result on its way.
+    hooks: Any = None
+
     number: int = 0  # in the order of the calls
     module: Any = None  # the module that ran it, if somebody observes
     _edges: Any = None  # for every input, the operation or leaf that its gradient goes to
@@ -300,13 +306,18 @@ def go_back(
                     f"{type(op).__name__}: an array that its backward needs was written into after its forward: go "
                     "back first, or write into a copy"
                 )
-        if id(op) in asked:
-            asked[id(op)] = arrived.copy("K")
         dys = _filled(op, arrived) if type(arrived) is list else (arrived,)
+        if op.hooks is not None:
+            for hook in list(op.hooks.values()):
+                dys = hook(*dys)
+        if id(op) in asked:
+            asked[id(op)] = dys[0].copy("K")
         if not op.is_exact:  # an operation of a user may write into its dy, which another one may have, too
             dys = tuple([dy.copy("K") for dy in dys])
         there = pending.get(edges[0]) if op.adds else None
-        if is_observed:
+        if op.joined is not None and op.joined.is_known():
+            edges, gradients = op.joined.apart(*dys)
+        elif is_observed:
             keywords = {} if there is None else {"addend": there}
             gradients = observed(op, "backward", op.backward, dys, **keywords)
         else:

@@ -8,9 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, _memory, _runtime, reference
 from fastnn._watching import kernel_ran
-from fastnn.autograd.deferred import Pending, defer, frozen
-from fastnn.autograd.tape import Op, run
+from fastnn.autograd.deferred import Pending, defer, frozen, recorded
+from fastnn.autograd.methods import UFUNCS
+from fastnn.autograd.tape import Op, next_number, run
 from fastnn.autograd.tensor import array_of
+from fastnn.functional import activation
 
 __all__ = ["BatchNormResult", "batch_norm", "batch_norm_backward"]
 
@@ -192,29 +194,70 @@ class BatchNorm(Op):
 
 
 class _Waiting(Pending):
-    """A batch norm in training with its statistics, and perhaps a residual."""
+    """A batch norm in training with its statistics; or the sum of one, `base`, and a residual."""
 
-    __slots__ = ("bias", "operation", "residual", "statistics", "weight", "x")
+    __slots__ = ("base", "bias", "number", "operation", "residual", "statistics", "weight", "x", "y")
 
     def __init__(
-        self, operation: BatchNorm, statistics: BatchNormResult, x: Any, weight: Any, bias: Any, residual: Any = None
+        self,
+        operation: BatchNorm,
+        statistics: BatchNormResult,
+        x: Any,
+        weight: Any,
+        bias: Any,
+        residual: Any = None,
+        base: "_Waiting | None" = None,
     ) -> None:
         super().__init__(x._data)
         self.operation, self.statistics = operation, statistics
-        self.x, self.weight, self.bias, self.residual = x, weight, bias, residual
+        self.x, self.weight, self.bias, self.residual, self.base = x, weight, bias, residual, base
+        self.number = next_number()  # gradients arrive in the order of the calls
+        self.y: Any = None  # once somebody has looked
 
-    def compute(self, activation: str | None = None) -> Any:
+    def compute(self) -> Any:
+        if self.y is None:
+            y = self._run(None, None) if self.base is None else UFUNCS[np.add](self.base.compute(), self.residual)
+            y._op.number = self.number
+            self.y = y
+        return self.y
+
+    def then(self, activation: str) -> Any:
         if activation == "gelu" and self.residual is not None:
             return None
-        known = self.operation
-        operation = BatchNorm(known.operation, *known.settings[:2], True, *known.settings[2:], activation)
-        operation.statistics = self.statistics
-        return run(operation, self.x, self.weight, self.bias, self.residual)
+        y = self._run(activation, self.residual)
+        y._op.joined = _Joined(self, activation)
+        return y
 
     def plus(self, residual: Any) -> "Pending | None":
         if self.residual is not None:
             return None
-        return _Waiting(self.operation, self.statistics, self.x, self.weight, self.bias, frozen(residual))
+        parts = self.operation, self.statistics, self.x, self.weight, self.bias
+        return _Waiting(*parts, frozen(residual), self)
+
+    def _run(self, activation: str | None, residual: Any) -> Any:
+        running_mean, running_var, momentum, eps = self.operation.settings
+        name = self.operation.operation
+        operation = BatchNorm(name, running_mean, running_var, True, momentum, eps, activation)
+        operation.statistics = self.statistics
+        return run(operation, self.x, self.weight, self.bias, residual)
+
+
+class _Joined(NamedTuple):
+    """An activation that was computed with what it is of."""
+
+    argument: _Waiting
+    activation: str
+
+    def is_known(self) -> bool:
+        """Whether somebody has looked at its argument, or at the batch norm in it, and may want its gradient."""
+        base = self.argument.base
+        return self.argument.y is not None or (base is not None and base.y is not None)
+
+    def apart(self, dy: NDArray) -> tuple[list[Any], tuple[NDArray]]:
+        """The argument's operation, and the gradient with respect to its result."""
+        backward = {"relu": activation.relu_backward, "gelu": activation.gelu_backward}[self.activation]
+        y = recorded(self.argument.compute)
+        return [y._op], (backward(dy, y._data),)
 
 
 def normalize(

@@ -223,11 +223,12 @@ class Tensor(NumPyTensor):
             if self._hooks is None:
                 self._hooks = {}
             hooks = self._hooks
-        elif type(self._op) is _Hooked:
-            hooks = self._op.hooks
         else:
-            hooks = {}
-            become(self, run(_Hooked(hooks), self))
+            if not isinstance(self._op, Op):  # one of several results
+                become(self, run(_Hooked({}), self))
+            if self._op.hooks is None:
+                self._op.hooks = {}
+            hooks, hook = self._op.hooks, _of_operation(hook)
         key = object()
         hooks[key] = hook
         return _Handle(hooks, key)
@@ -357,23 +358,29 @@ def refuse_create_graph(name: str, create_graph: bool) -> None:
 
 
 # ---- changing them ---------------------------------------------------------------------------------------------------
+def _of_operation(hook: Callable[[Tensor], Any]) -> Callable[[NDArray], tuple[NDArray]]:
+    """A hook of a script as one of the tape, of arrays."""
+
+    def see(dy: NDArray) -> tuple[NDArray]:
+        changed = hook(new(dy))
+        return (dy if changed is None else changed._data,)
+
+    return see
+
+
 class _Hooked(Op):
-    """x itself, whose gradient passes some functions."""
+    """x itself, whose gradient passes some hooks."""
 
     is_exact = is_view = True
     keeps: ClassVar = {}
 
-    def __init__(self, hooks: dict[Any, Callable[[Tensor], Any]]) -> None:
+    def __init__(self, hooks: dict[Any, Callable[[NDArray], tuple[NDArray]]]) -> None:
         self.hooks = hooks
 
     def forward(self, x: NDArray) -> NDArray:
         return x
 
     def backward(self, dy: NDArray) -> NDArray:
-        for hook in list(self.hooks.values()):
-            changed = hook(new(dy))
-            if changed is not None:
-                dy = changed._data
         return dy
 
 

@@ -119,7 +119,7 @@ def _parameter(tensor: Any, requires_grad: bool) -> Any:
 
 
 def _dtype(name: str) -> Any:
-    return DTYPES[name.removeprefix("torch.")]
+    return DTYPES.get(name.removeprefix("torch."), name)  # a text, for those that fastnn has no object for
 
 
 _MAKERS = Makers(_tensor, _parameter, Size, _dtype, device)

@@ -23,7 +23,7 @@ __all__ = ["Context", "Identity"]
 
 Identity = Callable[[Any], Storage]
 
-_TENSOR, _CONTAINER = 400, 240  # bytes of memory
+_TENSOR, _CONTAINER = 800, 240  # bytes of memory
 _SAVE_WEIGHTS = "save the weights alone: torch.save(model.state_dict(), path)"
 
 

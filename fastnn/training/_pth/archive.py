@@ -8,7 +8,7 @@ import itertools
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,14 @@ def read_exactly(file: IO[bytes], size: int) -> NDArray[np.uint8]:
     """The next `size` bytes, of which the caller knows that the file has them."""
     content = np.empty(size, np.uint8)
     view, filled = content.data, 0
+    readinto: Any = getattr(file, "readinto", None)  # which some objects that stand for files lack
     while filled < size:
-        length = file.readinto(view[filled:])  # type: ignore[attr-defined]
+        if readinto is not None:
+            length = readinto(view[filled:])
+        else:
+            part = file.read(min(size - filled, _CHUNK))
+            length = len(part)
+            view[filled : filled + length] = part
         if not length:
             raise Unreadable("truncated, it became shorter while it was read")
         filled += length

@@ -55,6 +55,7 @@ def read_pth(
         widen: whether float16 becomes float32 too.
     Raises:
         FileNotFoundError: there is no such file.
+        TypeError: `file` is open for texts.
         CheckpointError: it is damaged, no file of torch.save, or holds something else, such as a whole model. It is a
             `fastnn.FileError`, and its message says what is wrong.
     Example:
@@ -82,9 +83,13 @@ def read_pth(
 def _named(file: IO[bytes], name: str, make: Makers, widen: bool) -> Any:
     """What is read, or an error that says the file's name."""
     try:
-        size = file.seek(0, os.SEEK_END)
+        file.seek(0, os.SEEK_END)
+        size = file.tell()
         file.seek(0)
-        result = _read(file, size, file.read(_SIZE_OF_START), make, widen)
+        start = file.read(_SIZE_OF_START)
+        if not isinstance(start, bytes):
+            raise TypeError('read_pth: file must be open for reading bytes: open(path, "rb")')
+        result = _read(file, size, start, make, widen)
         check_result(result)
     except Unreadable as error:
         raise CheckpointError(str(error), name) from None
