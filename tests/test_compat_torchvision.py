@@ -1,10 +1,20 @@
 """torchvision of the layer: data sets, transforms, and whole batches of what is usual. Without torchvision."""
 
 import builtins
+import copy
+import functools
+import gzip
+import hashlib
+import http.server
 import io as bytes_io
+import os
+import pickle
 import struct
+import subprocess
 import sys
 import tarfile
+import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -217,6 +227,72 @@ def test_without_pillow_tensors_work_and_images_say_what_is_missing(digits, cifa
             call()
 
 
+@pytest.fixture
+def served(tmp_path):
+    """The address and the folder of a server."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_archives_are_fetched_and_unpacked(served, tmp_path):
+    url, folder = served
+    with tarfile.open(folder / "set.tar.gz", "w:gz") as archive:
+        info = tarfile.TarInfo("set/numbers.txt")
+        info.size = 3
+        archive.addfile(info, bytes_io.BytesIO(b"123"))
+    md5 = hashlib.md5((folder / "set.tar.gz").read_bytes()).hexdigest()
+    files = datasets.utils
+    files.download_and_extract_archive(f"{url}/set.tar.gz", tmp_path / "data", md5=md5)
+    assert (tmp_path / "data" / "set" / "numbers.txt").read_text() == "123"
+    assert files.check_integrity(tmp_path / "data" / "set.tar.gz", md5)
+    assert files.list_dir(tmp_path / "data") == ["set"]
+    assert files.list_files(tmp_path / "data", ".gz", prefix=True) == [str(tmp_path / "data" / "set.tar.gz")]
+    (folder / "set.tar.gz").unlink()
+    files.download_url(f"{url}/set.tar.gz", tmp_path / "data", md5=md5)  # it is there
+    (folder / "other").write_bytes(b"other")
+    with pytest.raises(RuntimeError, match="hash"):
+        files.download_url(f"{url}/other", tmp_path / "data", md5=md5)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside"])
+def test_archives_do_not_write_outside_of_their_folder(tmp_path, name):
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    (tmp_path / "in").mkdir()
+    if name.startswith("/"):
+        datasets.utils.extract_archive(tmp_path / "bad.tar", tmp_path / "in")
+        assert (tmp_path / "in" / "outside").is_file()
+    else:
+        with pytest.raises(tarfile.FilterError):
+            datasets.utils.extract_archive(tmp_path / "bad.tar", tmp_path / "in")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_other_archives_are_unpacked(tmp_path):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"abc"))
+    assert datasets.utils.extract_archive(tmp_path / "a.gz") == str(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"abc"
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("b/c.txt", "text")
+    datasets.utils.extract_archive(str(tmp_path / "b.zip"), remove_finished=True)
+    assert (tmp_path / "b" / "c.txt").read_text() == "text"
+    assert not (tmp_path / "b.zip").exists()
+    with pytest.raises(RuntimeError, match=r"must end with .*x\.rar"):
+        datasets.utils.extract_archive("x.rar")
+
+
 # ---- whole batches ---------------------------------------------------------------------------------------------------
 KNOWN = {
     "nothing": [],
@@ -263,7 +339,7 @@ def test_the_usual_transforms_are_done_to_whole_batches(cifar, monkeypatch, name
 def test_transforms_to_other_shapes_are_done_to_whole_batches(cifar, steps, shape):
     for package in (transforms, v2):
         of_package = [getattr(package, type(step).__name__) for step in steps]
-        made = [object.__new__(kind) for kind in of_package]
+        made = [kind.__new__(kind) for kind in of_package]
         for one, step in zip(made, steps, strict=True):
             vars(one).update(vars(step))
         whole = transforms.Compose([*made, transforms.ToTensor(), transforms.Normalize([0.5], [0.25])])
@@ -271,6 +347,28 @@ def test_transforms_to_other_shapes_are_done_to_whole_batches(cifar, steps, shap
         assert _pipeline.maker_of(train) is not None
         assert batch_of(train)[0].shape == (N, *shape)
         assert train[0][0].shape == shape
+
+
+def test_a_script_gets_whole_batches_without_a_word(cifar):
+    """In a process of its own, which has imported nothing else."""
+    script = f"""
+import fastnn.data.cifar10
+fastnn.data.cifar10._RECORDS = {N}
+from torchvision.datasets import CIFAR10
+from torchvision import transforms as T
+import torch
+train = CIFAR10("data", transform=T.Compose([T.RandomCrop(32, padding=4), T.ToTensor(), T.Normalize([0.5], [0.5])]))
+CIFAR10._transformed = None  # without which there are no items
+for x, y in torch.utils.data.DataLoader(train, 100, shuffle=True, num_workers=2):
+    print(tuple(x.shape), y.dtype)
+"""
+    (cifar.parent / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "-m", "fastnn", "run", "script.py"], capture_output=True, text=True, timeout=100,
+        cwd=cifar.parent, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["(100, 3, 32, 32) torch.int64"] * 2
 
 
 UNKNOWN = {
@@ -612,6 +710,17 @@ def test_chosen_transforms():
     assert {transforms.RandomApply([double, triple], p=0.5)(1) for _ in range(50)} == {1, 5}
     found = [transforms.RandomApply([double], p=0.2)(1) == 2 for _ in range(2000)]
     assert abs(np.mean(found) - 0.2) < 0.04
+
+
+def test_transforms_are_modules():
+    x = torch.arange(6.0).reshape(1, 2, 3)
+    flips = torch.nn.Sequential(transforms.RandomHorizontalFlip(1.0), v2.RandomVerticalFlip(1.0))
+    assert flips(x).tolist() == [[[5, 4, 3], [2, 1, 0]]]
+    maybe = transforms.RandomApply(torch.nn.ModuleList([transforms.RandomInvert(1.0), transforms.CenterCrop(1)]), p=1.0)
+    assert maybe(x).shape == (1, 1, 1)
+    again = copy.deepcopy(pickle.loads(pickle.dumps(flips)))
+    assert again(x).tolist() == flips(x).tolist()
+    assert list(flips.parameters()) == []
 
 
 def test_a_tensor_is_not_changed_by_a_transform():

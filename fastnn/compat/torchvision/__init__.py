@@ -8,9 +8,19 @@ Example:
 """
 
 from fastnn.compat.torch._missing import missing
-from fastnn.compat.torchvision import datasets, io, models, ops, transforms, utils
+from fastnn.compat.torchvision import _pipeline, datasets, io, models, ops, transforms, utils
 
-__all__ = ["datasets", "get_image_backend", "io", "models", "ops", "set_image_backend", "transforms", "utils"]
+__all__ = [
+    "_pipeline",
+    "datasets",
+    "get_image_backend",
+    "io",
+    "models",
+    "ops",
+    "set_image_backend",
+    "transforms",
+    "utils",
+]
 
 __version__ = "0.28.0"  # whose names these are
 

@@ -1,7 +1,7 @@
 """Transforms of whole batches, each image with random numbers of its own.
 
 Those of bytes give what Pillow gives for each image: its rounding, its luminance, its way to the nearest pixel. Batches
-are floats with whole numbers of 0..255, (N, C, H, W).
+are floats with whole numbers of 0..255, (N, C, H, W), best with channels last in memory: then each image is one block.
 """
 
 import math
@@ -111,11 +111,13 @@ class Jitter:
 
     def changed(self, x: Array, orders: Array, factors: list[Array]) -> Array:
         """With given orders (N, changes) and, for each change, factors (N,)."""
+        pixels = x.transpose(0, 2, 3, 1)
         for turn in orders.T:
             for number, change in enumerate(self.changes):
                 chosen = np.flatnonzero(turn == number)
                 if chosen.size:
-                    x[chosen] = change(x[chosen], factors[number][chosen])
+                    changed = change(pixels[chosen].transpose(0, 3, 1, 2), factors[number][chosen])
+                    pixels[chosen] = changed.transpose(0, 2, 3, 1)
         return x
 
 

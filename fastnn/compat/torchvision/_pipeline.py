@@ -86,6 +86,7 @@ class _Plan:
                 rest.append(move)
         if rest or self.on_bytes:
             x = placement.apply(images, 0.0, 1 / 255)  # of float32 these are whole numbers
+            x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
             for step in (*rest, *self.on_bytes):
                 x = step(x, rng)
             x = _normalised(x.astype(self.dtype, copy=False), self.mean, self.std)

@@ -2,17 +2,23 @@
 
 import numbers
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
+from fastnn.compat.torch import nn
 from fastnn.compat.torchvision.transforms._images import InterpolationMode, is_tensor
 
 __all__ = ["Transform", "angles", "fill_for", "sequence_of", "size_pair"]
 
 
-class Transform:
-    """Called with an image, it calls its `forward`, as PyTorch's modules do."""
+class Transform(nn.Module):
+    """Called with an image, it calls its `forward`. A module, so that it can be part of `nn.Sequential`."""
 
     _shown: tuple[str, ...] = ()  # attributes in the text
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        made = super().__new__(cls)
+        nn.Module.__init__(made)  # which the constructors of transforms, some of them a script's, need not call
+        return made
 
     def forward(self, img: Any, /) -> Any:
         raise NotImplementedError(f"{type(self).__name__}.forward is not there")
