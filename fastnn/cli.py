@@ -138,8 +138,9 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
         usage="%(prog)s [-h] [--quiet] [--with PACKAGE] SCRIPT [ARGUMENT ...]\n"
         "       %(prog)s [-h] [--quiet] [--with PACKAGE] -m MODULE [ARGUMENT ...]",
         description="Run a script that was written for PyTorch, without PyTorch. Its `import torch` and `import "
-        "torchvision` give fastnn's versions of these packages; all else is as with `python SCRIPT`. What a script "
-        "needs that fastnn lacks, `fastnn check SCRIPT` lists before it runs. This holds for the code in the script's "
+        "torchvision` give fastnn's versions of these packages; all else is as with `python SCRIPT`. The cells of a "
+        "notebook run one after another, without commands such as %%matplotlib and !pip. What a script needs that "
+        "fastnn lacks, `fastnn check SCRIPT` lists before it runs. This holds for the code in the script's "
         "folder, with -m in the current folder, and below it, and in folders above it that are on PYTHONPATH or that "
         "the script adds to sys.path. Installed packages that import torch get fastnn only if --with names them.",
         allow_abbrev=False,
@@ -160,7 +161,9 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
         nargs=argparse.REMAINDER,
         help="a module or a package to run instead of a file, as with `python -m`, and its arguments",
     )
-    run.add_argument("script", metavar="SCRIPT", nargs=argparse.REMAINDER, help="the file to run, and its arguments")
+    run.add_argument(
+        "script", metavar="SCRIPT", nargs=argparse.REMAINDER, help="the file or notebook to run, and its arguments"
+    )
     run.set_defaults(run=_run_script)
 
 
@@ -175,7 +178,7 @@ def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
         allow_abbrev=False,
     )
     check.add_argument(
-        "paths", metavar="SCRIPT", nargs="+", help="a file, or a folder, of which all .py files are read"
+        "paths", metavar="SCRIPT", nargs="+", help="a file, a notebook, or a folder, of which all .py files are read"
     )
     check.add_argument("--json", action="store_true", help="print the findings as JSON, for programs")
     check.set_defaults(run=_check_script)

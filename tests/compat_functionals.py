@@ -101,7 +101,8 @@ ACTIVATIONS = [
         "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softplus", "softshrink", "softsign", "tanh", "tanhshrink",
     )
 ] + [
-    case("relu", N()), case("relu", N(0, 3)), case("relu", N(7), inplace=False), case("celu", _X, 0.5),
+    case("relu", N()), case("relu", A([[-2, 3], [0, 1]])), case("relu", N(0, 3)),
+    case("relu", N(7), inplace=False), case("celu", _X, 0.5),
     case("celu", _X, alpha=2.0), case("elu", _X, 0.5), case("elu", _X, alpha=1.7), case("gelu", _X, approximate="tanh"),
     case("gelu", _X, approximate="none"), case("hardshrink", _X, 0.2), case("hardshrink", _X, lambd=1.0),
     case("hardtanh", _X, -0.5, 0.3), case("hardtanh", _X, min_val=-2.0, max_val=0.5), case("leaky_relu", _X, 0.3),
@@ -149,6 +150,7 @@ POOLING = [
     case("max_pool2d", N(4, 7, 9), 3, 2),
     case("max_pool2d", _IMAGES, kernel_size=2, stride=1, dilation=2), case("max_pool2d", _IMAGES, 2, ceil_mode=True),
     case("max_pool2d", _IMAGES, 2, return_indices=True), case("max_pool2d_with_indices", _IMAGES, 3, 2, 1),
+    case("max_pool2d", I(9, 2, 4, 7, 9), 2), case("max_pool2d", I(9, 4, 7, 9), 3, 2, 1, return_indices=True),
     case("max_pool1d", _SEQUENCES, 2), case("max_pool1d", _SEQUENCES, 3, 2, 1, ceil_mode=True),
     case("max_pool1d", N(4, 9), kernel_size=3, dilation=2, stride=1), case("max_pool1d_with_indices", _SEQUENCES, 3),
     case("max_pool1d", _SEQUENCES, 3, return_indices=True),
@@ -200,6 +202,7 @@ SHAPES = [
     case("interpolate", _IMAGES, scale_factor=1.7, mode="bilinear", align_corners=False),
     case("interpolate", _IMAGES, scale_factor=1.7, mode="bilinear", recompute_scale_factor=True),
     case("interpolate", _SEQUENCES, scale_factor=2.5, mode="linear"), case("interpolate", _SEQUENCES, 4),
+    case("interpolate", A(np.arange(24, dtype=np.uint8).reshape(1, 2, 3, 4)), scale_factor=2),
     case("interpolate", _IMAGES, (3, 4), mode="area"), case("interpolate", _SEQUENCES, 5, mode="area"),
     *[case("interpolate", N(2, 3, 7, 9), **settings) for settings in (
         {"size": (10, 5), "mode": "bicubic"}, {"size": (10, 5), "mode": "bicubic", "align_corners": True},

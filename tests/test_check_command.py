@@ -272,6 +272,26 @@ def test_check_tells_of_packages_that_need_the_library_itself(tmp_path, monkeypa
     _installed._distributions.cache_clear()
 
 
+def test_check_reads_notebooks_cell_by_cell():
+    write("helper.py", "import torch\ntorch.b\n")
+    sources = [
+        "# Title",
+        ["%matplotlib inline\n", "import torch, helper\n", "x = 1"],
+        "if x:\n    torch.fft",
+        ["torch.a"],
+    ]
+    kinds = ["markdown", "code", "code", "code"]
+    both = zip(kinds, sources, strict=True)
+    write("book.ipynb", json.dumps({"cells": [{"cell_type": kind, "source": source} for kind, source in both]}))
+    files, findings = check.findings(["book.ipynb"])
+    assert files == ["book.ipynb", "helper.py"]
+    assert [(one.file, one.line, one.column, one.name) for one in findings] == [
+        ("book.ipynb, cell 3", 2, 5, "torch.fft"),
+        ("book.ipynb, cell 4", 1, 1, "torch.a"),
+        ("helper.py", 2, 1, "torch.b"),
+    ]
+
+
 def test_check_tells_of_commands_of_notebooks():
     assert found("get_ipython().run_line_magic('matplotlib', 'inline')\n") == ["1:1 get_ipython"]
     assert found("def get_ipython(): pass\nget_ipython()\n") == []
@@ -365,12 +385,13 @@ def test_check_does_not_run_the_script(capsys):
         ([], "the following arguments are required: SCRIPT"),
         (["nothing.py"], "there is no file nothing.py"),
         (["empty"], "there is no .py file in empty"),
-        (["a.ipynb"], "a.ipynb is a notebook; make a script of it with: jupyter nbconvert --to script a.ipynb"),
+        (["book.ipynb"], "book.ipynb is no notebook that can be read (JSONDecodeError: "),
         (["script.py", "--wings"], "unrecognized arguments: --wings"),
     ],
 )
 def test_check_of_what_it_cannot_read_is_one_sentence(arguments, words, capsys):
     Path("empty").mkdir()
+    write("book.ipynb", "")
     assert run(*arguments) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)

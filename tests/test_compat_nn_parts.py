@@ -258,6 +258,16 @@ def test_copies_of_computed_weights_are_of_their_own():
     assert twin(torch.ones(1, 3)).shape == (1, 2)
 
 
+def test_modules_with_computed_weights_are_pickled():
+    layer = utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    again = pickle.loads(pickle.dumps(layer))
+    assert isinstance(again, nn.Linear)
+    assert list(again.state_dict()) == list(layer.state_dict())
+    assert again(torch.ones(1, 3)).tolist() == layer(torch.ones(1, 3)).tolist()
+    parametrize.remove_parametrizations(again, "weight")
+    assert type(again) is nn.Linear
+
+
 def test_states_of_computed_weights_are_saved_and_loaded():
     for wrap in (utils.weight_norm, utils.spectral_norm, utils.parametrizations.spectral_norm):
         layer, other = wrap(nn.Linear(3, 2)), wrap(nn.Linear(3, 2))

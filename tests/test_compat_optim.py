@@ -126,6 +126,9 @@ def test_plain_leaves_and_frozen_ones_are_taken_and_results_are_not(w):
         (lambda w: optim.SGD([w], lr=-0.1), ValueError, "lr must be >= 0"),
         (lambda w: optim.SGD([w], lr=0.1, nesterov=True), ValueError, "nesterov needs a momentum"),
         (lambda w: optim.Adam([w], betas=(1.0, 0.9)), ValueError, "betas"),
+        (lambda w: optim.RAdam([w], betas=(0.9, 1.0)), ValueError, r"betas\[1\] must be in \[0, 1\)"),
+        (lambda w: optim.Adamax([w], lr=-1), ValueError, "lr must be >= 0"),
+        (lambda w: optim.Rprop([w], etas=(1.5, 1.2)), ValueError, "Invalid eta values"),
     ],
 )
 def test_what_makes_no_sense_is_refused(w, make, error, text):
@@ -200,8 +203,8 @@ def test_verbose_of_older_versions_is_taken(w, capsys):
 
 
 def test_missing_optimizers_say_what_to_use():
-    with pytest.raises(AttributeError, match=r"torch\.optim\.RAdam is not in fastnn: use torch\.optim\.Adam"):
-        optim.RAdam  # noqa: B018
+    with pytest.raises(AttributeError, match=r"torch\.optim\.Adafactor is not in fastnn: use torch\.optim\.Adam"):
+        optim.Adafactor  # noqa: B018
 
 
 def rosenbrock(x, y):

@@ -232,6 +232,8 @@ KNOWN = {
     "fill": [transforms.RandomRotation((0, 90), fill=(1, 2, 3))],
     "affine": [transforms.RandomAffine(10, (0.1, 0.1), (0.9, 1.1), 5)],
     "grey": [transforms.RandomGrayscale(0.2)],
+    "white padding": [transforms.RandomCrop(32, 4, fill=255)],
+    "uneven padding": [transforms.RandomCrop(32, (4, 2))],
     "nested": [transforms.Compose([transforms.Compose([transforms.RandomHorizontalFlip()])])],
 }
 
@@ -245,17 +247,42 @@ def test_the_usual_transforms_are_done_to_whole_batches(cifar, monkeypatch, name
     assert (x.shape, x.dtype, y.shape, y.dtype) == ((N, 3, 32, 32), torch.float32, (N,), torch.int64)
 
 
+@pytest.mark.parametrize(
+    ("steps", "shape"),
+    [
+        ([transforms.RandomCrop(28)], (3, 28, 28)),
+        ([transforms.RandomCrop((24, 40), padding=(4, 0))], (3, 24, 40)),
+        ([transforms.Resize(40), transforms.RandomCrop(36), transforms.RandomHorizontalFlip()], (3, 36, 36)),
+        ([transforms.Resize((20, 24)), transforms.RandomCrop((20, 24), 2)], (3, 20, 24)),
+        ([transforms.Pad(4), transforms.RandomCrop(32)], (3, 32, 32)),
+        ([transforms.CenterCrop(24), transforms.ColorJitter(0.2), transforms.RandomRotation(5)], (3, 24, 24)),
+        ([transforms.Grayscale()], (1, 32, 32)),
+        ([transforms.Grayscale(3)], (3, 32, 32)),
+    ],
+)
+def test_transforms_to_other_shapes_are_done_to_whole_batches(cifar, steps, shape):
+    for package in (transforms, v2):
+        of_package = [getattr(package, type(step).__name__) for step in steps]
+        made = [object.__new__(kind) for kind in of_package]
+        for one, step in zip(made, steps, strict=True):
+            vars(one).update(vars(step))
+        whole = transforms.Compose([*made, transforms.ToTensor(), transforms.Normalize([0.5], [0.25])])
+        train = datasets.CIFAR10(cifar, transform=whole)
+        assert _pipeline.maker_of(train) is not None
+        assert batch_of(train)[0].shape == (N, *shape)
+        assert train[0][0].shape == shape
+
+
 UNKNOWN = {
     "a function": [lambda image: image],
     "lambda": [transforms.Lambda(lambda image: image)],
-    "another size": [transforms.RandomCrop(28)],
-    "resize": [transforms.Resize(16)],
-    "white padding": [transforms.RandomCrop(32, 4, fill=255)],
-    "uneven padding": [transforms.RandomCrop(32, (4, 2))],
     "edges": [transforms.RandomCrop(32, 4, padding_mode="edge")],
     "bilinear": [transforms.RandomRotation(15, transforms.InterpolationMode.BILINEAR)],
-    "expand": [transforms.RandomRotation(15, expand=True), transforms.Resize((32, 32))],
     "center": [transforms.RandomRotation(15, center=(0, 0))],
+    "expand": [transforms.RandomRotation(15, expand=True), transforms.Resize((32, 32))],
+    "nearest": [transforms.Resize(16, transforms.InterpolationMode.NEAREST)],
+    "too small": [transforms.RandomCrop(40, pad_if_needed=True)],
+    "larger": [transforms.CenterCrop(40)],
     "augment": [transforms.RandAugment()],
 }
 
@@ -305,12 +332,19 @@ def test_a_script_that_changes_items_gets_them(cifar, change):
     assert _pipeline.maker_of(train) is None
 
 
-def test_a_subclass_that_adds_a_method_is_known(cifar):
-    class Mine(datasets.CIFAR10):
+def test_a_subclass_with_fewer_images_and_names_of_its_own_is_known(cifar):
+    class LongTailed(datasets.CIFAR10):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.images, self.labels = self.data, self.targets
+            self.data, self.targets = np.vstack([self.data[:5], self.data[50:60]]), self.targets[:5] + [7] * 10
+
         def names(self):
             return self.classes
 
-    assert _pipeline.maker_of(Mine(cifar, transform=usual())) is not None
+    train = LongTailed(cifar, transform=usual())
+    assert _pipeline.maker_of(train) is not None
+    assert batch_of(train)[1].tolist() == [*train.targets[:5], *[7] * 10]
 
 
 def test_changed_data_are_what_comes(cifar):
@@ -321,6 +355,17 @@ def test_changed_data_are_what_comes(cifar):
     assert len(x) == keep.sum()
     assert y.tolist() == train.targets
     np.testing.assert_allclose(x[3].numpy(), train[3][0].numpy(), atol=1e-5)
+
+
+def test_batches_of_doubles_are_the_items(cifar):
+    torch.set_default_dtype(torch.float64)
+    try:
+        train = datasets.CIFAR10(cifar, transform=usual(transforms.ColorJitter((2, 2))))
+        x, _ = batch_of(train)
+        assert x.dtype == torch.float64
+        np.testing.assert_allclose(x.numpy(), np.stack([train[i][0].numpy() for i in range(N)]), atol=1e-12)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -337,6 +382,30 @@ def test_batches_without_chance_are_the_items(cifar, statistics, version):
     x, y = batch_of(train)
     np.testing.assert_allclose(x.numpy(), np.stack([train[i][0].numpy() for i in range(N)]), atol=2e-6)
     assert y.tolist() == train.targets[:N]
+
+
+@pytest.mark.parametrize("first", [v2.ToImage(), v2.PILToTensor(), transforms.PILToTensor()])
+def test_moves_of_bytes_in_version_2_are_done_to_whole_batches(cifar, first):
+    moves = [v2.RandomCrop(32, 4), v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(1.0), v2.CenterCrop(20)]
+    last = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
+    train = datasets.CIFAR10(cifar, transform=v2.Compose([first, *moves, *last]))
+    assert _pipeline.maker_of(train) is not None
+    assert batch_of(train)[0].shape == (N, 3, 20, 20)
+    assert train[0][0].shape == (3, 20, 20)
+    for others in ([first, v2.ColorJitter(0.2), *last], [first, v2.ToDtype(torch.float32)], [first], [first, *moves]):
+        assert _pipeline.maker_of(datasets.CIFAR10(cifar, transform=v2.Compose(others))) is None
+    train.transform = v2.Compose([first, *moves[2:], *last])
+    np.testing.assert_allclose(batch_of(train)[0].numpy(), np.stack([train[i][0].numpy() for i in range(N)]), atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "indices", [torch.tensor([5, 3, 3]), [torch.tensor(5), torch.tensor(3), 3], np.array([5, 3, 3])]
+)
+def test_subsets_of_tensors_of_indices(cifar, indices):
+    train = datasets.CIFAR10(cifar, transform=usual())
+    x, y = batch_of(Subset(train, indices))
+    assert y.tolist() == [train.targets[i] for i in (5, 3, 3)]
+    np.testing.assert_allclose(x[0].numpy(), train[5][0].numpy(), atol=2e-6)
 
 
 def test_batches_of_digits_are_the_items(digits):
@@ -406,6 +475,46 @@ def test_grey_images_of_a_batch_are_pillows():
     images = smooth(10, 3, 16)
     expected = by_pillow(images, lambda image, _: functional.rgb_to_grayscale(image, 3))
     np.testing.assert_array_equal(_batches.Grey(1.0)(floats(images), np.random.default_rng(0)), floats(expected))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        transforms.Resize(32),
+        transforms.Resize(17),
+        transforms.Resize((9, 28)),
+        transforms.Resize((28, 50)),
+        transforms.Resize((40, 11), transforms.InterpolationMode.BICUBIC),
+        transforms.Resize(30, max_size=31),
+        transforms.CenterCrop(21),
+        transforms.CenterCrop((14, 27)),
+        transforms.Pad(2),
+        transforms.Pad((1, 2, 3, 4), fill=7),
+        transforms.Grayscale(),
+        transforms.Grayscale(3),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_other_shapes_of_a_batch_are_pillows(step, channels):
+    images = smooth(5, channels, 28)
+    images[0, ::2] = 255 - images[0, ::2]
+    change = _pipeline._ON_BYTES[type(step)](step, (channels, 28, 28))
+    found = change(floats(images), np.random.default_rng(0))
+    expected = floats(by_pillow(images, lambda image, _: step(image)))
+    np.testing.assert_array_equal(found, expected)
+    assert change.new_shape((channels, 28, 28)) == expected.shape[1:]
+
+
+def test_random_crops_of_a_batch_are_windows_of_the_padded_images():
+    x = np.arange(1, 13, dtype=np.float32).reshape(1, 1, 3, 4).repeat(3000, axis=0)
+    y = _batches.Crop((2, 3), (1, 0, 0, 1), (50,))(x, np.random.default_rng(0))
+    whole = np.pad(x[0, 0], ((0, 1), (1, 0)), constant_values=50)
+    windows = np.lib.stride_tricks.sliding_window_view(whole, (2, 3)).reshape(-1, 6).tolist()
+    found = [windows.index(window) for window in y.reshape(-1, 6).tolist()]
+    counts = np.bincount(found, minlength=9)
+    assert counts.min() > 3000 / 9 - 5 * np.sqrt(3000 / 9)
+    assert counts.max() < 3000 / 9 + 5 * np.sqrt(3000 / 9)
 
 
 @pytest.mark.parametrize("fill", [0, (10, 20, 30)])

@@ -3,6 +3,7 @@
 import builtins
 import importlib
 import importlib.util
+import json
 import multiprocessing.spawn
 import os
 import subprocess
@@ -475,6 +476,58 @@ def test_installed_packages_get_the_layer_if_it_is_asked_for(start, tmp_path):
         )
 
 
+def notebook(*sources):
+    """A notebook of cells of code, after one of text."""
+    cells = [{"cell_type": "code", "source": source, "outputs": []} for source in sources]
+    return json.dumps({"cells": [{"cell_type": "markdown", "source": ["# Title"]}, *cells], "nbformat": 4})
+
+
+def test_notebook_runs_cell_by_cell_without_commands(capsys):
+    text = """
+        %matplotlib inline
+        !pip install torch
+        import sys, torch
+        if True:
+            %load_ext autoreload
+            print(torch.__name__)
+        print(10
+        % 4)
+    """
+    timed = "%%time\n%time x = 3\nprint(x, __name__, sys.argv)"
+    write("book.ipynb", notebook(textwrap.dedent(text), ["%%bash\n", "rm -r ("], timed, "1 / 0"))
+    assert run("book.ipynb", "--epochs") == 1
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == ["standin_torch", "2", "3 __main__ ['book.ipynb', '--epochs']"]
+    lines = [line for line in captured.err.splitlines() if set(line) - set(" ^~")]
+    commands = ["%matplotlib inline", "!pip install torch", "%load_ext autoreload", "%%bash", "%%time", "%time x = 3"]
+    assert lines[: len(commands)] == [
+        f"fastnn: {command} is left out: it is a command of IPython" for command in commands
+    ]
+    book = Path("book.ipynb").absolute()
+    assert lines[len(commands) : -1] == [
+        "Traceback (most recent call last):", f'  File "{book}, cell 5", line 1, in <module>', "    1 / 0",
+        "ZeroDivisionError: division by zero",
+    ]  # fmt: skip
+
+
+def test_notebook_of_an_old_format_runs_and_lines_that_begin_with_a_percent_sign_stay(capsys):
+    cells = [{"cell_type": "code", "input": ["print(10\n", "% 4)"]}, {"cell_type": "heading", "source": "%"}]
+    write("book.ipynb", json.dumps({"worksheets": [{"cells": cells}], "nbformat": 3}))
+    assert run("--quiet", "book.ipynb") == 0
+    assert capsys.readouterr().out == "2\n"
+
+
+def test_notebook_with_a_syntax_error_runs_up_to_that_cell(capsys):
+    write("book.ipynb", notebook("print(1)", "print(2", "print(3)"))
+    assert run("--quiet", "book.ipynb") == 1
+    captured = capsys.readouterr()
+    assert captured.out == "1\n"
+    book = Path("book.ipynb").absolute()
+    assert captured.err.splitlines() == [
+        f'  File "{book}, cell 3", line 1', "    print(2", "         ^", "SyntaxError: '(' was never closed",
+    ]  # fmt: skip
+
+
 def test_commands_of_notebooks_are_explained(capsys):
     write("script.py", "get_ipython().run_line_magic('matplotlib', 'inline')\n")
     assert run("--quiet", "script.py") == 1
@@ -691,7 +744,7 @@ def test_last_line_comes_after_the_output():
         (["package.train"], "there is no file package.train; for a module: -m package.train"),
         (["folder"], "folder is a folder; run a file in it, or a package of modules with -m"),
         (["package"], "package is a folder; run package/__main__.py"),
-        (["book.ipynb"], "is a notebook; make a script of it with: jupyter nbconvert --to script book.ipynb"),
+        (["book.ipynb"], "book.ipynb is no notebook that can be read (JSONDecodeError: "),
         (["-m", "nothing.train"], "there is no module 'nothing.train' in "),
         (["-m", "package.nothing"], "there is no module 'package.nothing'"),
         (["-m", "package.sub"], "package.sub is a package without __main__"),

@@ -14,7 +14,7 @@ from fastnn.compat._names import Source
 from fastnn.compat._uses import Finding, attributes_of_classes, known_attributes, uses
 from fastnn.compat.imports import is_own_code
 from fastnn.compat.layers import LAYERS
-from fastnn.compat.program import refuse_notebook
+from fastnn.compat.notebooks import Cell, cells, is_notebook
 
 __all__ = ["Finding", "check", "findings"]
 
@@ -32,7 +32,7 @@ def check(paths: Sequence[str], *, as_json: bool = False, layers: Mapping[str, s
             "text", "is_certain"}, ...]}.
         layers: a library -> the package that stands for it.
     Raises:
-        ValueError: a path is no file of Python.
+        ValueError: a path is no file of Python and no notebook.
         OSError: a file cannot be read.
     """
     files, found = findings(paths, layers)
@@ -83,7 +83,6 @@ def _files(name: str) -> Iterator[tuple[str, list[str]]]:
             raise ValueError(f"there is no .py file in {name}")
         yield from ((str(file), [str(file.parent), name]) for file in found)
         return
-    refuse_notebook(path)
     if not path.is_file():
         raise ValueError(f"there is no file {name}")
     yield name, [os.path.dirname(os.path.realpath(name)) if path.is_symlink() else str(path.parent)]
@@ -112,6 +111,7 @@ class _Project:
         self._layers = layers
         self._sources: dict[str, Source] = {}  # by their real path
         self._broken: list[Finding] = []
+        self._cells: dict[str, list[tuple[int, Cell]]] = {}  # of notebooks, each with the line before its first
         self._changes_path = False  # then modules may lie in a folder above the script's
 
     @property
@@ -122,12 +122,27 @@ class _Project:
         """Read a file, and what it imports from `roots`, unless that is done or under way."""
         real = os.path.realpath(path)
         if real not in self._sources:
-            text = Path(path).read_bytes()
+            text = self._joined(path) if is_notebook(Path(path)) else Path(path).read_bytes()
             # Before anything is imported from it: that may import this file.
             source = self._sources[real] = Source(os.path.normpath(path), self._parsed(path, text), text, self._layers)
             self._changes_path = self._changes_path or b"sys.path" in text
             source.bind(lambda name, level: self._imported(name, level, path, roots))
         return self._sources[real]
+
+    def _joined(self, path: str) -> bytes:
+        """The cells of a notebook as one text."""
+        text, places = "", self._cells.setdefault(os.path.normpath(path), [])
+        for cell in cells(Path(path)):
+            places.append((text.count("\n"), cell))
+            text += cell.code.rstrip("\n") + "\n"
+        return text.encode()
+
+    def _in_cell(self, finding: Finding) -> Finding:
+        """With the cell and the line in it, if it is of a notebook."""
+        for before, cell in reversed(self._cells.get(finding.file, [])):
+            if finding.line > before:
+                return dataclasses.replace(finding, file=cell.name(finding.file), line=finding.line - before)
+        return finding
 
     def _parsed(self, path: str, text: bytes) -> ast.Module:
         try:
@@ -163,4 +178,5 @@ class _Project:
     def findings(self) -> list[Finding]:
         sources = list(self._sources.values())
         known = known_attributes(self._layers).union(*(attributes_of_classes(source.tree) for source in sources))
-        return sorted(self._broken) + [one for source in sources for one in uses(source, known)]
+        found = sorted(self._broken) + [one for source in sources for one in uses(source, known)]
+        return [self._in_cell(one) for one in found]

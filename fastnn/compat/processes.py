@@ -65,4 +65,5 @@ def run_again(space: dict[str, Any]) -> None:
     script_imports.prepare(module)
     space.clear()
     space.update(vars(module))
-    exec(what.code(), space)
+    for code in what.codes():
+        exec(code, space)

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import traceback
 import types
 from collections.abc import Iterator
 from importlib.abc import InspectLoader
@@ -10,25 +11,18 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 
 from fastnn.compat.imports import is_own_code
+from fastnn.compat.notebooks import cells, is_notebook
+from fastnn.compat.notes import note
 
-__all__ = ["Module", "NotFoundError", "Script", "refuse_notebook"]
+__all__ = ["Module", "NotFoundError", "Script"]
 
 
 class NotFoundError(ValueError):
     """There is nothing of this name that can be run."""
 
 
-def refuse_notebook(path: Path) -> None:
-    """
-    Raises:
-        NotFoundError: the path is that of a notebook; the message says how to make a script of it.
-    """
-    if path.suffix == ".ipynb":
-        raise NotFoundError(f"{path} is a notebook; make a script of it with: jupyter nbconvert --to script {path}")
-
-
 class Script:
-    """A file.
+    """A file of Python, or a notebook.
 
     Args:
         name: of the file, as the user gave it.
@@ -38,7 +32,8 @@ class Script:
         looks_above: whether code in folders above belongs to it as well, if they are on `sys.path`.
         argv0: what `sys.argv` begins with.
     Raises:
-        NotFoundError: there is no such file, or it is a folder or a notebook.
+        NotFoundError: there is no such file, or it is a folder.
+        ValueError: it is called a notebook, and is none.
         OSError: it cannot be read.
     """
 
@@ -48,7 +43,6 @@ class Script:
             has_main = (path / "__main__.py").is_file()
             remedy = f"{path / '__main__.py'}" if has_main else "a file in it, or a package of modules with -m"
             raise NotFoundError(f"{name} is a folder; run {remedy}")
-        refuse_notebook(path)
         if not path.is_file():
             module = name if all(part.isidentifier() for part in name.split(".")) else ""
             raise NotFoundError(f"there is no file {name}" + (f"; for a module: -m {module}" if module else ""))
@@ -59,6 +53,7 @@ class Script:
         self.looks_above = True
         self.argv0 = name
         self._source = path.read_bytes()
+        self._cells = list(cells(path)) if is_notebook(path) else None
 
     def main(self, name: str = "__main__") -> types.ModuleType:
         """The module that its code will run in."""
@@ -67,9 +62,17 @@ class Script:
         vars(main).update(__file__=self.file, __cached__=None, __loader__=loader, __annotations__={})
         return main
 
-    def code(self) -> types.CodeType:
-        """Compiled, with the encoding that its first lines declare (PEP 263)."""
-        return compile(self._source, self.file, "exec", dont_inherit=True)
+    def codes(self) -> Iterator[types.CodeType]:
+        """What to run, piece by piece, each compiled when its turn comes; files with their encoding (PEP 263)."""
+        if self._cells is None:
+            yield compile(self._source, self.file, "exec", dont_inherit=True)
+            return
+        if sys.excepthook is sys.__excepthook__:  # this one reads lines from files only, and not those of cells
+            sys.excepthook = traceback.print_exception
+        for cell in self._cells:
+            for command in cell.commands:
+                note(f"{command} is left out: it is a command of IPython")
+            yield cell.compiled(self.file)
 
 
 class Module:
@@ -113,12 +116,12 @@ class Module:
         )  # fmt: skip
         return main
 
-    def code(self) -> types.CodeType:
+    def codes(self) -> Iterator[types.CodeType]:
         loader = self._spec.loader
         code = loader.get_code(self._spec.name) if isinstance(loader, InspectLoader) else None
         if code is None:
             raise NotFoundError(f"{self.name} has no Python code to run")
-        return code
+        yield code
 
     def _found(self, name: str) -> ModuleSpec:
         try:

@@ -10,7 +10,7 @@ from concurrent.futures import thread as pools
 
 import fastnn
 from fastnn._terminal import say
-from fastnn.compat import imports, notes, program
+from fastnn.compat import imports, notebooks, notes, program
 from fastnn.compat._installed import NO_IPYTHON, package_of
 from fastnn.compat.imports import ScriptImports
 from fastnn.compat.layers import LAYERS
@@ -20,7 +20,7 @@ __all__ = ["run"]
 
 _FAILED, _INTERRUPTED = 1, 130
 _ISA_NAMES = {"avx512": "AVX-512", "avx2": "AVX2", "reference": "NumPy reference"}
-_HIDDEN = (__file__, imports.__file__, program.__file__)
+_HIDDEN = (__file__, imports.__file__, notebooks.__file__, program.__file__)
 
 
 def run(
@@ -60,7 +60,8 @@ def run(
         script_imports.prepare(module, is_main=True)
         sys.argv[0] = what.argv0
         sys.modules["__main__"] = module
-        exec(what.code(), vars(module))
+        for code in what.codes():
+            exec(code, vars(module))
 
     code = _exit_code(main, script_imports)
     code = _exit_code(lambda: _join(threads), script_imports) or code
@@ -142,7 +143,7 @@ def _join(before: set[threading.Thread]) -> None:
     """
     while True:
         own = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
-        running = [thread for thread in own if thread not in pools._threads_queues]  # type: ignore[attr-defined]
+        running = [thread for thread in own if thread not in pools._threads_queues]
         if not running:
             return
         running[0].join()

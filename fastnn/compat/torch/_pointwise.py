@@ -151,8 +151,10 @@ def _unfit(a: Any, b: Any) -> RuntimeError:
 
 
 @method(in_place=True)
-def add(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Tensor:
-    """input + alpha * other"""
+def add(input: Any, other: Any, *old: Any, alpha: float = 1, out: Any = None) -> Tensor:
+    """input + alpha * other; in the words of PyTorch before 1.5, add(input, alpha, other)."""
+    if old:
+        alpha, (other,) = other, old
     if alpha != 1:
         other = mul(other, alpha) if isinstance(other, NumPyTensor) else other * alpha
     try:
@@ -163,8 +165,10 @@ def add(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Tensor:
 
 
 @method(in_place=True, names=("subtract",))
-def sub(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Tensor:
-    """input - alpha * other"""
+def sub(input: Any, other: Any, *old: Any, alpha: float = 1, out: Any = None) -> Tensor:
+    """input - alpha * other; in the words of PyTorch before 1.5, sub(input, alpha, other)."""
+    if old:
+        alpha, (other,) = other, old
     if alpha != 1:
         other = mul(other, alpha) if isinstance(other, NumPyTensor) else other * alpha
     try:
@@ -521,14 +525,18 @@ def lerp(input: Any, end: Any, weight: Any) -> Tensor:
 
 
 @method(in_place=True)
-def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
-    """input + value * tensor1 * tensor2"""
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *old: Any, value: float = 1) -> Tensor:
+    """input + value * tensor1 * tensor2; in the words of PyTorch before 1.5, value comes behind input."""
+    if old:
+        value, tensor1, (tensor2,) = tensor1, tensor2, old
     return add(input, mul(tensor1, tensor2), alpha=value)
 
 
 @method(in_place=True)
-def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Tensor:
-    """input + value * tensor1 / tensor2"""
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *old: Any, value: float = 1) -> Tensor:
+    """input + value * tensor1 / tensor2; in the words of PyTorch before 1.5, value comes behind input."""
+    if old:
+        value, tensor1, (tensor2,) = tensor1, tensor2, old
     return add(input, div(tensor1, tensor2), alpha=value)
 
 

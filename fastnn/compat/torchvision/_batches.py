@@ -12,15 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _random
+from fastnn.compat.torchvision.transforms._resampling import weights
 from fastnn.compat.torchvision.transforms.functional import _inverse_matrix
 from fastnn.compat.torchvision.transforms.transforms import RandomAffine
 
-__all__ = ["Affine", "Erasing", "Grey", "Jitter", "Rotation", "VerticalFlip", "colour"]
+__all__ = [
+    "Affine", "Crop", "Erasing", "Grayscale", "Grey", "Jitter", "Reshaping", "Resizing", "Rotation", "VerticalFlip",
+    "colour",
+]  # fmt: skip
 
 Array = NDArray[Any]
 Interval = tuple[float, float] | None
+Shape = tuple[int, ...]
 
 _TRIES = 10  # to fit a rectangle into an image
+_UNIT = 1 << 22  # what weights of pixels are counted in when Pillow resizes bytes
+_AT_ONCE = 16  # images: of 224 x 224 pixels these take 20 MB in float64
 _FIXED = 1 << 16  # Pillow's fixed-point numbers have 16 bits behind the point
 
 
@@ -185,6 +192,99 @@ class Affine:
         middle = (x.shape[3] * 0.5, x.shape[2] * 0.5)
         matrices = [_inverse_matrix(middle, *of_image) for of_image in drawn]
         return moved(x, np.array(matrices).reshape(-1, 6), self.fill)
+
+
+# ---- other shapes ----------------------------------------------------------------------------------------------------
+class Reshaping:
+    """A step whose images have another shape (C, H, W)."""
+
+    def new_shape(self, shape: Shape) -> Shape:
+        raise NotImplementedError
+
+
+class Crop(Reshaping):
+    """A window of images that are padded before: anywhere, for each image another one, or in the middle.
+
+    Args:
+        size: (height, width).
+        sides: left, top, right, bottom.
+        fill: the colour of the padding.
+    """
+
+    def __init__(
+        self, size: tuple[int, int], sides: tuple[int, int, int, int], fill: tuple[int, ...], centred: bool = False
+    ) -> None:
+        self.size, self.sides, self.fill, self.centred = size, sides, fill, centred
+
+    def new_shape(self, shape: Shape) -> Shape:
+        return shape[0], *self.size
+
+    def __call__(self, x: Array, rng: np.random.Generator) -> Array:
+        pixels = _padded(x.transpose(0, 2, 3, 1), self.sides, self.fill)
+        n, h, w, _ = pixels.shape
+        height, width = self.size
+        if self.centred:
+            top, left = round((h - height) / 2), round((w - width) / 2)
+            return pixels[:, top : top + height, left : left + width].transpose(0, 3, 1, 2)
+        rows = rng.integers(0, h - height + 1, n)[:, None] + np.arange(height)
+        columns = rng.integers(0, w - width + 1, n)[:, None] + np.arange(width)
+        return pixels[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None]].transpose(0, 3, 1, 2)
+
+
+def _padded(pixels: Array, sides: tuple[int, int, int, int], fill: tuple[int, ...]) -> Array:
+    """(N, H, W, C) with more around it."""
+    if not any(sides):
+        return pixels
+    left, top, right, bottom = sides
+    n, h, w, channels = pixels.shape
+    result = np.empty((n, h + top + bottom, w + left + right, channels), pixels.dtype)
+    result[...] = fill
+    result[:, top : top + h, left : left + w] = pixels
+    return result
+
+
+class Resizing(Reshaping):
+    """Another size, by whole numbers as Pillow has it: weights have 22 bits behind the point, and each of the two
+    passes, first along rows, ends with bytes."""
+
+    def __init__(self, size: tuple[int, int], new_size: tuple[int, int], mode: str) -> None:
+        self.size = new_size
+        self.down, self.across = (
+            None if n == new else _rounded(weights(n, new, mode, antialias=True) * _UNIT)
+            for n, new in zip(size, new_size, strict=True)
+        )
+
+    def new_shape(self, shape: Shape) -> Shape:
+        return shape[0], *self.size
+
+    def __call__(self, x: Array, rng: np.random.Generator) -> Array:
+        return np.concatenate([self._resized(part) for part in np.split(x, range(_AT_ONCE, len(x), _AT_ONCE))])
+
+    def _resized(self, x: Array) -> Array:
+        y = x.astype(np.float64)  # whose 53 bits hold sums of 8 + 22 bits
+        if self.across is not None:
+            y = np.floor((y @ self.across.T + _UNIT / 2) / _UNIT).clip(0, 255)
+        if self.down is not None:
+            y = np.floor((self.down @ y + _UNIT / 2) / _UNIT).clip(0, 255)
+        return y.astype(x.dtype)
+
+
+def _rounded(values: Array) -> Array:
+    """To the nearest whole number, halves away from zero."""
+    return np.trunc(values + np.copysign(0.5, values))
+
+
+class Grayscale(Reshaping):
+    """Grey, in one channel or three."""
+
+    def __init__(self, channels: int) -> None:
+        self.channels = channels
+
+    def new_shape(self, shape: Shape) -> Shape:
+        return self.channels, *shape[1:]
+
+    def __call__(self, x: Array, rng: np.random.Generator) -> Array:
+        return np.repeat(luminance(x), self.channels, axis=1)
 
 
 # ---- holes -----------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from fastnn.compat.torch._dtype import default_numpy_dtype, numpy_dtype
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torchvision import _batches
 from fastnn.compat.torchvision.datasets.vision import InMemory
+from fastnn.compat.torchvision.transforms import functional as F
 from fastnn.compat.torchvision.transforms import transforms as v1
 from fastnn.compat.torchvision.transforms import v2
 from fastnn.compat.torchvision.transforms._images import InterpolationMode
@@ -25,6 +26,7 @@ from fastnn.data import augment
 __all__ = ["begins_with_to_tensor", "maker_of"]
 
 Array = NDArray[Any]
+Shape = tuple[int, ...]  # (C, H, W)
 Step = Callable[[Array, np.random.Generator], Array]  # of a batch of floats, which it may write into
 Maker = Callable[[NDArray[np.int64], np.random.Generator], list[Any]]
 
@@ -33,7 +35,7 @@ def maker_of(dataset: Any) -> Maker | None:
     """What makes the batch [images, labels] of indices into `dataset`, or None."""
     if not isinstance(dataset, InMemory) or dataset.target_transform is not None or not _has_own_items(dataset):
         return None
-    images, labels = dataset.images(), dataset.labels()
+    images, labels = dataset._whole_images(), dataset._whole_labels()
     if images is None or labels is None or 0 in images.shape:
         return None
     plan = _plan_of(dataset.transform, images.shape[1:])
@@ -47,7 +49,7 @@ def _has_own_items(dataset: InMemory) -> bool:
     """Whether items are what the class of this package gives, and not those of a subclass of the script's."""
     package = InMemory.__module__.rpartition(".")[0]
     own = next(kind for kind in type(dataset).__mro__ if kind.__module__.startswith(f"{package}."))
-    methods = ("__getitem__", "__getitems__", "__len__", "images", "labels", "_image", "_transformed")
+    methods = ("__getitem__", "__getitems__", "__len__", "_whole_images", "_whole_labels", "_image", "_transformed")
     return all(getattr(type(dataset), name, None) is getattr(own, name, None) for name in methods)
 
 
@@ -83,10 +85,10 @@ class _Plan:
             if rest or not move.place(placement, rng):
                 rest.append(move)
         if rest or self.on_bytes:
-            x = placement.apply(images, 0.0, 1 / 255, self.dtype)
+            x = placement.apply(images, 0.0, 1 / 255)  # of float32 these are whole numbers
             for step in (*rest, *self.on_bytes):
                 x = step(x, rng)
-            x = _normalised(x, self.mean, self.std)
+            x = _normalised(x.astype(self.dtype, copy=False), self.mean, self.std)
         else:
             x = placement.apply(images, self.mean, self.std, self.dtype)
         for step in self.after:
@@ -101,7 +103,7 @@ def _normalised(x: Array, mean: tuple[float, ...], std: tuple[float, ...]) -> Ar
     return x
 
 
-def _plan_of(transform: Any, shape: tuple[int, ...]) -> _Plan | None:
+def _plan_of(transform: Any, shape: Shape) -> _Plan | None:
     """The plan for images (C, H, W)."""
     steps = _flat(transform)
     plan = _Plan()
@@ -111,9 +113,11 @@ def _plan_of(transform: Any, shape: tuple[int, ...]) -> _Plan | None:
     if place is None:
         return None
     begin, end = place
-    for step in steps[:begin]:
-        if not _add_before(plan, step, shape):
+    for step in (*steps[:begin], *steps[begin + 1 : end - 1]):
+        added = _add_before(plan, step, shape)
+        if added is None:
             return None
+        shape = added
     is_normalised = False
     for step in steps[end:]:
         if type(step) in (v1.Normalize, v2.Normalize) and not is_normalised and not plan.after:
@@ -128,17 +132,24 @@ def _plan_of(transform: Any, shape: tuple[int, ...]) -> _Plan | None:
 
 
 def _to_tensor_at(steps: list[Any]) -> tuple[int, int] | None:
-    """Where bytes become floats in 0..1: ToTensor, or v2's ToImage and ToDtype(float32, scale=True)."""
+    """Where bytes become floats in 0..1, and where that ends: ToTensor; or version 2's ToImage, transforms that do not
+    care whether bytes are of an image or of a tensor, and ToDtype(float32, scale=True)."""
     for position, step in enumerate(steps):
         if type(step) in (v1.ToTensor, v2.ToTensor):
             return position, position + 1
-        if type(step) is v2.ToImage and position + 1 < len(steps):
-            then = steps[position + 1]
-            is_scaled = type(then) is v2.ToDtype and then.scale and not isinstance(then.dtype, dict)
-            if is_scaled and numpy_dtype(then.dtype) == default_numpy_dtype():
-                return position, position + 2
-            return None
+        if type(step) in (v2.ToImage, v2.PILToTensor, v1.PILToTensor):
+            end = position + 1
+            while end < len(steps) and type(steps[end]) in _OF_ANY_BYTES:
+                end += 1
+            return (position, end + 1) if end < len(steps) and _is_scaling(steps[end]) else None
     return None
+
+
+def _is_scaling(step: Any) -> bool:
+    """Whether it makes floats in 0..1 of bytes."""
+    if type(step) not in (v2.ToDtype, v1.ConvertImageDtype, v2.ConvertImageDtype):
+        return False
+    return getattr(step, "scale", True) and numpy_dtype(step.dtype) == default_numpy_dtype()
 
 
 def _per_channel(value: Any, channels: int) -> tuple[float, ...] | None:
@@ -148,27 +159,30 @@ def _per_channel(value: Any, channels: int) -> tuple[float, ...] | None:
     return tuple(float(number) for number in numbers.ravel())
 
 
-def _add_before(plan: _Plan, step: Any, shape: tuple[int, ...]) -> bool:
-    """Add a transform of an image of Pillow; False if it is not known."""
+def _add_before(plan: _Plan, step: Any, shape: Shape) -> Shape | None:
+    """Add a transform of an image of Pillow; the shape that images have then, or None if it is not known."""
     move = _move_of(step, shape)
-    if move is not None:
-        if plan.on_bytes:
-            plan.on_bytes.append(move)
-        elif move is not _NOTHING:
-            plan.moves.append(move)  # type: ignore[arg-type]
-        return True
-    maker = _ON_BYTES.get(type(step))
-    change = None if maker is None else maker(step, shape)
-    if change is None:
-        return False
-    plan.on_bytes.append(change)
-    return True
+    if move is None:
+        maker = _ON_BYTES.get(type(step))
+        change = None if maker is None else maker(step, shape)
+        if change is None:
+            return None
+    elif isinstance(move, augment.PlacementAugmentation) and not plan.on_bytes:
+        plan.moves.append(move)
+        return shape
+    else:
+        change = move
+    if change is not _NOTHING:
+        plan.on_bytes.append(change)
+    return change.new_shape(shape) if isinstance(change, _batches.Reshaping) else shape
 
 
-def _add_after(plan: _Plan, step: Any, shape: tuple[int, ...], is_normalised: bool) -> bool:
+def _add_after(plan: _Plan, step: Any, shape: Shape, is_normalised: bool) -> bool:
     """Add a transform of a tensor; False if it is not known."""
     kind = type(step)
     if kind in (v1.RandomErasing, v2.RandomErasing):
+        if not isinstance(step.value, str) and np.size(step.value) not in (1, shape[0]):
+            return False
         plan.after.append(_batches.Erasing(step.p, step.scale, step.ratio, step.value))
         return True
     if kind in (v1.RandomVerticalFlip, v2.RandomVerticalFlip):
@@ -179,10 +193,10 @@ def _add_after(plan: _Plan, step: Any, shape: tuple[int, ...], is_normalised: bo
         return False  # zeros would be of the mean's colour
     if move is _NOTHING:
         return True
-    if plan.after or plan.on_bytes:
-        plan.after.append(move)
+    if isinstance(move, augment.PlacementAugmentation) and not plan.after and not plan.on_bytes:
+        plan.moves.append(move)
     else:
-        plan.moves.append(move)  # type: ignore[arg-type]
+        plan.after.append(move)
     return True
 
 
@@ -193,7 +207,7 @@ def _nothing(x: Array, rng: np.random.Generator) -> Array:
 _NOTHING: Step = _nothing
 
 
-def _move_of(step: Any, shape: tuple[int, ...]) -> Step | None:
+def _move_of(step: Any, shape: Shape) -> Step | None:
     """A flip, or a crop of the image's own size, as fastnn has it."""
     kind = type(step)
     if kind in (v1.RandomHorizontalFlip, v2.RandomHorizontalFlip):
@@ -212,11 +226,11 @@ def _move_of(step: Any, shape: tuple[int, ...]) -> Step | None:
 
 
 # ---- what is done to bytes -------------------------------------------------------------------------------------------
-def _vertical_flip(step: Any, shape: tuple[int, ...]) -> Step:
+def _vertical_flip(step: Any, shape: Shape) -> Step:
     return _batches.VerticalFlip(step.p)
 
 
-def _jitter(step: Any, shape: tuple[int, ...]) -> Step | None:
+def _jitter(step: Any, shape: Shape) -> Step | None:
     intervals = (step.brightness, step.contrast, step.saturation, step.hue)
     if shape[0] == 3 and (step.hue is None or _has_pillow()):
         return _batches.Jitter(*intervals)
@@ -231,18 +245,58 @@ def _has_pillow() -> bool:
     return True
 
 
-def _grey(step: Any, shape: tuple[int, ...]) -> Step | None:
+def _grey(step: Any, shape: Shape) -> Step | None:
     return _batches.Grey(step.p) if shape[0] == 3 else _NOTHING
 
 
-def _rotation(step: Any, shape: tuple[int, ...]) -> Step | None:
+def _rotation(step: Any, shape: Shape) -> Step | None:
     if step.interpolation is not InterpolationMode.NEAREST or step.expand or step.center is not None:
         return None
     fill = _batches.colour(step.fill, shape[0])
     return None if fill is None else _batches.Rotation(step.degrees, fill)
 
 
-def _affine(step: Any, shape: tuple[int, ...]) -> Step | None:
+def _crop(step: Any, shape: Shape) -> Step | None:
+    """A crop that is not among the moves."""
+    sides = (0,) * 4 if step.padding is None else F.sides_of(step.padding)
+    return _crop_of(step.size, sides, step.fill, step.padding_mode, shape)
+
+
+def _pad(step: Any, shape: Shape) -> Step | None:
+    left, top, right, bottom = sides = F.sides_of(step.padding)
+    size = (shape[1] + top + bottom, shape[2] + left + right)
+    return _crop_of(size, sides, step.fill, step.padding_mode, shape)
+
+
+def _crop_of(size: Any, sides: Any, fill: Any, padding_mode: str, shape: Shape, centred: bool = False) -> Step | None:
+    colour = _batches.colour(fill, shape[0])
+    left, top, right, bottom = sides
+    fits = size[0] <= shape[1] + top + bottom and size[1] <= shape[2] + left + right
+    if colour is None or min(sides) < 0 or not fits or (any(sides) and padding_mode != "constant"):
+        return None
+    return _batches.Crop((size[0], size[1]), sides, colour, centred)
+
+
+def _center_crop(step: Any, shape: Shape) -> Step | None:
+    return _crop_of(step.size, (0,) * 4, 0, "constant", shape, centred=True)
+
+
+def _resizing(step: Any, shape: Shape) -> Step | None:
+    if step.interpolation not in (InterpolationMode.BILINEAR, InterpolationMode.BICUBIC):
+        return None
+    size = [step.size] if isinstance(step.size, int) else step.size
+    h, w = F._new_size(shape[1], shape[2], size, step.max_size)
+    if (h, w) == shape[1:]:
+        return _NOTHING
+    return _batches.Resizing((shape[1], shape[2]), (h, w), step.interpolation.value)
+
+
+def _grayscale(step: Any, shape: Shape) -> Step | None:
+    channels = step.num_output_channels
+    return _batches.Grayscale(channels) if channels in (1, 3) else None
+
+
+def _affine(step: Any, shape: Shape) -> Step | None:
     if step.interpolation is not InterpolationMode.NEAREST or step.center is not None:
         return None
     fill = _batches.colour(step.fill, shape[0])
@@ -250,10 +304,20 @@ def _affine(step: Any, shape: tuple[int, ...]) -> Step | None:
     return None if fill is None else _batches.Affine(*drawn, fill)
 
 
-_ON_BYTES: dict[type, Callable[[Any, tuple[int, ...]], Step | None]] = {
+# In torchvision these are images of Pillow; after ToTensor they would be done to floats.
+_ON_BYTES: dict[type, Callable[[Any, Shape], Step | None]] = {
     v1.RandomVerticalFlip: _vertical_flip, v2.RandomVerticalFlip: _vertical_flip,
     v1.ColorJitter: _jitter, v2.ColorJitter: _jitter,
     v1.RandomGrayscale: _grey, v2.RandomGrayscale: _grey,
     v1.RandomRotation: _rotation, v2.RandomRotation: _rotation,
     v1.RandomAffine: _affine, v2.RandomAffine: _affine,
+    v1.RandomCrop: _crop, v2.RandomCrop: _crop,
+    v1.CenterCrop: _center_crop, v2.CenterCrop: _center_crop,
+    v1.Pad: _pad, v2.Pad: _pad,
+    v1.Resize: _resizing, v2.Resize: _resizing,
+    v1.Grayscale: _grayscale, v2.Grayscale: _grayscale,
 }  # fmt: skip
+_OF_ANY_BYTES = (
+    v1.RandomHorizontalFlip, v2.RandomHorizontalFlip, v1.RandomVerticalFlip, v2.RandomVerticalFlip, v1.RandomCrop,
+    v2.RandomCrop, v1.CenterCrop, v2.CenterCrop, v1.Pad, v2.Pad,
+)  # fmt: skip

@@ -27,7 +27,8 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804
 
 def relu(input: Any, inplace: bool = False) -> Tensor:
     """max(x, 0)"""
-    return in_place(input, F.relu(input)) if inplace else F.relu(input)
+    y = F.relu(input) if input._data.dtype.kind == "f" else UFUNCS[np.maximum](input, new(np.zeros_like(input._data)))
+    return in_place(input, y) if inplace else y
 
 
 def relu_(input: Any) -> Tensor:
@@ -193,6 +194,8 @@ def threshold_(input: Any, threshold: float, value: float) -> Tensor:
 
 def glu(input: Any, dim: int = -1) -> Tensor:
     """The first half along `dim`, times the sigmoid of the second."""
+    if not input._data.ndim:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
     size = input._data.shape[dim]
     if size % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")

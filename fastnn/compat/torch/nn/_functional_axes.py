@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from fastnn.autograd.methods import FUNCTIONS
+from fastnn.compat.torch._tensor import new
 
-__all__ = ["as_image", "as_sequence", "in_batch", "one", "pair", "row"]
+__all__ = ["as_floats", "as_image", "as_sequence", "in_batch", "one", "pair", "row"]
 
 _reshape = FUNCTIONS[np.reshape]
 
@@ -20,6 +21,14 @@ def in_batch(function: Callable[[Any], Any], x: Any, ndim: int) -> Any:
     if isinstance(y, tuple):
         return tuple(_reshape(part, part._data.shape[1:]) for part in y)
     return _reshape(y, y._data.shape[1:])
+
+
+def as_floats(function: Callable[[Any], Any], x: Any) -> Any:
+    """Of integers below 2^53, by a function of floats that gives some of them."""
+    y = function(new(x._data.astype(np.float64)))
+    if isinstance(y, tuple):
+        return (new(y[0]._data.astype(x._data.dtype)), *y[1:])
+    return new(y._data.astype(x._data.dtype))
 
 
 def as_image(x: Any) -> Any:

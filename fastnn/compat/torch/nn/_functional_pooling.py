@@ -10,7 +10,7 @@ from fastnn import functional
 from fastnn.autograd.methods import UFUNCS
 from fastnn.autograd.tape import Op, run
 from fastnn.compat.torch._tensor import Tensor, new
-from fastnn.compat.torch.nn._functional_axes import as_image, as_sequence, in_batch, pair, row
+from fastnn.compat.torch.nn._functional_axes import as_floats, as_image, as_sequence, in_batch, pair, row
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",
@@ -35,8 +35,10 @@ def max_pool2d(
     """The largest pixel of each window"""
     settings = kernel_size, stride or None, padding, dilation, ceil_mode, return_indices
     if input._data.ndim == 4:
+        if input._data.dtype.kind != "f":
+            return as_floats(lambda x: F.max_pool2d(x, *settings), input)
         return F.max_pool2d(input, *settings)
-    return in_batch(lambda x: F.max_pool2d(x, *settings), input, 4)
+    return in_batch(lambda x: max_pool2d(x, *settings), input, 4)
 
 
 def max_pool2d_with_indices(

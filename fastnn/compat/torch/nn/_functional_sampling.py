@@ -11,7 +11,7 @@ from fastnn import functional
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._tensor import Tensor, new
-from fastnn.compat.torch.nn._functional_axes import as_image, as_sequence, row
+from fastnn.compat.torch.nn._functional_axes import as_floats, as_image, as_sequence, row
 from fastnn.compat.torch.nn._functional_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
 
 __all__ = [
@@ -36,6 +36,10 @@ def interpolate(
 ) -> Tensor:
     """The same images, or sequences, with more or fewer pixels"""
     axes = input._data.ndim - 2
+    if mode == "nearest" and input._data.dtype.kind != "f":
+        return as_floats(
+            lambda x: interpolate(x, size, scale_factor, mode, align_corners, recompute_scale_factor), input
+        )
     if mode == "trilinear" or axes not in (1, 2):
         raise NotImplementedError(
             "interpolate: images (N, C, H, W) and sequences (N, C, L) are there. Received: "

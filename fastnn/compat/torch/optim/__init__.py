@@ -6,21 +6,26 @@ scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=30)
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.optim import lr_scheduler
+from fastnn.compat.torch.optim._more import ASGD, Adamax, RAdam, Rprop
 from fastnn.compat.torch.optim.lbfgs import LBFGS
 from fastnn.compat.torch.optim.optimizer import Optimizer
 from fastnn.compat.torch.optim.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Muon, NAdam, RMSprop
 
 __all__ = [
+    "ASGD",
     "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Muon",
     "NAdam",
     "Optimizer",
+    "RAdam",
     "RMSprop",
+    "Rprop",
     "lr_scheduler",
 ]
 
@@ -28,11 +33,7 @@ _BY_ADAM = "use torch.optim.Adam or torch.optim.NAdam"
 __getattr__ = missing(
     __name__,
     {
-        "ASGD": "use torch.optim.SGD with torch.optim.swa_utils.AveragedModel",
         "Adafactor": _BY_ADAM,
-        "Adamax": _BY_ADAM,
-        "RAdam": f"{_BY_ADAM} with a warm-up, torch.optim.lr_scheduler.LinearLR",
-        "Rprop": "use torch.optim.RMSprop",
         "SparseAdam": "use torch.optim.Adam: gradients are dense here",
     },
     modules=("swa_utils",),

@@ -57,7 +57,7 @@ class CIFAR10(InMemory):
     def __getitem__(self, index: Any) -> tuple[Any, Any]:
         return self._transformed(self._image(self.data[index]), self.targets[index])
 
-    def images(self) -> NDArray[np.uint8] | None:
+    def _whole_images(self) -> NDArray[np.uint8] | None:
         data = self.data
         is_usual = isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 4 and data.shape[3] == 3
         return data.transpose(0, 3, 1, 2) if is_usual else None

@@ -59,13 +59,13 @@ class MNIST(InMemory):
         data, targets = (getattr(value, "_data", value) for value in (self.data, self.targets))
         return self._transformed(self._image(np.asarray(data[index])), int(targets[index]))
 
-    def images(self) -> NDArray[np.uint8] | None:
+    def _whole_images(self) -> NDArray[np.uint8] | None:
         data: Any = getattr(self.data, "_data", self.data)
         is_usual = isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 3
         return data[:, None] if is_usual else None
 
-    def labels(self) -> NDArray[Any] | None:
-        found = super().labels()
+    def _whole_labels(self) -> NDArray[Any] | None:
+        found = super()._whole_labels()
         return None if found is None else found.astype(np.int64)
 
     @property

@@ -104,11 +104,11 @@ class InMemory(VisionDataset[tuple[Any, Any]]):
     def __len__(self) -> int:
         return len(self.data)
 
-    def images(self) -> NDArray[np.uint8] | None:
+    def _whole_images(self) -> NDArray[np.uint8] | None:
         """`data` as (N, C, H, W); None if a script has put something else there than images of bytes."""
         raise NotImplementedError
 
-    def labels(self) -> NDArray[Any] | None:
+    def _whole_labels(self) -> NDArray[Any] | None:
         """`targets` as integers; None if they are none, or not one for each image."""
         labels = np.asarray(getattr(self.targets, "_data", self.targets))
         is_usual = labels.dtype.kind in "iu" and labels.shape == (len(self),)

@@ -26,7 +26,7 @@ def _cubic(t: Array, a: float) -> Array:
     return np.where(t < 1, inner, np.where(t < 2, outer, 0.0))
 
 
-def _weights(n_in: int, n_out: int, mode: str, antialias: bool) -> NDArray[np.float64]:
+def weights(n_in: int, n_out: int, mode: str, antialias: bool) -> NDArray[np.float64]:
     """(n_out, n_in): how much of each pixel goes into each new one."""
     scale = n_in / n_out
     centres = (np.arange(n_out) + 0.5) * scale
@@ -41,10 +41,10 @@ def _weights(n_in: int, n_out: int, mode: str, antialias: bool) -> NDArray[np.fl
         end = np.minimum((centres + half * stretch + 0.5).astype(int), n_in)
         pixels = np.arange(n_in)
         t = (pixels - centres[:, None] + 0.5) / stretch
-        weights = _triangle(t) if mode == "bilinear" else _cubic(t, _KEYS_SMOOTH)
-        weights = np.where((pixels >= first[:, None]) & (pixels < end[:, None]), weights, 0.0)
-        return weights / weights.sum(axis=1, keepdims=True)
-    weights = np.zeros((n_out, n_in))
+        parts = _triangle(t) if mode == "bilinear" else _cubic(t, _KEYS_SMOOTH)
+        parts = np.where((pixels >= first[:, None]) & (pixels < end[:, None]), parts, 0.0)
+        return parts / parts.sum(axis=1, keepdims=True)
+    parts = np.zeros((n_out, n_in))
     source = centres - 0.5
     if mode == "bilinear":
         source = np.maximum(source, 0)
@@ -54,8 +54,8 @@ def _weights(n_in: int, n_out: int, mode: str, antialias: bool) -> NDArray[np.fl
         place = base + offset
         t = source - place
         part = _triangle(t) if mode == "bilinear" else _cubic(t, _KEYS_SHARP)
-        np.add.at(weights, (rows, np.clip(place, 0, n_in - 1)), part)
-    return weights
+        np.add.at(parts, (rows, np.clip(place, 0, n_in - 1)), part)
+    return parts
 
 
 def resize(x: Array, size: list[int], mode: str, antialias: bool) -> Array:
@@ -64,12 +64,12 @@ def resize(x: Array, size: list[int], mode: str, antialias: bool) -> Array:
         raise ValueError(f"resize: a tensor can be resized by nearest, bilinear or bicubic. Received: {mode}")
     h, w = x.shape[-2:]
     if mode.startswith("nearest"):
-        rows = _weights(h, size[0], mode, False).argmax(axis=1)
-        columns = _weights(w, size[1], mode, False).argmax(axis=1)
+        rows = weights(h, size[0], mode, False).argmax(axis=1)
+        columns = weights(w, size[1], mode, False).argmax(axis=1)
         return x[..., rows[:, None], columns]
     real = x if x.dtype.kind == "f" else x.astype(np.float32)
-    across = _weights(w, size[1], mode, antialias).astype(real.dtype)
-    down = _weights(h, size[0], mode, antialias).astype(real.dtype)
+    across = weights(w, size[1], mode, antialias).astype(real.dtype)
+    down = weights(h, size[0], mode, antialias).astype(real.dtype)
     y = down @ (real @ across.T)
     if x.dtype.kind == "f":
         return y

@@ -10,7 +10,6 @@ Example:
 from collections.abc import Callable
 from typing import Any
 
-from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn._functional_losses import legacy_reduction
@@ -28,21 +27,14 @@ __all__ = [
 __getattr__ = missing(__name__, ABSENT)
 
 
-class _Loss(array.Loss, Module):
+class _Loss(Module):
     """The base of all losses"""
 
     reduction: str
 
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
-        Module.__init__(self)
+        super().__init__()
         self.reduction = legacy_reduction(size_average, reduce, reduction)
-
-    def forward(self, *input: Any) -> Any:
-        """What a subclass computes"""
-        return Module.forward(self, *input)
-
-    def extra_repr(self) -> str:
-        return ""
 
 
 class _WeightedLoss(_Loss):
@@ -51,57 +43,57 @@ class _WeightedLoss(_Loss):
     def __init__(
         self, weight: Any = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
     ) -> None:
-        _Loss.__init__(self, size_average, reduce, reduction)
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
 
 
 # ---- between two tensors ---------------------------------------------------------------------------------------------
-class L1Loss(_Loss, array.L1Loss):
+class L1Loss(_Loss):
     """|input - target|"""
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class MSELoss(_Loss, array.MSELoss):
+class MSELoss(_Loss):
     """(input - target)^2"""
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(_Loss, array.SmoothL1Loss):
+class SmoothL1Loss(_Loss):
     """Half the square of small differences, divided by beta; large ones as they are"""
 
     def __init__(
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", beta: float = 1.0
     ) -> None:
-        _Loss.__init__(self, size_average, reduce, reduction)
+        super().__init__(size_average, reduce, reduction)
         self.beta = beta
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class HuberLoss(_Loss, array.HuberLoss):
+class HuberLoss(_Loss):
     """Half the square of small differences; large ones times delta"""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        _Loss.__init__(self, reduction=reduction)
+        super().__init__(reduction=reduction)
         self.delta = delta
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
-class BCELoss(_WeightedLoss, array.BCELoss):
+class BCELoss(_WeightedLoss):
     """Binary cross-entropy of probabilities"""
 
     def forward(self, input: Any, target: Any) -> Any:
         return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss, array.BCEWithLogitsLoss):
+class BCEWithLogitsLoss(_Loss):
     """Binary cross-entropy of scores, whose sigmoid is the probability"""
 
     def __init__(
@@ -112,7 +104,7 @@ class BCEWithLogitsLoss(_Loss, array.BCEWithLogitsLoss):
         reduction: str = "mean",
         pos_weight: Any = None,
     ) -> None:
-        _Loss.__init__(self, size_average, reduce, reduction)
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
 
@@ -163,7 +155,7 @@ class GaussianNLLLoss(_Loss):
         super().__init__(None, None, reduction)
         self.full, self.eps = full, eps
 
-    def forward(self, input: Any, target: Any, var: Any) -> Any:  # type: ignore[override]
+    def forward(self, input: Any, target: Any, var: Any) -> Any:
         return F.gaussian_nll_loss(input, target, var, full=self.full, eps=self.eps, reduction=self.reduction)
 
 
@@ -197,7 +189,7 @@ class CosineEmbeddingLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.margin = margin
 
-    def forward(self, input1: Any, input2: Any, target: Any) -> Any:  # type: ignore[override]
+    def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
@@ -210,7 +202,7 @@ class MarginRankingLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.margin = margin
 
-    def forward(self, input1: Any, input2: Any, target: Any) -> Any:  # type: ignore[override]
+    def forward(self, input1: Any, input2: Any, target: Any) -> Any:
         return F.margin_ranking_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
@@ -232,7 +224,7 @@ class TripletMarginLoss(_Loss):
             raise ValueError(f"TripletMarginLoss: expected margin to be greater than 0, got {margin} instead")
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
 
-    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:  # type: ignore[override]
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
         return F.triplet_margin_loss(
             anchor, positive, negative, margin=self.margin, p=self.p, eps=self.eps, swap=self.swap,
             reduction=self.reduction,
@@ -258,7 +250,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin, self.swap = margin, swap
 
-    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:  # type: ignore[override]
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
         return F.triplet_margin_with_distance_loss(
             anchor, positive, negative, distance_function=self.distance_function, margin=self.margin, swap=self.swap,
             reduction=self.reduction,
@@ -266,7 +258,7 @@ class TripletMarginWithDistanceLoss(_Loss):
 
 
 # ---- of classes ------------------------------------------------------------------------------------------------------
-class CrossEntropyLoss(_WeightedLoss, array.CrossEntropyLoss):
+class CrossEntropyLoss(_WeightedLoss):
     """-log(softmax(input)[target]), of labels or probabilities"""
 
     def __init__(
@@ -278,7 +270,7 @@ class CrossEntropyLoss(_WeightedLoss, array.CrossEntropyLoss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        _WeightedLoss.__init__(self, weight, size_average, reduce, reduction)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -287,7 +279,7 @@ class CrossEntropyLoss(_WeightedLoss, array.CrossEntropyLoss):
         )
 
 
-class NLLLoss(_WeightedLoss, array.NLLLoss):
+class NLLLoss(_WeightedLoss):
     """-input[target], of logarithms of probabilities"""
 
     def __init__(
@@ -298,7 +290,7 @@ class NLLLoss(_WeightedLoss, array.NLLLoss):
         reduce: Any = None,
         reduction: str = "mean",
     ) -> None:
-        _WeightedLoss.__init__(self, weight, size_average, reduce, reduction)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -309,7 +301,7 @@ class NLLLoss2d(NLLLoss):
     """`NLLLoss`, by the name that it once had for images"""
 
 
-class MultiMarginLoss(_WeightedLoss, array.MultiMarginLoss):
+class MultiMarginLoss(_WeightedLoss):
     """max(0, margin - input[target] + input[c])^p, averaged over the classes c"""
 
     def __init__(
@@ -321,7 +313,7 @@ class MultiMarginLoss(_WeightedLoss, array.MultiMarginLoss):
         reduce: Any = None,
         reduction: str = "mean",
     ) -> None:
-        _WeightedLoss.__init__(self, weight, size_average, reduce, reduction)
+        super().__init__(weight, size_average, reduce, reduction)
         if p not in (1, 2):
             raise ValueError("only p == 1 and p == 2 supported")
         self.p, self.margin = p, margin

@@ -147,13 +147,26 @@ def _computed(name: str) -> property:
     return property(get, put)
 
 
+def _class_of(before: type, names: tuple[str, ...]) -> type:
+    """A class like `before`, in which these attributes are computed."""
+    attributes = {name: _computed(name) for name in names}
+    more = {"_before": before, "_computed_names": names, "__reduce_ex__": _reduced}
+    return type(f"Parametrized{before.__name__}", (before,), {**attributes, **more}) if names else before
+
+
+def _instance(before: type, names: tuple[str, ...]) -> Any:
+    kind: Any = _class_of(before, names)
+    return kind.__new__(kind)
+
+
+def _reduced(self: Any, protocol: Any) -> Any:
+    """For pickle and copy, which cannot find the class by its name."""
+    return _instance, (self._before, self._computed_names), self.__getstate__()
+
+
 def _let_compute(module: Any) -> None:
     """Give a module the class in which the attributes are computed that are parametrized."""
-    before, names = type_before_parametrizations(module), list(module.parametrizations)
-    kind: Any = before
-    if names:
-        attributes = {name: _computed(name) for name in names}
-        kind = type(f"Parametrized{before.__name__}", (before,), {**attributes, "_before": before})
+    kind = _class_of(type_before_parametrizations(module), tuple(module.parametrizations))
     object.__setattr__(module, "__class__", kind)
 
 

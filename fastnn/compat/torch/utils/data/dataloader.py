@@ -58,7 +58,7 @@ class DataLoader(Generic[_T_co]):
         pin_memory, pin_memory_device, multiprocessing_context: change nothing.
         drop_last: leave out the last batch if it is smaller.
         timeout: seconds to wait for a batch of a worker; 0 waits as long as it takes.
-        worker_init_fn: called in each worker with its number.
+        worker_init_fn: called in each worker with its number; not where batches are made at once.
         generator: what the order and the batches' seeds are drawn from.
         prefetch_factor: batches that each worker makes ahead, 2 by default.
         persistent_workers: keep the threads, and their copies of the data set, from one epoch to the next.
