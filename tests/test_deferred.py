@@ -141,10 +141,15 @@ def test_normalisation_and_activation_share_one_pass(library, program, calls):
     assert not [name for name in calls if name.startswith(("relu", "gelu", "activation_forward"))]
 
 
-def test_activation_in_place_joins_too(calls):
+@pytest.mark.parametrize(
+    "activate",
+    [torch.nn.ReLU(inplace=True), torch.relu_, torch.Tensor.relu_, compat_functional.relu_],
+    ids=["module", "function", "method", "functional"],
+)
+def test_activation_in_place_joins_too(activate, calls):
     conv, norm = _layers(TORCH)
     z = norm(conv(_input(TORCH)))
-    y = torch.nn.ReLU(inplace=True)(z)
+    y = activate(z)
     assert y is z
     assert calls.count("batchnorm_forward") == 1
     assert not [name for name in calls if name.startswith("activation")]
