@@ -588,3 +588,52 @@ def test_functions_that_write_are_the_methods_that_do(torch):
     for name in WRITING:
         assert hasattr(torch, name), name
         assert getattr(own, name) is getattr(own.Tensor, name)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda torch: torch.tensor([0.1, 1e-50], dtype=torch.float64),
+        lambda torch: torch.tensor(0.1, dtype=torch.float64),
+        lambda torch: torch.tensor([16777217.0, 1.9], dtype=torch.int64),
+        lambda torch: torch.tensor([[2**60 + 1]], dtype=torch.int64),
+        lambda torch: torch.as_tensor([0.1], dtype=torch.float64),
+        lambda torch: torch.DoubleTensor([0.1]),
+        lambda torch: torch.zeros(2, dtype=torch.float64).new_tensor([0.1]),
+        lambda torch: torch.zeros(2, dtype=torch.float64).new([0.1]),
+        lambda torch: torch.full((2,), 0.1, dtype=torch.float64),
+        lambda torch: torch.ones(2, dtype=torch.float64) * 0.1,
+        lambda torch: torch.where(torch.ones(2, dtype=torch.bool), 0.1, torch.ones(2, dtype=torch.float64)),
+        lambda torch: torch.zeros(3, dtype=torch.float64).fill_(0.1),
+        lambda torch: torch.zeros(3, dtype=torch.float64).masked_fill(torch.ones(3, dtype=torch.bool), 0.1),
+        lambda torch: torch.linspace(0, 0.1, 3, dtype=torch.float64),
+        lambda torch: torch.tensor([True, False], dtype=torch.float64),
+        lambda torch: torch.tensor([torch.tensor(0.1), torch.tensor(0.2)]),
+        lambda torch: torch.zeros(2, dtype=torch.float64).clamp(min=0.1),
+        lambda torch: torch.scalar_tensor(0.1, dtype=torch.float64),
+    ],
+)
+def test_numbers_of_python_keep_all_their_digits(torch, make):
+    mine, theirs = make(own), make(torch)
+    assert repr(mine.dtype) == repr(theirs.dtype)
+    assert mine.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda torch: torch.Tensor(torch.Size([2, 3])),
+        lambda torch: torch.Tensor(torch.zeros(2, 3).size()),
+        lambda torch: torch.FloatTensor(torch.zeros(2, 3).shape),
+        lambda torch: torch.LongTensor(torch.Size([4])),
+        lambda torch: torch.zeros(2, 3).new(torch.Size([5])),
+        lambda torch: torch.FloatTensor(2, 3),
+        lambda torch: torch.FloatTensor((2, 3)),
+        lambda torch: torch.Tensor([2, 3]),
+        lambda torch: torch.Tensor(),
+    ],
+)
+def test_old_constructors_take_a_size_as_sizes_and_lists_as_numbers(torch, make):
+    mine, theirs = make(own), make(torch)
+    assert tuple(mine.shape) == tuple(theirs.shape)
+    assert repr(mine.dtype) == repr(theirs.dtype)

@@ -9,7 +9,7 @@ from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._device import check_device
 from fastnn.compat.torch._dtype import default_numpy_dtype, numpy_dtype
 from fastnn.compat.torch._size import sizes_of
-from fastnn.compat.torch._tensor import Tensor, array_from, checked_out, new
+from fastnn.compat.torch._tensor import Tensor, array_from, checked_out, from_sizes_or_numbers, new
 
 __all__ = [
     "BoolTensor",
@@ -55,8 +55,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
            ) -> Tensor:  # fmt: skip
     """A tensor with a copy of numbers, nested lists of them, or an array; floats of Python in the default dtype."""
     check_device(device)
-    array = array_from(data)
-    return _made(np.array(array, array.dtype if dtype is None else numpy_dtype(dtype)), requires_grad)
+    return _made(np.array(array_from(data, None if dtype is None else numpy_dtype(dtype))), requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -64,8 +63,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     check_device(device)
     if isinstance(data, NumPyTensor):
         return data if dtype is None else data.to(dtype)  # type: ignore[return-value, attr-defined]
-    array = array_from(data)
-    return new(array if dtype is None else array.astype(numpy_dtype(dtype), copy=False))
+    return new(array_from(data, None if dtype is None else numpy_dtype(dtype)))
 
 
 asarray = as_tensor
@@ -242,7 +240,7 @@ def _new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, de
 def _new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
                 ) -> Tensor:  # fmt: skip
     kind = self._data.dtype if dtype is None else numpy_dtype(dtype)
-    return _made(np.array(array_from(data), kind), requires_grad)
+    return _made(np.array(array_from(data, np.dtype(kind))), requires_grad)
 
 
 for _name, _function in {
@@ -255,9 +253,7 @@ for _name, _function in {
 
 def _new(self: Tensor, *arguments: Any) -> Tensor:
     """An old name: of these sizes, or with these numbers, in the tensor's dtype."""
-    if len(arguments) == 1 and not isinstance(arguments[0], int):
-        return _new_tensor(self, arguments[0])
-    return new(np.zeros(arguments, self._data.dtype))
+    return new(from_sizes_or_numbers(arguments, self._data.dtype))
 
 
 Tensor.new = _new  # type: ignore[attr-defined]
@@ -271,9 +267,7 @@ class _Kind(type):
 
 def _typed(name: str, kind: Any) -> Any:
     def make(cls: Any, *data: Any, device: Any = None) -> Tensor:
-        if len(data) == 1 and not isinstance(data[0], int):
-            return new(np.array(array_from(data[0]), kind))
-        return new(np.zeros(data, kind))
+        return new(from_sizes_or_numbers(data, np.dtype(kind)))
 
     return _Kind(name, (), {"__new__": make, "numpy": np.dtype(kind), "__module__": "torch", "__doc__":
                             f"A tensor of {np.dtype(kind).name}, of these sizes or with these numbers."})  # fmt: skip

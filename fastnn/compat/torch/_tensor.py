@@ -26,7 +26,18 @@ from fastnn.compat.torch._grad_fn import grad_fn_of
 from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._writing import View, WriteInto, WriteIntoView
 
-__all__ = ["Tensor", "array_from", "become", "in_place", "method", "new", "takes_names", "view_of", "wrapped"]
+__all__ = [
+    "Tensor",
+    "array_from",
+    "become",
+    "from_sizes_or_numbers",
+    "in_place",
+    "method",
+    "new",
+    "takes_names",
+    "view_of",
+    "wrapped",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -46,10 +57,7 @@ class Tensor(NumPyTensor):
 
     def __init__(self, *data: Any, device: Any = None) -> None:
         check_device(device)
-        if len(data) == 1 and not isinstance(data[0], int):
-            array = np.array(array_from(data[0]), default_numpy_dtype())
-        else:
-            array = np.zeros(data, default_numpy_dtype())
+        array = from_sizes_or_numbers(data, default_numpy_dtype())
         self._data, self._op, self._memory, self._grad, self._requires_grad = array, None, None, None, False
 
     # ---- what it is --------------------------------------------------------------------------------------------------
@@ -324,21 +332,31 @@ def wrapped(result: Any) -> Tensor:
     return new(result if type(result) is np.ndarray else np.asarray(result))
 
 
-def array_from(value: Any) -> NDArray:
-    """The numbers of a tensor, an array, or of (nested) numbers, as an array; floats of Python in the default dtype."""
-    if isinstance(value, NumPyTensor):
-        return value._data
-    if isinstance(value, np.ndarray):
-        return value
+def array_from(value: Any, dtype: np.dtype | None = None) -> NDArray:
+    """The numbers of a tensor, an array, or of (nested) numbers, as an array, in this dtype if it is given; else floats
+    of Python in the default dtype.
+    """
+    if isinstance(value, NumPyTensor | np.ndarray):
+        array = value._data if isinstance(value, NumPyTensor) else value
+        return array if dtype is None else array.astype(dtype, copy=False)
     if isinstance(value, tuple | list):
         value = _plain(value)
     array = np.asarray(value)
+    if dtype is not None and array.dtype.kind in "fiub":
+        return array.astype(dtype, copy=False)
     if array.dtype == np.float64 and not isinstance(value, np.generic):
         has_arrays = isinstance(value, list) and any(isinstance(part, np.ndarray | np.generic) for part in value)
         array = array if has_arrays else array.astype(default_numpy_dtype())
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a tensor holds numbers. Received: {type(value).__name__} of dtype {array.dtype}")
     return array
+
+
+def from_sizes_or_numbers(data: tuple[Any, ...], dtype: np.dtype) -> NDArray:
+    """What old constructors make of their arguments: sizes, one by one or as a torch.Size, or numbers."""
+    if len(data) == 1 and not isinstance(data[0], int | Size):
+        return np.array(array_from(data[0], dtype))
+    return np.zeros(data[0] if len(data) == 1 and isinstance(data[0], Size) else data or 0, dtype)
 
 
 def _plain(values: Any) -> list[Any]:

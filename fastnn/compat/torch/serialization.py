@@ -41,6 +41,10 @@ def save(
 
     Other objects, such as a whole model, are pickled by Python, and only fastnn reads the file.
     """
+    if isinstance(f, str | os.PathLike):
+        folder = os.path.dirname(os.fspath(f))
+        if folder and not os.path.isdir(folder):
+            raise RuntimeError(f"Parent directory {folder} does not exist.")
     try:
         write_pth(obj, f, stands_for=_stands_for, old_format=not _use_new_zipfile_serialization)
     except TypeError as error:

@@ -120,7 +120,7 @@ class WeightedRandomSampler(Sampler[int]):
             raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
         if not isinstance(replacement, bool):
             raise ValueError(f"replacement should be a boolean value, but got replacement={replacement}")
-        array = np.array(array_from(weights), np.float64)
+        array = np.array(array_from(weights, np.dtype(np.float64)))
         if array.ndim != 1:
             raise ValueError(f"weights should be a 1d sequence but given weights have shape {array.shape}")
         self.weights, self.num_samples, self.replacement = new(array), num_samples, replacement
