@@ -2,15 +2,14 @@
 
 import argparse
 import collections
-import itertools
 import os
-import pickletools
 import random
 import struct
 
 import numpy as np
 import pytest
 from pth_files import FORMATS, HOOKS, PARAMETER, floats, old_format, pickled, storage, tensor
+from pth_splices import instructions_of, spliced
 from pth_watch import watched
 
 import fastnn
@@ -76,51 +75,13 @@ def test_file_with_a_changed_byte_is_read_or_refused(tmp_path, write):
     assert read < 2 * len(content) * 0.6
 
 
-# What is put between the instructions of a pickle.
-PIECES = [
-    b"(", b")", b"]", b"}", b".", b"0", b"1", b"2", b"N", b"t", b"l", b"d", b"a", b"e", b"s", b"u", b"R", b"b", b"Q",
-    b"\x81", b"\x85", b"\x86", b"\x87", b"\x88", b"\x89", b"\x8f", b"\x90", b"\x91", b"\x93", b"\x94",
-    b"K\0", b"K\1", b"M\xff\xff", b"J\xff\xff\xff\xff", b"J\xff\xff\xff\x7f", b"\x8a\x04\0\0\0\x7f",
-    b"G\x7f\xf0\0\0\0\0\0\0", b"V__class__\n", b"Vlatin1\n", b"V0\n",
-    b"h\0", b"h\1", b"h\5", b"q\0", b"q\1", b"q\7", b"j\xff\xff\xff\xff",
-    *(b"c" + name + b"\n" for name in (
-        b"posix\nsystem", b"torch\nSize", b"torch\nFloatStorage", b"torch\nfloat32", b"torch.storage\nUntypedStorage",
-        b"torch._utils\n_rebuild_tensor_v2", b"torch._utils\n_rebuild_tensor_v3", b"torch._utils\n_rebuild_parameter",
-        b"collections\nOrderedDict", b"collections\ndefaultdict", b"_codecs\nencode", b"builtins\nset",
-        b"builtins\nbytearray", b"numpy\nndarray", b"numpy\ndtype", b"numpy._core.multiarray\n_reconstruct",
-        b"argparse\nNamespace", b"copyreg\n_reconstructor",
-    )),
-]  # fmt: skip
-
-
-def spliced(rng, instructions):
-    """The instructions with some left out, said twice, moved, or other ones between them."""
-    result = list(instructions)
-    for _ in range(rng.choice((1, 1, 2, 3, 6))):
-        place = rng.randrange(len(result))
-        match rng.randrange(4):
-            case 0:
-                del result[place]
-            case 1:
-                result.insert(place, rng.choice(result))
-            case 2:
-                other = rng.randrange(len(result))
-                result[place], result[other] = result[other], result[place]
-            case 3:
-                result.insert(place, rng.choice(PIECES))
-    return b"".join(result)
-
-
 @pytest.mark.parametrize("protocol", [2, 5])
 def test_pickle_of_other_instructions_is_read_or_refused(tmp_path, write, protocol):
     value, storages = floats("0", 1.5, 2.5, -1.0, 3.0, shape=(2, 2))
     state = {"w": value, "p": PARAMETER(value, True, HOOKS), "a": [1, 2.5, "x", (None, {3}), b"b", bytearray(b"y")],
              "o": collections.OrderedDict(a=1), "n": np.arange(3), "x": argparse.Namespace(a=1),
              "f": np.float32(1)}  # fmt: skip
-    pickle = pickled(state, protocol)
-    places = [place for *_, place in pickletools.genops(pickle)] + [len(pickle)]
-    instructions = [pickle[start:end] for start, end in itertools.pairwise(places)]
-    rng = random.Random(protocol)
+    instructions, rng = instructions_of(pickled(state, protocol)), random.Random(protocol)
     read = 0
     for _ in range(SPLICES):
         read += read_or_refuse(tmp_path / "w.pth", write(spliced(rng, instructions), storages))

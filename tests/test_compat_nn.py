@@ -126,6 +126,21 @@ def test_joined_layers_have_the_gradients_of_layers_alone():
         np.testing.assert_array_equal(joined, alone)
 
 
+def test_relu_by_hand_after_a_batch_norm_is_joined_with_it():
+    conv, norm, relu = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+    x = numbers(2, 1, 6, 6)
+    shortcut = nn.Conv2d(1, 4, 1)(x)
+    out = norm(conv(x))
+    out += shortcut
+    for y in (
+        torch.nn.functional.relu(norm(conv(x))),
+        relu(norm(conv(x))),
+        torch.nn.functional.relu(norm(conv(x)) + shortcut),
+        relu(out),
+    ):
+        assert y._op.activation == "relu"
+
+
 # ---- memory ----------------------------------------------------------------------------------------------------------
 def test_buffers_keep_their_memory_in_training():
     layer = nn.BatchNorm2d(2)

@@ -471,6 +471,25 @@ def test_a_whole_model_is_read_by_fastnn_if_it_is_trusted(tmp_path, said):
     assert isinstance(torch.load(file, weights_only=False), Net)
 
 
+def test_an_optimizer_and_its_schedule_are_read_with_their_model(tmp_path):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    optimizer = torch.optim.Adam(model.parameters())
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    model(torch.randn(4, 2)).sum().backward()
+    optimizer.step()
+    schedule.step()
+    torch.save({"model": model, "optimizer": optimizer, "schedule": schedule}, tmp_path / "all.pt")
+    found = torch.load(tmp_path / "all.pt", weights_only=False)
+    assert found["optimizer"].param_groups[0]["params"][0] is found["model"][0].weight
+    assert found["schedule"].optimizer is found["optimizer"]
+    before = found["model"][0].weight.tolist()
+    found["model"](torch.ones(4, 2)).pow(2).sum().backward()
+    found["optimizer"].step()
+    found["schedule"].step()
+    assert found["model"][0].weight.tolist() != before
+    assert found["schedule"].get_last_lr() == [1e-4]
+
+
 def test_what_cannot_be_saved_leaves_the_old_file(tmp_path):
     path = tmp_path / "x.pt"
     torch.save({"a": 1}, path)

@@ -1,4 +1,4 @@
-"""Forwards written by hand: a batch norm waits for the ReLU or the sum that follows it, and nobody sees a difference."""
+"""Forwards written by hand: a batch norm waits for the ReLU or the sum that follows it, and nobody sees it."""
 
 import copy
 import pickle
@@ -104,16 +104,17 @@ def _looked_at_then_joined(F, z, s):
     return F.relu(w) + F.relu(z)
 
 
-PROGRAMS = [_relu, _gelu, _add_relu, _radd_relu, _iadd_relu, _add_gelu, _add_add, _used_twice, _itself, _negated, _sliced,
-            _looked_at_then_joined]  # fmt: skip
+PROGRAMS = [_relu, _gelu, _add_relu, _radd_relu, _iadd_relu, _add_gelu, _add_add, _used_twice, _itself, _negated,
+            _sliced, _looked_at_then_joined]  # fmt: skip
 
 
 def _run(library, program):
-    """The result, all gradients and the running statistics of a program on a batch norm's result and the norm's input."""
+    """The result, all gradients and the running statistics of a program on a batch norm's result."""
     conv, norm = _layers(library)
     other, _ = _layers(library, seed=1)
     x = _input(library)
-    inputs = [norm(conv(x)), other(x)][: program.__code__.co_argcount - 1]
+    several = [norm(conv(x)), other(x)]
+    inputs = several[: program.__code__.co_argcount - 1]
     y = program(FUNCTIONALS[library], *inputs)
     weights = np.random.default_rng(5).standard_normal(y.shape).astype(np.float32)
     (y * _tensor(library, weights)).sum().backward()
@@ -135,14 +136,20 @@ def test_results_and_gradients_are_the_same_bits_as_without_waiting(library, pro
 @pytest.mark.parametrize("program", [_relu, _gelu, _add_relu, _radd_relu, _iadd_relu], ids=lambda p: p.__name__)
 def test_normalisation_and_activation_share_one_pass(library, program, calls):
     _run(library, program)
-    assert calls.count("batchnorm_training") == calls.count("batchnorm_forward") == calls.count("batchnorm_backward") == 1
+    for name in ("batchnorm_training", "batchnorm_forward", "batchnorm_backward"):
+        assert calls.count(name) == 1
     assert not [name for name in calls if name.startswith(("relu", "gelu", "activation_forward"))]
 
 
-def test_activation_in_place_joins_too(calls):
+@pytest.mark.parametrize(
+    "activate",
+    [torch.nn.ReLU(inplace=True), torch.relu_, torch.Tensor.relu_, compat_functional.relu_],
+    ids=["module", "function", "method", "functional"],
+)
+def test_activation_in_place_joins_too(activate, calls):
     conv, norm = _layers(TORCH)
     z = norm(conv(_input(TORCH)))
-    y = torch.nn.ReLU(inplace=True)(z)
+    y = activate(z)
     assert y is z
     assert calls.count("batchnorm_forward") == 1
     assert not [name for name in calls if name.startswith("activation")]

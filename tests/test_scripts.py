@@ -1,8 +1,8 @@
 """Scripts written for PyTorch, run as they are by `fastnn run`: what they print is what PyTorch prints.
 
-`tests/scripts/printed/` holds what PyTorch 2.13 prints. Losses, norms of gradients, learning rates, accuracies and so on
-must agree to four digits, all other text exactly. Weights and images come from NumPy's generator (`fixed_numbers.py`),
-since random numbers of the two differ.
+`tests/scripts/printed/` holds what PyTorch 2.13 prints. Losses, norms of gradients, learning rates, accuracies and so
+on must agree to four digits, all other text exactly. Weights and images come from NumPy's generator
+(`fixed_numbers.py`), since random numbers of the two differ.
 """
 
 import math
@@ -53,6 +53,9 @@ def test_pytorch_prints_what_is_kept_here(name, tmp_path):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_check_finds_nothing_lacking_in_scripts_that_run(name):
     ended = subprocess.run(
-        [sys.executable, "-m", "fastnn", "check", str(FOLDER / f"{name}.py")], capture_output=True, text=True, timeout=100
+        [sys.executable, "-m", "fastnn", "check", str(FOLDER / f"{name}.py")],
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -688,6 +688,7 @@ def test_all_optimizers_are_there_with_pytorchs_signatures():
                 getattr(ours, name)
         else:
             assert signature_of(getattr(ours, name)) == signature_of(theirs), name
+            assert getattr(ours, name).__module__.startswith(f"fastnn.compat.{theirs.__module__}")
             assert name in ("Optimizer", "Muon", "LBFGS") or name in CASES, name
 
 

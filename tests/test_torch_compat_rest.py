@@ -318,6 +318,40 @@ def test_functions_of_layers_take_pytorchs_arguments_at_top_level(torch, name):
     both(torch, *OF_NN[name], with_gradients=True, rtol=1e-7, atol=1e-8)
 
 
+SAME = {
+    "detach": (lambda t, x: t.detach(x) + 0 * x, [A]),
+    "detach_": (lambda t, x: t.detach_(x * 2) + 0 * x, [A]),
+    "zero_": (lambda t, x: t.zero_(x * 1) + 0 * x, [A]),
+    "fill_": (lambda t, x: t.fill_(x * 1, 3.0) + 0 * x, [A]),
+    "real": (lambda t, x: t.real(x), [A]),
+    "conj": (lambda t, x: t.conj(x), [A]),
+    "resolve_conj": (lambda t, x: t.resolve_conj(x), [A]),
+    "resolve_neg": (lambda t, x: t.resolve_neg(x), [A]),
+    "adjoint": (lambda t, x: t.adjoint(x), [B]),
+    "vander": (lambda t, x: t.linalg.vander(x, N=3), [V]),
+    "trapezoid": (lambda t, x: (t.trapezoid(x), t.trapezoid(x, dx=0.5, dim=1)), [B]),
+    "trapz": (lambda t, y, x: (t.trapz(y, x), t.trapz(y, x.cumsum(0) ** 2)), [A, V]),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_tensors_by_other_names_have_pytorchs_numbers_and_gradients(torch, name):
+    both(torch, *SAME[name], with_gradients=True)
+    both(torch, lambda t, y, x: t.trapezoid(y, x, dim=0), [A, np.arange(4.0) ** 2], with_gradients=True)
+
+
+def test_memory_of_others_is_taken_as_in_pytorch(torch):
+    found = []
+    for library in (own, torch):
+        array = np.arange(4.0)
+        x = library.from_dlpack(array)
+        array[0] = 7
+        y = library.frombuffer(bytearray(b"\x01\x00\x02\x00\x03\x00"), dtype=library.int16, count=2, offset=2)
+        asked = [library.is_same_size(x, y), library.is_signed(x), library.is_signed(y.byte()), library.get_device(x)]
+        found.append([x.tolist(), y.tolist(), *asked])
+    assert found[0] == found[1]
+
+
 # ---- torch.testing ---------------------------------------------------------------------------------------------------
 PAIRS = {
     "equal": lambda t: (t.ones(3), t.ones(3)),

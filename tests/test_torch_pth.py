@@ -3,12 +3,16 @@
 import argparse
 import collections
 import io
+import os
+import random
 import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given
-from pth_files import objects
+from pth_files import HOOKS, PARAMETER, Named, floats, objects, pickled
+from pth_files import new_format as hand_made
+from pth_splices import instructions_of, spliced
 
 import fastnn
 from fastnn import nn
@@ -16,6 +20,7 @@ from fastnn.training._pth import AsDevice, AsDType, AsSize, AsTensor, Makers, re
 
 pytestmark = pytest.mark.torch
 
+SPLICES = int(os.environ.get("FASTNN_FUZZ", "1000"))
 PLAIN = ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"]
 NEW_ONLY = ["uint16", "uint32", "uint64"]
 WIDENED = ["bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"]
@@ -274,6 +279,30 @@ def test_torch_file_by_its_name_is_read(torch, tmp_path, new_format):
         torch.save({"a": torch.arange(5)}, tmp_path / name, _use_new_zipfile_serialization=new_format)
         assert read_pth(tmp_path / name)["a"].tolist() == [0, 1, 2, 3, 4]
         assert fastnn.load(tmp_path / name)["a"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_torch_reads_the_same_of_pickles_of_other_instructions(torch):
+    """Where both read one: what PyTorch takes and this does not is no data, and the other way round."""
+    value, storages = floats("0", 1.5, 2.5, -1.0, 3.0, shape=(2, 2))
+    state = {"w": value, "p": PARAMETER(value, True, HOOKS), "a": [1, 2.5, "x", (None, {3}), b"b", bytearray(b"y")],
+             "o": collections.OrderedDict(a=1), "s": Named("torch", "Size")([2, 3])}  # fmt: skip
+    instructions, rng = instructions_of(pickled(state)), random.Random(0)
+    both = 0
+    for _ in range(SPLICES):
+        content = hand_made(spliced(rng, instructions), storages)
+        try:
+            ours = read_pth(io.BytesIO(content))
+        except fastnn.FileError:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                theirs = torch.load(io.BytesIO(content), weights_only=True)
+            except Exception:  # of any kind
+                continue
+        assert_same(torch, ours, theirs)
+        both += 1
+    assert both > SPLICES / 20
 
 
 # ---- refused ---------------------------------------------------------------------------------------------------------

@@ -1,14 +1,13 @@
 """Results that are computed when somebody looks at them; until then, what comes next may join.
 
-In `F.relu(self.bn(self.conv(x)))` nobody knows, when the batch norm runs, that a ReLU will follow, with which it could share
-one pass over memory. So its result waits: it is a tensor of a class of its own, which answers to everything by computing
-itself and becoming a plain tensor, and which a ReLU, or a `+` before one, asks to be computed with them instead.
+In `F.relu(self.bn(self.conv(x)))` nobody knows, when the batch norm runs, that a ReLU will follow, with which it could
+share one pass over memory. So its result waits: it is a tensor of a class of its own, which answers to everything by
+computing itself and becoming a plain tensor, and which a ReLU, or a `+` before one, asks to be computed with them.
 
-Only what is recorded waits, and only for inputs that are recorded results, which nothing can write into. Who looks at it
-after it was joined gets it all the same, and gradients go through it then.
+Only what is recorded waits, and only for inputs that are recorded results, which nothing can write into. Who looks at
+it after it was joined gets it all the same, and gradients go through it then.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +62,9 @@ class Deferred:
     def fits(self, y: Tensor) -> bool:
         """Whether y, which is recorded, has its shape and dtype, while it still waits."""
         pending = _waiting(self)
-        return pending is not None and y._op is not None and (y._data.shape, y._data.dtype) == (pending.shape, pending.dtype)
+        if pending is None or y._op is None:
+            return False
+        return y._data.shape == pending.shape and y._data.dtype == pending.dtype
 
     def __add__(self, other: Any) -> Any:
         joined = _sum(self, other)
@@ -121,14 +122,20 @@ def settle(x: Any, y: Tensor) -> Any:
     return x
 
 
-@functools.cache
+_kinds: dict[type[Tensor], type] = {}
+
+
 def _waiting_kind(kind: type[Tensor]) -> type:
-    return type(kind.__name__, (Deferred, kind), {"__slots__": (), "__module__": kind.__module__, "__doc__": kind.__doc__})
+    found = _kinds.get(kind)
+    if found is None:
+        names = {"__slots__": (), "__module__": kind.__module__, "__doc__": kind.__doc__}
+        found = _kinds[kind] = type(kind.__name__, (Deferred, kind), names)
+    return found
 
 
-_new = Tensor.__new__
-_get_data, _set_data = Tensor._data.__get__, Tensor._data.__set__  # type: ignore[attr-defined]
-_set_op, _set_memory = Tensor._op.__set__, Tensor._memory.__set__  # type: ignore[attr-defined]
+_new, _slots = Tensor.__new__, vars(Tensor)
+_get_data, _set_data = _slots["_data"].__get__, _slots["_data"].__set__
+_set_op, _set_memory = _slots["_op"].__set__, _slots["_memory"].__set__
 
 
 def _waiting(x: Any) -> Pending | None:

@@ -324,7 +324,7 @@ def _median(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     axes = axes_of(axis, a.ndim)
     others = tuple(other for other in range(a.ndim) if other not in axes)
     shape = [a.shape[other] for other in others]
-    rows = np.transpose(a, others + axes).reshape(*shape, math.prod(a.shape[axis] for axis in axes))
+    rows: Any = np.transpose(a, others + axes).reshape(*shape, math.prod(a.shape[axis] for axis in axes))
     n = rows.shape[-1]
     in_order = np.sort(rows, axis=-1)
     if not n:

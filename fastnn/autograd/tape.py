@@ -136,8 +136,10 @@ def run(op: Op, *inputs: Any) -> Any:
     if is_recorded:
         op.needs_grad = _ONE if len(edges) == 1 else tuple([edge is not None for edge in edges])
     result = observed(op, "forward", op.forward, arrays) if observers() else op.forward(*arrays)
+    if kind is None:
+        return result
     if not is_recorded:
-        return result if kind is None else _unrecorded(op, inputs, result, kind)
+        return _unrecorded(op, inputs, result, kind)
     op.number = next_number()
     op._edges = edges
     keeps = op.keeps

@@ -156,8 +156,8 @@ class BatchNorm(Op):
         """The same for a batch of training whose statistics are taken now, and y when somebody looks at it."""
         running_mean, running_var, momentum, eps = self.settings
         statistics = normalize(
-            self.operation, x._data, running_mean, running_var, *(array_of(values) for values in (weight, bias)), True,
-            momentum, eps, needs_y=False,
+            self.operation, x._data, running_mean, running_var, array_of(weight), array_of(bias), True, momentum, eps,
+            needs_y=False,
         )  # fmt: skip
         waiting = _Waiting(self, statistics, frozen(x), weight, bias)
         return statistics._replace(y=defer(waiting, x._kind))
@@ -255,8 +255,8 @@ class _Joined(NamedTuple):
 
     def apart(self, dy: NDArray) -> tuple[list[Any], tuple[NDArray]]:
         """The argument's operation, and the gradient with respect to its result."""
-        backward = {"relu": activation.relu_backward, "gelu": activation.gelu_backward}[self.activation]
         y = recorded(self.argument.compute)
+        backward = activation.relu_backward if self.activation == "relu" else activation.gelu_backward
         return [y._op], (backward(dy, y._data),)
 
 
@@ -293,7 +293,9 @@ def normalize(
                 "of an epoch, leave it out (drop_last=True)",
                 x=x,
             )
-        return _normalize_batch(x, running_mean, running_var, weight, bias, momentum, eps, activation, residual, needs_y)
+        return _normalize_batch(
+            x, running_mean, running_var, weight, bias, momentum, eps, activation, residual, needs_y
+        )
     if running_mean is not None and running_var is not None:
         mean, variance = running_mean.astype(np.float64), running_var.astype(np.float64)
     elif training:  # on an empty batch
@@ -365,13 +367,13 @@ def _normalize_batch(
         moved_var = _moved(running_var, variance * (n / (n - 1)), momentum)
         y = reference.batch_norm_activation(x, mean, invstd, weight, bias, activation, residual)
         return BatchNormResult(y, mean, invstd, moved_mean, moved_var)
-    rows, y = _rows(x), _empty(x) if needs_y else None
+    rows, y = _rows(x), _empty(x) if needs_y else np.empty(0, x.dtype)
     mean, invstd = np.empty((2, x.shape[1]))
     moved_mean = None if running_mean is None else running_mean.astype(np.float64)
     moved_var = None if running_var is None else running_var.astype(np.float64)
     _runtime._native.batchnorm_training(
         rows, eps, momentum, moved_mean, moved_var, weight, bias, activation,
-        None if residual is None else _rows(residual), mean, invstd, None if y is None else _rows(y),
+        None if residual is None else _rows(residual), mean, invstd, _rows(y) if needs_y else None,
         _workspace(rows), _runtime.num_threads(),
     )  # fmt: skip
     kernel_ran("batchnorm_training")

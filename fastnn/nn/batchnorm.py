@@ -75,9 +75,7 @@ class _BatchNorm(Module):
         if momentum is None:  # every batch so far has the same weight
             momentum = 0.0 if batches is None else 1 / max(1, int(batches))
         of_batch = training or running_mean is None
-        operation = Normalization(
-            name, running_mean, buffers["running_var"], of_batch, momentum, self.eps, activation
-        )
+        operation = Normalization(name, running_mean, buffers["running_var"], of_batch, momentum, self.eps, activation)
         weight, bias = parameters["weight"], parameters["bias"]
         if activation is None and residual is None and of_batch and array.size and may_wait(x):
             result = operation.later(x, weight, bias)

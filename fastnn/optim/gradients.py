@@ -186,7 +186,8 @@ def l1_l2_penalty_(parameters: Parameter | Iterable[Parameter], l1: float = 0.0,
     weights = [_layout.dense(_check.floats("l1_l2_penalty_", "data", parameter._data)) for parameter in trained]
     for parameter, data in zip(trained, weights, strict=True):
         if parameter._grad is not None:
-            _check.same_shape("l1_l2_penalty_", data=data, grad=_check.floats("l1_l2_penalty_", "grad", parameter._grad))
+            grad = _check.floats("l1_l2_penalty_", "grad", parameter._grad)
+            _check.same_shape("l1_l2_penalty_", data=data, grad=grad)
     penalty = 0.0
     for parameter, data in zip(trained, weights, strict=True):
         addition, term = _layout.empty_like(data), _layout.empty_like(data)

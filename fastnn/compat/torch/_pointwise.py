@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional as F
+from fastnn.autograd.deferred import Deferred
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._promotion import as_float, cast, common_dtype, matched, operand, tensor_from
@@ -448,8 +449,14 @@ rsqrt = _one(lambda x: _divide(1.0, UFUNCS[np.sqrt](x)), "rsqrt", "1 / sqrt(x)")
 sigmoid = _one(F.sigmoid, "sigmoid", "1 / (1 + e^-x)")
 deg2rad = _one(lambda x: _multiply(x, math.pi / 180), "deg2rad", "Degrees as radians.")
 rad2deg = _one(lambda x: _multiply(x, 180 / math.pi), "rad2deg", "Radians as degrees.")
-relu = _one(lambda x: F.relu(x) if x._data.dtype.kind == "f" else clamp(x, min=0), "relu", "max(x, 0)",
-            keeps_integers=True)  # fmt: skip
+
+
+def positive_part(x: Any) -> Tensor:
+    """max(x, 0), of integers too; what waits to be computed is not asked for its dtype."""
+    return F.relu(x) if isinstance(x, Deferred) or x._data.dtype.kind == "f" else clamp(x, min=0)
+
+
+relu = _one(positive_part, "relu", "max(x, 0)", keeps_integers=True)
 
 
 def _step(ufunc: Callable[..., Any], name: str, text: str) -> Callable[..., Tensor]:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compat.torch._grad_fn import name_of
 from fastnn.compat.torch._dtype import default_numpy_dtype, torch_dtype
+from fastnn.compat.torch._grad_fn import name_of
 
 __all__ = ["get_printoptions", "printoptions", "set_printoptions", "text_of"]
 

@@ -151,8 +151,9 @@ def randn(*size: Any, generator: Any = None, out: Any = None, dtype: Any = None,
     return _made(np.asarray(_normal(_sizes(size, keywords), _kind(dtype), generator)), requires_grad, out)
 
 
-def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None,
-            layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:  # fmt: skip
+def randint(low: Any = 0, high: Any = None, size: Any = None, *, generator: Any = None, out: Any = None,
+            dtype: Any = None, layout: Any = None, device: Any = None,
+            requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Integers in [low, high)."""
     check_device(device)
     if isinstance(high, tuple | list):  # randint(high, size)

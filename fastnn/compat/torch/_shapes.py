@@ -727,6 +727,6 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
         places += (np.arange(n) * step).reshape((n,) + (1,) * (len(size) - axis - 1))
     if places.size and (places.min() < 0 or places.max() >= x._data.size):
         raise RuntimeError(
-            f"as_strided: sizes {tuple(size)} and strides {tuple(stride)} reach beyond the tensor's {x._data.size} elements"
+            f"as_strided: sizes {tuple(size)} and strides {tuple(stride)} reach beyond the {x._data.size} elements"
         )
     return x[new(places)]

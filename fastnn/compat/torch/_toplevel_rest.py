@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import fastnn
 from fastnn.autograd.modes import is_grad_enabled
 from fastnn.compat.notes import note
 from fastnn.compat.torch._creation import TYPED
 from fastnn.compat.torch._device import check_device, device
-from fastnn.compat.torch._dtype import set_default_dtype, torch_dtype
+from fastnn.compat.torch._dtype import numpy_dtype, set_default_dtype, torch_dtype
 from fastnn.compat.torch._errors import AcceleratorError, OutOfMemoryError
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._printing import set_printoptions
-from fastnn.compat.torch._tensor import Tensor
+from fastnn.compat.torch._tensor import Tensor, new
 from fastnn.compat.torch.amp import GradScaler, autocast
 from fastnn.compat.torch.autograd.anomaly_mode import is_anomaly_enabled
 from fastnn.compat.torch.autograd.grad_mode import (
@@ -31,12 +33,21 @@ __all__ = [
     "OutOfMemoryError",
     "__getattr__",
     "__version__",
+    "adjoint",
     "are_deterministic_algorithms_enabled",
     "autocast",
+    "channels_last_3d",
     "compile",
+    "conj",
+    "detach",
+    "detach_",
     "enable_grad",
+    "fill_",
+    "from_dlpack",
+    "frombuffer",
     "get_default_device",
     "get_deterministic_debug_mode",
+    "get_device",
     "get_float32_matmul_precision",
     "get_num_interop_threads",
     "get_num_threads",
@@ -47,12 +58,17 @@ __all__ = [
     "is_grad_enabled",
     "is_inference",
     "is_inference_mode_enabled",
+    "is_same_size",
+    "is_signed",
     "is_storage",
     "is_warn_always_enabled",
     "layout",
     "load",
     "memory_format",
     "no_grad",
+    "real",
+    "resolve_conj",
+    "resolve_neg",
     "save",
     "set_default_device",
     "set_default_tensor_type",
@@ -64,14 +80,18 @@ __all__ = [
     "set_num_threads",
     "set_printoptions",
     "set_warn_always",
+    "trapezoid",
+    "trapz",
     "typename",
     "use_deterministic_algorithms",
+    "zero_",
 ]
 
 _THEIRS = __name__.rpartition(".")[0]
 
 # For annotations: `torch.memory_format`, `torch.layout`.
 layout = memory_format = str
+channels_last_3d = "channels_last_3d"
 
 
 # ---- threads ---------------------------------------------------------------------------------------------------------
@@ -211,6 +231,84 @@ def is_autocast_enabled(device_type: str | None = None) -> bool:
     return False
 
 
+# ---- tensors by other names ------------------------------------------------------------------------------------------
+def detach(input: Any) -> Any:
+    """`input.detach()`"""
+    return input.detach()
+
+
+def detach_(input: Any) -> Any:
+    """`input.detach_()`"""
+    return input.detach_()
+
+
+def zero_(input: Any) -> Any:
+    """`input.zero_()`"""
+    return input.zero_()
+
+
+def fill_(input: Any, value: Any) -> Any:
+    """`input.fill_(value)`"""
+    return input.fill_(value)
+
+
+def real(input: Any) -> Any:
+    """The tensor itself: numbers are real."""
+    return input
+
+
+conj = resolve_conj = resolve_neg = real
+
+
+def adjoint(input: Any) -> Any:
+    """The last two axes exchanged: numbers are real."""
+    return input.mT
+
+
+def get_device(input: Any) -> int:
+    """-1: it is on the CPU."""
+    return -1
+
+
+def is_same_size(input: Any, other: Any) -> bool:
+    """Whether both have one shape."""
+    return bool(input._data.shape == other._data.shape)
+
+
+def is_signed(input: Any) -> bool:
+    """Whether its dtype has negative numbers."""
+    return input._data.dtype.kind in "fi"
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor with the memory of an array of another library, on the CPU."""
+    check_device(device)
+    array = np.from_dlpack(ext_tensor)
+    return new(array.copy() if copy or not array.flags.writeable else array)
+
+
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A tensor with the memory of a buffer, such as bytes."""
+    x = new(np.frombuffer(buffer, numpy_dtype(dtype), count, offset))
+    x.requires_grad = requires_grad
+    return x
+
+
+def trapezoid(y: Any, x: Any = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
+    """The integral along an axis, by the trapezoidal rule."""
+    n = y._data.shape[dim]
+    means = (y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)) / 2
+    if x is None:
+        return (means * dx).sum(dim)
+    steps = x.diff(dim=dim if x._data.ndim == y._data.ndim else -1)
+    if steps._data.ndim != means._data.ndim:
+        steps = steps.reshape(-1, *[1] * (means._data.ndim - 1 - dim % means._data.ndim))
+    return (means * steps).sum(dim)
+
+
+trapz = trapezoid
+
+
 # ---- compile ---------------------------------------------------------------------------------------------------------
 def compile(
     model: Any = None,
@@ -268,8 +366,16 @@ __getattr__ = missing(
         "sparse_csr_tensor": _SPARSE,
         "export": "run the script as it is, or save its weights",
         "stft": "use scipy.signal.stft on x.numpy()",
+        "complex": "keep real and imaginary parts in two tensors",
+        "range": "use torch.arange(start, end + 1)",
+        "view_as_complex": "keep real and imaginary parts in two tensors",
+        "view_as_real": "numbers are real",
         "vmap": "use a batch axis, or a loop and torch.stack",
     },
     modules=_MODULES,
-    elsewhere=dict.fromkeys(_OF_NN, "torch.nn.functional"),
+    elsewhere={
+        **dict.fromkeys(_OF_NN, "torch.nn.functional"),
+        **dict.fromkeys(("Event", "Stream"), "torch.cuda"),
+        "vander": "torch.linalg",
+    },
 )

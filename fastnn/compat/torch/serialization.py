@@ -129,8 +129,7 @@ _MAKERS = Makers(_tensor, _parameter, Size, _dtype, device)
 def _unpickle(file: IO[bytes], weights_only: bool | None) -> Any:
     if weights_only is not False:
         raise pickle.UnpicklingError(
-            "torch.load: the file holds objects, not weights only. If it is yours: "
-            "torch.load(path, weights_only=False)"
+            "torch.load: the file holds objects, not weights only. If it is yours: torch.load(path, weights_only=False)"
         )
     return _Unpickler(file).load()
 
@@ -157,15 +156,20 @@ _HARMLESS = {
     np._core.numeric._frombuffer,  # type: ignore[attr-defined]
 }  # fmt: skip
 _CLASSES = ("fastnn.nn.", "fastnn.compat.torch.nn.", "fastnn.compat.torch.optim.", "fastnn.compat.torch._")
-_FUNCTIONS = ("fastnn.functional.", "fastnn.compat.torch.nn._functional_", "fastnn.compat.torch.nn.utils._derived") + tuple(
-    f"fastnn.compat.torch._{name}"
-    for name in ("creation", "dtype", "indexing", "linalg", "of_nn", "pointwise", "reductions", "shapes", "special")
+_FUNCTIONS = (
+    "fastnn.functional.",
+    "fastnn.compat.torch.nn._functional_",
+    "fastnn.compat.torch.nn.utils._derived",
+    *tuple(
+        f"fastnn.compat.torch._{name}"
+        for name in ("creation", "dtype", "indexing", "linalg", "of_nn", "pointwise", "reductions", "shapes", "special")
+    ),
 )
 
 
 def _is_harmless(found: Any, module: str) -> bool:
     """What calculates, or makes an object that does; never what another module has beside its own."""
-    if found.__hash__ is not None and found in _HARMLESS:
+    if type(found).__hash__ is not None and found in _HARMLESS:  # of a class, not of what it makes
         return True
     if isinstance(found, type):
         if issubclass(found, np.generic):

@@ -132,7 +132,7 @@ def get_device_properties(device: Any = None) -> Any:
 
 
 def get_device_name(device: Any = None) -> str:
-    """ "CPU", for every device."""
+    """The name "CPU", for every device."""
     _asked_for(device)
     return "CPU"
 

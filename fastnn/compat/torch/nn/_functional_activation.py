@@ -10,6 +10,7 @@ from fastnn import _random
 from fastnn import functional as F
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS
 from fastnn.compat.torch._dtype import numpy_dtype
+from fastnn.compat.torch._pointwise import positive_part
 from fastnn.compat.torch._promotion import cast
 from fastnn.compat.torch._tensor import Tensor, in_place, new
 
@@ -27,12 +28,12 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804
 
 def relu(input: Any, inplace: bool = False) -> Tensor:
     """max(x, 0)"""
-    y = F.relu(input) if input._data.dtype.kind == "f" else UFUNCS[np.maximum](input, new(np.zeros_like(input._data)))
+    y = positive_part(input)
     return in_place(input, y) if inplace else y
 
 
 def relu_(input: Any) -> Tensor:
-    return in_place(input, F.relu(input))
+    return in_place(input, positive_part(input))
 
 
 def relu6(input: Any, inplace: bool = False) -> Tensor:
