@@ -341,7 +341,8 @@ def test_transforms_to_other_shapes_are_done_to_whole_batches(cifar, steps, shap
         of_package = [getattr(package, type(step).__name__) for step in steps]
         made = [kind.__new__(kind) for kind in of_package]
         for one, step in zip(made, steps, strict=True):
-            vars(one).update(vars(step))
+            for name, value in vars(step).items():
+                setattr(one, name, value)
         whole = transforms.Compose([*made, transforms.ToTensor(), transforms.Normalize([0.5], [0.25])])
         train = datasets.CIFAR10(cifar, transform=whole)
         assert _pipeline.maker_of(train) is not None

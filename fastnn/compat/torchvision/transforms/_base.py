@@ -2,7 +2,7 @@
 
 import numbers
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 from fastnn.compat.torch import nn
 from fastnn.compat.torchvision.transforms._images import InterpolationMode, is_tensor
@@ -15,10 +15,16 @@ class Transform(nn.Module):
 
     _shown: tuple[str, ...] = ()  # attributes in the text
 
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        made = super().__new__(cls)
-        nn.Module.__init__(made)  # which the constructors of transforms, some of them a script's, need not call
-        return made
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Nothing is done to `forward`, which computes no gradients and takes arrays as images."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_modules" not in self.__dict__:  # the constructors of transforms, some of them a script's, do not make it
+            nn.Module.__init__(self)
+        super().__setattr__(name, value)
 
     def forward(self, img: Any, /) -> Any:
         raise NotImplementedError(f"{type(self).__name__}.forward is not there")
