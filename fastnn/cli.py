@@ -139,10 +139,10 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "       %(prog)s [-h] [--quiet] [--with PACKAGE] -m MODULE [ARGUMENT ...]",
         description="Run a script that was written for PyTorch, without PyTorch. Its `import torch` and `import "
         "torchvision` give fastnn's versions of these packages; all else is as with `python SCRIPT`. The cells of a "
-        "notebook run one after another, without commands such as %%matplotlib and !pip. What a script needs that "
-        "fastnn lacks, `fastnn check SCRIPT` lists before it runs. This holds for the code in the script's "
-        "folder, with -m in the current folder, and below it, and in folders above it that are on PYTHONPATH or that "
-        "the script adds to sys.path. Installed packages that import torch get fastnn only if --with names them.",
+        "notebook run one after another, without commands such as %matplotlib and !pip. What a script needs that "
+        "fastnn lacks, `fastnn check SCRIPT` lists before it runs. This holds for the code in the script's folder "
+        "(with -m, the current folder) and below it, in folders that the script adds to sys.path, and in folders above "
+        "it that are on PYTHONPATH. Installed packages that import torch get fastnn only if --with names them.",
         allow_abbrev=False,
     )
     run.add_argument("--quiet", action="store_true", help="do not say at the end what the script ran on")

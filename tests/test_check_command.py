@@ -262,8 +262,10 @@ def test_check_tells_of_packages_that_need_the_library_itself(tmp_path, monkeypa
     write("site/modest-1.dist-info/top_level.txt", "modest\n")
     monkeypatch.syspath_prepend(tmp_path / "site")
     _installed._distributions.cache_clear()
-    write("script.py", "import needy.part, modest, timm\n")
-    _, (needy, timm) = check.findings(["script.py"])
+    write("site/einops.py", "")
+    write("script.py", "import needy.part, modest, timm\nfrom einops import rearrange\n")
+    _, (needy, timm, einops) = check.findings(["script.py"])
+    assert einops.text == "einops imports torch itself; it gets fastnn for it, too, by fastnn run --with einops"
     assert (needy.name, needy.is_certain) == ("needy", False)
     assert needy.text == "needy imports torch itself; it gets fastnn for it, too, by fastnn run --with needy"
     assert timm.text == (

@@ -172,7 +172,7 @@ def test_find_spec_and_sys_modules_tell_the_script_that_torch_is_there(capsys):
     ]  # fmt: skip
 
 
-def test_modules_of_the_folder_get_the_layer_and_others_do_not(tmp_path, capsys):
+def test_modules_of_the_folder_get_the_layer_and_others_do_not(tmp_path, capsys, monkeypatch):
     library = (
         "import sys\nfound = 'torch' in sys.modules\ntry:\n    import torch\nexcept ImportError:\n    torch = None\n"
     )
@@ -188,7 +188,7 @@ def test_modules_of_the_folder_get_the_layer_and_others_do_not(tmp_path, capsys)
     script = """
         import sys
         here = sys.path[0]
-        sys.path += [f"{here}/../elsewhere", f"{here}/.venv/lib", f"{here}/site-packages"]
+        sys.path += [f"{here}/.venv/lib", f"{here}/site-packages"]
         import torch, helper
         print(helper.torch is torch, helper.conv.torch is torch, helper.conv.norm.nn is torch.nn)
         import a_library, in_an_environment, an_installed_one
@@ -197,6 +197,7 @@ def test_modules_of_the_folder_get_the_layer_and_others_do_not(tmp_path, capsys)
         print(a_library.spec and a_library.spec.name)
     """
     write("project/script.py", script)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "elsewhere")])
     assert run("--quiet", "project/script.py") == 0
     real = "torch" if importlib.util.find_spec("torch") else None
     found = capsys.readouterr().out.splitlines()
@@ -399,8 +400,10 @@ def test_error_of_a_lacking_module_can_be_caught_by_its_name(capsys):
 def test_torch_asked_for_outside_of_the_folder_is_explained(tmp_path, capsys, monkeypatch):
     if importlib.util.find_spec("torch") is not None:
         return  # then it is the real one
-    write("tools/script.py", "import sys\nsys.path.append('parts')\nimport shared\nprint(shared.torch.__name__)\n")
+    write("tools/script.py", "import shared\nprint(shared.torch.__name__)\n")
     write("parts/shared.py", "import torch\n")
+    path = ["the command's folder", *sys.path, str(tmp_path / "parts")]
+    monkeypatch.setattr(sys, "path", list(path))
     assert run("--quiet", "tools/script.py") == 1
     last = capsys.readouterr().err.splitlines()[-2:]
     assert last[0] == "ModuleNotFoundError: No module named 'torch'"
@@ -409,14 +412,13 @@ def test_torch_asked_for_outside_of_the_folder_is_explained(tmp_path, capsys, mo
         f"fastnn run: {shared} is not below {tmp_path / 'tools'}, whose code alone gets fastnn for torch. "
         "If it is yours, add a folder above both to PYTHONPATH."
     )
-    del sys.path[0]  # that of the script
-    monkeypatch.setattr(sys, "path", ["the command's folder", str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "path", [*path, str(tmp_path)])
     assert run("--quiet", "tools/script.py") == 0
     assert capsys.readouterr().out == "standin_torch\n"
 
 
 @pytest.mark.parametrize("entry", ["'.'", "os.path.dirname(__file__) + '/../..'", "str(Path(__file__).parents[2])"])
-def test_modules_in_a_folder_above_that_the_script_adds_to_its_path_get_the_layer(entry, capsys):
+def test_modules_in_folders_that_the_script_adds_to_its_path_get_the_layer(entry, capsys):
     write("net.py", "import torch\nfrom parts import shared\n")
     write("parts/__init__.py", "")
     write("parts/shared.py", "import torch\n")
@@ -425,12 +427,13 @@ def test_modules_in_a_folder_above_that_the_script_adds_to_its_path_get_the_laye
         import os, sys
         from pathlib import Path
         sys.path.insert(0, {entry})
-        sys.path.append("site-packages")
-        import installed, net, torch
-        print(net.torch is torch, net.shared.torch is torch, installed.torch is torch)
+        sys.path += ["site-packages", os.path.dirname(__file__) + "/../../beside"]
+        import installed, net, sibling, torch
+        print(net.torch is torch, net.shared.torch is torch, sibling.torch is torch, installed.torch is torch)
     """)  # fmt: skip
+    write("beside/sibling.py", "import torch\n")
     assert run("--quiet", "parts/tools/script.py") == 0
-    assert capsys.readouterr().out == "True True False\n"
+    assert capsys.readouterr().out == "True True True False\n"
 
 
 GUEST = """

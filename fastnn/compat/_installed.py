@@ -21,6 +21,8 @@ _NAMES = """
     torchsummary torchtext torchviz transformers ultralytics warmup_scheduler
 """
 _BUILT_ON_TORCH = frozenset(_NAMES.split())
+# Packages that do without PyTorch, and import it if they are given its tensors.
+_FOR_TORCH_TOO = frozenset(["einops", "opt_einsum", "tensorly"])
 
 
 def is_installed(name: str) -> bool:
@@ -65,7 +67,9 @@ def package_of(path: str) -> str | None:
 
 
 def needed_library(name: str, libraries: Collection[str]) -> str | None:
-    """The one of `libraries` that the package of an installed module needs; None if it needs none of them."""
+    """The one of `libraries` that the package of an installed module imports; None if it imports none of them."""
+    if name in _FOR_TORCH_TOO and "torch" in libraries:
+        return "torch"
     for distribution in _distributions().get(name, ()):
         for requirement in importlib.metadata.requires(distribution) or ():
             needed, _, condition = requirement.partition(";")

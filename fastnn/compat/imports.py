@@ -17,6 +17,7 @@ import types
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import PurePath
 from typing import Any
 
 from fastnn.compat import layers
@@ -50,6 +51,18 @@ def _is_own_folder(path: str, folder: str) -> bool:
     if _is_in(real, _FASTNN):
         return False
     return any(_below(*paths) for paths in ((os.path.abspath(path), folder), (real, os.path.realpath(folder))))
+
+
+@functools.cache
+def _was_installed(folder: str) -> bool:
+    """Whether a folder holds what was installed: packages, Python's own library, an environment."""
+    real = os.path.realpath(folder)
+    above = [real, *map(str, PurePath(real).parents)]
+    return (
+        real in _PREFIXES
+        or any(name in INSTALLED for name in PurePath(real).parts)
+        or any(os.path.exists(os.path.join(path, "pyvenv.cfg")) for path in above)
+    )
 
 
 @functools.cache
@@ -99,8 +112,8 @@ class ScriptImports:
     Args:
         folder: of the script.
         packages: a library -> the package that stands for it.
-        looks_above: whether to do the same for folders above it that are on `sys.path`. A script in a folder of its
-            project puts that of the project there, or its user does in PYTHONPATH.
+        looks_around: whether to do the same for the other folders of its project: those that the script itself adds to
+            `sys.path`, and those above it that are on `sys.path` from the start (PYTHONPATH).
         guests: installed modules and packages to do the same for.
     """
 
@@ -109,11 +122,12 @@ class ScriptImports:
         folder: str,
         packages: Mapping[str, str],
         *,
-        looks_above: bool = False,
+        looks_around: bool = False,
         guests: Collection[str] = (),
     ) -> None:
         self.folder, self.layers = folder, packages
-        self._looks_above, self._guests = looks_above, guests
+        self._looks_around, self._guests = looks_around, guests
+        self._path: list[str] = []  # before the script has changed it
         self.builtins = types.ModuleType("builtins")
         vars(self.builtins).update(vars(builtins))
         vars(self.builtins)["__import__"] = self._import
@@ -122,6 +136,7 @@ class ScriptImports:
         self._undo: list[Callable[[], Any]] = []
 
     def install(self) -> None:
+        self._path = list(sys.path)
         place = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else len(sys.meta_path)
         sys.meta_path.insert(place, self._finder)
         self._undo.append(lambda: sys.meta_path.remove(self._finder))
@@ -145,7 +160,7 @@ class ScriptImports:
         return {
             "folder": self.folder,
             "packages": dict(self.layers),
-            "looks_above": self._looks_above,
+            "looks_around": self._looks_around,
             "guests": tuple(self._guests),
         }
 
@@ -155,11 +170,16 @@ class ScriptImports:
 
     def is_own_code(self, path: str) -> bool:
         """Whether a file belongs to who wrote the script."""
-        return is_own_code(path, self.folder) or (self._looks_above and self._is_of_project(path))
+        return is_own_code(path, self.folder) or (self._looks_around and self._is_of_project(path))
 
     def _is_of_project(self, path: str) -> bool:
-        entries = (os.path.abspath(entry) for entry in sys.path if isinstance(entry, str))
-        return any(_is_above(entry, self.folder) and is_own_code(path, entry) for entry in entries)
+        for entry in sys.path:
+            if isinstance(entry, str):
+                folder = os.path.abspath(entry)
+                is_its = not _was_installed(folder) if entry not in self._path else _is_above(folder, self.folder)
+                if is_its and is_own_code(path, folder):
+                    return True
+        return False
 
     def prepare(self, module: types.ModuleType, *, is_main: bool = False) -> None:
         """Let the code that will run in `module` import as the folder's does."""

@@ -29,7 +29,7 @@ class Script:
     Attributes:
         folder: whose code belongs to it.
         path: what `sys.path` begins with.
-        looks_above: whether code in folders above belongs to it as well, if they are on `sys.path`.
+        looks_around: whether code in other folders of its project belongs to it as well (`ScriptImports`).
         argv0: what `sys.argv` begins with.
     Raises:
         NotFoundError: there is no such file, or it is a folder.
@@ -50,7 +50,7 @@ class Script:
         # As Python has it: absolute, but not resolved in `__file__`, and resolved in `sys.path`.
         self.file = os.path.join(os.getcwd(), name)
         self.folder = self.path = os.path.dirname(os.path.realpath(name))
-        self.looks_above = True
+        self.looks_around = True
         self.argv0 = name
         self._source = path.read_bytes()
         self._cells = list(cells(path)) if is_notebook(path) else None
@@ -99,7 +99,7 @@ class Module:
         for place in _places(top):
             if not is_own_code(place, self.path):
                 self.folder = place
-        self.looks_above = self.folder == self.path
+        self.looks_around = self.folder == self.path
 
     def main(self, name: str = "__main__") -> types.ModuleType:
         """The module that its code will run in. Packages that it lies in are imported.

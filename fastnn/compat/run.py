@@ -46,7 +46,7 @@ def run(
         NotFoundError: there is no such module.
     """
     notes.is_quiet = quiet
-    script_imports = ScriptImports(what.folder, layers, looks_above=what.looks_above, guests=guests)
+    script_imports = ScriptImports(what.folder, layers, looks_around=what.looks_around, guests=guests)
     script_imports.install()
     tell_processes(what, script_imports)
     if not sys.flags.safe_path:
