@@ -842,3 +842,11 @@ def test_weights_that_do_not_fit_are_refused():
 def test_lacking_models_say_what_to_use():
     with pytest.raises(AttributeError, match="use resnet18"):
         models.vit_b_16  # noqa: B018
+
+
+def test_normalize_refuses_statistics_of_more_channels_than_there_are():
+    x = torch.zeros(1, 4, 4)
+    for inplace in (False, True):
+        with pytest.raises(RuntimeError, match=r"output with shape \[1, 4, 4\] doesn't match the broadcast shape"):
+            transforms.Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), inplace)(x)
+    assert transforms.Normalize((0.5,), (0.5,))(torch.zeros(3, 2, 2)).shape == (3, 2, 2)

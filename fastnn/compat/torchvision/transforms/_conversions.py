@@ -124,6 +124,9 @@ def normalize(tensor: Any, mean: Any, std: Any, inplace: bool = False) -> Tensor
     means, deviations = _per_channel(mean, x.dtype), _per_channel(std, x.dtype)
     if not deviations.all():
         raise ValueError(f"std evaluated to zero after conversion to {x.dtype}, leading to division by zero.")
+    shape = np.broadcast_shapes(x.shape, means.shape, deviations.shape)
+    if shape != x.shape:
+        raise RuntimeError(f"output with shape {list(x.shape)} doesn't match the broadcast shape {list(shape)}")
     if inplace:
         np.subtract(x, means, out=x)
         np.divide(x, deviations, out=x)
