@@ -263,7 +263,7 @@ def test_check_tells_of_packages_that_need_the_library_itself(tmp_path, monkeypa
     monkeypatch.syspath_prepend(tmp_path / "site")
     _installed._distributions.cache_clear()
     write("site/einops.py", "")
-    write("script.py", "import needy.part, modest, timm\nfrom einops import rearrange\n")
+    write("script.py", "import needy.part, modest, timm\nfrom einops import rearrange\nimport needy, timm.models\n")
     _, (needy, timm, einops) = check.findings(["script.py"])
     assert einops.text == "einops imports torch itself; it gets fastnn for it, too, by fastnn run --with einops"
     assert (needy.name, needy.is_certain) == ("needy", False)

@@ -92,6 +92,7 @@ class _Finder(ast.NodeVisitor):
         self._layers = source.layers
         self._scope = source.scope
         self._may_not_run = 0
+        self._packages: set[tuple[str, bool]] = set()  # that were looked at; each is told once in a file
         self._late_annotations = any(
             isinstance(node, ast.ImportFrom) and node.module == "__future__" and node.names[0].name == "annotations"
             for node in source.tree.body
@@ -269,7 +270,9 @@ class _Finder(ast.NodeVisitor):
                 self._add(node, "name", error.name or name, str(error))
                 return False
             return True
-        if self._source.find_source(top, 0) is None:
+        once = top, self._may_not_run > 0
+        if self._source.find_source(top, 0) is None and once not in self._packages:
+            self._packages.add(once)
             if not is_installed(top):
                 self._add(node, "package", top, about_missing(top))
             elif library := needed_library(top, self._layers):
