@@ -120,7 +120,7 @@ def test_packaging_wheel_holds_the_package_only_and_is_small(wheel):
     assert not [name for name in names if name.endswith((".c", ".h", ".pyx", ".pxi"))]
     assert "fastnn/py.typed" in names
     assert "License-Expression: BSD-3-Clause" in metadata
-    assert wheel.stat().st_size <= 1.7e6
+    assert wheel.stat().st_size <= 2.1e6
 
 
 def test_packaging_wheel_works_in_an_empty_environment(fresh_python):

@@ -45,7 +45,8 @@ def _process(tmp_path, monkeypatch):
         (multiprocessing.spawn, "get_preparation_data"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
-    monkeypatch.setattr(sys, "path", ["the command's folder", *sys.path])  # as Python begins it
+    monkeypatch.setattr(sys, "path", ["the command's folder", *sys.path])  # as Python begins it, unless with -P
+    monkeypatch.setattr("fastnn.compat.run._has_safe_path", lambda: False)
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.setattr(notes, "_said", [])
     main, kind = sys.modules["__main__"], builtins.__class__

@@ -49,7 +49,7 @@ def run(
     script_imports = ScriptImports(what.folder, layers, looks_around=what.looks_around, guests=guests)
     script_imports.install()
     tell_processes(what, script_imports)
-    if not sys.flags.safe_path:
+    if not _has_safe_path():
         sys.path[0] = what.path
     sys.argv = [what.argv0, *arguments]
     threads = set(threading.enumerate())
@@ -68,6 +68,11 @@ def run(
     if not quiet:
         _say_what_it_ran_on(what.name, time.perf_counter() - start, layers)
     return code
+
+
+def _has_safe_path() -> bool:
+    """Whether Python was told (`-P`) not to look for modules where the script lies."""
+    return sys.flags.safe_path
 
 
 def _exit_code(call: Callable[[], None], script_imports: ScriptImports) -> int:
