@@ -289,6 +289,29 @@ def test_writing_into_a_weight_before_going_back_is_told():
         y.backward()
 
 
+@pytest.mark.parametrize("replaces", [False, True])
+@pytest.mark.parametrize("look", ["value", "relu", "sum"])
+@BOTH
+def test_who_looks_after_a_step_sees_the_result_of_the_weights_before(library, look, replaces):
+    found = []
+    for joins in (True, False):
+        with fastnn.joined_layers(joins):
+            conv, norm = _layers(library)
+            x = _input(library)
+            z, s = norm(conv(x)), x * 2
+            if look == "sum":
+                z = z + s
+            with fastnn.no_grad():
+                for parameter in norm.parameters():
+                    if replaces:
+                        parameter.data = parameter.data * 3
+                    else:
+                        parameter *= 3
+            y = FUNCTIONALS[library].relu(z) if look == "relu" else z * 1
+            found.append(np.array(y._data))
+    np.testing.assert_array_equal(*found)
+
+
 def test_input_that_becomes_another_result_in_the_meantime_changes_nothing():
     found = []
     for joins in (True, False):

@@ -146,6 +146,7 @@ class BatchNorm(Op):
         self.operation, self.training, self.activation = operation, training, activation
         self.settings = running_mean, running_var, momentum, eps
         self.statistics: BatchNormResult | None = None  # those of x, if they have been taken
+        self.affine: tuple[Any, Any] | None = None  # weight and bias as they were then, if they have changed
 
     def of(self, x: Any, weight: Any, bias: Any, residual: Any = None) -> BatchNormResult:
         """All results; only the first one has a gradient."""
@@ -171,6 +172,8 @@ class BatchNorm(Op):
             )  # fmt: skip
         else:
             _, self.mean, self.invstd, *_ = self.statistics
+            if self.affine is not None:
+                weight, bias = self.affine
             y = _affine(x, self.mean, self.invstd, weight, bias, self.activation, residual)
         if self.needs_grad:
             self.x, self.weight, self.bias, self.y = x, weight, bias, None
@@ -196,7 +199,7 @@ class BatchNorm(Op):
 class _Waiting(Pending):
     """A batch norm in training with its statistics; or the sum of one, `base`, and a residual."""
 
-    __slots__ = ("base", "bias", "number", "operation", "residual", "statistics", "weight", "x", "y")
+    __slots__ = ("affine", "base", "bias", "number", "operation", "residual", "statistics", "weight", "x", "y")
 
     def __init__(
         self,
@@ -211,6 +214,8 @@ class _Waiting(Pending):
         super().__init__(x._data)
         self.operation, self.statistics = operation, statistics
         self.x, self.weight, self.bias, self.residual, self.base = x, weight, bias, residual, base
+        # Somebody may look after a step of the optimiser.
+        self.affine = [None if values is None else array_of(values).copy() for values in (weight, bias)]
         self.number = next_number()  # gradients arrive in the order of the calls
         self.y: Any = None  # once somebody has looked
 
@@ -232,13 +237,18 @@ class _Waiting(Pending):
         if self.residual is not None:
             return None
         parts = self.operation, self.statistics, self.x, self.weight, self.bias
-        return _Waiting(*parts, frozen(residual), self)
+        joined = _Waiting(*parts, frozen(residual), self)
+        joined.affine = self.affine
+        return joined
 
     def _run(self, activation: str | None, residual: Any) -> Any:
         running_mean, running_var, momentum, eps = self.operation.settings
         name = self.operation.operation
         operation = BatchNorm(name, running_mean, running_var, True, momentum, eps, activation)
         operation.statistics = self.statistics
+        now = (self.weight, self.bias)
+        if not all(a is None or np.array_equal(array_of(b), a) for a, b in zip(self.affine, now, strict=True)):
+            operation.affine = (self.affine[0], self.affine[1])
         return run(operation, self.x, self.weight, self.bias, residual)
 
 
