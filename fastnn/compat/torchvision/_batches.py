@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _random
-from fastnn.compat.torchvision.transforms._resampling import weights
+from fastnn.compat.torch.nn._resampling_weights import resampling_weights
 from fastnn.compat.torchvision.transforms.functional import _inverse_matrix
 from fastnn.compat.torchvision.transforms.transforms import RandomAffine
 
@@ -252,7 +252,7 @@ class Resizing(Reshaping):
     def __init__(self, size: tuple[int, int], new_size: tuple[int, int], mode: str) -> None:
         self.size = new_size
         self.down, self.across = (
-            None if n == new else _rounded(weights(n, new, mode, antialias=True) * _UNIT)
+            None if n == new else _rounded(resampling_weights(n, new, mode, antialias=True) * _UNIT)
             for n, new in zip(size, new_size, strict=True)
         )
 

@@ -13,6 +13,7 @@ from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._tensor import Tensor, new
 from fastnn.compat.torch.nn._functional_axes import as_floats, as_image, as_sequence, row
 from fastnn.compat.torch.nn._functional_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
+from fastnn.compat.torch.nn._resampling_weights import resampling_weights
 
 __all__ = [
     "affine_grid", "grid_sample", "interpolate", "upsample", "upsample_bilinear", "upsample_nearest",
@@ -97,38 +98,10 @@ def _by_matrices(
     if antialias and align_corners:
         raise NotImplementedError("interpolate: antialias with align_corners is not there: leave align_corners out")
     down, across = (
-        new(_weights(n_in, n_out, scale, mode, align_corners, antialias).astype(input._data.dtype))
+        new(resampling_weights(n_in, n_out, mode, antialias, scale, align_corners).astype(input._data.dtype))
         for n_in, n_out, scale in zip(input._data.shape[2:], sizes, scales, strict=True)
     )
     return UFUNCS[np.matmul](down, UFUNCS[np.matmul](input, FUNCTIONS[np.swapaxes](across, 0, 1)))
-
-
-def _cubic(t: NDArray, a: float) -> NDArray:
-    """Keys' filter; source: Keys, 1981, "Cubic convolution interpolation for digital image processing"."""
-    t = np.abs(t)
-    return np.where(t < 1, ((a + 2) * t - (a + 3)) * t * t + 1, np.where(t < 2, ((t - 5) * t + 8) * t * a - 4 * a, 0))
-
-
-def _weights(n_in: int, n_out: int, scale: float, mode: str, align_corners: bool, antialias: bool) -> NDArray:
-    """(n_out, n_in): how much of each pixel goes into each new one."""
-    rows, pixels = np.arange(n_out), np.arange(n_in)
-    if antialias:  # the filter is as wide as a new pixel, and cut at the borders
-        centres, stretch = (rows[:, None] + 0.5) * scale, max(scale, 1.0)
-        reach = (1 if mode == "bilinear" else 2) * stretch
-        first = np.maximum((centres - reach + 0.5).astype(np.int64), 0)
-        end = np.minimum((centres + reach + 0.5).astype(np.int64), n_in)
-        t = (pixels - centres + 0.5) / stretch
-        weights = np.maximum(0, 1 - np.abs(t)) if mode == "bilinear" else _cubic(t, -0.5)
-        weights = np.where((pixels >= first) & (pixels < end), weights, 0)
-        return weights / weights.sum(1, keepdims=True)
-    step, first_place = ((n_in - 1) / max(n_out - 1, 1), 0.0) if align_corners else (scale, 0.5 * scale - 0.5)
-    source = rows * step + first_place
-    base = np.floor(source).astype(np.int64)
-    weights = np.zeros((n_out, n_in))
-    for offset in range(-1, 3):
-        place = base + offset
-        np.add.at(weights, (rows, np.clip(place, 0, n_in - 1)), _cubic(source - place, -0.75))
-    return weights
 
 
 def upsample(

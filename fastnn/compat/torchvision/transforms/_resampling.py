@@ -1,7 +1,4 @@
-"""Tensors (..., H, W) at other sizes and under other maps. Arrays in, arrays out.
-
-Source: Keys, 1981, "Cubic convolution interpolation for digital image processing", for bicubic weights.
-"""
+"""Tensors (..., H, W) at other sizes and under other maps. Arrays in, arrays out."""
 
 import math
 from typing import Any
@@ -9,53 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.compat.torch.nn._resampling_weights import resampling_weights
+
 Array = NDArray[Any]
 
-_TRIANGLE, _CUBIC = 1.0, 2.0  # half widths of the filters
-_KEYS_SMOOTH, _KEYS_SHARP = -0.5, -0.75  # Keys' parameter: Pillow's, which antialiasing has, and OpenCV's
 
-
-def _triangle(t: Array) -> Array:
-    return np.maximum(0.0, 1.0 - np.abs(t))
-
-
-def _cubic(t: Array, a: float) -> Array:
-    t = np.abs(t)
-    inner = ((a + 2) * t - (a + 3)) * t * t + 1
-    outer = ((t - 5) * t + 8) * t * a - 4 * a
-    return np.where(t < 1, inner, np.where(t < 2, outer, 0.0))
-
-
-def weights(n_in: int, n_out: int, mode: str, antialias: bool) -> NDArray[np.float64]:
-    """(n_out, n_in): how much of each pixel goes into each new one."""
-    scale = n_in / n_out
-    centres = (np.arange(n_out) + 0.5) * scale
-    if mode == "nearest":
-        return np.eye(n_in)[np.minimum(np.floor(np.arange(n_out) * scale).astype(int), n_in - 1)]
-    if mode == "nearest-exact":
-        return np.eye(n_in)[np.minimum(np.floor(centres).astype(int), n_in - 1)]
-    half = _TRIANGLE if mode == "bilinear" else _CUBIC
-    if antialias:
-        stretch = max(scale, 1.0)
-        first = np.maximum((centres - half * stretch + 0.5).astype(int), 0)
-        end = np.minimum((centres + half * stretch + 0.5).astype(int), n_in)
-        pixels = np.arange(n_in)
-        t = (pixels - centres[:, None] + 0.5) / stretch
-        parts = _triangle(t) if mode == "bilinear" else _cubic(t, _KEYS_SMOOTH)
-        parts = np.where((pixels >= first[:, None]) & (pixels < end[:, None]), parts, 0.0)
-        return parts / parts.sum(axis=1, keepdims=True)
-    parts = np.zeros((n_out, n_in))
-    source = centres - 0.5
-    if mode == "bilinear":
-        source = np.maximum(source, 0)
-    base = np.floor(source).astype(int)
-    rows = np.arange(n_out)
-    for offset in range(2) if mode == "bilinear" else range(-1, 3):
-        place = base + offset
-        t = source - place
-        part = _triangle(t) if mode == "bilinear" else _cubic(t, _KEYS_SHARP)
-        np.add.at(parts, (rows, np.clip(place, 0, n_in - 1)), part)
-    return parts
+def _nearest(n_in: int, n_out: int, mode: str) -> NDArray[np.int64]:
+    """The pixel that each new one is."""
+    places = np.arange(n_out) + (0.5 if mode == "nearest-exact" else 0.0)
+    return np.minimum(np.floor(places * (n_in / n_out)).astype(np.int64), n_in - 1)
 
 
 def resize(x: Array, size: list[int], mode: str, antialias: bool) -> Array:
@@ -64,12 +23,11 @@ def resize(x: Array, size: list[int], mode: str, antialias: bool) -> Array:
         raise ValueError(f"resize: a tensor can be resized by nearest, bilinear or bicubic. Received: {mode}")
     h, w = x.shape[-2:]
     if mode.startswith("nearest"):
-        rows = weights(h, size[0], mode, False).argmax(axis=1)
-        columns = weights(w, size[1], mode, False).argmax(axis=1)
+        rows, columns = (_nearest(n, new, mode) for n, new in ((h, size[0]), (w, size[1])))
         return x[..., rows[:, None], columns]
     real = x if x.dtype.kind == "f" else x.astype(np.float32)
-    across = weights(w, size[1], mode, antialias).astype(real.dtype)
-    down = weights(h, size[0], mode, antialias).astype(real.dtype)
+    across = resampling_weights(w, size[1], mode, antialias).astype(real.dtype)
+    down = resampling_weights(h, size[0], mode, antialias).astype(real.dtype)
     y = down @ (real @ across.T)
     if x.dtype.kind == "f":
         return y
