@@ -606,3 +606,32 @@ def test_what_has_no_gradient_says_so_instead_of_losing_it():
         torch.linalg.inv(torch.ones(2, 2).long())
     with pytest.raises(torch.linalg.LinAlgError, match=r"linalg\.inv"):
         torch.linalg.inv(torch.zeros(2, 2))
+
+
+def _asking_for(module, name):
+    """A pickle that asks for a dotted name."""
+    texts = (b"\x8c" + bytes([len(text)]) + text.encode() for text in (module, name))
+    return b"\x80\x04" + b"".join(texts) + b"\x93."
+
+
+HOSTILE = {
+    "a command": b"cos\nsystem\n(S'echo'\ntR.",
+    "eval": b"cbuiltins\neval\n(S'1'\ntR.",
+    "getattr": b"cbuiltins\ngetattr\n.",
+    "a module that a module of fastnn has imported": _asking_for("fastnn.compat.torch.serialization", "os.remove"),
+    "a class that the script has imported": _asking_for("__main__", "subprocess.Popen"),
+    "a method": _asking_for("fastnn.nn.module", "Module.state_dict"),
+    "a function that reads files": b"cfastnn.compat.torch.serialization\nload\n.",
+    "a module that is not imported": b"cantigravity\nfly_geohash\n.",
+    "a class of Python's library": b"csubprocess\nPopen\n.",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=list(HOSTILE))
+def test_a_file_of_objects_cannot_ask_for_what_does_anything(content, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["__main__"], "subprocess", subprocess, raising=False)
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"fastnn: objects, pickled by Python\n" + content)
+    with pytest.raises(pickle.UnpicklingError, match="the file asks for"):
+        torch.load(path, weights_only=False)
+    assert "antigravity" not in sys.modules
