@@ -163,6 +163,16 @@ def prelu_backward(
 # add
 def add(a: _Real, b: _Real, y: _Real, n_threads: int) -> None: ...
 
+# arithmetic
+ARITHMETIC: dict[str, int]
+
+def arithmetic(kind: int, a: _Real, b: _Real, y: _Real, n_threads: int) -> None: ...
+
+# matmul
+MATMUL: dict[str, int]
+
+def matmul(kind: int, a: _Real, b: _Real, transposed: _Real | None, y: _Real, n_threads: int) -> None: ...
+
 # softmax
 def softmax_forward(log: bool, x: _Real, y: _Real, n_threads: int) -> None: ...
 def softmax_backward(log: bool, dy: _Real, y: _Real, dx: _Real, n_threads: int) -> None: ...

@@ -5,12 +5,14 @@ A rule takes the gradient `dy` and, by name, what the forward is to keep for it:
 
 import inspect
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.autograd.arithmetic import add, divide, multiply, subtract
 from fastnn.autograd.broadcasting import unbroadcast
 from fastnn.autograd.methods import UFUNCS, gradient_of
 from fastnn.autograd.modes import RECORDING
@@ -32,16 +34,16 @@ UNARY: dict[np.ufunc, Callable[..., Any]] = {
     np.positive: lambda dy: dy,
     np.conjugate: lambda dy: dy,
     np.negative: lambda dy: -dy,
-    np.exp: lambda dy, y: dy * y,
+    np.exp: lambda dy, y: multiply(dy, y),
     np.exp2: lambda dy, y: dy * y * _LN2,
     np.expm1: lambda dy, y: dy * (y + 1),
-    np.log: lambda dy, x: dy / x,
+    np.log: lambda dy, x: divide(dy, x),
     np.log2: lambda dy, x: dy / (x * _LN2),
     np.log10: lambda dy, x: dy / (x * _LN10),
     np.log1p: lambda dy, x: dy / (x + 1),
-    np.sqrt: lambda dy, y: dy / (2 * y),
+    np.sqrt: lambda dy, y: divide(dy, multiply(2, y)),
     np.cbrt: lambda dy, y: dy / (3 * y * y),
-    np.square: lambda dy, x: 2 * x * dy,
+    np.square: lambda dy, x: multiply(multiply(2, x), dy),
     np.reciprocal: lambda dy, y: -dy * y * y,
     np.absolute: lambda dy, x: dy * np.sign(x),
     np.fabs: lambda dy, x: dy * np.sign(x),
@@ -71,7 +73,7 @@ UNARY: dict[np.ufunc, Callable[..., Any]] = {
 
 def _power_base(dy: NDArray, a: Any, b: Any) -> Any:
     if type(b) in (int, float):
-        return 2 * a * dy if b == 2 else dy * b * a ** (b - 1) if b else np.zeros_like(dy)
+        return multiply(multiply(2, a), dy) if b == 2 else dy * b * a ** (b - 1) if b else np.zeros_like(dy)
     return dy * np.where(b == 0, 0, b * np.power(a, np.where(b == 0, 1, b - 1)))
 
 
@@ -89,8 +91,8 @@ def _share_of_length(dy: NDArray, side: NDArray, y: NDArray) -> Any:
 BINARY: dict[np.ufunc, tuple[Callable[..., Any], Callable[..., Any]]] = {
     np.add: (lambda dy: dy, lambda dy: dy),
     np.subtract: (lambda dy: dy, lambda dy: -dy),
-    np.multiply: (lambda dy, b: dy * b, lambda dy, a: dy * a),
-    np.true_divide: (lambda dy, b: dy / b, lambda dy, b, y: -dy * y / b),
+    np.multiply: (lambda dy, b: multiply(dy, b), lambda dy, a: multiply(dy, a)),
+    np.true_divide: (lambda dy, b: divide(dy, b), lambda dy, b, y: divide(multiply(-dy, y), b)),
     np.power: (_power_base, _power_exponent),
     np.float_power: (_power_base, _power_exponent),
     # What is compared is not a number where one of them is NaN; it passes then, as the NaN itself does.
@@ -242,8 +244,13 @@ def _binary(ufunc: np.ufunc, rules: tuple[Callable[..., Any], Callable[..., Any]
 
 
 def operator_of(ufunc: np.ufunc) -> Callable[..., Any]:
-    """What computes it: `**` has short ways for the numbers that occur most."""
-    return staticmethod(lambda a, b: a**b) if ufunc is np.power else ufunc
+    """What computes it: `**` has short ways for the numbers that occur most, and large arrays have kernels."""
+    return staticmethod(_OPERATORS[ufunc]) if ufunc in _OPERATORS else ufunc
+
+
+_OPERATORS: dict[np.ufunc, Callable[[Any, Any], Any]] = {
+    np.power: operator.pow, np.add: add, np.subtract: subtract, np.multiply: multiply, np.true_divide: divide,
+}  # fmt: skip
 
 
 def _answer(ufunc: np.ufunc) -> Callable[..., Any]:

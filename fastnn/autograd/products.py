@@ -1,100 +1,117 @@
 """Products of matrices and what comes down to them.
 
-Floats go through fastnn's own kernels, since what NumPy's BLAS gives depends on the number of its threads. Many small
-matrices, for which a call each would take longer than the product, go through `np.einsum`, which uses no BLAS.
+Floats go through fastnn's own kernels, since what NumPy's BLAS gives depends on the number of its threads: small matrices
+and many at once through `src_c/ops/matmul.c`, a large one through the convolution, which packs it.
 """
 
 import functools
 import math
 import operator
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _layout, _memory, _runtime
+from fastnn._watching import kernel_ran
 from fastnn.autograd.broadcasting import axes_of, unbroadcast
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS, gradient_of
 from fastnn.autograd.shapes import diagonal, reshape, transpose
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import operand
 
-# A product is the convolution of an image of one pixel with filters of one tap, as in functional/linear.py.
+# A large product is the convolution of an image of one pixel with filters of one tap, as in functional/linear.py.
 _ONE = (1, 1)
 _SETTINGS = (_ONE, (0, 0), _ONE, 1, "direct")
-# Multiply-adds of one of several matrices up to which einsum is the faster: 4.5 us against 2.7 us at 16 x 16 x 16,
-# 5 us against 9 us at 32 x 32 x 32.
-_SMALL = 16**3
+# Multiply-adds up to which one product needs no packing: 36 us both ways at 128 x 128 x 128, 230 us against 200 us at
+# 256 x 256 x 256, 2 us against 9 us at 8 x 8 x 8.
+_UNPACKED = 128**3
 _KERNELS = (np.dtype(np.float32), np.dtype(np.float64))
+# What a kernel is called by which side lies transposed in memory.
+_KINDS = {(False, False): "times", (False, True): "times_transposed", (True, False): "transposed_times"}
 
 
-def _pixel(x: NDArray) -> NDArray:
-    return _layout.contiguous(x)[None, None]
+def _lying(x: NDArray, turned: bool) -> tuple[NDArray, bool]:
+    """Matrices as they lie in memory, and whether these are the transposed ones."""
+    if x.flags.c_contiguous:
+        return (x if x.flags.aligned else _layout.contiguous(x)), turned
+    swapped = x.swapaxes(-1, -2)
+    return (swapped, not turned) if swapped.flags.c_contiguous and x.flags.aligned else (_layout.contiguous(x), turned)
 
 
-def _times(a: NDArray, b: NDArray, y: NDArray) -> None:
-    """y = a @ b"""
-    a, b, y = _pixel(a), _pixel(b), y[None, None]
-    native, threads = _runtime._native, _runtime.num_threads()
-    n_bytes = native.conv2d_workspace("forward", a, b, y, *_SETTINGS, threads)
-    native.conv2d_forward(a, b, None, y, *_SETTINGS, _memory.workspace(n_bytes), threads)
-
-
-def _times_transposed(dy: NDArray, b: NDArray, da: NDArray) -> None:
-    """da = dy @ b.T"""
-    dy, b, da = _pixel(dy), _pixel(b), da[None, None]
-    native, threads = _runtime._native, _runtime.num_threads()
-    n_bytes = native.conv2d_workspace("backward_data", da, b, dy, *_SETTINGS, threads)
-    native.conv2d_backward_data(dy, b, None, da, *_SETTINGS, _memory.workspace(n_bytes), threads)
-
-
-def _transposed_times(a: NDArray, dy: NDArray, db: NDArray) -> None:
-    """db = a.T @ dy"""
-    a, dy, db = _pixel(a), _pixel(dy), db[None, None]
-    native, threads = _runtime._native, _runtime.num_threads()
-    n_bytes = native.conv2d_workspace("backward_weight", a, db, dy, *_SETTINGS, threads)
-    native.conv2d_backward_weight(a, dy, db, None, *_SETTINGS, _memory.workspace(n_bytes), threads)
-
-
-def _product(
-    kernel: Callable[[NDArray, NDArray, NDArray], None], letters: str, a: NDArray, b: NDArray, sizes: tuple[int, int]
-) -> NDArray:
-    """A product of the matrices in the last two axes, each of `sizes`; the axes before are broadcast."""
+def _product(a: NDArray, b: NDArray, a_turned: bool = False, b_turned: bool = False) -> NDArray:
+    """The product of the matrices in the last two axes, of which the turned ones are meant transposed; the axes before
+    are broadcast.
+    """
     dtype = a.dtype
     if b.dtype != dtype:
         dtype = np.result_type(a, b)
         a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
     if dtype not in _KERNELS or not (a.size and b.size) or _runtime.uses_reference():
-        return np.einsum(letters, a, b)
-    if a.ndim == b.ndim == 2:
-        y = _memory.empty(sizes, dtype)
-        kernel(a, b, y)
+        sides = [x.swapaxes(-1, -2) if turned else x for x, turned in ((a, a_turned), (b, b_turned))]
+        return np.einsum("...ij,...jk->...ik", *sides)
+    batch: tuple[int, ...] = ()
+    if a.ndim > 2 or b.ndim > 2:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a, b = np.broadcast_to(a, batch + a.shape[-2:]), np.broadcast_to(b, batch + b.shape[-2:])
+    a, a_turned = _lying(a, a_turned)
+    b, b_turned = _lying(b, b_turned)
+    if a_turned and b_turned:
+        return _multiplied("times", b, a, batch).swapaxes(-1, -2)
+    return _multiplied(_KINDS[a_turned, b_turned], a, b, batch)
+
+
+def _multiplied(kind: str, a: NDArray, b: NDArray, batch: tuple[int, ...]) -> NDArray:
+    rows = a.shape[-1] if kind == "transposed_times" else a.shape[-2]
+    columns = b.shape[-2] if kind == "times_transposed" else b.shape[-1]
+    native = _runtime._native
+    if not batch and a.size * columns > _UNPACKED:
+        y = _memory.empty((rows, columns), a.dtype)
+        _packed(native, kind, a, b, y)
         return y
-    if math.prod(a.shape[-2:]) * sizes[1] <= _SMALL:
-        return np.einsum(letters, a, b)
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    y = _memory.empty((*batch, *sizes), dtype)
-    a, b = np.broadcast_to(a, batch + a.shape[-2:]), np.broadcast_to(b, batch + b.shape[-2:])
-    for index in np.ndindex(batch):
-        kernel(a[index], b[index], y[index])
-    return y
+    n_matrices = math.prod(batch)
+    y = _memory.empty((n_matrices, rows, columns), a.dtype)
+    if batch:
+        a, b = a.reshape(n_matrices, *a.shape[-2:]), b.reshape(n_matrices, *b.shape[-2:])
+    else:
+        a, b = a[None], b[None]
+    transposed = _memory.empty(b.shape, b.dtype) if kind == "times_transposed" else None
+    native.matmul(native.MATMUL[kind], a, b, transposed, y, _runtime.num_threads())
+    kernel_ran("matmul")
+    return y.reshape(*batch, rows, columns) if batch else y[0]
+
+
+def _packed(native: Any, kind: str, a: NDArray, b: NDArray, y: NDArray) -> None:
+    """One product, whose second matrix is packed into panels."""
+    a, b, y = a[None, None], b[None, None], y[None, None]
+    threads = _runtime.num_threads()
+
+    def workspace(work: str, x: NDArray, weight: NDArray, y: NDArray) -> NDArray:
+        return _memory.workspace(native.conv2d_workspace(work, x, weight, y, *_SETTINGS, threads))
+
+    if kind == "times":
+        native.conv2d_forward(a, b, None, y, *_SETTINGS, workspace("forward", a, b, y), threads)
+    elif kind == "times_transposed":
+        native.conv2d_backward_data(a, b, None, y, *_SETTINGS, workspace("backward_data", y, b, a), threads)
+    else:
+        native.conv2d_backward_weight(a, b, y, None, *_SETTINGS, workspace("backward_weight", a, y, b), threads)
 
 
 def product(a: NDArray, b: NDArray) -> NDArray:
     """a @ b, of two matrices, for operations that compute with arrays."""
-    return _product(_times, "ij,jk->ik", a, b, (len(a), b.shape[1]))
+    return _product(a, b)
 
 
 def product_transposed(a: NDArray, b: NDArray) -> NDArray:
     """a @ b.T, of two matrices."""
-    return _product(_times_transposed, "ik,jk->ij", a, b, (len(a), len(b)))
+    return _product(a, b, b_turned=True)
 
 
 def transposed_product(a: NDArray, b: NDArray) -> NDArray:
     """a.T @ b, of two matrices."""
-    return _product(_transposed_times, "ij,ik->jk", a, b, (a.shape[1], b.shape[1]))
+    return _product(a, b, a_turned=True)
 
 
 class Matmul(Op):
@@ -119,9 +136,8 @@ class Matmul(Op):
         if a.dtype.kind != "f" and b.dtype.kind != "f":
             return np.matmul(a, b)
         if a.ndim == b.ndim == 2:
-            return _product(_times, "ij,jk->ik", a, b, (len(a), b.shape[1]))
-        rows, columns = self._matrices(a, b)
-        y = _product(_times, "...ij,...jk->...ik", rows, columns, (rows.shape[-2], columns.shape[-1]))
+            return _product(a, b)
+        y = _product(*self._matrices(a, b))
         return y.reshape(self._result_shape(a.shape, b.shape))
 
     @staticmethod
@@ -141,10 +157,8 @@ class Matmul(Op):
         needs, (a_like, b_like) = self.needs_grad, self.likes
         if len(a_like[0]) == len(b_like[0]) == 2:
             return (
-                unbroadcast(_product(_times_transposed, "ik,jk->ij", dy, self.b, a_like[0]), *a_like)
-                if needs[0] else None,
-                unbroadcast(_product(_transposed_times, "ij,ik->jk", self.a, dy, b_like[0]), *b_like)
-                if needs[1] else None,
+                unbroadcast(_product(dy, self.b, b_turned=True), *a_like) if needs[0] else None,
+                unbroadcast(_product(self.a, dy, a_turned=True), *b_like) if needs[1] else None,
             )  # fmt: skip
         # What is not kept has no part in the other's gradient but its shape.
         a = self.a if needs[1] else np.broadcast_to(np.zeros((), a_like[1]), a_like[0])
@@ -154,10 +168,10 @@ class Matmul(Op):
         dy = dy.reshape(*batch, rows.shape[-2], columns.shape[-1])
         da = db = None
         if needs[0]:
-            da = _product(_times_transposed, "...ik,...jk->...ij", dy, columns, rows.shape[-2:])
+            da = _product(dy, columns, b_turned=True)
             da = unbroadcast(da, rows.shape, a_like[1]).reshape(a_like[0])
         if needs[1]:
-            db = _product(_transposed_times, "...ij,...ik->...jk", rows, dy, columns.shape[-2:])
+            db = _product(rows, dy, a_turned=True)
             db = unbroadcast(db, columns.shape, b_like[1]).reshape(b_like[0])
         return da, db
 

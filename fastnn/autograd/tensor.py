@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn import _check
+from fastnn.autograd import arithmetic
 from fastnn.autograd.memory import BORROWED, Memory
 from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, UFUNCS, WRITES, ArrayMethods, takes
 from fastnn.autograd.modes import LOST, RECORDING
@@ -230,7 +231,7 @@ class Tensor(ArrayMethods):
         if self._grad is None:
             self._grad = gradient if fresh else gradient.copy("K")
         else:
-            self._grad = np.asarray(self._grad + gradient)
+            self._grad = np.asarray(arithmetic.add(self._grad, gradient))
 
     # ---- memory ------------------------------------------------------------------------------------------------------
     def _shared_memory(self) -> Memory:
@@ -270,7 +271,7 @@ class Tensor(ArrayMethods):
         if self._op is not None or (RECORDING.get() and isinstance(other, Tensor) and other._requires_grad):
             return UFUNCS[ufunc](self, other)
         array = self._writable("changing", other)
-        ufunc(array, array_of(other), out=array, casting="same_kind")
+        arithmetic.write(ufunc, array, array_of(other))
         self.written()
         return self
 

@@ -103,6 +103,15 @@ typedef struct {
     double lr, eps, weight_decay;
     int maximize;
 } fnn_adagrad;
+
+/* ---- arithmetic -------------------------------------------------------------------------------------- */
+
+typedef enum { FNN_ADD, FNN_SUBTRACT, FNN_MULTIPLY, FNN_DIVIDE } fnn_arithmetic;
+
+/* ---- matmul ------------------------------------------------------------------------------------------ */
+
+typedef enum { FNN_TIMES, FNN_TIMES_TRANSPOSED, FNN_TRANSPOSED_TIMES } fnn_matmul; /* a @ b, a @ b.T, a.T @ b */
+
 /* ---- activations ------------------------------------------------------------------------------------- */
 
 /* The pointwise activations; in brackets their parameters, and the array that the backward pass reads. */

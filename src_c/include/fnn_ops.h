@@ -60,6 +60,15 @@ fnn_status FNN_OP(prelu_backward)(ptrdiff_t rows, ptrdiff_t channels, ptrdiff_t 
 /* ---- add: y = a + b over n dense reals ------------------------------------------------------------------- */
 fnn_status FNN_OP(add)(ptrdiff_t n, const FNN_REAL *a, const FNN_REAL *b, FNN_REAL *y, int n_threads);
 
+/* ---- arithmetic: y = a kind b over n dense reals; a or b may be one number -------------------------------- */
+fnn_status FNN_OP(arithmetic)(fnn_arithmetic kind, ptrdiff_t n, const FNN_REAL *a, int a_is_number, const FNN_REAL *b,
+                              int b_is_number, FNN_REAL *y, int n_threads);
+
+/* ---- matmul: y = a kind b, of matrices (rows, depth) and (depth, columns), or the other way round where one is
+ * transposed; one after the other in memory. `transposed` has room for all b, if kind is FNN_TIMES_TRANSPOSED ---- */
+fnn_status FNN_OP(matmul)(fnn_matmul kind, ptrdiff_t matrices, ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns,
+                          const FNN_REAL *a, const FNN_REAL *b, FNN_REAL *transposed, FNN_REAL *y, int n_threads);
+
 /* ---- softmax: along each row of a dense (rows, columns) matrix; `log` selects log_softmax ----------------- */
 fnn_status FNN_OP(softmax_forward)(int log, ptrdiff_t rows, ptrdiff_t columns, const FNN_REAL *x, FNN_REAL *y,
                                    int n_threads);
