@@ -22,6 +22,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastnn import _runtime
 
+# Arrays up to this size are NumPy's own: that takes 0.2 us instead of 0.8, and where they lie says little.
+_TINY = 4 * 1024
 # Arrays up to this size come from the C allocator, which keeps them at hand itself.
 _SMALL = 64 * 1024
 # Of address space: a page that was never touched takes no memory.
@@ -31,7 +33,8 @@ _arena: Any = None if _runtime._native is None else _runtime._native.Arena(_LEAS
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
-    """An uninitialised C-contiguous array, aligned to 64 bytes, of memory that was used before if possible.
+    """An uninitialised C-contiguous array, of memory that was used before if possible; aligned to 64 bytes unless it
+    is tiny.
 
     Raises:
         MemoryError: so much memory is not there.
@@ -40,7 +43,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
     dtype = np.dtype(dtype)
     n_bytes = math.prod(shape) * dtype.itemsize
     native = _runtime._native
-    if native is None:
+    if native is None or 0 <= n_bytes <= _TINY:
         return np.empty(shape, dtype)
     if n_bytes <= _SMALL:
         return np.ndarray(shape, dtype, buffer=native.Block(n_bytes))

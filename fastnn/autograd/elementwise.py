@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._watching import OBSERVERS
 from fastnn.autograd.arithmetic import add, divide, multiply, subtract
 from fastnn.autograd.broadcasting import unbroadcast
 from fastnn.autograd.methods import UFUNCS, gradient_of
@@ -216,7 +217,10 @@ def _unary(ufunc: np.ufunc, rule: Callable[..., Any]) -> Callable[[Any], Any]:
     })  # fmt: skip
 
     def call(x: Any) -> Any:
-        return run(kind(), x)
+        if not isinstance(x, Tensor) or (x._requires_grad and _is_recording()) or OBSERVERS.get():
+            return run(kind(), x)
+        y = ufunc(x._data)
+        return new_tensor(y if type(y) is np.ndarray else np.asarray(y), None, x._kind)
 
     return call
 
@@ -226,8 +230,10 @@ _LISTS = (list, tuple)
 
 def _binary(ufunc: np.ufunc, rules: tuple[Callable[..., Any], Callable[..., Any]]) -> Callable[[Any, Any], Any]:
     wants = _names(rules[0]), _names(rules[1])
+    operate = _OPERATORS.get(ufunc, ufunc)
     kind = type(_name(ufunc), (Binary,), {
-        "ufunc": operator_of(ufunc), "rules": rules, "wants": wants, "is_fresh": ufunc not in _HANDED_ON,
+        "ufunc": staticmethod(operate), "rules": rules, "wants": wants, "is_fresh": ufunc not in _HANDED_ON,
+        "keeps": {index: name for index, name in enumerate("ab") if name in wants[0] + wants[1]},
         "keeps_result": "y" in wants[0] + wants[1],
         "kept": {
             (first, second): tuple(name in wants[0] * first + wants[1] * second for name in ("a", "b", "y"))
@@ -238,16 +244,25 @@ def _binary(ufunc: np.ufunc, rules: tuple[Callable[..., Any], Callable[..., Any]
     def call(a: Any, b: Any) -> Any:
         if type(a) in _LISTS or type(b) in _LISTS:
             a, b = (operand(f"np.{ufunc.__name__}", value) if type(value) in _LISTS else value for value in (a, b))
-        return run(kind(), a, b)
+        # What nothing is recorded of goes the short way.
+        result_kind, x, y, is_wanted = None, a, b, False
+        if isinstance(a, Tensor):
+            result_kind, x, is_wanted = a._kind, a._data, a._requires_grad
+        if isinstance(b, Tensor):
+            if result_kind is None or result_kind is Tensor:
+                result_kind = b._kind
+            y = b._data
+            is_wanted = is_wanted or b._requires_grad
+        if result_kind is None or (is_wanted and _is_recording()) or OBSERVERS.get():
+            return run(kind(), a, b)
+        result = operate(x, y)
+        return new_tensor(result if type(result) is np.ndarray else np.asarray(result), None, result_kind)
 
     return call
 
 
-def operator_of(ufunc: np.ufunc) -> Callable[..., Any]:
-    """What computes it: `**` has short ways for the numbers that occur most, and large arrays have kernels."""
-    return staticmethod(_OPERATORS[ufunc]) if ufunc in _OPERATORS else ufunc
-
-
+_is_recording = RECORDING.get
+# `**` has short ways for the numbers that occur most, large arrays have kernels.
 _OPERATORS: dict[np.ufunc, Callable[[Any, Any], Any]] = {
     np.power: operator.pow, np.add: add, np.subtract: subtract, np.multiply: multiply, np.true_divide: divide,
 }  # fmt: skip
@@ -325,6 +340,10 @@ def _select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     return y
 
 
+# Elements for which two plain functions take less time than np.clip, with its checks in Python.
+_FEW = 4096
+
+
 class Clip(Op):
     """x within [least, most]; the gradient passes at the bounds."""
 
@@ -337,7 +356,10 @@ class Clip(Op):
             self.x, self.least, self.most = x, least, most
             self.likes = [(v.shape, v.dtype) if need else None
                           for v, need in zip((x, least, most), self.needs_grad, strict=True)]  # fmt: skip
-        return np.clip(x, least, most)
+        if np.size(x) > _FEW or (least is None and most is None):
+            return np.clip(x, least, most)
+        y = x if least is None else np.maximum(x, least)
+        return y if most is None else np.minimum(y, most)
 
     def backward(self, dy: NDArray) -> tuple[Any, ...]:
         x, least, most = self.x, self.least, self.most

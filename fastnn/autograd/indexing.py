@@ -90,20 +90,26 @@ class Take(Op):
 
 
 class TakeAlongAxis(Op):
-    """np.take_along_axis(x, indices, axis)"""
+    """np.take_along_axis(x, indices, axis); without the axis if there is one index and not `keepdims`."""
 
     is_exact = True
     is_fresh = True
     keeps: ClassVar = {}
 
-    def __init__(self, indices: NDArray, axis: int) -> None:
-        self.indices, self.axis = indices, axis
+    def __init__(self, indices: NDArray, axis: int, keepdims: bool = True) -> None:
+        self.indices, self.axis, self.keepdims = indices, axis, keepdims
 
     def forward(self, x: NDArray) -> Any:
         self.shape = x.shape
-        return np.take_along_axis(x, self.indices, self.axis)
+        if x.ndim == 2 and self.axis == 1 and self.indices.shape[0] == x.shape[0]:  # np.take_along_axis in short
+            y = x[np.arange(len(x))[:, None], self.indices]
+        else:
+            y = np.take_along_axis(x, self.indices, self.axis)
+        return y if self.keepdims else y.squeeze(self.axis)
 
     def backward(self, dy: NDArray) -> NDArray:
+        if not self.keepdims:
+            dy = np.expand_dims(dy, self.axis)
         dx = np.zeros(self.shape, dy.dtype)
         places: list[Any] = list(np.ogrid[tuple(map(slice, self.shape))])
         places[self.axis] = self.indices

@@ -35,10 +35,14 @@ _KINDS = {(False, False): "times", (False, True): "times_transposed", (True, Fal
 
 def _lying(x: NDArray, turned: bool) -> tuple[NDArray, bool]:
     """Matrices as they lie in memory, and whether these are the transposed ones."""
-    if x.flags.c_contiguous:
-        return (x if x.flags.aligned else _layout.contiguous(x)), turned
-    swapped = x.swapaxes(-1, -2)
-    return (swapped, not turned) if swapped.flags.c_contiguous and x.flags.aligned else (_layout.contiguous(x), turned)
+    flags = x.flags
+    if flags.aligned:
+        if flags.c_contiguous:
+            return x, turned
+        swapped = x.swapaxes(-1, -2)
+        if swapped.flags.c_contiguous:
+            return swapped, not turned
+    return _layout.contiguous(x), turned
 
 
 def _product(a: NDArray, b: NDArray, a_turned: bool = False, b_turned: bool = False) -> NDArray:

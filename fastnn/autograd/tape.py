@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout
+from fastnn._watching import OBSERVERS
 from fastnn.autograd.addition import added
 from fastnn.autograd.memory import BORROWED, KEPT, Memory
 from fastnn.autograd.modes import RECORDING
-from fastnn.autograd.observer import observed, observers
+from fastnn.autograd.observer import observed
 from fastnn.autograd.tensor import Tensor, new_tensor, seed, shares_memory
 
 __all__ = ["Op", "go_back", "grad", "next_number", "run"]
@@ -135,24 +136,29 @@ def run(op: Op, *inputs: Any) -> Any:
         edges.append(edge)
     if is_recorded:
         op.needs_grad = _ONE if len(edges) == 1 else tuple([edge is not None for edge in edges])
-    result = observed(op, "forward", op.forward, arrays) if observers() else op.forward(*arrays)
+    result = observed(op, "forward", op.forward, arrays) if _observers() else op.forward(*arrays)
     if kind is None:
         return result
     if not is_recorded:
+        if type(result) is np.ndarray and not op.is_view and op.keeps is not None:  # the usual case of `_unrecorded`
+            y = _new(kind)
+            y._data, y._memory, y._op, y._requires_grad, y._grad = result, None, None, False, None
+            return y
         return _unrecorded(op, inputs, result, kind)
     op.number = next_number()
     op._edges = edges
     keeps = op.keeps
-    if keeps is None:
-        memory = _look_for_kept(op, inputs, arrays, result)
-    else:
+    if keeps:
         for index, name in keeps.items():
             array = getattr(op, name, None)
             if array is not None and array is arrays[index]:
                 _keep(op, name, inputs[index])
-        memory = KEPT if op.keeps_result else None
+    elif keeps is None:
+        memory = _look_for_kept(op, inputs, arrays, result)
     if op.is_view:
         memory = _shared(inputs[0]) if len(inputs) == 1 or type(result) is not tuple else KEPT
+    elif keeps is not None:
+        memory = KEPT if op.keeps_result else None
     if not op.is_exact:
         op._shapes = [None if edge is None else (a.shape, a.dtype) for a, edge in zip(arrays, edges, strict=True)]
     if type(result) is tuple:
@@ -168,6 +174,7 @@ def run(op: Op, *inputs: Any) -> Any:
 _ONE = (True,)
 _new = Tensor.__new__
 _is_recording = RECORDING.get
+_observers = OBSERVERS.get
 
 
 def _as_array(op: Op, result: Any, inputs: Sequence[Any]) -> NDArray:
@@ -295,7 +302,7 @@ def go_back(
     asked: dict[int, NDArray | None] = {id(value if value._op is None else value._op): None for value in wanted}
     for y, dy in seeds:
         _give(y if y._op is None else y._op, dy, False, pending, heap, asked, others)
-    is_observed = bool(observers())
+    is_observed = bool(_observers())
     while heap:
         op = heappop(heap)[1]
         arrived = pending.pop(op)

@@ -104,14 +104,7 @@ def labels(operation: str, target: ArrayLike, x: NDArray, ignore_index: int | No
         ValueError: another shape, or an index outside; the message names the first one.
     """
     given = _check.array(operation, "target", target)
-    if given.dtype.kind not in "iu":
-        raise TypeError(f"{operation}: target must hold integers (class indices). Received: dtype={given.dtype}")
-    if given.shape != (len(x), *x.shape[2:]):
-        wanted = (len(x), *x.shape[2:])
-        raise _check.fail(operation, f"target must have shape {wanted}", input=x, target=given)
-    # 64 bits without a sign: what does not fit must stay too large instead of turning negative.
-    fits = given if given.dtype.itemsize < 8 or given.dtype.kind == "i" else np.minimum(given, 2**63 - 1)
-    indices = fits.astype(np.int64, copy=False)
+    indices = label_array(operation, given, x)
     outside = (indices < 0) | (indices >= x.shape[1])
     if outside.any():
         if ignore_index is not None:
@@ -124,6 +117,18 @@ def labels(operation: str, target: ArrayLike, x: NDArray, ignore_index: int | No
                 input=x, target=given,
             )  # fmt: skip
     return indices
+
+
+def label_array(operation: str, given: NDArray, x: NDArray) -> NDArray[np.int64]:
+    """Class indices as int64, one for each row of the scores `x`; where they lie is not looked at."""
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"{operation}: target must hold integers (class indices). Received: dtype={given.dtype}")
+    if given.shape != (len(x), *x.shape[2:]):
+        wanted = (len(x), *x.shape[2:])
+        raise _check.fail(operation, f"target must have shape {wanted}", input=x, target=given)
+    # 64 bits without a sign: what does not fit must stay too large instead of turning negative.
+    fits = given if given.dtype.itemsize < 8 or given.dtype.kind == "i" else np.minimum(given, 2**63 - 1)
+    return fits.astype(np.int64, copy=False)
 
 
 def class_weight(operation: str, name: str, weight: ArrayLike | None, x: NDArray) -> NDArray | None:

@@ -24,7 +24,10 @@ def _arguments(
     reduction: str,
     label_smoothing: float,
 ) -> tuple[NDArray, NDArray, NDArray | None, int, str, float]:
-    """The checked arguments; the target is of dtype int64 if it holds labels, else of the input's."""
+    """The checked arguments; the target is of dtype int64 if it holds labels, else of the input's.
+
+    Labels outside are found by the kernel, and named after it.
+    """
     _loss.check_reduction(operation, reduction)
     x = _loss.class_scores(operation, input)
     ignore_index = _check.integer(operation, "ignore_index", ignore_index, -(2**63))
@@ -40,7 +43,7 @@ def _arguments(
         if ignore_index >= 0:
             raise ValueError(f"{operation}: ignore_index needs labels, and target holds probabilities")
     else:
-        given = _loss.labels(operation, given, x, ignore_index)
+        given = _loss.label_array(operation, given, x)
     return x, given, weight, ignore_index, reduction, label_smoothing
 
 
@@ -73,15 +76,16 @@ def cross_entropy_and_gradient(
     """
     arguments = _arguments("cross_entropy", input, target, weight, ignore_index, reduction, label_smoothing)
     x, t, class_weight, ignore_index, reduction, label_smoothing = arguments
-    row_shape = (len(x), *x.shape[2:])
     if _runtime.uses_reference():
+        if t.dtype == np.int64:
+            _loss.labels("cross_entropy", t, x, ignore_index)
         return reference.cross_entropy_and_gradient(*arguments)
     if not x.size:
-        nothing = {"mean": math.nan, "sum": 0.0, "none": np.empty(row_shape, x.dtype)}
+        nothing = {"mean": math.nan, "sum": 0.0, "none": np.empty((len(x), *x.shape[2:]), x.dtype)}
         return nothing[reduction], np.empty(x.shape, x.dtype)
     # Rows are what C sees: images in their memory order, anything else with the classes moved to the end.
-    axes = (2, 3, 0, 1) if x.ndim == 4 else (0, *range(2, x.ndim), 1)
-    row_axes = tuple(axis - (axis > 1) for axis in axes if axis != 1)
+    axes: tuple[int, ...] = (2, 3, 0, 1) if x.ndim == 4 else (0, *range(2, x.ndim), 1)
+    row_axes = tuple([axis - (axis > 1) for axis in axes if axis != 1])
     x_rows = _in_rows(x, axes)
     labels = probabilities = None
     if t.dtype == np.int64:
@@ -90,14 +94,18 @@ def cross_entropy_and_gradient(
         probabilities = _in_rows(t, axes).reshape(-1, x.shape[1])
     dx_rows = _memory.empty(x_rows.shape, x.dtype)
     losses = np.empty(x_rows.shape[:-1], np.float64)
-    loss = _runtime._native.cross_entropy(
-        x_rows.reshape(-1, x.shape[1]), labels, probabilities, class_weight, ignore_index, label_smoothing,
-        reduction == "mean", losses.reshape(-1), dx_rows.reshape(-1, x.shape[1]), _runtime.num_threads(),
-    )  # fmt: skip
+    try:
+        loss = _runtime._native.cross_entropy(
+            x_rows.reshape(-1, x.shape[1]), labels, probabilities, class_weight, ignore_index, label_smoothing,
+            reduction == "mean", losses.reshape(-1), dx_rows.reshape(-1, x.shape[1]), _runtime.num_threads(),
+        )  # fmt: skip
+    except ValueError:
+        _loss.labels("cross_entropy", target, x, ignore_index)  # says which label
+        raise
     kernel_ran("cross_entropy")
-    dx = dx_rows.transpose(np.argsort(axes))
+    dx = _layout.unordered(dx_rows, axes)
     if reduction == "none":
-        return losses.transpose(np.argsort(row_axes)).astype(x.dtype), dx
+        return _layout.unordered(losses, row_axes).astype(x.dtype), dx
     return loss, dx
 
 
@@ -160,9 +168,9 @@ class CrossEntropy(Op):
     def forward(self, input: ArrayLike, target: ArrayLike) -> Any:
         self.value, dx = cross_entropy_and_gradient(input, target, *self.settings)
         if self.needs_grad:
-            self.dx, self.target_dtype = dx, np.asarray(target).dtype
+            self.dx = dx
             if self.needs_grad[1]:
-                self.input = input
+                self.input, self.target_dtype = input, np.asarray(target).dtype
         return self.value
 
     def backward(self, dloss: NDArray) -> tuple[NDArray, NDArray | None]:

@@ -11,7 +11,7 @@ from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._promotion import cast, tensor_from
 from fastnn.compat.torch._shapes import axis_of, stack
 from fastnn.compat.torch._size import Size
-from fastnn.compat.torch._tensor import Tensor, checked_out, method, new, view_of, wrapped
+from fastnn.compat.torch._tensor import Tensor, checked_out, method, new, viewed, wrapped
 
 __all__ = [
     "argwhere",
@@ -77,20 +77,26 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
             "0-dim tensor to a number"
         )
-    if kind is int or kind is slice or (kind is tuple and all(type(part) in _PLAIN for part in index)):
+    if kind is int:
+        return viewed(self, Slice((index, ...)))  # one element, too, is a view
+    if kind is slice or (kind is tuple and all([type(part) in _PLAIN for part in index])):
         steps = index if kind is tuple else (index,)
-        if any(type(part) is slice and part.step is not None and part.step < 0 for part in steps):
-            raise ValueError("step must be greater than zero: use torch.flip")
-        return view_of(self, run(Slice(index), self))
+        for part in steps:
+            if type(part) is slice and part.step is not None and part.step < 0:
+                raise ValueError("step must be greater than zero: use torch.flip")
+        return viewed(self, Slice(steps if Ellipsis in steps else (*steps, ...)))
     own = own_index(self, index)
     if type(own) is not tuple:
         if isinstance(own, int):
-            return view_of(self, run(Slice(own), self))
+            return viewed(self, Slice(own))
         if isinstance(own, np.ndarray) and own.dtype.kind in "iu" and self._data.ndim:
-            _check_places(own, self._data.shape[0])
-            return run(Take(own, 0), self)
+            try:
+                return run(Take(own, 0), self)
+            except IndexError:
+                _check_places(own, self._data.shape[0])
+                raise
     elif all(isinstance(part, _PLAIN) and not isinstance(part, bool) for part in own):
-        return view_of(self, run(Slice(own), self))
+        return viewed(self, Slice(own))
     return run(Pick(own), self)
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional as F
+from fastnn.autograd import arithmetic
 from fastnn.autograd.deferred import Deferred
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._promotion import as_float, cast, common_dtype, matched, operand, tensor_from
-from fastnn.compat.torch._tensor import Tensor, checked_out, in_place, method, new, wrapped
+from fastnn.compat.torch._tensor import Tensor, array_to_write, checked_out, in_place, method, new, wrapped
 
 __all__ = [
     "abs",
@@ -486,11 +487,16 @@ def frac(input: Any, *, out: Any = None) -> Tensor:
     return checked_out(sub(input, new(np.trunc(input._data))), out)
 
 
+_NUMBERS = (int, float)
+
+
 @method(in_place=True, names=("clip",))
 def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> Tensor:
     """Within [min, max], numbers or tensors; the gradient passes at the bounds."""
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if input._data.dtype.kind == "f" and (min is None or type(min) in _NUMBERS) and (max is None or type(max) in _NUMBERS):
+        return checked_out(FUNCTIONS[np.clip](input, min, max), out)
     bounds = [value for value in (min, max) if value is not None]
     dtype = common_dtype(input, *map(operand, bounds))
     x = cast(input, dtype)
@@ -676,6 +682,44 @@ def _in_place(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     return operate
 
 
+_ALIASES: dict[str, tuple[str, ...]] = {
+    "add": (), "sub": ("subtract",), "mul": ("multiply",), "div": ("divide", "true_divide"),
+}  # fmt: skip
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def _arithmetic_in_place(ufunc: np.ufunc, function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """`function`, written into its first operand: in one pass over its memory where nothing is recorded."""
+
+    def write(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        if len(arguments) == 1:
+            if keywords.keys() == {"alpha"} and function in (add, sub):
+                arguments = (_multiply(arguments[0], keywords.pop("alpha")),)
+            other = arguments[0]
+            array = None if keywords else array_to_write(self, other)
+            if array is not None and array.dtype in _FLOATS and _fits(other, array):
+                arithmetic.write(ufunc, array, other._data if isinstance(other, NumPyTensor) else other)
+                self.written()
+                return self
+        return in_place(self, function(self, *arguments, **keywords))
+
+    write.__name__ = write.__qualname__ = name
+    write.__doc__ = f"`{function.__name__}`, written into the tensor itself."
+    return write
+
+
+def _fits(other: Any, array: np.ndarray) -> bool:
+    """Whether a result of `array` and `other` has the shape and the dtype of `array`."""
+    if not isinstance(other, NumPyTensor):
+        return type(other) is float or type(other) is int
+    shape = other._data.shape
+    if other._data.dtype != array.dtype or len(shape) > array.ndim:
+        return False
+    return shape == array.shape or all(
+        [n in (1, size) for n, size in zip(shape[::-1], array.shape[::-1], strict=False)]
+    )
+
+
 for _name, _function in {
     "add": add, "sub": sub, "mul": mul, "truediv": div, "floordiv": floor_divide, "mod": remainder, "pow": pow,
     "and": bitwise_and, "or": bitwise_or, "xor": bitwise_xor,
@@ -683,6 +727,12 @@ for _name, _function in {
     setattr(Tensor, f"__{_name}__", _operator(_function))
     setattr(Tensor, f"__r{_name}__", _operator(_function, True))
     setattr(Tensor, f"__i{_name}__", _in_place(_function))
+for _name, _ufunc in {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide}.items():
+    _function = globals()[_name]
+    _written = _arithmetic_in_place(_ufunc, _function, f"{_name}_")
+    for _alias in (_name, *_ALIASES[_name]):
+        setattr(Tensor, f"{_alias}_", _written)
+    setattr(Tensor, f"__i{'truediv' if _name == 'div' else _name}__", _operator(_written))
 for _name, _function in {"lt": lt, "le": le, "gt": gt, "ge": ge}.items():
     setattr(Tensor, f"__{_name}__", _question(_function, None))
 Tensor.__eq__ = _question(eq, False)  # type: ignore[assignment]

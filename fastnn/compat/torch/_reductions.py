@@ -227,9 +227,8 @@ def _picked(input: Any, places: Any, axis: int, keepdim: bool) -> tuple[Tensor, 
     """Elements and their places along an axis."""
     if not input._data.ndim:
         return input.clone(), new(np.zeros((), np.int64))
-    values: Any = run(TakeAlongAxis(places, axis), input)
-    indices = new(places)
-    return (values, indices) if keepdim else (values.squeeze(axis), indices.squeeze(axis))
+    values: Any = run(TakeAlongAxis(places, axis, keepdim), input)
+    return values, new(places if keepdim else places.squeeze(axis))
 
 
 def _places(function: Any, input: Any, axis: int) -> Any:
@@ -339,9 +338,10 @@ def _order(input: Any, axis: int, descending: bool) -> Any:
     if not input._data.ndim:
         return None
     if not descending:
-        return np.argsort(input._data, axis, kind="stable")
-    turned = np.flip(input._data, axis)  # so that equal ones keep their order
-    return input._data.shape[axis] - 1 - np.flip(np.argsort(turned, axis, kind="stable"), axis)
+        return input._data.argsort(axis, kind="stable")
+    backwards = (*(slice(None),) * axis, slice(None, None, -1))
+    turned = input._data[backwards]  # so that equal ones keep their order
+    return input._data.shape[axis] - 1 - turned.argsort(axis, kind="stable")[backwards]
 
 
 @method
@@ -364,7 +364,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     if input._data.ndim and k > input._data.shape[axis]:
         raise RuntimeError("selected index k out of range")
     order = _order(input, axis, largest)
-    places = None if order is None else np.take(order, np.arange(k), axis)
+    places = None if order is None else order[(*(slice(None),) * axis, slice(k))]
     return _TopK(*_picked(input, places, axis, True))
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.autograd.joining import Concatenate, Stack
 from fastnn.autograd.methods import FUNCTIONS
 from fastnn.autograd.shapes import BroadcastTo, Reshape, Transpose
 from fastnn.autograd.tape import run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._promotion import cast, common_dtype, tensor_from
 from fastnn.compat.torch._size import Size, sizes_of
-from fastnn.compat.torch._tensor import Tensor, checked_out, in_place, method, new, takes_names, view_of, wrapped
+from fastnn.compat.torch._tensor import Tensor, array_to_write, checked_out, in_place, method, new, takes_names, viewed, view_of, wrapped
 
 __all__ = [
     "as_strided",
@@ -96,14 +97,15 @@ def dims_of(dim: Any, ndim: int) -> tuple[int, ...]:
 
 # ---- views -----------------------------------------------------------------------------------------------------------
 def _reshaped(input: Any, sizes: tuple[int, ...]) -> Tensor:
-    shape = input._data.shape
-    known = math.prod(size for size in sizes if size != -1)
-    if sizes.count(-1) > 1:
-        raise RuntimeError("only one dimension can be inferred")
-    fits = input._data.size == known if -1 not in sizes else known and input._data.size % known == 0
-    if not fits:
-        raise RuntimeError(f"shape '{list(sizes)}' is invalid for input of size {input._data.size} of shape {shape}")
-    return view_of(input, run(Reshape(sizes), input))
+    known, size = math.prod(sizes), input._data.size
+    if known != size or not size or -1 in sizes:
+        shape, free = input._data.shape, sizes.count(-1)
+        known = math.prod([size for size in sizes if size != -1])
+        if free > 1:
+            raise RuntimeError("only one dimension can be inferred")
+        if (size % known if free and known else free or size != known) or min(sizes, default=0) < -1:
+            raise RuntimeError(f"shape '{list(sizes)}' is invalid for input of size {size} of shape {shape}")
+    return viewed(input, Reshape(sizes))
 
 
 @method
@@ -112,9 +114,12 @@ def reshape(input: Any, *shape: Any) -> Tensor:
     return _reshaped(input, sizes_of(shape))
 
 
+_SIZES = (int, tuple, list, np.integer)
+
+
 def _view(self: Any, *shape: Any) -> Any:
     """`reshape`; or with a dtype of the same size, the same bytes as other numbers."""
-    if len(shape) == 1 and not isinstance(shape[0], int | tuple | list | np.integer):
+    if len(shape) == 1 and not isinstance(shape[0], _SIZES):
         from fastnn.compat.torch._dtype import numpy_dtype
 
         return wrapped(self._data.view(numpy_dtype(shape[0])))
@@ -170,7 +175,7 @@ def permute(input: Any, *dims: Any) -> Tensor:
     order = dims_of(sizes_of(dims), input._data.ndim)
     if len(order) != input._data.ndim or len(set(order)) != len(order):
         raise RuntimeError(f"permute: each of the {input._data.ndim} axes is needed once. Received: {dims}")
-    return view_of(input, run(Transpose(order), input))
+    return viewed(input, Transpose(order))
 
 
 @method(names=("swapdims",))
@@ -181,7 +186,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
     order = list(range(ndim))
     if ndim:
         order[first], order[second] = order[second], order[first]
-    return view_of(input, run(Transpose(order), input))
+    return viewed(input, Transpose(order))
 
 
 swapdims = transpose
@@ -198,7 +203,7 @@ def t(input: Any) -> Tensor:
     """A matrix with its axes changed."""
     if input._data.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input._data.ndim}D")
-    return transpose(input, 0, 1) if input._data.ndim == 2 else input
+    return viewed(input, Transpose(None)) if input._data.ndim == 2 else input
 
 
 @method
@@ -255,7 +260,7 @@ def _expand(input: Any, *sizes: Any) -> Tensor:
         raise RuntimeError(f"expand: at least {len(shape)} sizes are needed. Received: {wanted}")
     full = tuple(shape[i - added] if size == -1 and i >= added else size for i, size in enumerate(wanted))
     try:
-        return view_of(input, run(BroadcastTo(full), input))
+        return viewed(input, BroadcastTo(full))
     except ValueError:
         raise RuntimeError(f"expand: {tuple(shape)} does not fit into {full}") from None
 
@@ -348,9 +353,11 @@ def _alike(tensors: Sequence[Any]) -> list[Any]:
     parts = list(tensors)
     if not parts:
         raise RuntimeError("expected a non-empty list of Tensors")
-    if any(part._data.dtype is not parts[0]._data.dtype for part in parts):
-        dtype = common_dtype(*parts)
-        parts = [cast(part, dtype) for part in parts]
+    first = parts[0]._data.dtype
+    for part in parts:
+        if part._data.dtype is not first:
+            dtype = common_dtype(*parts)
+            return [cast(part, dtype) for part in parts]
     return parts
 
 
@@ -358,13 +365,16 @@ def _alike(tensors: Sequence[Any]) -> list[Any]:
 def cat(tensors: Sequence[Any], dim: int = 0, *, out: Any = None) -> Tensor:
     """One after the other along an axis that they have."""
     parts = _alike(tensors)
-    if len({part._data.ndim for part in parts}) > 1:  # an empty one fits everything
-        parts = [part for part in parts if part._data.shape != (0,)]
+    ndim = parts[0]._data.ndim
+    for part in parts:
+        if part._data.ndim != ndim:  # an empty one fits everything
+            parts = [part for part in parts if part._data.shape != (0,)]
+            break
     axis = axis_of(dim, parts[0]._data.ndim)
     if not parts[0]._data.ndim:
         raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated")
     try:
-        return checked_out(FUNCTIONS[np.concatenate](parts, axis), out)
+        return checked_out(run(Concatenate(axis), *parts), out)
     except ValueError:
         shapes = [tuple(part._data.shape) for part in parts]
         raise RuntimeError(f"cat: sizes of tensors must match except in dimension {dim}. Received: {shapes}") from None
@@ -382,10 +392,12 @@ def concatenate(tensors: Sequence[Any], axis: int = 0, *, dim: int | None = None
 def stack(tensors: Sequence[Any], dim: int = 0, *, out: Any = None) -> Tensor:
     """One after the other along a new axis."""
     parts = _alike(tensors)
-    if len({part._data.shape for part in parts}) > 1:
-        shapes = [list(part._data.shape) for part in parts]
-        raise RuntimeError(f"stack expects each tensor to be equal size. Received: {shapes}")
-    return checked_out(FUNCTIONS[np.stack](parts, axis_of(dim, parts[0]._data.ndim + 1)), out)
+    shape = parts[0]._data.shape
+    for part in parts:
+        if part._data.shape != shape:
+            shapes = [list(part._data.shape) for part in parts]
+            raise RuntimeError(f"stack expects each tensor to be equal size. Received: {shapes}")
+    return checked_out(run(Stack(axis_of(dim, len(shape) + 1)), *parts), out)
 
 
 def vstack(tensors: Sequence[Any]) -> Tensor:
@@ -631,6 +643,11 @@ def _copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 
 def _fill_(self: Tensor, value: Any) -> Tensor:
     """Write one number everywhere."""
+    array = array_to_write(self)
+    if array is not None and type(value) in (int, float) and array.dtype.kind == "f":
+        array.fill(value)
+        self.written()
+        return self
     value = (
         cast(value, self._data.dtype)
         if isinstance(value, NumPyTensor)
@@ -641,6 +658,11 @@ def _fill_(self: Tensor, value: Any) -> Tensor:
 
 def _zero_(self: Tensor) -> Tensor:
     """Write zeros everywhere."""
+    array = array_to_write(self)
+    if array is not None:
+        array.fill(0)
+        self.written()
+        return self
     return in_place(self, new(np.zeros(self._data.shape, self._data.dtype)))
 
 

@@ -30,4 +30,4 @@ def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """`f(2, 3)` and `f((2, 3))` mean the same."""
     if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
         sizes = tuple(sizes[0])
-    return tuple(size if type(size) is int else size.__index__() for size in sizes)
+    return tuple([size if type(size) is int else size.__index__() for size in sizes])

@@ -14,9 +14,11 @@ from typing import Any, ClassVar, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._watching import OBSERVERS
 from fastnn.autograd.deferred import Deferred, settle
 from fastnn.autograd.memory import BORROWED
 from fastnn.autograd.modes import RECORDING
+from fastnn.autograd.shapes import Transpose
 from fastnn.autograd.tape import Op, go_back, run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.autograd.tensor import new_tensor, shares_memory
@@ -29,6 +31,7 @@ from fastnn.compat.torch._writing import View, WriteInto, WriteIntoView
 __all__ = [
     "Tensor",
     "array_from",
+    "array_to_write",
     "become",
     "from_sizes_or_numbers",
     "in_place",
@@ -36,6 +39,7 @@ __all__ = [
     "new",
     "takes_names",
     "view_of",
+    "viewed",
     "wrapped",
 ]
 
@@ -114,7 +118,7 @@ class Tensor(NumPyTensor):
 
     @property
     def T(self) -> "Tensor":  # type: ignore[override]
-        return self.permute(*range(self._data.ndim)[::-1])
+        return viewed(self, Transpose(None))
 
     H = T
 
@@ -453,6 +457,17 @@ def _living(views: Any) -> list[Tensor]:
     return [view for view in (reference() for reference in views or ()) if view is not None]
 
 
+def array_to_write(x: Tensor, other: Any = None) -> NDArray | None:
+    """The array of x, if something computed from x and `other` may be written straight into it: nothing is recorded,
+    nobody looks, and no operation needs what is there. None means that `in_place` has to see to it.
+    """
+    if isinstance(x, Deferred) or x._op is not None or x._memory is BORROWED or OBSERVERS.get():
+        return None
+    if RECORDING.get() and (x._requires_grad or (isinstance(other, NumPyTensor) and other._requires_grad)):
+        return None
+    return x._data if x._data.flags.writeable else None
+
+
 def in_place(x: Tensor, y: Any) -> Tensor:
     """Put the result `y` of something into `x`."""
     if not isinstance(y, NumPyTensor):
@@ -487,13 +502,36 @@ def view_of(x: Any, y: Any) -> Any:
     """y, noted as a view of x, if it is one."""
     base = x if x._base is None else x._base
     if y is not x and shares_memory(y._data, base._data):
-        y._base = base
-        views = base._views
-        if views is None:
-            views = base._views = []
-        elif len(views) >= 16:  # those of a weight, in every forward
-            views[:] = [reference for reference in views if reference() is not None]
-        views.append(weakref.ref(y))
+        _note_view(base, y)
+    return y
+
+
+def _note_view(base: Any, y: Any) -> None:
+    y._base = base
+    views = base._views
+    if views is None:
+        views = base._views = []
+    elif len(views) >= 16:  # those of a weight, in every forward
+        views[:] = [reference for reference in views if reference() is not None]
+    views.append(weakref.ref(y))
+
+
+def viewed(x: Any, op: Op) -> Any:
+    """The result of `op`, noted as a view of x, if it is one."""
+    if (x._requires_grad and RECORDING.get()) or OBSERVERS.get():
+        y: Any = run(op, x)
+        if y._data.base is x._data or (y._data.base is not None and y._data.base is x._data.base):
+            _note_view(x if x._base is None else x._base, y)  # the usual case of `view_of`
+            return y
+        return view_of(x, y)
+    data = x._data
+    array = op.forward(data)
+    base = array.base
+    if (base is not data and (base is None or base is not data.base)) and not shares_memory(array, data):
+        return new_tensor(array if type(array) is np.ndarray else np.asarray(array), None, x._kind)
+    memory = x._shared_memory() if x._op is None else BORROWED  # nobody may write into what operations may keep
+    y = new_tensor(array, memory, x._kind)
+    _note_view(x if x._base is None else x._base, y)
     return y
 
 
