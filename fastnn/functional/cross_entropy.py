@@ -78,7 +78,7 @@ def cross_entropy_and_gradient(
     x, t, class_weight, ignore_index, reduction, label_smoothing = arguments
     if _runtime.uses_reference():
         if t.dtype == np.int64:
-            _loss.labels("cross_entropy", t, x, ignore_index)
+            _loss.labels("cross_entropy", target, x, ignore_index)
         return reference.cross_entropy_and_gradient(*arguments)
     if not x.size:
         nothing = {"mean": math.nan, "sum": 0.0, "none": np.empty((len(x), *x.shape[2:]), x.dtype)}

@@ -1,0 +1,120 @@
+"""Arithmetic of large arrays, by the kernel on all threads: NumPy's own results, to the bit."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import dtypes, seeds
+
+import fastnn
+from fastnn import _runtime
+from fastnn.autograd import arithmetic
+
+LARGE = arithmetic._LARGE
+OPERATIONS = {
+    "add": (arithmetic.add, np.add), "subtract": (arithmetic.subtract, np.subtract),
+    "multiply": (arithmetic.multiply, np.multiply), "divide": (arithmetic.divide, np.true_divide),
+}  # fmt: skip
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """How often the kernel ran."""
+    calls = []
+    monkeypatch.setattr(arithmetic, "kernel_ran", calls.append)
+    return calls
+
+
+@given(name=st.sampled_from(sorted(OPERATIONS)), n=st.integers(0, 70), dtype=dtypes, seed=seeds)
+def test_kernel_equals_numpy_to_the_bit_for_arrays_and_numbers(isa, name, n, dtype, seed):
+    a, b = np.random.default_rng(seed).standard_normal((2, n)).astype(dtype)
+    number = np.array([1.7], dtype)
+    native, ufunc = _runtime._native, OPERATIONS[name][1]
+    for left, right in ((a, b), (a, number), (number, b)):
+        if n == 1 and (left is number or right is number):
+            continue  # an array of one element
+        y = np.full(n + 1, 3, dtype)
+        native.arithmetic(native.ARITHMETIC[name], left, right, y[:n], 2)
+        np.testing.assert_array_equal(y[:n], ufunc(left, right)[:n])
+        assert y[n] == 3
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_large_results_are_numpys_to_the_bit_for_any_threads(isa, threads, rng, ran, name):
+    operation, ufunc = OPERATIONS[name]
+    a, b = rng.standard_normal((2, 310, 1001)).astype(np.float32)
+    a[0, :4] = np.inf, -np.inf, np.nan, 1e-42
+    b[0, :4] = np.inf, 0, 1, 0.5
+    with np.errstate(all="ignore"):
+        for left, right in ((a, b), (a, 3), (0.3, b), (a, np.float32(1.5)), (a, np.array(2, np.float32))):
+            y = operation(left, right)
+            assert y.dtype == np.float32
+            assert y.tobytes() == ufunc(left, right).tobytes()
+    assert ran == ["arithmetic"] * 5
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_other_operands_are_left_to_numpy(rng, ran, name):
+    operation, ufunc = OPERATIONS[name]
+    a = rng.standard_normal((300, 400)).astype(np.float32) + 3
+    others = (
+        a[:1], a.astype(np.float64), np.full(a.shape, 2), a.T.reshape(300, 400).T.T[::-1], np.float64(2), True, a[:, :1],
+        np.asfortranarray(a), a.astype(">f4"),
+    )  # fmt: skip
+    for other in others:
+        y, expected = operation(a, other), ufunc(a, other)
+        assert y.dtype == expected.dtype
+        np.testing.assert_array_equal(y, expected)
+    assert not ran
+
+
+def test_results_lie_in_memory_as_their_operands(rng, ran):
+    a = fastnn._layout.empty_images((4, 64, 16, 32), np.float32)
+    a[...] = rng.standard_normal(a.shape)
+    y = arithmetic.add(a, a)
+    assert y.strides == a.strides
+    assert ran
+    np.testing.assert_array_equal(y, a + a)
+
+
+def test_written_results_are_numpys_where_operands_overlap(rng, ran):
+    start = rng.standard_normal(2 * LARGE).astype(np.float32)
+    for ufunc in (np.add, np.subtract, np.multiply, np.true_divide):
+        for of in (
+            lambda x: (x[1:], x[:-1]), lambda x: (x[:-1], x[1:]), lambda x: (x, x), lambda x: (x, x[7]),
+            lambda x: (x, x[7, ...]), lambda x: (x, 0.3), lambda x: (x[::2], x[1::2]), lambda x: (x, x[::-1]),
+        ):  # fmt: skip
+            ours, theirs = start.copy(), start.copy()
+            arithmetic.write(ufunc, *of(ours))
+            array, other = of(theirs)
+            ufunc(array, other, out=array)
+            np.testing.assert_array_equal(ours, theirs)
+    assert ran
+
+
+def test_writing_a_higher_dtype_into_a_lower_one_raises():
+    for n in (3, LARGE):
+        with pytest.raises(TypeError):
+            arithmetic.write(np.add, np.zeros(n, np.int64), 0.5)
+        narrow = np.zeros(n, np.float32)
+        arithmetic.write(np.add, narrow, np.ones(n))
+        assert narrow.dtype == np.float32
+        assert (narrow == 1).all()
+
+
+def test_tensors_of_many_elements_have_numpys_gradients(rng, ran):
+    arrays = [1 + rng.random((300, 400)) for _ in range(2)]
+    a, b = (fastnn.tensor(array, requires_grad=True) for array in arrays)
+    y = (a * b + a / b - 0.1 * a) ** 2
+    y.sum().backward()
+    x, z = arrays
+    inner = 2 * (x * z + x / z - 0.1 * x)
+    np.testing.assert_allclose(a.grad, inner * (z + 1 / z - 0.1), rtol=1e-12)
+    np.testing.assert_allclose(b.grad, inner * (x - x / z**2), rtol=1e-12, atol=1e-13)
+    assert len(ran) > 8
+
+
+def test_flushing_of_denormals_does_not_concern_it(threads):
+    tiny = np.full(LARGE, 1e-42, np.float32)
+    assert (arithmetic.multiply(tiny, 1.0) == tiny).all()
+    assert (arithmetic.add(tiny, tiny) == tiny + tiny).all()
