@@ -13,7 +13,7 @@ from fastnn.compat.torch._dtype import dtype as dtype_of_torch
 from fastnn.compat.torch._dtype import numpy_dtype
 from fastnn.compat.torch._tensor import Tensor, new
 from fastnn.compat.torch.nn.modules import _hooks, _state, _text
-from fastnn.compat.torch.nn.parameter import Parameter, parameter_from
+from fastnn.compat.torch.nn.parameter import Parameter, is_lazy, parameter_from
 from fastnn.nn import _call
 from fastnn.nn.module import Module as ArrayModule
 from fastnn.nn.parameter import Parameter as ArrayParameter
@@ -73,10 +73,10 @@ class Module(_hooks.HookMethods, ArrayModule):
         entered = getattr(forward, "entered", None)
         if entered is None or "forward" in own:  # a script has put another one there
             return _call.enter(self, self.forward, args, kwargs)
-        if "_hooks" in own or observers():
-            return forward(self, *args, **kwargs)
         if kwargs and not args and entered.__module__.startswith("fastnn.nn."):  # where PyTorch's `input` is x
             args = (kwargs.pop("input"),) if "input" in kwargs else ()
+        if "_hooks" in own or observers():
+            return forward(self, *args, **kwargs)
         return entered(self, *args, **kwargs)
 
     # ---- attributes --------------------------------------------------------------------------------------------------
@@ -104,21 +104,24 @@ class Module(_hooks.HookMethods, ArrayModule):
     def _replace(self, name: str, value: Any) -> None:
         """Assign to a parameter, a buffer or a module what is no parameter and no module."""
         own = self.__dict__
-        if value is not None:
-            kind = _typename(value)
         if name in own["_parameters"]:
             if value is not None:
-                raise TypeError(f"cannot assign '{kind}' as parameter '{name}' (torch.nn.Parameter or None expected)")
+                raise TypeError(
+                    f"cannot assign '{_typename(value)}' as parameter '{name}' (torch.nn.Parameter or None expected)"
+                )
             own["_parameters"][name] = None
         elif name in own["_buffers"]:
             if value is not None and not isinstance(value, NumPyTensor | np.ndarray | np.generic):
                 raise TypeError(
-                    f"cannot assign '{kind}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)"
+                    f"cannot assign '{_typename(value)}' as buffer '{name}' "
+                    "(torch.nn.Buffer, torch.Tensor or None expected)"
                 )
             _state.set_buffer(own, name, value)
         else:
             if value is not None:
-                raise TypeError(f"cannot assign '{kind}' as child module '{name}' (torch.nn.Module or None expected)")
+                raise TypeError(
+                    f"cannot assign '{_typename(value)}' as child module '{name}' (torch.nn.Module or None expected)"
+                )
             del own["_modules"][name]
             own[name] = None
 
@@ -322,7 +325,9 @@ class Module(_hooks.HookMethods, ArrayModule):
                 module._apply(fn)
         own = self.__dict__
         for parameter in own["_parameters"].values():
-            if parameter is not None:
+            if is_lazy(parameter):
+                parameter.data = fn(parameter.data)
+            elif parameter is not None:
                 parameter._data, parameter._memory = fn(new(parameter._data))._data, None
                 if parameter._grad is not None:
                     parameter._grad = fn(new(parameter._grad))._data
