@@ -142,7 +142,7 @@ class UninitializedTensorMixin:
             "before calling `module.share_memory()`."
         )
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -158,7 +158,7 @@ def _empty(dtype: Any, device: Any) -> NDArray:
     return np.zeros(0, default_numpy_dtype() if dtype is None else numpy_dtype(dtype))
 
 
-class UninitializedParameter(UninitializedTensorMixin, Parameter):
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
     """A parameter whose shape is not known yet."""
 
     cls_to_become = Parameter
@@ -168,7 +168,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
         self._requires_grad = bool(requires_grad)
 
 
-class UninitializedBuffer(UninitializedTensorMixin, Tensor):
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[misc]
     """A buffer whose shape is not known yet."""
 
     cls_to_become = Tensor
@@ -194,4 +194,4 @@ def buffer_that_waits(attributes: dict[str, Any], name: str) -> UninitializedBuf
         known = tensors[name] = UninitializedBuffer()
         known._data = array
     known._owner = attributes, name
-    return known  # type: ignore[return-value]
+    return known

@@ -130,7 +130,7 @@ class _LazyNormBase(LazyModuleMixin):
         if not self.has_uninitialized_params() and self.num_features != 0:
             super().reset_parameters()  # type: ignore[misc]
 
-    def initialize_parameters(self, input: Any) -> None:  # type: ignore[override]
+    def initialize_parameters(self, input: Any) -> None:
         entries = dict(self._own_entries())
         known = [entry for name, entry in entries.items() if entry is not None and name != "num_batches_tracked"]
         if known and not self.has_uninitialized_params():  # they were loaded

@@ -122,8 +122,7 @@ class Module(_hooks.HookMethods, ArrayModule):
                 raise TypeError(
                     f"cannot assign '{_typename(value)}' as child module '{name}' (torch.nn.Module or None expected)"
                 )
-            del own["_modules"][name]
-            own[name] = None
+            own["_modules"][name] = None
 
     def _unshadow(self, name: str, value: Any) -> None:
         if name in self._names_of_fastnn:
@@ -186,7 +185,10 @@ class Module(_hooks.HookMethods, ArrayModule):
         if module is not None and not isinstance(module, ArrayModule):
             raise TypeError(f"{_typename(module)} is not a Module subclass")
         _check_name(self, "module", name, self._modules)
-        setattr(self, name, module)
+        if module is None:
+            self.__dict__["_modules"][name] = None
+        else:
+            setattr(self, name, module)
 
     register_module = add_module
 
@@ -195,7 +197,7 @@ class Module(_hooks.HookMethods, ArrayModule):
         seen = set()
         modules: dict[str, Any] = self._modules
         for name, module in modules.items():
-            if module not in seen:
+            if module is not None and module not in seen:
                 seen.add(module)
                 yield name, module
 
@@ -215,8 +217,9 @@ class Module(_hooks.HookMethods, ArrayModule):
         yield prefix, self
         modules: dict[str, Any] = self._modules
         for name, module in modules.items():
-            below = f"{prefix}.{name}" if prefix else name
-            yield from module.named_modules(memo, below, remove_duplicate)
+            if module is not None:
+                below = f"{prefix}.{name}" if prefix else name
+                yield from module.named_modules(memo, below, remove_duplicate)
 
     def modules(self, remove_duplicate: bool = True) -> Iterator["Module"]:
         """This module and all below it, each once."""
