@@ -84,6 +84,8 @@ def _class(base: Any, text: str) -> Any:
 
         def normalize(self, x: Any, activation: str | None = None, residual: Any = None) -> Any:
             before = dict(self._buffers) if self.training else None
+            if x._data.dtype == np.float16:
+                x = x.float()
             y = super().normalize(x, activation, residual)
             if before is not None:
                 self._keep_memory(before)

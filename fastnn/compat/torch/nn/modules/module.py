@@ -7,11 +7,12 @@ import numpy as np
 
 from fastnn.autograd.observer import observers
 from fastnn.autograd.tensor import Tensor as NumPyTensor
+from fastnn.autograd.tensor import mapped, tensors_in
 from fastnn.compat.notes import note
 from fastnn.compat.torch._device import check_device
+from fastnn.compat.torch._dtype import HALF, numpy_dtype
 from fastnn.compat.torch._dtype import dtype as dtype_of_torch
-from fastnn.compat.torch._dtype import numpy_dtype
-from fastnn.compat.torch._tensor import Tensor, new
+from fastnn.compat.torch._tensor import Tensor, in_float32, new
 from fastnn.compat.torch.nn.modules import _hooks, _state, _text
 from fastnn.compat.torch.nn.parameter import Parameter, is_lazy, parameter_from
 from fastnn.nn import _call
@@ -75,9 +76,14 @@ class Module(_hooks.HookMethods, ArrayModule):
             return _call.enter(self, self.forward, args, kwargs)
         if kwargs and not args and entered.__module__.startswith("fastnn.nn."):  # where PyTorch's `input` is x
             args = (kwargs.pop("input"),) if "input" in kwargs else ()
-        if "_hooks" in own or observers():
-            return forward(self, *args, **kwargs)
-        return entered(self, *args, **kwargs)
+        try:
+            if "_hooks" in own or observers():
+                return forward(self, *args, **kwargs)
+            return entered(self, *args, **kwargs)
+        except TypeError:
+            if not entered.__module__.startswith("fastnn.") or not _has_float16((*args, *kwargs.values())):
+                raise
+        return self(*_in_float32(args), **_in_float32(kwargs))
 
     # ---- attributes --------------------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:
@@ -340,6 +346,9 @@ class Module(_hooks.HookMethods, ArrayModule):
         return self
 
     def _cast(self, kind: np.dtype) -> "Module":
+        if kind == np.float16:
+            note(HALF)
+            kind = _FLOATS[0]
         if kind not in _FLOATS:
             raise TypeError(f"Module.to: fastnn computes in float32 or float64. Received: {kind}")
 
@@ -389,14 +398,17 @@ class Module(_hooks.HookMethods, ArrayModule):
         return self._cast(_FLOATS[1])
 
     def half(self) -> "Module":
-        raise TypeError("Module.half: fastnn computes in float32 or float64: leave the module in float32")
+        """In float32, which fastnn computes half precision in."""
+        return self._cast(np.dtype(np.float16))
 
-    def bfloat16(self) -> "Module":
-        raise TypeError("Module.bfloat16: fastnn computes in float32 or float64: leave the module in float32")
+    bfloat16 = half
 
     def type(self, dst_type: Any) -> "Module":
         """`to(dst_type)`, or by the name of a type of tensors, such as "torch.DoubleTensor"."""
-        names = {"torch.FloatTensor": "float32", "torch.DoubleTensor": "float64"}
+        names = {
+            "torch.FloatTensor": "float32", "torch.DoubleTensor": "float64", "torch.HalfTensor": "float16",
+            "torch.BFloat16Tensor": "float16",
+        }  # fmt: skip
         name = dst_type if isinstance(dst_type, str) else getattr(dst_type, "__name__", "")
         name = name if name.startswith("torch.") else f"torch.{name}"
         if name in names:
@@ -471,6 +483,15 @@ def _check_name(module: Any, kind: str, name: Any, registry: Any) -> None:
         raise KeyError(f'{kind} name can\'t be empty string ""')
     if name not in registry and name not in module._names_of_fastnn and hasattr(module, name):
         raise KeyError(f"attribute '{name}' already exists")
+
+
+def _has_float16(values: Any) -> bool:
+    tensors = tensors_in(tuple(values))
+    return any(x._data.dtype == np.float16 for x in tensors)
+
+
+def _in_float32(values: Any) -> Any:
+    return mapped(lambda x: in_float32(x) if isinstance(x, NumPyTensor) else x, values)
 
 
 def _typename(value: Any) -> str:
