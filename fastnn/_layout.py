@@ -47,6 +47,11 @@ def as_images(x: NDArray) -> NDArray:
     return x if x.ndim == 4 else x[(..., *(None,) * (4 - x.ndim))]
 
 
+def _has_kernel(x: NDArray) -> bool:
+    """Whether C can transpose it: float32 and float64."""
+    return x.dtype.isnative and x.dtype.char in "fd"
+
+
 def pixels(x: NDArray) -> NDArray:
     """The C-contiguous (H, W, N, C) array of an (N, C, H, W) one: a view if `x` is pixel-major, else a copy."""
     global _conversions
@@ -57,7 +62,7 @@ def pixels(x: NDArray) -> NDArray:
     h, w, n, c = view.shape
     out = _memory.empty((h, w, n, c), x.dtype.newbyteorder("="))
     native = _runtime._native
-    if native is not None and x.dtype.isnative and x.flags.aligned and x.size:
+    if native is not None and _has_kernel(x) and x.flags.aligned and x.size:
         if x.flags.c_contiguous:  # NCHW is a (N * C, H * W) matrix, HWNC its transpose
             native.layout_transpose(x.reshape(n * c, h * w, 1), out.reshape(h * w, n * c, 1), _runtime.num_threads())
             return copied("pixel-major", out)
@@ -83,7 +88,7 @@ def to_nchw(x: NDArray) -> NDArray:
     view = x.transpose(TO_PIXELS)
     n, c, h, w = x.shape
     out = _memory.empty((n, c, h, w), x.dtype.newbyteorder("="))
-    if _runtime._native is not None and view.flags.c_contiguous and view.flags.aligned and x.dtype.isnative and x.size:
+    if _runtime._native is not None and view.flags.c_contiguous and view.flags.aligned and _has_kernel(x) and x.size:
         rows, columns = view.reshape(h * w, n * c, 1), out.reshape(n * c, h * w, 1)
         _runtime._native.layout_transpose(rows, columns, _runtime.num_threads())
     else:

@@ -70,6 +70,22 @@ def test_functions_of_layers_are_at_top_level_too(name):
     assert getattr(torch, name) is getattr(torch.nn.functional, name)
 
 
+def test_what_packages_say_to_pytorch_alone_does_nothing():
+    assert torch._C._log_api_usage_once("package") is None
+    assert torch.fx.wrap(len) is len
+    assert torch.fx.wrap("len") == "len"
+    with pytest.raises(RuntimeError, match="callable or string name"):
+        torch.fx.wrap(3)
+
+    class Doubled(torch.jit.ScriptModule):
+        @torch.jit.script_method
+        def forward(self, x):
+            return x * 2
+
+    assert Doubled()(torch.ones(1)).item() == 2
+    assert isinstance(Doubled(), torch.nn.Module)
+
+
 @pytest.mark.parametrize(
     ("call", "advice"),
     [
@@ -348,6 +364,7 @@ def test_compile_and_script_and_trace_give_what_they_get(said):
     assert torch.compiler.disable(len) is len
     assert torch.compiler.disable(recursive=False)(len) is len
     assert torch.jit.annotate(list, 3) == 3
+    assert not isinstance(torch.jit.script(model), torch.jit.ScriptModule)
     assert sum("run as they are" in text for text in said()) == 2
 
 

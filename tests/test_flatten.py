@@ -62,3 +62,11 @@ def test_flatten_rejects_axes_that_are_not_there():
 def test_flatten_has_no_state():
     assert nn.Flatten().state_dict() == {}
     assert repr(nn.Flatten()) == "Flatten(start_dim=1, end_dim=-1)"
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float16, np.bool_])
+def test_flatten_takes_pixel_major_images_that_are_no_floats_of_kernels(dtype):
+    x = np.arange(2 * 3 * 2 * 2).reshape(2, 2, 2, 3).astype(dtype).transpose(2, 3, 0, 1)
+    y = nn.Flatten()(x)
+    np.testing.assert_array_equal(y, np.ascontiguousarray(x).reshape(2, 12))
+    assert y.dtype == dtype

@@ -235,6 +235,29 @@ def attributes_are_registered_and_unregistered(torch, nn):
 
 
 @tried
+def a_module_that_was_taken_away_keeps_its_place(torch, nn):
+    net = nn.Sequential()
+    net.body, net.fc = nn.ReLU(), nn.Linear(1, 1)
+    net.fc = None
+    net.add_module("head", None)
+    net.register_module("tail", None)
+    seen = [repr(net), net.fc, net.head, list(net._modules), hasattr(net, "fc"), "fc" in dir(net), len(net)]
+    seen += [[name for name, _ in net.named_modules()], [name for name, _ in net.named_children()]]
+    seen += [list(net.parameters()), net.state_dict(), net.eval().training, repr(net.load_state_dict({}))]
+    net.apply(lambda module: seen.append(type(module).__name__)).double().zero_grad()
+    seen.append(repr(copy.deepcopy(net)))
+    net.fc = nn.Tanh()
+    return seen, repr(net)
+
+
+@tried
+def a_number_in_the_place_of_a_module_that_was_taken_away(torch, nn):
+    net = nn.Sequential(nn.ReLU())
+    setattr(net, "0", None)
+    setattr(net, "0", 3)
+
+
+@tried
 def a_buffer_by_its_class(torch, nn):
     net = nn.Module()
     net.kept = nn.Buffer(torch.ones(2))

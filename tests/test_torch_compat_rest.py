@@ -472,6 +472,7 @@ OTHER_SIGNATURES = {
     "dtype": "of C", "Tensor": "of C", "device": "of C", "Generator": "of C", "Size": "of C", "finfo": "of C",
     "iinfo": "of C", "set_checkpoint_early_stop": "a class", "set_checkpoint_debug_enabled": "a class",
     "annotate": "typing", "script": "its callback's type", "layout": "of C", "memory_format": "of C",
+    "ScriptModule": "a base class",
 }  # fmt: skip
 
 

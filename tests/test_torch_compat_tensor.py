@@ -399,6 +399,8 @@ CALLS = {
     "heaviside": [((T(np.array([-1.0, 0.0, 2.0]), False), T(np.array(0.5), False)), {})],
     "softmax": [((C,), {"axis": 1}), ((X, 1), {}), ((C, 0), {}), ((I34, 1), {"dtype": "float64"})],
     "log_softmax": [((X, 1), {}), ((C, -1), {})],
+    "hardshrink": [((X,), {}), ((C, 0.3), {})],
+    "threshold": [((X, 0.1, 0.5), {})],
     "positive": [((X,), {})],
     "float_power": [((P, 2), {}), ((I34, 0.5), {}), ((P, Y), {})],
     "gcd": [((I34, i(3, 4, low=1, high=30, seed=5)), {})],

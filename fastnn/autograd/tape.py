@@ -136,7 +136,16 @@ def run(op: Op, *inputs: Any) -> Any:
         edges.append(edge)
     if is_recorded:
         op.needs_grad = _ONE if len(edges) == 1 else tuple([edge is not None for edge in edges])
-    result = observed(op, "forward", op.forward, arrays) if _observers() else op.forward(*arrays)
+    try:
+        result = observed(op, "forward", op.forward, arrays) if _observers() else op.forward(*arrays)
+    except TypeError:
+        widened = None if kind is None else kind._widened(inputs)
+        if widened is None:
+            raise
+    else:
+        widened = None
+    if widened is not None:
+        return run(op, *widened)
     if kind is None:
         return result
     if not is_recorded:

@@ -69,6 +69,11 @@ class Tensor(ArrayMethods):
     # Whether a tensor that was recorded becomes another one by `a += b`, instead of leaving it a new one.
     _changes_itself: ClassVar[bool] = False
 
+    @classmethod
+    def _widened(cls, inputs: tuple[Any, ...]) -> list[Any] | None:
+        """What an operation that refused these inputs is to be tried with; None: nothing else."""
+        return None
+
     _data: Any
     _memory: Memory | None  # None: nobody keeps it
     _op: Any  # the operation that it is the result of, if that was recorded

@@ -18,6 +18,8 @@ from fastnn.compat.torch._creation import *
 from fastnn.compat.torch._dtype import DTYPES, dtype, finfo, get_default_dtype, iinfo, set_default_dtype
 from fastnn.compat.torch._indexing import *
 from fastnn.compat.torch._linalg import *
+from fastnn.compat.torch._out import WRITE as _WRITE
+from fastnn.compat.torch._out import with_out as _with_out
 from fastnn.compat.torch._pointwise import *
 from fastnn.compat.torch._random import *
 from fastnn.compat.torch._reductions import *
@@ -51,3 +53,5 @@ contiguous_format, channels_last, preserve_format = "contiguous_format", "channe
 strided, sparse_coo = "strided", "sparse_coo"
 
 from fastnn.compat.torch._of_nn import *  # noqa: E402 (needs what is above)
+
+globals().update({name: _with_out(globals()[name]) for name in _WRITE})

@@ -28,11 +28,17 @@ def _to(self: Tensor, *arguments: Any, dtype: Any = None, device: Any = None, no
         check_device(device)
     if other is not None:
         dtype = torch_dtype(other._data.dtype)
-    y = self if dtype is None else cast(self, numpy_dtype(dtype))
+    y = self if dtype is None else _converted(self, dtype)
     return y.clone() if copy and y is self else y  # type: ignore[attr-defined]
 
 
 _dtype = dtype
+
+
+def _converted(x: Tensor, kind: Any) -> Any:
+    y = cast(x, numpy_dtype(kind))
+    # What is written into a tensor of bfloat16 does not reach the one it was made of.
+    return x.clone() if y is x and kind is DTYPES["bfloat16"] else y
 
 
 def _on_device(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
@@ -50,7 +56,7 @@ def _in_dtype(name: str) -> Any:
     kind = DTYPES[name]
 
     def convert(self: Tensor, memory_format: Any = None) -> Tensor:
-        return cast(self, numpy_dtype(kind))
+        return _converted(self, kind)
 
     convert.__doc__ = f"In {kind!r}."
     return convert
@@ -68,7 +74,7 @@ def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
         if not found:
             raise ValueError(f"invalid type: {dtype!r}")
         return cast(self, found[0].numpy)
-    return cast(self, dtype.numpy if hasattr(dtype, "numpy") else numpy_dtype(dtype))
+    return cast(self, dtype.numpy) if hasattr(dtype, "numpy") else _converted(self, dtype)
 
 
 def _type_as(self: Tensor, other: Any) -> Tensor:

@@ -4,7 +4,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DTYPES", "dtype", "finfo", "get_default_dtype", "iinfo", "numpy_dtype", "set_default_dtype", "torch_dtype"]
+from fastnn.compat.notes import note
+
+__all__ = [
+    "DTYPES",
+    "HALF",
+    "dtype",
+    "finfo",
+    "get_default_dtype",
+    "iinfo",
+    "numpy_dtype",
+    "set_default_dtype",
+    "torch_dtype",
+]
 
 
 class dtype:
@@ -36,7 +48,7 @@ class dtype:
 
 
 _MISSING = {
-    "bfloat16": "use torch.float32, which fastnn's kernels run in",
+    "bfloat16": "use torch.float32",
     "float8_e4m3fn": "use torch.float32",
     "float8_e5m2": "use torch.float32",
     "complex64": "keep real and imaginary parts in two tensors",
@@ -52,7 +64,13 @@ DTYPES = {
     )
 }  # fmt: skip
 _BY_NUMPY = {kind._numpy: kind for kind in DTYPES.values() if kind._numpy is not None}
-_default = np.dtype(np.float32)
+_FLOAT32, _BFLOAT16 = np.dtype(np.float32), DTYPES["bfloat16"]
+_default = _FLOAT32
+
+# What is said of modules in half precision and of bfloat16.
+HALF = (
+    "half precision is taken as float32: fastnn computes in float32 and float64, and on a CPU fewer bits are not faster"
+)
 
 
 def _named(name: str) -> dtype:
@@ -60,12 +78,15 @@ def _named(name: str) -> dtype:
 
 
 def numpy_dtype(value: Any) -> np.dtype:
-    """NumPy's dtype for PyTorch's, or for Python's `float`, `int`, `bool`.
+    """NumPy's dtype for PyTorch's, or for Python's `float`, `int`, `bool`; float32 for bfloat16.
 
     Raises:
         TypeError: it is no dtype, or one that fastnn does not compute in.
     """
     if isinstance(value, dtype):
+        if value is _BFLOAT16:
+            note(HALF)
+            return _FLOAT32
         if value._numpy is None:
             raise TypeError(f"fastnn has no {value!r}: {_MISSING[value._name]}")
         return value._numpy
@@ -108,6 +129,8 @@ class finfo:
     """Limits of a floating-point type: eps, max, min, tiny, smallest_normal, resolution, bits."""
 
     def __init__(self, type: dtype | None = None) -> None:
+        if type is _BFLOAT16:
+            raise TypeError("torch.finfo: bfloat16 is taken as float32 here: ask for torch.finfo(torch.float32)")
         info = np.finfo(_default if type is None else numpy_dtype(type))
         self.bits, self.dtype = info.bits, info.dtype.name
         for name in ("eps", "max", "min", "tiny", "smallest_normal", "resolution"):

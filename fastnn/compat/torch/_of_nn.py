@@ -4,8 +4,9 @@ from typing import Any
 
 from fastnn.compat.torch._tensor import Tensor, method
 from fastnn.compat.torch.nn import functional as F
+from fastnn.compat.torch.nn.functional import hardshrink, threshold
 
-__all__ = ["log_softmax", "softmax"]
+__all__ = ["hardshrink", "log_softmax", "softmax", "threshold"]
 
 
 @method

@@ -77,6 +77,7 @@ def _pair(name: str) -> Any:
 
 _Max, _Min, _Sort, _TopK = _pair("max"), _pair("min"), _pair("sort"), _pair("topk")
 _Median, _Mode, _KthValue, _CumMax, _CumMin = map(_pair, ("median", "mode", "kthvalue", "cummax", "cummin"))
+_AMinMax = namedtuple("aminmax", ("min", "max"), module="torch.return_types")
 
 
 def _axis(input: Any, dim: Any) -> Any:
@@ -276,9 +277,8 @@ def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Tensor:
 @method
 def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest and the largest."""
-    kind = namedtuple("aminmax", ("min", "max"))
     axes = () if dim is None else dim
-    return kind(amin(input, axes, keepdim), amax(input, axes, keepdim))
+    return _AMinMax(amin(input, axes, keepdim), amax(input, axes, keepdim))
 
 
 @method

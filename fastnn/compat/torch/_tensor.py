@@ -34,6 +34,7 @@ __all__ = [
     "array_to_write",
     "become",
     "from_sizes_or_numbers",
+    "in_float32",
     "in_place",
     "method",
     "new",
@@ -58,6 +59,13 @@ class Tensor(NumPyTensor):
     _hooks: Any = None
     _name: str | None = None
     _changes_itself = True
+
+    @classmethod
+    def _widened(cls, inputs: tuple[Any, ...]) -> list[Any] | None:
+        """float16 as float32, which kernels compute in."""
+        if not any(isinstance(x, NumPyTensor) and x._data.dtype == np.float16 for x in inputs):
+            return None
+        return [in_float32(x) if isinstance(x, NumPyTensor) else x for x in inputs]
 
     def __init__(self, *data: Any, device: Any = None) -> None:
         check_device(device)
@@ -329,6 +337,11 @@ Tensor._kind = Tensor
 def new(array: NDArray, kind: type[Tensor] = Tensor) -> Tensor:
     """A leaf with this array."""
     return new_tensor(array, None, kind)  # type: ignore[return-value]
+
+
+def in_float32(x: Any) -> Any:
+    """float16 as float32, with its gradient; others as they are."""
+    return x.float() if x._data.dtype == np.float16 else x
 
 
 def wrapped(result: Any) -> Tensor:

@@ -335,17 +335,17 @@ def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
 
 # ---- what is in modules, and what is nowhere -------------------------------------------------------------------------
 _MODULES = (
-    "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft",
-    "func", "fx", "hub", "jit", "linalg", "mps", "multiprocessing", "nested", "nn", "onnx", "optim", "profiler",
+    "_C", "accelerator", "amp", "autograd", "backends", "compiler", "cpu", "cuda", "distributed", "distributions",
+    "fft", "func", "fx", "hub", "jit", "linalg", "mps", "multiprocessing", "nested", "nn", "onnx", "optim", "profiler",
     "quantization", "random", "serialization", "sparse", "special", "testing", "torch_version", "types", "utils",
     "version", "xpu",
 )  # fmt: skip
 # Those whose arguments come in the order that they have at top level.
 _OF_NN = (
     "adaptive_avg_pool1d", "alpha_dropout", "avg_pool1d", "bilinear", "celu", "celu_", "channel_shuffle", "conv1d",
-    "conv2d", "conv_transpose1d", "conv_transpose2d", "dropout", "group_norm", "hardshrink", "layer_norm", "max_pool1d",
+    "conv2d", "conv_transpose1d", "conv_transpose2d", "dropout", "group_norm", "layer_norm", "max_pool1d",
     "max_pool2d", "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "prelu", "rms_norm", "rrelu",
-    "rrelu_", "selu", "selu_", "threshold", "threshold_",
+    "rrelu_", "selu", "selu_", "threshold_",
 )  # fmt: skip
 _QUANTIZED = "use torch.float32: fastnn computes in floats"
 _THREE = "use the two-dimensional function on one slice at a time"

@@ -5,9 +5,11 @@ from typing import Any, Final
 
 from fastnn.compat.notes import note
 from fastnn.compat.torch._missing import missing
+from fastnn.compat.torch.nn.modules.module import Module
 
 __all__ = [
     "Final",
+    "ScriptModule",
     "annotate",
     "enable_onednn_fusion",
     "export",
@@ -28,6 +30,10 @@ __all__ = [
     "unused",
     "wait",
 ]
+
+
+class ScriptModule(Module):
+    """A module, for `isinstance`: `script` and `trace` give the module itself, which is of its own class."""
 
 
 def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = None, example_inputs: Any = None) -> Any:
@@ -151,6 +157,5 @@ __getattr__ = missing(
         "load": _AS_WEIGHTS,
         "save": _AS_WEIGHTS,
         "ScriptFunction": "functions run as they are",
-        "ScriptModule": "derive from torch.nn.Module",
     },
 )

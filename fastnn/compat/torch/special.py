@@ -7,6 +7,7 @@ import numpy as np
 
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._of_nn import log_softmax, softmax
+from fastnn.compat.torch._out import with_out
 from fastnn.compat.torch._pointwise import add, exp2, expm1, log1p, logit, mul, neg, round, where, xlogy
 from fastnn.compat.torch._pointwise import sigmoid as expit
 from fastnn.compat.torch._promotion import as_float, tensor_from
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 psi = digamma
+logit, logsumexp, multigammaln, xlogy = map(with_out, (logit, logsumexp, multigammaln, xlogy))  # type: ignore[arg-type]
 
 
 def ndtr(input: Any, *, out: Any = None) -> Tensor:

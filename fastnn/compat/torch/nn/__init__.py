@@ -15,7 +15,7 @@ from fastnn.compat.torch.nn import functional, init, modules, parallel, paramete
 from fastnn.compat.torch.nn.modules import *
 from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.parallel import DataParallel
-from fastnn.compat.torch.nn.parameter import Buffer, Parameter
+from fastnn.compat.torch.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
 import fastnn.compat.torch.nn.utils as utils  # isort: skip (not that of modules; it needs what is above)
 

@@ -8,7 +8,7 @@ import numpy as np
 from fastnn import _random, functional
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS
 from fastnn.autograd.tensor import Tensor as NumPyTensor
-from fastnn.compat.torch._tensor import Tensor, in_place, new
+from fastnn.compat.torch._tensor import Tensor, in_float32, in_place, new
 from fastnn.compat.torch.nn._functional_axes import as_image, as_sequence, in_batch, row
 
 __all__ = [
@@ -125,6 +125,7 @@ def scaled_dot_product_attention(
     enable_gqa: bool = False,
 ) -> Tensor:
     """softmax(query @ key.T * scale + mask) @ value"""
+    query, key, value = in_float32(query), in_float32(key), in_float32(value)
     if enable_gqa:
         times = query._data.shape[-3] // key._data.shape[-3]
         key, value = (FUNCTIONS[np.repeat](x, times, -3) for x in (key, value))
@@ -169,7 +170,7 @@ def instance_norm(
 ) -> Tensor:
     """Batch normalisation of each image for itself"""
     arrays = [None if value is None else value._data for value in (running_mean, running_var)]
-    result = F.instance_norm(input, *arrays, weight, bias, use_input_stats, momentum, eps)
+    result = F.instance_norm(in_float32(input), *arrays, weight, bias, use_input_stats, momentum, eps)
     return _moved((running_mean, running_var), result) if use_input_stats else result.y
 
 
@@ -185,7 +186,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Tensor:
     """x / sqrt(mean of x^2 + eps) * weight, over the last axes"""
-    return F.rms_norm(input, tuple(normalized_shape), weight, eps)
+    return F.rms_norm(in_float32(input), tuple(normalized_shape), weight, eps)
 
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:

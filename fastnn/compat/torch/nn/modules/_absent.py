@@ -3,25 +3,17 @@
 __all__ = ["ABSENT"]
 
 _VOLUMES = "fastnn's layers are of images (N, C, H, W): use the one that ends in 2d, with depth among the channels"
-_LAZY = "give the number of channels or features of the input, and use the one without Lazy"
 _QUANTIZED = "fastnn computes in float32 or float64: use the layers of torch.nn"
 
 ABSENT = {
     **dict.fromkeys(
         (
             "AdaptiveAvgPool3d", "AdaptiveMaxPool3d", "AvgPool3d", "BatchNorm3d", "CircularPad3d", "ConstantPad3d",
-            "Conv3d", "ConvTranspose3d", "Dropout3d", "FractionalMaxPool3d", "InstanceNorm3d", "LPPool3d", "MaxPool3d",
-            "MaxUnpool3d",            "ReflectionPad3d", "ReplicationPad3d", "ZeroPad3d",
+            "Conv3d", "ConvTranspose3d", "Dropout3d", "FractionalMaxPool3d", "InstanceNorm3d", "LPPool3d",
+            "LazyBatchNorm3d", "LazyConv3d", "LazyConvTranspose3d", "LazyInstanceNorm3d", "MaxPool3d", "MaxUnpool3d",
+            "ReflectionPad3d", "ReplicationPad3d", "ZeroPad3d",
         ),
         _VOLUMES,
-    ),
-    **dict.fromkeys(
-        (
-            "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
-            "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d", "LazyInstanceNorm1d",
-            "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear", "UninitializedBuffer", "UninitializedParameter",
-        ),
-        _LAZY,
     ),
     **dict.fromkeys(("intrinsic", "qat", "quantizable", "quantized"), _QUANTIZED),
     "AdaptiveLogSoftmaxWithLoss": "use Linear and CrossEntropyLoss",

@@ -41,6 +41,12 @@ def add(module: Any, kind: str, hook: Callable[..., Any], prepend: bool) -> _Han
     return _Handle(hooks, key)
 
 
+def forget_if_none(module: Any) -> None:
+    """Let a module without any hook be as one that never had any: those can be joined with their neighbours."""
+    if not any(vars(module.__dict__["_hooks"]).values()):
+        del module.__dict__["_hooks"]
+
+
 def add_to(module: Any, kind: str, hook: Callable[..., Any]) -> _Handle:
     """Add a hook of the state of a module."""
     hooks: dict[int, Any] = module.__dict__.setdefault(kind, {})

@@ -9,6 +9,7 @@ import numpy as np
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._tensor import Tensor, new
+from fastnn.compat.torch.nn.parameter import Unsized, buffer_that_waits, is_lazy
 
 __all__ = ["IncompatibleKeys", "buffer_tensor", "load", "load_own", "save_own", "set_buffer", "state_of"]
 
@@ -36,6 +37,8 @@ def buffer_tensor(own: dict[str, Any], name: str) -> Tensor | None:
     array = own["_buffers"][name]
     if array is None:
         return None
+    if isinstance(array, Unsized):
+        return buffer_that_waits(own, name)
     tensors = own.setdefault("_buffer_tensors", {})
     known = tensors.get(name)
     if known is None or known._data is not array:
@@ -46,7 +49,7 @@ def buffer_tensor(own: dict[str, Any], name: str) -> Tensor | None:
 def set_buffer(own: dict[str, Any], name: str, value: Any) -> None:
     """Let the buffer be this tensor; one that was recorded keeps its history."""
     if isinstance(value, Tensor):
-        own["_buffers"][name] = value._data
+        own["_buffers"][name] = value.data._data if is_lazy(value) else value._data
         own.setdefault("_buffer_tensors", {})[name] = value
     elif isinstance(value, NumPyTensor):
         own["_buffers"][name] = value._data
@@ -84,12 +87,13 @@ def save_own(module: Any, destination: Any, prefix: str, keep_vars: bool) -> Non
     own = module.__dict__
     for name, parameter in own["_parameters"].items():
         if parameter is not None:
-            destination[prefix + name] = parameter if keep_vars else parameter.detach()
+            destination[prefix + name] = parameter if keep_vars or is_lazy(parameter) else parameter.detach()
     transient = own["_non_persistent_buffers_set"]
     for name, array in own["_buffers"].items():
         if array is not None and name not in transient:
             tensor = buffer_tensor(own, name)
-            destination[prefix + name] = tensor if keep_vars else tensor.detach()  # type: ignore[union-attr]
+            is_kept = keep_vars or is_lazy(tensor)
+            destination[prefix + name] = tensor if is_kept else tensor.detach()  # type: ignore[union-attr]
     if hasattr(type(module), "get_extra_state"):
         destination[prefix + _EXTRA] = module.get_extra_state()
 
@@ -176,7 +180,11 @@ def load_own(
 
 def _take(own: dict[str, Any], name: str, entry: Any, value: Any, assign: bool, key: str) -> str | None:
     """Let a parameter or a buffer have this value; what is wrong with it, if anything."""
+    if is_lazy(value) and (is_lazy(entry) or isinstance(entry, Unsized)):
+        return None
     is_parameter = isinstance(entry, Tensor)
+    if is_lazy(value):
+        return value.shape  # which raises
     target = entry._data if is_parameter else entry
     array = value._data if isinstance(value, NumPyTensor) else value
     if not isinstance(array, np.ndarray | np.generic):

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import numpy as np
+
 from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn.modules._absent import ABSENT
+from fastnn.compat.torch.nn.modules.lazy import LazyModuleMixin
 from fastnn.compat.torch.nn.modules.module import Module, made
+from fastnn.compat.torch.nn.parameter import UninitializedBuffer, UninitializedParameter, is_lazy
 
-__all__ = ["BatchNorm1d", "BatchNorm2d"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "LazyBatchNorm1d", "LazyBatchNorm2d"]
 
 __getattr__ = missing(__name__, ABSENT)
 
@@ -80,6 +84,8 @@ def _class(base: Any, text: str) -> Any:
 
         def normalize(self, x: Any, activation: str | None = None, residual: Any = None) -> Any:
             before = dict(self._buffers) if self.training else None
+            if x._data.dtype == np.float16:
+                x = x.float()
             y = super().normalize(x, activation, residual)
             if before is not None:
                 self._keep_memory(before)
@@ -94,3 +100,61 @@ def _class(base: Any, text: str) -> Any:
 
 BatchNorm1d = _class(array.BatchNorm1d, "Normalise every feature over the batch, and over the positions of a sequence")
 BatchNorm2d = _class(array.BatchNorm2d, "Normalise every channel over the batch and all pixels")
+
+
+# ---- with the channels of the first input ----------------------------------------------------------------------------
+class _LazyNormBase(LazyModuleMixin):
+    """What all normalisations that wait for their first input have in common."""
+
+    num_features: int
+
+    def __init__(
+        self,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(1, eps, momentum, False, False)
+        self.num_features, self.affine, self.track_running_stats = 0, bool(affine), bool(track_running_stats)
+        for name in ["weight", "bias"][: (2 if bias else 1) if affine else 0]:
+            setattr(self, name, UninitializedParameter(device=device, dtype=dtype))
+        if track_running_stats:
+            self.running_mean = UninitializedBuffer(device=device, dtype=dtype)
+            self.running_var = UninitializedBuffer(device=device, dtype=dtype)
+            self.num_batches_tracked = np.zeros((), np.int64)
+
+    def reset_parameters(self) -> None:
+        if not self.has_uninitialized_params() and self.num_features != 0:
+            super().reset_parameters()  # type: ignore[misc]
+
+    def initialize_parameters(self, input: Any) -> None:
+        entries = dict(self._own_entries())
+        known = [entry for name, entry in entries.items() if entry is not None and name != "num_batches_tracked"]
+        if known and not self.has_uninitialized_params():  # they were loaded
+            self.num_features = known[0].shape[0]
+            return
+        self.num_features = input.shape[1]
+        for name, entry in entries.items():
+            if is_lazy(entry):
+                self._materialize(name, (self.num_features,))
+        self.reset_parameters()
+
+
+def lazy_class(base: Any, kind: Any) -> Any:
+    """The class that becomes `kind` with its first input; `base` does the same as `kind`, and is not the same class."""
+
+    class _Lazy(_LazyNormBase, base):
+        __doc__ = f"A `{kind.__name__}` that takes num_features from its first input."
+        cls_to_become = kind
+
+    _Lazy.__name__ = _Lazy.__qualname__ = f"Lazy{kind.__name__}"
+    return _Lazy
+
+
+LazyBatchNorm1d = lazy_class(_class(array.BatchNorm1d, ""), BatchNorm1d)
+LazyBatchNorm2d = lazy_class(_class(array.BatchNorm2d, ""), BatchNorm2d)

@@ -7,11 +7,22 @@ from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn.modules._absent import ABSENT
+from fastnn.compat.torch.nn.modules.lazy import LazyModuleMixin, unseen
 from fastnn.compat.torch.nn.modules.linear import drawn, redraw
 from fastnn.compat.torch.nn.modules.module import Module, extends, made
 from fastnn.compat.torch.nn.modules.utils import _single
+from fastnn.compat.torch.nn.parameter import UninitializedParameter
 
-__all__ = ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"]
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+]
 
 __getattr__ = missing(__name__, ABSENT)
 
@@ -239,3 +250,152 @@ class ConvTranspose1d(_OfSequences):
         output_padding = self.output_padding if output_size is None else _padding_for(self, input, output_size)
         settings = self.stride, self.padding, output_padding, self.groups, self.dilation
         return F.conv_transpose1d(input, self.weight, self.bias, *settings)
+
+
+# ---- with the channels of the first input ----------------------------------------------------------------------------
+class _LazyConv(LazyModuleMixin):
+    """What all convolutions that wait for their first input have in common."""
+
+    in_channels: int
+    out_channels: int
+    groups: int
+    kernel_size: Any
+    transposed: bool
+    weight: Any
+    bias: Any
+
+    def __init__(self, out_channels: int, groups: int, bias: bool, device: Any, dtype: Any, settings: Any) -> None:
+        with unseen():
+            super().__init__(groups, out_channels, groups=groups, bias=False, **settings)
+        self.in_channels = 0
+        self.weight = UninitializedParameter(device=device, dtype=dtype)
+        if bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        if not self.has_uninitialized_params() and self.in_channels != 0:
+            super().reset_parameters()  # type: ignore[misc]
+
+    def initialize_parameters(self, input: Any, *args: Any, **kwargs: Any) -> None:
+        if not self.has_uninitialized_params():  # they were loaded
+            self.in_channels = self.weight.shape[0] if self.transposed else self.weight.shape[1] * self.groups
+            return
+        shape, n = input.shape, len(self.kernel_size)
+        if len(shape) not in (n + 1, n + 2):
+            raise RuntimeError(
+                f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {type(self).__name__}, but got input "
+                f"of size: {shape}"
+            )
+        channels = shape[-n - 1]
+        if channels % self.groups != 0:
+            raise ValueError("in_channels must be divisible by groups")
+        self.in_channels = channels
+        rows, columns = (channels, self.out_channels) if self.transposed else (self.out_channels, channels)
+        self._materialize("weight", (rows, columns // self.groups, *self.kernel_size))
+        if self.bias is not None:
+            self._materialize("bias", (self.out_channels,))
+        self.reset_parameters()
+
+
+class LazyConv1d(_LazyConv, Conv1d):
+    """A `Conv1d` that takes in_channels from its first input."""
+
+    cls_to_become = Conv1d
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        settings = {
+            "kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation,
+            "padding_mode": padding_mode,
+        }  # fmt: skip
+        super().__init__(out_channels, groups, bias, device, dtype, settings)
+
+
+class LazyConv2d(_LazyConv, Conv2d):
+    """A `Conv2d` that takes in_channels from its first input."""
+
+    cls_to_become = Conv2d
+    _weight_in_memory = (2, 3, 1, 0)
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        settings = {
+            "kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation,
+            "padding_mode": padding_mode,
+        }  # fmt: skip
+        super().__init__(out_channels, groups, bias, device, dtype, settings)
+
+
+class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
+    """A `ConvTranspose1d` that takes in_channels from its first input."""
+
+    cls_to_become = ConvTranspose1d
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        settings = {
+            "kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation,
+            "output_padding": output_padding, "padding_mode": padding_mode,
+        }  # fmt: skip
+        super().__init__(out_channels, groups, bias, device, dtype, settings)
+
+
+class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
+    """A `ConvTranspose2d` that takes in_channels from its first input."""
+
+    cls_to_become = ConvTranspose2d
+    _weight_in_memory = (2, 3, 1, 0)
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        settings = {
+            "kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation,
+            "output_padding": output_padding, "padding_mode": padding_mode,
+        }  # fmt: skip
+        super().__init__(out_channels, groups, bias, device, dtype, settings)

@@ -6,10 +6,10 @@ from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn.modules._absent import ABSENT
-from fastnn.compat.torch.nn.modules.batchnorm import _NormBase
+from fastnn.compat.torch.nn.modules.batchnorm import _NormBase, lazy_class
 from fastnn.compat.torch.nn.modules.module import made
 
-__all__ = ["InstanceNorm1d", "InstanceNorm2d"]
+__all__ = ["InstanceNorm1d", "InstanceNorm2d", "LazyInstanceNorm1d", "LazyInstanceNorm2d"]
 
 __getattr__ = missing(__name__, ABSENT)
 
@@ -61,3 +61,5 @@ def _class(base: Any, ndim: int, text: str) -> Any:
 
 InstanceNorm1d = _class(array.InstanceNorm1d, 3, "Normalise every channel of every sequence for itself")
 InstanceNorm2d = _class(array.InstanceNorm2d, 4, "Normalise every channel of every image for itself")
+LazyInstanceNorm1d = lazy_class(_class(array.InstanceNorm1d, 3, ""), InstanceNorm1d)
+LazyInstanceNorm2d = lazy_class(_class(array.InstanceNorm2d, 4, ""), InstanceNorm2d)

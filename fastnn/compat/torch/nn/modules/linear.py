@@ -11,10 +11,11 @@ from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch._tensor import new
 from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn.modules._absent import ABSENT
+from fastnn.compat.torch.nn.modules.lazy import LazyModuleMixin, unseen
 from fastnn.compat.torch.nn.modules.module import Module, made
-from fastnn.compat.torch.nn.parameter import Parameter
+from fastnn.compat.torch.nn.parameter import Parameter, UninitializedParameter
 
-__all__ = ["Bilinear", "Identity", "Linear", "NonDynamicallyQuantizableLinear", "redraw"]
+__all__ = ["Bilinear", "Identity", "LazyLinear", "Linear", "NonDynamicallyQuantizableLinear", "redraw"]
 
 __getattr__ = missing(__name__, ABSENT)
 
@@ -47,6 +48,40 @@ class Linear(array.Linear, Module):
 
     def reset_parameters(self) -> None:
         redraw(self, 1 / math.sqrt(self.in_features))
+
+
+class LazyLinear(LazyModuleMixin, Linear):
+    """A `Linear` that takes in_features from its first input."""
+
+    cls_to_become = Linear
+    _weight_in_memory = (1, 0)
+
+    def __init__(self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+        with unseen():
+            super().__init__(1, out_features, False)
+        self.in_features = 0
+        self.weight = UninitializedParameter(device=device, dtype=dtype)
+        if bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        if not self.has_uninitialized_params() and self.in_features != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Any) -> None:
+        if self.has_uninitialized_params():
+            self.in_features = input.shape[-1]
+            self._materialize("weight", (self.out_features, self.in_features))
+            if self.bias is not None:
+                self._materialize("bias", (self.out_features,))
+            self.reset_parameters()
+        if self.in_features == 0:  # the weight was loaded
+            if input.shape[-1] != self.weight.shape[-1]:
+                raise AssertionError(
+                    f"The in_features inferred from input: {input.shape[-1]} is not equal to in_features from "
+                    f"self.weight: {self.weight.shape[-1]}"
+                )
+            self.in_features = input.shape[-1]
 
 
 class NonDynamicallyQuantizableLinear(Linear):

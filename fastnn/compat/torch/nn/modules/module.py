@@ -7,13 +7,14 @@ import numpy as np
 
 from fastnn.autograd.observer import observers
 from fastnn.autograd.tensor import Tensor as NumPyTensor
+from fastnn.autograd.tensor import mapped, tensors_in
 from fastnn.compat.notes import note
 from fastnn.compat.torch._device import check_device
+from fastnn.compat.torch._dtype import HALF, numpy_dtype
 from fastnn.compat.torch._dtype import dtype as dtype_of_torch
-from fastnn.compat.torch._dtype import numpy_dtype
-from fastnn.compat.torch._tensor import Tensor, new
+from fastnn.compat.torch._tensor import Tensor, in_float32, new
 from fastnn.compat.torch.nn.modules import _hooks, _state, _text
-from fastnn.compat.torch.nn.parameter import Parameter, parameter_from
+from fastnn.compat.torch.nn.parameter import Parameter, is_lazy, parameter_from
 from fastnn.nn import _call
 from fastnn.nn.module import Module as ArrayModule
 from fastnn.nn.parameter import Parameter as ArrayParameter
@@ -73,11 +74,16 @@ class Module(_hooks.HookMethods, ArrayModule):
         entered = getattr(forward, "entered", None)
         if entered is None or "forward" in own:  # a script has put another one there
             return _call.enter(self, self.forward, args, kwargs)
-        if "_hooks" in own or observers():
-            return forward(self, *args, **kwargs)
         if kwargs and not args and entered.__module__.startswith("fastnn.nn."):  # where PyTorch's `input` is x
             args = (kwargs.pop("input"),) if "input" in kwargs else ()
-        return entered(self, *args, **kwargs)
+        try:
+            if "_hooks" in own or observers():
+                return forward(self, *args, **kwargs)
+            return entered(self, *args, **kwargs)
+        except TypeError:
+            if not entered.__module__.startswith("fastnn.") or not _has_float16((*args, *kwargs.values())):
+                raise
+        return self(*_in_float32(args), **_in_float32(kwargs))
 
     # ---- attributes --------------------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:
@@ -104,23 +110,25 @@ class Module(_hooks.HookMethods, ArrayModule):
     def _replace(self, name: str, value: Any) -> None:
         """Assign to a parameter, a buffer or a module what is no parameter and no module."""
         own = self.__dict__
-        if value is not None:
-            kind = _typename(value)
         if name in own["_parameters"]:
             if value is not None:
-                raise TypeError(f"cannot assign '{kind}' as parameter '{name}' (torch.nn.Parameter or None expected)")
+                raise TypeError(
+                    f"cannot assign '{_typename(value)}' as parameter '{name}' (torch.nn.Parameter or None expected)"
+                )
             own["_parameters"][name] = None
         elif name in own["_buffers"]:
             if value is not None and not isinstance(value, NumPyTensor | np.ndarray | np.generic):
                 raise TypeError(
-                    f"cannot assign '{kind}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)"
+                    f"cannot assign '{_typename(value)}' as buffer '{name}' "
+                    "(torch.nn.Buffer, torch.Tensor or None expected)"
                 )
             _state.set_buffer(own, name, value)
         else:
             if value is not None:
-                raise TypeError(f"cannot assign '{kind}' as child module '{name}' (torch.nn.Module or None expected)")
-            del own["_modules"][name]
-            own[name] = None
+                raise TypeError(
+                    f"cannot assign '{_typename(value)}' as child module '{name}' (torch.nn.Module or None expected)"
+                )
+            own["_modules"][name] = None
 
     def _unshadow(self, name: str, value: Any) -> None:
         if name in self._names_of_fastnn:
@@ -183,7 +191,10 @@ class Module(_hooks.HookMethods, ArrayModule):
         if module is not None and not isinstance(module, ArrayModule):
             raise TypeError(f"{_typename(module)} is not a Module subclass")
         _check_name(self, "module", name, self._modules)
-        setattr(self, name, module)
+        if module is None:
+            self.__dict__["_modules"][name] = None
+        else:
+            setattr(self, name, module)
 
     register_module = add_module
 
@@ -192,7 +203,7 @@ class Module(_hooks.HookMethods, ArrayModule):
         seen = set()
         modules: dict[str, Any] = self._modules
         for name, module in modules.items():
-            if module not in seen:
+            if module is not None and module not in seen:
                 seen.add(module)
                 yield name, module
 
@@ -212,8 +223,9 @@ class Module(_hooks.HookMethods, ArrayModule):
         yield prefix, self
         modules: dict[str, Any] = self._modules
         for name, module in modules.items():
-            below = f"{prefix}.{name}" if prefix else name
-            yield from module.named_modules(memo, below, remove_duplicate)
+            if module is not None:
+                below = f"{prefix}.{name}" if prefix else name
+                yield from module.named_modules(memo, below, remove_duplicate)
 
     def modules(self, remove_duplicate: bool = True) -> Iterator["Module"]:
         """This module and all below it, each once."""
@@ -322,7 +334,9 @@ class Module(_hooks.HookMethods, ArrayModule):
                 module._apply(fn)
         own = self.__dict__
         for parameter in own["_parameters"].values():
-            if parameter is not None:
+            if is_lazy(parameter):
+                parameter.data = fn(parameter.data)
+            elif parameter is not None:
                 parameter._data, parameter._memory = fn(new(parameter._data))._data, None
                 if parameter._grad is not None:
                     parameter._grad = fn(new(parameter._grad))._data
@@ -332,6 +346,9 @@ class Module(_hooks.HookMethods, ArrayModule):
         return self
 
     def _cast(self, kind: np.dtype) -> "Module":
+        if kind == np.float16:
+            note(HALF)
+            kind = _FLOATS[0]
         if kind not in _FLOATS:
             raise TypeError(f"Module.to: fastnn computes in float32 or float64. Received: {kind}")
 
@@ -381,14 +398,17 @@ class Module(_hooks.HookMethods, ArrayModule):
         return self._cast(_FLOATS[1])
 
     def half(self) -> "Module":
-        raise TypeError("Module.half: fastnn computes in float32 or float64: leave the module in float32")
+        """In float32, which fastnn computes half precision in."""
+        return self._cast(np.dtype(np.float16))
 
-    def bfloat16(self) -> "Module":
-        raise TypeError("Module.bfloat16: fastnn computes in float32 or float64: leave the module in float32")
+    bfloat16 = half
 
     def type(self, dst_type: Any) -> "Module":
         """`to(dst_type)`, or by the name of a type of tensors, such as "torch.DoubleTensor"."""
-        names = {"torch.FloatTensor": "float32", "torch.DoubleTensor": "float64"}
+        names = {
+            "torch.FloatTensor": "float32", "torch.DoubleTensor": "float64", "torch.HalfTensor": "float16",
+            "torch.BFloat16Tensor": "float16",
+        }  # fmt: skip
         name = dst_type if isinstance(dst_type, str) else getattr(dst_type, "__name__", "")
         name = name if name.startswith("torch.") else f"torch.{name}"
         if name in names:
@@ -463,6 +483,15 @@ def _check_name(module: Any, kind: str, name: Any, registry: Any) -> None:
         raise KeyError(f'{kind} name can\'t be empty string ""')
     if name not in registry and name not in module._names_of_fastnn and hasattr(module, name):
         raise KeyError(f"attribute '{name}' already exists")
+
+
+def _has_float16(values: Any) -> bool:
+    tensors = tensors_in(tuple(values))
+    return any(x._data.dtype == np.float16 for x in tensors)
+
+
+def _in_float32(values: Any) -> Any:
+    return mapped(lambda x: in_float32(x) if isinstance(x, NumPyTensor) else x, values)
 
 
 def _typename(value: Any) -> str:
