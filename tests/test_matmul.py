@@ -47,11 +47,11 @@ def test_kernel_refuses_shapes_that_do_not_fit():
     native = _runtime._native
     a, b, y = np.ones((2, 3, 4)), np.ones((2, 4, 5)), np.empty((2, 3, 5))
     for bad in ((a[:1], b, y), (a, b[:, :3].copy(), y), (a, b, np.empty((2, 3, 6))), (a, b, np.empty((2, 2, 5)))):
-        with pytest.raises(ValueError, match="matmul|length|fit"):
+        with pytest.raises(ValueError, match=r"matmul|length|fit"):
             native.matmul(native.MATMUL["times"], bad[0], bad[1], None, bad[2], 1)
     turned = np.ones((2, 5, 4))
     for room in (None, np.empty((1, 5, 4)), np.empty((2, 5, 3))):
-        with pytest.raises(ValueError, match="matmul|length|fit"):
+        with pytest.raises(ValueError, match=r"matmul|length|fit"):
             native.matmul(native.MATMUL["times_transposed"], a, turned, room, y, 1)
 
 
@@ -85,10 +85,10 @@ def test_matrices_are_read_as_they_lie(rng, a_batch, b_batch):
         y = x @ w
         np.testing.assert_allclose(y.data, expected, rtol=1e-12, atol=1e-12)
         (y * dy).sum().backward()
-        for grad, wanted, given in ((x.grad, da, a), (w.grad, db, b)):
-            extra = tuple(range(wanted.ndim - given.ndim))
+        for grad, wanted, side in ((x.grad, da, a), (w.grad, db, b)):
+            extra = tuple(range(wanted.ndim - side.ndim))
             total = wanted.sum(extra)
-            ones = tuple(axis for axis, size in enumerate(given.shape) if size == 1 != total.shape[axis])
+            ones = tuple(axis for axis, size in enumerate(side.shape) if size == 1 != total.shape[axis])
             np.testing.assert_allclose(grad, total.sum(ones, keepdims=True), rtol=1e-12, atol=1e-12)
 
 

@@ -13,7 +13,9 @@ __all__ = ["add", "divide", "multiply", "subtract", "write"]
 # Elements from which waking a thread pays: NumPy takes 15 us for so many, and as long as the kernel does.
 _LARGE = 1 << 16
 _KERNELS = (np.dtype(np.float32), np.dtype(np.float64))
-_NAMES = {np.add: "add", np.subtract: "subtract", np.multiply: "multiply", np.true_divide: "divide"}
+_NAMES: dict[np.ufunc, str] = {
+    np.add: "add", np.subtract: "subtract", np.multiply: "multiply", np.true_divide: "divide",
+}  # fmt: skip
 
 
 def add(a: Any, b: Any) -> Any:
@@ -78,11 +80,11 @@ def _side(x: Any, whole: NDArray, order: tuple[int, ...]) -> NDArray | None:
     """The elements of the other side in the order of `whole`, or its one number."""
     if type(x) is float or type(x) is int:
         return np.full(1, x, whole.dtype)
-    if not isinstance(x, np.ndarray | np.generic) or x.dtype != whole.dtype or not x.flags.aligned:
+    if not isinstance(x, np.ndarray | np.generic) or x.dtype != whole.dtype:
         return None
     if not x.ndim:
         return np.array([x])
-    if x.shape != whole.shape:
+    if not isinstance(x, np.ndarray) or x.shape != whole.shape or not x.flags.aligned:
         return None
     flat = x.transpose(order)
     return flat.reshape(-1) if flat.flags.c_contiguous else None

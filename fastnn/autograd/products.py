@@ -1,7 +1,7 @@
 """Products of matrices and what comes down to them.
 
-Floats go through fastnn's own kernels, since what NumPy's BLAS gives depends on the number of its threads: small matrices
-and many at once through `src_c/ops/matmul.c`, a large one through the convolution, which packs it.
+Floats go through fastnn's own kernels, since what NumPy's BLAS gives depends on the number of its threads: small
+matrices and many at once through `src_c/ops/matmul.c`, a large one through the convolution, which packs it.
 """
 
 import functools

@@ -79,7 +79,7 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
         )
     if kind is int:
         return viewed(self, Slice((index, ...)))  # one element, too, is a view
-    if kind is slice or (kind is tuple and all([type(part) in _PLAIN for part in index])):
+    if kind is slice or (kind is tuple and all(type(part) in _PLAIN for part in index)):
         steps = index if kind is tuple else (index,)
         for part in steps:
             if type(part) is slice and part.step is not None and part.step < 0:

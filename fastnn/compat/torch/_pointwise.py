@@ -495,7 +495,11 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> T
     """Within [min, max], numbers or tensors; the gradient passes at the bounds."""
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    if input._data.dtype.kind == "f" and (min is None or type(min) in _NUMBERS) and (max is None or type(max) in _NUMBERS):
+    if (
+        input._data.dtype.kind == "f"
+        and (min is None or type(min) in _NUMBERS)
+        and (max is None or type(max) in _NUMBERS)
+    ):
         return checked_out(FUNCTIONS[np.clip](input, min, max), out)
     bounds = [value for value in (min, max) if value is not None]
     dtype = common_dtype(input, *map(operand, bounds))
@@ -715,9 +719,7 @@ def _fits(other: Any, array: np.ndarray) -> bool:
     shape = other._data.shape
     if other._data.dtype != array.dtype or len(shape) > array.ndim:
         return False
-    return shape == array.shape or all(
-        [n in (1, size) for n, size in zip(shape[::-1], array.shape[::-1], strict=False)]
-    )
+    return shape == array.shape or all(n in (1, size) for n, size in zip(shape[::-1], array.shape[::-1], strict=False))
 
 
 for _name, _function in {

@@ -14,7 +14,18 @@ from fastnn.autograd.tape import run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._promotion import cast, common_dtype, tensor_from
 from fastnn.compat.torch._size import Size, sizes_of
-from fastnn.compat.torch._tensor import Tensor, array_to_write, checked_out, in_place, method, new, takes_names, viewed, view_of, wrapped
+from fastnn.compat.torch._tensor import (
+    Tensor,
+    array_to_write,
+    checked_out,
+    in_place,
+    method,
+    new,
+    takes_names,
+    view_of,
+    viewed,
+    wrapped,
+)
 
 __all__ = [
     "as_strided",
