@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn.autograd.indexing import TakeAlongAxis
 from fastnn.autograd.methods import FUNCTIONS
+from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._dtype import numpy_dtype
@@ -247,7 +248,12 @@ def _extreme(input: Any, dim: Any, keepdim: bool, other: Any, kind: Any, largest
             raise RuntimeError(f"{kind.__name__}(): Expected reduction dim to be specified for input.numel() == 0.")
         return reduce(input)
     axis = axis_of(dim, input._data.ndim)
-    return kind(*_picked(input, _places(np.argmax if largest else np.argmin, input, axis), axis, keepdim))
+    places = _places(np.argmax if largest else np.argmin, input, axis)
+    if places is None or (input._requires_grad and RECORDING.get()):
+        return kind(*_picked(input, places, axis, keepdim))
+    # A pass over the memory is faster than looking for the places.
+    values = (np.max if largest else np.min)(input._data, axis, keepdims=keepdim)
+    return kind(wrapped(values), new(places if keepdim else places.squeeze(axis)))
 
 
 @method
