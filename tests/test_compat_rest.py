@@ -4,14 +4,17 @@ import importlib
 import importlib.machinery
 import importlib.util
 import io
+import os
 import pickle
 import pkgutil
+import random
 import subprocess
 import sys
 import types
 
 import numpy as np
 import pytest
+from pth_splices import instructions_of, spliced
 
 import fastnn
 import fastnn.compat.torch as torch
@@ -641,6 +644,8 @@ HOSTILE = {
     "a function that reads files": b"cfastnn.compat.torch.serialization\nload\n.",
     "a module that is not imported": b"cantigravity\nfly_geohash\n.",
     "a class of Python's library": b"csubprocess\nPopen\n.",
+    "a change of a class": b"cfastnn.nn.module\nModule\n(N}S'forward'\nNstb.",
+    "a change of a function": b"cfastnn.functional.add\nadd\n}S'__doc__'\nNsb.",
 }
 
 
@@ -652,3 +657,36 @@ def test_a_file_of_objects_cannot_ask_for_what_does_anything(content, tmp_path, 
     with pytest.raises(pickle.UnpicklingError, match="the file asks for"):
         torch.load(path, weights_only=False)
     assert "antigravity" not in sys.modules
+
+
+def test_a_changed_file_of_objects_is_read_or_refused(tmp_path):
+    """Cut, with other bytes, and with its instructions in other order."""
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    path = tmp_path / "model.pt"
+    torch.save({"model": model, "optimizer": optimizer, "a": [1, 2.5, "x", (None, {3})]}, path)
+    content = path.read_bytes()
+    start = content.index(b"\n") + 1
+    rng, instructions = random.Random(0), instructions_of(content[start:])
+    read = 0
+    for _ in range(int(os.environ.get("FASTNN_FUZZ", "300"))):
+        changed = bytearray(content)
+        place = rng.randrange(start, len(content))
+        kind = rng.randrange(4)
+        if kind == 0:
+            del changed[place:]
+        elif kind == 1:
+            changed[place] ^= 1 << rng.randrange(8)
+        elif kind == 2:
+            changed[place] = rng.choice(b"().0RQbctuahq\x81\x85\x93\xff")
+        else:
+            changed = content[:start] + spliced(rng, instructions)
+        path.write_bytes(changed)
+        try:
+            torch.load(path, weights_only=False)
+            read += 1
+        except fastnn.FileError as error:
+            assert str(error).startswith(f"{path}: ")  # noqa: PT017
+        except pickle.UnpicklingError as error:
+            assert "the file asks for" in str(error)  # noqa: PT017
+    assert read

@@ -6,11 +6,12 @@ import io
 import os
 import pickle
 import sys
-from types import FunctionType
-from typing import IO, Any
+from types import FunctionType, ModuleType
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
+from fastnn._errors import FileError
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.autograd.tensor import _restored
 from fastnn.compat.notes import note
@@ -101,12 +102,12 @@ def load(
     if not isinstance(f, str | os.PathLike):
         start = f.read(len(_OWN))
         if start == _OWN:
-            return _unpickle(f, weights_only)
+            return _unpickle(f, str(getattr(f, "name", "")), weights_only)
         f.seek(-len(start), os.SEEK_CUR)
     elif os.path.isfile(f):
         with open(f, "rb") as file:
             if file.read(len(_OWN)) == _OWN:
-                return _unpickle(file, weights_only)
+                return _unpickle(file, os.fspath(f), weights_only)
     return read_pth(f, make=_MAKERS)
 
 
@@ -130,16 +131,36 @@ _MAKERS = Makers(_tensor, _parameter, Size, _dtype, device)
 
 
 # ---- objects ---------------------------------------------------------------------------------------------------------
-def _unpickle(file: IO[bytes], weights_only: bool | None) -> Any:
+def _unpickle(file: IO[bytes], name: str, weights_only: bool | None) -> Any:
     if weights_only is not False:
         raise pickle.UnpicklingError(
             "torch.load: the file holds objects, not weights only. If it is yours: torch.load(path, weights_only=False)"
         )
-    return _Unpickler(file).load()
+    # From memory: a length that is a lie takes no more of it than the file has.
+    content = io.BytesIO(file.read())
+    try:
+        return _Unpickler(content).load()
+    except _Refused:
+        raise
+    except Exception as error:  # whatever a class makes of a state that is not its own
+        raise FileError(f"its objects are damaged ({type(error).__name__}: {error})", name) from error
 
 
-class _Unpickler(pickle.Unpickler):
-    """Of classes that are there: no function of the file's choice is called, and no module imported."""
+class _Refused(pickle.UnpicklingError):
+    """The file asks for something that does more than calculate."""
+
+
+class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined] # the one in Python, whose steps can be refused
+    """Of classes that are there: no function of the file's choice is called, no module imported, no class changed."""
+
+    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+
+    def load_build(self) -> None:
+        if isinstance(self.stack[-2], type | FunctionType | ModuleType):
+            raise _Refused(f"torch.load: the file asks for a change of {self.stack[-2].__name__}")
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
 
     def find_class(self, module: str, name: str) -> Any:
         found: Any = sys.modules.get(module)
@@ -147,7 +168,7 @@ class _Unpickler(pickle.Unpickler):
             found = getattr(found, part, None)
         if _is_harmless(found, module):
             return found
-        raise pickle.UnpicklingError(
+        raise _Refused(
             f"torch.load: the file asks for {module}.{name}, which is neither a class of this script nor of fastnn's. "
             "Save model.state_dict(), and load that into a new model"
         )
