@@ -105,7 +105,7 @@ def prelu_forward(const real[:, ::1] x,     # IN (rows, channels)
 
 def prelu_backward_workspace(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights):
     """Elements of the workspace, of either dtype."""
-    return fnn_prelu_backward_workspace_f32(rows, channels, weights)
+    return fitting(fnn_prelu_backward_workspace_f32(rows, channels, weights))
 
 
 def prelu_backward(const real[:, ::1] dy,    # IN

@@ -55,9 +55,9 @@ cdef int check_matrix(bint fits) except -1:
 def batchnorm_workspace(const real[:, ::1] x):
     """Bytes of workspace for each of the functions below."""
     if real is float:
-        return fnn_batchnorm_workspace_f32(x.shape[0], x.shape[1])
+        return fitting(fnn_batchnorm_workspace_f32(x.shape[0], x.shape[1]))
     else:
-        return fnn_batchnorm_workspace_f64(x.shape[0], x.shape[1])
+        return fitting(fnn_batchnorm_workspace_f64(x.shape[0], x.shape[1]))
 
 
 cdef fnn_then then_of(str name) except *:

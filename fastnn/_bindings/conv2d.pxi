@@ -128,13 +128,13 @@ def conv2d_workspace(str direction, const real[:, :, :, ::1] x, const real[:, :,
             return fnn_conv2d_forward_workspace_f32(&s, n_threads)
         if direction == "backward_data":
             return fnn_conv2d_backward_data_workspace_f32(&s, n_threads)
-        return fnn_conv2d_backward_weight_workspace_f32(&s, n_threads)
+        return fitting(fnn_conv2d_backward_weight_workspace_f32(&s, n_threads))
     else:
         if direction == "forward":
             return fnn_conv2d_forward_workspace_f64(&s, n_threads)
         if direction == "backward_data":
             return fnn_conv2d_backward_data_workspace_f64(&s, n_threads)
-        return fnn_conv2d_backward_weight_workspace_f64(&s, n_threads)
+        return fitting(fnn_conv2d_backward_weight_workspace_f64(&s, n_threads))
 
 
 def conv2d_forward(const real[:, :, :, ::1] x,       # IN

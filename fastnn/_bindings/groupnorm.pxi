@@ -30,9 +30,9 @@ def groupnorm_workspace(const real[:, :, ::1] x, Py_ssize_t groups):
     """Bytes of workspace for each of the functions below."""
     cdef fnn_groupnorm_shape s = groupnorm_shape[real](x, groups)
     if real is float:
-        return fnn_groupnorm_workspace_f32(&s)
+        return fitting(fnn_groupnorm_workspace_f32(&s))
     else:
-        return fnn_groupnorm_workspace_f64(&s)
+        return fitting(fnn_groupnorm_workspace_f64(&s))
 
 
 def groupnorm_forward(const real[:, :, ::1] x,    # IN

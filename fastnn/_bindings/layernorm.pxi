@@ -44,9 +44,9 @@ def layernorm_forward(const real[:, ::1] x,       # IN
 def layernorm_backward_workspace(const real[:, ::1] x, bint need_dweight):
     """Bytes of workspace for `layernorm_backward`."""
     if real is float:
-        return fnn_layernorm_backward_workspace_f32(x.shape[0], x.shape[1], need_dweight)
+        return fitting(fnn_layernorm_backward_workspace_f32(x.shape[0], x.shape[1], need_dweight))
     else:
-        return fnn_layernorm_backward_workspace_f64(x.shape[0], x.shape[1], need_dweight)
+        return fitting(fnn_layernorm_backward_workspace_f64(x.shape[0], x.shape[1], need_dweight))
 
 
 def layernorm_backward(const real[:, ::1] dy,       # IN

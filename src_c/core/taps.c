@@ -52,9 +52,9 @@ static ptrdiff_t find_runs(const tap_axis *axis, ptrdiff_t n, tap_run *runs) {
 void fnn_tap_map(const fnn_conv2d_shape *s, int backward, workspace_cursor *workspace, tap_map *map) {
     map->h = (tap_axis){s->kernel_h, backward ? s->h : s->h_out, NULL};
     map->w = (tap_axis){s->kernel_w, backward ? s->w : s->w_out, NULL};
-    ptrdiff_t most_runs = map->w.length + map->w.length * s->n / TAP_RUN_ROWS;
-    map->h.source = workspace_take(workspace, map->h.length * map->h.kernel, sizeof(ptrdiff_t));
-    map->w.source = workspace_take(workspace, map->w.length * map->w.kernel, sizeof(ptrdiff_t));
+    ptrdiff_t most_runs = size_plus(map->w.length, SIZE(map->w.length, s->n) / TAP_RUN_ROWS);
+    map->h.source = workspace_take(workspace, SIZE(map->h.length, map->h.kernel), sizeof(ptrdiff_t));
+    map->w.source = workspace_take(workspace, SIZE(map->w.length, map->w.kernel), sizeof(ptrdiff_t));
     map->runs = workspace_take(workspace, most_runs, sizeof(tap_run));
     if (workspace->base == NULL) {
         return;

@@ -19,7 +19,7 @@ void OP(columns_prepare)(column_passes *p, ptrdiff_t rows, ptrdiff_t width, ptrd
     p->chunk = fnn_min(MAX_CHUNK, fnn_max(MIN_CHUNK, chunk));
     p->chunks = fnn_ceil_div(rows, p->chunk) + (tail > 0);
     for (int i = 0; i < 3; i++) {
-        p->partial[i] = workspace_take(workspace, p->chunks * width, sizeof(real));
+        p->partial[i] = workspace_take(workspace, SIZE(p->chunks, width), sizeof(real));
     }
     p->mean = p->sum = workspace_take(workspace, width, sizeof(double));
     p->m2 = p->product = workspace_take(workspace, width, sizeof(double));

@@ -103,14 +103,14 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
         c->wide_shape = widened(s);
         c->shape = s = &c->wide_shape;
         c->x_width = s->w;
-        c->wide_x = workspace_take(&workspace, s->h * s->w * s->n * s->c_in, sizeof(real));
+        c->wide_x = workspace_take(&workspace, SIZE(s->h, s->w, s->n, s->c_in), sizeof(real));
     }
     fnn_tap_map(s, backward, &workspace, &c->map);
     norm_prepare(&c->norm, norm, c->y_channels, &workspace);
     c->few_rows = is_product_of_few_rows(c);
     c->sums =
         workspace_take(&workspace, !c->few_rows ? 0 : OP(few_rows_sums)(s->n, c->depth, c->columns), sizeof(real));
-    ptrdiff_t packed = !c->packs ? 0 : s->groups * c->panels * c->taps * c->depth * c->panel_columns;
+    ptrdiff_t packed = !c->packs ? 0 : SIZE(s->groups, c->panels, c->taps, c->depth, c->panel_columns);
     c->packed = workspace_take(&workspace, packed, sizeof(real));
     return workspace.used;
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/workspace.h"
+
 enum { MOST_PARTS = 8, LEAST_DEPTH = 64, LINE = 64 / sizeof(real) };
 
 typedef struct {
@@ -19,7 +21,7 @@ static ptrdiff_t part_depth(ptrdiff_t depth) {
 static ptrdiff_t sums_stride(ptrdiff_t columns) { return fnn_ceil_div(columns, LINE) * LINE + LINE; }
 
 ptrdiff_t OP(few_rows_sums)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns) {
-    return fnn_ceil_div(depth, part_depth(depth)) * rows * sums_stride(columns);
+    return SIZE(fnn_ceil_div(depth, part_depth(depth)), rows, sums_stride(columns));
 }
 
 /* Task: the sums of one part of the depth. */

@@ -46,8 +46,8 @@ static ptrdiff_t prepare(layernorm *l, ptrdiff_t rows, ptrdiff_t features, int n
     l->chunk = fnn_max(1, fnn_min(chunk, MAX_CHUNK_ROWS));
     l->chunks = fnn_ceil_div(rows, l->chunk);
     workspace_cursor workspace = {base, 0};
-    l->dweight_sums = workspace_take(&workspace, need_dweight ? l->chunks * features : 0, sizeof(real));
-    l->dbias_sums = workspace_take(&workspace, need_dweight ? l->chunks * features : 0, sizeof(real));
+    l->dweight_sums = workspace_take(&workspace, need_dweight ? SIZE(l->chunks, features) : 0, sizeof(real));
+    l->dbias_sums = workspace_take(&workspace, need_dweight ? SIZE(l->chunks, features) : 0, sizeof(real));
     return workspace.used;
 }
 

@@ -10,16 +10,16 @@ typedef struct {
 } local_response_norm;
 
 /* A window of 2 c channels reaches all others from each of them: what a larger one has more of is zeros. */
-static ptrdiff_t reaching(ptrdiff_t c, ptrdiff_t size) { return fnn_min(size, 2 * c); }
+static ptrdiff_t reaching(ptrdiff_t c, ptrdiff_t size) { return fnn_min(size, SIZE(2, c)); }
 
 static ptrdiff_t scratch_bytes(ptrdiff_t c, ptrdiff_t size) {
     workspace_cursor cursor = {NULL, 0};
-    workspace_take(&cursor, 3 * (c + size), sizeof(real));
+    workspace_take(&cursor, SIZE(3, size_plus(c, size)), sizeof(real));
     return cursor.used;
 }
 
 ptrdiff_t OP(local_response_norm_workspace)(ptrdiff_t c, ptrdiff_t size, int n_threads) {
-    return scratch_bytes(c, reaching(c, size)) * n_threads;
+    return SIZE(scratch_bytes(c, reaching(c, size)), n_threads);
 }
 
 static void local_response_norm_task(void *context, ptrdiff_t task, int thread) {

@@ -1,5 +1,6 @@
 /* PReLU over (rows, channels), cut into chunks of rows. When all channels share one weight, the matrix counts as rows of a
  * single channel, for which there are kernels over flat arrays. */
+#include "core/workspace.h"
 #include "ops/op.h"
 
 typedef struct {
@@ -57,7 +58,7 @@ static void backward_task(void *context, ptrdiff_t task, int thread) {
 
 ptrdiff_t OP(prelu_backward_workspace)(ptrdiff_t rows, ptrdiff_t channels, ptrdiff_t weights) {
     prelu p = prelu_of(rows, channels, weights);
-    return fnn_ceil_div(p.rows, p.chunk) * p.channels;
+    return SIZE(fnn_ceil_div(p.rows, p.chunk), p.channels);
 }
 
 fnn_status OP(prelu_backward)(ptrdiff_t rows, ptrdiff_t channels, ptrdiff_t weights, const real *dy, const real *x,

@@ -72,10 +72,10 @@ static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, c
     workspace_cursor workspace = {base, 0};
     norm_prepare(&c->norm, norm, c->columns, &workspace);
     c->filter_stride = c->depth * stored_columns(c, 0) + LINE;
-    c->filters = workspace_take(&workspace, c->panels * c->tiles.filters * c->filter_stride, sizeof(real));
-    c->zeros = workspace_take(&workspace, fnn_min(s->n, c->tiles.chunk) * c->depth, sizeof(real));
-    c->inputs = workspace_take(&workspace, n_threads * c->tiles.positions * c->input_stride, sizeof(real));
-    c->outputs = workspace_take(&workspace, n_threads * c->tiles.positions * c->output_stride, sizeof(real));
+    c->filters = workspace_take(&workspace, SIZE(c->panels, c->tiles.filters, c->filter_stride), sizeof(real));
+    c->zeros = workspace_take(&workspace, SIZE(fnn_min(s->n, c->tiles.chunk), c->depth), sizeof(real));
+    c->inputs = workspace_take(&workspace, SIZE(n_threads, c->tiles.positions, c->input_stride), sizeof(real));
+    c->outputs = workspace_take(&workspace, SIZE(n_threads, c->tiles.positions, c->output_stride), sizeof(real));
     return workspace.used;
 }
 

@@ -70,11 +70,11 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->input_stride = g->tiles.chunk * g->block_in + LINE;
     g->output_stride = g->tiles.chunk * g->block_out + LINE;
     workspace_cursor workspace = {base, 0};
-    g->sums = workspace_take(&workspace, g->bands * g->tiles.filters * g->sums_stride, sizeof(real));
-    g->bias_sums = workspace_take(&workspace, g->bands * s->c_out, sizeof(real));
-    g->zeros = workspace_take(&workspace, fnn_max(g->block_in, g->block_out) * g->tiles.chunk, sizeof(real));
-    g->inputs = workspace_take(&workspace, n_threads * g->tiles.positions * g->input_stride, sizeof(real));
-    g->outputs = workspace_take(&workspace, n_threads * g->tiles.positions * g->output_stride, sizeof(real));
+    g->sums = workspace_take(&workspace, SIZE(g->bands, g->tiles.filters, g->sums_stride), sizeof(real));
+    g->bias_sums = workspace_take(&workspace, SIZE(g->bands, s->c_out), sizeof(real));
+    g->zeros = workspace_take(&workspace, SIZE(fnn_max(g->block_in, g->block_out), g->tiles.chunk), sizeof(real));
+    g->inputs = workspace_take(&workspace, SIZE(n_threads, g->tiles.positions, g->input_stride), sizeof(real));
+    g->outputs = workspace_take(&workspace, SIZE(n_threads, g->tiles.positions, g->output_stride), sizeof(real));
     return workspace.used;
 }
 
