@@ -8,6 +8,7 @@ read-only output.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc  # no-cython-lint: the included files use them
+from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t  # no-cython-lint
 
 ctypedef fused real:
@@ -33,6 +34,13 @@ cdef int check(fnn_status status, str operation) except -1:
     if status == FNN_BAD_INDEX:
         raise IndexError(f"{operation}: an index points outside its array")
     raise RuntimeError(f"{operation}: unknown status {<int>status}")
+
+
+cdef Py_ssize_t fitting(Py_ssize_t size) except -1:
+    """The size of a workspace; one that does not fit into memory stands at the largest number (core/workspace.h)."""
+    if size == PY_SSIZE_T_MAX:
+        check(FNN_OVERFLOW, "workspace")
+    return size
 
 
 # A view of an empty array has no first element to take the address of; every size in C is 0 then and nothing is read.

@@ -76,6 +76,11 @@ cdef int check_settings(const fnn_conv2d_shape *s) except -1:
     if (max(s.stride_h, s.stride_w, s.dilation_h, s.dilation_w) > MOST_SETTING
             or max(s.pad_top, s.pad_left) > MOST_SETTING or min(s.pad_top, s.pad_left) < -MOST_SETTING):
         raise ValueError("conv2d: stride, padding or dilation is too large")
+    # The pixels that the last output and the last tap reach, which C computes.
+    cdef Py_ssize_t most = PY_SSIZE_T_MAX // 4
+    if (s.h_out > most // s.stride_h or s.w_out > most // s.stride_w
+            or s.kernel_h > most // s.dilation_h or s.kernel_w > most // s.dilation_w):
+        raise ValueError("conv2d: the image is too large for this stride or dilation")
     return 0
 
 
@@ -106,7 +111,7 @@ cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, 
 
 
 cdef int check_workspace(const uint8_t[::1] workspace, Py_ssize_t needed) except -1:
-    if workspace.shape[0] < needed or <size_t>&workspace[0] % 64 != 0:
+    if workspace.shape[0] < fitting(needed) or <size_t>&workspace[0] % 64 != 0:
         raise ValueError(f"workspace of {workspace.shape[0]} bytes, {needed} aligned to 64 are needed")
     return 0
 

@@ -1,7 +1,6 @@
 # The buffers behind the arrays of fastnn._memory.
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from cpython.pyport cimport PY_SSIZE_T_MAX
 
 cdef extern from "Python.h":
     # Without an exception type, numbers that do not fit become the nearest one that does.

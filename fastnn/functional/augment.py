@@ -161,7 +161,7 @@ def _integers(operation: str, name: str, value: ArrayLike, shape: tuple[int, ...
         raise _check.fail(operation, f"{name} must have shape {'(N,)' if shape is None else shape}", **{name: array})
     if array.dtype.kind == "u" and array.size and array.max() >= 2**63:
         raise _check.fail(operation, f"{name} must fit into int64", **{f"the largest of {name}": int(array.max())})
-    return np.ascontiguousarray(array, np.int64)
+    return np.array(array, np.int64, order="C")  # a copy, which no other thread writes into while C reads it
 
 
 def per_channel(operation: str, name: str, value: ArrayLike, channels: int) -> NDArray[np.float64]:

@@ -8,6 +8,9 @@
 #include "core/real.h"
 #include "fnn.h"
 
+/* A number in an array of the caller, which another thread may write into meanwhile: what is checked is what is used. */
+static inline int64_t fnn_read_once(const int64_t *p) { return *(const volatile int64_t *)p; }
+
 /* A batch-reduced matrix product, the one inner problem of convolution and linear layers:
  *
  *     c[i][j] = start[i][j] + sum over b < count, k < depth of a_b[i][k] * b_b[k][j]      0 <= i < rows, 0 <= j < columns

@@ -114,13 +114,17 @@ void KERNEL(cross_entropy)(const fnn_cross_entropy *p) {
         if (p->labels == NULL) {
             t.probabilities = p->probabilities + r * p->classes;
             p->losses[r] = row_loss(p, 1, t, -1, x, dx);
-        } else if (p->labels[r] == p->ignore_index) {
+            continue;
+        }
+        /* Checked by the op; what another thread has written since must not become an index outside. */
+        int64_t label = fnn_read_once(p->labels + r);
+        if (label == p->ignore_index || label < 0 || label >= p->classes) {
             memset(dx, 0, (size_t)p->classes * sizeof *dx);
             p->losses[r] = 0;
         } else if (t.spread != 0) {
-            p->losses[r] = row_loss(p, 1, t, (ptrdiff_t)p->labels[r], x, dx);
+            p->losses[r] = row_loss(p, 1, t, (ptrdiff_t)label, x, dx);
         } else {
-            p->losses[r] = row_loss(p, 0, t, (ptrdiff_t)p->labels[r], x, dx);
+            p->losses[r] = row_loss(p, 0, t, (ptrdiff_t)label, x, dx);
         }
     }
 }

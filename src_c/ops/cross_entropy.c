@@ -33,9 +33,10 @@ static fnn_status weigh_labels(const fnn_cross_entropy_shape *shape, const int64
                                double *total) {
     double sum = 0;
     for (ptrdiff_t r = 0; r < shape->rows; r++) {
-        if (labels[r] == shape->ignore_index) continue;
-        if (labels[r] < 0 || labels[r] >= shape->classes) return FNN_BAD_LABEL;
-        sum += class_weight == NULL ? 1 : (double)class_weight[labels[r]];
+        int64_t label = fnn_read_once(labels + r);
+        if (label == shape->ignore_index) continue;
+        if (label < 0 || label >= shape->classes) return FNN_BAD_LABEL;
+        sum += class_weight == NULL ? 1 : (double)class_weight[label];
     }
     *total = sum;
     return FNN_OK;
