@@ -16,6 +16,7 @@ cdef extern from "fnn.h" nogil:
         Py_ssize_t dilation_h, dilation_w
         Py_ssize_t groups
         fnn_conv2d_algorithm algorithm
+        fnn_isa isa
     int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *shape)
     Py_ssize_t fnn_conv2d_forward_workspace_f32(const fnn_conv2d_shape *shape, int n_threads)
     Py_ssize_t fnn_conv2d_forward_workspace_f64(const fnn_conv2d_shape *shape, int n_threads)
@@ -97,6 +98,7 @@ cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, 
     s.dilation_h, s.dilation_w = dilation
     s.groups = groups
     s.algorithm = conv2d_algorithm_of(algorithm)
+    s.isa = fnn_isa_selected()
     if (y.shape[2] != s.n or weight.shape[3] != s.c_out or weight.shape[2] * groups != s.c_in
             or s.c_out % groups != 0 or min(stride) < 1 or min(dilation) < 1 or groups < 1
             or min(s.kernel_h, s.kernel_w, s.h, s.w, s.n, s.c_in, s.h_out, s.w_out, s.c_out) < 1):

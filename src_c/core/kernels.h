@@ -149,10 +149,12 @@ typedef struct {
 #undef FNN_SLOT
 } FNN_TYPED(fnn_kernels);
 
-/* The table of the selected ISA. */
-const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table)(void);
+/* The table of an ISA. An op whose memory is cut by one must run by the same one, whoever selects another meanwhile: it
+ * keeps the table, of the ISA in its shape. */
+const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table)(fnn_isa isa);
+#define KERNELS_OF(isa) (FNN_TYPED(fnn_kernel_table)(isa))
 
-/* How ops call a kernel: KERNELS->relu_forward(n, x, y). */
-#define KERNELS (FNN_TYPED(fnn_kernel_table)())
+/* How the other ops call a kernel, by the selected ISA: KERNELS->relu_forward(n, x, y). */
+#define KERNELS KERNELS_OF(fnn_isa_selected())
 
 #endif

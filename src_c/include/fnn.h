@@ -59,6 +59,7 @@ typedef struct {
     ptrdiff_t dilation_h, dilation_w;
     ptrdiff_t groups;
     fnn_conv2d_algorithm algorithm;
+    fnn_isa isa; /* whose kernels compute it, and cut its workspace */
 } fnn_conv2d_shape;
 
 /* Whether every channel has one filter of its own: such convolutions have kernels of their own, all others are matrix

@@ -34,6 +34,7 @@ enum { ROWS_TOGETHER = 28 };
 
 typedef struct {
     const fnn_conv2d_shape *shape;
+    const FNN_TYPED(fnn_kernels) * kernels;
     fnn_conv2d_shape wide_shape; /* of `widens` */
     int backward, packs, few_rows, widens;
     ptrdiff_t depth, columns; /* per group: channels summed over, channels produced */
@@ -88,7 +89,8 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
     c->y_channels = backward ? s->c_in : s->c_out;
     c->x_width = backward ? s->w_out : s->w;
     c->y_width = backward ? s->w : s->w_out;
-    c->panel_columns = KERNELS->panel_columns;
+    c->kernels = KERNELS_OF(s->isa);
+    c->panel_columns = c->kernels->panel_columns;
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
     c->taps = s->kernel_h * s->kernel_w;
     ptrdiff_t columns = fnn_min(c->panel_columns, c->columns);
@@ -106,7 +108,7 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
         c->wide_x = workspace_take(&workspace, SIZE(s->h, s->w, s->n, s->c_in), sizeof(real));
     }
     fnn_tap_map(s, backward, &workspace, &c->map);
-    norm_prepare(&c->norm, norm, c->y_channels, &workspace);
+    norm_prepare(&c->norm, norm, c->kernels, c->y_channels, &workspace);
     c->few_rows = is_product_of_few_rows(c);
     c->sums =
         workspace_take(&workspace, !c->few_rows ? 0 : OP(few_rows_sums)(s->n, c->depth, c->columns), sizeof(real));
@@ -172,7 +174,7 @@ static void pack_task(void *context, ptrdiff_t task, int thread) {
                 packed[k * stored + j] = 0;
             }
         }
-        KERNELS->transpose(used, c->depth, from, s->c_out, packed, stored);
+        c->kernels->transpose(used, c->depth, from, s->c_out, packed, stored);
         return;
     }
     for (ptrdiff_t k = 0; k < c->depth; k++) {
@@ -237,7 +239,7 @@ static void multiply_slice(const conv2d *c, ptrdiff_t group, ptrdiff_t panel, pt
             gemm.start_stride = gemm.c_stride;
         }
         tap = list_taps(c, h, run->w, tap, c->depth * stored, &gemm.count, x_offset, weight_offset);
-        KERNELS->batch_gemm(&gemm);
+        c->kernels->batch_gemm(&gemm);
     }
 }
 
@@ -247,7 +249,7 @@ static void finish_run(const conv2d *c, ptrdiff_t group, ptrdiff_t panel, ptrdif
     real *y = run_output(c, h, run, column);
     for (ptrdiff_t i = 0; c->addend != NULL && i < run->rows; i++) {
         real *to = y + i * c->y_channels;
-        KERNELS->add(columns, to, c->addend + (to - c->y), to);
+        c->kernels->add(columns, to, c->addend + (to - c->y), to);
     }
     norm_apply(&c->norm, run->rows, columns, c->y_channels, c->y, y - c->y, column);
 }
@@ -295,12 +297,12 @@ static void depthwise_task(void *context, ptrdiff_t task, int thread) {
     };
     for (ptrdiff_t tap = 0; tap < c->taps;) {
         tap = list_taps(c, h, run->w, tap, channels, &problem.count, x_offset, weight_offset);
-        KERNELS->depthwise(&problem);
+        c->kernels->depthwise(&problem);
         problem.start = problem.out;
         problem.start_stride = channels;
     }
     if (c->addend != NULL) {
-        KERNELS->add(run->rows * channels, problem.out, c->addend + (problem.out - c->y), problem.out);
+        c->kernels->add(run->rows * channels, problem.out, c->addend + (problem.out - c->y), problem.out);
     }
     norm_apply(&c->norm, run->rows, channels, channels, c->y, problem.out - c->y, 0);
 }
@@ -308,7 +310,8 @@ static void depthwise_task(void *context, ptrdiff_t task, int thread) {
 static void run_all(conv2d *c, int n_threads) {
     ptrdiff_t work_items = c->map.h.length * c->map.n_runs;
     if (c->few_rows) {
-        OP(few_rows_product)(c->shape->n, c->depth, c->columns, c->x, c->weight, c->bias, c->y, c->sums, n_threads);
+        OP(few_rows_product)(c->kernels, c->shape->n, c->depth, c->columns, c->x, c->weight, c->bias, c->y, c->sums,
+                             n_threads);
         norm_apply(&c->norm, c->shape->n, c->columns, c->columns, c->y, 0, 0);
         return;
     }

@@ -21,6 +21,7 @@ enum {
 
 typedef struct {
     const fnn_conv2d_shape *shape;
+    const FNN_TYPED(fnn_kernels) * kernels;
     ptrdiff_t c_in, c_out; /* per group */
     ptrdiff_t panel_columns, panels, block, blocks;
     ptrdiff_t weights, bands, band_rows;
@@ -40,7 +41,8 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->shape = s;
     g->c_in = s->c_in / s->groups;
     g->c_out = s->c_out / s->groups;
-    g->panel_columns = KERNELS->panel_columns;
+    g->kernels = KERNELS_OF(s->isa);
+    g->panel_columns = g->kernels->panel_columns;
     g->panels = fnn_ceil_div(g->c_out, g->panel_columns);
     g->blocks = fnn_ceil_div(g->c_in, BLOCK_CHANNELS);
     g->block = fnn_ceil_div(g->c_in, g->blocks);
@@ -123,7 +125,7 @@ static void add_chunk(const weight_gradient *g, ptrdiff_t band, ptrdiff_t group,
         dy = packed, stride = columns;
     }
     if (g->dbias != NULL && block == 0) { /* while this piece of dy is in a cache */
-        KERNELS->column_sums((w_end - w) * s->n, columns, dy, stride, band_bias_sums(g, band) + column);
+        g->kernels->column_sums((w_end - w) * s->n, columns, dy, stride, band_bias_sums(g, band) + column);
     }
     fnn_batch_gemm gemm = {
         .rows = fnn_min(g->block, g->c_in - row),
@@ -145,7 +147,7 @@ static void add_chunk(const weight_gradient *g, ptrdiff_t band, ptrdiff_t group,
         gemm.count = list_pixels(g, in_h, tap % s->kernel_w, w, w_end, s->n * stride, x_offset, dy_offset, &gemm.depth);
         gemm.c = band_sums(g, band) + (tap * g->c_in + row) * s->c_out + column;
         gemm.start = gemm.c;
-        KERNELS->batch_gemm_transposed(&gemm);
+        g->kernels->batch_gemm_transposed(&gemm);
     }
 }
 
@@ -191,7 +193,7 @@ static void depthwise_task(void *context, ptrdiff_t band, int thread) {
             ptrdiff_t w_end = fnn_min(s->w_out, w + pixels);
             problem.w = g->dy + (h * s->w_out + w) * s->n * s->c_out;
             if (g->dbias != NULL) {
-                KERNELS->column_sums((w_end - w) * s->n, s->c_out, problem.w, s->c_out, band_bias_sums(g, band));
+                g->kernels->column_sums((w_end - w) * s->n, s->c_out, problem.w, s->c_out, band_bias_sums(g, band));
             }
             for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
                 ptrdiff_t in_h = g->map.h.source[h * s->kernel_h + tap / s->kernel_w];
@@ -199,7 +201,7 @@ static void depthwise_task(void *context, ptrdiff_t band, int thread) {
                     problem.count = list_pixels(g, in_h, tap % s->kernel_w, w, w_end, s->n * s->c_out, x_offset,
                                                 dy_offset, &problem.rows);
                     problem.out = sums + tap * s->c_out;
-                    KERNELS->depthwise_backward_weight(&problem);
+                    g->kernels->depthwise_backward_weight(&problem);
                 }
             }
         }
@@ -217,6 +219,15 @@ static void add_bands_task(void *context, ptrdiff_t task, int thread) {
             g->dweight[i] += sums[i];
         }
     }
+}
+
+/* Task: the gradient of the bias, from the sums of all bands. */
+static void bias_task(void *context, ptrdiff_t task, int thread) {
+    (void)task, (void)thread;
+    const weight_gradient *g = context;
+    ptrdiff_t channels = g->shape->c_out;
+    memset(g->dbias, 0, (size_t)channels * sizeof(real));
+    g->kernels->column_sums(g->bands, channels, g->bias_sums, channels, g->dbias);
 }
 
 fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
@@ -242,8 +253,7 @@ fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real 
                          add_bands_task, &g);
     }
     if (dbias != NULL) {
-        memset(dbias, 0, (size_t)s->c_out * sizeof(real));
-        KERNELS->column_sums(g.bands, s->c_out, g.bias_sums, s->c_out, dbias);
+        fnn_parallel_for(1, (double)g.bands * (double)s->c_out, n_threads, bias_task, &g);
     }
     return FNN_OK;
 }

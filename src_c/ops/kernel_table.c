@@ -9,8 +9,8 @@ FNN_EACH_ISA(X)
 #undef X
 #pragma GCC visibility pop
 
-const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table)(void) {
-    switch (fnn_isa_selected()) {
+const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table)(fnn_isa isa) {
+    switch (isa) {
 #define X(NAME, name)                                                                                                  \
     case FNN_##NAME:                                                                                                   \
         return FNN_TYPED(fnn_kernel_table_##name)();

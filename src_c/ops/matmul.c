@@ -5,6 +5,7 @@
 enum { ROWS_PER_TASK = 96 };
 
 typedef struct {
+    const FNN_TYPED(fnn_kernels) * kernels;
     int a_is_transposed;
     ptrdiff_t rows, depth, columns;
     ptrdiff_t tasks_per_matrix;
@@ -17,7 +18,7 @@ static void matmul_task(void *context, ptrdiff_t task, int thread) {
     const matmul *p = context;
     ptrdiff_t matrix = task / p->tasks_per_matrix;
     fnn_range r = fnn_chunk(task % p->tasks_per_matrix, ROWS_PER_TASK, p->rows);
-    ptrdiff_t panel_columns = KERNELS->panel_columns;
+    ptrdiff_t panel_columns = p->kernels->panel_columns;
     const ptrdiff_t no_offset = 0;
     const real *b = p->b + matrix * p->depth * p->columns;
     real *y = p->y + (matrix * p->rows + r.begin) * p->columns;
@@ -37,9 +38,9 @@ static void matmul_task(void *context, ptrdiff_t task, int thread) {
         gemm.b = b + column;
         gemm.c = y + column;
         if (p->a_is_transposed) {
-            KERNELS->batch_gemm_transposed(&gemm);
+            p->kernels->batch_gemm_transposed(&gemm);
         } else {
-            KERNELS->batch_gemm(&gemm);
+            p->kernels->batch_gemm(&gemm);
         }
     }
 }
@@ -65,6 +66,7 @@ fnn_status OP(matmul)(fnn_matmul kind, ptrdiff_t matrices, ptrdiff_t rows, ptrdi
         b = transposed;
     }
     matmul p = {
+        .kernels = KERNELS,
         .a_is_transposed = kind == FNN_TRANSPOSED_TIMES,
         .rows = rows,
         .depth = depth,

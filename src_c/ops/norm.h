@@ -18,13 +18,15 @@ static inline void norm_column(double mean, double invstd, double weight, double
 }
 
 typedef struct {
-    const OP(norm) * norm;         /* NULL: nothing is to be done */
+    const OP(norm) * norm; /* NULL: nothing is to be done */
+    const FNN_TYPED(fnn_kernels) * kernels;
     real *center, *scale, *offset; /* of each channel */
 } norm_pass;
 
-static inline void norm_prepare(norm_pass *pass, const OP(norm) * norm, ptrdiff_t channels,
-                                workspace_cursor *workspace) {
+static inline void norm_prepare(norm_pass *pass, const OP(norm) * norm, const FNN_TYPED(fnn_kernels) * kernels,
+                                ptrdiff_t channels, workspace_cursor *workspace) {
     pass->norm = norm;
+    pass->kernels = kernels;
     pass->center = workspace_take(workspace, channels, sizeof(real));
     pass->scale = workspace_take(workspace, channels, sizeof(real));
     pass->offset = workspace_take(workspace, channels, sizeof(real));
@@ -54,7 +56,7 @@ static inline void norm_apply(const norm_pass *pass, ptrdiff_t rows, ptrdiff_t c
         .offset = pass->offset + column,
         .out = y + at,
     };
-    KERNELS->column_affine(&problem);
+    pass->kernels->column_affine(&problem);
 }
 
 #endif

@@ -23,7 +23,11 @@ enum {
     LINE = 64 / sizeof(real) /* shifts the positions against each other, or they would share a set of the cache */
 };
 
+/* Channels of the depth that a task of `filter_task` transforms, and what it keeps of 16 columns. */
+enum { FILTER_DEPTH = 32, FILTER_ROWS = WINOGRAD_POSITIONS * FILTER_DEPTH * 16 };
+
 typedef struct {
+    const FNN_TYPED(fnn_kernels) * kernels;
     int backward;
     ptrdiff_t depth, columns;     /* channels summed over, channels produced */
     ptrdiff_t h, w, pad_h, pad_w; /* of x, as this direction reads it */
@@ -35,6 +39,7 @@ typedef struct {
     real *filters;                                        /* [panel][filter][depth][stored columns] */
     real *inputs, *outputs;                               /* [thread][position][chunk][depth or columns] */
     real *zeros;                                          /* what lies on padding */
+    real *filter_rows;                                    /* [thread][filter][column][depth], of `filter_task` */
     norm_pass norm;
     const real *x, *weight, *bias, *addend;
     real *y;
@@ -58,24 +63,26 @@ static ptrdiff_t prepare(winograd *c, const fnn_conv2d_shape *s, int backward, c
     c->y_w = backward ? s->w : s->w_out;
     c->pad_h = backward ? 2 - s->pad_top : s->pad_top;
     c->pad_w = backward ? 2 - s->pad_left : s->pad_left;
-    c->panel_columns = KERNELS->panel_columns;
+    c->kernels = KERNELS_OF(s->isa);
+    c->panel_columns = c->kernels->panel_columns;
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
     ptrdiff_t positions = winograd_extent_h(s->algorithm).side * winograd_extent_w(s->algorithm).side;
     ptrdiff_t row_bytes = positions * (c->depth + c->columns) * (ptrdiff_t)sizeof(real);
     const row_limits *limits = LIMITS + s->algorithm;
-    c->transforms = winograd_transforms_of(s->algorithm);
+    c->transforms = winograd_transforms_of(c->kernels, s->algorithm);
     ptrdiff_t rows = fnn_max(limits->least, fnn_min(limits->most, limits->bytes / row_bytes));
     c->tiles = winograd_cut(s->algorithm, s->n, (winograd_axis){c->h, c->y_h, c->pad_h},
                             (winograd_axis){c->w, c->y_w, c->pad_w}, rows);
     c->input_stride = c->tiles.chunk * c->depth + LINE;
     c->output_stride = c->tiles.chunk * c->columns + LINE;
     workspace_cursor workspace = {base, 0};
-    norm_prepare(&c->norm, norm, c->columns, &workspace);
+    norm_prepare(&c->norm, norm, c->kernels, c->columns, &workspace);
     c->filter_stride = c->depth * stored_columns(c, 0) + LINE;
     c->filters = workspace_take(&workspace, SIZE(c->panels, c->tiles.filters, c->filter_stride), sizeof(real));
     c->zeros = workspace_take(&workspace, SIZE(fnn_min(s->n, c->tiles.chunk), c->depth), sizeof(real));
     c->inputs = workspace_take(&workspace, SIZE(n_threads, c->tiles.positions, c->input_stride), sizeof(real));
     c->outputs = workspace_take(&workspace, SIZE(n_threads, c->tiles.positions, c->output_stride), sizeof(real));
+    c->filter_rows = workspace_take(&workspace, backward ? SIZE(n_threads, FILTER_ROWS) : 0, sizeof(real));
     return workspace.used;
 }
 
@@ -93,12 +100,8 @@ static real *panel_filters(const winograd *c, ptrdiff_t panel, ptrdiff_t filter)
     return c->filters + (panel * c->tiles.filters + filter) * c->filter_stride;
 }
 
-/* Channels of the depth that a task of `filter_task` transforms. */
-enum { FILTER_DEPTH = 32 };
-
 /* Task: the weights of some channels of the depth, for one panel. */
 static void filter_task(void *context, ptrdiff_t task, int thread) {
-    (void)thread;
     const winograd *c = context;
     ptrdiff_t panel = task % c->panels, column = panel * c->panel_columns;
     fnn_range depth = fnn_chunk(task / c->panels, FILTER_DEPTH, c->depth);
@@ -115,18 +118,18 @@ static void filter_task(void *context, ptrdiff_t task, int thread) {
         return;
     }
     /* The weight is [tap][column][depth]: transformed along the depth, then transposed. */
-    real rows[WINOGRAD_POSITIONS][FILTER_DEPTH * 16];
+    real *rows = c->filter_rows + thread * FILTER_ROWS;
     for (ptrdiff_t first = 0; first < used; first += 16) {
         ptrdiff_t n = fnn_min(16, used - first), length = depth.end - depth.begin;
         for (ptrdiff_t j = 0; j < n; j++) {
             for (ptrdiff_t tap = 0; tap < 9; tap++) {
                 taps[tap] = c->weight + ((8 - tap) * c->columns + column + first + j) * c->depth + depth.begin;
             }
-            c->transforms.filter(length, taps, rows[0] + j * FILTER_DEPTH, FILTER_DEPTH * 16, c->tiles.middle);
+            c->transforms.filter(length, taps, rows + j * FILTER_DEPTH, FILTER_DEPTH * 16, c->tiles.middle);
         }
         for (ptrdiff_t filter = 0; filter < c->tiles.filters; filter++) {
             real *out = panel_filters(c, panel, filter) + depth.begin * stored + first;
-            KERNELS->transpose(n, length, rows[filter], FILTER_DEPTH, out, stored);
+            c->kernels->transpose(n, length, rows + filter * FILTER_DEPTH * 16, FILTER_DEPTH, out, stored);
         }
     }
 }
@@ -234,7 +237,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
             gemm.b = panel_filters(c, panel, filter);
             gemm.b_stride = stored_columns(c, panel);
             gemm.c = outputs + position * c->output_stride + panel * c->panel_columns;
-            KERNELS->batch_gemm(&gemm);
+            c->kernels->batch_gemm(&gemm);
         }
     }
     transform_outputs(c, &chunk, outputs);

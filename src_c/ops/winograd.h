@@ -166,11 +166,12 @@ typedef struct {
                             int middle);
 } winograd_transforms;
 
-static inline winograd_transforms winograd_transforms_of(fnn_conv2d_algorithm algorithm) {
+static inline winograd_transforms winograd_transforms_of(const FNN_TYPED(fnn_kernels) * kernels,
+                                                         fnn_conv2d_algorithm algorithm) {
 #define TRANSFORMS(stem)                                                                                               \
     (winograd_transforms) {                                                                                            \
-        KERNELS->stem##_input, KERNELS->stem##_output_gradient, KERNELS->stem##_output, KERNELS->stem##_filter,        \
-            KERNELS->stem##_filter_gradient                                                                            \
+        kernels->stem##_input, kernels->stem##_output_gradient, kernels->stem##_output, kernels->stem##_filter,        \
+            kernels->stem##_filter_gradient                                                                            \
     }
     switch (algorithm) {
     case FNN_WINOGRAD4:

@@ -26,6 +26,7 @@ enum {
 
 typedef struct {
     const fnn_conv2d_shape *shape;
+    const FNN_TYPED(fnn_kernels) * kernels;
     ptrdiff_t panel_columns;
     ptrdiff_t block_in, blocks_in, block_out, blocks_out;
     winograd_tiles tiles;
@@ -44,9 +45,10 @@ typedef struct {
 
 static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_threads, void *base) {
     g->shape = s;
-    g->panel_columns = KERNELS->panel_columns;
+    g->kernels = KERNELS_OF(s->isa);
+    g->panel_columns = g->kernels->panel_columns;
     g->blocks_in = fnn_ceil_div(s->c_in, BLOCK_CHANNELS);
-    g->transforms = winograd_transforms_of(s->algorithm);
+    g->transforms = winograd_transforms_of(g->kernels, s->algorithm);
     winograd_extent h = winograd_extent_h(s->algorithm), w = winograd_extent_w(s->algorithm);
     ptrdiff_t all_rows = s->n * fnn_ceil_div(s->h_out, h.outputs) * fnn_ceil_div(s->w_out, w.outputs);
     g->blocks_out = fnn_ceil_div(s->c_out, all_rows < MANY_ROWS ? BLOCK_CHANNELS : WIDE_BLOCK_CHANNELS);
@@ -124,7 +126,7 @@ static void add_bias(const weight_gradient *g, fnn_range rows, fnn_range columns
     for (ptrdiff_t h = rows.begin; h < fnn_min(rows.end, s->h_out); h++) {
         for (ptrdiff_t w = columns.begin; w < fnn_min(columns.end, s->w_out); w++) {
             const real *dy = g->dy + ((h * s->w_out + w) * s->n + segment->image) * s->c_out + block.begin;
-            KERNELS->column_sums(segment->rows, block.end - block.begin, dy, s->c_out, sums + block.begin);
+            g->kernels->column_sums(segment->rows, block.end - block.begin, dy, s->c_out, sums + block.begin);
         }
     }
 }
@@ -194,7 +196,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
                     gemm.b = outputs + position * g->output_stride + column - out.begin;
                     gemm.c = sums + row * s->c_out + column;
                     gemm.start = started[filter] ? gemm.c : NULL;
-                    KERNELS->batch_gemm_transposed(&gemm);
+                    g->kernels->batch_gemm_transposed(&gemm);
                 }
             }
             started[filter] = 1;
@@ -217,12 +219,21 @@ static void finish_task(void *context, ptrdiff_t task, int thread) {
         real *first = g->sums + filter * g->sums_stride + r.begin;
         for (ptrdiff_t band = 1; band < g->bands; band++) {
             const real *next = first + band * g->tiles.filters * g->sums_stride;
-            KERNELS->add(r.end - r.begin, first, next, first);
+            g->kernels->add(r.end - r.begin, first, next, first);
         }
     }
     const real *sums = g->sums + r.begin;
     real *dweight = g->dweight + r.begin;
     g->transforms.filter_gradient(r.end - r.begin, sums, g->sums_stride, dweight, g->weights, g->tiles.middle);
+}
+
+/* Task: the gradient of the bias, from the sums of all bands. */
+static void bias_task(void *context, ptrdiff_t task, int thread) {
+    (void)task, (void)thread;
+    const weight_gradient *g = context;
+    ptrdiff_t channels = g->shape->c_out;
+    memset(g->dbias, 0, (size_t)channels * sizeof(real));
+    g->kernels->column_sums(g->bands, channels, g->bias_sums, channels, g->dbias);
 }
 
 void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
@@ -237,7 +248,6 @@ void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, 
     fnn_parallel_for(fnn_ceil_div(g.weights, FINISH_CHUNK), (double)g.weights * g.bands * 8, n_threads, finish_task,
                      &g);
     if (dbias != NULL) {
-        memset(dbias, 0, (size_t)shape->c_out * sizeof(real));
-        KERNELS->column_sums(g.bands, shape->c_out, g.bias_sums, shape->c_out, dbias);
+        fnn_parallel_for(1, (double)g.bands * (double)shape->c_out, n_threads, bias_task, &g);
     }
 }
