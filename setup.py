@@ -10,6 +10,8 @@ setuptools' own `libraries=` compiles a source shared by two libraries once and 
 objects are made here, one folder per variant, and handed to the linker.
 
 Environment variables read by the build:
+    CC, CFLAGS, LDFLAGS, ARCHFLAGS
+                        the compiler, and flags before our own, which have the last word
     FASTNN_OPENMP=0     build without OpenMP (serial)
     FASTNN_WERROR=1     treat warnings in the C sources as errors
     FASTNN_NATIVE=0     build no compiled module at all (the package then runs on its NumPy reference)
@@ -62,10 +64,11 @@ class BuildNative(build_ext):
             raise SystemExit("fastnn: the C sources need GCC or Clang; set FASTNN_NATIVE=0 to build without them")
         self.compile_command = shlex.split(os.environ.get("CC", sysconfig.get_config_var("CC") or "cc"))
         common = [*COMMON_FLAGS, *(["-Werror"] if is_enabled("FASTNN_WERROR", "0") else [])]
+        self.extra_flags = shlex.split(os.environ.get("CFLAGS", "")) + shlex.split(os.environ.get("ARCHFLAGS", ""))
         openmp = ["-fopenmp"] if is_enabled("FASTNN_OPENMP", "1") and self.accepts("-fopenmp") else []
         isas = instruction_sets()
         built = [f"-DFNN_HAVE_{isa.upper()}" for isa in isas]
-        objects = self.compile_all(common + openmp + built, isas)
+        objects = self.compile_all([*self.extra_flags, *common, *openmp, *built], isas)
         (extension,) = self.extensions
         extension.extra_objects = [str(path) for path in objects]
         # Hidden visibility turns a kernel that is declared but not written into an error of the linker, here,
@@ -81,7 +84,7 @@ class BuildNative(build_ext):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.c"
             source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
-            command = [*self.compile_command, flag, str(source), "-o", str(Path(folder) / "probe")]
+            command = [*self.compile_command, *self.extra_flags, flag, str(source), "-o", str(Path(folder) / "probe")]
             return subprocess.run(command, capture_output=True).returncode == 0
 
     def compile_all(self, flags: list[str], isas: list[str]) -> list[Path]:
