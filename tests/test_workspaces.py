@@ -1,0 +1,53 @@
+"""No operation leaves its workspace: each ends at a page without rights."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastnn import _native
+
+GUARDED = Path(__file__).with_name("guarded_workspaces.py")
+
+
+def run_guarded(kind, seed, cases):
+    command = [sys.executable, str(GUARDED), kind, str(seed), str(cases)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, f"{done.returncode} in {lines[-1:]}\n{done.stderr}"
+    assert len(lines) == cases
+
+
+@pytest.mark.parametrize("kind", ["convolution", "norm", "product"])
+def test_operations_stay_inside_their_workspaces(kind):
+    run_guarded(kind, 0, 150)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("kind", ["convolution", "norm", "product"])
+def test_many_operations_stay_inside_their_workspaces(kind, seed):
+    run_guarded(kind, seed, 1000)
+
+
+def test_a_guarded_workspace_ends_the_process_that_leaves_it():
+    code = (
+        f"import sys; sys.path.insert(0, {str(GUARDED.parent)!r}); import ctypes, guarded_workspaces as g; "
+        "a = g.guarded(1000); print(len(a), a.ctypes.data % 64, flush=True); ctypes.memset(a.ctypes.data + {}, 0, 1)"
+    )
+    for place, survives in ((1023, True), (1024, False)):
+        done = subprocess.run([sys.executable, "-c", code.format(place)], capture_output=True, text=True, timeout=60)
+        assert done.stdout.split() == ["1024", "0"]
+        assert (done.returncode == 0) == survives
+
+
+def test_a_workspace_that_does_not_fit_into_memory_is_an_error():
+    """Of arrays that are there, with settings that no array bounds: so many threads at 5 MB each."""
+    x, weight = np.ones((40, 40, 64, 64), np.float32), np.ones((3, 3, 64, 64), np.float32)
+    settings = (1, 1), (1, 1), (1, 1), 1, "winograd4"
+    sizes = [_native.conv2d_workspace("forward", x, weight, x, *settings, n) for n in (1, 2, 3)]
+    assert sizes[2] - sizes[1] == sizes[1] - sizes[0] > 0
+    most = _native.conv2d_workspace("forward", x, weight, x, *settings, 2**31 - 1)
+    assert most == sizes[0] + (2**31 - 2) * (sizes[1] - sizes[0])
