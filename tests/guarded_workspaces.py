@@ -65,12 +65,13 @@ def a_norm(rng):
     x = rng.standard_normal(shape).astype(dtype_of(rng))
     yield x.shape
     layers = [
-        nn.GroupNorm(2, 2 * c, dtype=x.dtype), nn.LocalResponseNorm(int(rng.integers(1, 12))),
-        nn.PReLU(2 * c, dtype=x.dtype), nn.PReLU(dtype=x.dtype), nn.LayerNorm(x.shape[1:], dtype=x.dtype),
+        nn.GroupNorm(2, 2 * c), nn.LocalResponseNorm(int(rng.integers(1, 12))),
+        nn.PReLU(2 * c), nn.PReLU(), nn.LayerNorm(x.shape[1:]),
     ]  # fmt: skip
     if x.size > x.shape[1]:
-        layers.append(nn.BatchNorm2d(2 * c, dtype=x.dtype))
+        layers.append(nn.BatchNorm2d(2 * c))
     for layer in layers:
+        layer.astype(x.dtype)
         layer.backward(layer.forward(x))
         layer.eval().forward(x)
 
