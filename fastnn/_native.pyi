@@ -62,6 +62,7 @@ def conv2d_workspace(
     groups: int,
     algorithm: str,
     n_threads: int,
+    isa: str | None = None,
 ) -> int: ...
 def conv2d_forward(
     x: _Real,
@@ -75,6 +76,7 @@ def conv2d_forward(
     algorithm: str,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    isa: str | None = None,
 ) -> None: ...
 def conv2d_norm_forward(
     x: _Real,
@@ -95,6 +97,7 @@ def conv2d_norm_forward(
     algorithm: str,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    isa: str | None = None,
 ) -> None: ...
 def conv2d_backward_data(
     dy: _Real,
@@ -108,6 +111,7 @@ def conv2d_backward_data(
     algorithm: str,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    isa: str | None = None,
 ) -> None: ...
 def conv2d_backward_weight(
     x: _Real,
@@ -121,6 +125,7 @@ def conv2d_backward_weight(
     algorithm: str,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    isa: str | None = None,
 ) -> None: ...
 
 # im2col

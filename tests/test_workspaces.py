@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import _native
+from fastnn import functional as F
 
 GUARDED = Path(__file__).with_name("guarded_workspaces.py")
 
@@ -51,3 +54,38 @@ def test_a_workspace_that_does_not_fit_into_memory_is_an_error():
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0] > 0
     most = _native.conv2d_workspace("forward", x, weight, x, *settings, 2**31 - 1)
     assert most == sizes[0] + (2**31 - 2) * (sizes[1] - sizes[0])
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd4"])
+def test_an_operation_keeps_its_kernels_when_another_thread_selects_others(rng, algorithm):
+    """Its memory is cut by the width of one instruction set's panels."""
+    names = fastnn.available_isas()
+    x = rng.standard_normal((4, 19, 12, 12)).astype(np.float32)
+    weight = rng.standard_normal((70, 19, 3, 3)).astype(np.float32)
+    dy = rng.standard_normal((4, 70, 12, 12)).astype(np.float32)
+
+    def results():
+        y = F.conv2d(x, weight, padding=1, algorithm=algorithm)
+        return [a.tobytes() for a in (y, *F.conv2d_backward(dy, x, weight, padding=1, algorithm=algorithm)[:2])]
+
+    allowed = []
+    for name in names:
+        with fastnn.isa(name):
+            allowed.append(results())
+    before, ended = fastnn.isa(), threading.Event()
+
+    def switch():
+        while not ended.is_set():
+            for name in names:
+                fastnn.set_isa(name)
+
+    thread = threading.Thread(target=switch)
+    thread.start()
+    try:
+        for _ in range(60):
+            for index, part in enumerate(results()):
+                assert part in [one[index] for one in allowed]
+    finally:
+        ended.set()
+        thread.join()
+        fastnn.set_isa(before)

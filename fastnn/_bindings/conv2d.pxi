@@ -87,7 +87,7 @@ cdef int check_settings(const fnn_conv2d_shape *s) except -1:
 
 cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,
                                    const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation,
-                                   Py_ssize_t groups, int n_threads, str algorithm) except *:
+                                   Py_ssize_t groups, int n_threads, str algorithm, str isa) except *:
     """The struct for arrays of these shapes; refuses what would read or write outside them."""
     cdef fnn_conv2d_shape s
     s.h, s.w, s.n, s.c_in = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
@@ -98,7 +98,7 @@ cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, 
     s.dilation_h, s.dilation_w = dilation
     s.groups = groups
     s.algorithm = conv2d_algorithm_of(algorithm)
-    s.isa = fnn_isa_selected()
+    s.isa = isa_of(isa)
     if (y.shape[2] != s.n or weight.shape[3] != s.c_out or weight.shape[2] * groups != s.c_in
             or s.c_out % groups != 0 or min(stride) < 1 or min(dilation) < 1 or groups < 1
             or min(s.kernel_h, s.kernel_w, s.h, s.w, s.n, s.c_in, s.h_out, s.w_out, s.c_out) < 1):
@@ -127,9 +127,9 @@ def conv2d_is_depthwise(Py_ssize_t c_in, Py_ssize_t c_out, Py_ssize_t groups):
 
 def conv2d_workspace(str direction, const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,
                      const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation, Py_ssize_t groups,
-                     str algorithm, int n_threads):
+                     str algorithm, int n_threads, str isa=None):
     """Bytes of workspace for 'forward', 'backward_data' or 'backward_weight' on these arrays."""
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm)
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm, isa)
     if real is float:
         if direction == "forward":
             return fnn_conv2d_forward_workspace_f32(&s, n_threads)
@@ -150,8 +150,8 @@ def conv2d_forward(const real[:, :, :, ::1] x,       # IN
                    real[:, :, :, ::1] y,             # OUT
                    tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                    uint8_t[::1] workspace,           # OUT
-                   int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm)
+                   int n_threads, str isa=None):
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm, isa)
     cdef fnn_status status
     cdef const real *bias_data = NULL
     if bias is not None:
@@ -184,8 +184,8 @@ def conv2d_norm_forward(const real[:, :, :, ::1] x,         # IN
                         real[:, :, :, ::1] y,               # OUT
                         tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                         uint8_t[::1] workspace,             # OUT
-                        int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm)
+                        int n_threads, str isa=None):
+    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm, isa)
     cdef fnn_status status
     cdef fnn_norm_f32 norm_f32
     cdef fnn_norm_f64 norm_f64
@@ -222,8 +222,8 @@ def conv2d_backward_data(const real[:, :, :, ::1] dy,      # IN
                          real[:, :, :, ::1] dx,            # OUT
                          tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                          uint8_t[::1] workspace,           # OUT
-                         int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(dx, weight, dy, stride, pad, dilation, groups, n_threads, algorithm)
+                         int n_threads, str isa=None):
+    cdef fnn_conv2d_shape s = conv2d_shape(dx, weight, dy, stride, pad, dilation, groups, n_threads, algorithm, isa)
     cdef fnn_status status
     cdef const real *addend_data = NULL
     if addend is not None:
@@ -250,8 +250,8 @@ def conv2d_backward_weight(const real[:, :, :, ::1] x,    # IN
                            real[::1] dbias,               # OUT or None
                            tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
                            uint8_t[::1] workspace,        # OUT
-                           int n_threads):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, dweight, dy, stride, pad, dilation, groups, n_threads, algorithm)
+                           int n_threads, str isa=None):
+    cdef fnn_conv2d_shape s = conv2d_shape(x, dweight, dy, stride, pad, dilation, groups, n_threads, algorithm, isa)
     cdef fnn_status status
     cdef real *dbias_data = NULL
     if dbias is not None:

@@ -27,11 +27,18 @@ def isa_supported():
     return [name for i, name in enumerate(ISA_NAMES) if fnn_isa_is_supported(<fnn_isa><int>i)]
 
 
-def isa_select(str name):
+cdef fnn_isa isa_of(str name) except *:
+    """The instruction set of this name; None for the selected one."""
+    if name is None:
+        return fnn_isa_selected()
     cdef int isa = ISA_NAMES.index(name)
     if not (fnn_isa_is_built(<fnn_isa>isa) and fnn_isa_is_supported(<fnn_isa>isa)):
         raise RuntimeError(f"instruction set {name!r} is not available here")
-    check(fnn_isa_select(<fnn_isa>isa), "isa_select")
+    return <fnn_isa>isa
+
+
+def isa_select(str name not None):
+    check(fnn_isa_select(isa_of(name)), "isa_select")
 
 
 def isa_selected():

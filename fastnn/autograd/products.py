@@ -90,17 +90,17 @@ def _multiplied(kind: str, a: NDArray, b: NDArray, batch: tuple[int, ...]) -> ND
 def _packed(native: Any, kind: str, a: NDArray, b: NDArray, y: NDArray) -> None:
     """One product, whose second matrix is packed into panels."""
     a, b, y = a[None, None], b[None, None], y[None, None]
-    threads = _runtime.num_threads()
+    last = _runtime.num_threads(), _runtime.isa()
 
     def workspace(work: str, x: NDArray, weight: NDArray, y: NDArray) -> NDArray:
-        return _memory.workspace(native.conv2d_workspace(work, x, weight, y, *_SETTINGS, threads))
+        return _memory.workspace(native.conv2d_workspace(work, x, weight, y, *_SETTINGS, *last))
 
     if kind == "times":
-        native.conv2d_forward(a, b, None, y, *_SETTINGS, workspace("forward", a, b, y), threads)
+        native.conv2d_forward(a, b, None, y, *_SETTINGS, workspace("forward", a, b, y), *last)
     elif kind == "times_transposed":
-        native.conv2d_backward_data(a, b, None, y, *_SETTINGS, workspace("backward_data", y, b, a), threads)
+        native.conv2d_backward_data(a, b, None, y, *_SETTINGS, workspace("backward_data", y, b, a), *last)
     else:
-        native.conv2d_backward_weight(a, b, y, None, *_SETTINGS, workspace("backward_weight", a, y, b), threads)
+        native.conv2d_backward_weight(a, b, y, None, *_SETTINGS, workspace("backward_weight", a, y, b), *last)
 
 
 def product(a: NDArray, b: NDArray) -> NDArray:

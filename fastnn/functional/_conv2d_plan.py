@@ -64,7 +64,7 @@ class Plan:
     def __init__(self, key: tuple[Any, ...], g: Geometry) -> None:
         (n, c_in, h, w), (c_out, c_in_group, *kernel), self.dtype, (*_, self.algorithm), choices = key
         self.key, self.geometry = key, g
-        _, _, self._threads, backend = choices
+        _, self._isa, self._threads, backend = choices
         self.uses_reference = backend == "reference"
         self.x: Shape = (h, w, n, c_in)
         self.taps: Shape = (kernel[0], kernel[1], c_in_group, c_out)
@@ -85,7 +85,7 @@ class Plan:
             settings = *_ONE_BY_ONE, g.groups, "direct"
             shapes = self._rows, _as_matrix(self.taps), _as_matrix(self.y)
         arrays = [np.empty(shape, self.dtype) for shape in shapes]  # never touched
-        n_bytes = _runtime._native.conv2d_workspace(direction, *arrays, *settings, threads)
+        n_bytes = _runtime._native.conv2d_workspace(direction, *arrays, *settings, threads, isa)
         return _Kernel(settings, n_bytes, chosen == "im2col")
 
     def now(self) -> "Plan":
@@ -105,7 +105,7 @@ class Plan:
         if kernel.by_patches:
             x, taps, y = self._patches_of(x), taps.reshape(_as_matrix(self.taps)), y.reshape(_as_matrix(self.y))
             residual = None if residual is None else residual.reshape(y.shape)
-        last = y, *kernel.settings, _memory.workspace(kernel.workspace), self._threads
+        last = y, *kernel.settings, _memory.workspace(kernel.workspace), self._threads, self._isa
         if norm is None:
             _runtime._native.conv2d_forward(x, taps, bias, *last)
             kernel_ran("conv2d_forward", taps, kernel.settings)
@@ -119,7 +119,7 @@ class Plan:
         dx, kernel = _memory.empty(self.x, self.dtype), self._backward_data
         if kernel is None:
             return dx
-        last = *kernel.settings, _memory.workspace(kernel.workspace), self._threads
+        last = *kernel.settings, _memory.workspace(kernel.workspace), self._threads, self._isa
         if not kernel.by_patches:
             _runtime._native.conv2d_backward_data(dy, taps, addend, dx, *last)
             kernel_ran("conv2d_backward_data", taps, kernel.settings)
@@ -143,7 +143,7 @@ class Plan:
             x, dy = self._patches_of(x), dy.reshape(_as_matrix(self.y))
             dtaps = dtaps.reshape(_as_matrix(self.taps))
         workspace = _memory.workspace(kernel.workspace)
-        _runtime._native.conv2d_backward_weight(x, dy, dtaps, dbias, *kernel.settings, workspace, self._threads)
+        _runtime._native.conv2d_backward_weight(x, dy, dtaps, dbias, *kernel.settings, workspace, self._threads, self._isa)
         kernel_ran("conv2d_backward_weight", dtaps, kernel.settings)
         return result, dbias
 
