@@ -517,3 +517,12 @@ def test_functions_of_nothing(name):
     cases.assert_close(y.data, np.asarray(call(nothing)))
     y.backward(np.ones(y.shape))
     assert x.grad.shape == (0, 3)
+
+
+def test_take_along_axis_indices_of_another_kind_are_refused_as_numpy_does(rng):
+    x = fastnn.tensor(rng.standard_normal((3, 3)))
+    for indices in (np.arange(3), np.ones((3, 3), bool), np.zeros((3, 1, 1), int)):
+        with pytest.raises((ValueError, IndexError)):
+            np.take_along_axis(x.data, indices, 1)
+        with pytest.raises((ValueError, IndexError)):
+            np.take_along_axis(x, indices, 1)

@@ -101,8 +101,10 @@ class TakeAlongAxis(Op):
 
     def forward(self, x: NDArray) -> Any:
         self.shape = x.shape
-        if x.ndim == 2 and self.axis == 1 and self.indices.shape[0] == x.shape[0]:  # np.take_along_axis in short
-            y = x[np.arange(len(x))[:, None], self.indices]
+        indices = self.indices
+        in_rows = x.ndim == indices.ndim == 2 and self.axis == 1 and len(indices) == len(x)
+        if in_rows and indices.dtype.kind in "iu":  # np.take_along_axis in short
+            y = x[np.arange(len(x))[:, None], indices]
         else:
             y = np.take_along_axis(x, self.indices, self.axis)
         return y if self.keepdims else y.squeeze(self.axis)

@@ -35,8 +35,8 @@ INLINE void map_pair(pair_function f, ptrdiff_t n, const real *a, int a_is_numbe
     }
 }
 
-void KERNEL(arithmetic)(fnn_arithmetic kind, ptrdiff_t n, const real *a, int a_is_number, const real *b, int b_is_number,
-                        real *y) {
+void KERNEL(arithmetic)(fnn_arithmetic kind, ptrdiff_t n, const real *a, int a_is_number, const real *b,
+                        int b_is_number, real *y) {
     switch (kind) {
     case FNN_ADD:
         map_pair(sum, n, a, a_is_number, b, b_is_number, y);

@@ -68,8 +68,8 @@ FNN_SLOT(prelu_backward_shared,
 FNN_SLOT(add, (ptrdiff_t n, const real *a, const real *b, real *y))
 
 /* arithmetic */
-FNN_SLOT(arithmetic, (fnn_arithmetic kind, ptrdiff_t n, const real *a, int a_is_number, const real *b, int b_is_number,
-                      real *y))
+FNN_SLOT(arithmetic,
+         (fnn_arithmetic kind, ptrdiff_t n, const real *a, int a_is_number, const real *b, int b_is_number, real *y))
 
 /* softmax */
 FNN_SLOT(softmax_forward, (ptrdiff_t rows, ptrdiff_t columns, const real *x, real *y))

@@ -22,8 +22,8 @@ static void arithmetic_task(void *context, ptrdiff_t task, int thread) {
     fnn_fp_mode_leave(mode);
 }
 
-fnn_status OP(arithmetic)(fnn_arithmetic kind, ptrdiff_t n, const real *a, int a_is_number, const real *b, int b_is_number,
-                          real *y, int n_threads) {
+fnn_status OP(arithmetic)(fnn_arithmetic kind, ptrdiff_t n, const real *a, int a_is_number, const real *b,
+                          int b_is_number, real *y, int n_threads) {
     arithmetic p = {kind, n, a, b, a_is_number, b_is_number, y, fnn_fp_mode_enter(0)};
     fnn_parallel_for(fnn_ceil_div(n, FNN_POINTWISE_CHUNK), (double)n, n_threads, arithmetic_task, &p);
     return FNN_OK;

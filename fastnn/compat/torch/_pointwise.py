@@ -152,13 +152,18 @@ def _unfit(a: Any, b: Any) -> RuntimeError:
     return RuntimeError(f"these do not fit: shapes {shapes[0]} and {shapes[1]}")
 
 
+def _times(other: Any, alpha: float) -> Any:
+    """What `alpha=` makes of the other operand."""
+    return mul(other, alpha) if isinstance(other, NumPyTensor) else other * alpha
+
+
 @method(in_place=True)
 def add(input: Any, other: Any, *old: Any, alpha: float = 1, out: Any = None) -> Tensor:
     """input + alpha * other; in the words of PyTorch before 1.5, add(input, alpha, other)."""
     if old:
         alpha, (other,) = other, old
     if alpha != 1:
-        other = mul(other, alpha) if isinstance(other, NumPyTensor) else other * alpha
+        other = _times(other, alpha)
     try:
         y = _add(*matched(input, other))
     except ValueError:
@@ -172,7 +177,7 @@ def sub(input: Any, other: Any, *old: Any, alpha: float = 1, out: Any = None) ->
     if old:
         alpha, (other,) = other, old
     if alpha != 1:
-        other = mul(other, alpha) if isinstance(other, NumPyTensor) else other * alpha
+        other = _times(other, alpha)
     try:
         y = _subtract(*matched(input, other))
     except ValueError:
@@ -698,7 +703,7 @@ def _arithmetic_in_place(ufunc: np.ufunc, function: Callable[..., Any], name: st
     def write(self: Any, *arguments: Any, **keywords: Any) -> Any:
         if len(arguments) == 1:
             if keywords.keys() == {"alpha"} and function in (add, sub):
-                arguments = (_multiply(arguments[0], keywords.pop("alpha")),)
+                arguments = (_times(arguments[0], keywords.pop("alpha")),)
             other = arguments[0]
             array = None if keywords else array_to_write(self, other)
             if array is not None and array.dtype in _FLOATS and _fits(other, array):

@@ -12,6 +12,7 @@ from typing import IO, Any, ClassVar
 import numpy as np
 
 from fastnn._errors import FileError
+from fastnn._layout import memory_order, unordered
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.autograd.tensor import _restored
 from fastnn.compat.notes import note
@@ -71,9 +72,49 @@ def _stands_for(value: Any) -> Any:
 
 def _pickle(obj: Any, file: IO[bytes]) -> None:
     content = io.BytesIO()
-    pickle.dump(obj, content, pickle.HIGHEST_PROTOCOL)  # whole, before anything is written
+    _Pickler(content, pickle.HIGHEST_PROTOCOL).dump(obj)  # whole, before anything is written
     file.write(_OWN)
     file.write(content.getvalue())
+
+
+class _Pickler(pickle.Pickler):
+    """Arrays as their bytes: what NumPy puts into pickles can crash the process when it was changed."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is np.ndarray:
+            if obj.dtype.kind not in _KINDS:
+                raise TypeError(f"torch.save: an array of dtype {obj.dtype} cannot be saved")
+            order = memory_order(obj)
+            return _array, (obj.transpose(order).tobytes(), obj.dtype.str, obj.shape, order)
+        if isinstance(obj, np.dtype):
+            return _numbers_dtype, (obj.str,)
+        if isinstance(obj, np.generic):
+            return _number, (obj.item(), obj.dtype.str)
+        return NotImplemented
+
+
+_KINDS = "fiub"
+
+
+def _numbers_dtype(name: str) -> np.dtype:
+    found = np.dtype(name) if isinstance(name, str) and len(name) <= 4 else None
+    if found is None or found.kind not in _KINDS:
+        raise ValueError(f"no dtype of numbers: {str(name)[:20]!r}")
+    return found
+
+
+def _array(content: bytes, dtype: str, shape: tuple[int, ...], order: tuple[int, ...]) -> np.ndarray:
+    """The array of this shape whose elements lie so in memory, its axes in this order."""
+    if not isinstance(content, bytes):
+        raise ValueError("no bytes")
+    flat = np.frombuffer(bytearray(content), _numbers_dtype(dtype))
+    return unordered(flat.reshape([shape[axis] for axis in order]), order)
+
+
+def _number(value: Any, dtype: str) -> Any:
+    if not isinstance(value, bool | int | float):
+        raise ValueError("no number")
+    return _numbers_dtype(dtype).type(value)
 
 
 def load(
@@ -150,14 +191,20 @@ class _Refused(pickle.UnpicklingError):
     """The file asks for something that does more than calculate."""
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined] # the one in Python, whose steps can be refused
+_InPython: Any = pickle._Unpickler  # whose steps can be refused
+# What is not an object of a class with attributes.
+_UNCHANGED = (type, FunctionType, ModuleType, np.ndarray, np.generic, np.dtype)
+
+
+class _Unpickler(_InPython):
     """Of classes that are there: no function of the file's choice is called, no module imported, no class changed."""
 
-    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar = dict(_InPython.dispatch)
 
     def load_build(self) -> None:
-        if isinstance(self.stack[-2], type | FunctionType | ModuleType):
-            raise _Refused(f"torch.load: the file asks for a change of {self.stack[-2].__name__}")
+        changed = self.stack[-2]
+        if isinstance(changed, _UNCHANGED):
+            raise _Refused(f"torch.load: the file asks for a change of {getattr(changed, '__name__', 'an array')}")
         super().load_build()
 
     dispatch[pickle.BUILD[0]] = load_build
@@ -176,9 +223,9 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined] # the one in 
 
 _HARMLESS = {
     collections.OrderedDict, collections.defaultdict, collections.Counter, collections.deque, complex, set, frozenset,
-    bytearray, dict, list, tuple, int, float, bool, str, bytes, range, slice, object, np.ndarray, np.dtype,
-    copyreg._reconstructor, np._core.multiarray._reconstruct, np._core.multiarray.scalar,  # type: ignore[attr-defined]
-    np._core.numeric._frombuffer,  # type: ignore[attr-defined]
+    bytearray, dict, list, tuple, int, float, bool, str, bytes, range, slice, object,
+    copyreg._reconstructor,  # type: ignore[attr-defined]
+    _array, _number, _numbers_dtype,
 }  # fmt: skip
 _CLASSES = ("fastnn.nn.", "fastnn.compat.torch.nn.", "fastnn.compat.torch.optim.", "fastnn.compat.torch._")
 _FUNCTIONS = (
@@ -197,7 +244,7 @@ def _is_harmless(found: Any, module: str) -> bool:
     if type(found).__hash__ is not None and found in _HARMLESS:  # of a class, not of what it makes
         return True
     if isinstance(found, type):
-        if issubclass(found, np.generic):
+        if issubclass(found, np.bool_ | np.integer | np.floating):
             return True
         own = found.__module__ == module
         return own and (module == "__main__" or module.startswith(_CLASSES) or _is_of_the_script(module))
