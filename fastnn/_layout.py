@@ -20,7 +20,24 @@ _conversions = 0
 
 def contiguous(x: NDArray) -> NDArray:
     """`x` itself if it is C-contiguous and aligned, else a copy."""
-    return x if x.flags.c_contiguous and x.flags.aligned else copied("C-contiguous", x.copy(order="C"))
+    if x.flags.c_contiguous and x.flags.aligned:
+        return x
+    out = _memory.empty(x.shape, x.dtype)
+    _fill(out, x)
+    return copied("C-contiguous", out)
+
+
+def _fill(out: NDArray, x: NDArray) -> None:
+    """out = x; a matrix that lies transposed on all threads, without a walk through memory in long steps."""
+    native = _runtime._native
+    if x.ndim == 2 and native is not None and _has_kernel(x) and x.dtype == out.dtype and x.size:
+        for to, source in ((out, x), (out.T, x.T)):
+            if to.flags.carray and source.T.flags.c_contiguous and source.flags.aligned:
+                rows, columns = to.shape
+                threads = _runtime.num_threads()
+                native.layout_transpose(source.T.reshape(columns, rows, 1), to.reshape(rows, columns, 1), threads)
+                return
+    out[...] = x
 
 
 def conversions() -> int:
@@ -167,7 +184,7 @@ def as_ordered(x: NDArray, like: NDArray) -> NDArray:
         if x.strides == like.strides or all(a == b for size, a, b in steps if size > 1):
             return x
     out = empty_like(like)
-    out[...] = x
+    _fill(out, x)
     return copied("in the memory order of its partner", out)
 
 
@@ -187,7 +204,7 @@ def ordered(x: NDArray, order: tuple[int, ...]) -> NDArray:
     if order == TO_PIXELS:
         return pixels(x)
     out = _memory.empty(view.shape, x.dtype.newbyteorder("="))
-    out[...] = view
+    _fill(out, view)
     return copied("in the order of the kernel", out)
 
 

@@ -203,3 +203,16 @@ def test_layout_conversion_has_the_same_bits_on_any_number_of_threads(layout, th
     if layout == "channels_last":
         x = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(_layout.pixels(x), x.transpose(2, 3, 0, 1))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (130, 67), (1000, 40)])
+@pytest.mark.parametrize("of", [np.float32, np.float64, np.int64, np.float16, ">f4"])
+def test_layout_copies_of_transposed_matrices(shape, of, threads, rng):
+    x = (100 * rng.standard_normal(shape)).astype(of)
+    copy = _layout.contiguous(x.T)
+    np.testing.assert_array_equal(copy, x.T)
+    assert copy.flags.c_contiguous
+    assert copy.dtype == x.dtype
+    like = _layout.as_ordered(x, np.empty(shape[::-1], of).T)
+    np.testing.assert_array_equal(like, x)
+    assert like.T.flags.c_contiguous

@@ -11,6 +11,7 @@ from oracle import assert_close, dtypes, from_reference, layouts, numeric_gradie
 import fastnn
 from fastnn import functional as F
 from fastnn import nn
+from fastnn.autograd import Observer, observing
 from fastnn.functional.linear import Linear
 
 
@@ -19,10 +20,12 @@ from fastnn.functional.linear import Linear
     features=st.tuples(st.integers(1, 130), st.integers(1, 70)),
     dtype=dtypes,
     seed=seeds,
+    order=st.sampled_from("CF"),
 )
-def test_linear_matches_reference(isa, n, features, dtype, seed):
+def test_linear_matches_reference(isa, n, features, dtype, seed, order):
     rng = np.random.default_rng(seed)
     x, weight, bias = (rng.standard_normal(s).astype(dtype) for s in ((n, features[0]), features[::-1], features[1:]))
+    weight = np.asarray(weight, order=order)
     dy = rng.standard_normal((n, features[1])).astype(dtype)
     magnitude = from_reference(F.linear, np.abs(x), np.abs(weight), np.abs(bias))
     assert_close(F.linear(x, weight, bias), from_reference(F.linear, x, weight, bias), features[0], magnitude)
@@ -35,9 +38,11 @@ def test_linear_matches_reference(isa, n, features, dtype, seed):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("features", [(1, 1), (9, 17), (64, 16), (65, 33), (520, 5), (1029, 70)])
-def test_linear_of_few_rows_matches_reference_and_does_not_depend_on_threads(isa, features, dtype, rng):
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_linear_of_few_rows_matches_reference_and_does_not_depend_on_threads(isa, order, features, dtype, rng):
     """Around the rows below which weights are read in the order of memory; with one to eight parts of the depth."""
     weight, bias = rng.standard_normal(features[::-1]).astype(dtype), rng.standard_normal(features[1]).astype(dtype)
+    weight = np.asarray(weight, order=order)
     for rows in (1, 2, 15, 16, 17):
         x = rng.standard_normal((rows, features[0])).astype(dtype)
         magnitude = from_reference(F.linear, np.abs(x), np.abs(weight), np.abs(bias))
@@ -200,3 +205,23 @@ def test_linear_says_what_does_not_fit_at_every_call(rng):
             F.linear_backward(dy, x, weight, need_dx="no")
         with pytest.raises(ValueError, match="linear_backward: x has 0 dimensions"):
             F.linear_backward(dy, np.float32(1), weight)
+
+
+class Copies(Observer):
+    def __init__(self):
+        self.seen = []
+
+    def copied(self, purpose, copy):
+        self.seen.append(purpose)
+
+
+def test_linear_copies_no_weight_and_gives_a_gradient_that_lies_like_it(rng):
+    """Weights of layers lie transposed, those that users make themselves in rows."""
+    x = rng.standard_normal((64, 300)).astype("f")
+    for weight in (rng.standard_normal((200, 300)).astype("f"), rng.standard_normal((300, 200)).astype("f").T):
+        copies = Copies()
+        with observing(copies):
+            y = F.linear(x, weight)
+            gradient = F.linear_backward(y, x, weight)[1]
+        assert not copies.seen
+        assert gradient.strides == weight.strides

@@ -74,6 +74,7 @@ def _multiplied(kind: str, a: NDArray, b: NDArray, batch: tuple[int, ...]) -> ND
     if not batch and a.size * columns > _UNPACKED:
         y = _memory.empty((rows, columns), a.dtype)
         _packed(native, kind, a, b, y)
+        kernel_ran("matmul")
         return y
     n_matrices = math.prod(batch)
     y = _memory.empty((n_matrices, rows, columns), a.dtype)

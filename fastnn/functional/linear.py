@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, _layout, reference
+from fastnn.autograd.products import product, product_transposed, transposed_product
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import AnyArray
 from fastnn.functional._conv2d_plan import Gradients, Plan, are_ready, kept, plan_for
@@ -40,6 +41,7 @@ class Linear(Op):
     weight: Any = None
     plan: Plan
     shape: tuple[int, ...]  # of x
+    in_rows: bool  # the weight lies as it reads, not transposed as layers keep it; so does its gradient then
 
     def forward(self, given_x: Any, given_weight: Any, bias: Any) -> NDArray:
         x, weight = given_x, given_weight
@@ -52,8 +54,14 @@ class Linear(Op):
         if bias is not None and len(bias) != len(weight):
             raise _check.fail("linear", f"bias needs {len(weight)} values", bias=bias, weight=weight)
         self.shape, own_x, own_weight = x.shape, x, weight
+        self.in_rows = weight.flags.carray and not weight.flags.f_contiguous
         if plan.uses_reference:
             y = reference.linear(x, weight, bias)
+        elif self.in_rows:
+            own_x = _layout.contiguous(x)
+            y = product_transposed(own_x.reshape(-1, x.shape[-1]), weight).reshape(*x.shape[:-1], len(weight))
+            if bias is not None:
+                np.add(y, bias, out=y)
         else:
             own_x, own_weight = _layout.contiguous(x), _transposed(weight)
             bias = None if bias is None else _layout.contiguous(bias)
@@ -71,6 +79,8 @@ class Linear(Op):
         plan, (need_dx, need_dweight, need_dbias) = self.plan.now(), self.needs_grad
         if plan.uses_reference:
             return self._backward_by_reference(plan, dy)
+        if self.in_rows:
+            return self._backward_in_rows(dy)
         dx = dweight = dbias = None
         dy = _layout.contiguous(dy).reshape(plan.y)
         if need_dx:
@@ -78,6 +88,18 @@ class Linear(Op):
         if need_dweight or need_dbias:
             dtaps, dbias = plan.backward_weight(_layout.contiguous(self.x).reshape(plan.x), dy, need_dbias)
             dweight = dtaps[0, 0].T if need_dweight else None
+        return dx, dweight, dbias
+
+    def _backward_in_rows(self, dy: NDArray) -> Gradients:
+        need_dx, need_dweight, need_dbias = self.needs_grad
+        dy = _layout.contiguous(dy).reshape(-1, dy.shape[-1])
+        dx = dweight = dbias = None
+        if need_dx:
+            dx = product(dy, self.weight).reshape(self.shape)
+        if need_dweight:
+            dweight = transposed_product(dy, _layout.contiguous(self.x).reshape(-1, self.shape[-1]))
+        if need_dbias:
+            dbias = np.add.reduce(dy, 0, np.float64).astype(dy.dtype)
         return dx, dweight, dbias
 
     def _backward_by_reference(self, plan: Plan, dy: NDArray) -> Gradients:
@@ -137,6 +159,7 @@ def linear_backward(
     if dy.shape != expected:
         raise _check.fail("linear_backward", f"dy must have shape {expected}", dy=dy, x=x, weight=weight)
     op.x, op.weight = x, weight
+    op.in_rows = weight.flags.carray and not weight.flags.f_contiguous
     op.needs_grad = (
         _check.boolean("linear_backward", "need_dx", need_dx),
         _check.boolean("linear_backward", "need_dweight", need_dweight),
