@@ -118,10 +118,10 @@ typedef struct {
  *
  *     column_affine     out = then(z + residual),  z = (x - center) * scale + offset      residual NULL: 0
  *     column_products   sum = sum of g, product_sum = sum of g * (x - center), gradient = g unless it is NULL
- *     column_backward   out = g * dy_scale + (x - center) * x_scale + x_offset
+ *     column_backward   out = g * dy_scale + (x - center) * x_unit * x_scale + x_offset
  *
  * g = dy without `then`; for relu, dy where y > 0, or where z > 0 if y is NULL; for gelu, dy * gelu'(z), but
- * column_backward does not know it. out and gradient may be x, dy or residual. `streams`: out, whose rows begin cache lines,
+ * column_backward does not know it. x_unit is a power of two: x_scale alone, of the size of 1 / x^2, may be no float. out and gradient may be x, dy or residual. `streams`: out, whose rows begin cache lines,
  * is written past the caches.
  */
 typedef struct {
@@ -130,7 +130,7 @@ typedef struct {
     fnn_then then;
     const real *x, *dy, *y, *residual;
     const real *center, *scale, *offset;
-    const real *dy_scale, *x_scale, *x_offset;
+    const real *dy_scale, *x_unit, *x_scale, *x_offset;
     real *out, *gradient, *sum, *product_sum;
 } fnn_columns;
 

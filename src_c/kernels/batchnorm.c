@@ -128,9 +128,10 @@ INLINE void products_block(PASS) {
 
 /* FLAG: relu's gradient is told from y. */
 INLINE void backward_block(PASS) {
-    v_real center[BLOCK], scale[BLOCK], offset[BLOCK], dy_scale[BLOCK], x_scale[BLOCK], x_offset[BLOCK];
+    v_real center[BLOCK], scale[BLOCK], offset[BLOCK], dy_scale[BLOCK], x_unit[BLOCK], x_scale[BLOCK], x_offset[BLOCK];
     load_columns(VECTORS, p->center + column, lanes, center);
     load_columns(VECTORS, p->dy_scale + column, lanes, dy_scale);
+    load_columns(VECTORS, p->x_unit + column, lanes, x_unit);
     load_columns(VECTORS, p->x_scale + column, lanes, x_scale);
     load_columns(VECTORS, p->x_offset + column, lanes, x_offset);
     for (int v = 0; v < VECTORS; v++) {
@@ -145,7 +146,7 @@ INLINE void backward_block(PASS) {
             ptrdiff_t at = i * p->stride + column + v * V_LANES;
             v_real distance = v_load_part(p->x + at, lanes) - center[v];
             v_real gradient = through(THEN, FLAG, p, at, lanes, distance, scale[v], offset[v]);
-            v_real from_statistics = v_fma(distance, x_scale[v], x_offset[v]);
+            v_real from_statistics = v_fma(distance * x_unit[v], x_scale[v], x_offset[v]);
             v_real dx = v_fma(gradient, dy_scale[v], from_statistics);
             v_store_or_stream(p->streams, p->out + at, dx, lanes);
         }

@@ -55,6 +55,22 @@ static void row_moments(ptrdiff_t features, const real *x, real shift, double *s
     *square_sum = (double)v_sum(total(squares));
 }
 
+/* The same, and the shift, of a row whose sums do not fit into `real`. */
+static real row_moments_wide(ptrdiff_t features, const real *x, double *sum, double *square_sum) {
+    double total = 0;
+    for (ptrdiff_t j = 0; j < features; j++) {
+        total += x[j];
+    }
+    real shift = (real)(total / (double)features);
+    *sum = *square_sum = 0;
+    for (ptrdiff_t j = 0; j < features; j++) {
+        double distance = (double)x[j] - (double)shift;
+        *sum += distance;
+        *square_sum += distance * distance;
+    }
+    return shift;
+}
+
 /* Of every row: mean, invstd = 1 / sqrt(variance + eps), y = (x - mean) * invstd * weight + bias.
  * weight and bias may be NULL (ones and zeros). A first, rounded mean is taken off before the deviations are
  * summed up, and what it was off by is corrected afterwards: a large mean costs no precision. */
@@ -64,6 +80,9 @@ void KERNEL(layernorm_forward)(ptrdiff_t rows, ptrdiff_t features, const real *x
         real shift = row_mean(features, x);
         double sum, square_sum;
         row_moments(features, x, shift, &sum, &square_sum);
+        if (!isfinite(square_sum)) {
+            shift = row_moments_wide(features, x, &sum, &square_sum);
+        }
         double rest = sum / (double)features, variance = (square_sum - sum * rest) / (double)features;
         mean[i] = (double)shift + rest;
         invstd[i] = 1 / sqrt((variance < 0 ? 0 : variance) + eps);

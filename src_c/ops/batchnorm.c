@@ -107,10 +107,12 @@ fnn_status OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const real
         dbias[c] = (real)sum;
         double dy_scale = invstd[c] * (weight == NULL ? 1 : (double)weight[c]);
         double x_scale = -dy_scale * invstd[c] * dy_x_hat / (double)rows;
+        real unit = OP(columns_unit)(invstd[c]);
         double x_offset = -dy_scale * sum / (double)rows - x_scale * rounding;
         for (ptrdiff_t j = c; j < p.width; j += channels) {
             p.dy_scale[j] = (real)dy_scale;
-            p.x_scale[j] = (real)x_scale;
+            p.x_unit[j] = unit;
+            p.x_scale[j] = (real)(x_scale / (double)unit);
             p.x_offset[j] = (real)x_offset;
         }
     }

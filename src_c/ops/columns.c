@@ -1,13 +1,16 @@
 #include "ops/columns.h"
 
+#include <math.h>
+
 #include "core/stream.h"
 
 enum {
-    BLOCK = 512,       /* columns of a tile: 2 KB of floats in a row, long enough for the prefetchers */
-    MIN_CHUNK = 32,    /* rows, so that a tile is worth its partial sums */
-    MAX_CHUNK = 512,   /* rows, so that sums of type real stay accurate */
-    WANTED_TILES = 64, /* enough to keep the threads busy to the end */
-    TOTALS_BLOCK = 64  /* columns whose tiles one task combines */
+    BLOCK = 512,           /* columns of a tile: 2 KB of floats in a row, long enough for the prefetchers */
+    MIN_CHUNK = 32,        /* rows, so that a tile is worth its partial sums */
+    MAX_CHUNK = 512,       /* rows, so that sums of type real stay accurate */
+    WANTED_TILES = 64,     /* enough to keep the threads busy to the end */
+    TOTALS_BLOCK = 64,     /* columns whose tiles one task combines */
+    ORDINARY_EXPONENT = 40 /* of two, whose square is far from the ends of float */
 };
 
 void OP(columns_prepare)(column_passes *p, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t tail,
@@ -27,6 +30,7 @@ void OP(columns_prepare)(column_passes *p, ptrdiff_t rows, ptrdiff_t width, ptrd
     p->scale = workspace_take(workspace, width, sizeof(real));
     p->offset = workspace_take(workspace, width, sizeof(real));
     p->dy_scale = workspace_take(workspace, width, sizeof(real));
+    p->x_unit = workspace_take(workspace, width, sizeof(real));
     p->x_scale = workspace_take(workspace, width, sizeof(real));
     p->x_offset = workspace_take(workspace, width, sizeof(real));
 }
@@ -86,6 +90,7 @@ static fnn_columns problem_of(const column_passes *p, tile t) {
         .scale = p->scale + t.column,
         .offset = p->offset + t.column,
         .dy_scale = p->dy_scale + t.column,
+        .x_unit = p->x_unit + t.column,
         .x_scale = p->x_scale + t.column,
         .x_offset = p->x_offset + t.column,
         .out = p->out == NULL ? NULL : p->out + t.at,
@@ -101,6 +106,31 @@ static void moments_task(void *context, ptrdiff_t task, int thread) {
     tile t = tile_of(p, task);
     KERNELS->column_moments(t.rows, t.columns, p->width, p->x + t.at, p->partial[0] + t.partial,
                             p->partial[1] + t.partial, p->partial[2] + t.partial);
+}
+
+/* Those of the columns in r whose sums of squares do not fit into `real` (or are NaN), from x itself. */
+static void wide_moments(const column_passes *p, fnn_range r) {
+    double mean[TOTALS_BLOCK] = {0}, m2[TOTALS_BLOCK] = {0};
+    ptrdiff_t rows = columns_count(p, r.begin); /* the tail may end before r.end */
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const real *x = p->x + i * p->width;
+        for (ptrdiff_t j = r.begin; j < r.end && i < columns_count(p, j); j++) {
+            mean[j - r.begin] += x[j] / (double)columns_count(p, j);
+        }
+    }
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const real *x = p->x + i * p->width;
+        for (ptrdiff_t j = r.begin; j < r.end && i < columns_count(p, j); j++) {
+            double distance = x[j] - mean[j - r.begin];
+            m2[j - r.begin] += distance * distance;
+        }
+    }
+    for (ptrdiff_t j = r.begin; j < r.end; j++) {
+        if (!isfinite(p->m2[j])) {
+            p->mean[j] = mean[j - r.begin];
+            p->m2[j] = m2[j - r.begin];
+        }
+    }
 }
 
 /* Task: the moments of TOTALS_BLOCK columns from those of their tiles. */
@@ -127,6 +157,12 @@ static void total_moments_task(void *context, ptrdiff_t task, int thread) {
         }
         rows_above += n;
     }
+    for (ptrdiff_t j = r.begin; j < r.end; j++) {
+        if (!isfinite(p->m2[j])) {
+            wide_moments(p, r);
+            break;
+        }
+    }
 }
 
 void OP(columns_moments)(column_passes *p, const real *x, int n_threads) {
@@ -149,6 +185,12 @@ column_statistics OP(columns_merge)(const column_passes *p, ptrdiff_t j, ptrdiff
     }
     s.m2 = s.m2 < 0 ? 0 : s.m2; /* rounding may have left a constant column below zero; NaN stays */
     return s;
+}
+
+real OP(columns_unit)(double invstd) {
+    int exponent;
+    frexp(invstd, &exponent);
+    return exponent > -ORDINARY_EXPONENT && exponent < ORDINARY_EXPONENT ? 1 : (real)ldexp(1, exponent);
 }
 
 static void products_task(void *context, ptrdiff_t task, int thread) {

@@ -22,7 +22,7 @@ typedef struct {
     double *sum, *product;   /* out of columns_products: of each column, sum of g and of g * (x - center) */
     /* parameters of the pointwise passes, one for each column, to be filled in by the caller */
     real *center, *scale, *offset;
-    real *dy_scale, *x_scale, *x_offset;
+    real *dy_scale, *x_unit, *x_scale, *x_offset;
     /* what the caller wants besides, as fnn_columns has it */
     fnn_then then;
     const real *y, *residual;
@@ -44,6 +44,9 @@ void OP(columns_moments)(column_passes *p, const real *x, int n_threads);
 void OP(columns_products)(column_passes *p, const real *dy, const real *x, int n_threads);
 void OP(columns_affine)(column_passes *p, const real *x, real *y, int n_threads);
 void OP(columns_backward)(column_passes *p, const real *dy, const real *x, real *dx, int n_threads);
+
+/* A number to measure the distances of a column by (fnn_columns.x_unit), of which products with invstd^2 are floats. */
+real OP(columns_unit)(double invstd);
 
 /* Mean and sum of squared deviations of the values in `count` columns together: j, j + step, ... */
 typedef struct {

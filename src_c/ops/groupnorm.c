@@ -74,10 +74,12 @@ fnn_status OP(groupnorm_backward)(const fnn_groupnorm_shape *shape, const real *
             product += scale * p.product[j];
         }
         double x_scale = -invstd[g] * invstd[g] * product / values;
+        real unit = OP(columns_unit)(invstd[g]);
         for (ptrdiff_t j = g * size; j < (g + 1) * size; j++) {
             double scale = weight == NULL ? 1 : (double)weight[j % channels];
             p.dy_scale[j] = (real)(invstd[g] * scale);
-            p.x_scale[j] = (real)x_scale;
+            p.x_unit[j] = unit;
+            p.x_scale[j] = (real)(x_scale / (double)unit);
             p.x_offset[j] = (real)(-invstd[g] * sum / values - x_scale * (mean[g] - (double)p.center[j]));
         }
     }
