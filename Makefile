@@ -15,6 +15,13 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -P
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+# What GCC and Clang find while it runs. Their libraries must be there before Python's own.
+SANITIZED := build/sanitized
+SANITIZERS := -fsanitize=address,undefined
+KERNEL_TESTS := $(patsubst %,tests/test_%.py,activation adaptive_pool2d add arithmetic attention augment avgpool2d batchnorm \
+    batchnorm_activation conv2d conv2d_algorithm conv_transpose2d cross_entropy dropout groupnorm im2col interpolate layernorm \
+    layout linear local_response_norm matmul maxpool2d native norms_of_huge_values optimizer softmax winograd workspaces)
+
 # Folders too: their time changes when a file comes or goes.
 SOURCES := pyproject.toml setup.py $(shell find fastnn src_c -name __pycache__ -prune -o \
     \( -type d -o -name '*.py' -o -name '*.py[xdi]' -o -name '*.pxi' -o -name '*.[ch]' -o -name py.typed \) \
@@ -60,6 +67,15 @@ train: $(VENV)/.installed  ## train the default recipe: on CIFAR-10 if it can be
 
 test: $(VENV)/.installed $(VENV)/.test-tools  ## run all tests (but the comparison with PyTorch)
 	$(RUN) -m pytest -m "not torch and not torchvision" $(ARGS)
+
+$(SANITIZED)/.built: $(VENV)/.installed $(SOURCES)
+	CFLAGS="-O1 -g1 -fno-omit-frame-pointer $(SANITIZERS) -fno-sanitize-recover=all" LDFLAGS="$(SANITIZERS)" \
+	    $(BIN)/python setup.py --quiet build --build-base $(SANITIZED)/objects --build-lib $(SANITIZED)/lib
+	@touch $@
+
+test-sanitized: $(SANITIZED)/.built $(VENV)/.test-tools  ## run the tests of all kernels with sanitizers of memory and undefined behaviour
+	PYTHONPATH=$(SANITIZED)/lib LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 FASTNN_MALLOC=1 \
+	    $(RUN) -m pytest -p no:cacheprovider -m "not slow and not torch and not torchvision" $(ARGS) $(KERNEL_TESTS)
 
 test-torch: $(VENV)/.installed $(VENV)/.test-tools $(VENV)/.torch  ## compare with PyTorch, which this installs
 	$(RUN) -m pytest -m torch $(ARGS)

@@ -11,7 +11,8 @@ objects are made here, one folder per variant, and handed to the linker.
 
 Environment variables read by the build:
     CC, CFLAGS, LDFLAGS, ARCHFLAGS
-                        the compiler, and flags before our own, which have the last word
+                        the compiler, and flags: those of CFLAGS and ARCHFLAGS come after -O3, but before what results
+                        depend on
     FASTNN_OPENMP=0     build without OpenMP (serial)
     FASTNN_WERROR=1     treat warnings in the C sources as errors
     FASTNN_NATIVE=0     build no compiled module at all (the package then runs on its NumPy reference)
@@ -36,7 +37,7 @@ DTYPES = ("f32", "f64")
 # Never -march=native or -ffast-math: what is built here must run, and round, the same elsewhere.
 # -ffp-contract=off: a fused multiply-add happens only where the source says so.
 COMMON_FLAGS = [
-    "-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno",
+    "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno",
     "-fno-trapping-math", "-Wall", "-Wextra",
 ]  # fmt: skip
 ISA_FLAGS = {
@@ -68,7 +69,7 @@ class BuildNative(build_ext):
         openmp = ["-fopenmp"] if is_enabled("FASTNN_OPENMP", "1") and self.accepts("-fopenmp") else []
         isas = instruction_sets()
         built = [f"-DFNN_HAVE_{isa.upper()}" for isa in isas]
-        objects = self.compile_all([*self.extra_flags, *common, *openmp, *built], isas)
+        objects = self.compile_all(["-O3", *self.extra_flags, *common, *openmp, *built], isas)
         (extension,) = self.extensions
         extension.extra_objects = [str(path) for path in objects]
         # Hidden visibility turns a kernel that is declared but not written into an error of the linker, here,

@@ -72,10 +72,19 @@ def _check_threads(where: str, value: Any) -> int:
         number = _thread_number(value)
         if number is None:
             raise ValueError(f"{where}: a number between 1 and {_MOST_THREADS} is needed")
-        return number
+        return _makeable(where, number)
     n = _integer(where, "n", value)
     if not 1 <= n <= _MOST_THREADS:
         raise ValueError(f"{where}: n must be between 1 and {_MOST_THREADS}. Received: {n}")
+    return _makeable(where, n)
+
+
+def _makeable(where: str, n: int) -> int:
+    """n, if the system can make so many threads: one for each processor it always can."""
+    if _native is not None and n > available_threads():
+        made = 1 + _native.threads_that_can_be_made(n - 1)
+        if made < n:
+            raise RuntimeError(f"{where}: the system makes {made} threads at most (memory, `ulimit -u`, `ulimit -v`)")
     return n
 
 
@@ -109,6 +118,7 @@ def num_threads(n: Any = NOW) -> Any:
 
     Raises:
         ValueError: n is not between 1 and 4096.
+        RuntimeError: the system cannot make so many threads.
         TypeError: n is not an integer.
     Example:
         >>> import fastnn
@@ -127,6 +137,7 @@ def set_num_threads(n: int) -> None:
 
     Raises:
         ValueError: n is not between 1 and 4096.
+        RuntimeError: the system cannot make so many threads.
         TypeError: n is not an integer.
     """
     _THREADS.process = _check_threads("set_num_threads", n)

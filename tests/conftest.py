@@ -2,6 +2,7 @@
 
 HYPOTHESIS_PROFILE=thorough   300 random examples of each property instead of 20
 FASTNN_NO_SKIPS=1             a test that is skipped counts as failed; for machines where everything must run
+FASTNN_MALLOC=1               every array and workspace is a block of malloc, which sanitizers watch, of its exact size
 """
 
 import importlib.util
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import fastnn
-from fastnn import _runtime, courses
+from fastnn import _memory, _runtime, courses
 from fastnn.courses import recipe as recipes
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, which some of them send themselves.
@@ -30,6 +31,15 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 DTYPES = (np.float32, np.float64)
+
+if os.environ.get("FASTNN_MALLOC", "") not in ("", "0"):
+
+    def _workspace(n_bytes):
+        block = np.empty(max(n_bytes, 1) + 64, np.uint8)
+        begin = -block.ctypes.data % 64
+        return block[begin : begin + max(n_bytes, 1)]
+
+    _memory.empty, _memory.workspace = np.empty, _workspace
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -85,6 +86,38 @@ def test_runtime_bad_number_of_threads_in_the_environment_is_an_error(value):
     done = run_python("import fastnn; fastnn.num_threads()", FASTNN_NUM_THREADS=value)
     assert done.returncode != 0
     assert f"ValueError: FASTNN_NUM_THREADS='{value}': a number between 1 and 4096 is needed" in done.stderr
+
+
+LIMITED = """
+import resource, numpy as np, fastnn
+from fastnn import functional as F
+x, weight = np.random.default_rng(0).standard_normal((2, 64, 64, 16, 16)).astype(np.float32)
+weight = weight[:, :, :3, :3].copy()
+def result(): return [a.tobytes() for a in (F.conv2d(x, weight, padding=1), *F.conv2d_backward(x, x, weight, padding=1))]
+with fastnn.num_threads(1):
+    expected = result()
+{before}
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20),) * 2)
+{after}
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_more_threads_than_the_system_makes_are_an_error():
+    code = LIMITED.format(before="", after="fastnn.set_num_threads(64)")
+    done = run_python(code)
+    assert "RuntimeError: set_num_threads: the system makes" in done.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_operations_run_on_fewer_threads_where_no_more_can_be_made():
+    """Memory may have gone since the number was set; OpenMP would end the process."""
+    code = LIMITED.format(
+        before="fastnn.set_num_threads(64)", after="print(result() == expected, fastnn.num_threads())"
+    )
+    done = run_python(code)
+    assert (done.stdout, done.returncode) == ("True 64\n", 0), done.stderr
 
 
 BAD_ENVIRONMENTS = [

@@ -9,7 +9,9 @@ from cpython.mem cimport PyMem_RawRealloc
 cdef extern from *:
     """
     #include <pthread.h>
+    #include <stdint.h>
     #include <sys/mman.h>
+    #include <unistd.h>
 
     static pthread_mutex_t books = PTHREAD_MUTEX_INITIALIZER;
 
@@ -34,10 +36,14 @@ cdef extern from *:
 
     static void unmap_pages(char *pages, size_t size) { munmap(pages, size); }
 
-    /* Let the system have the memory, where it can be told so. The addresses stay. */
-    static void empty_pages(char *pages, size_t size) {
+    /* Let the system have the memory, where it can be told so, but for parts of its pages. The addresses stay. */
+    static void empty_pages(char *memory, size_t size) {
     #ifdef MADV_DONTNEED
-        madvise(pages, size, MADV_DONTNEED);
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE); /* the arena's own are smaller than those of some systems */
+        uintptr_t begin = ((uintptr_t)memory + page - 1) / page * page, end = ((uintptr_t)memory + size) / page * page;
+        if (begin < end) {
+            madvise((void *)begin, end - begin, MADV_DONTNEED);
+        }
     #endif
     }
     """
@@ -46,7 +52,7 @@ cdef extern from *:
     int guard_forks() noexcept nogil
     char *map_pages(size_t size) noexcept nogil
     void unmap_pages(char *pages, size_t size) noexcept nogil
-    void empty_pages(char *pages, size_t size) noexcept nogil
+    void empty_pages(char *memory, size_t size) noexcept nogil
 
 cdef enum:
     PAGE = 4096

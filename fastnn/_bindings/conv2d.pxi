@@ -89,6 +89,7 @@ cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, 
                                    const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation,
                                    Py_ssize_t groups, int n_threads, str algorithm, str isa) except *:
     """The struct for arrays of these shapes; refuses what would read or write outside them."""
+    cdef fnn_isa used = isa_of(isa)
     cdef fnn_conv2d_shape s
     s.h, s.w, s.n, s.c_in = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
     s.h_out, s.w_out, s.c_out = y.shape[0], y.shape[1], y.shape[3]
@@ -98,7 +99,7 @@ cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, 
     s.dilation_h, s.dilation_w = dilation
     s.groups = groups
     s.algorithm = conv2d_algorithm_of(algorithm)
-    s.isa = isa_of(isa)
+    s.isa = used
     if (y.shape[2] != s.n or weight.shape[3] != s.c_out or weight.shape[2] * groups != s.c_in
             or s.c_out % groups != 0 or min(stride) < 1 or min(dilation) < 1 or groups < 1
             or min(s.kernel_h, s.kernel_w, s.h, s.w, s.n, s.c_in, s.h_out, s.w_out, s.c_out) < 1):
@@ -132,15 +133,15 @@ def conv2d_workspace(str direction, const real[:, :, :, ::1] x, const real[:, :,
     cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm, isa)
     if real is float:
         if direction == "forward":
-            return fnn_conv2d_forward_workspace_f32(&s, n_threads)
+            return fitting(fnn_conv2d_forward_workspace_f32(&s, n_threads))
         if direction == "backward_data":
-            return fnn_conv2d_backward_data_workspace_f32(&s, n_threads)
+            return fitting(fnn_conv2d_backward_data_workspace_f32(&s, n_threads))
         return fitting(fnn_conv2d_backward_weight_workspace_f32(&s, n_threads))
     else:
         if direction == "forward":
-            return fnn_conv2d_forward_workspace_f64(&s, n_threads)
+            return fitting(fnn_conv2d_forward_workspace_f64(&s, n_threads))
         if direction == "backward_data":
-            return fnn_conv2d_backward_data_workspace_f64(&s, n_threads)
+            return fitting(fnn_conv2d_backward_data_workspace_f64(&s, n_threads))
         return fitting(fnn_conv2d_backward_weight_workspace_f64(&s, n_threads))
 
 

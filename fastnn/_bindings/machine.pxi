@@ -11,6 +11,7 @@ cdef extern from "fnn.h" nogil:
     fnn_status fnn_isa_select(fnn_isa isa)
     fnn_isa fnn_isa_selected()
     int fnn_openmp_version()
+    int fnn_threads_that_can_be_made(int n)
     void fnn_set_flush_denormals(int on)
     int fnn_get_flush_denormals()
 
@@ -48,6 +49,14 @@ def isa_selected():
 def openmp_version():
     """The date of the OpenMP standard this was built with (201511 is 4.5), or 0."""
     return fnn_openmp_version()
+
+
+def threads_that_can_be_made(int n):
+    """How many of `n` more threads the system makes now, all at once."""
+    cdef int made
+    with nogil:
+        made = fnn_threads_that_can_be_made(n)
+    return made
 
 
 def set_flush_denormals(bint on):

@@ -166,7 +166,8 @@ def conv2d(
             rounding error of 'direct'; 'winograd4' takes tiles of 4 x 4, with 36 instead of 144 multiplications and two
             to four times the rounding error of 'direct'; 'im2col' copies every patch into the column of a matrix and
             makes one product of it. 'auto' takes the one that `fastnn.conv2d_algorithm` or FASTNN_CONV2D_ALGORITHM
-            prefers, or else the cheapest for these shapes, but never 'winograd4'; they differ by rounding.
+            prefers, or else the cheapest for these shapes, but never 'winograd4'; they differ by rounding, which with
+            Winograd is a fraction of the largest value in a tile: for images with a few huge values take 'direct'.
     Shape:
         - x: (N, C_in, H, W), float32 or float64
         - weight: (C_out, C_in / groups, kernel_h, kernel_w), the dtype of x

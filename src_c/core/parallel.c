@@ -1,5 +1,6 @@
 #include "core/parallel.h"
 
+#include <limits.h>
 #include <stdatomic.h>
 
 #include "core/cpu.h"
@@ -7,12 +8,13 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+#include <pthread.h>
 #endif
 
-static int flush_denormals = 1;
+static atomic_int flush_denormals = 1;
 
-void fnn_set_flush_denormals(int on) { flush_denormals = on; }
-int fnn_get_flush_denormals(void) { return flush_denormals; }
+void fnn_set_flush_denormals(int on) { atomic_store_explicit(&flush_denormals, on, memory_order_relaxed); }
+int fnn_get_flush_denormals(void) { return atomic_load_explicit(&flush_denormals, memory_order_relaxed); }
 
 int fnn_openmp_version(void) {
 #ifdef _OPENMP
@@ -22,8 +24,27 @@ int fnn_openmp_version(void) {
 #endif
 }
 
+#ifdef _OPENMP
+/* A chain: each thread makes the next one and waits for its end, so that all are there at once. */
+static void *make_others(void *left) {
+    pthread_t next;
+    if (--*(int *)left > 0 && pthread_create(&next, NULL, make_others, left) == 0) {
+        pthread_join(next, NULL);
+    }
+    return NULL;
+}
+
+int fnn_threads_that_can_be_made(int n) {
+    int left = n + 1; /* this one is there */
+    make_others(&left);
+    return n - left;
+}
+#else
+int fnn_threads_that_can_be_made(int n) { return n; } /* none will be */
+#endif
+
 static void run_alone(ptrdiff_t n_tasks, fnn_task body, void *context) {
-    unsigned mode = fnn_fp_mode_enter(flush_denormals);
+    unsigned mode = fnn_fp_mode_enter(fnn_get_flush_denormals());
     for (ptrdiff_t task = 0; task < n_tasks; task++) {
         body(context, task, 0);
     }
@@ -59,37 +80,86 @@ static void work_off(part *p, fnn_task body, void *context, int thread) {
         }
     }
 }
+
+typedef struct {
+    part parts[MAX_PARTS];
+    int n_parts, busy, flush;
+    fnn_task body;
+    void *context;
+} region;
+
+/* What each thread of the team does. */
+static void enter(region *r, int thread) {
+    if (thread >= r->busy) {
+        return;
+    }
+    unsigned mode = fnn_fp_mode_enter(r->flush);
+    for (int i = 0; i < r->n_parts; i++) {
+        work_off(r->parts + (thread + i) % r->n_parts, r->body, r->context, thread);
+    }
+    fnn_store_fence();
+    fnn_fp_mode_leave(mode);
+}
+
+#ifdef __SANITIZE_THREAD__
+/* The sanitizer of threads knows nothing of OpenMP's barriers, so for it a region has threads of its own: a chain, in which
+ * each makes the next. */
+typedef struct {
+    region *region;
+    int thread, n;
+} member;
+
+static void *enter_and_make_next(void *context) {
+    member *own = context, next = {own->region, own->thread + 1, own->n};
+    pthread_t other;
+    int made = next.thread < own->n && pthread_create(&other, NULL, enter_and_make_next, &next) == 0;
+    enter(own->region, own->thread);
+    if (made) {
+        pthread_join(other, NULL);
+    }
+    return NULL;
+}
+
+static void run_team(region *r, int n_threads) { enter_and_make_next(&(member){r, 0, n_threads}); }
+#else
+/* All regions that a thread enters have teams of one size: when it changes, the runtime ends threads and makes others, which
+ * takes longer than many an operation. `most` is the largest so far. */
+static _Thread_local int most = 1;
+static _Thread_local int possible = INT_MAX;
+
+/* The size of a team, n_threads where so many can be made: where one cannot, the runtime ends the process. */
+static int team_size(int n_threads) {
+    if (n_threads > most && most < possible) {
+        int made = fnn_threads_that_can_be_made(n_threads - most);
+        possible = most + made < n_threads ? most + made : possible;
+        most += made;
+    }
+    return n_threads < most ? n_threads : most;
+}
+
+static void run_team(region *r, int n_threads) {
+#pragma omp parallel num_threads(team_size(n_threads))
+    enter(r, omp_get_thread_num());
+}
+#endif
 #endif
 
 void fnn_parallel_for(ptrdiff_t n_tasks, double cost, int n_threads, fnn_task body, void *context) {
     double worth = cost / FNN_MIN_COST_PER_THREAD;
-    if (worth < n_threads) {
-        n_threads = (int)worth;
-    }
-    if (n_tasks < n_threads) {
-        n_threads = (int)n_tasks;
-    }
-    if (n_threads <= 1) {
+    int busy = worth < n_threads ? (int)worth : n_threads;
+    busy = (int)fnn_min(busy, n_tasks);
+    if (busy <= 1) {
         run_alone(n_tasks, body, context);
         return;
     }
 #ifdef _OPENMP
-    part parts[MAX_PARTS];
-    int n_parts = (int)fnn_min(n_threads, MAX_PARTS);
-    for (int i = 0; i < n_parts; i++) {
-        atomic_init(&parts[i].next, n_tasks * i / n_parts);
-        parts[i].end = n_tasks * (i + 1) / n_parts;
+    region r = {.busy = busy, .flush = fnn_get_flush_denormals(), .body = body, .context = context};
+    r.n_parts = (int)fnn_min(busy, MAX_PARTS);
+    for (int i = 0; i < r.n_parts; i++) {
+        atomic_init(&r.parts[i].next, n_tasks * i / r.n_parts);
+        r.parts[i].end = n_tasks * (i + 1) / r.n_parts;
     }
-#pragma omp parallel num_threads(n_threads)
-    {
-        unsigned mode = fnn_fp_mode_enter(flush_denormals);
-        int thread = omp_get_thread_num();
-        for (int i = 0; i < n_parts; i++) {
-            work_off(parts + (thread + i) % n_parts, body, context, thread);
-        }
-        fnn_store_fence();
-        fnn_fp_mode_leave(mode);
-    }
+    run_team(&r, n_threads);
 #else
     run_alone(n_tasks, body, context);
 #endif

@@ -30,8 +30,7 @@ static inline ptrdiff_t size_product(ptrdiff_t count, const ptrdiff_t *factors) 
 }
 
 /* The product of sizes: SIZE(rows, columns, planes). */
-#define SIZE(...)                                                                                                      \
-    size_product(sizeof((ptrdiff_t[]){__VA_ARGS__}) / sizeof(ptrdiff_t), (const ptrdiff_t[]){__VA_ARGS__})
+#define SIZE(...) size_product(sizeof((ptrdiff_t[]){__VA_ARGS__}) / sizeof(ptrdiff_t), (const ptrdiff_t[]){__VA_ARGS__})
 
 typedef struct {
     char *base;

@@ -31,6 +31,9 @@ fnn_status fnn_isa_select(fnn_isa isa); /* caller has checked: built and support
 fnn_isa fnn_isa_selected(void);
 
 int fnn_openmp_version(void); /* the _OPENMP date, 0 when built without */
+/* How many of n more threads the system makes now, all at once. An operation that is to run on more threads than there can
+ * be runs on fewer. */
+int fnn_threads_that_can_be_made(int n);
 void fnn_set_flush_denormals(int on);
 int fnn_get_flush_denormals(void);
 

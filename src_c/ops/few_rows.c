@@ -35,7 +35,7 @@ static void part_task(void *context, ptrdiff_t task, int thread) {
     real *sums = p->sums + task * p->rows * p->sums_stride;
     memset(sums, 0, (size_t)(p->rows * p->sums_stride) * sizeof(real));
     p->kernels->few_rows_gemm(p->rows, depth.end - depth.begin, p->columns, p->x + depth.begin, p->depth,
-                           p->weight + depth.begin * p->columns, p->columns, sums, p->sums_stride);
+                              p->weight + depth.begin * p->columns, p->columns, sums, p->sums_stride);
 }
 
 /* Task: one row of the result, from the sums of all parts. */
@@ -51,8 +51,8 @@ static void row_task(void *context, ptrdiff_t row, int thread) {
     }
 }
 
-void OP(few_rows_product)(const FNN_TYPED(fnn_kernels) * kernels, ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *x, const real *weight,
-                          const real *bias, real *y, real *sums, int n_threads) {
+void OP(few_rows_product)(const FNN_TYPED(fnn_kernels) * kernels, ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns,
+                          const real *x, const real *weight, const real *bias, real *y, real *sums, int n_threads) {
     product p = {
         .kernels = kernels,
         .rows = rows,

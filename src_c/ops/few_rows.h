@@ -10,7 +10,7 @@
 /* Elements of the workspace. */
 ptrdiff_t OP(few_rows_sums)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns);
 /* Of dense matrices x (rows, depth), weight (depth, columns) and y (rows, columns); bias may be NULL. */
-void OP(few_rows_product)(const FNN_TYPED(fnn_kernels) * kernels, ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *x, const real *weight,
-                          const real *bias, real *y, real *sums, int n_threads);
+void OP(few_rows_product)(const FNN_TYPED(fnn_kernels) * kernels, ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns,
+                          const real *x, const real *weight, const real *bias, real *y, real *sums, int n_threads);
 
 #endif
