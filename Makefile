@@ -15,12 +15,13 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python -P
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-# What GCC and Clang find while it runs. Their libraries must be there before Python's own.
-SANITIZED := build/sanitized
-SANITIZERS := -fsanitize=address,undefined
-KERNEL_TESTS := $(patsubst %,tests/test_%.py,activation adaptive_pool2d add arithmetic attention augment avgpool2d batchnorm \
-    batchnorm_activation conv2d conv2d_algorithm conv_transpose2d cross_entropy dropout groupnorm im2col interpolate layernorm \
-    layout linear local_response_norm matmul maxpool2d native norms_of_huge_values optimizer softmax winograd workspaces)
+# The tests that also run on builds which look for errors of memory and for races of threads.
+SANITIZED := $(CURDIR)/build/sanitized
+KERNEL_TESTS := tests/check_sanitizers.py $(patsubst %,tests/test_%.py,activation adaptive_pool2d add arithmetic attention \
+    augment avgpool2d batchnorm batchnorm_activation conv2d conv2d_algorithm conv_transpose2d cross_entropy dropout groupnorm \
+    im2col interpolate layernorm layout linear local_response_norm matmul maxpool2d native norms_of_huge_values optimizer \
+    softmax winograd workspaces)
+SANITIZED_RUN := $(RUN) -m pytest -p no:cacheprovider -m "not slow and not torch and not torchvision" $(KERNEL_TESTS)
 
 # Folders too: their time changes when a file comes or goes.
 SOURCES := pyproject.toml setup.py $(shell find fastnn src_c -name __pycache__ -prune -o \
@@ -30,7 +31,7 @@ C_SOURCES := $(shell find src_c -name '*.[ch]')
 CYTHON_SOURCES := fastnn/_native.pyx $(wildcard fastnn/_bindings/*.pxi)
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-torch test-torchvision lint format bench bench-torch bench-operations clean
+.PHONY: help install train test test-memory test-threads test-torch test-torchvision lint format bench bench-torch bench-operations clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -68,14 +69,21 @@ train: $(VENV)/.installed  ## train the default recipe: on CIFAR-10 if it can be
 test: $(VENV)/.installed $(VENV)/.test-tools  ## run all tests (but the comparison with PyTorch)
 	$(RUN) -m pytest -m "not torch and not torchvision" $(ARGS)
 
-$(SANITIZED)/.built: $(VENV)/.installed $(SOURCES)
-	CFLAGS="-O1 -g1 -fno-omit-frame-pointer $(SANITIZERS) -fno-sanitize-recover=all" LDFLAGS="$(SANITIZERS)" \
-	    $(BIN)/python setup.py --quiet build --build-base $(SANITIZED)/objects --build-lib $(SANITIZED)/lib
+$(SANITIZED)/memory/.built: FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
+$(SANITIZED)/threads/.built: FLAGS := -fsanitize=thread
+$(SANITIZED)/memory/.built $(SANITIZED)/threads/.built: $(VENV)/.installed
+	CFLAGS="-O1 -g1 -fno-omit-frame-pointer $(FLAGS)" LDFLAGS="$(FLAGS)" FASTNN_WERROR=0 \
+	    $(BIN)/python setup.py --quiet build --build-base $(@D)/objects --build-lib $(@D)/lib
 	@touch $@
 
-test-sanitized: $(SANITIZED)/.built $(VENV)/.test-tools  ## run the tests of all kernels with sanitizers of memory and undefined behaviour
-	PYTHONPATH=$(SANITIZED)/lib LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 FASTNN_MALLOC=1 \
-	    $(RUN) -m pytest -p no:cacheprovider -m "not slow and not torch and not torchvision" $(ARGS) $(KERNEL_TESTS)
+test-memory: $(SANITIZED)/memory/.built $(VENV)/.test-tools  ## look for errors of memory and undefined behaviour
+	PYTHONPATH=$(<D)/lib LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 FASTNN_MALLOC=1 \
+	    $(SANITIZED_RUN) $(ARGS)
+
+test-threads: $(SANITIZED)/threads/.built $(VENV)/.test-tools  ## look for races between threads
+	rm -f $(<D)/race.*
+	PYTHONPATH=$(<D)/lib LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" OPENBLAS_NUM_THREADS=1 \
+	    TSAN_OPTIONS="halt_on_error=1 log_path=$(<D)/race" $(SANITIZED_RUN) -k thread $(ARGS) || (cat $(<D)/race.*; false)
 
 test-torch: $(VENV)/.installed $(VENV)/.test-tools $(VENV)/.torch  ## compare with PyTorch, which this installs
 	$(RUN) -m pytest -m torch $(ARGS)

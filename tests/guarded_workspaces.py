@@ -1,4 +1,4 @@
-"""Random operations whose workspaces end where the process may not read or write: `python guarded_workspaces.py KIND SEED`.
+"""Random operations whose workspaces end at pages without rights: `python guarded_workspaces.py KIND SEED CASES`.
 
 Arenas hide from sanitizers what leaves a workspace. Here each is mapped by itself, between two pages without rights, of
 exactly the size that the operation asked for; one byte before or behind it, read or written, ends the process.

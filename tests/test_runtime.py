@@ -93,7 +93,8 @@ import resource, numpy as np, fastnn
 from fastnn import functional as F
 x, weight = np.random.default_rng(0).standard_normal((2, 64, 64, 16, 16)).astype(np.float32)
 weight = weight[:, :, :3, :3].copy()
-def result(): return [a.tobytes() for a in (F.conv2d(x, weight, padding=1), *F.conv2d_backward(x, x, weight, padding=1))]
+def result():
+    return [a.tobytes() for a in (F.conv2d(x, weight, padding=1), *F.conv2d_backward(x, x, weight, padding=1))]
 with fastnn.num_threads(1):
     expected = result()
 {before}

@@ -142,10 +142,8 @@ class Plan:
         if kernel.by_patches:
             x, dy = self._patches_of(x), dy.reshape(_as_matrix(self.y))
             dtaps = dtaps.reshape(_as_matrix(self.taps))
-        workspace = _memory.workspace(kernel.workspace)
-        _runtime._native.conv2d_backward_weight(
-            x, dy, dtaps, dbias, *kernel.settings, workspace, self._threads, self._isa
-        )
+        last = *kernel.settings, _memory.workspace(kernel.workspace), self._threads, self._isa
+        _runtime._native.conv2d_backward_weight(x, dy, dtaps, dbias, *last)
         kernel_ran("conv2d_backward_weight", dtaps, kernel.settings)
         return result, dbias
 

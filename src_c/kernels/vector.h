@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "core/real.h"
+#include "core/sanitize.h"
 
 #define INLINE static inline __attribute__((always_inline, unused))
 

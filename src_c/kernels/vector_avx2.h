@@ -26,16 +26,21 @@ INLINE v_real v_load(const real *p) { return V_CALL(loadu)(p); }
 INLINE void v_store(real *p, v_real v) { V_CALL(storeu)(p, v); }
 /* A full vector avoids the masked moves: those that store are slow on several AMD generations. */
 INLINE v_real v_load_part(const real *p, ptrdiff_t lanes) {
+    FNN_READS(p, lanes);
     return lanes == V_LANES ? v_load(p) : V_CALL(maskload)(p, v_first(lanes));
 }
 INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) {
+    FNN_WRITES(p, lanes);
     if (lanes == V_LANES) {
         v_store(p, v);
     } else {
         V_CALL(maskstore)(p, v_first(lanes), v);
     }
 }
-INLINE void v_stream(real *p, v_real v) { V_CALL(stream)(p, v); }
+INLINE void v_stream(real *p, v_real v) {
+    FNN_WRITES(p, V_LANES);
+    V_CALL(stream)(p, v);
+}
 INLINE v_real v_fma(v_real a, v_real b, v_real c) { return V_CALL(fmadd)(a, b, c); }
 INLINE v_real v_max(v_real a, v_real b) { return V_CALL(max)(a, b); }
 INLINE v_real v_min(v_real a, v_real b) { return V_CALL(min)(a, b); }

@@ -21,9 +21,18 @@ INLINE v_real v_zero(void) { return V_CALL(setzero)(); }
 INLINE v_real v_set(real value) { return V_CALL(set1)(value); }
 INLINE v_real v_load(const real *p) { return V_CALL(loadu)(p); }
 INLINE void v_store(real *p, v_real v) { V_CALL(storeu)(p, v); }
-INLINE v_real v_load_part(const real *p, ptrdiff_t lanes) { return V_CALL(maskz_loadu)(v_first(lanes), p); }
-INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) { V_CALL(mask_storeu)(p, v_first(lanes), v); }
-INLINE void v_stream(real *p, v_real v) { V_CALL(stream)(p, v); }
+INLINE v_real v_load_part(const real *p, ptrdiff_t lanes) {
+    FNN_READS(p, lanes);
+    return V_CALL(maskz_loadu)(v_first(lanes), p);
+}
+INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) {
+    FNN_WRITES(p, lanes);
+    V_CALL(mask_storeu)(p, v_first(lanes), v);
+}
+INLINE void v_stream(real *p, v_real v) {
+    FNN_WRITES(p, V_LANES);
+    V_CALL(stream)(p, v);
+}
 INLINE v_real v_fma(v_real a, v_real b, v_real c) { return V_CALL(fmadd)(a, b, c); }
 INLINE v_real v_max(v_real a, v_real b) { return V_CALL(max)(a, b); }
 INLINE v_real v_min(v_real a, v_real b) { return V_CALL(min)(a, b); }
@@ -40,28 +49,36 @@ INLINE v_real v_select(v_mask mask, v_real yes, v_real no) { return V_CALL(mask_
 
 #ifdef FNN_DTYPE_F32
 INLINE v_real v_load_u8(const uint8_t *p, ptrdiff_t lanes) {
+    FNN_READS(p, lanes);
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(v_first(lanes), p)));
 }
 INLINE void v_store_u8(uint8_t *p, v_real v, ptrdiff_t lanes) {
+    FNN_WRITES(p, lanes);
     _mm_mask_storeu_epi8(p, v_first(lanes), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)));
 }
 INLINE v_real v_load_i32(const int32_t *p, ptrdiff_t lanes) {
+    FNN_READS(p, lanes);
     return _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(v_first(lanes), p));
 }
 INLINE void v_store_i32(int32_t *p, v_real v, ptrdiff_t lanes) {
+    FNN_WRITES(p, lanes);
     _mm512_mask_storeu_epi32(p, v_first(lanes), _mm512_cvttps_epi32(v));
 }
 #else
 INLINE v_real v_load_u8(const uint8_t *p, ptrdiff_t lanes) {
+    FNN_READS(p, lanes);
     return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_maskz_loadu_epi8(v_first(lanes), p)));
 }
 INLINE void v_store_u8(uint8_t *p, v_real v, ptrdiff_t lanes) {
+    FNN_WRITES(p, lanes);
     _mm_mask_storeu_epi8(p, v_first(lanes), _mm256_cvtepi32_epi8(_mm512_cvttpd_epi32(v)));
 }
 INLINE v_real v_load_i32(const int32_t *p, ptrdiff_t lanes) {
+    FNN_READS(p, lanes);
     return _mm512_cvtepi32_pd(_mm256_maskz_loadu_epi32(v_first(lanes), p));
 }
 INLINE void v_store_i32(int32_t *p, v_real v, ptrdiff_t lanes) {
+    FNN_WRITES(p, lanes);
     _mm256_mask_storeu_epi32(p, v_first(lanes), _mm512_cvttpd_epi32(v));
 }
 #endif
