@@ -64,8 +64,11 @@ class BuildNative(build_ext):
         if self.compiler.compiler_type != "unix":
             raise SystemExit("fastnn: the C sources need GCC or Clang; set FASTNN_NATIVE=0 to build without them")
         self.compile_command = shlex.split(os.environ.get("CC", sysconfig.get_config_var("CC") or "cc"))
-        common = [*COMMON_FLAGS, *(["-Werror"] if is_enabled("FASTNN_WERROR", "0") else [])]
         self.extra_flags = shlex.split(os.environ.get("CFLAGS", "")) + shlex.split(os.environ.get("ARCHFLAGS", ""))
+        common = list(COMMON_FLAGS)
+        if is_enabled("FASTNN_WERROR", "0"):
+            # Threads may have stacks of 64 KB.
+            common += ["-Werror", *(["-Wstack-usage=12000"] if self.accepts("-Wstack-usage=12000") else [])]
         openmp = ["-fopenmp"] if is_enabled("FASTNN_OPENMP", "1") and self.accepts("-fopenmp") else []
         isas = instruction_sets()
         built = [f"-DFNN_HAVE_{isa.upper()}" for isa in isas]

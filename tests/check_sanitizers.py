@@ -1,4 +1,4 @@
-"""That the sanitizer which is loaded looks into the kernels: what it must find, it finds (make test-memory, test-threads)."""
+"""The sanitizer that is loaded looks into the kernels: it finds what it must (make test-memory, make test-threads)."""
 
 import os
 

@@ -121,6 +121,39 @@ def test_operations_run_on_fewer_threads_where_no_more_can_be_made():
     assert (done.stdout, done.returncode) == ("True 64\n", 0), done.stderr
 
 
+SMALL_STACK = """
+import threading, numpy as np
+from fastnn import functional as F
+rng = np.random.default_rng(0)
+def work():
+    for dtype in (np.float32, np.float64):
+        x, weight = rng.standard_normal((4, 32, 12, 12)).astype(dtype), rng.standard_normal((48, 32, 3, 3)).astype(dtype)
+        for algorithm in ("direct", "winograd", "winograd24", "winograd4", "im2col"):
+            y = F.conv2d(x, weight, padding=1, algorithm=algorithm)
+            F.conv2d_backward(y, x, weight, padding=1, algorithm=algorithm)
+        norm = F.batch_norm(x, None, None, training=True)
+        F.batch_norm_backward(x, x, norm.mean, norm.invstd)
+        norm = F.group_norm(x, 4)
+        F.group_norm_backward(x, x, norm.mean, norm.invstd)
+        rows = x.reshape(128, 144)
+        norm = F.layer_norm(rows, 144)
+        F.layer_norm_backward(rows, rows, 144, norm.mean, norm.invstd)
+        F.linear_backward(F.linear(rows, rows), rows, rows)
+        F.softmax(F.avg_pool2d(F.max_pool2d(x, 2), 2))
+        F.cross_entropy(rows, rng.integers(0, 144, 128))
+    print("done")
+threading.stack_size(64 << 10)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+def test_runtime_operations_fit_on_small_stacks():
+    """Threads of musl have 128 KB, and a program may give its own less."""
+    assert output_of(SMALL_STACK) == "done"
+
+
 BAD_ENVIRONMENTS = [
     ({"FASTNN_NUM_THREADS": "two"}, "ValueError"),
     ({"FASTNN_ISA": "avx1024"}, "RuntimeError"),
