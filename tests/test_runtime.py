@@ -127,7 +127,8 @@ from fastnn import functional as F
 rng = np.random.default_rng(0)
 def work():
     for dtype in (np.float32, np.float64):
-        x, weight = rng.standard_normal((4, 32, 12, 12)).astype(dtype), rng.standard_normal((48, 32, 3, 3)).astype(dtype)
+        x = rng.standard_normal((4, 32, 12, 12)).astype(dtype)
+        weight = rng.standard_normal((48, 32, 3, 3)).astype(dtype)
         for algorithm in ("direct", "winograd", "winograd24", "winograd4", "im2col"):
             y = F.conv2d(x, weight, padding=1, algorithm=algorithm)
             F.conv2d_backward(y, x, weight, padding=1, algorithm=algorithm)
