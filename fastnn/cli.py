@@ -197,6 +197,13 @@ def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
     profile.add_argument("--batch-size", metavar="N", type=int, help="images (default: the recipe's, or 128)")
     profile.add_argument("--threads", metavar="N", type=int, help="default: all CPUs")
     profile.add_argument("--rounds", metavar="N", type=int, default=7, help="steps that count (default: 7)")
+    profile.add_argument(
+        "--forecast-threads",
+        nargs="+",
+        metavar="N",
+        type=int,
+        help="how long a step would take on so many threads, and what limits it there, instead of the layers",
+    )
     profile.add_argument("--out", metavar="DIR", help="write profile.txt, profile.csv and roofline.png to this folder")
     profile.set_defaults(run=_profile)
 

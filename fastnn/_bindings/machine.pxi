@@ -12,6 +12,15 @@ cdef extern from "fnn.h" nogil:
     fnn_isa fnn_isa_selected()
     int fnn_openmp_version()
     int fnn_threads_that_can_be_made(int n)
+    ctypedef struct fnn_task_record:
+        double *numbers
+        Py_ssize_t size, used
+    void fnn_record_tasks(fnn_task_record *record)
+    ctypedef struct fnn_schedule:
+        double cost_per_thread
+        int most_parts, runs
+    fnn_schedule fnn_schedule_rule()
+    void fnn_empty_regions(Py_ssize_t count, int n_threads)
     void fnn_set_flush_denormals(int on)
     int fnn_get_flush_denormals()
 
@@ -57,6 +66,37 @@ def threads_that_can_be_made(int n):
     with nogil:
         made = fnn_threads_that_can_be_made(n)
     return made
+
+
+def record_tasks(call, double[::1] numbers, list ends):
+    """Run call(mark) on this thread alone, with the tasks of its parallel regions in `numbers`, as fnn.h says.
+
+    `mark(x)` appends (numbers used so far, x) to `ends`. Returns how many numbers there are; not all may have had room.
+    """
+    cdef fnn_task_record record
+    record.numbers, record.size, record.used = &numbers[0], numbers.shape[0], 0
+
+    def mark(what):
+        ends.append((record.used, what))
+
+    fnn_record_tasks(&record)
+    try:
+        call(mark)
+    finally:
+        fnn_record_tasks(NULL)
+    return record.used
+
+
+def schedule_rule():
+    """(cost below which a thread is not worth waking, most parts, runs): see fnn.h."""
+    cdef fnn_schedule rule = fnn_schedule_rule()
+    return rule.cost_per_thread, rule.most_parts, rule.runs
+
+
+def empty_regions(Py_ssize_t count, int n_threads):
+    """Run so many parallel regions in which nothing is done."""
+    with nogil:
+        fnn_empty_regions(count, n_threads)
 
 
 def set_flush_denormals(bint on):

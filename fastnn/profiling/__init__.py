@@ -5,7 +5,8 @@ print(profile)
 profile.plot().figure.savefig("roofline.png")
 """
 
+from fastnn.profiling.forecast import Forecast, ForecastRow, Loss, forecast
 from fastnn.profiling.result import Copy, Profile, ProfileRow
 from fastnn.profiling.run import profile
 
-__all__ = ["Copy", "Profile", "ProfileRow", "profile"]
+__all__ = ["Copy", "Forecast", "ForecastRow", "Loss", "Profile", "ProfileRow", "forecast", "profile"]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 import fastnn
 from fastnn import _layout, _user_network, models, optim, training
+from fastnn.profiling.forecast import forecast
 from fastnn.profiling.run import profile
 
 __all__ = ["profile_command"]
@@ -21,6 +22,11 @@ def profile_command(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1. Received: {value}")
+    for n in arguments.forecast_threads or ():
+        if not 1 <= n <= 4096:
+            raise ValueError(f"--forecast-threads must be between 1 and 4096. Received: {n}")
+    if arguments.forecast_threads and arguments.out is not None:
+        raise ValueError("--forecast-threads is only printed: leave out --out")
     if min(arguments.input) < 1:
         raise ValueError(f"--input must be at least 1. Received: {arguments.input}")
     if arguments.threads is not None:
@@ -42,6 +48,10 @@ def profile_command(arguments: argparse.Namespace) -> None:
     folder = None if arguments.out is None else Path(arguments.out)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)  # what cannot be written should be told before the work
+    if arguments.forecast_threads:
+        with _user_network.user_code(name):
+            print(forecast(model, images, labels, arguments.forecast_threads, None, optimizer, arguments.rounds))
+        return
     with _user_network.user_code(name):
         result = profile(model, images, labels, optimizer=optimizer, rounds=arguments.rounds)
     print(result)

@@ -2,7 +2,7 @@
 
 import contextlib
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fastnn.profiling import work
 from fastnn.profiling.recorder import DIRECTIONS, WHOLE_STEP, Key, Recorder, Tally
 from fastnn.profiling.result import Copy, Profile, ProfileRow, make_row
 
-__all__ = ["profile"]
+__all__ = ["profile", "training_step"]
 
 
 def profile(
@@ -80,7 +80,7 @@ def profile(
     recorder = Recorder(model)
     steps: list[dict[Key, Tally]] = []
     machine = _Machine(dtype)
-    with preserved(model), _left_as_found(model, optimizer):
+    with preserved(model), left_as_found(model, optimizer):
         model.train()
         for number in range(-warmup, rounds):
             if number >= 0:
@@ -150,24 +150,40 @@ def _step(
     recorder: Recorder, model: nn.Module, x: Any, y: Any, criterion: Any, optimizer: optim.Optimizer | None
 ) -> dict[Key, Tally]:
     """One observed training step."""
+    with recorder.step() as tallies:
+        training_step(model, x, y, criterion, optimizer, recorder.run)
+    return tallies
+
+
+def _just_call(path: str, kind: str, direction: str, call: Callable[[], Any], bytes: int = 0) -> Any:
+    return call()
+
+
+def training_step(
+    model: nn.Module,
+    x: Any,
+    y: Any,
+    criterion: Any,
+    optimizer: optim.Optimizer | None,
+    run: Callable[..., Any] = _just_call,
+) -> None:
+    """A step from no gradients to new weights; `run` calls what is no layer, loss and optimiser."""
     for parameter in model.parameters():
         parameter.grad = None
     name = getattr(criterion, "__name__", type(criterion).__name__)
-    with recorder.step() as tallies:
-        output = _several.call(model, x)
-        n_bytes = work.nbytes(output)
-        if hasattr(criterion, "backward") and (isinstance(output, np.ndarray) or _wrote_backward(criterion)):
-            recorder.run("(loss)", name, "forward", lambda: criterion(output, y), n_bytes)
-            dy = recorder.run("(loss)", name, "backward", criterion.backward)
-        else:
-            leaves = mapped(_leaf, output)
-            loss = recorder.run("(loss)", name, "forward", lambda: criterion(leaves, y), n_bytes)
-            recorder.run("(loss)", name, "backward", loss.backward)
-            dy = mapped(lambda leaf: getattr(leaf, "grad", None), leaves)
-        model.backward(dy)
-        if optimizer is not None:
-            recorder.run("(optimizer)", type(optimizer).__name__, "step", optimizer.step, _optimizer_bytes(optimizer))
-    return tallies
+    output = _several.call(model, x)
+    n_bytes = work.nbytes(output)
+    if hasattr(criterion, "backward") and (isinstance(output, np.ndarray) or _wrote_backward(criterion)):
+        run("(loss)", name, "forward", lambda: criterion(output, y), n_bytes)
+        dy = run("(loss)", name, "backward", criterion.backward)
+    else:
+        leaves = mapped(_leaf, output)
+        loss = run("(loss)", name, "forward", lambda: criterion(leaves, y), n_bytes)
+        run("(loss)", name, "backward", loss.backward)
+        dy = mapped(lambda leaf: getattr(leaf, "grad", None), leaves)
+    model.backward(dy)
+    if optimizer is not None:
+        run("(optimizer)", type(optimizer).__name__, "step", optimizer.step, _optimizer_bytes(optimizer))
 
 
 def _wrote_backward(criterion: Any) -> bool:
@@ -192,7 +208,7 @@ def _optimizer_bytes(optimizer: optim.Optimizer) -> int:
 
 
 @contextlib.contextmanager
-def _left_as_found(model: nn.Module, optimizer: optim.Optimizer | None) -> Iterator[None]:
+def left_as_found(model: nn.Module, optimizer: optim.Optimizer | None) -> Iterator[None]:
     """What `preserved` leaves to others: what layers keep and draw from, and all that an optimiser writes into."""
     attributes = [(module, dict(vars(module))) for module in model.modules()]
     own = [value for _, values in attributes for value in values.values() if isinstance(value, np.random.Generator)]

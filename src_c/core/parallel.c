@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "core/cpu.h"
 #include "fnn.h"
@@ -43,6 +44,12 @@ int fnn_threads_that_can_be_made(int n) {
 int fnn_threads_that_can_be_made(int n) { return n; } /* none will be */
 #endif
 
+/* More threads share parts. */
+enum { MAX_PARTS = 64 };
+
+/* A run is this part of what is left. */
+enum { RUNS = 4 };
+
 static void run_alone(ptrdiff_t n_tasks, fnn_task body, void *context) {
     unsigned mode = fnn_fp_mode_enter(fnn_get_flush_denormals());
     for (ptrdiff_t task = 0; task < n_tasks; task++) {
@@ -61,12 +68,6 @@ typedef struct {
     _Alignas(64) atomic_ptrdiff_t next; /* no two in a cache line */
     ptrdiff_t end;
 } part;
-
-/* More threads share parts. */
-enum { MAX_PARTS = 64 };
-
-/* A run is this part of what is left. */
-enum { RUNS = 4 };
 
 static void work_off(part *p, fnn_task body, void *context, int thread) {
     ptrdiff_t begin = atomic_load_explicit(&p->next, memory_order_relaxed);
@@ -144,7 +145,41 @@ static void run_team(region *r, int n_threads) {
 #endif
 #endif
 
+static _Thread_local fnn_task_record *record;
+
+void fnn_record_tasks(fnn_task_record *of_this_thread) { record = of_this_thread; }
+
+static void note(double number) {
+    if (record->used < record->size) {
+        record->numbers[record->used] = number;
+    }
+    record->used++;
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static void run_recorded(ptrdiff_t n_tasks, double cost, fnn_task body, void *context) {
+    unsigned mode = fnn_fp_mode_enter(fnn_get_flush_denormals());
+    note((double)n_tasks);
+    note(cost);
+    for (ptrdiff_t task = 0; task < n_tasks; task++) {
+        double begin = now();
+        body(context, task, 0);
+        note(now() - begin);
+    }
+    fnn_store_fence();
+    fnn_fp_mode_leave(mode);
+}
+
 void fnn_parallel_for(ptrdiff_t n_tasks, double cost, int n_threads, fnn_task body, void *context) {
+    if (record != NULL) {
+        run_recorded(n_tasks, cost, body, context);
+        return;
+    }
     double worth = cost / FNN_MIN_COST_PER_THREAD;
     int busy = worth < n_threads ? (int)worth : n_threads;
     busy = (int)fnn_min(busy, n_tasks);
@@ -163,4 +198,14 @@ void fnn_parallel_for(ptrdiff_t n_tasks, double cost, int n_threads, fnn_task bo
 #else
     run_alone(n_tasks, body, context);
 #endif
+}
+
+fnn_schedule fnn_schedule_rule(void) { return (fnn_schedule){FNN_MIN_COST_PER_THREAD, MAX_PARTS, RUNS}; }
+
+static void nothing(void *context, ptrdiff_t task, int thread) { (void)context, (void)task, (void)thread; }
+
+void fnn_empty_regions(ptrdiff_t count, int n_threads) {
+    for (ptrdiff_t i = 0; i < count; i++) {
+        fnn_parallel_for(n_threads, n_threads * FNN_MIN_COST_PER_THREAD, n_threads, nothing, NULL);
+    }
 }

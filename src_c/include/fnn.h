@@ -34,6 +34,23 @@ int fnn_openmp_version(void); /* the _OPENMP date, 0 when built without */
 /* How many of n more threads the system makes now, all at once. An operation that is to run on more threads than there can
  * be runs on fewer. */
 int fnn_threads_that_can_be_made(int n);
+/* A record of parallel regions, for a forecast of their schedule. While a thread has one, its regions run on that thread
+ * alone, and each adds: tasks, cost, then the seconds that each task took. `used` counts on where no room is left. */
+typedef struct {
+    double *numbers;
+    ptrdiff_t size, used;
+} fnn_task_record;
+void fnn_record_tasks(fnn_task_record *record); /* of the calling thread; NULL for no more */
+
+/* The rule by which a region takes tasks (core/parallel.c). */
+typedef struct {
+    double cost_per_thread; /* below which waking a thread does not pay */
+    int most_parts;         /* that tasks are first cut into, one for each thread */
+    int runs;               /* a thread takes this part of what is left in one */
+} fnn_schedule;
+fnn_schedule fnn_schedule_rule(void);
+/* So many regions with a task for each thread, in which nothing is done: what a region costs. */
+void fnn_empty_regions(ptrdiff_t count, int n_threads);
 void fnn_set_flush_denormals(int on);
 int fnn_get_flush_denormals(void);
 
