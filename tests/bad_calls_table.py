@@ -419,6 +419,7 @@ def observed(model: Any, visit: Any) -> None:
 
 good("insight", "models.observe", observed, model=CLASSIFIER, visit=lambda path, layer, x, y: None)
 good("insight", "profiling.profile", profiling.profile, model=SMALL, x=PICTURES, y=CLASSES, rounds=1, warmup=0)
+good("insight", "profiling.forecast", profiling.forecast, model=SMALL, x=PICTURES, y=CLASSES, threads=[2, 8], rounds=1)
 good("insight", "tune.best", tune.best, rows=[{"value": 1.0}, {"value": 2.0}])
 good("insight", "tune.grid_search", tune.grid_search, objective=lambda p: 1.0, grid={"a": [1, 2]})
 good("insight", "tune.search", tune.search, objective=lambda p: 1.0, space={"a": [1, 2]}, n_trials=1, sampler="random")
@@ -488,8 +489,9 @@ SKIPPED: dict[str, str] = {
         ["nn.LoadResult", "functional.BatchNormResult", "functional.Normalized", "training.Evaluation",
          "functional.InstanceNormResult",
          "models.LayerSummary", "models.Summary", "insight.GradcheckResult", "insight.GradientProbe",
-         "insight.GradientRow", "insight.LossLandscape", "profiling.Copy", "profiling.Profile",
-         "profiling.ProfileRow", "courses.Recipe"], RECORD,
+         "insight.GradientRow", "insight.LossLandscape", "profiling.Copy", "profiling.Forecast",
+         "profiling.ForecastRow", "profiling.Loss", "profiling.Profile", "profiling.ProfileRow",
+         "courses.Recipe"], RECORD,
     ),
     **dict.fromkeys(
         ["fastnn.FileError", "data.DataError", "data.DataNotFoundError", "training.CheckpointError",
