@@ -163,10 +163,9 @@ def forecast(
     wanted = [_check.integer("forecast", "threads", n, 1, 4096) for n in threads]
     here = available_threads()
     criterion = nn.CrossEntropyLoss() if loss is None else loss
-    regions, one_thread, measured = _measure(model, x, y, criterion, optimizer, rounds, here)
+    regions, between, measured = _measure(model, x, y, criterion, optimizer, rounds, here)
     cost = _region_seconds(here)
-    work = sum(float(region.seconds.sum()) for region in regions)
-    between = max(0.0, one_thread - work)
+    one_thread = between + sum(float(region.seconds.sum()) for region in regions)
     numbers = sorted({*wanted, here})
     rows = []
     for n in numbers:
@@ -214,9 +213,9 @@ class _Names(Observer):
 def _measure(
     model: nn.Module, x: Any, y: Any, criterion: Any, optimizer: Any, rounds: int, here: int
 ) -> tuple[list[_Region], float, float]:
-    """The regions of a step, the seconds of one on one thread, and on all threads of the machine."""
-    alone, together, numbers = [], [], []
-    ends: list[list[tuple[int, object]]] = []
+    """The regions of a step on one thread, the seconds between them, and those of a step on all threads."""
+    recorded, between, alone, together = [], [], [], []
+    names: list[tuple[int, object]] = []
     with preserved(model), left_as_found(model, optimizer):
         model.train()
 
@@ -232,20 +231,25 @@ def _measure(
         step()
         with _runtime.num_threads(1):
             step()
-            size = _runtime._native.record_tasks(observed, np.empty(1), [])
-            for _ in range(rounds):
-                buffer = np.empty(max(size, 1))
-                ends.append([])
-                used = _runtime._native.record_tasks(observed, buffer, ends[-1])
-                if used != size:
-                    raise ValueError("forecast: the network does something else in each step, so no step stands for it")
-                numbers.append(buffer)
+            size = _runtime._native.record_tasks(observed, np.empty(1), names)
         for _ in range(rounds):
             with _runtime.num_threads(1):
+                buffer = np.empty(max(size, 1))
+                seconds: list[float] = []
+                used = _runtime._native.record_tasks(lambda mark, seconds=seconds: seconds.append(step()), buffer, [])
+                if used != size:
+                    raise ValueError("forecast: the network does something else in each step, so no step stands for it")
+                recorded.append(buffer[:size])
+                between.append(seconds[0] - sum(float(region.seconds.sum()) for region in _parsed(recorded[-1], [])))
                 alone.append(step())
             with _runtime.num_threads(here):
                 together.append(step())
-    return list(_parsed(np.median(numbers, axis=0), ends[0])), statistics.median(alone), statistics.median(together)
+    regions, rest = list(_parsed(np.median(recorded, axis=0), names)), statistics.median(between)
+    # Medians of single tasks leave out what now and then holds one up, and so add up to less than a step takes.
+    work = sum(float(region.seconds.sum()) for region in regions)
+    factor = max(0.0, statistics.median(alone) - rest) / work if work else 1.0
+    regions = [_Region(region.name, region.cost, factor * region.seconds) for region in regions]
+    return regions, rest, statistics.median(together)
 
 
 def _parsed(numbers: NDArray, ends: list[tuple[int, object]]) -> Iterator[_Region]:
