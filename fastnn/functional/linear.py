@@ -54,7 +54,7 @@ class Linear(Op):
         if bias is not None and len(bias) != len(weight):
             raise _check.fail("linear", f"bias needs {len(weight)} values", bias=bias, weight=weight)
         self.shape, own_x, own_weight = x.shape, x, weight
-        self.in_rows = weight.flags.carray and not weight.flags.f_contiguous
+        self.in_rows = _lies_in_rows(weight)
         if plan.uses_reference:
             y = reference.linear(x, weight, bias)
         elif self.in_rows:
@@ -111,6 +111,10 @@ class Linear(Op):
         return None if dx is None else dx.reshape(self.shape), dweight, dbias
 
 
+def _lies_in_rows(weight: NDArray) -> bool:
+    return weight.flags.carray and not weight.flags.f_contiguous
+
+
 def _transposed(weight: NDArray) -> NDArray:
     """`weight` itself if the transpose of it is C-contiguous, as the kernels read it, else a copy."""
     flags = weight.flags
@@ -159,7 +163,7 @@ def linear_backward(
     if dy.shape != expected:
         raise _check.fail("linear_backward", f"dy must have shape {expected}", dy=dy, x=x, weight=weight)
     op.x, op.weight = x, weight
-    op.in_rows = weight.flags.carray and not weight.flags.f_contiguous
+    op.in_rows = _lies_in_rows(weight)
     op.needs_grad = (
         _check.boolean("linear_backward", "need_dx", need_dx),
         _check.boolean("linear_backward", "need_dweight", need_dweight),

@@ -184,7 +184,7 @@ def forecast(
         )
     return Forecast(
         rows=tuple(rows),
-        losses=tuple(_losses(regions, between, numbers[-1], _cost_on(cost, here, numbers[-1]))),
+        losses=tuple(_losses(regions, times, between, numbers[-1])),
         batch_size=len(next(iter(_several.parts("x", x)))[1]),
         rounds=rounds,
         isa=_runtime.isa(),
@@ -323,13 +323,12 @@ def _makespan(seconds: NDArray, busy: int, most_parts: int, runs: int) -> float:
     return float(last)
 
 
-def _losses(regions: list[_Region], between: float, threads: int, cost: float) -> list[Loss]:
-    """By name, the largest first; what lies between regions, too."""
+def _losses(regions: list[_Region], times: list[_Time], between: float, threads: int) -> list[Loss]:
+    """By name, the largest first; what lies between regions, too. `times` are those on so many threads."""
     found: dict[str, list[float]] = {}
-    for region in regions:
-        time = _region_time(region, threads, cost)
+    for region, on_threads in zip(regions, times, strict=True):
         sums = found.setdefault(region.name, [0.0, 0, 0])
-        for i, value in enumerate((time.seconds - time.work / threads, 1, len(region.seconds))):
+        for i, value in enumerate((on_threads.seconds - on_threads.work / threads, 1, len(region.seconds))):
             sums[i] += value
     losses = [Loss(name, lost, int(n), int(tasks)) for name, (lost, n, tasks) in found.items()]
     losses.append(Loss("between the regions: Python", between * (1 - 1 / threads), 0, 0))
