@@ -3,12 +3,13 @@
  *     y[p] = sum over taps t that reach p of  x[source(p, t)] @ W[t]        each x[.] an (n, c_in) matrix
  *
  * Going backward, y is dx, x is dy, W[t] is transposed and source() inverts. Taps on padding are not in the list:
- * nothing is padded, copied or multiplied by zero, but for a few rows (`widens`).
+ * nothing is padded, copied or multiplied by zero. Where runs of such rows are short, conv2d_gathered.c is faster.
  */
 #include <string.h>
 
 #include "core/taps.h"
 #include "core/workspace.h"
+#include "ops/conv2d_gathered.h"
 #include "ops/few_rows.h"
 #include "ops/norm.h"
 #include "ops/op.h"
@@ -25,18 +26,13 @@ enum { WEIGHT_BYTES = 192 * 1024 };
  * read for more rows than this. */
 enum { ROWS_WORTH_PACKING = 256 };
 
-/* They get a border of zeros (see `widened`) up to so many times their width: padding and dilation of a few pixels beside
- * the smallest images, but not of millions. */
-enum { WIDEST_BORDER = 16 };
-
 /* Of those few rows, so many read a slice of the weights together. */
 enum { ROWS_TOGETHER = 28 };
 
 typedef struct {
     const fnn_conv2d_shape *shape;
     const FNN_TYPED(fnn_kernels) * kernels;
-    fnn_conv2d_shape wide_shape; /* of `widens` */
-    int backward, packs, few_rows, widens;
+    int backward, packs, few_rows;
     ptrdiff_t depth, columns; /* per group: channels summed over, channels produced */
     ptrdiff_t x_channels, y_channels, x_width, y_width;
     ptrdiff_t panel_columns, panels; /* panels per group */
@@ -45,7 +41,6 @@ typedef struct {
     tap_map map;
     real *packed; /* [group][panel][tap number][depth][panel columns] */
     real *sums;   /* of `few_rows` */
-    real *wide_x; /* of `widens` */
     norm_pass norm;
     const real *x, *weight, *bias, *addend;
     real *y;
@@ -58,24 +53,9 @@ static int is_product_of_few_rows(const conv2d *c) {
     return !c->backward && s->groups == 1 && c->taps == 1 && one_pixel && s->n <= FNN_FEW_ROWS;
 }
 
-/* Of a few rows, pixels beside the border are runs of one or two rows, since they have other taps than those between. Such
- * a run reads as many weights as a long one. So images get a border of zeros on both sides, and a row of the map is one
- * run: to the same bits, since zeros add nothing, unless a weight is not finite. This is the shape of these images. */
-static fnn_conv2d_shape widened(const fnn_conv2d_shape *s) {
-    fnn_conv2d_shape wide = *s;
-    wide.w = (s->w_out - 1) * s->stride_w + (s->kernel_w - 1) * s->dilation_w + 1;
-    wide.pad_left = 0;
-    return wide;
-}
-
-/* These images, from those of shape `s`. */
-static void widen(const conv2d *c, const fnn_conv2d_shape *s, const real *x) {
-    ptrdiff_t pixel = s->n * s->c_in, left = s->pad_left, copied = fnn_max(0, fnn_min(s->w, c->wide_shape.w - left));
-    memset(c->wide_x, 0, (size_t)(s->h * c->wide_shape.w * pixel) * sizeof(real));
-    for (ptrdiff_t h = 0; h < s->h; h++) {
-        memcpy(c->wide_x + (h * c->wide_shape.w + left) * pixel, x + h * s->w * pixel,
-               (size_t)(copied * pixel) * sizeof(real));
-    }
+ptrdiff_t OP(conv2d_slice)(const FNN_TYPED(fnn_kernels) * kernels, ptrdiff_t taps, ptrdiff_t columns) {
+    ptrdiff_t bytes = taps * fnn_min(kernels->panel_columns, columns) * (ptrdiff_t)sizeof(real);
+    return fnn_max(16, WEIGHT_BYTES / bytes / 16 * 16);
 }
 
 /* Set up `c` and take its pieces of the workspace; returns the bytes used. With base NULL only counts. */
@@ -93,20 +73,9 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
     c->panel_columns = c->kernels->panel_columns;
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
     c->taps = s->kernel_h * s->kernel_w;
-    ptrdiff_t columns = fnn_min(c->panel_columns, c->columns);
-    c->slice = fnn_max(16, WEIGHT_BYTES / (c->taps * columns * (ptrdiff_t)sizeof(real)) / 16 * 16);
+    c->slice = OP(conv2d_slice)(c->kernels, c->taps, c->columns);
     c->packs = !fnn_conv2d_is_depthwise(s) && (backward || s->n * c->y_width * s->h_out > ROWS_WORTH_PACKING);
-    int is_small = widened(s).w <= WIDEST_BORDER * s->w;
-    c->widens = !fnn_conv2d_is_depthwise(s) && !c->packs && s->w_out > 1 && is_small &&
-                (s->pad_left > 0 || widened(s).w > s->w);
     workspace_cursor workspace = {base, 0};
-    c->wide_x = NULL;
-    if (c->widens) {
-        c->wide_shape = widened(s);
-        c->shape = s = &c->wide_shape;
-        c->x_width = s->w;
-        c->wide_x = workspace_take(&workspace, SIZE(s->h, s->w, s->n, s->c_in), sizeof(real));
-    }
     fnn_tap_map(s, backward, &workspace, &c->map);
     norm_prepare(&c->norm, norm, c->kernels, c->y_channels, &workspace);
     c->few_rows = is_product_of_few_rows(c);
@@ -121,6 +90,9 @@ ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_thre
     if (shape->algorithm != FNN_DIRECT) {
         return OP(winograd_forward_workspace)(shape, n_threads);
     }
+    if (OP(conv2d_gathers)(shape, 0)) {
+        return OP(conv2d_gathered_workspace)(shape, 0, n_threads);
+    }
     conv2d c;
     return prepare(&c, shape, 0, NULL, NULL);
 }
@@ -128,6 +100,9 @@ ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_thre
 ptrdiff_t OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
     if (shape->algorithm != FNN_DIRECT) {
         return OP(winograd_backward_data_workspace)(shape, n_threads);
+    }
+    if (OP(conv2d_gathers)(shape, 1)) {
+        return OP(conv2d_gathered_workspace)(shape, 1, n_threads);
     }
     conv2d c;
     return prepare(&c, shape, 1, NULL, NULL);
@@ -333,12 +308,12 @@ fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, cons
         OP(winograd_forward)(shape, x, weight, bias, norm, y, workspace, n_threads);
         return FNN_OK;
     }
+    if (OP(conv2d_gathers)(shape, 0)) {
+        OP(conv2d_gathered)(shape, 0, x, weight, bias, NULL, norm, y, workspace, n_threads);
+        return FNN_OK;
+    }
     conv2d c;
     prepare(&c, shape, 0, norm, workspace);
-    if (c.widens) {
-        widen(&c, shape, x);
-        x = c.wide_x;
-    }
     c.x = x, c.weight = weight, c.bias = bias, c.addend = NULL, c.y = y;
     run_all(&c, n_threads);
     return FNN_OK;
@@ -348,6 +323,10 @@ fnn_status OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const real *d
                                     const real *addend, real *dx, void *workspace, int n_threads) {
     if (shape->algorithm != FNN_DIRECT) {
         OP(winograd_backward_data)(shape, dy, weight, addend, dx, workspace, n_threads);
+        return FNN_OK;
+    }
+    if (OP(conv2d_gathers)(shape, 1)) {
+        OP(conv2d_gathered)(shape, 1, dy, weight, NULL, addend, NULL, dx, workspace, n_threads);
         return FNN_OK;
     }
     conv2d c;
