@@ -10,6 +10,7 @@
 #include "core/taps.h"
 #include "core/workspace.h"
 #include "ops/conv2d_gathered.h"
+#include "ops/conv2d_planes.h"
 #include "ops/few_rows.h"
 #include "ops/norm.h"
 #include "ops/op.h"
@@ -89,6 +90,9 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
 ptrdiff_t OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
     if (shape->algorithm != FNN_DIRECT) {
         return OP(winograd_forward_workspace)(shape, n_threads);
+    }
+    if (OP(conv2d_multiplies_planes)(shape)) {
+        return OP(conv2d_planes_workspace)(shape, n_threads);
     }
     if (OP(conv2d_gathers)(shape, 0)) {
         return OP(conv2d_gathered_workspace)(shape, 0, n_threads);
@@ -306,6 +310,10 @@ fnn_status OP(conv2d_forward)(const fnn_conv2d_shape *shape, const real *x, cons
                               const OP(norm) * norm, real *y, void *workspace, int n_threads) {
     if (shape->algorithm != FNN_DIRECT) {
         OP(winograd_forward)(shape, x, weight, bias, norm, y, workspace, n_threads);
+        return FNN_OK;
+    }
+    if (OP(conv2d_multiplies_planes)(shape)) {
+        OP(conv2d_planes)(shape, x, weight, bias, norm, y, workspace, n_threads);
         return FNN_OK;
     }
     if (OP(conv2d_gathers)(shape, 0)) {

@@ -18,13 +18,13 @@
 #include "ops/norm.h"
 
 enum {
-    BLOCK_ROWS = 96,         /* destinations of a task: a multiple of every tile height, whose slices stay in L2 */
-    MAX_TAPS = 64,           /* of one kernel call; more are added by further calls */
-    WANTED_TASKS = 64,       /* enough for many threads; each gathers for itself */
-    SCATTERED_PANELS = 4,    /* of a task whose destinations do not lie in step: their sums stay in L2 */
-    FEW_RUN_ROWS = 24,       /* rows of a run that are worth gathering */
-    LEAST_CHANNELS = 8,      /* to copy at once */
-    MOST_CLASSES = 1024,     /* a task looks for its own */
+    BLOCK_ROWS = 96,      /* destinations of a task: a multiple of every tile height, whose slices stay in L2 */
+    MAX_TAPS = 64,        /* of one kernel call; more are added by further calls */
+    WANTED_TASKS = 64,    /* enough for many threads; each gathers for itself */
+    SCATTERED_PANELS = 4, /* of a task whose destinations do not lie in step: their sums stay in L2 */
+    FEW_RUN_ROWS = 24,    /* rows of a run that are worth gathering */
+    LEAST_CHANNELS = 8,   /* to copy at once */
+    MOST_CLASSES = 1024,  /* a task looks for its own */
     LINE = 64 / sizeof(real)
 };
 
@@ -43,8 +43,8 @@ typedef struct {
     ptrdiff_t depth, columns; /* per group: channels summed over, channels produced */
     ptrdiff_t x_channels, y_channels, x_width, y_width;
     ptrdiff_t panel_columns, panels; /* per group */
-    ptrdiff_t taps, used_taps; /* those that some destination has */
-    ptrdiff_t step_h, step_w; /* between the pixels of a class */
+    ptrdiff_t taps, used_taps;       /* those that some destination has */
+    ptrdiff_t step_h, step_w;        /* between the pixels of a class */
     ptrdiff_t classes, blocks, parts;
     ptrdiff_t slice; /* of the depth */
     ptrdiff_t a_stride, sums_stride;
@@ -230,7 +230,8 @@ static void gather(const gathered_conv2d *g, const tap_class *own, const pixel_r
     ptrdiff_t channels = slice.end - slice.begin;
     for (ptrdiff_t number = 0; number < own->taps; number++) {
         ptrdiff_t tap = g->order[own->first_tap + number];
-        const ptrdiff_t *source_h = map_h->source + tap / map_w->kernel, *source_w = map_w->source + tap % map_w->kernel;
+        const ptrdiff_t *source_h = map_h->source + tap / map_w->kernel,
+                        *source_w = map_w->source + tap % map_w->kernel;
         real *out = to + number * channels;
         for (ptrdiff_t i = 0; i < count; i++) {
             ptrdiff_t h = source_h[pixels[i].h * map_h->kernel], w = source_w[pixels[i].w * map_w->kernel];

@@ -8,6 +8,7 @@
 
 #include "core/taps.h"
 #include "core/workspace.h"
+#include "ops/conv2d_planes.h"
 #include "ops/op.h"
 #include "ops/winograd.h"
 
@@ -68,6 +69,9 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
 ptrdiff_t OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
     if (shape->algorithm != FNN_DIRECT) {
         return OP(winograd_backward_weight_workspace)(shape, n_threads);
+    }
+    if (OP(conv2d_sums_planes)(shape)) {
+        return OP(conv2d_planes_backward_weight_workspace)(shape, n_threads);
     }
     weight_gradient g;
     return prepare(&g, shape, n_threads, NULL);
@@ -234,6 +238,10 @@ fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real 
                                       real *dbias, void *workspace, int n_threads) {
     if (shape->algorithm != FNN_DIRECT) {
         OP(winograd_backward_weight)(shape, x, dy, dweight, dbias, workspace, n_threads);
+        return FNN_OK;
+    }
+    if (OP(conv2d_sums_planes)(shape)) {
+        OP(conv2d_planes_backward_weight)(shape, x, dy, dweight, dbias, workspace, n_threads);
         return FNN_OK;
     }
     weight_gradient g;
