@@ -38,14 +38,36 @@ int fnn_pool_next(const fnn_pool_shape *shape, ptrdiff_t h, ptrdiff_t w, pool_so
     return 1;
 }
 
-ptrdiff_t fnn_pool_tasks(const fnn_pool_shape *shape) {
-    return fnn_ceil_div(shape->h.length, POOL_ROWS) * fnn_ceil_div(shape->row, POOL_PIECE);
+/* Enough tasks for many threads, if they are not too small; of a few rows, whose sources stay in the L1 cache when the task
+ * goes from column to column, and of long streams of memory. */
+enum { WANTED_TASKS = 64, MOST_ROWS = 4, MOST_REALS = 2048, LEAST_REALS = 512 };
+
+typedef struct {
+    ptrdiff_t rows, reals; /* of a task */
+} cut;
+
+static ptrdiff_t tasks_of(const fnn_pool_shape *shape, cut c) {
+    return fnn_ceil_div(shape->h.length, c.rows) * fnn_ceil_div(shape->row, c.reals);
 }
 
+static cut cut_of(const fnn_pool_shape *shape) {
+    cut c = {MOST_ROWS, MOST_REALS};
+    while (c.rows > 1 && tasks_of(shape, c) < WANTED_TASKS) {
+        c.rows /= 2;
+    }
+    while (c.reals > LEAST_REALS && tasks_of(shape, c) < WANTED_TASKS) {
+        c.reals /= 2;
+    }
+    return c;
+}
+
+ptrdiff_t fnn_pool_tasks(const fnn_pool_shape *shape) { return tasks_of(shape, cut_of(shape)); }
+
 pool_task fnn_pool_task(const fnn_pool_shape *shape, ptrdiff_t task) {
-    ptrdiff_t pieces = fnn_ceil_div(shape->row, POOL_PIECE); /* in the order of memory, as other operations */
-    fnn_range rows = fnn_chunk(task / pieces, POOL_ROWS, shape->h.length);
-    fnn_range piece = fnn_chunk(task % pieces, POOL_PIECE, shape->row);
+    cut c = cut_of(shape);
+    ptrdiff_t pieces = fnn_ceil_div(shape->row, c.reals); /* in the order of memory, as other operations */
+    fnn_range rows = fnn_chunk(task / pieces, c.rows, shape->h.length);
+    fnn_range piece = fnn_chunk(task % pieces, c.reals, shape->row);
     return (pool_task){rows.begin, rows.end, piece.begin, piece.end};
 }
 

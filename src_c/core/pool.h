@@ -25,11 +25,7 @@ void fnn_pool_first(const fnn_pool_shape *shape, ptrdiff_t h, ptrdiff_t w, pool_
 /* Replace `sources` by the next ones of destination (h, w). Returns 0 if there are none. */
 int fnn_pool_next(const fnn_pool_shape *shape, ptrdiff_t h, ptrdiff_t w, pool_sources *sources);
 
-/* How the work is cut: a task takes POOL_ROWS rows of destination pixels, and of each pixel POOL_PIECE reals.
- * That is enough for long streams of memory, and little enough that sources shared by neighbouring pixels
- * stay in the L1 cache when the rows of a task are visited column by column. */
-enum { POOL_ROWS = 4, POOL_PIECE = 2048 };
-
+/* How the work is cut: a task takes some rows of destination pixels, and of each pixel some reals. */
 typedef struct {
     ptrdiff_t h_begin, h_end; /* rows of destination pixels */
     ptrdiff_t begin, end;     /* reals of each pixel */

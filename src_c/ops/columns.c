@@ -9,7 +9,7 @@ enum {
     MIN_CHUNK = 32,        /* rows, so that a tile is worth its partial sums */
     MAX_CHUNK = 512,       /* rows, so that sums of type real stay accurate */
     WANTED_TILES = 64,     /* enough to keep the threads busy to the end */
-    TOTALS_BLOCK = 64,     /* columns whose tiles one task combines */
+    TOTALS_BLOCK = 16,     /* columns whose tiles one task combines */
     ORDINARY_EXPONENT = 40 /* of two, whose square is far from the ends of float */
 };
 

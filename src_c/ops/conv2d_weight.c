@@ -15,7 +15,9 @@
 enum {
     CHUNK_ROWS = 256,     /* rows of the (w, n) x channels matrix that are summed in registers at a time */
     BLOCK_CHANNELS = 96,  /* input channels of a task: a multiple of every tile height */
-    WANTED_TASKS = 16,    /* enough to keep the threads of a laptop busy to the end */
+    WANTED_TASKS = 64,    /* enough to keep many threads busy to the end; */
+    FEW_TASKS = 16,       /* so many, even if */
+    BAND_PIXELS = 1024,   /* and less, are hardly worth sums of their own */
     BAND_BYTES = 8 << 20, /* of x and dy together, if there can be so little: each block and panel reads them again */
     MAX_BAND_BYTES = 64 << 20 /* of memory for the sums of all bands */
 };
@@ -50,7 +52,9 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->weights = s->kernel_h * s->kernel_w * g->c_in * s->c_out;
     ptrdiff_t tasks = fnn_conv2d_is_depthwise(s) ? 1 : s->groups * g->panels * g->blocks;
     ptrdiff_t read = s->n * (s->h * s->w * s->c_in + s->h_out * s->w_out * s->c_out) * (ptrdiff_t)sizeof(real);
-    ptrdiff_t bands = fnn_min(fnn_max(fnn_ceil_div(WANTED_TASKS, tasks), read / BAND_BYTES), s->h_out);
+    ptrdiff_t worth = s->n * s->h_out * s->w_out / BAND_PIXELS;
+    ptrdiff_t wanted = fnn_max(fnn_ceil_div(FEW_TASKS, tasks), fnn_min(fnn_ceil_div(WANTED_TASKS, tasks), worth));
+    ptrdiff_t bands = fnn_min(fnn_max(wanted, read / BAND_BYTES), s->h_out);
     ptrdiff_t affordable = MAX_BAND_BYTES / (g->weights * (ptrdiff_t)sizeof(real));
     bands = fnn_max(1, fnn_min(bands, affordable));
     g->band_rows = fnn_max(1, fnn_ceil_div(s->h_out, bands));
@@ -83,29 +87,58 @@ static real *band_sums(const weight_gradient *g, ptrdiff_t band) {
 
 static real *band_bias_sums(const weight_gradient *g, ptrdiff_t band) { return g->bias_sums + band * g->shape->c_out; }
 
-/* What tap (in_h, kernel_w) reads for the pixels [w_begin, w_end) of an output row: where it lies in x, and where the
- * gradients of these pixels lie in the piece of dy that begins with the first, `dy_pixel` elements a pixel. Returns the
- * number of pixels; with stride 1 they are one matrix, and the number is 1 for `*depth` rows. */
-static ptrdiff_t list_pixels(const weight_gradient *g, ptrdiff_t in_h, ptrdiff_t kernel_w, ptrdiff_t w_begin,
-                             ptrdiff_t w_end, ptrdiff_t dy_pixel, ptrdiff_t *x_offset, ptrdiff_t *dy_offset,
-                             ptrdiff_t *depth) {
+/* Pixels of the result: in rows `h`, of each those in `w`, which are all if there are several rows. */
+typedef struct {
+    fnn_range h, w;
+} chunk;
+
+static ptrdiff_t chunk_length(const chunk *p) { return (p->h.end - p->h.begin) * (p->w.end - p->w.begin); }
+
+/* What a tap reads for the pixels of a chunk: where it lies in x, and where the gradients of these pixels lie in the piece
+ * of dy that begins with the first, `dy_pixel` elements a pixel. Returns the number of pixels; with stride 1 those of a row
+ * are one matrix, and the number is that of rows, each of `*depth` rows of it. */
+static ptrdiff_t list_pixels(const weight_gradient *g, ptrdiff_t tap, const chunk *p, ptrdiff_t dy_pixel,
+                             ptrdiff_t *x_offset, ptrdiff_t *dy_offset, ptrdiff_t *depth) {
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t count = 0;
-    *depth = s->n;
-    for (ptrdiff_t w = w_begin; w < w_end; w++) {
-        ptrdiff_t in_w = g->map.w.source[w * s->kernel_w + kernel_w];
-        if (in_w < 0) {
+    for (ptrdiff_t h = p->h.begin; h < p->h.end; h++) {
+        ptrdiff_t in_h = g->map.h.source[h * s->kernel_h + tap / s->kernel_w], first = count;
+        if (in_h < 0) {
             continue;
         }
-        if (count == 1 && s->stride_w == 1) {
-            *depth += s->n;
-            continue;
+        *depth = s->n;
+        for (ptrdiff_t w = p->w.begin; w < p->w.end; w++) {
+            ptrdiff_t in_w = g->map.w.source[w * s->kernel_w + tap % s->kernel_w];
+            if (in_w < 0) {
+                continue;
+            }
+            if (count > first && s->stride_w == 1) {
+                *depth += s->n;
+                continue;
+            }
+            x_offset[count] = (in_h * s->w + in_w) * s->n * s->c_in;
+            dy_offset[count] = ((h - p->h.begin) * s->w_out + w - p->w.begin) * dy_pixel;
+            count++;
         }
-        x_offset[count] = (in_h * s->w + in_w) * s->n * s->c_in;
-        dy_offset[count] = (w - w_begin) * dy_pixel;
-        count++;
     }
     return count;
+}
+
+/* Whole rows of the result, if a chunk has room for one, else a part of one. */
+static ptrdiff_t rows_together(const fnn_conv2d_shape *s) { return fnn_max(1, chunk_pixels(s) / s->w_out); }
+
+static ptrdiff_t chunks_of_row(const fnn_conv2d_shape *s) { return fnn_ceil_div(s->w_out, chunk_pixels(s)); }
+
+static ptrdiff_t chunks_of_band(const weight_gradient *g, ptrdiff_t band) {
+    fnn_range rows = fnn_chunk(band, g->band_rows, g->shape->h_out);
+    return fnn_ceil_div(rows.end - rows.begin, rows_together(g->shape)) * chunks_of_row(g->shape);
+}
+
+static chunk chunk_of(const weight_gradient *g, ptrdiff_t band, ptrdiff_t i) {
+    const fnn_conv2d_shape *s = g->shape;
+    fnn_range rows = fnn_chunk(band, g->band_rows, s->h_out);
+    ptrdiff_t together = rows_together(s), h = rows.begin + i / chunks_of_row(s) * together;
+    return (chunk){{h, fnn_min(rows.end, h + together)}, fnn_chunk(i % chunks_of_row(s), chunk_pixels(s), s->w_out)};
 }
 
 /* The gradients of one panel, which all taps and input channels read, as a dense matrix: rows of a panel whose distance
@@ -116,20 +149,21 @@ static void pack_chunk(const real *dy, ptrdiff_t rows, ptrdiff_t stride, ptrdiff
     }
 }
 
-/* Add what the pixels [w, w_end) of output row h contribute to one block x panel of all taps, and to the bias. */
+/* Add what the pixels of a chunk contribute to one block x panel of all taps, and to the bias. */
 static void add_chunk(const weight_gradient *g, ptrdiff_t band, ptrdiff_t group, ptrdiff_t block, ptrdiff_t panel,
-                      ptrdiff_t h, ptrdiff_t w, ptrdiff_t w_end, real *packed) {
+                      const chunk *p, real *packed) {
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS];
     ptrdiff_t column = group * g->c_out + panel * g->panel_columns, row = block * g->block;
     ptrdiff_t columns = fnn_min(g->panel_columns, g->c_out - panel * g->panel_columns), stride = s->c_out;
-    const real *dy = g->dy + (h * s->w_out + w) * s->n * s->c_out + column;
+    ptrdiff_t rows = chunk_length(p) * s->n;
+    const real *dy = g->dy + (p->h.begin * s->w_out + p->w.begin) * s->n * s->c_out + column;
     if (packed != NULL) {
-        pack_chunk(dy, (w_end - w) * s->n, stride, columns, packed);
+        pack_chunk(dy, rows, stride, columns, packed);
         dy = packed, stride = columns;
     }
     if (g->dbias != NULL && block == 0) { /* while this piece of dy is in a cache */
-        g->kernels->column_sums((w_end - w) * s->n, columns, dy, stride, band_bias_sums(g, band) + column);
+        g->kernels->column_sums(rows, columns, dy, stride, band_bias_sums(g, band) + column);
     }
     fnn_batch_gemm gemm = {
         .rows = fnn_min(g->block, g->c_in - row),
@@ -144,14 +178,12 @@ static void add_chunk(const weight_gradient *g, ptrdiff_t band, ptrdiff_t group,
         .c_stride = s->c_out,
     };
     for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
-        ptrdiff_t in_h = g->map.h.source[h * s->kernel_h + tap / s->kernel_w];
-        if (in_h < 0) {
-            continue;
-        }
-        gemm.count = list_pixels(g, in_h, tap % s->kernel_w, w, w_end, s->n * stride, x_offset, dy_offset, &gemm.depth);
+        gemm.count = list_pixels(g, tap, p, s->n * stride, x_offset, dy_offset, &gemm.depth);
         gemm.c = band_sums(g, band) + (tap * g->c_in + row) * s->c_out + column;
         gemm.start = gemm.c;
-        g->kernels->batch_gemm_transposed(&gemm);
+        if (gemm.count > 0) {
+            g->kernels->batch_gemm_transposed(&gemm);
+        }
     }
 }
 
@@ -172,12 +204,9 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
         }
     }
     real *packed = g->packed == NULL ? NULL : g->packed + thread * chunk_rows(s) * g->panel_columns;
-    ptrdiff_t pixels = chunk_pixels(s);
-    fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
-    for (ptrdiff_t h = band_range.begin; h < band_range.end; h++) {
-        for (ptrdiff_t w = 0; w < s->w_out; w += pixels) {
-            add_chunk(g, band, group, block, panel, h, w, fnn_min(s->w_out, w + pixels), packed);
-        }
+    for (ptrdiff_t i = 0; i < chunks_of_band(g, band); i++) {
+        chunk p = chunk_of(g, band, i);
+        add_chunk(g, band, group, block, panel, &p, packed);
     }
 }
 
@@ -189,25 +218,17 @@ static void depthwise_task(void *context, ptrdiff_t band, int thread) {
     ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS];
     real *sums = band_sums(g, band);
     memset(sums, 0, (size_t)g->weights * sizeof(real));
-    ptrdiff_t pixels = chunk_pixels(s);
-    fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
     fnn_depthwise problem = {.channels = s->c_in, .x = g->x, .x_offset = x_offset, .w_offset = dy_offset};
-    for (ptrdiff_t h = band_range.begin; h < band_range.end; h++) {
-        for (ptrdiff_t w = 0; w < s->w_out; w += pixels) {
-            ptrdiff_t w_end = fnn_min(s->w_out, w + pixels);
-            problem.w = g->dy + (h * s->w_out + w) * s->n * s->c_out;
-            if (g->dbias != NULL) {
-                g->kernels->column_sums((w_end - w) * s->n, s->c_out, problem.w, s->c_out, band_bias_sums(g, band));
-            }
-            for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
-                ptrdiff_t in_h = g->map.h.source[h * s->kernel_h + tap / s->kernel_w];
-                if (in_h >= 0) {
-                    problem.count = list_pixels(g, in_h, tap % s->kernel_w, w, w_end, s->n * s->c_out, x_offset,
-                                                dy_offset, &problem.rows);
-                    problem.out = sums + tap * s->c_out;
-                    g->kernels->depthwise_backward_weight(&problem);
-                }
-            }
+    for (ptrdiff_t i = 0; i < chunks_of_band(g, band); i++) {
+        chunk p = chunk_of(g, band, i);
+        problem.w = g->dy + (p.h.begin * s->w_out + p.w.begin) * s->n * s->c_out;
+        if (g->dbias != NULL) {
+            g->kernels->column_sums(chunk_length(&p) * s->n, s->c_out, problem.w, s->c_out, band_bias_sums(g, band));
+        }
+        for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
+            problem.count = list_pixels(g, tap, &p, s->n * s->c_out, x_offset, dy_offset, &problem.rows);
+            problem.out = sums + tap * s->c_out;
+            g->kernels->depthwise_backward_weight(&problem);
         }
     }
 }

@@ -18,8 +18,10 @@ enum {
     WIDE_BLOCK_CHANNELS = 256, /* of the outputs, if there are MANY_ROWS: inputs are transformed half as often, */
     MANY_ROWS = 4096,          /* and more bands, which keep the threads busy, cost little to add */
     GEMM_ROWS = 96,            /* input channels of one kernel call: a multiple of every tile height */
-    WANTED_TASKS = 8,          /* enough to keep the threads of a laptop busy to the end */
-    MAX_BAND_BYTES = 64 << 20, /* of memory for the sums of all bands */
+    WANTED_TASKS = 64,         /* enough to keep many threads busy to the end; */
+    FEW_TASKS = 8,             /* so many, even if */
+    BAND_CHUNKS = 8,           /* and less, are hardly worth sums of their own */
+    MAX_BAND_BYTES = 64 << 20, /* of memory for the sums of all bands, or half of what is read */
     FINISH_CHUNK = 1024,       /* weights that a task transforms back */
     LINE = 64 / sizeof(real)
 };
@@ -64,8 +66,10 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
                             (winograd_axis){s->w, s->w_out, s->pad_left}, rows);
     g->weights = s->c_in * s->c_out;
     g->sums_stride = g->weights + LINE;
-    ptrdiff_t bands = fnn_min(fnn_ceil_div(WANTED_TASKS, g->blocks_in * g->blocks_out), g->tiles.chunks);
-    ptrdiff_t affordable = MAX_BAND_BYTES / (g->tiles.filters * g->weights * (ptrdiff_t)sizeof(real));
+    ptrdiff_t blocks = g->blocks_in * g->blocks_out, read = s->n * (s->h * s->w * s->c_in + s->h_out * s->w_out * s->c_out);
+    ptrdiff_t few = fnn_min(fnn_ceil_div(FEW_TASKS, blocks), g->tiles.chunks);
+    ptrdiff_t bands = fnn_max(few, fnn_min(fnn_ceil_div(WANTED_TASKS, blocks), g->tiles.chunks / BAND_CHUNKS));
+    ptrdiff_t affordable = fnn_max(MAX_BAND_BYTES / (ptrdiff_t)sizeof(real), read / 2) / (g->tiles.filters * g->weights);
     bands = fnn_max(1, fnn_min(bands, affordable));
     g->band_chunks = fnn_ceil_div(g->tiles.chunks, bands);
     g->bands = fnn_ceil_div(g->tiles.chunks, g->band_chunks);
