@@ -34,25 +34,26 @@ static int moves_in_step(const tap_axis *axis, ptrdiff_t d) {
     return 1;
 }
 
-static ptrdiff_t find_runs(const tap_axis *axis, ptrdiff_t n, tap_run *runs) {
+static ptrdiff_t find_runs(const tap_axis *axis, ptrdiff_t n, ptrdiff_t run_rows, tap_run *runs) {
     ptrdiff_t count = 0;
     for (ptrdiff_t w = 0; w < axis->length;) {
         ptrdiff_t end = w + 1;
         while (end < axis->length && moves_in_step(axis, end - 1)) {
             end++;
         }
-        for (ptrdiff_t row = 0, rows = (end - w) * n; row < rows; row += TAP_RUN_ROWS) {
-            runs[count++] = (tap_run){w, row, fnn_min(TAP_RUN_ROWS, rows - row)};
+        for (ptrdiff_t row = 0, rows = (end - w) * n; row < rows; row += run_rows) {
+            runs[count++] = (tap_run){w, row, fnn_min(run_rows, rows - row)};
         }
         w = end;
     }
     return count;
 }
 
-void fnn_tap_map(const fnn_conv2d_shape *s, int backward, workspace_cursor *workspace, tap_map *map) {
+void fnn_tap_map(const fnn_conv2d_shape *s, int backward, ptrdiff_t run_rows, workspace_cursor *workspace,
+                 tap_map *map) {
     map->h = (tap_axis){s->kernel_h, backward ? s->h : s->h_out, NULL};
     map->w = (tap_axis){s->kernel_w, backward ? s->w : s->w_out, NULL};
-    ptrdiff_t most_runs = size_plus(map->w.length, SIZE(map->w.length, s->n) / TAP_RUN_ROWS);
+    ptrdiff_t most_runs = size_plus(map->w.length, SIZE(map->w.length, s->n) / run_rows);
     map->h.source = workspace_take(workspace, SIZE(map->h.length, map->h.kernel), sizeof(ptrdiff_t));
     map->w.source = workspace_take(workspace, SIZE(map->w.length, map->w.kernel), sizeof(ptrdiff_t));
     map->runs = workspace_take(workspace, most_runs, sizeof(tap_run));
@@ -66,5 +67,5 @@ void fnn_tap_map(const fnn_conv2d_shape *s, int backward, workspace_cursor *work
         forward_axis(&map->h, s->h, s->stride_h, s->pad_top, s->dilation_h);
         forward_axis(&map->w, s->w, s->stride_w, s->pad_left, s->dilation_w);
     }
-    map->n_runs = find_runs(&map->w, s->n, map->runs);
+    map->n_runs = find_runs(&map->w, s->n, run_rows, map->runs);
 }

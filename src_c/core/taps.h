@@ -32,7 +32,9 @@ typedef struct {
  * enough that the source rows of a run stay in L2 while the taps move over them. */
 #define TAP_RUN_ROWS 480
 
-/* `backward`: destinations are the pixels of x. The pieces of `map` are taken from the workspace. */
-void fnn_tap_map(const fnn_conv2d_shape *shape, int backward, workspace_cursor *workspace, tap_map *map);
+/* `backward`: destinations are the pixels of x. The pieces of `map` are taken from the workspace. A run has at most
+ * `run_rows` rows. */
+void fnn_tap_map(const fnn_conv2d_shape *shape, int backward, ptrdiff_t run_rows, workspace_cursor *workspace,
+                 tap_map *map);
 
 #endif

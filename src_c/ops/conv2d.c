@@ -27,6 +27,8 @@ enum { WEIGHT_BYTES = 192 * 1024 };
  * read for more rows than this. */
 enum { ROWS_WORTH_PACKING = 256 };
 
+enum { WANTED_TASKS = 64, LEAST_RUN_ROWS = 60 };
+
 /* Of those few rows, so many read a slice of the weights together. */
 enum { ROWS_TOGETHER = 28 };
 
@@ -59,6 +61,15 @@ ptrdiff_t OP(conv2d_slice)(const FNN_TYPED(fnn_kernels) * kernels, ptrdiff_t tap
     return fnn_max(16, WEIGHT_BYTES / bytes / 16 * 16);
 }
 
+/* Rows of a run: fewer if there would be too few tasks for many threads, but not so few that reading the weights takes
+ * the time. */
+static ptrdiff_t run_rows(const conv2d *c) {
+    const fnn_conv2d_shape *s = c->shape;
+    ptrdiff_t tasks = SIZE(c->backward ? s->h : s->h_out, c->panels, s->groups);
+    ptrdiff_t rows = SIZE(c->y_width, s->n) / fnn_ceil_div(WANTED_TASKS, tasks) / LEAST_RUN_ROWS * LEAST_RUN_ROWS;
+    return fnn_max(LEAST_RUN_ROWS, fnn_min(TAP_RUN_ROWS, rows));
+}
+
 /* Set up `c` and take its pieces of the workspace; returns the bytes used. With base NULL only counts. */
 static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, const OP(norm) * norm, void *base) {
     ptrdiff_t c_in = s->c_in / s->groups, c_out = s->c_out / s->groups;
@@ -77,7 +88,7 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
     c->slice = OP(conv2d_slice)(c->kernels, c->taps, c->columns);
     c->packs = !fnn_conv2d_is_depthwise(s) && (backward || s->n * c->y_width * s->h_out > ROWS_WORTH_PACKING);
     workspace_cursor workspace = {base, 0};
-    fnn_tap_map(s, backward, &workspace, &c->map);
+    fnn_tap_map(s, backward, run_rows(c), &workspace, &c->map);
     norm_prepare(&c->norm, norm, c->kernels, c->y_channels, &workspace);
     c->few_rows = is_product_of_few_rows(c);
     c->sums =

@@ -156,7 +156,7 @@ static ptrdiff_t prepare(gathered_conv2d *g, const fnn_conv2d_shape *s, int back
     g->a_stride = fnn_ceil_div(SIZE(g->taps, g->slice), LINE) * LINE + LINE;
     g->sums_stride = fnn_ceil_div(g->panels, g->parts) * g->panel_columns + LINE;
     workspace_cursor workspace = {base, 0};
-    fnn_tap_map(s, backward, &workspace, &g->map);
+    fnn_tap_map(s, backward, TAP_RUN_ROWS, &workspace, &g->map);
     norm_prepare(&g->norm, norm, g->kernels, g->y_channels, &workspace);
     g->classes_of = workspace_take(&workspace, g->classes, sizeof(tap_class));
     g->order = workspace_take(&workspace, g->taps, sizeof(ptrdiff_t));

@@ -60,7 +60,7 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->band_rows = fnn_max(1, fnn_ceil_div(s->h_out, bands));
     g->bands = fnn_max(1, fnn_ceil_div(s->h_out, g->band_rows));
     workspace_cursor workspace = {base, 0};
-    fnn_tap_map(s, 0, &workspace, &g->map);
+    fnn_tap_map(s, 0, TAP_RUN_ROWS, &workspace, &g->map);
     g->sums = workspace_take(&workspace, g->bands > 1 ? SIZE(g->bands, g->weights) : 0, sizeof(real));
     int packs = s->c_out > g->panel_columns && !fnn_conv2d_is_depthwise(s);
     ptrdiff_t packed = packs ? SIZE(n_threads, chunk_rows(s), g->panel_columns) : 0;

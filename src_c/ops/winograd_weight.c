@@ -20,7 +20,7 @@ enum {
     GEMM_ROWS = 96,            /* input channels of one kernel call: a multiple of every tile height */
     WANTED_TASKS = 64,         /* enough to keep many threads busy to the end; */
     FEW_TASKS = 8,             /* so many, even if */
-    BAND_CHUNKS = 8,           /* and less, are hardly worth sums of their own */
+    BAND_CHUNKS = 2,           /* and less, are hardly worth sums of their own */
     MAX_BAND_BYTES = 64 << 20, /* of memory for the sums of all bands, or half of what is read */
     FINISH_CHUNK = 1024,       /* weights that a task transforms back */
     LINE = 64 / sizeof(real)
