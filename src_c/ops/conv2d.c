@@ -27,7 +27,7 @@ enum { WEIGHT_BYTES = 192 * 1024 };
  * read for more rows than this. */
 enum { ROWS_WORTH_PACKING = 256 };
 
-enum { WANTED_TASKS = 64, LEAST_RUN_ROWS = 60 };
+enum { WANTED_TASKS = 32, LEAST_RUN_ROWS = 60, TILE_ROWS = 12 };
 
 /* Of those few rows, so many read a slice of the weights together. */
 enum { ROWS_TOGETHER = 28 };
@@ -65,9 +65,9 @@ ptrdiff_t OP(conv2d_slice)(const FNN_TYPED(fnn_kernels) * kernels, ptrdiff_t tap
  * the time. */
 static ptrdiff_t run_rows(const conv2d *c) {
     const fnn_conv2d_shape *s = c->shape;
-    ptrdiff_t tasks = SIZE(c->backward ? s->h : s->h_out, c->panels, s->groups);
-    ptrdiff_t rows = SIZE(c->y_width, s->n) / fnn_ceil_div(WANTED_TASKS, tasks) / LEAST_RUN_ROWS * LEAST_RUN_ROWS;
-    return fnn_max(LEAST_RUN_ROWS, fnn_min(TAP_RUN_ROWS, rows));
+    ptrdiff_t rows = SIZE(c->y_width, s->n), tasks = SIZE(c->backward ? s->h : s->h_out, c->panels, s->groups);
+    ptrdiff_t pieces = fnn_max(1, fnn_min(fnn_ceil_div(WANTED_TASKS, tasks), rows / LEAST_RUN_ROWS));
+    return fnn_min(TAP_RUN_ROWS, fnn_ceil_div(fnn_ceil_div(rows, pieces), TILE_ROWS) * TILE_ROWS);
 }
 
 /* Set up `c` and take its pieces of the workspace; returns the bytes used. With base NULL only counts. */
@@ -135,7 +135,8 @@ static ptrdiff_t stored_columns(const conv2d *c, ptrdiff_t panel) {
  * of them. Long runs use a slice often enough. */
 static ptrdiff_t runs_together(const conv2d *c) {
     ptrdiff_t rows = c->shape->n * c->y_width;
-    return c->packs || c->slice >= c->depth ? 1 : fnn_max(1, ROWS_TOGETHER / rows) * c->map.n_runs;
+    int long_runs = c->packs || c->slice >= c->depth || rows > LEAST_RUN_ROWS;
+    return long_runs ? 1 : fnn_max(1, ROWS_TOGETHER / rows) * c->map.n_runs;
 }
 static real *packed_panel(const conv2d *c, ptrdiff_t group, ptrdiff_t panel) {
     return c->packed + (group * c->panels + panel) * c->taps * c->depth * c->panel_columns;
