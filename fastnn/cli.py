@@ -221,6 +221,12 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         allow_abbrev=False,
     )
     bench.add_argument(
+        "--suite",
+        choices=("layers",),
+        help="instead of whole networks, time forward and backward of the convolutions and linear layers of published "
+        "ones, each with 1, 8, 64 and 256 images where they fit; the geometric mean and the slowest (some 20 minutes)",
+    )
+    bench.add_argument(
         "--networks",
         nargs="+",
         metavar="NAME",
@@ -234,7 +240,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         nargs="+",
         metavar="N",
         type=int,
-        help="images of a step (default: 128 512, with --inference 1 32 512)",
+        help="images of a step (default: 128 512, with --inference 1 32 512, with --suite 1 8 64 256)",
     )
     bench.add_argument("--inference", action="store_true", help="time the forward in eval mode, not training steps")
     bench.add_argument("--threads", metavar="N", type=int, help="of every contestant (default: all CPUs)")
@@ -245,12 +251,18 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="of PyTorch: nchw, channels_last, compile, compile_channels_last (default: all); --modes with nothing "
         "after it times fastnn alone",
     )
-    bench.add_argument("--rounds", metavar="N", type=int, default=7, help="default: 7")
+    bench.add_argument("--rounds", metavar="N", type=int, help="default: 7, with --suite 3")
     bench.add_argument(
-        "--seconds", metavar="S", type=float, default=1.0, help="of timed steps, each round and contestant (default: 1)"
+        "--seconds",
+        metavar="S",
+        type=float,
+        help="of timed steps, each round and contestant (default: 1, with --suite 0.1)",
     )
     bench.add_argument(
-        "--warmup", metavar="N", type=int, default=3, help="rounds of two steps before any that counts (default: 3)"
+        "--warmup",
+        metavar="N",
+        type=int,
+        help="rounds of two steps before any that counts (default: 3, with --suite 1)",
     )
     bench.add_argument("--isa", metavar="NAME", help="hold all sides to baseline, avx2 or avx512")
     bench.add_argument("--json", "--out", dest="json", metavar="FILE", help="write all figures to this file, too")

@@ -72,3 +72,19 @@ def test_bench_operations_agree_and_are_compared(tmp_path):
     x = 4 * 2 * 64 * 32 * 32  # bytes
     moved = {name: rows[name, "2 x 64 x 32 x 32"]["bytes"] for name in ("batch_norm backward", "max_pool forward")}
     assert moved == {"batch_norm backward": 5 * x, "max_pool forward": x + x // 4 + x // 16}
+
+
+def test_bench_suite_agrees_with_torch_and_compares_it(monkeypatch, tmp_path, capsys):
+    from fastnn.benchmark.layers import LAYERS
+
+    few = tuple(layer for layer in LAYERS if layer.network == "LeNet-5")
+    monkeypatch.setattr("fastnn.benchmark.command.LAYERS", few)
+    options = ["--rounds", "1", "--seconds", "0", "--warmup", "0", "--threads", "1", "--batch-sizes", "2"]
+    path = tmp_path / "suite.json"
+    assert cli.main(["bench", "--suite", "layers", *options, "--json", str(path)]) == 0
+    assert "5 layers, forward and backward: geometric mean" in capsys.readouterr().out
+    for row in json.loads(path.read_text())["rows"]:
+        assert row["best_torch"] in ("torch nchw", "torch channels_last")
+        assert row["ratio"]["median"] == pytest.approx(
+            row["seconds"][row["best_torch"]][0] / row["seconds"]["fastnn"][0]
+        )

@@ -3,6 +3,7 @@
 import argparse
 import importlib.metadata
 import math
+import statistics
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,8 +11,10 @@ import fastnn
 from fastnn import _machine, models
 from fastnn._terminal import say
 from fastnn._user_network import classes_of, is_user_network, load_network
+from fastnn.benchmark import suite
 from fastnn.benchmark.compare import Settings, compare
 from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_MODES
+from fastnn.benchmark.layers import LAYERS
 from fastnn.benchmark.report import markdown, ratio_text, where, write_json
 
 __all__ = ["bench", "table"]
@@ -25,6 +28,9 @@ _VARIANTS = [name.removeprefix("fastnn ") for name in FASTNN_ALGORITHMS if name 
 def bench(arguments: argparse.Namespace) -> None:
     """Do what the command line says; the table goes to standard output, all else to standard error."""
     torch = _torch_version()
+    if arguments.suite is not None:
+        _bench_suite(arguments, torch)
+        return
     settings = _settings(arguments, has_torch=torch is not None)
     networks = arguments.networks or _NETWORKS
     classes = {name: _classes(name, settings.shape) for name in networks}
@@ -46,15 +52,53 @@ def bench(arguments: argparse.Namespace) -> None:
     print(f"{sentence}\n\n{table(rows)}")
 
 
+_NOT_OF_SUITE = ("networks", "inference")
+
+
+def _bench_suite(arguments: argparse.Namespace, torch: str | None) -> None:
+    for name in _NOT_OF_SUITE:
+        if getattr(arguments, name):
+            raise ValueError(f"--suite layers has layers of its own and times their training: it takes no --{name}")
+    if arguments.modes is None:
+        arguments.modes = suite.MODES
+    for mode in arguments.modes:
+        if mode not in suite.MODES:
+            raise ValueError(f"--modes must be among {', '.join(suite.MODES)} with --suite layers. Received: {mode!r}")
+    settings = _settings(arguments, has_torch=torch is not None)
+    batches = arguments.batch_sizes or suite.BATCHES
+    if min(batches) < 1:
+        raise ValueError(f"--batch-sizes must be at least 1. Received: {min(batches)}")
+    about = {**_machine.description(), "torch": torch, "threads": settings.threads, "isa": settings.isa}
+    sentence = _sentence(settings, torch)
+    say(sentence)
+    rows: list[dict[str, Any]] = []
+
+    def done(row: dict[str, Any]) -> None:
+        rows.append(row)
+        cells = " ".join(f"{name} {1e3 * statistics.median(times):.3f}" for name, times in row["seconds"].items())
+        ratio = "" if row["ratio"] is None else f"; ratio {ratio_text(row['ratio'])}"
+        say(f"{row['network']}, {row['layer']}, batch {row['batch']}, ms: {cells}{ratio}")
+        write_json(arguments.json, {"machine": about, "settings": asdict(settings), "rows": rows})
+
+    suite.run_layers(settings, batches, range(len(LAYERS)), done)
+    if not rows:
+        raise ValueError("--batch-sizes: no layer of the suite fits with so many images")
+    print(f"{sentence}\n\n{suite.report(rows)}")
+
+
 def _settings(arguments: argparse.Namespace, has_torch: bool) -> Settings:
+    usual = suite.USUAL if arguments.suite else Settings
+    rounds: int = usual.rounds if arguments.rounds is None else arguments.rounds
+    seconds: float = usual.seconds if arguments.seconds is None else arguments.seconds
+    warmup: int = usual.warmup if arguments.warmup is None else arguments.warmup
     for name in ("threads", "rounds"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name} must be at least 1. Received: {value}")
-    if arguments.warmup < 0:
-        raise ValueError(f"--warmup must not be negative. Received: {arguments.warmup}")
-    if not 0 <= arguments.seconds < math.inf:
-        raise ValueError(f"--seconds must be finite and not negative. Received: {arguments.seconds}")
+    if warmup < 0:
+        raise ValueError(f"--warmup must not be negative. Received: {warmup}")
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"--seconds must be finite and not negative. Received: {seconds}")
     if min(arguments.input) < 1:
         raise ValueError(f"--input must be at least 1. Received: {arguments.input}")
     isa = arguments.isa or fastnn.isa()
@@ -69,9 +113,9 @@ def _settings(arguments: argparse.Namespace, has_torch: bool) -> Settings:
         isa=isa,
         modes=modes if has_torch else (),
         inference=arguments.inference,
-        rounds=arguments.rounds,
-        seconds=arguments.seconds,
-        warmup=arguments.warmup,
+        rounds=rounds,
+        seconds=seconds,
+        warmup=warmup,
         shape=tuple(arguments.input),
     )
 

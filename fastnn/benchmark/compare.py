@@ -16,7 +16,7 @@ from fastnn._user_network import is_user_network
 from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_LIMITS, TORCH_MODES, Contestant
 from fastnn.benchmark.report import ratio
 
-__all__ = ["PAUSE", "Settings", "compare"]
+__all__ = ["PAUSE", "Settings", "check_agreement", "compare"]
 
 # Seconds before a turn. Idle threads of OpenMP spin for some milliseconds before they sleep: let those of the last
 # contestant fall asleep.
@@ -85,7 +85,7 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
         for arguments in _contestants(network, batch, settings):
             sides.append(Contestant(*arguments))
             stack.callback(sides[-1].close)
-        _check_agreement(sides)
+        check_agreement(sides)
         for _ in range(settings.warmup):
             for side in sides:
                 side.run(0)
@@ -139,7 +139,7 @@ def _ratios(sides: Sequence[Contestant], speeds: dict[str, float]) -> dict[str, 
     return {"best_torch": best.name, "ratio_to_best_torch": ours}
 
 
-def _check_agreement(sides: Sequence[Contestant]) -> None:
+def check_agreement(sides: Sequence[Contestant]) -> None:
     """All sides have the same loss and gradients, or the same output, up to float32 rounding."""
     with tempfile.TemporaryDirectory() as folder:
         ours, *others = (side.results(folder) for side in sides)

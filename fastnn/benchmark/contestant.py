@@ -45,12 +45,19 @@ class Contestant:
         name: for people.
         settings: of the worker: its library and the arguments of the class in `worker` that runs it.
         environment: variables that it gets besides those of this process.
+        worker: the module that it runs.
     Attributes:
         library: 'fastnn' or 'torch'.
         medians: seconds of a step, one for each round that counted.
     """
 
-    def __init__(self, name: str, settings: dict[str, Any], environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: dict[str, Any],
+        environment: dict[str, str],
+        worker: str = "fastnn.benchmark.worker",
+    ) -> None:
         self.name = name
         self.library: str = settings["library"]
         self.medians: list[float] = []
@@ -58,7 +65,7 @@ class Contestant:
         # The worker imports the package that runs here, wherever that is found, and nothing from the current folder.
         path = os.pathsep.join(filter(None, [str(Path(fastnn.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "fastnn.benchmark.worker", json.dumps(settings)],
+            [sys.executable, "-P", "-m", worker, json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -77,6 +84,11 @@ class Contestant:
         if not line:
             raise RuntimeError(f"{self.name} ended with status {self._process.wait()}; its words are above")
         return json.loads(line)
+
+    def load(self, **what: Any) -> None:
+        """Make what is to be timed next, in a worker that has several things to time."""
+        self._ask(do="layer", **what)
+        self.medians, self._steps = [], 0
 
     def results(self, folder: str) -> dict[str, NDArray]:
         """What it computes: see `worker.Fastnn.results`."""

@@ -1,0 +1,170 @@
+"""`fastnn bench --suite layers`: all layers of `layers`, in turns with PyTorch."""
+
+import contextlib
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastnn.benchmark.compare import PAUSE, Settings, check_agreement
+from fastnn.benchmark.contestant import TORCH_LIMITS, TORCH_MODES, Contestant
+from fastnn.benchmark.layers import LAYERS, Layer
+from fastnn.benchmark.report import markdown, ratio, ratio_text
+
+__all__ = ["BATCHES", "MODES", "USUAL", "geometric_mean", "report", "run_layers"]
+
+BATCHES = (1, 8, 64, 256)
+MODES = ("nchw", "channels_last")  # a layer alone is not worth compiling
+USUAL = Settings(threads=1, isa="reference", modes=MODES, rounds=3, seconds=0.1, warmup=1)
+_MOST_MULTIPLICATIONS = 4e9  # of a forward that fits: a step of some tenths of a second
+_MOST_VALUES = 1 << 26  # of input and result, 256 MB
+_WORST = 10
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """The mean of ratios.
+
+    Example:
+        >>> geometric_mean([0.5, 2.0, 8.0])
+        2.0
+    """
+    return math.exp(statistics.fmean(map(math.log, values)))
+
+
+def fits(layer: Layer, batch: int) -> bool:
+    """Whether this layer with so many images is part of the suite.
+
+    Example:
+        >>> [fits(Layer("VGG-16", 64, 64, 224, 3, 1, 1, 1), batch) for batch in (1, 8)]
+        [True, False]
+    """
+    return layer.multiplications(batch) <= _MOST_MULTIPLICATIONS and layer.values(batch) <= _MOST_VALUES
+
+
+def run_layers(
+    settings: Settings, batches: Sequence[int], layers: Sequence[int], done: Callable[[dict[str, Any]], None]
+) -> list[dict[str, Any]]:
+    """Time forward and backward of the layers with these numbers in `LAYERS`, with so many images each, where they fit.
+
+    Contestants are fastnn and PyTorch in the modes of `settings`, of which nchw and channels_last make sense here. They
+    agree on outputs and gradients before they are timed.
+
+    Args:
+        done: told each row as soon as it is there.
+    Returns:
+        Rows: network, layer, batch, multiplications, seconds (of each contestant, a median for each round), best_torch
+        and ratio (median, lowest, highest; None without PyTorch).
+    Raises:
+        ArithmeticError, RuntimeError: as `compare`.
+    """
+    rows = []
+    with contextlib.ExitStack() as stack:
+        sides = []
+        for name, own, environment in _contestants(settings):
+            sides.append(Contestant(name, own, environment, "fastnn.benchmark.layer_worker"))
+            stack.callback(sides[-1].close)
+        for number in layers:
+            for batch in batches:
+                if fits(LAYERS[number], batch):
+                    rows.append(_row(number, batch, sides, settings))
+                    done(rows[-1])
+    return rows
+
+
+def _contestants(s: Settings) -> list[tuple[str, dict[str, Any], dict[str, str]]]:
+    threads = {"OMP_NUM_THREADS": str(s.threads)}
+    result = [("fastnn", {"library": "fastnn", "threads": s.threads}, {**threads, "FASTNN_ISA": s.isa})]
+    for mode in s.modes:
+        own = {"library": "torch", "threads": s.threads, "channels_last": TORCH_MODES[mode][0]}
+        result.append((f"torch {mode}", own, {**threads, **TORCH_LIMITS.get(s.isa, {})}))
+    return result
+
+
+def _row(number: int, batch: int, sides: Sequence[Contestant], s: Settings) -> dict[str, Any]:
+    layer = LAYERS[number]
+    for side in sides:
+        side.load(number=number, batch=batch)
+    check_agreement(sides)
+    for _ in range(s.warmup):
+        for side in sides:
+            side.run(0)
+    for _ in range(s.rounds):
+        for side in sides:
+            time.sleep(PAUSE)
+            side.medians.append(side.run(s.seconds))
+    others = [side for side in sides if side.library == "torch"]
+    best = min(others, key=lambda side: statistics.median(side.medians)) if others else None
+    return {
+        "network": layer.network,
+        "layer": layer.name,
+        "batch": batch,
+        "multiplications": layer.multiplications(batch),
+        "seconds": {side.name: side.medians for side in sides},
+        "best_torch": None if best is None else best.name,
+        "ratio": None if best is None else ratio(sides[0].medians, best.medians),
+    }
+
+
+def report(rows: Sequence[dict[str, Any]]) -> str:
+    """The result of the suite in words and two tables in Markdown: by network, and the worst layers.
+
+    Without PyTorch, all layers with the time of fastnn.
+    """
+    if any(row["ratio"] is None for row in rows):
+        return markdown([_cells(row) for row in rows])
+    ratios = [row["ratio"]["median"] for row in rows]
+    below = sum(value < 1 for value in ratios)
+    lines = [
+        f"{len(rows)} layers, forward and backward: geometric mean {geometric_mean(ratios):.2f} times PyTorch's better "
+        f"layout, {below} slower than it.",
+        "",
+        markdown(_by_network(rows)),
+        "",
+        "The slowest against PyTorch:",
+        "",
+        markdown([_cells(row) for row in sorted(rows, key=lambda row: row["ratio"]["median"])[:_WORST]]),
+    ]
+    return "\n".join(lines)
+
+
+def _by_network(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    batches = sorted({row["batch"] for row in rows})
+    result = []
+    for network in dict.fromkeys(row["network"] for row in rows):
+        own = [row for row in rows if row["network"] == network]
+        cells = {"network": network, "layers": str(len(own)), "geometric mean": _mean(own)}
+        for batch in batches:
+            cells[f"batch {batch}"] = _mean([row for row in own if row["batch"] == batch])
+        result.append(cells)
+    total = {"network": "all", "layers": str(len(rows)), "geometric mean": _mean(rows)}
+    return [*result, {**total, **{f"batch {b}": _mean([row for row in rows if row["batch"] == b]) for b in batches}}]
+
+
+def _mean(rows: Sequence[dict[str, Any]]) -> str:
+    return f"{geometric_mean([row['ratio']['median'] for row in rows]):.2f}" if rows else ""
+
+
+def _milliseconds(seconds: float) -> str:
+    """To three digits.
+
+    Example:
+        >>> [_milliseconds(seconds) for seconds in (12.3456, 0.00123456)]
+        ['12346', '1.23']
+    """
+    return f"{1e3 * seconds:.0f}" if seconds >= 1 else f"{1e3 * seconds:.3g}"
+
+
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    seconds = {name: statistics.median(times) for name, times in row["seconds"].items()}
+    cells = {
+        "network": row["network"],
+        "layer": row["layer"],
+        "batch": str(row["batch"]),
+        "fastnn, ms": _milliseconds(seconds["fastnn"]),
+    }
+    if row["ratio"] is not None:
+        cells["best PyTorch, ms"] = _milliseconds(seconds[row["best_torch"]])
+        cells["which"] = row["best_torch"].removeprefix("torch ")
+        cells["ratio (range)"] = ratio_text(row["ratio"])
+    return cells
