@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/real.h"
+#include "core/taps.h"
 #include "fnn.h"
 
 /* A number in an array of the caller, which another thread may write into meanwhile: what is checked is what is used. */
@@ -55,6 +56,26 @@ typedef struct {
     ptrdiff_t start_stride;
     real *out;
 } fnn_depthwise;
+
+/* The same for groups of channels, of group_in inputs and group_out results each, k < group_in; the group of result c is
+ * c / group_out, and g = c / group_out * group_in its first input:
+ *
+ *     forward:          out[r][c] = start[r * start_stride + c] + sum over b, k of x_b[r][g + k] * w_b[k][c]
+ *     backward_weight:  out[k][c] += sum over b, r of x_b[r][g + k] * w_b[r][c]
+ *
+ * Rows of x are x_channels apart, those of w and out `channels`. The lanes of a vector (lanes of the table) are a multiple of
+ * group_out, and group_in <= group_out, FNN_GROUPED_MOST.
+ */
+typedef struct {
+    ptrdiff_t rows, channels, x_channels, group_in, group_out, count;
+    const real *x;
+    const ptrdiff_t *x_offset;
+    const real *w;
+    const ptrdiff_t *w_offset;
+    const real *start;
+    ptrdiff_t start_stride;
+    real *out;
+} fnn_grouped;
 
 /* Softmax cross-entropy of some rows, and its gradient times `scale`. With t the target of a row, which sums to T:
  *
@@ -143,7 +164,7 @@ typedef struct {
 } fnn_local_response_norm;
 
 typedef struct {
-    ptrdiff_t panel_columns;
+    ptrdiff_t panel_columns, lanes;
 #define FNN_SLOT(name, parameters) void(*name) parameters;
 #include "kernels/slots.h"
 #undef FNN_SLOT

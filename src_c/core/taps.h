@@ -37,4 +37,10 @@ typedef struct {
 void fnn_tap_map(const fnn_conv2d_shape *shape, int backward, ptrdiff_t run_rows, workspace_cursor *workspace,
                  tap_map *map);
 
+/* The most inputs of a group that the grouped kernels take. */
+#define FNN_GROUPED_MOST 8
+
+/* Whether they take groups of so many inputs and results, with vectors of so many lanes. */
+int fnn_conv2d_is_grouped(ptrdiff_t group_in, ptrdiff_t group_out, ptrdiff_t groups, ptrdiff_t lanes);
+
 #endif

@@ -39,6 +39,10 @@ WINOGRAD_SLOTS(winograd4)
 FNN_SLOT(depthwise, (const fnn_depthwise *problem))
 FNN_SLOT(depthwise_backward_weight, (const fnn_depthwise *problem))
 
+/* grouped: convolution of small groups of channels */
+FNN_SLOT(grouped, (const fnn_grouped *problem))
+FNN_SLOT(grouped_backward_weight, (const fnn_grouped *problem))
+
 /* activation: the parameters of each stand in fnn.h; `kept` is x or y, as its definition says */
 FNN_SLOT(relu_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
 FNN_SLOT(relu_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))

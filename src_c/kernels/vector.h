@@ -8,6 +8,7 @@
  * v_load_part(p, lanes), v_store_part(p, v, lanes)   the first `lanes` elements; the others read as 0
  * v_stream(p, v)    a store past the caches; p is a multiple of the vector's bytes
  * v_fetch(p)        into L2, what will be read or written soon; p may lie outside the array
+ * v_index, v_load_index(p), v_permute(v, index)      lane i of the result is lane index[i] of v; p has V_LANES int32_t
  * v_load_u8, v_store_u8, v_load_i32, v_store_i32     the same, between reals and small integers in memory
  */
 #ifndef FNN_KERNELS_VECTOR_H

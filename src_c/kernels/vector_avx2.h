@@ -55,6 +55,21 @@ INLINE v_mask v_or(v_mask a, v_mask b) { return V_CALL(or)(a, b); }
 INLINE v_mask v_and(v_mask a, v_mask b) { return V_CALL (and)(a, b); }
 INLINE v_real v_select(v_mask mask, v_real yes, v_real no) { return V_CALL(blendv)(no, yes, mask); }
 
+/* Lanes are moved as floats, doubles as two of them. */
+typedef __m256i v_index;
+#ifdef FNN_DTYPE_F32
+INLINE v_index v_load_index(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)(const void *)p); }
+INLINE v_real v_permute(v_real v, v_index index) { return _mm256_permutevar8x32_ps(v, index); }
+#else
+INLINE v_index v_load_index(const int32_t *p) {
+    return _mm256_setr_epi32(2 * p[0], 2 * p[0] + 1, 2 * p[1], 2 * p[1] + 1, 2 * p[2], 2 * p[2] + 1, 2 * p[3],
+                             2 * p[3] + 1);
+}
+INLINE v_real v_permute(v_real v, v_index index) {
+    return _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(v), index));
+}
+#endif
+
 /* Lanes as 32-bit integers, which fill a whole register of floats and half of one of doubles. */
 #ifdef FNN_DTYPE_F32
 typedef __m256i v_int;

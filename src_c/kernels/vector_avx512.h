@@ -47,7 +47,11 @@ INLINE v_mask v_or(v_mask a, v_mask b) { return (v_mask)(a | b); }
 INLINE v_mask v_and(v_mask a, v_mask b) { return (v_mask)(a & b); }
 INLINE v_real v_select(v_mask mask, v_real yes, v_real no) { return V_CALL(mask_blend)(mask, no, yes); }
 
+typedef __m512i v_index;
+INLINE v_real v_permute(v_real v, v_index index) { return V_CALL(permutexvar)(index, v); }
+
 #ifdef FNN_DTYPE_F32
+INLINE v_index v_load_index(const int32_t *p) { return _mm512_loadu_si512(p); }
 INLINE v_real v_load_u8(const uint8_t *p, ptrdiff_t lanes) {
     FNN_READS(p, lanes);
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(v_first(lanes), p)));
@@ -65,6 +69,9 @@ INLINE void v_store_i32(int32_t *p, v_real v, ptrdiff_t lanes) {
     _mm512_mask_storeu_epi32(p, v_first(lanes), _mm512_cvttps_epi32(v));
 }
 #else
+INLINE v_index v_load_index(const int32_t *p) {
+    return _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
 INLINE v_real v_load_u8(const uint8_t *p, ptrdiff_t lanes) {
     FNN_READS(p, lanes);
     return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_maskz_loadu_epi8(v_first(lanes), p)));

@@ -84,3 +84,19 @@ INLINE void v_store_i32(int32_t *p, v_real v, ptrdiff_t lanes) {
         p[i] = (int32_t)v[i];
     }
 }
+
+typedef struct {
+    int32_t lane[V_LANES];
+} v_index;
+INLINE v_index v_load_index(const int32_t *p) {
+    v_index index;
+    memcpy(&index, p, sizeof index);
+    return index;
+}
+INLINE v_real v_permute(v_real v, v_index index) {
+    v_real permuted;
+    for (int i = 0; i < V_LANES; i++) {
+        permuted[i] = v[index.lane[i]];
+    }
+    return permuted;
+}

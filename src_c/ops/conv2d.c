@@ -35,7 +35,7 @@ enum { ROWS_TOGETHER = 28 };
 typedef struct {
     const fnn_conv2d_shape *shape;
     const FNN_TYPED(fnn_kernels) * kernels;
-    int backward, packs, few_rows;
+    int backward, packs, few_rows, grouped;
     ptrdiff_t depth, columns; /* per group: channels summed over, channels produced */
     ptrdiff_t x_channels, y_channels, x_width, y_width;
     ptrdiff_t panel_columns, panels; /* panels per group */
@@ -86,14 +86,18 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
     c->panels = fnn_ceil_div(c->columns, c->panel_columns);
     c->taps = s->kernel_h * s->kernel_w;
     c->slice = OP(conv2d_slice)(c->kernels, c->taps, c->columns);
-    c->packs = !fnn_conv2d_is_depthwise(s) && (backward || s->n * c->y_width * s->h_out > ROWS_WORTH_PACKING);
+    c->grouped = fnn_conv2d_is_grouped(c->depth, c->columns, s->groups, c->kernels->lanes);
+    c->packs =
+        !fnn_conv2d_is_depthwise(s) && !c->grouped && (backward || s->n * c->y_width * s->h_out > ROWS_WORTH_PACKING);
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, backward, run_rows(c), &workspace, &c->map);
     norm_prepare(&c->norm, norm, c->kernels, c->y_channels, &workspace);
     c->few_rows = is_product_of_few_rows(c);
     c->sums =
         workspace_take(&workspace, !c->few_rows ? 0 : OP(few_rows_sums)(s->n, c->depth, c->columns), sizeof(real));
-    ptrdiff_t packed = !c->packs ? 0 : SIZE(s->groups, c->panels, c->taps, c->depth, c->panel_columns);
+    ptrdiff_t packed = c->packs                    ? SIZE(s->groups, c->panels, c->taps, c->depth, c->panel_columns)
+                       : c->grouped && c->backward ? SIZE(c->taps, c->depth, c->y_channels)
+                                                   : 0;
     c->packed = workspace_take(&workspace, packed, sizeof(real));
     return workspace.used;
 }
@@ -176,6 +180,9 @@ static void pack_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
+/* Whether the kernels take whole pixels, not panels of one group. */
+static int is_by_channel(const conv2d *c) { return c->grouped || fnn_conv2d_is_depthwise(c->shape); }
+
 /* The taps that reach destination (h, w), from number `first` on; at most MAX_TAPS. Offsets are in elements: of x, and
  * of weights of `weight_step` elements a tap. Returns the number to go on with. */
 static ptrdiff_t list_taps(const conv2d *c, ptrdiff_t h, ptrdiff_t w, ptrdiff_t first, ptrdiff_t weight_step,
@@ -189,7 +196,7 @@ static ptrdiff_t list_taps(const conv2d *c, ptrdiff_t h, ptrdiff_t w, ptrdiff_t 
         ptrdiff_t in_h = source_h[tap / c->map.w.kernel], in_w = source_w[tap % c->map.w.kernel];
         if (in_h >= 0 && in_w >= 0) {
             x_offset[*count] = (in_h * c->x_width + in_w) * c->shape->n * c->x_channels;
-            weight_offset[*count] = (fnn_conv2d_is_depthwise(c->shape) ? tap : number) * weight_step;
+            weight_offset[*count] = (is_by_channel(c) ? tap : number) * weight_step;
             ++*count;
         }
     }
@@ -268,34 +275,72 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
+/* Task: the weights of one tap, backward: [channel of dy in its group][channel of dx]. */
+static void pack_groups_task(void *context, ptrdiff_t tap, int thread) {
+    (void)thread;
+    const conv2d *c = context;
+    real *to = c->packed + tap * c->depth * c->y_channels;
+    const real *weight = c->weight + tap * c->columns * c->x_channels;
+    for (ptrdiff_t k = 0; k < c->depth; k++) {
+        for (ptrdiff_t j = 0; j < c->y_channels; j++) {
+            ptrdiff_t group = j / c->columns;
+            to[k * c->y_channels + j] = weight[j % c->columns * c->x_channels + group * c->depth + k];
+        }
+    }
+}
+
 /* Task: one run of one destination row, all channels. */
-static void depthwise_task(void *context, ptrdiff_t task, int thread) {
+static void by_channel_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const conv2d *c = context;
     const tap_run *run = c->map.runs + task % c->map.n_runs;
-    ptrdiff_t h = task / c->map.n_runs, channels = c->x_channels;
-    ptrdiff_t x_offset[MAX_TAPS], weight_offset[MAX_TAPS];
-    fnn_depthwise problem = {
-        .rows = run->rows,
-        .channels = channels,
-        .x = c->x + run->row * channels,
-        .x_offset = x_offset,
-        .w = c->weight,
-        .w_offset = weight_offset,
-        .start = c->bias,
-        .start_stride = 0,
-        .out = c->y + ((h * c->y_width + run->w) * c->shape->n + run->row) * channels,
-    };
+    ptrdiff_t h = task / c->map.n_runs, channels = c->y_channels;
+    ptrdiff_t x_offset[MAX_TAPS], weight_offset[MAX_TAPS], count;
+    const real *x = c->x + run->row * c->x_channels, *start = c->bias;
+    const real *weight = c->grouped && c->backward ? c->packed : c->weight;
+    real *out = run_output(c, h, run, 0);
+    ptrdiff_t start_stride = 0;
     for (ptrdiff_t tap = 0; tap < c->taps;) {
-        tap = list_taps(c, h, run->w, tap, channels, &problem.count, x_offset, weight_offset);
-        c->kernels->depthwise(&problem);
-        problem.start = problem.out;
-        problem.start_stride = channels;
+        tap = list_taps(c, h, run->w, tap, c->depth * channels, &count, x_offset, weight_offset);
+        if (c->grouped) {
+            fnn_grouped problem = {
+                .rows = run->rows,
+                .channels = channels,
+                .x_channels = c->x_channels,
+                .group_in = c->depth,
+                .group_out = c->columns,
+                .count = count,
+                .x = x,
+                .x_offset = x_offset,
+                .w = weight,
+                .w_offset = weight_offset,
+                .start = start,
+                .start_stride = start_stride,
+                .out = out,
+            };
+            c->kernels->grouped(&problem);
+        } else {
+            fnn_depthwise problem = {
+                .rows = run->rows,
+                .channels = channels,
+                .count = count,
+                .x = x,
+                .x_offset = x_offset,
+                .w = weight,
+                .w_offset = weight_offset,
+                .start = start,
+                .start_stride = start_stride,
+                .out = out,
+            };
+            c->kernels->depthwise(&problem);
+        }
+        start = out;
+        start_stride = channels;
     }
     if (c->addend != NULL) {
-        c->kernels->add(run->rows * channels, problem.out, c->addend + (problem.out - c->y), problem.out);
+        c->kernels->add(run->rows * channels, out, c->addend + (out - c->y), out);
     }
-    norm_apply(&c->norm, run->rows, channels, channels, c->y, problem.out - c->y, 0);
+    norm_apply(&c->norm, run->rows, channels, channels, c->y, out - c->y, 0);
 }
 
 static void run_all(conv2d *c, int n_threads) {
@@ -307,8 +352,12 @@ static void run_all(conv2d *c, int n_threads) {
         return;
     }
     double cost = (double)c->map.h.length * c->y_width * c->shape->n * c->taps * c->depth * c->y_channels / 16;
-    if (fnn_conv2d_is_depthwise(c->shape)) {
-        fnn_parallel_for(work_items, cost, n_threads, depthwise_task, c);
+    if (is_by_channel(c)) {
+        if (c->grouped && c->backward) {
+            double packed = (double)c->taps * c->depth * c->y_channels;
+            fnn_parallel_for(c->taps, packed, n_threads, pack_groups_task, c);
+        }
+        fnn_parallel_for(work_items, cost, n_threads, by_channel_task, c);
         return;
     }
     ptrdiff_t panels = c->shape->groups * c->panels, parts = fnn_ceil_div(work_items, runs_together(c));

@@ -86,8 +86,10 @@ static ptrdiff_t steps(const fnn_conv2d_shape *s, int backward, int vertical) {
 
 int OP(conv2d_gathers)(const fnn_conv2d_shape *s, int backward) {
     ptrdiff_t depth = (backward ? s->c_out : s->c_in) / s->groups, taps = s->kernel_h * s->kernel_w;
+    ptrdiff_t columns = (backward ? s->c_in : s->c_out) / s->groups;
     ptrdiff_t width = backward ? s->w : s->w_out, sources = backward ? s->w_out : s->w;
-    if (fnn_conv2d_is_depthwise(s) || depth < LEAST_CHANNELS || (s->h * s->w == 1 && taps == 1)) {
+    if (fnn_conv2d_is_depthwise(s) || fnn_conv2d_is_grouped(depth, columns, s->groups, KERNELS_OF(s->isa)->lanes) ||
+        depth < LEAST_CHANNELS || (s->h * s->w == 1 && taps == 1)) {
         return 0;
     }
     if (SIZE(steps(s, backward, 0), steps(s, backward, 1)) > MOST_CLASSES) {

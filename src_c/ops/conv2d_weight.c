@@ -25,7 +25,8 @@ enum {
 typedef struct {
     const fnn_conv2d_shape *shape;
     const FNN_TYPED(fnn_kernels) * kernels;
-    ptrdiff_t c_in, c_out; /* per group */
+    int grouped, by_channel; /* the kernels take small groups, and whole pixels */
+    ptrdiff_t c_in, c_out;   /* per group */
     ptrdiff_t panel_columns, panels, block, blocks;
     ptrdiff_t weights, bands, band_rows;
     tap_map map;
@@ -50,7 +51,9 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->blocks = fnn_ceil_div(g->c_in, BLOCK_CHANNELS);
     g->block = fnn_ceil_div(g->c_in, g->blocks);
     g->weights = s->kernel_h * s->kernel_w * g->c_in * s->c_out;
-    ptrdiff_t tasks = fnn_conv2d_is_depthwise(s) ? 1 : s->groups * g->panels * g->blocks;
+    g->grouped = fnn_conv2d_is_grouped(g->c_in, g->c_out, s->groups, g->kernels->lanes);
+    g->by_channel = g->grouped || fnn_conv2d_is_depthwise(s);
+    ptrdiff_t tasks = g->by_channel ? 1 : s->groups * g->panels * g->blocks;
     ptrdiff_t read = s->n * (s->h * s->w * s->c_in + s->h_out * s->w_out * s->c_out) * (ptrdiff_t)sizeof(real);
     ptrdiff_t worth = s->n * s->h_out * s->w_out / BAND_PIXELS;
     ptrdiff_t wanted = fnn_max(fnn_ceil_div(FEW_TASKS, tasks), fnn_min(fnn_ceil_div(WANTED_TASKS, tasks), worth));
@@ -62,7 +65,7 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, 0, TAP_RUN_ROWS, &workspace, &g->map);
     g->sums = workspace_take(&workspace, g->bands > 1 ? SIZE(g->bands, g->weights) : 0, sizeof(real));
-    int packs = s->c_out > g->panel_columns && !fnn_conv2d_is_depthwise(s);
+    int packs = s->c_out > g->panel_columns && !g->by_channel;
     ptrdiff_t packed = packs ? SIZE(n_threads, chunk_rows(s), g->panel_columns) : 0;
     g->packed = workspace_take(&workspace, packed, sizeof(real));
     g->packed = packs ? g->packed : NULL;
@@ -211,24 +214,50 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
 }
 
 /* Task: one band, all channels. */
-static void depthwise_task(void *context, ptrdiff_t band, int thread) {
+static void by_channel_task(void *context, ptrdiff_t band, int thread) {
     (void)thread;
     const weight_gradient *g = context;
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS];
     real *sums = band_sums(g, band);
     memset(sums, 0, (size_t)g->weights * sizeof(real));
-    fnn_depthwise problem = {.channels = s->c_in, .x = g->x, .x_offset = x_offset, .w_offset = dy_offset};
     for (ptrdiff_t i = 0; i < chunks_of_band(g, band); i++) {
         chunk p = chunk_of(g, band, i);
-        problem.w = g->dy + (p.h.begin * s->w_out + p.w.begin) * s->n * s->c_out;
+        const real *dy = g->dy + (p.h.begin * s->w_out + p.w.begin) * s->n * s->c_out;
         if (g->dbias != NULL) {
-            g->kernels->column_sums(chunk_length(&p) * s->n, s->c_out, problem.w, s->c_out, band_bias_sums(g, band));
+            g->kernels->column_sums(chunk_length(&p) * s->n, s->c_out, dy, s->c_out, band_bias_sums(g, band));
         }
         for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
-            problem.count = list_pixels(g, tap, &p, s->n * s->c_out, x_offset, dy_offset, &problem.rows);
-            problem.out = sums + tap * s->c_out;
-            g->kernels->depthwise_backward_weight(&problem);
+            ptrdiff_t rows = 0, count = list_pixels(g, tap, &p, s->n * s->c_out, x_offset, dy_offset, &rows);
+            real *out = sums + tap * g->c_in * s->c_out;
+            if (g->grouped) {
+                fnn_grouped problem = {
+                    .rows = rows,
+                    .channels = s->c_out,
+                    .x_channels = s->c_in,
+                    .group_in = g->c_in,
+                    .group_out = g->c_out,
+                    .count = count,
+                    .x = g->x,
+                    .x_offset = x_offset,
+                    .w = dy,
+                    .w_offset = dy_offset,
+                    .out = out,
+                };
+                g->kernels->grouped_backward_weight(&problem);
+            } else {
+                fnn_depthwise problem = {
+                    .rows = rows,
+                    .channels = s->c_out,
+                    .count = count,
+                    .x = g->x,
+                    .x_offset = x_offset,
+                    .w = dy,
+                    .w_offset = dy_offset,
+                    .out = out,
+                };
+                g->kernels->depthwise_backward_weight(&problem);
+            }
         }
     }
 }
@@ -272,8 +301,8 @@ fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real 
     memset(g.bias_sums, 0, (size_t)(g.bands * s->c_out) * sizeof(real));
     double outputs = (double)s->n * s->h_out * s->w_out * s->c_out;
     double cost = outputs * s->kernel_h * s->kernel_w * g.c_in / 16;
-    if (fnn_conv2d_is_depthwise(s)) {
-        fnn_parallel_for(g.bands, cost, n_threads, depthwise_task, &g);
+    if (g.by_channel) {
+        fnn_parallel_for(g.bands, cost, n_threads, by_channel_task, &g);
     } else {
         fnn_parallel_for(g.bands * s->groups * g.blocks * g.panels, cost, n_threads, multiply_task, &g);
     }

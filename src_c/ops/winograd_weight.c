@@ -66,10 +66,12 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
                             (winograd_axis){s->w, s->w_out, s->pad_left}, rows);
     g->weights = s->c_in * s->c_out;
     g->sums_stride = g->weights + LINE;
-    ptrdiff_t blocks = g->blocks_in * g->blocks_out, read = s->n * (s->h * s->w * s->c_in + s->h_out * s->w_out * s->c_out);
+    ptrdiff_t blocks = g->blocks_in * g->blocks_out,
+              read = s->n * (s->h * s->w * s->c_in + s->h_out * s->w_out * s->c_out);
     ptrdiff_t few = fnn_min(fnn_ceil_div(FEW_TASKS, blocks), g->tiles.chunks);
     ptrdiff_t bands = fnn_max(few, fnn_min(fnn_ceil_div(WANTED_TASKS, blocks), g->tiles.chunks / BAND_CHUNKS));
-    ptrdiff_t affordable = fnn_max(MAX_BAND_BYTES / (ptrdiff_t)sizeof(real), read / 2) / (g->tiles.filters * g->weights);
+    ptrdiff_t affordable =
+        fnn_max(MAX_BAND_BYTES / (ptrdiff_t)sizeof(real), read / 2) / (g->tiles.filters * g->weights);
     bands = fnn_max(1, fnn_min(bands, affordable));
     g->band_chunks = fnn_ceil_div(g->tiles.chunks, bands);
     g->bands = fnn_ceil_div(g->tiles.chunks, g->band_chunks);
