@@ -1,5 +1,7 @@
 #include "core/cpu.h"
 
+#include <stdatomic.h>
+
 #include "fnn.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -36,22 +38,32 @@ static unsigned long long saved_states(void) {
     return ((unsigned long long)high << 32) | low;
 }
 
-int fnn_isa_is_supported(fnn_isa isa) {
-    if (isa == FNN_BASELINE) {
-        return 1;
-    }
+static fnn_isa find_most_capable(void) {
     unsigned a1, b1, c1, d1, a7, b7, c7, d7;
     if (!__get_cpuid(1, &a1, &b1, &c1, &d1) || !__get_cpuid_count(7, 0, &a7, &b7, &c7, &d7)) {
-        return 0;
+        return FNN_BASELINE;
     }
     unsigned long long states = saved_states();
-    int has_avx2 = (states & 0x6) == 0x6 && (c1 & bit_AVX) && (c1 & bit_FMA) && (b7 & bit_AVX2);
-    if (isa == FNN_AVX2) {
-        return has_avx2;
+    if ((states & 0x6) != 0x6 || !(c1 & bit_AVX) || !(c1 & bit_FMA) || !(b7 & bit_AVX2)) {
+        return FNN_BASELINE;
     }
     unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    return isa == FNN_AVX512 && has_avx2 && (states & 0xe6) == 0xe6 && (b7 & avx512) == avx512;
+    return (states & 0xe6) == 0xe6 && (b7 & avx512) == avx512 ? FNN_AVX512 : FNN_AVX2;
 }
+
+/* Asked once: in a virtual machine, each cpuid is a call of its host, and takes longer than a small operation. */
+static fnn_isa most_capable(void) {
+    enum { NOT_KNOWN = -1 };
+    static atomic_int known = NOT_KNOWN;
+    int isa = atomic_load_explicit(&known, memory_order_relaxed);
+    if (isa == NOT_KNOWN) {
+        isa = (int)find_most_capable();
+        atomic_store_explicit(&known, isa, memory_order_relaxed);
+    }
+    return (fnn_isa)isa;
+}
+
+int fnn_isa_is_supported(fnn_isa isa) { return isa == FNN_BASELINE || (int)isa <= (int)most_capable(); }
 
 #else
 

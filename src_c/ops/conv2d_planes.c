@@ -27,6 +27,7 @@ enum {
     BAND_DESTINATIONS = 2048, /* that are worth sums of their own */
     MANY_TAPS = 16,           /* so many make up for the copy */
     MANY_OUTPUTS = 32,        /* of which the gradient of fewer taps is fast anyhow */
+    FEW_IMAGES = 8,           /* whose runs of rows are short, with a stride */
     LARGEST_GROWTH = 4,       /* of images by their padding */
     LINE = 64 / sizeof(real)
 };
@@ -71,7 +72,8 @@ int OP(conv2d_sums_planes)(const fnn_conv2d_shape *s) {
 }
 
 int OP(conv2d_multiplies_planes)(const fnn_conv2d_shape *s) {
-    return has_planes(s) && s->kernel_h * s->kernel_w >= MANY_TAPS;
+    int short_runs = s->stride_w > 1 && s->n < FEW_IMAGES;
+    return has_planes(s) && (s->kernel_h * s->kernel_w >= MANY_TAPS || short_runs);
 }
 
 static ptrdiff_t prepare(planes_conv2d *g, const fnn_conv2d_shape *s, const OP(norm) * norm, int gradient,
