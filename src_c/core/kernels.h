@@ -43,11 +43,11 @@ typedef struct {
  *     forward:          out[r][c] = start[r * start_stride + c] + sum over b of x_b[r][c] * w_b[c]  (start NULL: 0)
  *     backward_weight:  out[c] += sum over b, r of x_b[r][c] * w_b[r][c]
  *
- * where x_b = x + x_offset[b] and w_b = w + w_offset[b]; rows are `channels` apart. start may be out; nothing else
- * overlaps.
+ * where x_b = x + x_offset[b] and w_b = w + w_offset[b]; rows of x are x_stride apart, those of the result or, backward, of
+ * w row_stride. start may be out; nothing else overlaps.
  */
 typedef struct {
-    ptrdiff_t rows, channels, count;
+    ptrdiff_t rows, channels, x_stride, row_stride, count;
     const real *x;
     const ptrdiff_t *x_offset;
     const real *w;
@@ -63,11 +63,11 @@ typedef struct {
  *     forward:          out[r][c] = start[r * start_stride + c] + sum over b, k of x_b[r][g + k] * w_b[k][c]
  *     backward_weight:  out[k][c] += sum over b, r of x_b[r][g + k] * w_b[r][c]
  *
- * Rows of x are x_channels apart, those of w and out `channels`. The lanes of a vector (lanes of the table) are a multiple of
+ * w_b[k] are `channels` apart, and out[k] backward. The lanes of a vector (lanes of the table) are a multiple of
  * group_out, and group_in <= group_out, FNN_GROUPED_MOST.
  */
 typedef struct {
-    ptrdiff_t rows, channels, x_channels, group_in, group_out, count;
+    ptrdiff_t rows, channels, x_stride, row_stride, group_in, group_out, count;
     const real *x;
     const ptrdiff_t *x_offset;
     const real *w;

@@ -28,11 +28,11 @@ static void backward_axis(tap_axis *axis, ptrdiff_t sources, ptrdiff_t stride, p
     }
 }
 
-/* Whether destination d + 1 has the taps of d, each one source further on. */
-static int moves_in_step(const tap_axis *axis, ptrdiff_t d) {
-    const ptrdiff_t *here = axis->source + d * axis->kernel, *next = here + axis->kernel;
+/* Whether destination d + step has the taps of d, each `source_step` sources further on. */
+static int moves_in_step(const tap_axis *axis, ptrdiff_t d, ptrdiff_t step, ptrdiff_t source_step) {
+    const ptrdiff_t *here = axis->source + d * axis->kernel, *next = here + step * axis->kernel;
     for (ptrdiff_t k = 0; k < axis->kernel; k++) {
-        if (here[k] < 0 ? next[k] >= 0 : next[k] != here[k] + 1) {
+        if (here[k] < 0 ? next[k] >= 0 : next[k] != here[k] + source_step) {
             return 0;
         }
     }
@@ -43,13 +43,29 @@ static ptrdiff_t find_runs(const tap_axis *axis, ptrdiff_t n, ptrdiff_t run_rows
     ptrdiff_t count = 0;
     for (ptrdiff_t w = 0; w < axis->length;) {
         ptrdiff_t end = w + 1;
-        while (end < axis->length && moves_in_step(axis, end - 1)) {
+        while (end < axis->length && moves_in_step(axis, end - 1, 1, 1)) {
             end++;
         }
         for (ptrdiff_t row = 0, rows = (end - w) * n; row < rows; row += run_rows) {
             runs[count++] = (tap_run){w, row, fnn_min(run_rows, rows - row)};
         }
         w = end;
+    }
+    return count;
+}
+
+ptrdiff_t fnn_tap_pixels(const tap_axis *axis, ptrdiff_t step, ptrdiff_t source_step, tap_pixels *found) {
+    ptrdiff_t count = 0;
+    for (ptrdiff_t phase = 0; phase < fnn_min(step, axis->length); phase++) {
+        for (ptrdiff_t w = phase; w < axis->length;) {
+            tap_pixels *run = found + count++;
+            *run = (tap_pixels){w, 1};
+            while (w + step < axis->length && moves_in_step(axis, w, step, source_step)) {
+                run->pixels++;
+                w += step;
+            }
+            w += step;
+        }
     }
     return count;
 }

@@ -32,6 +32,15 @@ typedef struct {
  * enough that the source rows of a run stay in L2 while the taps move over them. */
 #define TAP_RUN_ROWS 480
 
+/* Pixels of a destination image row whose taps are the same: `first`, `first + step`, ..., `pixels` of them. */
+typedef struct {
+    ptrdiff_t first, pixels;
+} tap_pixels;
+
+/* Those of an axis, with sources `source_step` apart, so that for each image they are rows of a matrix. Returns how many there
+ * are, axis->length at most. */
+ptrdiff_t fnn_tap_pixels(const tap_axis *axis, ptrdiff_t step, ptrdiff_t source_step, tap_pixels *found);
+
 /* `backward`: destinations are the pixels of x. The pieces of `map` are taken from the workspace. A run has at most
  * `run_rows` rows. */
 void fnn_tap_map(const fnn_conv2d_shape *shape, int backward, ptrdiff_t run_rows, workspace_cursor *workspace,

@@ -32,7 +32,7 @@ INLINE void tile(const fnn_depthwise *p, ptrdiff_t row, ptrdiff_t channel, ptrdi
             }
         }
     }
-    const real *x_first = p->x + row * p->channels + channel, *w_first = p->w + channel;
+    const real *x_first = p->x + row * p->x_stride + channel, *w_first = p->w + channel;
     for (ptrdiff_t b = 0; b < p->count; b++) {
         const real *x = x_first + p->x_offset[b], *w = w_first + p->w_offset[b];
 #pragma GCC unroll 2
@@ -40,7 +40,7 @@ INLINE void tile(const fnn_depthwise *p, ptrdiff_t row, ptrdiff_t channel, ptrdi
             v_real weight = v < last ? v_load(w + v * V_LANES) : v_load_part(w + v * V_LANES, lanes);
 #pragma GCC unroll 8
             for (int i = 0; i < ROWS; i++) {
-                const real *from = x + i * p->channels + v * V_LANES;
+                const real *from = x + i * p->x_stride + v * V_LANES;
                 sum[i][v] = v_fma(v < last ? v_load(from) : v_load_part(from, lanes), weight, sum[i][v]);
             }
         }
@@ -49,7 +49,7 @@ INLINE void tile(const fnn_depthwise *p, ptrdiff_t row, ptrdiff_t channel, ptrdi
     for (int i = 0; i < ROWS; i++) {
 #pragma GCC unroll 2
         for (int v = 0; v < VECTORS; v++) {
-            real *to = p->out + (row + i) * p->channels + channel + v * V_LANES;
+            real *to = p->out + (row + i) * p->row_stride + channel + v * V_LANES;
             if (v < last) {
                 v_store(to, sum[i][v]);
             } else {
@@ -105,8 +105,8 @@ INLINE void sums_of(const fnn_depthwise *p, ptrdiff_t channel, ptrdiff_t lanes, 
                 sum[v] = v < last ? v_fma(v_load(left), v_load(right), sum[v])
                                   : v_fma(v_load_part(left, lanes), v_load_part(right, lanes), sum[v]);
             }
-            x += p->channels;
-            w += p->channels;
+            x += p->x_stride;
+            w += p->row_stride;
         }
     }
 #pragma GCC unroll 8

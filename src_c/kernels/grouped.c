@@ -39,13 +39,13 @@ INLINE void tile(const fnn_grouped *p, const selection *s, ptrdiff_t row, ptrdif
         sum[i] = p->start == NULL ? v_zero() : v_load_part(p->start + (row + i) * p->start_stride + channel, lanes);
     }
     const ptrdiff_t in_lanes = lanes / p->group_out * p->group_in;
-    const real *x_first = p->x + row * p->x_channels + channel / p->group_out * p->group_in;
+    const real *x_first = p->x + row * p->x_stride + channel / p->group_out * p->group_in;
     for (ptrdiff_t b = 0; b < p->count; b++) {
         const real *x = x_first + p->x_offset[b], *w = p->w + p->w_offset[b] + channel;
         v_real values[TILE_ROWS];
 #pragma GCC unroll 8
         for (int i = 0; i < ROWS; i++) {
-            values[i] = v_load_part(x + i * p->x_channels, in_lanes);
+            values[i] = v_load_part(x + i * p->x_stride, in_lanes);
         }
         for (ptrdiff_t k = 0; k < p->group_in; k++) {
             v_real weight = v_load_part(w + k * p->channels, lanes);
@@ -57,7 +57,7 @@ INLINE void tile(const fnn_grouped *p, const selection *s, ptrdiff_t row, ptrdif
     }
 #pragma GCC unroll 8
     for (int i = 0; i < ROWS; i++) {
-        v_store_part(p->out + (row + i) * p->channels + channel, sum[i], lanes);
+        v_store_part(p->out + (row + i) * p->row_stride + channel, sum[i], lanes);
     }
 }
 
@@ -94,8 +94,8 @@ INLINE void sums_of(const fnn_grouped *p, const selection *s, ptrdiff_t channel,
         const real *x = p->x + p->x_offset[b] + channel / p->group_out * p->group_in;
         const real *w = p->w + p->w_offset[b] + channel;
         for (ptrdiff_t r = 0; r < p->rows; r++) {
-            v_real value = v_load_part(x + r * p->x_channels, in_lanes);
-            v_real gradient = v_load_part(w + r * p->channels, lanes);
+            v_real value = v_load_part(x + r * p->x_stride, in_lanes);
+            v_real gradient = v_load_part(w + r * p->row_stride, lanes);
 #pragma GCC unroll 8
             for (int k = 0; k < IN; k++) {
                 sum[k] = v_fma(v_permute(value, s->lanes[k]), gradient, sum[k]);

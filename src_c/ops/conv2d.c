@@ -27,7 +27,7 @@ enum { WEIGHT_BYTES = 192 * 1024 };
  * read for more rows than this. */
 enum { ROWS_WORTH_PACKING = 256 };
 
-enum { WANTED_TASKS = 32, LEAST_RUN_ROWS = 60, TILE_ROWS = 12 };
+enum { WANTED_TASKS = 32, LEAST_RUN_ROWS = 60, TILE_ROWS = 12, FEW_IMAGES = 8 };
 
 /* Of those few rows, so many read a slice of the weights together. */
 enum { ROWS_TOGETHER = 28 };
@@ -36,18 +36,24 @@ typedef struct {
     const fnn_conv2d_shape *shape;
     const FNN_TYPED(fnn_kernels) * kernels;
     int backward, packs, few_rows, grouped;
+    int by_image; /* of each image, pixels a stride apart are a run: there are too few images for one of their own */
     ptrdiff_t depth, columns; /* per group: channels summed over, channels produced */
     ptrdiff_t x_channels, y_channels, x_width, y_width;
     ptrdiff_t panel_columns, panels; /* panels per group */
     ptrdiff_t taps;
     ptrdiff_t slice; /* of the depth, whose weights stay in cache */
     tap_map map;
+    tap_pixels *pixels; /* of `by_image` */
+    ptrdiff_t n_pixels, step;
     real *packed; /* [group][panel][tap number][depth][panel columns] */
     real *sums;   /* of `few_rows` */
     norm_pass norm;
     const real *x, *weight, *bias, *addend;
     real *y;
 } conv2d;
+
+/* Whether the kernels take whole pixels, not panels of one group. */
+static int is_by_channel(const conv2d *c) { return c->grouped || fnn_conv2d_is_depthwise(c->shape); }
 
 /* Forward, with one pixel and one tap that reads it: a linear layer. */
 static int is_product_of_few_rows(const conv2d *c) {
@@ -91,6 +97,12 @@ static ptrdiff_t prepare(conv2d *c, const fnn_conv2d_shape *s, int backward, con
         !fnn_conv2d_is_depthwise(s) && !c->grouped && (backward || s->n * c->y_width * s->h_out > ROWS_WORTH_PACKING);
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, backward, run_rows(c), &workspace, &c->map);
+    c->by_image = is_by_channel(c) && s->stride_w > 1 && s->n < FEW_IMAGES;
+    c->pixels = workspace_take(&workspace, c->by_image ? c->y_width : 0, sizeof(tap_pixels));
+    if (c->by_image && base != NULL) {
+        c->step = backward ? s->stride_w : 1;
+        c->n_pixels = fnn_tap_pixels(&c->map.w, c->step, backward ? 1 : s->stride_w, c->pixels);
+    }
     norm_prepare(&c->norm, norm, c->kernels, c->y_channels, &workspace);
     c->few_rows = is_product_of_few_rows(c);
     c->sums =
@@ -179,9 +191,6 @@ static void pack_task(void *context, ptrdiff_t task, int thread) {
         }
     }
 }
-
-/* Whether the kernels take whole pixels, not panels of one group. */
-static int is_by_channel(const conv2d *c) { return c->grouped || fnn_conv2d_is_depthwise(c->shape); }
 
 /* The taps that reach destination (h, w), from number `first` on; at most MAX_TAPS. Offsets are in elements: of x, and
  * of weights of `weight_step` elements a tap. Returns the number to go on with. */
@@ -289,24 +298,22 @@ static void pack_groups_task(void *context, ptrdiff_t tap, int thread) {
     }
 }
 
-/* Task: one run of one destination row, all channels. */
-static void by_channel_task(void *context, ptrdiff_t task, int thread) {
-    (void)thread;
-    const conv2d *c = context;
-    const tap_run *run = c->map.runs + task % c->map.n_runs;
-    ptrdiff_t h = task / c->map.n_runs, channels = c->y_channels;
-    ptrdiff_t x_offset[MAX_TAPS], weight_offset[MAX_TAPS], count;
-    const real *x = c->x + run->row * c->x_channels, *start = c->bias;
+/* `rows` rows of all channels, that of the pixel at (h, w) and this image first, with its taps. */
+static void multiply_pixels(const conv2d *c, ptrdiff_t h, ptrdiff_t w, ptrdiff_t image, ptrdiff_t rows,
+                            ptrdiff_t x_stride, ptrdiff_t row_stride) {
+    ptrdiff_t x_offset[MAX_TAPS], weight_offset[MAX_TAPS], count, channels = c->y_channels;
+    const real *x = c->x + image * c->x_channels, *start = c->bias;
     const real *weight = c->grouped && c->backward ? c->packed : c->weight;
-    real *out = run_output(c, h, run, 0);
+    real *out = c->y + ((h * c->y_width + w) * c->shape->n + image) * channels;
     ptrdiff_t start_stride = 0;
     for (ptrdiff_t tap = 0; tap < c->taps;) {
-        tap = list_taps(c, h, run->w, tap, c->depth * channels, &count, x_offset, weight_offset);
+        tap = list_taps(c, h, w, tap, c->depth * channels, &count, x_offset, weight_offset);
         if (c->grouped) {
             fnn_grouped problem = {
-                .rows = run->rows,
+                .rows = rows,
                 .channels = channels,
-                .x_channels = c->x_channels,
+                .x_stride = x_stride,
+                .row_stride = row_stride,
                 .group_in = c->depth,
                 .group_out = c->columns,
                 .count = count,
@@ -321,8 +328,10 @@ static void by_channel_task(void *context, ptrdiff_t task, int thread) {
             c->kernels->grouped(&problem);
         } else {
             fnn_depthwise problem = {
-                .rows = run->rows,
+                .rows = rows,
                 .channels = channels,
+                .x_stride = x_stride,
+                .row_stride = row_stride,
                 .count = count,
                 .x = x,
                 .x_offset = x_offset,
@@ -335,16 +344,34 @@ static void by_channel_task(void *context, ptrdiff_t task, int thread) {
             c->kernels->depthwise(&problem);
         }
         start = out;
-        start_stride = channels;
+        start_stride = row_stride;
     }
-    if (c->addend != NULL) {
-        c->kernels->add(run->rows * channels, out, c->addend + (out - c->y), out);
+    for (ptrdiff_t i = 0; c->addend != NULL && i < rows; i++) {
+        real *to = out + i * row_stride;
+        c->kernels->add(channels, to, c->addend + (to - c->y), to);
     }
-    norm_apply(&c->norm, run->rows, channels, channels, c->y, out - c->y, 0);
+    norm_apply(&c->norm, rows, channels, row_stride, c->y, out - c->y, 0);
+}
+
+/* Task: one run of one destination row, all channels. */
+static void by_channel_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const conv2d *c = context;
+    if (!c->by_image) {
+        const tap_run *run = c->map.runs + task % c->map.n_runs;
+        multiply_pixels(c, task / c->map.n_runs, run->w, run->row, run->rows, c->x_channels, c->y_channels);
+        return;
+    }
+    const tap_pixels *run = c->pixels + task % c->n_pixels;
+    ptrdiff_t x_stride = (c->backward ? 1 : c->shape->stride_w) * c->shape->n * c->x_channels;
+    for (ptrdiff_t image = 0; image < c->shape->n; image++) {
+        ptrdiff_t row_stride = c->step * c->shape->n * c->y_channels;
+        multiply_pixels(c, task / c->n_pixels, run->first, image, run->pixels, x_stride, row_stride);
+    }
 }
 
 static void run_all(conv2d *c, int n_threads) {
-    ptrdiff_t work_items = c->map.h.length * c->map.n_runs;
+    ptrdiff_t work_items = c->map.h.length * (c->by_image ? c->n_pixels : c->map.n_runs);
     if (c->few_rows) {
         OP(few_rows_product)(c->kernels, c->shape->n, c->depth, c->columns, c->x, c->weight, c->bias, c->y, c->sums,
                              n_threads);

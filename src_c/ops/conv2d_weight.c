@@ -234,7 +234,8 @@ static void by_channel_task(void *context, ptrdiff_t band, int thread) {
                 fnn_grouped problem = {
                     .rows = rows,
                     .channels = s->c_out,
-                    .x_channels = s->c_in,
+                    .x_stride = s->c_in,
+                    .row_stride = s->c_out,
                     .group_in = g->c_in,
                     .group_out = g->c_out,
                     .count = count,
@@ -249,6 +250,8 @@ static void by_channel_task(void *context, ptrdiff_t band, int thread) {
                 fnn_depthwise problem = {
                     .rows = rows,
                     .channels = s->c_out,
+                    .x_stride = s->c_in,
+                    .row_stride = s->c_out,
                     .count = count,
                     .x = g->x,
                     .x_offset = x_offset,
