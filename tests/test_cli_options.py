@@ -191,7 +191,13 @@ def test_help_names_every_option_with_its_default():
     for command, defaults in {
         "summary": ["(default: 1)", "(default: 3 32 32)", "net.py:make_net"],
         "profile": ["(default: 7)", "(default: the recipe's, or 128)", "net.py:make_net"],
-        "bench": ["default: 7", "(default: 1)", "(default: 3)", "net.py:make_net", "fastnn alone"],
+        "bench": [
+            "default: 7, with --suite 3",
+            "(default: 1, with --suite 0.1)",
+            "(default: 3, with --suite 1)",
+            "net.py:make_net",
+            "fastnn alone",
+        ],
     }.items():
         code = f"import sys; from fastnn import cli; sys.exit(cli.main([{command!r}, '--help']))"
         environment = {"PYTHONPATH": str(Path(fastnn.__file__).parents[1]), "COLUMNS": "400", "PATH": ""}
