@@ -47,6 +47,22 @@ def test_extreme_dilation_leaves_the_middle_tap_of_a_convolution(reach, algorith
     assert np.count_nonzero(dweight) == np.count_nonzero(expected_dweight)
 
 
+@pytest.mark.parametrize("stride", [10**8, 2**31 - 1])
+@pytest.mark.parametrize("channels", [3, 16])
+def test_extreme_stride_leaves_the_first_pixel_and_takes_no_memory_for_the_others(stride, channels, rng):
+    x, weight = rng.standard_normal((2, channels, 6, 7)), rng.standard_normal((4, channels, 5, 4))
+    first = x[:, :, :5, :4]
+    y = F.conv2d(x, weight, stride=stride)
+    assert y.shape == (2, 4, 1, 1)
+    assert_close(y, F.conv2d(first, weight), terms=20 * channels, magnitude=F.conv2d(abs(first), abs(weight)))
+    dx, dweight, _ = F.conv2d_backward(y, x, weight, stride=stride)
+    expected_dx, expected_dweight, _ = F.conv2d_backward(y, np.ascontiguousarray(first), weight)
+    assert_close(dx[:, :, :5, :4], expected_dx, terms=4, magnitude=np.full_like(first, 40 * channels))
+    assert not dx[:, :, 5:].any()
+    assert not dx[:, :, :, 4:].any()
+    assert_close(dweight, expected_dweight, terms=4, magnitude=np.full_like(weight, 40 * channels))
+
+
 @pytest.mark.parametrize("name", ["stride", "padding", "dilation"])
 @pytest.mark.parametrize("value", [2**31, 2**61, 2**64, (1, 2**61), [2**61, 1]])
 def test_extreme_settings_of_a_convolution_are_named(name, value):

@@ -55,11 +55,15 @@ typedef struct {
     real *y, *dweight, *dbias;
 } planes_conv2d;
 
+/* Columns of one phase: those that the first tap reads, and those to which the others reach. */
+static ptrdiff_t phase_columns(const fnn_conv2d_shape *s) {
+    return s->w_out + (s->kernel_w - 1) * s->dilation_w / s->stride_w;
+}
+
 /* With a stride or a border so large that little of the planes is image, pixels are faster. */
 static int are_mostly_image(const fnn_conv2d_shape *s) {
     ptrdiff_t height = (s->h_out - 1) * s->stride_h + s->kernel_h;
-    ptrdiff_t width = (s->w_out - 1) * s->stride_w + (s->kernel_w - 1) * s->dilation_w + 1;
-    return SIZE(height, width) <= SIZE(LARGEST_GROWTH, s->h, s->w);
+    return SIZE(height, phase_columns(s), s->stride_w) <= SIZE(LARGEST_GROWTH, s->h, s->w);
 }
 
 static int has_planes(const fnn_conv2d_shape *s) {
@@ -83,7 +87,7 @@ static ptrdiff_t prepare(planes_conv2d *g, const fnn_conv2d_shape *s, const OP(n
     g->panel_columns = g->kernels->panel_columns;
     g->panels = fnn_ceil_div(s->c_out, g->panel_columns);
     g->height = (s->h_out - 1) * s->stride_h + s->kernel_h;
-    g->phase_columns = s->w_out + (s->kernel_w - 1) * s->dilation_w / s->stride_w;
+    g->phase_columns = phase_columns(s);
     g->phase = SIZE(g->phase_columns, s->n);
     g->plane = SIZE(g->phase, s->stride_w);
     g->depth = s->kernel_h * s->c_in;
