@@ -20,10 +20,11 @@ typedef struct {
 
 static selection selection_of(const fnn_grouped *p) {
     selection s;
-    for (ptrdiff_t k = 0; k < p->group_in; k++) {
+    for (ptrdiff_t k = 0; k < FNN_GROUPED_MOST;
+         k++) { /* those that a group has not are lane 0, and their sums nobody's */
         int32_t lane[V_LANES];
         for (ptrdiff_t i = 0; i < V_LANES; i++) {
-            lane[i] = (int32_t)(i / p->group_out * p->group_in + k);
+            lane[i] = k < p->group_in ? (int32_t)(i / p->group_out * p->group_in + k) : 0;
         }
         s.lanes[k] = v_load_index(lane);
     }
@@ -81,14 +82,14 @@ void KERNEL(grouped)(const fnn_grouped *p) {
     }
 }
 
-/* The sums of one vector of results, of IN channels of each group. */
+/* The sums of one vector of results, of IN channels of each group at most. */
 INLINE void sums_of(const fnn_grouped *p, const selection *s, ptrdiff_t channel, ptrdiff_t lanes, const int IN) {
     v_real sum[FNN_GROUPED_MOST];
     const ptrdiff_t in_lanes = lanes / p->group_out * p->group_in;
     real *out = p->out + channel;
 #pragma GCC unroll 8
     for (int k = 0; k < IN; k++) {
-        sum[k] = v_load_part(out + k * p->channels, lanes);
+        sum[k] = k < p->group_in ? v_load_part(out + k * p->channels, lanes) : v_zero();
     }
     for (ptrdiff_t b = 0; b < p->count; b++) {
         const real *x = p->x + p->x_offset[b] + channel / p->group_out * p->group_in;
@@ -104,7 +105,9 @@ INLINE void sums_of(const fnn_grouped *p, const selection *s, ptrdiff_t channel,
     }
 #pragma GCC unroll 8
     for (int k = 0; k < IN; k++) {
-        v_store_part(out + k * p->channels, sum[k], lanes);
+        if (k < p->group_in) {
+            v_store_part(out + k * p->channels, sum[k], lanes);
+        }
     }
 }
 
@@ -112,22 +115,12 @@ void KERNEL(grouped_backward_weight)(const fnn_grouped *p) {
     const selection s = selection_of(p);
     for (ptrdiff_t channel = 0; channel < p->channels; channel += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(p->channels - channel);
-        switch (p->group_in) {
-#define SUMS_OF(IN)                                                                                                    \
-    case IN:                                                                                                           \
-        sums_of(p, &s, channel, lanes, IN);                                                                            \
-        break;
-            SUMS_OF(1)
-            SUMS_OF(2)
-            SUMS_OF(3)
-            SUMS_OF(4)
-            SUMS_OF(5)
-            SUMS_OF(6)
-            SUMS_OF(7)
-            SUMS_OF(8)
-#undef SUMS_OF
-        default:
-            break;
+        if (p->group_in <= 2) {
+            sums_of(p, &s, channel, lanes, 2);
+        } else if (p->group_in <= 4) {
+            sums_of(p, &s, channel, lanes, 4);
+        } else {
+            sums_of(p, &s, channel, lanes, 8);
         }
     }
 }

@@ -19,24 +19,27 @@ INLINE v_real v_load(const real *p) {
     return v;
 }
 INLINE void v_store(real *p, v_real v) { memcpy(p, &v, sizeof v); }
-/* A full vector avoids the loops, which go through memory. */
-INLINE v_real v_load_part(const real *p, ptrdiff_t lanes) {
-    if (lanes == V_LANES) {
-        return v_load(p);
-    }
+/* The tail of a row; not inlined, since a kernel has dozens of places for it. */
+static __attribute__((noinline, unused)) v_real v_load_tail(const real *p, ptrdiff_t lanes) {
     v_real v = v_zero();
     for (ptrdiff_t i = 0; i < lanes; i++) {
         v[i] = p[i];
     }
     return v;
 }
+static __attribute__((noinline, unused)) void v_store_tail(real *p, v_real v, ptrdiff_t lanes) {
+    for (ptrdiff_t i = 0; i < lanes; i++) {
+        p[i] = v[i];
+    }
+}
+INLINE v_real v_load_part(const real *p, ptrdiff_t lanes) {
+    return lanes == V_LANES ? v_load(p) : v_load_tail(p, lanes);
+}
 INLINE void v_store_part(real *p, v_real v, ptrdiff_t lanes) {
     if (lanes == V_LANES) {
         v_store(p, v);
-        return;
-    }
-    for (ptrdiff_t i = 0; i < lanes; i++) {
-        p[i] = v[i];
+    } else {
+        v_store_tail(p, v, lanes);
     }
 }
 INLINE void v_stream(real *p, v_real v) { v_store(p, v); } /* C knows no other store */
