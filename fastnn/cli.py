@@ -222,9 +222,10 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     bench.add_argument(
         "--suite",
-        choices=("layers",),
-        help="instead of whole networks, time forward and backward of the convolutions and linear layers of published "
-        "ones, each with 1, 8, 64 and 256 images where they fit; the geometric mean and the slowest (some 20 minutes)",
+        choices=("layers", "networks"),
+        help="layers: forward and backward of the convolutions and linear layers of published networks, each with 1, "
+        "8, 64 and 256 images where they fit; networks: training and inference of whole ones, at their own image "
+        "sizes, written with PyTorch's names; the geometric mean and the slowest (some 20 and 10 minutes)",
     )
     bench.add_argument(
         "--networks",
@@ -240,7 +241,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         nargs="+",
         metavar="N",
         type=int,
-        help="images of a step (default: 128 512, with --inference 1 32 512, with --suite 1 8 64 256)",
+        help="images of a step (default: 128 512, with --inference 1 32 512, with --suite its own)",
     )
     bench.add_argument("--inference", action="store_true", help="time the forward in eval mode, not training steps")
     bench.add_argument("--threads", metavar="N", type=int, help="of every contestant (default: all CPUs)")
@@ -256,7 +257,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--seconds",
         metavar="S",
         type=float,
-        help="of timed steps, each round and contestant (default: 1, with --suite 0.1)",
+        help="of timed steps, each round and contestant (default: 1, with --suite layers 0.1)",
     )
     bench.add_argument(
         "--warmup",

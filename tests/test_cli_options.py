@@ -193,7 +193,7 @@ def test_help_names_every_option_with_its_default():
         "profile": ["(default: 7)", "(default: the recipe's, or 128)", "net.py:make_net"],
         "bench": [
             "default: 7, with --suite 3",
-            "(default: 1, with --suite 0.1)",
+            "(default: 1, with --suite layers 0.1)",
             "(default: 3, with --suite 1)",
             "net.py:make_net",
             "fastnn alone",

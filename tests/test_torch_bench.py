@@ -88,3 +88,18 @@ def test_bench_suite_agrees_with_torch_and_compares_it(monkeypatch, tmp_path, ca
         assert row["ratio"]["median"] == pytest.approx(
             row["seconds"][row["best_torch"]][0] / row["seconds"]["fastnn"][0]
         )
+
+
+def test_bench_suite_of_networks_agrees_with_torch_and_compares_it(monkeypatch, tmp_path, capsys):
+    from fastnn.benchmark.networks import NETWORKS
+
+    few = ("MLP", "LeNet-5", "ResNet-20", "ResNet-18", "EfficientNet-B0", "U-Net", "ViT-Ti", "ConvNeXt-T")
+    own = tuple(network for network in NETWORKS if network.name in few)
+    monkeypatch.setattr("fastnn.benchmark.command.NETWORKS", own)
+    options = ["--rounds", "1", "--seconds", "0", "--warmup", "0", "--threads", "1", "--batch-sizes", "1"]
+    path = tmp_path / "suite.json"
+    assert cli.main(["bench", "--suite", "networks", *options, "--json", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert f"Training of {len(few)} networks: geometric mean" in out
+    assert f"Inference of {len(few)} networks: geometric mean" in out
+    assert {row["network"] for row in json.loads(path.read_text())["rows"]} == set(few)

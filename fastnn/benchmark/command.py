@@ -15,6 +15,7 @@ from fastnn.benchmark import suite
 from fastnn.benchmark.compare import Settings, compare
 from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_MODES
 from fastnn.benchmark.layers import LAYERS
+from fastnn.benchmark.networks import NETWORKS
 from fastnn.benchmark.report import markdown, ratio_text, where, write_json
 
 __all__ = ["bench", "table"]
@@ -58,15 +59,17 @@ _NOT_OF_SUITE = ("networks", "inference")
 def _bench_suite(arguments: argparse.Namespace, torch: str | None) -> None:
     for name in _NOT_OF_SUITE:
         if getattr(arguments, name):
-            raise ValueError(f"--suite layers has layers of its own and times their training: it takes no --{name}")
+            raise ValueError(
+                f"--suite has layers and networks of its own, and times what it says: it takes no --{name}"
+            )
     if arguments.modes is None:
         arguments.modes = suite.MODES
     for mode in arguments.modes:
         if mode not in suite.MODES:
-            raise ValueError(f"--modes must be among {', '.join(suite.MODES)} with --suite layers. Received: {mode!r}")
+            raise ValueError(f"--modes must be among {', '.join(suite.MODES)} with --suite. Received: {mode!r}")
     settings = _settings(arguments, has_torch=torch is not None)
-    batches = arguments.batch_sizes or suite.BATCHES
-    if min(batches) < 1:
+    batches = arguments.batch_sizes
+    if batches is not None and min(batches) < 1:
         raise ValueError(f"--batch-sizes must be at least 1. Received: {min(batches)}")
     about = {**_machine.description(), "torch": torch, "threads": settings.threads, "isa": settings.isa}
     sentence = _sentence(settings, torch)
@@ -77,17 +80,21 @@ def _bench_suite(arguments: argparse.Namespace, torch: str | None) -> None:
         rows.append(row)
         cells = " ".join(f"{name} {1e3 * statistics.median(times):.3f}" for name, times in row["seconds"].items())
         ratio = "" if row["ratio"] is None else f"; ratio {ratio_text(row['ratio'])}"
-        say(f"{row['network']}, {row['layer']}, batch {row['batch']}, ms: {cells}{ratio}")
+        say(f"{row['network']}, {row.get('layer', row.get('mode'))}, batch {row['batch']}, ms: {cells}{ratio}")
         write_json(arguments.json, {"machine": about, "settings": asdict(settings), "rows": rows})
 
-    suite.run_layers(settings, batches, range(len(LAYERS)), done)
+    if arguments.suite == "networks":
+        suite.run_networks(settings, batches, NETWORKS, done)
+        print(f"{sentence}\n\n{suite.report_networks(rows)}")
+        return
+    suite.run_layers(settings, batches or suite.BATCHES, range(len(LAYERS)), done)
     if not rows:
         raise ValueError("--batch-sizes: no layer of the suite fits with so many images")
     print(f"{sentence}\n\n{suite.report(rows)}")
 
 
 def _settings(arguments: argparse.Namespace, has_torch: bool) -> Settings:
-    usual = suite.USUAL if arguments.suite else Settings
+    usual = suite.USUAL[arguments.suite] if arguments.suite else Settings
     rounds: int = usual.rounds if arguments.rounds is None else arguments.rounds
     seconds: float = usual.seconds if arguments.seconds is None else arguments.seconds
     warmup: int = usual.warmup if arguments.warmup is None else arguments.warmup

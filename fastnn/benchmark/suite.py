@@ -1,22 +1,26 @@
-"""`fastnn bench --suite layers`: all layers of `layers`, in turns with PyTorch."""
+"""`fastnn bench --suite`: all layers of `layers`, or all networks of `networks`, in turns with PyTorch."""
 
 import contextlib
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fastnn.benchmark.compare import PAUSE, Settings, check_agreement
 from fastnn.benchmark.contestant import TORCH_LIMITS, TORCH_MODES, Contestant
 from fastnn.benchmark.layers import LAYERS, Layer
+from fastnn.benchmark.networks import Network
 from fastnn.benchmark.report import markdown, ratio, ratio_text
 
-__all__ = ["BATCHES", "MODES", "USUAL", "geometric_mean", "report", "run_layers"]
+__all__ = ["BATCHES", "MODES", "USUAL", "geometric_mean", "report", "report_networks", "run_layers", "run_networks"]
 
 BATCHES = (1, 8, 64, 256)
 MODES = ("nchw", "channels_last")  # a layer alone is not worth compiling
-USUAL = Settings(threads=1, isa="reference", modes=MODES, rounds=3, seconds=0.1, warmup=1)
+USUAL = {
+    "layers": Settings(threads=1, isa="reference", modes=MODES, rounds=3, seconds=0.1, warmup=1),
+    "networks": Settings(threads=1, isa="reference", modes=MODES, rounds=3, seconds=1.0, warmup=1),
+}
 _MOST_MULTIPLICATIONS = 4e9  # of a forward that fits: a step of some tenths of a second
 _MOST_VALUES = 1 << 26  # of input and result, 256 MB
 _WORST = 10
@@ -59,17 +63,55 @@ def run_layers(
         ArithmeticError, RuntimeError: as `compare`.
     """
     rows = []
+    with _sides(settings) as sides:
+        for number in layers:
+            layer = LAYERS[number]
+            for batch in batches:
+                if fits(layer, batch):
+                    times = _times(sides, settings, suite="layers", number=number, batch=batch)
+                    about = {"network": layer.network, "layer": layer.name, "batch": batch}
+                    rows.append({**about, "multiplications": layer.multiplications(batch), **times})
+                    done(rows[-1])
+    return rows
+
+
+def run_networks(
+    settings: Settings,
+    batches: Sequence[int] | None,
+    networks: Sequence[Network],
+    done: Callable[[dict[str, Any]], None],
+) -> list[dict[str, Any]]:
+    """Time training steps and inference of these networks, of `NETWORKS`.
+
+    Args:
+        batches: images of a step; None for those of each network.
+        done: told each row as soon as it is there.
+    Returns:
+        Rows: network, mode ('training' or 'inference'), batch, and the rest as of `run_layers`.
+    Raises:
+        ArithmeticError, RuntimeError: as `compare`.
+    """
+    rows = []
+    with _sides(settings) as sides:
+        for network in networks:
+            for mode, usual in (("training", network.training), ("inference", network.inference)):
+                for batch in batches or (usual,):
+                    request = {"suite": "networks", "name": network.name, "inference": mode == "inference"}
+                    times = _times(sides, settings, batch=batch, **request)
+                    rows.append({"network": network.name, "mode": mode, "batch": batch, **times})
+                    done(rows[-1])
+    return rows
+
+
+@contextlib.contextmanager
+def _sides(settings: Settings) -> Iterator[list[Contestant]]:
+    """The processes that take turns, fastnn first."""
     with contextlib.ExitStack() as stack:
         sides = []
         for name, own, environment in _contestants(settings):
-            sides.append(Contestant(name, own, environment, "fastnn.benchmark.layer_worker"))
+            sides.append(Contestant(name, own, environment, "fastnn.benchmark.suite_worker"))
             stack.callback(sides[-1].close)
-        for number in layers:
-            for batch in batches:
-                if fits(LAYERS[number], batch):
-                    rows.append(_row(number, batch, sides, settings))
-                    done(rows[-1])
-    return rows
+        yield sides
 
 
 def _contestants(s: Settings) -> list[tuple[str, dict[str, Any], dict[str, str]]]:
@@ -81,10 +123,10 @@ def _contestants(s: Settings) -> list[tuple[str, dict[str, Any], dict[str, str]]
     return result
 
 
-def _row(number: int, batch: int, sides: Sequence[Contestant], s: Settings) -> dict[str, Any]:
-    layer = LAYERS[number]
+def _times(sides: Sequence[Contestant], s: Settings, **request: Any) -> dict[str, Any]:
+    """seconds, best_torch and ratio of what this request asks the sides to make."""
     for side in sides:
-        side.load(number=number, batch=batch)
+        side.load(**request)
     check_agreement(sides)
     for _ in range(s.warmup):
         for side in sides:
@@ -96,10 +138,6 @@ def _row(number: int, batch: int, sides: Sequence[Contestant], s: Settings) -> d
     others = [side for side in sides if side.library == "torch"]
     best = min(others, key=lambda side: statistics.median(side.medians)) if others else None
     return {
-        "network": layer.network,
-        "layer": layer.name,
-        "batch": batch,
-        "multiplications": layer.multiplications(batch),
         "seconds": {side.name: side.medians for side in sides},
         "best_torch": None if best is None else best.name,
         "ratio": None if best is None else ratio(sides[0].medians, best.medians),
@@ -126,6 +164,20 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
         markdown([_cells(row) for row in sorted(rows, key=lambda row: row["ratio"]["median"])[:_WORST]]),
     ]
     return "\n".join(lines)
+
+
+def report_networks(rows: Sequence[dict[str, Any]]) -> str:
+    """The result of the suite of networks in words and a table in Markdown."""
+    lines = []
+    for mode in ("training", "inference"):
+        ratios = [row["ratio"]["median"] for row in rows if row["mode"] == mode and row["ratio"] is not None]
+        if ratios:
+            mean, below = geometric_mean(ratios), sum(value < 1 for value in ratios)
+            lines.append(
+                f"{mode.capitalize()} of {len(ratios)} networks: geometric mean {mean:.2f} times PyTorch's better "
+                f"layout, {below} slower than it."
+            )
+    return "\n\n".join([*lines, markdown([_cells(row) for row in rows])])
 
 
 def _by_network(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
@@ -157,12 +209,10 @@ def _milliseconds(seconds: float) -> str:
 
 def _cells(row: dict[str, Any]) -> dict[str, str]:
     seconds = {name: statistics.median(times) for name, times in row["seconds"].items()}
-    cells = {
-        "network": row["network"],
-        "layer": row["layer"],
-        "batch": str(row["batch"]),
-        "fastnn, ms": _milliseconds(seconds["fastnn"]),
-    }
+    cells: dict[str, str] = {"network": row["network"]}
+    cells.update({name: row[name] for name in ("layer", "mode") if name in row})
+    cells["batch"] = str(row["batch"])
+    cells["fastnn, ms"] = _milliseconds(seconds["fastnn"])
     if row["ratio"] is not None:
         cells["best PyTorch, ms"] = _milliseconds(seconds[row["best_torch"]])
         cells["which"] = row["best_torch"].removeprefix("torch ")

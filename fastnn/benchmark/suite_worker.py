@@ -1,0 +1,218 @@
+"""One contestant of a suite: makes the layers or networks that it is told, one after the other, and times each.
+
+Requests and answers: as `worker`.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastnn
+from fastnn.benchmark import networks
+from fastnn.benchmark.layers import LAYERS, Layer
+from fastnn.benchmark.networks import NETWORKS, Network
+from fastnn.benchmark.worker import BATCHES, LEARNING_RATE, MOMENTUM, time_steps
+
+__all__ = ["FastnnLayer", "ScriptedNetwork", "TorchLayer", "torch_of"]
+
+
+def _arrays(layer: Layer, batch: int, out: tuple[int, ...]) -> tuple[NDArray, NDArray]:
+    """x and the gradient of y, the same for all contestants."""
+    rng = np.random.default_rng(1)
+    return rng.standard_normal(layer.shape(batch), np.float32), rng.standard_normal(out, np.float32)
+
+
+def _out_shape(layer: Layer, batch: int) -> tuple[int, ...]:
+    if not layer.size:
+        return batch * layer.rows, layer.c_out
+    return batch, layer.c_out, layer.out_size, layer.out_size
+
+
+def _made(layer: Layer) -> Any:
+    """With the weights that all contestants have."""
+    fastnn.manual_seed(0)
+    return layer.make()
+
+
+def _in_place(x: NDArray) -> NDArray:
+    """As an activation lies in memory that a layer of fastnn made."""
+    from fastnn._layout import images, pixels
+
+    return images(pixels(x)) if x.ndim == 4 else x
+
+
+class FastnnLayer:
+    """Forward and backward of a layer of fastnn."""
+
+    def __init__(self, layer: Layer, batch: int, threads: int) -> None:
+        fastnn.set_num_threads(threads)
+        self.model = _made(layer)
+        self.model.input_grad = not layer.is_first
+        self.x, self.dy = (_in_place(a) for a in _arrays(layer, batch, _out_shape(layer, batch)))
+
+    def _run(self) -> tuple[NDArray, NDArray | None]:
+        self.model.zero_grad()
+        y = self.model(self.x)
+        return y, self.model.backward(self.dy)
+
+    def results(self) -> dict[str, NDArray]:
+        """The output and all gradients."""
+        y, dx = self._run()
+        gradients = {name: p.grad for name, p in self.model.named_parameters()}
+        return {"output": y, **({} if dx is None else {"input": dx}), **gradients}
+
+    def step(self, number: int) -> float:
+        """Once; a number of the result."""
+        y, _ = self._run()
+        return float(y[(0,) * y.ndim])
+
+
+class TorchLayer:
+    """The same of PyTorch."""
+
+    def __init__(self, layer: Layer, batch: int, threads: int, channels_last: bool) -> None:
+        import torch
+
+        from fastnn.benchmark import torch_twin
+
+        torch.set_num_threads(threads)
+        self.model = torch_twin.twin(_made(layer))
+        x, dy = (torch.from_numpy(a) for a in _arrays(layer, batch, _out_shape(layer, batch)))
+        if channels_last and x.ndim == 4:
+            self.model = self.model.to(memory_format=torch.channels_last)
+            x, dy = (a.contiguous(memory_format=torch.channels_last) for a in (x, dy))
+        self.x, self.dy = x.requires_grad_(not layer.is_first), dy
+
+    def _run(self) -> Any:
+        self.x.grad = None
+        self.model.zero_grad()
+        y = self.model(self.x)
+        y.backward(self.dy)
+        return y
+
+    def results(self) -> dict[str, NDArray]:
+        y = self._run().detach().numpy()
+        gradients = {name: p.grad.numpy() for name, p in self.model.named_parameters()}
+        return {"output": y, **({} if self.x.grad is None else {"input": self.x.grad.numpy()}), **gradients}
+
+    def step(self, number: int) -> float:
+        y = self._run()
+        return y[(0,) * y.ndim].item()
+
+
+def torch_of(library: str) -> Any:
+    """PyTorch, or what fastnn has of its names."""
+    if library == "torch":
+        import torch
+
+        return torch
+    import fastnn.compat.torch
+
+    return fastnn.compat.torch
+
+
+class ScriptedNetwork:
+    """Training steps or inference of a network as a script of PyTorch writes them, for either library."""
+
+    def __init__(
+        self, library: str, network: Network, batch: int, threads: int, inference: bool, channels_last: bool = False
+    ) -> None:
+        self.torch = torch = torch_of(library)
+        torch.set_num_threads(threads)
+        self.model, self.inference = _network_of(torch, network), inference
+        self.loss = torch.nn.CrossEntropyLoss()
+        rng = np.random.default_rng(1)
+        self.batches = []
+        for _ in range(1 if inference else BATCHES):
+            x = torch.from_numpy(rng.standard_normal((batch, *network.shape), np.float32))
+            self.batches.append((x, torch.from_numpy(rng.integers(0, network.classes, (batch, *network.labels)))))
+        if channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+            self.batches = [
+                (x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x, y) for x, y in self.batches
+            ]
+        fused = {"fused": True} if library == "torch" else {}
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, **fused)
+        self.model.train(not inference)
+
+    def results(self) -> dict[str, NDArray]:
+        """Of the first batch, in eval mode, where nothing is dropped: the output, or the loss and all gradients."""
+        x, y = self.batches[0]
+        self.model.eval()
+        if self.inference:
+            return {"output": self._scores(x).numpy()}
+        loss = self.loss(self.model(x), y)
+        loss.backward()
+        gradients = {name: p.grad.numpy().copy() for name, p in self.model.named_parameters()}
+        self.model.zero_grad()
+        self.model.train()
+        return {"loss": np.array(loss.item()), **gradients}
+
+    def _scores(self, x: Any) -> Any:
+        with self.torch.no_grad():
+            return self.model(x)
+
+    def step(self, number: int) -> float:
+        """Train on a batch, or only run it; a number that tells whether all is finite."""
+        x, y = self.batches[number % len(self.batches)]
+        if self.inference:
+            scores = self._scores(x)
+            return scores[(0,) * scores.ndim].item()
+        self.optimizer.zero_grad()
+        loss = self.loss(self.model(x), y)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+def _network_of(torch: Any, network: Network) -> Any:
+    """With the weights that all contestants have: those that fastnn makes."""
+    import fastnn.compat.torch
+
+    fastnn.compat.torch.manual_seed(0)
+    model = networks.make(fastnn.compat.torch, network.name)
+    if torch is fastnn.compat.torch:
+        return model
+    weights = {name: torch.from_numpy(np.array(value.numpy())) for name, value in model.state_dict().items()}
+    model = networks.make(torch, network.name)
+    model.load_state_dict(weights)
+    return model
+
+
+def _side(library: str, settings: dict[str, Any], request: dict[str, Any]) -> Any:
+    """What a request of kind 'layer' asks to be made."""
+    if request["suite"] == "networks":
+        (network,) = (network for network in NETWORKS if network.name == request["name"])
+        return ScriptedNetwork(library, network, request["batch"], inference=request["inference"], **settings)
+    kind: Any = FastnnLayer if library == "fastnn" else TorchLayer
+    return kind(LAYERS[request["number"]], request["batch"], **settings)
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # from here on, what is printed does not mix with the answers
+    settings = json.loads(sys.argv[1])
+    library = settings.pop("library")
+    side: Any = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer: dict[str, Any] = {}
+        if request["do"] == "layer":
+            side = None  # before the next one needs memory
+            side = _side(library, settings, request)
+        elif request["do"] == "results":
+            np.savez(request["path"], **side.results())
+        else:
+            answer = time_steps(side.step, request["first"], request["seconds"])
+        answers.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches all contestants; whoever started them tells of it
+        main()
