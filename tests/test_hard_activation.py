@@ -100,3 +100,20 @@ def test_activation_keeps_the_memory_order(name, rng):
 def test_activation_refuses_by_name(call, words):
     with pytest.raises((ValueError, TypeError), match=f"^{words}"):
         call()
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 17, 64, 40_001])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "low", "high"), [("relu6", 0, 6), ("hardtanh", -1, 1)])
+def test_hardtanh_in_c_has_the_bits_of_its_twin(isa, name, low, high, dtype, n, rng):
+    x = (4 * rng.standard_normal(n)).astype(dtype)
+    special = np.array([NAN, INF, -INF, low, high, 0.0, -0.0], dtype)[: n // 2]
+    x[: len(special)] = special
+    dy = rng.standard_normal(n).astype(dtype)
+    y, dx = getattr(reference, name), getattr(reference, f"{name}_backward")
+    bounds = (low, high) if name == "hardtanh" else ()
+    tensor = fastnn.tensor(x, requires_grad=True)
+    result = getattr(F, name)(tensor)
+    np.testing.assert_array_equal(result.numpy(), y(x, *bounds))
+    result.backward(dy)
+    np.testing.assert_array_equal(tensor.grad, dx(dy, x, *bounds))

@@ -11,6 +11,7 @@ cdef extern from "fnn.h" nogil:
         FNN_SIGMOID
         FNN_TANH
         FNN_SOFTPLUS
+        FNN_HARDTANH
     fnn_status fnn_activation_forward_f32(fnn_activation kind, const double *parameters, Py_ssize_t n, const float *x,
                                           float *y, int n_threads)
     fnn_status fnn_activation_forward_f64(fnn_activation kind, const double *parameters, Py_ssize_t n, const double *x,
@@ -35,6 +36,7 @@ cdef extern from "fnn.h" nogil:
 ACTIVATIONS = {
     "relu": FNN_RELU, "leaky_relu": FNN_LEAKY_RELU, "elu": FNN_ELU, "gelu": FNN_GELU, "gelu_tanh": FNN_GELU_TANH,
     "silu": FNN_SILU, "sigmoid": FNN_SIGMOID, "tanh": FNN_TANH, "softplus": FNN_SOFTPLUS,
+    "hardtanh": FNN_HARDTANH,
 }
 
 

@@ -1,6 +1,7 @@
 """Activations made of straight lines and their products.
 
-There is no kernel in C: they are a few passes of NumPy, which their twins in `fastnn.reference` write down.
+hardtanh and relu6 are one kernel in C. The others have none: they are a few passes of NumPy, which their twins in
+`fastnn.reference` write down.
 """
 
 from typing import Any, ClassVar
@@ -10,8 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, reference
 from fastnn.autograd.tape import Op, run
+from fastnn.functional.activation import FromInput
 
 __all__ = ["hardsigmoid", "hardswish", "hardtanh", "relu6"]
+
+
+class Hardtanh(FromInput):
+    """hardtanh between two bounds, for the function of this name."""
+
+    def __init__(self, name: str, low: float, high: float) -> None:
+        super().__init__("hardtanh", low, high)
+        self._function = name
+
+    def forward(self, x: ArrayLike) -> NDArray:
+        return super().forward(_check.floats(self._function, "x", x))
 
 
 class Hard(Op):
@@ -50,7 +63,7 @@ def hardtanh(x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> Any:
 
     Source: Collobert, 2004, "Large scale machine learning".
     """
-    return run(Hard("hardtanh", *bounds("hardtanh", min_val, max_val)), x)
+    return run(Hardtanh("hardtanh", *bounds("hardtanh", min_val, max_val)), x)
 
 
 def relu6(x: ArrayLike) -> Any:
@@ -67,7 +80,7 @@ def relu6(x: ArrayLike) -> Any:
 
     Source: Krizhevsky, 2010, "Convolutional deep belief networks on CIFAR-10".
     """
-    return run(Hard("relu6"), x)
+    return run(Hardtanh("relu6", 0.0, 6.0), x)
 
 
 def hardsigmoid(x: ArrayLike) -> Any:

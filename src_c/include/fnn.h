@@ -146,6 +146,7 @@ typedef enum {
     FNN_SIGMOID,    /* 1 / (1 + exp(-x))                          [-; y] */
     FNN_TANH,       /*                                            [-; y] */
     FNN_SOFTPLUS,   /* log(1 + exp(beta * x)) / beta, x where beta * x > threshold  [beta, threshold; x] */
+    FNN_HARDTANH,   /* min(max(x, low), high)                     [low, high; x] */
     FNN_ACTIVATION_COUNT
 } fnn_activation;
 

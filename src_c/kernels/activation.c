@@ -49,6 +49,25 @@ void KERNEL(leaky_relu_backward)(ptrdiff_t n, const real *parameters, const real
     map_backward(leaky_relu_gradient, n, parameters, dy, x, dx);
 }
 
+/* ---- hardtanh: min(max(x, low), high) ---------------------------------------------------------------------- */
+
+INLINE v_real hardtanh(v_real x, const real *parameters) {
+    v_real low = v_set(parameters[0]), high = v_set(parameters[1]);
+    return v_select(v_lt(x, low), low, v_select(v_lt(high, x), high, x));
+}
+
+INLINE v_real hardtanh_gradient(v_real dy, v_real x, const real *parameters) {
+    v_mask outside = v_or(v_le(x, v_set(parameters[0])), v_le(v_set(parameters[1]), x));
+    return v_select(outside, v_zero(), dy);
+}
+
+void KERNEL(hardtanh_forward)(ptrdiff_t n, const real *parameters, const real *x, real *y) {
+    map_forward(hardtanh, n, parameters, x, y);
+}
+void KERNEL(hardtanh_backward)(ptrdiff_t n, const real *parameters, const real *dy, const real *x, real *dx) {
+    map_backward(hardtanh_gradient, n, parameters, dy, x, dx);
+}
+
 /* ---- elu: x, alpha * (exp(x) - 1) where x <= 0 ------------------------------------------------------------ */
 
 INLINE v_real elu(v_real x, const real *parameters) {

@@ -62,6 +62,8 @@ FNN_SLOT(tanh_forward, (ptrdiff_t n, const real *parameters, const real *x, real
 FNN_SLOT(tanh_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
 FNN_SLOT(softplus_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
 FNN_SLOT(softplus_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
+FNN_SLOT(hardtanh_forward, (ptrdiff_t n, const real *parameters, const real *x, real *y))
+FNN_SLOT(hardtanh_backward, (ptrdiff_t n, const real *parameters, const real *dy, const real *kept, real *dx))
 FNN_SLOT(prelu_forward, (ptrdiff_t rows, ptrdiff_t channels, const real *weight, const real *x, real *y))
 FNN_SLOT(prelu_backward, (ptrdiff_t rows, ptrdiff_t channels, const real *weight, const real *dy, const real *x,
                           real *dx, real *dweight))

@@ -22,6 +22,7 @@ static activation activation_of(fnn_activation kind) {
         [FNN_SIGMOID] = {k->sigmoid_forward, k->sigmoid_backward, 5},
         [FNN_TANH] = {k->tanh_forward, k->tanh_backward, 5},
         [FNN_SOFTPLUS] = {k->softplus_forward, k->softplus_backward, 8},
+        [FNN_HARDTANH] = {k->hardtanh_forward, k->hardtanh_backward, 1},
     };
     return table[kind];
 }
