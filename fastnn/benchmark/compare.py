@@ -16,7 +16,7 @@ from fastnn._user_network import is_user_network
 from fastnn.benchmark.contestant import FASTNN_ALGORITHMS, TORCH_LIMITS, TORCH_MODES, Contestant
 from fastnn.benchmark.report import ratio
 
-__all__ = ["PAUSE", "Settings", "check_agreement", "compare"]
+__all__ = ["PAUSE", "Settings", "compare", "take_turns"]
 
 # Seconds before a turn. Idle threads of OpenMP spin for some milliseconds before they sleep: let those of the last
 # contestant fall asleep.
@@ -85,14 +85,7 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
         for arguments in _contestants(network, batch, settings):
             sides.append(Contestant(*arguments))
             stack.callback(sides[-1].close)
-        check_agreement(sides)
-        for _ in range(settings.warmup):
-            for side in sides:
-                side.run(0)
-        for _ in range(settings.rounds):
-            for side in sides:
-                time.sleep(PAUSE)
-                side.medians.append(side.run(settings.seconds))
+        take_turns(sides, settings)
         memory = {side.name: side.memory() for side in sides}
     speeds = {side.name: batch / statistics.median(side.medians) for side in sides}
     return {
@@ -104,6 +97,22 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
         "memory": memory,
         "seconds_per_step": {side.name: side.medians for side in sides},
     }
+
+
+def take_turns(sides: Sequence[Contestant], settings: Settings) -> None:
+    """Let all agree, then time each in every round: the seconds stand in its `medians`.
+
+    Raises:
+        ArithmeticError: two contestants compute different things, or one computes what is not finite.
+    """
+    _check_agreement(sides)
+    for _ in range(settings.warmup):
+        for side in sides:
+            side.run(0)
+    for _ in range(settings.rounds):
+        for side in sides:
+            time.sleep(PAUSE)
+            side.medians.append(side.run(settings.seconds))
 
 
 def _contestants(network: str, batch: int, s: Settings) -> list[tuple[str, dict[str, Any], dict[str, str]]]:
@@ -139,7 +148,7 @@ def _ratios(sides: Sequence[Contestant], speeds: dict[str, float]) -> dict[str, 
     return {"best_torch": best.name, "ratio_to_best_torch": ours}
 
 
-def check_agreement(sides: Sequence[Contestant]) -> None:
+def _check_agreement(sides: Sequence[Contestant]) -> None:
     """All sides have the same loss and gradients, or the same output, up to float32 rounding."""
     with tempfile.TemporaryDirectory() as folder:
         ours, *others = (side.results(folder) for side in sides)

@@ -87,7 +87,7 @@ class Contestant:
 
     def load(self, **what: Any) -> None:
         """Make what is to be timed next, in a worker that has several things to time."""
-        self._ask(do="layer", **what)
+        self._ask(do="load", **what)
         self.medians, self._steps = [], 0
 
     def results(self, folder: str) -> dict[str, NDArray]:

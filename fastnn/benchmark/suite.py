@@ -3,11 +3,10 @@
 import contextlib
 import math
 import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from fastnn.benchmark.compare import PAUSE, Settings, check_agreement
+from fastnn.benchmark.compare import Settings, take_turns
 from fastnn.benchmark.contestant import TORCH_LIMITS, TORCH_MODES, Contestant
 from fastnn.benchmark.layers import LAYERS, Layer
 from fastnn.benchmark.networks import Network
@@ -116,7 +115,8 @@ def _sides(settings: Settings) -> Iterator[list[Contestant]]:
 
 def _contestants(s: Settings) -> list[tuple[str, dict[str, Any], dict[str, str]]]:
     threads = {"OMP_NUM_THREADS": str(s.threads)}
-    result = [("fastnn", {"library": "fastnn", "threads": s.threads}, {**threads, "FASTNN_ISA": s.isa})]
+    ours = {**threads, "FASTNN_ISA": s.isa, "FASTNN_CONV2D_ALGORITHM": "auto"}  # whatever the environment says
+    result = [("fastnn", {"library": "fastnn", "threads": s.threads}, ours)]
     for mode in s.modes:
         own = {"library": "torch", "threads": s.threads, "channels_last": TORCH_MODES[mode][0]}
         result.append((f"torch {mode}", own, {**threads, **TORCH_LIMITS.get(s.isa, {})}))
@@ -127,14 +127,7 @@ def _times(sides: Sequence[Contestant], s: Settings, **request: Any) -> dict[str
     """seconds, best_torch and ratio of what this request asks the sides to make."""
     for side in sides:
         side.load(**request)
-    check_agreement(sides)
-    for _ in range(s.warmup):
-        for side in sides:
-            side.run(0)
-    for _ in range(s.rounds):
-        for side in sides:
-            time.sleep(PAUSE)
-            side.medians.append(side.run(s.seconds))
+    take_turns(sides, s)
     others = [side for side in sides if side.library == "torch"]
     best = min(others, key=lambda side: statistics.median(side.medians)) if others else None
     return {

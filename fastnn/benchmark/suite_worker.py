@@ -3,10 +3,7 @@
 Requests and answers: as `worker`.
 """
 
-import contextlib
-import json
-import os
-import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,7 @@ import fastnn
 from fastnn.benchmark import networks
 from fastnn.benchmark.layers import LAYERS, Layer
 from fastnn.benchmark.networks import NETWORKS, Network
-from fastnn.benchmark.worker import BATCHES, LEARNING_RATE, MOMENTUM, time_steps
+from fastnn.benchmark.worker import BATCHES, LEARNING_RATE, MOMENTUM, answer, serve
 
 __all__ = ["FastnnLayer", "ScriptedNetwork", "TorchLayer", "torch_of"]
 
@@ -185,7 +182,7 @@ def _network_of(torch: Any, network: Network) -> Any:
 
 
 def _side(library: str, settings: dict[str, Any], request: dict[str, Any]) -> Any:
-    """What a request of kind 'layer' asks to be made."""
+    """What a request asks to load."""
     if request["suite"] == "networks":
         (network,) = (network for network in NETWORKS if network.name == request["name"])
         return ScriptedNetwork(library, network, request["batch"], inference=request["inference"], **settings)
@@ -193,26 +190,20 @@ def _side(library: str, settings: dict[str, Any], request: dict[str, Any]) -> An
     return kind(LAYERS[request["number"]], request["batch"], **settings)
 
 
-def main() -> None:
-    """Answer requests until there are no more."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # from here on, what is printed does not mix with the answers
-    settings = json.loads(sys.argv[1])
+def _begin(settings: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     library = settings.pop("library")
     side: Any = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        answer: dict[str, Any] = {}
-        if request["do"] == "layer":
+
+    def answer_to(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal side
+        if request["do"] == "load":
             side = None  # before the next one needs memory
             side = _side(library, settings, request)
-        elif request["do"] == "results":
-            np.savez(request["path"], **side.results())
-        else:
-            answer = time_steps(side.step, request["first"], request["seconds"])
-        answers.write(json.dumps(answer) + "\n")
+            return {}
+        return answer(side, request)
+
+    return answer_to
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches all contestants; whoever started them tells of it
-        main()
+    serve(_begin)

@@ -169,28 +169,38 @@ def peak_memory(side: Any, first: int, before: int) -> dict[str, int]:
     return {"bytes": memory.peak() - before, "process_bytes": memory.peak()}
 
 
-def main() -> None:
-    """Answer requests until there are no more."""
+def answer(side: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """To a request for what a side computes, or for its times."""
+    if request["do"] == "results":
+        np.savez(request["path"], **side.results())
+        return {}
+    return time_steps(side.step, request["first"], request["seconds"])
+
+
+def serve(begin: Callable[[dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
+    """Answer requests until there are no more, with what `begin` makes of the settings."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # from here on, what is printed does not mix with the answers
-    settings = json.loads(sys.argv[1])
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches all contestants; whoever started them tells of it
+        answer_to = begin(json.loads(sys.argv[1]))
+        for line in sys.stdin:
+            answers.write(json.dumps(answer_to(json.loads(line))) + "\n")
+
+
+def _begin(settings: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     kind = settings.pop("library")
     for name in LIBRARIES[kind]:
         importlib.import_module(name)
     before = memory.resident()
     side: Any = Fastnn(**settings) if kind == "fastnn" else Torch(**settings)
-    for line in sys.stdin:
-        request = json.loads(line)
-        if request["do"] == "results":
-            np.savez(request["path"], **side.results())
-            answer: dict[str, Any] = {}
-        elif request["do"] == "memory":
-            answer = peak_memory(side, request["first"], before)
-        else:
-            answer = time_steps(side.step, request["first"], request["seconds"])
-        answers.write(json.dumps(answer) + "\n")
+
+    def answer_to(request: dict[str, Any]) -> dict[str, Any]:
+        if request["do"] == "memory":
+            return peak_memory(side, request["first"], before)
+        return answer(side, request)
+
+    return answer_to
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches all contestants; whoever started them tells of it
-        main()
+    serve(_begin)

@@ -38,33 +38,16 @@ typedef struct {
 /* The most rows that few_rows_gemm takes. */
 #define FNN_FEW_ROWS 16
 
-/* A batch-reduced product channel by channel, for depthwise convolution; r < rows, c < channels:
+/* A batch-reduced product of groups of channels, of group_in inputs and group_out results each; r < rows, k < group_in. The
+ * group of result c < channels is c / group_out, and g = c / group_out * group_in its first input:
  *
- *     forward:          out[r][c] = start[r * start_stride + c] + sum over b of x_b[r][c] * w_b[c]  (start NULL: 0)
- *     backward_weight:  out[c] += sum over b, r of x_b[r][c] * w_b[r][c]
- *
- * where x_b = x + x_offset[b] and w_b = w + w_offset[b]; rows of x are x_stride apart, those of the result or, backward, of
- * w row_stride. start may be out; nothing else overlaps.
- */
-typedef struct {
-    ptrdiff_t rows, channels, x_stride, row_stride, count;
-    const real *x;
-    const ptrdiff_t *x_offset;
-    const real *w;
-    const ptrdiff_t *w_offset;
-    const real *start;
-    ptrdiff_t start_stride;
-    real *out;
-} fnn_depthwise;
-
-/* The same for groups of channels, of group_in inputs and group_out results each, k < group_in; the group of result c is
- * c / group_out, and g = c / group_out * group_in its first input:
- *
- *     forward:          out[r][c] = start[r * start_stride + c] + sum over b, k of x_b[r][g + k] * w_b[k][c]
+ *     forward:          out[r][c] = start[r * start_stride + c] + sum over b, k of x_b[r][g + k] * w_b[k][c]  (start NULL: 0)
  *     backward_weight:  out[k][c] += sum over b, r of x_b[r][g + k] * w_b[r][c]
  *
- * w_b[k] are `channels` apart, and out[k] backward. The lanes of a vector (lanes of the table) are a multiple of
- * group_out, and group_in <= group_out, FNN_GROUPED_MOST.
+ * where x_b = x + x_offset[b] and w_b = w + w_offset[b]; rows of x are x_stride apart, those of the result or, backward, of
+ * w row_stride; w_b[k] are `channels` apart, and out[k] backward. start may be out; nothing else overlaps.
+ * depthwise: groups of one channel. grouped: the lanes of a vector (of the table) are a multiple of group_out, and
+ * group_in <= group_out, FNN_GROUPED_MOST.
  */
 typedef struct {
     ptrdiff_t rows, channels, x_stride, row_stride, group_in, group_out, count;

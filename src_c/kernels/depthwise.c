@@ -1,4 +1,4 @@
-/* Convolution of each channel with its own filter; core/kernels.h states the two problems.
+/* Convolution of each channel with its own filter; core/kernels.h states the two problems, for groups of one.
  *
  * Each element of the result is one chain of multiply-adds. A tile holds so many of them in registers that the adders never
  * wait, and that the weights of a tap, or its sums, serve several rows.
@@ -16,7 +16,7 @@ enum {
 };
 
 /* ROWS rows of VECTORS vectors of channels; `lanes` are the used ones of the last. */
-INLINE void tile(const fnn_depthwise *p, ptrdiff_t row, ptrdiff_t channel, ptrdiff_t lanes, const int ROWS,
+INLINE void tile(const fnn_grouped *p, ptrdiff_t row, ptrdiff_t channel, ptrdiff_t lanes, const int ROWS,
                  const int VECTORS, const int FULL) {
     v_real sum[TILE_ROWS][2];
     const int last = FULL ? VECTORS : VECTORS - 1; /* vectors that are full */
@@ -60,7 +60,7 @@ INLINE void tile(const fnn_depthwise *p, ptrdiff_t row, ptrdiff_t channel, ptrdi
 }
 
 /* All channels of ROWS rows. */
-INLINE void rows_of(const fnn_depthwise *p, ptrdiff_t row, const int ROWS) {
+INLINE void rows_of(const fnn_grouped *p, ptrdiff_t row, const int ROWS) {
     ptrdiff_t channel = 0;
     for (; channel + 2 * V_LANES <= p->channels; channel += 2 * V_LANES) {
         tile(p, row, channel, V_LANES, ROWS, 2, 1);
@@ -74,7 +74,7 @@ INLINE void rows_of(const fnn_depthwise *p, ptrdiff_t row, const int ROWS) {
     }
 }
 
-void KERNEL(depthwise)(const fnn_depthwise *p) {
+void KERNEL(depthwise)(const fnn_grouped *p) {
     ptrdiff_t row = 0;
     for (; row + TILE_ROWS <= p->rows; row += TILE_ROWS) {
         rows_of(p, row, TILE_ROWS);
@@ -88,7 +88,7 @@ void KERNEL(depthwise)(const fnn_depthwise *p) {
 }
 
 /* The sums of VECTORS vectors of channels. */
-INLINE void sums_of(const fnn_depthwise *p, ptrdiff_t channel, ptrdiff_t lanes, const int VECTORS, const int FULL) {
+INLINE void sums_of(const fnn_grouped *p, ptrdiff_t channel, ptrdiff_t lanes, const int VECTORS, const int FULL) {
     v_real sum[SUM_VECTORS];
     const int last = FULL ? VECTORS : VECTORS - 1;
     real *out = p->out + channel;
@@ -119,7 +119,7 @@ INLINE void sums_of(const fnn_depthwise *p, ptrdiff_t channel, ptrdiff_t lanes, 
     }
 }
 
-void KERNEL(depthwise_backward_weight)(const fnn_depthwise *p) {
+void KERNEL(depthwise_backward_weight)(const fnn_grouped *p) {
     ptrdiff_t channel = 0;
     for (; channel + SUM_VECTORS * V_LANES <= p->channels; channel += SUM_VECTORS * V_LANES) {
         sums_of(p, channel, V_LANES, SUM_VECTORS, 1);

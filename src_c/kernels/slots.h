@@ -36,8 +36,8 @@ WINOGRAD_SLOTS(winograd4)
 #undef WINOGRAD_SLOTS
 
 /* depthwise: convolution of each channel with its own filter */
-FNN_SLOT(depthwise, (const fnn_depthwise *problem))
-FNN_SLOT(depthwise_backward_weight, (const fnn_depthwise *problem))
+FNN_SLOT(depthwise, (const fnn_grouped *problem))
+FNN_SLOT(depthwise_backward_weight, (const fnn_grouped *problem))
 
 /* grouped: convolution of small groups of channels */
 FNN_SLOT(grouped, (const fnn_grouped *problem))

@@ -27,10 +27,15 @@ enum { WEIGHT_BYTES = 192 * 1024 };
  * read for more rows than this. */
 enum { ROWS_WORTH_PACKING = 256 };
 
-enum { WANTED_TASKS = 32, LEAST_RUN_ROWS = 60, TILE_ROWS = 12, FEW_IMAGES = 8 };
-
 /* Of those few rows, so many read a slice of the weights together. */
 enum { ROWS_TOGETHER = 28 };
+
+enum {
+    WANTED_TASKS = 32,   /* enough for many threads, if runs of rows can be cut */
+    LEAST_RUN_ROWS = 60, /* to so few: shorter ones read the weights too often */
+    TILE_ROWS = 12,      /* of which runs are a multiple */
+    FEW_IMAGES = 8       /* see `by_image` */
+};
 
 typedef struct {
     const fnn_conv2d_shape *shape;
@@ -308,39 +313,25 @@ static void multiply_pixels(const conv2d *c, ptrdiff_t h, ptrdiff_t w, ptrdiff_t
     ptrdiff_t start_stride = 0;
     for (ptrdiff_t tap = 0; tap < c->taps;) {
         tap = list_taps(c, h, w, tap, c->depth * channels, &count, x_offset, weight_offset);
+        fnn_grouped problem = {
+            .rows = rows,
+            .channels = channels,
+            .x_stride = x_stride,
+            .row_stride = row_stride,
+            .group_in = c->depth,
+            .group_out = c->columns,
+            .count = count,
+            .x = x,
+            .x_offset = x_offset,
+            .w = weight,
+            .w_offset = weight_offset,
+            .start = start,
+            .start_stride = start_stride,
+            .out = out,
+        };
         if (c->grouped) {
-            fnn_grouped problem = {
-                .rows = rows,
-                .channels = channels,
-                .x_stride = x_stride,
-                .row_stride = row_stride,
-                .group_in = c->depth,
-                .group_out = c->columns,
-                .count = count,
-                .x = x,
-                .x_offset = x_offset,
-                .w = weight,
-                .w_offset = weight_offset,
-                .start = start,
-                .start_stride = start_stride,
-                .out = out,
-            };
             c->kernels->grouped(&problem);
         } else {
-            fnn_depthwise problem = {
-                .rows = rows,
-                .channels = channels,
-                .x_stride = x_stride,
-                .row_stride = row_stride,
-                .count = count,
-                .x = x,
-                .x_offset = x_offset,
-                .w = weight,
-                .w_offset = weight_offset,
-                .start = start,
-                .start_stride = start_stride,
-                .out = out,
-            };
             c->kernels->depthwise(&problem);
         }
         start = out;

@@ -85,7 +85,8 @@ static ptrdiff_t prepare(planes_conv2d *g, const fnn_conv2d_shape *s, const OP(n
     g->shape = s;
     g->kernels = KERNELS_OF(s->isa);
     g->panel_columns = g->kernels->panel_columns;
-    g->panels = fnn_ceil_div(s->c_out, g->panel_columns);
+    g->narrow = !gradient && s->c_out <= FEW_CHANNELS;
+    g->panels = g->narrow ? 1 : fnn_ceil_div(s->c_out, g->panel_columns);
     g->height = (s->h_out - 1) * s->stride_h + s->kernel_h;
     g->phase_columns = phase_columns(s);
     g->phase = SIZE(g->phase_columns, s->n);
@@ -100,7 +101,6 @@ static ptrdiff_t prepare(planes_conv2d *g, const fnn_conv2d_shape *s, const OP(n
     g->planes = workspace_take(&workspace, SIZE(g->height, s->c_in, g->plane), sizeof(real));
     g->row = workspace_take(&workspace, s->stride_w > 1 ? SIZE(n_threads, s->c_in, s->w, s->n) : 0, sizeof(real));
     norm_prepare(&g->norm, norm, g->kernels, gradient ? 0 : s->c_out, &workspace);
-    g->narrow = !gradient && s->c_out <= FEW_CHANNELS;
     ptrdiff_t packed = gradient ? 0 : SIZE(g->panels, s->kernel_w, g->depth, g->narrow ? s->c_out : g->panel_columns);
     g->packed = workspace_take(&workspace, packed, sizeof(real));
     ptrdiff_t run = g->narrow ? SIZE(s->c_out, g->panel_columns) : 0;
@@ -174,18 +174,16 @@ static void pack_task(void *context, ptrdiff_t task, int thread) {
     const planes_conv2d *g = context;
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t kernel_w = task % s->kernel_w, panel = task / s->kernel_w, used = used_columns(g, panel);
-    for (ptrdiff_t k = 0; g->narrow && k < g->depth; k++) {
-        ptrdiff_t tap = k / s->c_in * s->kernel_w + kernel_w;
-        for (ptrdiff_t c = 0; c < s->c_out; c++) {
-            g->packed[(kernel_w * s->c_out + c) * g->depth + k] =
-                g->weight[(tap * s->c_in + k % s->c_in) * s->c_out + c];
-        }
-    }
-    real *to = g->packed + task * g->depth * g->panel_columns;
-    for (ptrdiff_t k = 0; !g->narrow && k < g->depth; k++) {
+    for (ptrdiff_t k = 0; k < g->depth; k++) {
         ptrdiff_t tap = k / s->c_in * s->kernel_w + kernel_w;
         const real *from = g->weight + (tap * s->c_in + k % s->c_in) * s->c_out + panel * g->panel_columns;
-        memcpy(to + k * g->panel_columns, from, (size_t)used * sizeof(real));
+        if (!g->narrow) {
+            memcpy(g->packed + (task * g->depth + k) * g->panel_columns, from, (size_t)used * sizeof(real));
+            continue;
+        }
+        for (ptrdiff_t c = 0; c < s->c_out; c++) {
+            g->packed[(kernel_w * s->c_out + c) * g->depth + k] = from[c];
+        }
     }
 }
 

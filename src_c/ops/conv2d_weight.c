@@ -230,35 +230,23 @@ static void by_channel_task(void *context, ptrdiff_t band, int thread) {
         for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
             ptrdiff_t rows = 0, count = list_pixels(g, tap, &p, s->n * s->c_out, x_offset, dy_offset, &rows);
             real *out = sums + tap * g->c_in * s->c_out;
+            fnn_grouped problem = {
+                .rows = rows,
+                .channels = s->c_out,
+                .x_stride = s->c_in,
+                .row_stride = s->c_out,
+                .group_in = g->c_in,
+                .group_out = g->c_out,
+                .count = count,
+                .x = g->x,
+                .x_offset = x_offset,
+                .w = dy,
+                .w_offset = dy_offset,
+                .out = out,
+            };
             if (g->grouped) {
-                fnn_grouped problem = {
-                    .rows = rows,
-                    .channels = s->c_out,
-                    .x_stride = s->c_in,
-                    .row_stride = s->c_out,
-                    .group_in = g->c_in,
-                    .group_out = g->c_out,
-                    .count = count,
-                    .x = g->x,
-                    .x_offset = x_offset,
-                    .w = dy,
-                    .w_offset = dy_offset,
-                    .out = out,
-                };
                 g->kernels->grouped_backward_weight(&problem);
             } else {
-                fnn_depthwise problem = {
-                    .rows = rows,
-                    .channels = s->c_out,
-                    .x_stride = s->c_in,
-                    .row_stride = s->c_out,
-                    .count = count,
-                    .x = g->x,
-                    .x_offset = x_offset,
-                    .w = dy,
-                    .w_offset = dy_offset,
-                    .out = out,
-                };
                 g->kernels->depthwise_backward_weight(&problem);
             }
         }
