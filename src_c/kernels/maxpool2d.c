@@ -74,8 +74,10 @@ INLINE void backward(const fnn_maxpool *p, int tap_bytes) {
         v_real sum = p->resume ? v_load_part(p->out + i, lanes) : v_zero();
         for (ptrdiff_t b = 0; b < p->count; b++) {
             ptrdiff_t source = p->offset[b] + i;
+            /* GCC 12 with -fsanitize=thread cannot compile a comparison that is used after the branch of a load. */
+            v_real gradient = v_load_part(p->x + source, lanes);
             v_mask won = v_eq(load_taps(p->taps, source, lanes, tap_bytes), v_set((real)p->tap[b]));
-            sum = sum + v_select(won, v_load_part(p->x + source, lanes), v_zero());
+            sum = sum + v_select(won, gradient, v_zero());
         }
         v_store_or_stream(p->streams, p->out + i, sum, lanes);
     }
