@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 _Real = NDArray[np.float32] | NDArray[np.float64]
 _Taps = NDArray[np.uint8] | NDArray[np.int32]
 _Pair = tuple[int, int]
+_Shape = tuple[int, int, int, int]
 
 ISA_NAMES: tuple[str, ...]
 ACTIVATIONS: dict[str, int]
@@ -57,35 +58,50 @@ class Lease:
 def layout_transpose(x: _Real, out: _Real, n_threads: int) -> None: ...
 
 # conv2d
-def conv2d_is_depthwise(c_in: int, c_out: int, groups: int) -> bool: ...
-def conv2d_workspace(
-    direction: str,
-    x: _Real,
-    weight: _Real,
-    y: _Real,
-    stride: _Pair,
-    pad: _Pair,
-    dilation: _Pair,
-    groups: int,
-    algorithm: str,
-    n_threads: int,
-    isa: str | None = None,
-) -> int: ...
+CONV2D_ALGORITHMS: tuple[str, ...]
+CONV2D_DIRECTIONS: tuple[str, ...]
+CONV2D_WAYS: tuple[str, ...]
+
+class Conv2dPlan:
+    """How one direction of a convolution is computed, on arrays of these shapes and one dtype, by so many threads."""
+
+    def __new__(
+        cls,
+        direction: str,
+        dtype: np.dtype,
+        x: _Shape,
+        taps: _Shape,
+        y: _Shape,
+        stride: _Pair,
+        pad: _Pair,
+        dilation: _Pair,
+        groups: int,
+        algorithm: str,
+        n_threads: int,
+        isa: str | None = None,
+    ) -> Conv2dPlan: ...
+    @property
+    def direction(self) -> str: ...
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def way(self) -> str: ...
+    @property
+    def taps(self) -> _Shape: ...
+    @property
+    def groups(self) -> int: ...
+    @property
+    def winograd(self) -> float: ...
+    @property
+    def winograd24(self) -> float: ...
+    @property
+    def workspace(self) -> int: ...
+
 def conv2d_forward(
-    x: _Real,
-    weight: _Real,
-    bias: _Real | None,
-    y: _Real,
-    stride: _Pair,
-    pad: _Pair,
-    dilation: _Pair,
-    groups: int,
-    algorithm: str,
-    workspace: NDArray[np.uint8],
-    n_threads: int,
-    isa: str | None = None,
+    plan: Conv2dPlan, x: _Real, weight: _Real, bias: _Real | None, y: _Real, workspace: NDArray[np.uint8]
 ) -> None: ...
 def conv2d_norm_forward(
+    plan: Conv2dPlan,
     x: _Real,
     weight: _Real,
     bias: _Real | None,
@@ -97,47 +113,17 @@ def conv2d_norm_forward(
     then: str | None,
     residual: _Real | None,
     y: _Real,
-    stride: _Pair,
-    pad: _Pair,
-    dilation: _Pair,
-    groups: int,
-    algorithm: str,
     workspace: NDArray[np.uint8],
-    n_threads: int,
-    isa: str | None = None,
 ) -> None: ...
 def conv2d_backward_data(
-    dy: _Real,
-    weight: _Real,
-    addend: _Real | None,
-    dx: _Real,
-    stride: _Pair,
-    pad: _Pair,
-    dilation: _Pair,
-    groups: int,
-    algorithm: str,
-    workspace: NDArray[np.uint8],
-    n_threads: int,
-    isa: str | None = None,
+    plan: Conv2dPlan, dy: _Real, weight: _Real, addend: _Real | None, dx: _Real, workspace: NDArray[np.uint8]
 ) -> None: ...
 def conv2d_backward_weight(
-    x: _Real,
-    dy: _Real,
-    dweight: _Real,
-    dbias: _Real | None,
-    stride: _Pair,
-    pad: _Pair,
-    dilation: _Pair,
-    groups: int,
-    algorithm: str,
-    workspace: NDArray[np.uint8],
-    n_threads: int,
-    isa: str | None = None,
+    plan: Conv2dPlan, x: _Real, dy: _Real, dweight: _Real, dbias: _Real | None, workspace: NDArray[np.uint8]
 ) -> None: ...
 
 # im2col
 def im2col(
-    planes: bool,
     x: _Real,
     columns: _Real,
     image: tuple[int, int, int, int],
@@ -149,7 +135,6 @@ def im2col(
     n_threads: int,
 ) -> None: ...
 def col2im(
-    planes: bool,
     columns: _Real,
     x: _Real,
     image: tuple[int, int, int, int],

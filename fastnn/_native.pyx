@@ -43,6 +43,12 @@ cdef Py_ssize_t fitting(Py_ssize_t size) except -1:
     return size
 
 
+cdef int check_workspace(const uint8_t[::1] workspace, Py_ssize_t needed) except -1:
+    if workspace.shape[0] < fitting(needed) or <size_t>&workspace[0] % 64 != 0:
+        raise ValueError(f"workspace of {workspace.shape[0]} bytes, {needed} aligned to 64 are needed")
+    return 0
+
+
 # A view of an empty array has no first element to take the address of; every size in C is 0 then and nothing is read.
 
 include "_bindings/machine.pxi"

@@ -14,7 +14,7 @@ OBSERVERS: contextvars.ContextVar[tuple[Any, ...]] = contextvars.ContextVar("fas
 def kernel_ran(name: str, *details: Any) -> None:
     """Tell whoever looks that a function of the compiled module ran.
 
-    Of a convolution, `details` are the filters as they lie, and (stride, padding, dilation, groups, algorithm).
+    Of a convolution, `details` is its plan, a `_native.Conv2dPlan`.
     """
     for observer in OBSERVERS.get():
         observer.kernel(name, *details)

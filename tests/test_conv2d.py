@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from oracle import assert_close, dtypes, from_reference, layouts, numeric_gradient, relative_error, seeds
 
 import fastnn
-from fastnn import _runtime, nn
 from fastnn import functional as F
-from fastnn.functional._conv2d_algorithm import explain
+from fastnn import nn
+from fastnn.autograd.observer import Observer, observing
+from fastnn.functional._conv2d_plan import DIRECTIONS, explain
 
 
 def pairs(low, high):
@@ -278,40 +279,63 @@ def test_conv2d_layer_rejects_channels_that_groups_do_not_divide():
         nn.Conv2d(3, 4, 3, groups=2)
 
 
-def test_conv2d_chosen_algorithm_is_the_one_that_runs(monkeypatch):
-    calls = []
-    native = _runtime._native
+# What a plan decides: (n, c_in, size, c_out, kernel, settings) and the ways of its three directions.
+WAYS = [
+    ((8, 16, 12, 16, 3, {"padding": 1, "algorithm": "direct"}), ("in runs", "in runs", "in runs")),
+    ((128, 64, 32, 64, 3, {"padding": 1}), ("in tiles", "in tiles", "in tiles")),
+    ((1, 16, 12, 16, 3, {"stride": 2}), ("gathered", "gathered", "in runs")),
+    ((8, 16, 12, 16, 3, {"algorithm": "im2col"}), ("gathered", "gathered", "in runs")),
+    ((8, 3, 12, 16, 5, {}), ("in planes", "in runs", "in planes")),
+    ((8, 12, 12, 12, 3, {"groups": 12}), ("by channel", "by channel", "by channel")),
+    ((8, 16, 12, 16, 3, {"groups": 4}), ("by channel", "by channel", "by channel")),
+    ((4, 320, 2, 380, 3, {"padding": 1}), ("of few rows", "in runs", "in runs")),
+    ((16, 20, 1, 20, 1, {}), ("of few rows", "in runs", "in runs")),
+    ((17, 20, 1, 20, 1, {}), ("in runs", "in runs", "in runs")),
+]
 
-    class Watched:
-        def __getattr__(self, name):
-            calls.append(name)
-            return getattr(native, name)
 
-    monkeypatch.setattr(_runtime, "_native", Watched())
+@pytest.mark.parametrize(("case", "expected"), WAYS)
+def test_conv2d_goes_the_way_that_its_shape_calls_for(case, expected):
+    n, c_in, size, c_out, kernel, settings = case
+    shapes = (n, c_in, size, size), (c_out, c_in // settings.get("groups", 1), kernel, kernel)
+    assert tuple(explain(*shapes, **settings, direction=direction).way for direction in DIRECTIONS) == expected
+
+
+def test_conv2d_way_that_is_explained_is_the_one_that_runs():
+    seen = []
+
+    class Watcher(Observer):
+        def kernel(self, name, plan=None):
+            seen.append((plan.algorithm, plan.way))
+
     for algorithm in ("auto", "direct", "im2col"):
-        calls.clear()
-        F.conv2d(np.ones((1, 2, 4, 4)), np.ones((3, 2, 3, 3)), algorithm=algorithm)
-        chosen, why = explain((1, 2, 4, 4), (3, 2, 3, 3), algorithm=algorithm)
-        assert ("im2col" in calls) == (chosen == "im2col")
-        assert why
+        seen.clear()
+        with observing(Watcher()):
+            F.conv2d(np.ones((1, 2, 4, 4)), np.ones((3, 2, 3, 3)), algorithm=algorithm)
+        found = explain((1, 2, 4, 4), (3, 2, 3, 3), algorithm=algorithm)
+        assert seen == [(found.algorithm, found.way)]
+        assert found.why
 
 
-@pytest.mark.parametrize(("c_in", "c_out", "groups"), [(4, 4, 4), (1, 1, 1), (4, 4, 2), (4, 8, 4), (4, 4, 1)])
-def test_conv2d_native_is_depthwise_if_each_channel_has_one_filter(c_in, c_out, groups):
-    assert _runtime._native.conv2d_is_depthwise(c_in, c_out, groups) is (c_in == c_out == groups)
+def test_conv2d_explains_what_it_cannot_plan():
+    assert explain((0, 2, 4, 4), (3, 2, 3, 3)) == ("direct", "direct: no images", "in runs")
+    with fastnn.backend("reference"), pytest.raises(RuntimeError, match="computes by the definition alone"):
+        explain((1, 2, 4, 4), (3, 2, 3, 3))
 
 
-@pytest.mark.parametrize(
-    ("n", "size", "expected"), [(1, 4, "im2col"), (4, 2, "im2col"), (2, 4, "direct"), (5, 2, "direct")]
-)
-def test_conv2d_of_few_results_reads_many_weights_once(n, size, expected, rng):
+@pytest.mark.parametrize(("n", "size", "few"), [(1, 4, True), (4, 2, True), (2, 4, False), (5, 2, False)])
+def test_conv2d_of_few_results_reads_many_weights_once(n, size, few, rng):
     x = rng.standard_normal((n, 320, size, size)).astype(np.float32)
     weight = rng.standard_normal((380, 320, 3, 3)).astype(np.float32)
-    assert explain(x.shape, weight.shape, padding=1)[0] == expected
-    assert explain(x.shape, weight[:190].shape, padding=1)[0] == "direct"
-    np.testing.assert_array_equal(F.conv2d(x, weight, padding=1), F.conv2d(x, weight, padding=1, algorithm=expected))
+    found = explain(x.shape, weight.shape, padding=1)
+    assert (found.way == "of few rows") == few
+    assert explain(x.shape, weight[:190].shape, padding=1).way != "of few rows"
+    if few:
+        assert found.why == "direct: only 16 results of each filter, so that reading the weights takes the time"
+    magnitude = F.conv2d(abs(x), abs(weight), padding=1)
+    assert_close(F.conv2d(x, weight, padding=1), from_reference(F.conv2d, x, weight, padding=1), 320 * 9, magnitude)
     for direction in ("backward_data", "backward_weight"):
-        assert explain(x.shape, weight.shape, padding=1, direction=direction)[0] != "im2col"
+        assert explain(x.shape, weight.shape, padding=1, direction=direction).way != "of few rows"
 
 
 @pytest.mark.parametrize(

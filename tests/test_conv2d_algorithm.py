@@ -1,6 +1,5 @@
 """Which algorithm a convolution takes, and why."""
 
-import inspect
 import threading
 
 import numpy as np
@@ -12,13 +11,14 @@ from oracle import from_reference
 import fastnn
 from fastnn import _native
 from fastnn import functional as F
-from fastnn.functional._conv2d_algorithm import DIRECTIONS, WINOGRAD_OUTPUTS, explain
+from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS
+from fastnn.functional._conv2d_plan import DIRECTIONS, explain
 from fastnn.reference import winograd
 
 
 def chosen(n, c_in, c_out, size, direction="forward", kernel=3, padding=1, **settings):
     weight_shape = (c_out, c_in // settings.get("groups", 1), kernel, kernel)
-    return explain((n, c_in, size, size), weight_shape, padding=padding, direction=direction, **settings)
+    return explain((n, c_in, size, size), weight_shape, padding=padding, direction=direction, **settings)[:2]
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -62,6 +62,8 @@ def test_winograd_choice_tells_its_reason():
     assert chosen(4, 32, 48, 8) == (expected, f"winograd24: {share:.2f} of the multiplications of direct")
     assert chosen(2, 32, 48, 8, kernel=1)[1].startswith("direct: winograd needs a 3 x 3 kernel")
     assert chosen(2, 32, 48, 8, algorithm="im2col") == ("im2col", "im2col: asked for")
+    of_weights = chosen(2, 32, 48, 8, "backward_weight", algorithm="im2col")
+    assert of_weights == ("direct", "direct: the gradient of the weights by im2col is the same sum, without copies")
     with fastnn.conv2d_algorithm("winograd"):
         assert chosen(2, 32, 48, 8) == ("winograd", "winograd: preferred")
         assert chosen(2, 32, 48, 8, algorithm="direct") == ("direct", "direct: asked for")
@@ -109,7 +111,7 @@ def test_winograd_share_counts_the_taps_on_the_image(case, direction):
         cost = products * c_in * c_out + tiles * transform_cost(name) * (c_in + c_out) + per_filter * c_in * c_out
         shares[name] = cost / (n * c_in * c_out * pairs[0] * pairs[1])
     best = min(shares, key=shares.get)
-    algorithm, reason = explain(x_shape, weight_shape, padding=pad, direction=direction)
+    algorithm, reason, _ = explain(x_shape, weight_shape, padding=pad, direction=direction)
     assert reason == f"{best}: {shares[best]:.2f} of the multiplications of direct"
     assert algorithm == (best if shares[best] < 0.95 else "direct")
 
@@ -123,8 +125,7 @@ def spied(monkeypatch):
             function = getattr(_native, name)
             if name not in ("conv2d_forward", "conv2d_backward_data", "conv2d_backward_weight"):
                 return function
-            position = list(inspect.signature(function).parameters).index("algorithm")
-            return lambda *args: (calls.append((name, args[position])), function(*args))[1]
+            return lambda plan, *args: (calls.append((name, plan.algorithm)), function(plan, *args))[1]
 
     monkeypatch.setattr(fastnn._runtime, "_native", Spy())
     return calls

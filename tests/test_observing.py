@@ -481,9 +481,9 @@ def test_watchers_of_kernels_are_told_what_ran_and_nest():
         F.conv2d(x, np.ones((4, 3, 3, 3), np.float32))
     F.relu(x)
     assert inner == ["activation_forward"]
-    (first, _), (second, (taps, settings)) = outer
+    (first, _), (second, (plan,)) = outer
     assert (first, second) == ("activation_forward", "conv2d_forward")
-    assert (taps.shape, settings[3:]) == ((3, 3, 3, 4), (1, "direct"))
+    assert (plan.direction, plan.taps, plan.groups, plan.algorithm) == ("forward", (3, 3, 3, 4), 1, "direct")
     assert not observers()
 
 
@@ -509,6 +509,6 @@ def test_every_call_of_c_in_an_operation_is_told():
     source = "\n".join(path.read_text() for path in Path(F.__file__).parent.glob("*.py"))
     called = set(re.findall(r"native\.([a-z0-9_]+)\(", source))
     told = set(re.findall(r'kernel_ran\("([a-z0-9_]+)"', source))
-    others = {"augment_batch", "warp_batch", "sum_of_squares", "conv2d_is_depthwise"}
+    others = {"augment_batch", "warp_batch", "sum_of_squares"}
     assert {name for name in called - told if not name.endswith("_workspace")} <= others
     assert told <= called

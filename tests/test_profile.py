@@ -190,13 +190,13 @@ def test_profile_tells_the_algorithm_and_the_kernels_that_ran():
     )
     profile = fastnn.profile(model, *batch(), rounds=1)
     direct, depthwise, im2col = (row(profile, path, "forward") for path in "012")
-    assert (direct.algorithm, direct.kernels) == ("direct", ("conv2d_forward (matrix product)",))
-    assert (depthwise.algorithm, depthwise.kernels) == ("direct", ("conv2d_forward (depthwise)",))
-    assert (im2col.algorithm, im2col.kernels) == ("im2col", ("im2col", "conv2d_forward (matrix product)"))
+    assert (direct.algorithm, direct.kernels) == ("direct", ("conv2d_forward (in runs)",))
+    assert (depthwise.algorithm, depthwise.kernels) == ("direct", ("conv2d_forward (by channel)",))
+    assert (im2col.algorithm, im2col.kernels) == ("im2col", ("conv2d_forward (gathered)",))
     assert "winograd" in direct.why
     assert "asked for" in im2col.why
-    assert row(profile, "2", "backward data").kernels == ("conv2d_backward_data (matrix product)", "col2im")
-    assert row(profile, "2", "backward weight").kernels == ("im2col", "conv2d_backward_weight (matrix product)")
+    assert row(profile, "2", "backward data").kernels == ("conv2d_backward_data (gathered)",)
+    assert row(profile, "2", "backward weight").kernels == ("conv2d_backward_weight (in planes)",)
 
 
 def test_profile_tells_why_an_instruction_set_runs(isa):

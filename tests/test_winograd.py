@@ -11,7 +11,8 @@ from oracle import assert_close, dtypes, from_reference, numeric_gradient, relat
 import fastnn
 from fastnn import _layout, _native, nn
 from fastnn import functional as F
-from fastnn.functional._conv2d_algorithm import DIRECTIONS, WINOGRAD_OUTPUTS, explain
+from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS
+from fastnn.functional._conv2d_plan import DIRECTIONS, explain
 from fastnn.reference import winograd
 
 both = pytest.mark.parametrize("algorithm", WINOGRAD_OUTPUTS)
@@ -318,31 +319,23 @@ def test_winograd_layer_computes_what_the_direct_one_does(algorithm, padding, rn
 )
 @both
 def test_winograd_binding_refuses_what_would_crash(kernel, stride, pad, dilation, groups, algorithm):
-    x, y = np.zeros((6, 6, 2, 4), np.float32), np.zeros((6, 6, 2, 4), np.float32)
-    weight = np.zeros((*kernel, 4 // groups, 4), np.float32)
-    settings, workspace = (stride, pad, dilation, groups, algorithm), np.zeros(64, np.uint8)
-    calls = [
-        *(lambda d=d: _native.conv2d_workspace(d, x, weight, y, *settings, 1) for d in DIRECTIONS),
-        lambda: _native.conv2d_forward(x, weight, None, y, *settings, workspace, 1),
-        lambda: _native.conv2d_backward_data(y, weight, None, x, *settings, workspace, 1),
-        lambda: _native.conv2d_backward_weight(x, y, weight, None, *settings, workspace, 1),
-    ]
-    for call in calls:
+    shapes = (6, 6, 2, 4), (*kernel, 4 // groups, 4), (6, 6, 2, 4)
+    for direction in DIRECTIONS:
         with pytest.raises(ValueError, match="Winograd's algorithm cannot do this convolution"):
-            call()
+            _native.Conv2dPlan(direction, np.dtype("float32"), *shapes, stride, pad, dilation, groups, algorithm, 1)
 
 
 @both
 def test_winograd_binding_refuses_a_workspace_of_the_direct_algorithm(algorithm):
     x = _layout.pixels(np.zeros((2, 4, 6, 6), np.float32))
     weight, y = np.zeros((3, 3, 4, 4), np.float32), np.zeros_like(x)
-    settings = ((1, 1), (1, 1), (1, 1), 1)
-    needed = _native.conv2d_workspace("forward", x, weight, y, *settings, "direct", 1)
-    assert needed < _native.conv2d_workspace("forward", x, weight, y, *settings, algorithm, 1)
+    first = "forward", x.dtype, x.shape, weight.shape, y.shape, (1, 1), (1, 1), (1, 1), 1
+    direct, plan = (_native.Conv2dPlan(*first, name, 1) for name in ("direct", algorithm))
+    assert direct.workspace < plan.workspace
     with pytest.raises(ValueError, match="conv2d: no kernels for algorithm 'fft'"):
-        _native.conv2d_workspace("forward", x, weight, y, *settings, "fft", 1)
+        _native.Conv2dPlan(*first, "fft", 1)
     with pytest.raises(ValueError, match="workspace of"):
-        _native.conv2d_forward(x, weight, None, y, *settings, algorithm, np.zeros(needed, np.uint8), 1)
+        _native.conv2d_forward(plan, x, weight, None, y, np.zeros(direct.workspace, np.uint8))
 
 
 @both
@@ -359,26 +352,27 @@ def test_winograd_stays_in_the_workspace_that_it_asks_for(isa, threads, algorith
     """What follows the workspace keeps its bytes, and the result does not depend on what the workspace held."""
     x, weight, _, dy = arrays(case, dtype, 5)
     x, dy, weight = _layout.pixels(x), _layout.pixels(dy), np.ascontiguousarray(weight.transpose(2, 3, 1, 0))
-    settings = ((1, 1), case[2], (1, 1), 1, algorithm)
+    last = x.dtype, x.shape, weight.shape, dy.shape, (1, 1), case[2], (1, 1), 1, algorithm, threads
 
-    def run(direction, workspace):
-        if direction == "forward":
+    def run(plan, workspace):
+        if plan.direction == "forward":
             out = np.zeros_like(dy)
-            _native.conv2d_forward(x, weight, None, out, *settings, workspace, threads)
-        elif direction == "backward_data":
+            _native.conv2d_forward(plan, x, weight, None, out, workspace)
+        elif plan.direction == "backward_data":
             out = np.zeros_like(x)
-            _native.conv2d_backward_data(dy, weight, None, out, *settings, workspace, threads)
+            _native.conv2d_backward_data(plan, dy, weight, None, out, workspace)
         else:
             out, dbias = np.zeros_like(weight), np.zeros(dy.shape[3], dtype)
-            _native.conv2d_backward_weight(x, dy, out, dbias, *settings, workspace, threads)
+            _native.conv2d_backward_weight(plan, x, dy, out, dbias, workspace)
         return out
 
     for direction in DIRECTIONS:
-        needed = _native.conv2d_workspace(direction, x, weight, dy, *settings, threads)
+        plan = _native.Conv2dPlan(direction, *last)
+        needed = plan.workspace
         results = []
         for filling in (0, 255):  # 255: NaN in both dtypes
             room = np.full(needed + 8192 + 64, filling, np.uint8)
             start = -room.ctypes.data % 64
-            results.append(run(direction, room[start : start + needed + 4096]))
+            results.append(run(plan, room[start : start + needed + 4096]))
             assert (room[start + needed :] == filling).all(), direction
         np.testing.assert_array_equal(*results)

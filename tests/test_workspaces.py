@@ -48,12 +48,11 @@ def test_a_guarded_workspace_ends_the_process_that_leaves_it():
 
 def test_a_workspace_that_does_not_fit_into_memory_is_an_error():
     """Of arrays that are there, with settings that no array bounds: so many threads at 5 MB each."""
-    x, weight = np.ones((40, 40, 64, 64), np.float32), np.ones((3, 3, 64, 64), np.float32)
-    settings = (1, 1), (1, 1), (1, 1), 1, "winograd4"
-    sizes = [_native.conv2d_workspace("forward", x, weight, x, *settings, n) for n in (1, 2, 3)]
+    x, weight = (40, 40, 64, 64), (3, 3, 64, 64)
+    first = "forward", np.dtype("float32"), x, weight, x, (1, 1), (1, 1), (1, 1), 1, "winograd4"
+    sizes = [_native.Conv2dPlan(*first, n).workspace for n in (1, 2, 3)]
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0] > 0
-    most = _native.conv2d_workspace("forward", x, weight, x, *settings, 2**31 - 1)
-    assert most == sizes[0] + (2**31 - 2) * (sizes[1] - sizes[0])
+    assert _native.Conv2dPlan(*first, 2**31 - 1).workspace == sizes[0] + (2**31 - 2) * (sizes[1] - sizes[0])
 
 
 @pytest.mark.parametrize("algorithm", ["direct", "winograd4"])

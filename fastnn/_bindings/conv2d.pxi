@@ -1,12 +1,14 @@
-# Binds src_c/ops/conv2d.c and conv2d_weight.c, and through them winograd.c and winograd_weight.c. Activations are
-# (h, w, n, channels), weights (kernel_h, kernel_w, c_in / groups, c_out), both dense.
+# Binds src_c/ops/conv2d.c, and through it every way to compute a convolution. Activations are (h, w, n, channels),
+# weights (kernel_h, kernel_w, c_in / groups, c_out), both dense.
 
 cdef extern from "fnn.h" nogil:
     ctypedef enum fnn_conv2d_algorithm:
-        FNN_DIRECT
-        FNN_WINOGRAD
-        FNN_WINOGRAD24
-        FNN_WINOGRAD4
+        pass
+    ctypedef enum fnn_conv2d_direction:
+        pass
+    ctypedef enum fnn_conv2d_way:
+        pass
+    int FNN_WINOGRAD
     ctypedef struct fnn_conv2d_shape:
         Py_ssize_t n, c_in, h, w
         Py_ssize_t c_out, h_out, w_out
@@ -17,56 +19,63 @@ cdef extern from "fnn.h" nogil:
         Py_ssize_t groups
         fnn_conv2d_algorithm algorithm
         fnn_isa isa
-    int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *shape)
-    Py_ssize_t fnn_conv2d_forward_workspace_f32(const fnn_conv2d_shape *shape, int n_threads)
-    Py_ssize_t fnn_conv2d_forward_workspace_f64(const fnn_conv2d_shape *shape, int n_threads)
-    Py_ssize_t fnn_conv2d_backward_data_workspace_f32(const fnn_conv2d_shape *shape, int n_threads)
-    Py_ssize_t fnn_conv2d_backward_data_workspace_f64(const fnn_conv2d_shape *shape, int n_threads)
-    Py_ssize_t fnn_conv2d_backward_weight_workspace_f32(const fnn_conv2d_shape *shape, int n_threads)
-    Py_ssize_t fnn_conv2d_backward_weight_workspace_f64(const fnn_conv2d_shape *shape, int n_threads)
+    ctypedef struct fnn_conv2d_plan:
+        fnn_conv2d_shape shape
+        fnn_conv2d_direction direction
+        fnn_conv2d_way way
+        int n_threads
+        double winograd, winograd24
+        Py_ssize_t workspace
+    # Pointers to float or double, as the arrays of the plan are.
     ctypedef struct fnn_norm_f32:
-        const float *mean
-        const float *variance
-        const float *weight
-        const float *bias
-        const float *residual
+        const void *mean
+        const void *variance
+        const void *weight
+        const void *bias
+        const void *residual
         double eps
         fnn_then then
     ctypedef struct fnn_norm_f64:
-        const double *mean
-        const double *variance
-        const double *weight
-        const double *bias
-        const double *residual
+        const void *mean
+        const void *variance
+        const void *weight
+        const void *bias
+        const void *residual
         double eps
         fnn_then then
-    fnn_status fnn_conv2d_forward_f32(const fnn_conv2d_shape *shape, const float *x, const float *weight,
-                                      const float *bias, const fnn_norm_f32 *norm, float *y, void *workspace,
-                                      int n_threads)
-    fnn_status fnn_conv2d_forward_f64(const fnn_conv2d_shape *shape, const double *x, const double *weight,
-                                      const double *bias, const fnn_norm_f64 *norm, double *y, void *workspace,
-                                      int n_threads)
-    fnn_status fnn_conv2d_backward_data_f32(const fnn_conv2d_shape *shape, const float *dy, const float *weight,
-                                            const float *addend, float *dx, void *workspace, int n_threads)
-    fnn_status fnn_conv2d_backward_data_f64(const fnn_conv2d_shape *shape, const double *dy, const double *weight,
-                                            const double *addend, double *dx, void *workspace, int n_threads)
-    fnn_status fnn_conv2d_backward_weight_f32(const fnn_conv2d_shape *shape, const float *x, const float *dy,
-                                              float *dweight, float *dbias, void *workspace, int n_threads)
-    fnn_status fnn_conv2d_backward_weight_f64(const fnn_conv2d_shape *shape, const double *x, const double *dy,
-                                              double *dweight, double *dbias, void *workspace, int n_threads)
+    ctypedef struct fnn_conv2d_operands_f32:
+        const void *x
+        const void *weight
+        const void *bias
+        const void *dy
+        const void *addend
+        const fnn_norm_f32 *norm
+        void *y
+        void *dx
+        void *dweight
+        void *dbias
+    ctypedef struct fnn_conv2d_operands_f64:
+        const void *x
+        const void *weight
+        const void *bias
+        const void *dy
+        const void *addend
+        const fnn_norm_f64 *norm
+        void *y
+        void *dx
+        void *dweight
+        void *dbias
+    void fnn_conv2d_plan_f32(const fnn_conv2d_shape *shape, fnn_conv2d_direction direction, int n_threads,
+                             fnn_conv2d_plan *plan)
+    void fnn_conv2d_plan_f64(const fnn_conv2d_shape *shape, fnn_conv2d_direction direction, int n_threads,
+                             fnn_conv2d_plan *plan)
+    void fnn_conv2d_run_f32(const fnn_conv2d_plan *plan, const fnn_conv2d_operands_f32 *operands, void *workspace)
+    void fnn_conv2d_run_f64(const fnn_conv2d_plan *plan, const fnn_conv2d_operands_f64 *operands, void *workspace)
 
-
-cdef fnn_conv2d_algorithm conv2d_algorithm_of(str algorithm) except *:
-    if algorithm == "direct":
-        return FNN_DIRECT
-    if algorithm == "winograd":
-        return FNN_WINOGRAD
-    if algorithm == "winograd24":
-        return FNN_WINOGRAD24
-    if algorithm == "winograd4":
-        return FNN_WINOGRAD4
-    raise ValueError(f"conv2d: no kernels for algorithm {algorithm!r}")
-
+# In the order of the enums of fnn.h.
+CONV2D_ALGORITHMS = ("auto", "direct", "im2col", "winograd", "winograd24", "winograd4")
+CONV2D_DIRECTIONS = ("forward", "backward_data", "backward_weight")
+CONV2D_WAYS = ("in runs", "gathered", "in planes", "by channel", "of few rows", "in tiles")
 
 cdef enum:
     MOST_SETTING = 2147483647  # so that the product of two fits, with room for sums
@@ -85,188 +94,217 @@ cdef int check_settings(const fnn_conv2d_shape *s) except -1:
     return 0
 
 
-cdef fnn_conv2d_shape conv2d_shape(const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,
-                                   const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation,
-                                   Py_ssize_t groups, int n_threads, str algorithm, str isa) except *:
-    """The struct for arrays of these shapes; refuses what would read or write outside them."""
-    cdef fnn_isa used = isa_of(isa)
-    cdef fnn_conv2d_shape s
-    s.h, s.w, s.n, s.c_in = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
-    s.h_out, s.w_out, s.c_out = y.shape[0], y.shape[1], y.shape[3]
-    s.kernel_h, s.kernel_w = weight.shape[0], weight.shape[1]
-    s.stride_h, s.stride_w = stride
-    s.pad_top, s.pad_left = pad
-    s.dilation_h, s.dilation_w = dilation
-    s.groups = groups
-    s.algorithm = conv2d_algorithm_of(algorithm)
-    s.isa = used
-    if (y.shape[2] != s.n or weight.shape[3] != s.c_out or weight.shape[2] * groups != s.c_in
-            or s.c_out % groups != 0 or min(stride) < 1 or min(dilation) < 1 or groups < 1
-            or min(s.kernel_h, s.kernel_w, s.h, s.w, s.n, s.c_in, s.h_out, s.w_out, s.c_out) < 1):
+cdef class Conv2dPlan:
+    """How one direction of a convolution is computed, on arrays of these shapes and one dtype, by so many threads.
+
+    Attributes:
+        direction, algorithm, way: of CONV2D_DIRECTIONS, CONV2D_ALGORITHMS (the one that was chosen) and CONV2D_WAYS.
+        taps: the shape of the weights.
+        groups: of channels.
+        winograd, winograd24: what these would cost as a share of direct; 0 if they were not looked at.
+        workspace: bytes that it needs, aligned to 64.
+    """
+
+    cdef fnn_conv2d_plan plan
+    cdef bint is_double
+    cdef readonly tuple taps
+
+    def __cinit__(self, str direction, dtype, tuple x, tuple taps, tuple y, tuple stride, tuple pad, tuple dilation,
+                  Py_ssize_t groups, str algorithm, int n_threads, str isa=None):
+        cdef fnn_conv2d_shape s
+        cdef Py_ssize_t n_out, group_in
+        self.is_double = dtype == "float64"
+        self.taps = taps
+        if algorithm not in CONV2D_ALGORITHMS:
+            raise ValueError(f"conv2d: no kernels for algorithm {algorithm!r}")
+        if direction not in CONV2D_DIRECTIONS:
+            raise ValueError(f"conv2d: no direction {direction!r}")
+        s.h, s.w, s.n, s.c_in = x
+        s.h_out, s.w_out, n_out, s.c_out = y
+        s.kernel_h, s.kernel_w, group_in, c_out = taps
+        s.stride_h, s.stride_w = stride
+        s.pad_top, s.pad_left = pad
+        s.dilation_h, s.dilation_w = dilation
+        s.groups = groups
+        s.algorithm = <fnn_conv2d_algorithm><int>CONV2D_ALGORITHMS.index(algorithm)
+        s.isa = isa_of(isa)
+        if (min(*x, *taps, *y, *stride, *dilation, groups) < 1 or n_out != s.n or c_out != s.c_out
+                or group_in * groups != s.c_in or s.c_out % groups != 0):
+            raise ValueError("conv2d: shapes do not fit")
+        if n_threads < 1:  # the workspace would be one for none
+            raise ValueError(f"conv2d: n_threads must be at least 1. Received: {n_threads}")
+        check_settings(&s)
+        for h, w, n, channels in (x, taps, y):
+            if h * w * n * channels > PY_SSIZE_T_MAX // 8:  # bytes
+                check(FNN_OVERFLOW, "conv2d")
+        if s.algorithm >= FNN_WINOGRAD and (taps[:2] != (3, 3) or groups != 1 or stride != (1, 1) or dilation != (1, 1)
+                                            or min(pad) < 0 or max(pad) > 2):
+            raise ValueError("conv2d: Winograd's algorithm cannot do this convolution")
+        cdef fnn_conv2d_direction in_c = <fnn_conv2d_direction><int>CONV2D_DIRECTIONS.index(direction)
+        if self.is_double:
+            fnn_conv2d_plan_f64(&s, in_c, n_threads, &self.plan)
+        else:
+            fnn_conv2d_plan_f32(&s, in_c, n_threads, &self.plan)
+        fitting(self.plan.workspace)
+
+    @property
+    def direction(self):
+        return CONV2D_DIRECTIONS[<int>self.plan.direction]
+
+    @property
+    def algorithm(self):
+        return CONV2D_ALGORITHMS[<int>self.plan.shape.algorithm]
+
+    @property
+    def way(self):
+        return CONV2D_WAYS[<int>self.plan.way]
+
+    @property
+    def groups(self):
+        return self.plan.shape.groups
+
+    @property
+    def winograd(self):
+        return self.plan.winograd
+
+    @property
+    def winograd24(self):
+        return self.plan.winograd24
+
+    @property
+    def workspace(self):
+        return self.plan.workspace
+
+
+cdef struct conv2d_operands:
+    const void *x
+    const void *weight
+    const void *bias
+    const void *dy
+    const void *addend
+    void *y
+    void *dx
+    void *dweight
+    void *dbias
+
+
+cdef const void *pixels_of(const real[:, :, :, ::1] array, Py_ssize_t h, Py_ssize_t w, Py_ssize_t n,
+                           Py_ssize_t channels) except NULL:
+    """The data of an array that must have this shape; it is not empty, since no side of a plan is."""
+    if (array is None or array.shape[0] != h or array.shape[1] != w or array.shape[2] != n
+            or array.shape[3] != channels):
         raise ValueError("conv2d: shapes do not fit")
-    if n_threads < 1:  # the workspace would be one for none
-        raise ValueError(f"conv2d: n_threads must be at least 1. Received: {n_threads}")
-    check_settings(&s)
-    if s.algorithm != FNN_DIRECT and (s.kernel_h != 3 or s.kernel_w != 3 or groups != 1 or stride != (1, 1)
-                                      or dilation != (1, 1) or min(pad) < 0 or max(pad) > 2):
-        raise ValueError("conv2d: Winograd's algorithm cannot do this convolution")
-    return s
+    return &array[0, 0, 0, 0]
 
 
-cdef int check_workspace(const uint8_t[::1] workspace, Py_ssize_t needed) except -1:
-    if workspace.shape[0] < fitting(needed) or <size_t>&workspace[0] % 64 != 0:
-        raise ValueError(f"workspace of {workspace.shape[0]} bytes, {needed} aligned to 64 are needed")
+cdef int run_conv2d(Conv2dPlan plan, str direction, bint is_double, const conv2d_operands *o, const void *norm,
+                    uint8_t[::1] workspace) except -1:
+    """Run a plan on operands that fit it."""
+    if plan.direction != direction or plan.is_double != is_double:
+        raise ValueError(f"conv2d: the plan is for {plan.direction} of {'float64' if plan.is_double else 'float32'}")
+    check_workspace(workspace, plan.plan.workspace)
+    cdef fnn_conv2d_operands_f32 f32
+    cdef fnn_conv2d_operands_f64 f64
+    cdef void *scratch = &workspace[0]
+    with nogil:
+        if is_double:
+            f64 = fnn_conv2d_operands_f64(o.x, o.weight, o.bias, o.dy, o.addend, <const fnn_norm_f64 *>norm, o.y, o.dx,
+                                          o.dweight, o.dbias)
+            fnn_conv2d_run_f64(&plan.plan, &f64, scratch)
+        else:
+            f32 = fnn_conv2d_operands_f32(o.x, o.weight, o.bias, o.dy, o.addend, <const fnn_norm_f32 *>norm, o.y, o.dx,
+                                          o.dweight, o.dbias)
+            fnn_conv2d_run_f32(&plan.plan, &f32, scratch)
     return 0
 
 
-def conv2d_is_depthwise(Py_ssize_t c_in, Py_ssize_t c_out, Py_ssize_t groups):
-    """Whether convolutions of so many channels and groups run the depthwise kernels instead of matrix products."""
-    cdef fnn_conv2d_shape s
-    s.c_in, s.c_out, s.groups = c_in, c_out, groups
-    return bool(fnn_conv2d_is_depthwise(&s))
-
-
-def conv2d_workspace(str direction, const real[:, :, :, ::1] x, const real[:, :, :, ::1] weight,
-                     const real[:, :, :, ::1] y, tuple stride, tuple pad, tuple dilation, Py_ssize_t groups,
-                     str algorithm, int n_threads, str isa=None):
-    """Bytes of workspace for 'forward', 'backward_data' or 'backward_weight' on these arrays."""
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm, isa)
-    if real is float:
-        if direction == "forward":
-            return fitting(fnn_conv2d_forward_workspace_f32(&s, n_threads))
-        if direction == "backward_data":
-            return fitting(fnn_conv2d_backward_data_workspace_f32(&s, n_threads))
-        return fitting(fnn_conv2d_backward_weight_workspace_f32(&s, n_threads))
-    else:
-        if direction == "forward":
-            return fitting(fnn_conv2d_forward_workspace_f64(&s, n_threads))
-        if direction == "backward_data":
-            return fitting(fnn_conv2d_backward_data_workspace_f64(&s, n_threads))
-        return fitting(fnn_conv2d_backward_weight_workspace_f64(&s, n_threads))
-
-
-def conv2d_forward(const real[:, :, :, ::1] x,       # IN
+def conv2d_forward(Conv2dPlan plan not None,
+                   const real[:, :, :, ::1] x,       # IN
                    const real[:, :, :, ::1] weight,  # IN
                    const real[::1] bias,             # IN or None
                    real[:, :, :, ::1] y,             # OUT
-                   tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
-                   uint8_t[::1] workspace,           # OUT
-                   int n_threads, str isa=None):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm, isa)
-    cdef fnn_status status
-    cdef const real *bias_data = NULL
-    if bias is not None:
-        if bias.shape[0] != s.c_out:
-            raise ValueError("conv2d: bias does not fit")
-        bias_data = &bias[0]
-    if real is float:
-        check_workspace(workspace, fnn_conv2d_forward_workspace_f32(&s, n_threads))
-        with nogil:
-            status = fnn_conv2d_forward_f32(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, NULL,
-                                            &y[0, 0, 0, 0], &workspace[0], n_threads)
-    else:
-        check_workspace(workspace, fnn_conv2d_forward_workspace_f64(&s, n_threads))
-        with nogil:
-            status = fnn_conv2d_forward_f64(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, NULL,
-                                            &y[0, 0, 0, 0], &workspace[0], n_threads)
-    check(status, "conv2d")
+                   uint8_t[::1] workspace):          # OUT
+    cdef const fnn_conv2d_shape *s = &plan.plan.shape
+    cdef conv2d_operands o = conv2d_operands(
+        x=pixels_of(x, s.h, s.w, s.n, s.c_in),
+        weight=pixels_of(weight, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out),
+        bias=optional_values[real](bias, s.c_out),
+        y=<void *>pixels_of[real](y, s.h_out, s.w_out, s.n, s.c_out),
+        dy=NULL, addend=NULL, dx=NULL, dweight=NULL, dbias=NULL,
+    )
+    run_conv2d(plan, "forward", real is double, &o, NULL, workspace)
 
 
-def conv2d_norm_forward(const real[:, :, :, ::1] x,         # IN
+def conv2d_norm_forward(Conv2dPlan plan not None,
+                        const real[:, :, :, ::1] x,         # IN
                         const real[:, :, :, ::1] weight,    # IN
                         const real[::1] bias,               # IN or None
-                        const real[::1] mean,               # IN
-                        const real[::1] variance,           # IN
+                        const real[::1] mean not None,      # IN
+                        const real[::1] variance not None,  # IN
                         const real[::1] norm_weight,        # IN or None
                         const real[::1] norm_bias,          # IN or None
                         double eps,
                         str then,                           # None, "relu" or "gelu"
                         const real[:, :, :, ::1] residual,  # IN or None
                         real[:, :, :, ::1] y,               # OUT
-                        tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
-                        uint8_t[::1] workspace,             # OUT
-                        int n_threads, str isa=None):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, weight, y, stride, pad, dilation, groups, n_threads, algorithm, isa)
-    cdef fnn_status status
-    cdef fnn_norm_f32 norm_f32
-    cdef fnn_norm_f64 norm_f64
-    cdef const real *bias_data = optional_values[real](bias, s.c_out)
-    cdef const real *norm_weight_data = optional_values[real](norm_weight, s.c_out)
-    cdef const real *norm_bias_data = optional_values[real](norm_bias, s.c_out)
-    cdef const real *residual_data = NULL
-    if mean is None or variance is None or mean.shape[0] != s.c_out or variance.shape[0] != s.c_out:
-        raise ValueError(f"conv2d: batch norm has not one mean and variance for each of {s.c_out} channels")
+                        uint8_t[::1] workspace):            # OUT
+    cdef const fnn_conv2d_shape *s = &plan.plan.shape
+    cdef conv2d_operands o = conv2d_operands(
+        x=pixels_of(x, s.h, s.w, s.n, s.c_in),
+        weight=pixels_of(weight, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out),
+        bias=optional_values[real](bias, s.c_out),
+        y=<void *>pixels_of[real](y, s.h_out, s.w_out, s.n, s.c_out),
+        dy=NULL, addend=NULL, dx=NULL, dweight=NULL, dbias=NULL,
+    )
+    cdef const void *residual_data = NULL
     if residual is not None:
-        check_matrix(residual.shape[0] == s.h_out and residual.shape[1] == s.w_out and residual.shape[2] == s.n
-                     and residual.shape[3] == s.c_out)
-        residual_data = &residual[0, 0, 0, 0]
+        residual_data = pixels_of(residual, s.h_out, s.w_out, s.n, s.c_out)
+    cdef const real *weight_data = optional_values[real](norm_weight, s.c_out)
+    cdef const real *bias_data = optional_values[real](norm_bias, s.c_out)
+    cdef const real *mean_data = optional_values[real](mean, s.c_out)
+    cdef const real *variance_data = optional_values[real](variance, s.c_out)
+    cdef fnn_norm_f32 f32
+    cdef fnn_norm_f64 f64
     if real is float:
-        norm_f32 = fnn_norm_f32(&mean[0], &variance[0], norm_weight_data, norm_bias_data, residual_data, eps,
-                                then_of(then))
-        check_workspace(workspace, fnn_conv2d_forward_workspace_f32(&s, n_threads))
-        with nogil:
-            status = fnn_conv2d_forward_f32(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, &norm_f32,
-                                            &y[0, 0, 0, 0], &workspace[0], n_threads)
+        f32 = fnn_norm_f32(mean_data, variance_data, weight_data, bias_data, residual_data, eps, then_of(then))
+        run_conv2d(plan, "forward", False, &o, &f32, workspace)
     else:
-        norm_f64 = fnn_norm_f64(&mean[0], &variance[0], norm_weight_data, norm_bias_data, residual_data, eps,
-                                then_of(then))
-        check_workspace(workspace, fnn_conv2d_forward_workspace_f64(&s, n_threads))
-        with nogil:
-            status = fnn_conv2d_forward_f64(&s, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], bias_data, &norm_f64,
-                                            &y[0, 0, 0, 0], &workspace[0], n_threads)
-    check(status, "conv2d")
+        f64 = fnn_norm_f64(mean_data, variance_data, weight_data, bias_data, residual_data, eps, then_of(then))
+        run_conv2d(plan, "forward", True, &o, &f64, workspace)
 
 
-def conv2d_backward_data(const real[:, :, :, ::1] dy,      # IN
+def conv2d_backward_data(Conv2dPlan plan not None,
+                         const real[:, :, :, ::1] dy,      # IN
                          const real[:, :, :, ::1] weight,  # IN
                          const real[:, :, :, ::1] addend,  # IN or None
                          real[:, :, :, ::1] dx,            # OUT
-                         tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
-                         uint8_t[::1] workspace,           # OUT
-                         int n_threads, str isa=None):
-    cdef fnn_conv2d_shape s = conv2d_shape(dx, weight, dy, stride, pad, dilation, groups, n_threads, algorithm, isa)
-    cdef fnn_status status
-    cdef const real *addend_data = NULL
+                         uint8_t[::1] workspace):          # OUT
+    cdef const fnn_conv2d_shape *s = &plan.plan.shape
+    cdef const void *addend_data = NULL
     if addend is not None:
-        if not (addend.shape[0] == dx.shape[0] and addend.shape[1] == dx.shape[1]
-                and addend.shape[2] == dx.shape[2] and addend.shape[3] == dx.shape[3]):
-            raise ValueError("conv2d_backward: addend does not fit")
-        addend_data = &addend[0, 0, 0, 0]
-    if real is float:
-        check_workspace(workspace, fnn_conv2d_backward_data_workspace_f32(&s, n_threads))
-        with nogil:
-            status = fnn_conv2d_backward_data_f32(&s, &dy[0, 0, 0, 0], &weight[0, 0, 0, 0], addend_data,
-                                                  &dx[0, 0, 0, 0], &workspace[0], n_threads)
-    else:
-        check_workspace(workspace, fnn_conv2d_backward_data_workspace_f64(&s, n_threads))
-        with nogil:
-            status = fnn_conv2d_backward_data_f64(&s, &dy[0, 0, 0, 0], &weight[0, 0, 0, 0], addend_data,
-                                                  &dx[0, 0, 0, 0], &workspace[0], n_threads)
-    check(status, "conv2d_backward")
+        addend_data = pixels_of(addend, s.h, s.w, s.n, s.c_in)
+    cdef conv2d_operands o = conv2d_operands(
+        dy=pixels_of(dy, s.h_out, s.w_out, s.n, s.c_out),
+        weight=pixels_of(weight, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out),
+        addend=addend_data,
+        dx=<void *>pixels_of[real](dx, s.h, s.w, s.n, s.c_in),
+        x=NULL, bias=NULL, y=NULL, dweight=NULL, dbias=NULL,
+    )
+    run_conv2d(plan, "backward_data", real is double, &o, NULL, workspace)
 
 
-def conv2d_backward_weight(const real[:, :, :, ::1] x,    # IN
+def conv2d_backward_weight(Conv2dPlan plan not None,
+                           const real[:, :, :, ::1] x,    # IN
                            const real[:, :, :, ::1] dy,   # IN
                            real[:, :, :, ::1] dweight,    # OUT
                            real[::1] dbias,               # OUT or None
-                           tuple stride, tuple pad, tuple dilation, Py_ssize_t groups, str algorithm,
-                           uint8_t[::1] workspace,        # OUT
-                           int n_threads, str isa=None):
-    cdef fnn_conv2d_shape s = conv2d_shape(x, dweight, dy, stride, pad, dilation, groups, n_threads, algorithm, isa)
-    cdef fnn_status status
-    cdef real *dbias_data = NULL
-    if dbias is not None:
-        if dbias.shape[0] != s.c_out:
-            raise ValueError("conv2d_backward: dbias does not fit")
-        dbias_data = &dbias[0]
-    if real is float:
-        check_workspace(workspace, fnn_conv2d_backward_weight_workspace_f32(&s, n_threads))
-        with nogil:
-            status = fnn_conv2d_backward_weight_f32(&s, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dweight[0, 0, 0, 0],
-                                                    dbias_data, &workspace[0], n_threads)
-    else:
-        check_workspace(workspace, fnn_conv2d_backward_weight_workspace_f64(&s, n_threads))
-        with nogil:
-            status = fnn_conv2d_backward_weight_f64(&s, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dweight[0, 0, 0, 0],
-                                                    dbias_data, &workspace[0], n_threads)
-    check(status, "conv2d_backward")
+                           uint8_t[::1] workspace):       # OUT
+    cdef const fnn_conv2d_shape *s = &plan.plan.shape
+    cdef conv2d_operands o = conv2d_operands(
+        x=pixels_of(x, s.h, s.w, s.n, s.c_in),
+        dy=pixels_of(dy, s.h_out, s.w_out, s.n, s.c_out),
+        dweight=<void *>pixels_of[real](dweight, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out),
+        dbias=<void *>optional_values[real](dbias, s.c_out),
+        weight=NULL, bias=NULL, addend=NULL, y=NULL, dx=NULL,
+    )
+    run_conv2d(plan, "backward_weight", real is double, &o, NULL, workspace)

@@ -1,15 +1,11 @@
-# Binds src_c/ops/im2col.c. Planes: x (n, c, h, w) and columns (n, c, kernel_h, kernel_w, h_out, w_out). Pixels:
-# x (h, w, n, c) and rows (h_out, w_out, n, kernel_h, kernel_w, c). Given as flat arrays, with the sizes beside them.
+# Binds src_c/ops/im2col.c: x (n, c, h, w) and columns (n, c, kernel_h, kernel_w, h_out, w_out), given as flat arrays,
+# with the sizes beside them.
 
 cdef extern from "fnn.h" nogil:
-    fnn_status fnn_im2col_planes_f32(const fnn_conv2d_shape *shape, const float *x, float *columns, int n_threads)
-    fnn_status fnn_im2col_planes_f64(const fnn_conv2d_shape *shape, const double *x, double *columns, int n_threads)
-    fnn_status fnn_col2im_planes_f32(const fnn_conv2d_shape *shape, const float *columns, float *x, int n_threads)
-    fnn_status fnn_col2im_planes_f64(const fnn_conv2d_shape *shape, const double *columns, double *x, int n_threads)
-    fnn_status fnn_im2col_pixels_f32(const fnn_conv2d_shape *shape, const float *x, float *rows, int n_threads)
-    fnn_status fnn_im2col_pixels_f64(const fnn_conv2d_shape *shape, const double *x, double *rows, int n_threads)
-    fnn_status fnn_col2im_pixels_f32(const fnn_conv2d_shape *shape, const float *rows, float *x, int n_threads)
-    fnn_status fnn_col2im_pixels_f64(const fnn_conv2d_shape *shape, const double *rows, double *x, int n_threads)
+    fnn_status fnn_im2col_f32(const fnn_conv2d_shape *shape, const float *x, float *columns, int n_threads)
+    fnn_status fnn_im2col_f64(const fnn_conv2d_shape *shape, const double *x, double *columns, int n_threads)
+    fnn_status fnn_col2im_f32(const fnn_conv2d_shape *shape, const float *columns, float *x, int n_threads)
+    fnn_status fnn_col2im_f64(const fnn_conv2d_shape *shape, const double *columns, double *x, int n_threads)
 
 
 cdef fnn_conv2d_shape patches_shape(Py_ssize_t x_size, Py_ssize_t columns_size, tuple image, tuple out, tuple kernel,
@@ -31,41 +27,27 @@ cdef fnn_conv2d_shape patches_shape(Py_ssize_t x_size, Py_ssize_t columns_size, 
     return s
 
 
-def im2col(bint planes,
-           const real[::1] x,    # IN
-           real[::1] columns,    # OUT
+def im2col(const real[::1] x,      # IN
+           real[::1] columns,          # OUT
            tuple image, tuple out, tuple kernel, tuple stride, tuple pad, tuple dilation, int n_threads):
     cdef fnn_conv2d_shape s = patches_shape(x.shape[0], columns.shape[0], image, out, kernel, stride, pad, dilation)
     cdef fnn_status status
     with nogil:
         if real is float:
-            if planes:
-                status = fnn_im2col_planes_f32(&s, &x[0], &columns[0], n_threads)
-            else:
-                status = fnn_im2col_pixels_f32(&s, &x[0], &columns[0], n_threads)
+            status = fnn_im2col_f32(&s, &x[0], &columns[0], n_threads)
         else:
-            if planes:
-                status = fnn_im2col_planes_f64(&s, &x[0], &columns[0], n_threads)
-            else:
-                status = fnn_im2col_pixels_f64(&s, &x[0], &columns[0], n_threads)
+            status = fnn_im2col_f64(&s, &x[0], &columns[0], n_threads)
     check(status, "im2col")
 
 
-def col2im(bint planes,
-           const real[::1] columns,  # IN
+def col2im(const real[::1] columns,  # IN
            real[::1] x,              # OUT
            tuple image, tuple out, tuple kernel, tuple stride, tuple pad, tuple dilation, int n_threads):
     cdef fnn_conv2d_shape s = patches_shape(x.shape[0], columns.shape[0], image, out, kernel, stride, pad, dilation)
     cdef fnn_status status
     with nogil:
         if real is float:
-            if planes:
-                status = fnn_col2im_planes_f32(&s, &columns[0], &x[0], n_threads)
-            else:
-                status = fnn_col2im_pixels_f32(&s, &columns[0], &x[0], n_threads)
+            status = fnn_col2im_f32(&s, &columns[0], &x[0], n_threads)
         else:
-            if planes:
-                status = fnn_col2im_planes_f64(&s, &columns[0], &x[0], n_threads)
-            else:
-                status = fnn_col2im_pixels_f64(&s, &columns[0], &x[0], n_threads)
+            status = fnn_col2im_f64(&s, &columns[0], &x[0], n_threads)
     check(status, "col2im")

@@ -90,18 +90,22 @@ def _multiplied(kind: str, a: NDArray, b: NDArray, batch: tuple[int, ...]) -> ND
 
 def _packed(native: Any, kind: str, a: NDArray, b: NDArray, y: NDArray) -> None:
     """One product, whose second matrix is packed into panels."""
-    a, b, y = a[None, None], b[None, None], y[None, None]
+    direction, taps = {
+        "times": ("forward", b),
+        "times_transposed": ("backward_data", b),
+        "transposed_times": ("backward_weight", y),
+    }[kind]
+    rows = len(b) if kind == "transposed_times" else len(a)
+    x_shape, y_shape = (1, 1, rows, taps.shape[0]), (1, 1, rows, taps.shape[1])
     last = _runtime.num_threads(), _runtime.isa()
-
-    def workspace(work: str, x: NDArray, weight: NDArray, y: NDArray) -> NDArray:
-        return _memory.workspace(native.conv2d_workspace(work, x, weight, y, *_SETTINGS, *last))
-
+    plan = native.Conv2dPlan(direction, a.dtype, x_shape, (1, 1, *taps.shape), y_shape, *_SETTINGS, *last)
+    a, b, y, workspace = a[None, None], b[None, None], y[None, None], _memory.workspace(plan.workspace)
     if kind == "times":
-        native.conv2d_forward(a, b, None, y, *_SETTINGS, workspace("forward", a, b, y), *last)
+        native.conv2d_forward(plan, a, b, None, y, workspace)
     elif kind == "times_transposed":
-        native.conv2d_backward_data(a, b, None, y, *_SETTINGS, workspace("backward_data", y, b, a), *last)
+        native.conv2d_backward_data(plan, a, b, None, y, workspace)
     else:
-        native.conv2d_backward_weight(a, b, y, None, *_SETTINGS, workspace("backward_weight", a, y, b), *last)
+        native.conv2d_backward_weight(plan, a, b, y, None, workspace)
 
 
 def product(a: NDArray, b: NDArray) -> NDArray:

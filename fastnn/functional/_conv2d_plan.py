@@ -1,10 +1,12 @@
-"""How a convolution is computed, found out once for each combination of shapes, dtype and settings.
+"""The plans of a convolution, made once for each combination of shapes, dtype and settings.
 
-To check the arguments of a convolution and to choose its algorithms takes longer than a small one. A network asks for
-the same few in every step, so the answer is kept: a `Plan`, which runs on arrays that lie as the kernels read them,
-pixels (H, W, N, C) and taps (kernel_h, kernel_w, C_in / groups, C_out).
+To check the arguments of a convolution and to plan it takes longer than a small one. A network asks for the same few in
+every step, so the answer is kept: a `Plan`, which runs on arrays that lie as the kernels read them, pixels (H, W, N, C)
+and taps (kernel_h, kernel_w, C_in / groups, C_out). What is decided, src_c/ops/conv2d.c decides: by shapes and by the
+instruction set, never by threads or by what ran before, so that the same program gives the same bits.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,17 +14,16 @@ from numpy.typing import NDArray
 
 from fastnn import _check, _memory, _runtime
 from fastnn._watching import kernel_ran
-from fastnn.autograd.addition import added
-from fastnn.functional._conv2d_algorithm import check_algorithm, decide
+from fastnn.functional._conv2d_algorithm import WINOGRAD_NEEDS, check_algorithm, wanted
 from fastnn.functional._conv2d_geometry import Geometry, check_settings, geometry
 
-__all__ = ["Gradients", "Norm", "Plan", "are_ready", "kept", "plan_for"]
+__all__ = ["DIRECTIONS", "Gradients", "Norm", "Plan", "are_ready", "explain", "kept", "plan_for"]
+
+DIRECTIONS = ("forward", "backward_data", "backward_weight")
 
 Settings = tuple[Any, Any, Any, Any, Any]  # stride, padding, dilation, groups, algorithm, as `conv2d` takes them
 Shape = tuple[int, int, int, int]
 Gradients = tuple[NDArray | None, NDArray | None, NDArray | None]  # of x, weight, bias
-
-_ONE_BY_ONE = (1, 1), (0, 0), (1, 1)  # stride, padding, dilation
 
 
 class Norm(NamedTuple):
@@ -39,24 +40,14 @@ class Norm(NamedTuple):
     activation: str | None
 
 
-class _Kernel(NamedTuple):
-    """How one direction is computed."""
-
-    settings: tuple[Any, ...]  # stride, padding, dilation, groups, algorithm
-    workspace: int  # bytes
-    by_patches: bool
-
-
 class Plan:
     """All directions of one convolution.
-
-    By im2col, the patches are the rows of one matrix, in the order of pixels: (pixels * n) rows of (groups, taps,
-    channels of a group). As images they have one pixel and one tap, and so the other kernels multiply them.
 
     Attributes:
         key: what it is for; the last of it is what `_runtime.choices()` gave.
         geometry: what follows from the settings.
         algorithm: as it was asked for.
+        why: who wants it, if it is not 'auto'.
         x, taps, y: shapes, as the kernels read the arrays.
         uses_reference: whether the NumPy twin is to run instead.
     """
@@ -64,29 +55,20 @@ class Plan:
     def __init__(self, key: tuple[Any, ...], g: Geometry) -> None:
         (n, c_in, h, w), (c_out, c_in_group, *kernel), self.dtype, (*_, self.algorithm), choices = key
         self.key, self.geometry = key, g
-        _, self._isa, self._threads, backend = choices
+        preferred, isa, threads, backend = choices
         self.uses_reference = backend == "reference"
         self.x: Shape = (h, w, n, c_in)
         self.taps: Shape = (kernel[0], kernel[1], c_in_group, c_out)
         self.y: Shape = (*g.out, n, c_out)
-        # `groups` images of the channels of one group are as good as one of all.
-        self._patches = (n * g.groups, c_in // g.groups, h, w), g.out, tuple(kernel), g.stride, g.pad, g.dilation
-        self._rows: Shape = (1, 1, g.out[0] * g.out[1] * n, c_in * kernel[0] * kernel[1])
-        self._forward, self._backward_data, self._backward_weight = (
-            None if self.uses_reference or not n else self._kernel(direction)
-            for direction in ("forward", "backward_data", "backward_weight")
-        )
-
-    def _kernel(self, direction: str) -> _Kernel:
-        g, (preferred, isa, threads, _) = self.geometry, self.key[-1]
-        chosen, _ = decide(direction, self.algorithm, preferred, isa, self.key[0], self.key[1], g)
-        settings, shapes = (g.stride, g.pad, g.dilation, g.groups, chosen), (self.x, self.taps, self.y)
-        if chosen == "im2col":
-            settings = *_ONE_BY_ONE, g.groups, "direct"
-            shapes = self._rows, _as_matrix(self.taps), _as_matrix(self.y)
-        arrays = [np.empty(shape, self.dtype) for shape in shapes]  # never touched
-        n_bytes = _runtime._native.conv2d_workspace(direction, *arrays, *settings, threads, isa)
-        return _Kernel(settings, n_bytes, chosen == "im2col")
+        chosen, self.why = wanted(self.algorithm, preferred, kernel, g.stride, g.pad, g.dilation, g.groups)
+        settings = g.stride, g.pad, g.dilation, g.groups, chosen, threads, isa
+        self.directions = {
+            direction: None
+            if self.uses_reference or not n
+            else _runtime._native.Conv2dPlan(direction, self.dtype, self.x, self.taps, self.y, *settings)
+            for direction in DIRECTIONS
+        }
+        self._forward, self._backward_data, self._backward_weight = self.directions.values()
 
     def now(self) -> "Plan":
         """The plan for the same by the number of threads, the instruction set and the backend of now."""
@@ -98,65 +80,36 @@ class Plan:
         self, x: NDArray, taps: NDArray, bias: NDArray | None, norm: Norm | None = None, residual: NDArray | None = None
     ) -> NDArray:
         """The pixels of y: with a norm, of that of y, plus the pixels `residual`."""
-        result, kernel = _memory.empty(self.y, self.dtype), self._forward
-        if kernel is None:
-            return result
-        y = result
-        if kernel.by_patches:
-            x, taps, y = self._patches_of(x), taps.reshape(_as_matrix(self.taps)), y.reshape(_as_matrix(self.y))
-            residual = None if residual is None else residual.reshape(y.shape)
-        last = y, *kernel.settings, _memory.workspace(kernel.workspace), self._threads, self._isa
+        y, plan = _memory.empty(self.y, self.dtype), self._forward
+        if plan is None:
+            return y
+        workspace = _memory.workspace(plan.workspace)
         if norm is None:
-            _runtime._native.conv2d_forward(x, taps, bias, *last)
-            kernel_ran("conv2d_forward", taps, kernel.settings)
+            _runtime._native.conv2d_forward(plan, x, taps, bias, y, workspace)
+            kernel_ran("conv2d_forward", plan)
         else:
-            _runtime._native.conv2d_norm_forward(x, taps, bias, *norm, residual, *last)
-            kernel_ran("conv2d_norm_forward", taps, kernel.settings)
-        return result
+            _runtime._native.conv2d_norm_forward(plan, x, taps, bias, *norm, residual, y, workspace)
+            kernel_ran("conv2d_norm_forward", plan)
+        return y
 
     def backward_data(self, dy: NDArray, taps: NDArray, addend: NDArray | None = None) -> NDArray:
         """The pixels of dx, plus those of `addend`."""
-        dx, kernel = _memory.empty(self.x, self.dtype), self._backward_data
-        if kernel is None:
-            return dx
-        last = *kernel.settings, _memory.workspace(kernel.workspace), self._threads, self._isa
-        if not kernel.by_patches:
-            _runtime._native.conv2d_backward_data(dy, taps, addend, dx, *last)
-            kernel_ran("conv2d_backward_data", taps, kernel.settings)
-            return dx
-        rows = _memory.empty(self._rows, self.dtype)
-        matrices = dy.reshape(_as_matrix(self.y)), taps.reshape(_as_matrix(self.taps))
-        _runtime._native.conv2d_backward_data(*matrices, None, rows, *last)
-        kernel_ran("conv2d_backward_data", matrices[1], kernel.settings)
-        _runtime._native.col2im(False, rows.reshape(-1), dx.reshape(-1), *self._patches, self._threads)
-        kernel_ran("col2im")
-        return dx if addend is None else added(dx, addend)
+        dx, plan = _memory.empty(self.x, self.dtype), self._backward_data
+        if plan is not None:
+            _runtime._native.conv2d_backward_data(plan, dy, taps, addend, dx, _memory.workspace(plan.workspace))
+            kernel_ran("conv2d_backward_data", plan)
+        return dx
 
     def backward_weight(self, x: NDArray, dy: NDArray, need_dbias: bool) -> tuple[NDArray, NDArray | None]:
         """The gradients of taps and bias."""
-        kernel, c_out = self._backward_weight, self.y[3]
-        if kernel is None:
+        plan, c_out = self._backward_weight, self.y[3]
+        if plan is None:
             return np.zeros(self.taps, self.dtype), np.zeros(c_out, self.dtype) if need_dbias else None
-        result = dtaps = _memory.empty(self.taps, self.dtype)
+        dtaps = _memory.empty(self.taps, self.dtype)
         dbias = np.empty(c_out, self.dtype) if need_dbias else None
-        if kernel.by_patches:
-            x, dy = self._patches_of(x), dy.reshape(_as_matrix(self.y))
-            dtaps = dtaps.reshape(_as_matrix(self.taps))
-        last = *kernel.settings, _memory.workspace(kernel.workspace), self._threads, self._isa
-        _runtime._native.conv2d_backward_weight(x, dy, dtaps, dbias, *last)
-        kernel_ran("conv2d_backward_weight", dtaps, kernel.settings)
-        return result, dbias
-
-    def _patches_of(self, x: NDArray) -> NDArray:
-        rows = _memory.empty(self._rows, self.dtype)
-        _runtime._native.im2col(False, x.reshape(-1), rows.reshape(-1), *self._patches, self._threads)
-        kernel_ran("im2col")
-        return rows
-
-
-def _as_matrix(shape: Shape) -> Shape:
-    """All but the last axis are one."""
-    return 1, 1, shape[0] * shape[1] * shape[2], shape[3]
+        _runtime._native.conv2d_backward_weight(plan, x, dy, dtaps, dbias, _memory.workspace(plan.workspace))
+        kernel_ran("conv2d_backward_weight", plan)
+        return dtaps, dbias
 
 
 _plans: dict[tuple[Any, ...], Plan] = {}
@@ -189,6 +142,72 @@ def plan_for(
             _plans.clear()
         _plans[key] = plan
     return plan
+
+
+class Explanation(NamedTuple):
+    """How one direction of a convolution is computed.
+
+    Attributes:
+        algorithm: 'direct', 'im2col' or one of Winograd's.
+        why: in a few words.
+        way: which way through C it takes: 'in runs', 'gathered', ..., a file of src_c/ops/.
+    """
+
+    algorithm: str
+    why: str
+    way: str
+
+
+def explain(
+    x_shape: Sequence[int],
+    weight_shape: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] | str = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    algorithm: str = "auto",
+    direction: str = "forward",
+    dtype: Any = np.float32,
+) -> Explanation:
+    """How `conv2d` and `conv2d_backward` compute with arrays of these shapes, and why.
+
+    Args:
+        x_shape, weight_shape: (N, C_in, H, W) and (C_out, C_in / groups, kernel_h, kernel_w).
+        stride, padding, dilation, groups, algorithm: as in `conv2d`.
+        direction: 'forward', 'backward_data' for dx, 'backward_weight' for dweight.
+        dtype: of the arrays.
+    Raises:
+        ValueError: as `conv2d`; or there is no such direction.
+        RuntimeError: the reference backend computes, which has one way for all.
+    Example:
+        >>> explain((128, 64, 32, 32), (64, 64, 3, 3), padding=1)
+        Explanation(algorithm='winograd24', why='winograd24: 0.43 of the multiplications of direct', way='in tiles')
+        >>> explain((1, 512, 2, 2), (512, 512, 3, 3), padding=1).way
+        'of few rows'
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f"conv2d: direction must be one of {', '.join(DIRECTIONS)}. Received: {direction!r}")
+    settings = stride, padding, dilation, groups, algorithm
+    found = plan_for("conv2d", tuple(x_shape), tuple(weight_shape), np.dtype(dtype), settings)
+    if found.uses_reference:
+        raise RuntimeError("conv2d: the reference backend computes by the definition alone")
+    plan = found.directions[direction]
+    if plan is None:
+        return Explanation("direct", "direct: no images", "in runs")
+    if plan.algorithm == "direct" and "im2col" in (algorithm, _runtime.conv2d_algorithm()):
+        why = "direct: the gradient of the weights by im2col is the same sum, without copies"
+    elif found.why:
+        why = f"{plan.algorithm}: {found.why}"
+    elif plan.way == "of few rows":
+        results = found.y[0] * found.y[1] * found.y[2]
+        why = f"direct: only {results} results of each filter, so that reading the weights takes the time"
+    elif plan.winograd == 0:
+        why = f"direct: winograd needs {WINOGRAD_NEEDS}"
+    else:
+        shares = {"winograd": plan.winograd, "winograd24": plan.winograd24}
+        best = min(shares, key=shares.__getitem__)
+        why = f"{best}: {shares[best]:.2f} of the multiplications of direct"
+    return Explanation(plan.algorithm, why, plan.way)
 
 
 def are_ready(x: Any, weight: Any, bias: Any, ndim: int) -> bool:

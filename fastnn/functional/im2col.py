@@ -60,7 +60,7 @@ class Im2col(Op):
         if columns.size:
             planes = _layout.to_nchw(x)
             _runtime._native.im2col(
-                True, planes.reshape(-1), columns.reshape(-1), x.shape, out, kernel, steps, pad, dilations,
+                planes.reshape(-1), columns.reshape(-1), x.shape, out, kernel, steps, pad, dilations,
                 _runtime.num_threads(),
             )  # fmt: skip
             kernel_ran("im2col")
@@ -98,7 +98,7 @@ class Col2im(Op):
         if x.size:
             dense = _layout.contiguous(columns)
             _runtime._native.col2im(
-                True, dense.reshape(-1), x.reshape(-1), shape, out, kernel, steps, pad, dilations,
+                dense.reshape(-1), x.reshape(-1), shape, out, kernel, steps, pad, dilations,
                 _runtime.num_threads(),
             )  # fmt: skip
             kernel_ran("col2im")

@@ -203,10 +203,10 @@ class _Names(Observer):
     def __init__(self, mark: Callable[[object], None]) -> None:
         self._mark = mark
 
-    def kernel(self, name: str, taps: Any = None, settings: tuple[Any, ...] = ()) -> None:
-        if taps is not None:
-            height, width, c_in, c_out = taps.shape
-            name += f" {c_in} -> {c_out}, {height} x {width}, {settings[-1]}"
+    def kernel(self, name: str, plan: Any = None) -> None:
+        if plan is not None:
+            height, width, c_in, c_out = plan.taps
+            name += f" {c_in} -> {c_out}, {height} x {width}, {plan.algorithm}"
         self._mark(name)
 
 

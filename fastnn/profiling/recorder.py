@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fastnn import _runtime, nn
+from fastnn import nn
 from fastnn.autograd import Observer, Op, observing
 from fastnn.profiling import work
 
@@ -19,14 +19,8 @@ Key = tuple[str, str]  # path of the layer, direction
 WHOLE_STEP: Key = ("(step)", "step")
 
 # Functions that end the part of a backward which computes the gradient of the input.
-_OF_DATA = frozenset({"conv2d_backward_data", "col2im"})
+_OF_DATA = frozenset({"conv2d_backward_data"})
 _OF_WEIGHT = frozenset({"conv2d_backward_weight"})
-
-_ALGORITHMS = {
-    "winograd": "Winograd",
-    "winograd24": "Winograd, tiles of 2 x 4",
-    "winograd4": "Winograd, tiles of 4 x 4",
-}
 
 
 @dataclass(eq=False)
@@ -236,13 +230,9 @@ class Recorder(Observer):
         if self._frames and threading.get_ident() == self._thread:
             self._frames[-1].events.append(event)
 
-    def kernel(self, name: str, taps: Any = None, settings: tuple[Any, ...] = ()) -> None:
+    def kernel(self, name: str, plan: Any = None) -> None:
         end = time.perf_counter()
-        if taps is not None:
-            *_, groups, algorithm = settings
-            depthwise = _runtime._native.conv2d_is_depthwise(taps.shape[2] * groups, taps.shape[3], groups)
-            name += f" ({_ALGORITHMS.get(algorithm, 'depthwise' if depthwise else 'matrix product')})"
-        self._note(Event(name, end))
+        self._note(Event(name if plan is None else f"{name} ({plan.way})", end))
 
     def copied(self, purpose: str, copy: Any) -> None:
         self._note(Event(purpose, time.perf_counter(), copy.nbytes))

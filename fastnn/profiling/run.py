@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import _arguments, _check, _machine, _runtime, _several, nn, optim
 from fastnn.autograd.tensor import mapped, tensor
-from fastnn.functional._conv2d_algorithm import explain
+from fastnn.functional._conv2d_plan import explain
 from fastnn.insight._state import preserved
 from fastnn.profiling import work
 from fastnn.profiling.recorder import DIRECTIONS, WHOLE_STEP, Key, Recorder, Tally
@@ -295,7 +295,8 @@ def _algorithm(layer: Any, direction: str, x_shape: tuple[int, ...]) -> tuple[st
         return "direct", "a linear layer is the convolution of one pixel with a filter of one tap"
     if direction == "backward":  # of a convolution whose gradients were not told apart
         return layer.algorithm, ""
-    return explain(
+    algorithm, why, _ = explain(
         x_shape, layer.weight.shape, layer.stride, layer.padding, layer.dilation, layer.groups, layer.algorithm,
         direction.replace(" ", "_"),
     )  # fmt: skip
+    return algorithm, why

@@ -2,13 +2,6 @@
 
 #include "core/parallel.h"
 
-int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *s) { return s->groups == s->c_in && s->groups == s->c_out; }
-
-int fnn_conv2d_is_grouped(ptrdiff_t group_in, ptrdiff_t group_out, ptrdiff_t groups, ptrdiff_t lanes) {
-    return groups > 1 && group_out > 1 && group_in <= group_out && group_in <= FNN_GROUPED_MOST &&
-           lanes % group_out == 0;
-}
-
 static void forward_axis(tap_axis *axis, ptrdiff_t sources, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t dilation) {
     for (ptrdiff_t d = 0; d < axis->length; d++) {
         for (ptrdiff_t k = 0; k < axis->kernel; k++) {

@@ -49,7 +49,14 @@ void fnn_tap_map(const fnn_conv2d_shape *shape, int backward, ptrdiff_t run_rows
 /* The most inputs of a group that the grouped kernels take. */
 #define FNN_GROUPED_MOST 8
 
-/* Whether they take groups of so many inputs and results, with vectors of so many lanes. */
-int fnn_conv2d_is_grouped(ptrdiff_t group_in, ptrdiff_t group_out, ptrdiff_t groups, ptrdiff_t lanes);
+/* Whether every channel has one filter of its own. */
+static inline int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *s) {
+    return s->groups == s->c_in && s->groups == s->c_out;
+}
+
+/* A linear layer: one pixel, and one tap that reads it. */
+static inline int fnn_conv2d_is_linear(const fnn_conv2d_shape *s) {
+    return s->h * s->w * s->h_out * s->w_out * s->kernel_h * s->kernel_w == 1 && s->pad_top == 0 && s->pad_left == 0;
+}
 
 #endif

@@ -63,10 +63,10 @@ typedef enum { FNN_THEN_NOTHING = 0, FNN_THEN_RELU = 1, FNN_THEN_GELU = 2 } fnn_
 
 /* ---- geometry ---------------------------------------------------------------------------------------- */
 
-/* How a convolution is computed: as sums of matrix products over the taps, or by Winograd's F(2 x 2, 3 x 3),
- * F(2 x 4, 3 x 3) or F(4 x 4, 3 x 3). The latter three are for kernels of 3 x 3, stride and dilation 1, one group, and
- * padding of 0 to 2: caller has checked. */
-typedef enum { FNN_DIRECT, FNN_WINOGRAD, FNN_WINOGRAD24, FNN_WINOGRAD4 } fnn_conv2d_algorithm;
+/* The algorithms of a convolution: sums of matrix products over the taps; one product of copied patches; Winograd's
+ * F(2 x 2, 3 x 3), F(2 x 4, 3 x 3) and F(4 x 4, 3 x 3), which are for kernels of 3 x 3, stride and dilation 1, one group, and
+ * padding of 0 to 2: caller has checked. FNN_AUTO: the cheapest of direct and the first two of Winograd's. */
+typedef enum { FNN_AUTO, FNN_DIRECT, FNN_IM2COL, FNN_WINOGRAD, FNN_WINOGRAD24, FNN_WINOGRAD4 } fnn_conv2d_algorithm;
 
 /* One convolution. Activations are pixel-major: x[h][w][n][c_in], y[h_out][w_out][n][c_out].
  * Weights are tap-major: weight[kernel_h][kernel_w][c_in / groups][c_out]. */
@@ -82,9 +82,27 @@ typedef struct {
     fnn_isa isa; /* whose kernels compute it, and cut its workspace */
 } fnn_conv2d_shape;
 
-/* Whether every channel has one filter of its own: such convolutions have kernels of their own, all others are matrix
- * products. */
-int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *shape);
+typedef enum { FNN_FORWARD, FNN_BACKWARD_DATA, FNN_BACKWARD_WEIGHT } fnn_conv2d_direction;
+
+/* The ways through C; each is a file of ops/ (conv2d_runs.c, ...), which says what it is. */
+typedef enum {
+    FNN_IN_RUNS,     /* rows as they lie, in runs whose taps are the same */
+    FNN_GATHERED,    /* rows that are copied first, block by block */
+    FNN_IN_PLANES,   /* few channels, each copied into a plane */
+    FNN_BY_CHANNEL,  /* depthwise, or small groups */
+    FNN_OF_FEW_ROWS, /* so few that reading the weights takes the time */
+    FNN_IN_TILES     /* Winograd's */
+} fnn_conv2d_way;
+
+/* How one direction of a convolution is computed, by how many threads. */
+typedef struct {
+    fnn_conv2d_shape shape; /* with the algorithm that was chosen */
+    fnn_conv2d_direction direction;
+    fnn_conv2d_way way;
+    int n_threads;
+    double winograd, winograd24; /* what these would cost as a share of direct; 0 where they were not looked at */
+    ptrdiff_t workspace;         /* bytes, aligned to 64; PTRDIFF_MAX if they are no number */
+} fnn_conv2d_plan;
 
 /* A batch of softmax cross-entropies. Targets are labels, or probabilities of all classes. */
 typedef struct {

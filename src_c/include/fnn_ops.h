@@ -10,10 +10,9 @@ fnn_status FNN_OP(layout_transpose)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t
                                     FNN_REAL *out, int n_threads);
 
 /* ---- conv2d ------------------------------------------------------------------------------------------- */
-/* Bytes that the workspace of each direction must hold for at most n_threads threads; it must be aligned to 64. */
-ptrdiff_t FNN_OP(conv2d_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads);
-ptrdiff_t FNN_OP(conv2d_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads);
-ptrdiff_t FNN_OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads);
+/* Chooses the algorithm if the shape's is FNN_AUTO, the way, and the size of the workspace. */
+void FNN_OP(conv2d_plan)(const fnn_conv2d_shape *shape, fnn_conv2d_direction direction, int n_threads,
+                         fnn_conv2d_plan *plan);
 /* Batch norm with given statistics, each for all channels, and what comes after it: then((x - mean) / sqrt(variance +
  * eps) * weight + bias + residual). weight, bias and residual, which has the shape of x, may be NULL. */
 typedef struct {
@@ -21,25 +20,23 @@ typedef struct {
     double eps;
     fnn_then then;
 } FNN_OP(norm);
-/* y = norm(conv(x, weight) + bias); bias and norm may be NULL. norm's residual must not overlap y. */
-fnn_status FNN_OP(conv2d_forward)(const fnn_conv2d_shape *shape, const FNN_REAL *x, const FNN_REAL *weight,
-                                  const FNN_REAL *bias, const FNN_OP(norm) * norm, FNN_REAL *y, void *workspace,
-                                  int n_threads);
-/* dx is written in full, as the gradient plus addend, which may be NULL and must not overlap dx. */
-fnn_status FNN_OP(conv2d_backward_data)(const fnn_conv2d_shape *shape, const FNN_REAL *dy, const FNN_REAL *weight,
-                                        const FNN_REAL *addend, FNN_REAL *dx, void *workspace, int n_threads);
-/* dweight is written in full; dbias too unless it is NULL. */
-fnn_status FNN_OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const FNN_REAL *x, const FNN_REAL *dy,
-                                          FNN_REAL *dweight, FNN_REAL *dbias, void *workspace, int n_threads);
+/* What a direction reads and writes; the rest is NULL. Results are written in full.
+ *     forward:          y = norm(conv(x, weight) + bias)       bias and norm may be NULL
+ *     backward_data:    dx from dy and weight, plus addend     which may be NULL
+ *     backward_weight:  dweight and dbias from x and dy        dbias may be NULL
+ * The norm's residual must not overlap y, the addend not dx. */
+typedef struct {
+    const FNN_REAL *x, *weight, *bias, *dy, *addend;
+    const FNN_OP(norm) * norm;
+    FNN_REAL *y, *dx, *dweight, *dbias;
+} FNN_OP(conv2d_operands);
+void FNN_OP(conv2d_run)(const fnn_conv2d_plan *plan, const FNN_OP(conv2d_operands) * operands, void *workspace);
 
 /* ---- im2col ------------------------------------------------------------------------------------------- */
-/* Copy every patch of the image, zeros for padding; c_out and groups of the shape are not read. col2im adds patches up
- * and writes x in full. First for planes, x[n][c][h][w] and columns[n][c][kernel_h][kernel_w][h_out][w_out], then for
- * pixels, x[h][w][n][c] and rows[h_out][w_out][n][kernel_h][kernel_w][c]. */
-fnn_status FNN_OP(im2col_planes)(const fnn_conv2d_shape *shape, const FNN_REAL *x, FNN_REAL *columns, int n_threads);
-fnn_status FNN_OP(col2im_planes)(const fnn_conv2d_shape *shape, const FNN_REAL *columns, FNN_REAL *x, int n_threads);
-fnn_status FNN_OP(im2col_pixels)(const fnn_conv2d_shape *shape, const FNN_REAL *x, FNN_REAL *rows, int n_threads);
-fnn_status FNN_OP(col2im_pixels)(const fnn_conv2d_shape *shape, const FNN_REAL *rows, FNN_REAL *x, int n_threads);
+/* Copy every patch of images x[n][c][h][w] into columns[n][c][kernel_h][kernel_w][h_out][w_out], zeros for padding;
+ * c_out and groups of the shape are not read. col2im adds patches up and writes x in full. */
+fnn_status FNN_OP(im2col)(const fnn_conv2d_shape *shape, const FNN_REAL *x, FNN_REAL *columns, int n_threads);
+fnn_status FNN_OP(col2im)(const fnn_conv2d_shape *shape, const FNN_REAL *columns, FNN_REAL *x, int n_threads);
 
 /* ---- activation: pointwise over n dense reals ---------------------------------------------------------- */
 fnn_status FNN_OP(activation_forward)(fnn_activation kind, const double *parameters, ptrdiff_t n, const FNN_REAL *x,

@@ -10,26 +10,16 @@
  *
  *     y[row] = sum over kernel_w of  matrix^T @ W[kernel_w]        dW[kernel_w] = sum over rows of  matrix @ dy[row]
  */
-#include "ops/conv2d_planes.h"
-
 #include <string.h>
 
-#include "core/workspace.h"
-#include "ops/norm.h"
+#include "ops/conv2d.h"
 
 enum {
-    FEW_CHANNELS = 7,         /* pixels of more are as long as a vector, or half of one */
-    MOST_TAPS = 64,           /* of one kernel call, in a row of the filter */
-    RUN_ROWS = 480,           /* destinations of a task: a multiple of every tile height */
-    NARROW_RUNS = 8,          /* of a task */
-    CHUNK_ROWS = 256,         /* whose gradients stay in cache while all taps read them */
-    WANTED_TASKS = 64,        /* of the gradient: bands of destination rows */
-    BAND_DESTINATIONS = 2048, /* that are worth sums of their own */
-    MANY_TAPS = 16,           /* so many make up for the copy */
-    MANY_OUTPUTS = 32,        /* of which the gradient of fewer taps is fast anyhow */
-    FEW_IMAGES = 8,           /* whose runs of rows are short, with a stride */
-    LARGEST_GROWTH = 4,       /* of images by their padding */
-    LINE = 64 / sizeof(real)
+    RUN_ROWS = 480,          /* destinations of a task: a multiple of every tile height */
+    NARROW_RUNS = 8,         /* of a task */
+    CHUNK_ROWS = 256,        /* whose gradients stay in cache while all taps read them */
+    WANTED_TASKS = 64,       /* of the gradient: bands of destination rows */
+    BAND_DESTINATIONS = 2048 /* that are worth sums of their own */
 };
 
 typedef struct {
@@ -55,40 +45,18 @@ typedef struct {
     real *y, *dweight, *dbias;
 } planes_conv2d;
 
-/* Columns of one phase: those that the first tap reads, and those to which the others reach. */
-static ptrdiff_t phase_columns(const fnn_conv2d_shape *s) {
-    return s->w_out + (s->kernel_w - 1) * s->dilation_w / s->stride_w;
-}
-
-/* With a stride or a border so large that little of the planes is image, pixels are faster. */
-static int are_mostly_image(const fnn_conv2d_shape *s) {
-    ptrdiff_t height = (s->h_out - 1) * s->stride_h + s->kernel_h;
-    return SIZE(height, phase_columns(s), s->stride_w) <= SIZE(LARGEST_GROWTH, s->h, s->w);
-}
-
-static int has_planes(const fnn_conv2d_shape *s) {
-    return s->groups == 1 && s->c_in <= FEW_CHANNELS && s->c_out > 1 && s->kernel_h * s->kernel_w > 1 &&
-           s->kernel_w <= MOST_TAPS && s->dilation_h == 1 && are_mostly_image(s);
-}
-
-int OP(conv2d_sums_planes)(const fnn_conv2d_shape *s) {
-    return has_planes(s) && (s->kernel_h * s->kernel_w >= MANY_TAPS || s->c_out < MANY_OUTPUTS);
-}
-
-int OP(conv2d_multiplies_planes)(const fnn_conv2d_shape *s) {
-    int short_runs = s->stride_w > 1 && s->n < FEW_IMAGES;
-    return has_planes(s) && (s->kernel_h * s->kernel_w >= MANY_TAPS || short_runs);
-}
-
-static ptrdiff_t prepare(planes_conv2d *g, const fnn_conv2d_shape *s, const OP(norm) * norm, int gradient,
-                         int n_threads, void *base) {
+static ptrdiff_t prepare(planes_conv2d *g, const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands,
+                         void *base) {
+    const fnn_conv2d_shape *s = &plan->shape;
+    int gradient = plan->direction == FNN_BACKWARD_WEIGHT, n_threads = plan->n_threads;
+    const OP(norm) *norm = operands == NULL ? NULL : operands->norm;
     g->shape = s;
     g->kernels = KERNELS_OF(s->isa);
     g->panel_columns = g->kernels->panel_columns;
-    g->narrow = !gradient && s->c_out <= FEW_CHANNELS;
+    g->narrow = !gradient && s->c_out <= CONV2D_FEW_CHANNELS;
     g->panels = g->narrow ? 1 : fnn_ceil_div(s->c_out, g->panel_columns);
     g->height = (s->h_out - 1) * s->stride_h + s->kernel_h;
-    g->phase_columns = phase_columns(s);
+    g->phase_columns = OP(conv2d_phase_columns)(s);
     g->phase = SIZE(g->phase_columns, s->n);
     g->plane = SIZE(g->phase, s->stride_w);
     g->depth = s->kernel_h * s->c_in;
@@ -111,16 +79,6 @@ static ptrdiff_t prepare(planes_conv2d *g, const fnn_conv2d_shape *s, const OP(n
     g->sums = workspace_take(&workspace, gradient ? SIZE(g->bands, g->filter) : 0, sizeof(real));
     g->bias_sums = workspace_take(&workspace, gradient ? SIZE(g->bands, s->c_out) : 0, sizeof(real));
     return workspace.used;
-}
-
-ptrdiff_t OP(conv2d_planes_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
-    planes_conv2d g;
-    return prepare(&g, shape, NULL, 0, n_threads, NULL);
-}
-
-ptrdiff_t OP(conv2d_planes_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
-    planes_conv2d g;
-    return prepare(&g, shape, NULL, 1, n_threads, NULL);
 }
 
 /* Task: one row of all planes. */
@@ -164,7 +122,7 @@ static ptrdiff_t offset_of(const planes_conv2d *g, ptrdiff_t kernel_w) {
     return column % stride * g->phase + column / stride * g->shape->n;
 }
 
-static ptrdiff_t used_columns(const planes_conv2d *g, ptrdiff_t panel) {
+static ptrdiff_t used_outputs(const planes_conv2d *g, ptrdiff_t panel) {
     return fnn_min(g->panel_columns, g->shape->c_out - panel * g->panel_columns);
 }
 
@@ -173,7 +131,7 @@ static void pack_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const planes_conv2d *g = context;
     const fnn_conv2d_shape *s = g->shape;
-    ptrdiff_t kernel_w = task % s->kernel_w, panel = task / s->kernel_w, used = used_columns(g, panel);
+    ptrdiff_t kernel_w = task % s->kernel_w, panel = task / s->kernel_w, used = used_outputs(g, panel);
     for (ptrdiff_t k = 0; k < g->depth; k++) {
         ptrdiff_t tap = k / s->c_in * s->kernel_w + kernel_w;
         const real *from = g->weight + (tap * s->c_in + k % s->c_in) * s->c_out + panel * g->panel_columns;
@@ -195,14 +153,14 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     ptrdiff_t panel = task % g->panels, run = task / g->panels % g->row_runs, h = task / g->panels / g->row_runs;
     fnn_range rows = fnn_chunk(run, g->run_rows, s->w_out * s->n);
     ptrdiff_t column = panel * g->panel_columns, at = (h * s->w_out * s->n + rows.begin) * s->c_out + column;
-    ptrdiff_t a_offset[MOST_TAPS], b_offset[MOST_TAPS];
+    ptrdiff_t a_offset[CONV2D_TAPS], b_offset[CONV2D_TAPS];
     for (ptrdiff_t kernel_w = 0; kernel_w < s->kernel_w; kernel_w++) {
         a_offset[kernel_w] = offset_of(g, kernel_w);
         b_offset[kernel_w] = kernel_w * g->depth * g->panel_columns;
     }
     fnn_batch_gemm gemm = {
         .rows = rows.end - rows.begin,
-        .columns = used_columns(g, panel),
+        .columns = used_outputs(g, panel),
         .depth = g->depth,
         .count = s->kernel_w,
         .a = source_of(g, h, rows.begin),
@@ -223,7 +181,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
 static void narrow_task(void *context, ptrdiff_t task, int thread) {
     const planes_conv2d *g = context;
     const fnn_conv2d_shape *s = g->shape;
-    ptrdiff_t a_offset[MOST_TAPS], b_offset[MOST_TAPS];
+    ptrdiff_t a_offset[CONV2D_TAPS], b_offset[CONV2D_TAPS];
     for (ptrdiff_t kernel_w = 0; kernel_w < s->kernel_w; kernel_w++) {
         a_offset[kernel_w] = kernel_w * s->c_out * g->depth;
         b_offset[kernel_w] = offset_of(g, kernel_w);
@@ -262,22 +220,26 @@ static void copy_planes(planes_conv2d *g, const real *x, int n_threads) {
     fnn_parallel_for(g->height, values, n_threads, plane_task, g);
 }
 
-void OP(conv2d_planes)(const fnn_conv2d_shape *s, const real *x, const real *weight, const real *bias,
-                       const OP(norm) * norm, real *y, void *workspace, int n_threads) {
+ptrdiff_t OP(conv2d_planes)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
     planes_conv2d g;
-    prepare(&g, s, norm, 0, n_threads, workspace);
-    g.weight = weight, g.bias = bias, g.y = y;
-    copy_planes(&g, x, n_threads);
-    fnn_parallel_for(g.panels * s->kernel_w, (double)g.filter, n_threads, pack_task, &g);
+    const fnn_conv2d_shape *s = &plan->shape;
+    ptrdiff_t bytes = prepare(&g, plan, operands, workspace);
+    if (workspace == NULL) {
+        return bytes;
+    }
+    g.weight = operands->weight, g.bias = operands->bias, g.y = operands->y;
+    copy_planes(&g, operands->x, plan->n_threads);
+    fnn_parallel_for(g.panels * s->kernel_w, (double)g.filter, plan->n_threads, pack_task, &g);
     double cost = (double)s->h_out * s->w_out * s->n * g.filter / 16;
     if (g.narrow) {
-        for (ptrdiff_t i = 0; bias != NULL && i < s->c_out * g.panel_columns; i++) {
-            g.start[i] = bias[i / g.panel_columns];
+        for (ptrdiff_t i = 0; g.bias != NULL && i < s->c_out * g.panel_columns; i++) {
+            g.start[i] = g.bias[i / g.panel_columns];
         }
-        fnn_parallel_for(fnn_ceil_div(s->h_out * g.row_runs, NARROW_RUNS), cost, n_threads, narrow_task, &g);
-        return;
+        fnn_parallel_for(fnn_ceil_div(s->h_out * g.row_runs, NARROW_RUNS), cost, plan->n_threads, narrow_task, &g);
+    } else {
+        fnn_parallel_for(s->h_out * g.row_runs * g.panels, cost, plan->n_threads, multiply_task, &g);
     }
-    fnn_parallel_for(s->h_out * g.row_runs * g.panels, cost, n_threads, multiply_task, &g);
+    return bytes;
 }
 
 /* Task: one band of destination rows, one panel. */
@@ -288,7 +250,7 @@ static void gradient_task(void *context, ptrdiff_t task, int thread) {
     ptrdiff_t panel = task % g->panels, band = task / g->panels, column = panel * g->panel_columns;
     fnn_range band_range = fnn_chunk(band, g->band_rows, s->h_out);
     ptrdiff_t row_length = s->w_out * s->n, chunks = fnn_ceil_div(row_length, CHUNK_ROWS),
-              columns = used_columns(g, panel);
+              columns = used_outputs(g, panel);
     ptrdiff_t together = fnn_max(1, CHUNK_ROWS / row_length); /* destination rows */
     real *sums = g->sums + band * g->filter + column, *bias_sums = g->bias_sums + band * s->c_out + column;
     ptrdiff_t a_offset[CHUNK_ROWS], b_offset[CHUNK_ROWS];
@@ -346,17 +308,21 @@ static void finish_task(void *context, ptrdiff_t kernel_w, int thread) {
     }
 }
 
-void OP(conv2d_planes_backward_weight)(const fnn_conv2d_shape *s, const real *x, const real *dy, real *dweight,
-                                       real *dbias, void *workspace, int n_threads) {
+ptrdiff_t OP(conv2d_planes_weight)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
     planes_conv2d g;
-    prepare(&g, s, NULL, 1, n_threads, workspace);
-    g.dy = dy, g.dweight = dweight, g.dbias = dbias;
-    copy_planes(&g, x, n_threads);
-    double cost = (double)s->h_out * s->w_out * s->n * g.filter / 16;
-    fnn_parallel_for(g.bands * g.panels, cost, n_threads, gradient_task, &g);
-    fnn_parallel_for(s->kernel_w, (double)g.bands * g.filter, n_threads, finish_task, &g);
-    if (dbias != NULL) {
-        memset(dbias, 0, (size_t)s->c_out * sizeof(real));
-        g.kernels->column_sums(g.bands, s->c_out, g.bias_sums, s->c_out, dbias);
+    const fnn_conv2d_shape *s = &plan->shape;
+    ptrdiff_t bytes = prepare(&g, plan, operands, workspace);
+    if (workspace == NULL) {
+        return bytes;
     }
+    g.dy = operands->dy, g.dweight = operands->dweight, g.dbias = operands->dbias;
+    copy_planes(&g, operands->x, plan->n_threads);
+    double cost = (double)s->h_out * s->w_out * s->n * g.filter / 16;
+    fnn_parallel_for(g.bands * g.panels, cost, plan->n_threads, gradient_task, &g);
+    fnn_parallel_for(s->kernel_w, (double)g.bands * g.filter, plan->n_threads, finish_task, &g);
+    if (g.dbias != NULL) {
+        memset(g.dbias, 0, (size_t)s->c_out * sizeof(real));
+        g.kernels->column_sums(g.bands, s->c_out, g.bias_sums, s->c_out, g.dbias);
+    }
+    return bytes;
 }

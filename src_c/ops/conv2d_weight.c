@@ -6,11 +6,7 @@
  */
 #include <string.h>
 
-#include "core/taps.h"
-#include "core/workspace.h"
-#include "ops/conv2d_planes.h"
-#include "ops/op.h"
-#include "ops/winograd.h"
+#include "ops/conv2d.h"
 
 enum {
     CHUNK_ROWS = 256,     /* rows of the (w, n) x channels matrix that are summed in registers at a time */
@@ -41,7 +37,8 @@ typedef struct {
 static ptrdiff_t chunk_pixels(const fnn_conv2d_shape *s) { return fnn_max(1, CHUNK_ROWS / fnn_max(1, s->n)); }
 static ptrdiff_t chunk_rows(const fnn_conv2d_shape *s) { return chunk_pixels(s) * s->n; }
 
-static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_threads, void *base) {
+static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_plan *plan, void *base) {
+    const fnn_conv2d_shape *s = &plan->shape;
     g->shape = s;
     g->c_in = s->c_in / s->groups;
     g->c_out = s->c_out / s->groups;
@@ -51,8 +48,8 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->blocks = fnn_ceil_div(g->c_in, BLOCK_CHANNELS);
     g->block = fnn_ceil_div(g->c_in, g->blocks);
     g->weights = s->kernel_h * s->kernel_w * g->c_in * s->c_out;
-    g->grouped = fnn_conv2d_is_grouped(g->c_in, g->c_out, s->groups, g->kernels->lanes);
-    g->by_channel = g->grouped || fnn_conv2d_is_depthwise(s);
+    g->by_channel = plan->way == FNN_BY_CHANNEL;
+    g->grouped = g->by_channel && !fnn_conv2d_is_depthwise(s);
     ptrdiff_t tasks = g->by_channel ? 1 : s->groups * g->panels * g->blocks;
     ptrdiff_t read = s->n * (s->h * s->w * s->c_in + s->h_out * s->w_out * s->c_out) * (ptrdiff_t)sizeof(real);
     ptrdiff_t worth = s->n * s->h_out * s->w_out / BAND_PIXELS;
@@ -66,22 +63,11 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     fnn_tap_map(s, 0, TAP_RUN_ROWS, &workspace, &g->map);
     g->sums = workspace_take(&workspace, g->bands > 1 ? SIZE(g->bands, g->weights) : 0, sizeof(real));
     int packs = s->c_out > g->panel_columns && !g->by_channel;
-    ptrdiff_t packed = packs ? SIZE(n_threads, chunk_rows(s), g->panel_columns) : 0;
+    ptrdiff_t packed = packs ? SIZE(plan->n_threads, chunk_rows(s), g->panel_columns) : 0;
     g->packed = workspace_take(&workspace, packed, sizeof(real));
     g->packed = packs ? g->packed : NULL;
     g->bias_sums = workspace_take(&workspace, SIZE(g->bands, s->c_out), sizeof(real));
     return workspace.used;
-}
-
-ptrdiff_t OP(conv2d_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
-    if (shape->algorithm != FNN_DIRECT) {
-        return OP(winograd_backward_weight_workspace)(shape, n_threads);
-    }
-    if (OP(conv2d_sums_planes)(shape)) {
-        return OP(conv2d_planes_backward_weight_workspace)(shape, n_threads);
-    }
-    weight_gradient g;
-    return prepare(&g, shape, n_threads, NULL);
 }
 
 static real *band_sums(const weight_gradient *g, ptrdiff_t band) {
@@ -275,20 +261,15 @@ static void bias_task(void *context, ptrdiff_t task, int thread) {
     g->kernels->column_sums(g->bands, channels, g->bias_sums, channels, g->dbias);
 }
 
-fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
-                                      real *dbias, void *workspace, int n_threads) {
-    if (shape->algorithm != FNN_DIRECT) {
-        OP(winograd_backward_weight)(shape, x, dy, dweight, dbias, workspace, n_threads);
-        return FNN_OK;
-    }
-    if (OP(conv2d_sums_planes)(shape)) {
-        OP(conv2d_planes_backward_weight)(shape, x, dy, dweight, dbias, workspace, n_threads);
-        return FNN_OK;
-    }
+ptrdiff_t OP(conv2d_weight)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
     weight_gradient g;
-    prepare(&g, shape, n_threads, workspace);
-    g.x = x, g.dy = dy, g.dweight = dweight, g.dbias = dbias;
-    const fnn_conv2d_shape *s = shape;
+    const fnn_conv2d_shape *s = &plan->shape;
+    int n_threads = plan->n_threads;
+    ptrdiff_t bytes = prepare(&g, plan, workspace);
+    if (workspace == NULL) {
+        return bytes;
+    }
+    g.x = operands->x, g.dy = operands->dy, g.dweight = operands->dweight, g.dbias = operands->dbias;
     memset(g.bias_sums, 0, (size_t)(g.bands * s->c_out) * sizeof(real));
     double outputs = (double)s->n * s->h_out * s->w_out * s->c_out;
     double cost = outputs * s->kernel_h * s->kernel_w * g.c_in / 16;
@@ -298,11 +279,11 @@ fnn_status OP(conv2d_backward_weight)(const fnn_conv2d_shape *shape, const real 
         fnn_parallel_for(g.bands * s->groups * g.blocks * g.panels, cost, n_threads, multiply_task, &g);
     }
     if (g.bands > 1) {
-        fnn_parallel_for(fnn_ceil_div(g.weights, FNN_POINTWISE_CHUNK), (double)g.weights * g.bands, n_threads,
-                         add_bands_task, &g);
+        ptrdiff_t chunks = fnn_ceil_div(g.weights, FNN_POINTWISE_CHUNK);
+        fnn_parallel_for(chunks, (double)g.weights * g.bands, n_threads, add_bands_task, &g);
     }
-    if (dbias != NULL) {
+    if (g.dbias != NULL) {
         fnn_parallel_for(1, (double)g.bands * (double)s->c_out, n_threads, bias_task, &g);
     }
-    return FNN_OK;
+    return bytes;
 }

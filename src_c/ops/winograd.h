@@ -19,7 +19,7 @@
 #ifndef FNN_OPS_WINOGRAD_H
 #define FNN_OPS_WINOGRAD_H
 
-#include "ops/op.h"
+#include "ops/conv2d.h"
 
 /* Of a tile at most: outputs and positions. */
 enum { WINOGRAD_OUTPUTS = 4 * 4, WINOGRAD_POSITIONS = 6 * 6 };
@@ -183,16 +183,5 @@ static inline winograd_transforms winograd_transforms_of(const FNN_TYPED(fnn_ker
     }
 #undef TRANSFORMS
 }
-
-/* As the functions of conv2d in fnn_ops.h. */
-ptrdiff_t OP(winograd_forward_workspace)(const fnn_conv2d_shape *shape, int n_threads);
-ptrdiff_t OP(winograd_backward_data_workspace)(const fnn_conv2d_shape *shape, int n_threads);
-ptrdiff_t OP(winograd_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads);
-void OP(winograd_forward)(const fnn_conv2d_shape *shape, const real *x, const real *weight, const real *bias,
-                          const OP(norm) * norm, real *y, void *workspace, int n_threads);
-void OP(winograd_backward_data)(const fnn_conv2d_shape *shape, const real *dy, const real *weight, const real *addend,
-                                real *dx, void *workspace, int n_threads);
-void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
-                                  real *dbias, void *workspace, int n_threads);
 
 #endif

@@ -3,7 +3,6 @@
  * A task owns a band of chunks, a block of input channels and a block of output channels. Bands have sums of their own,
  * which are added in ascending order: how many there are depends on the shape alone.
  */
-#include "core/workspace.h"
 #include "ops/winograd.h"
 
 #include <string.h>
@@ -22,8 +21,7 @@ enum {
     FEW_TASKS = 8,             /* so many, even if */
     BAND_CHUNKS = 2,           /* and less, are hardly worth sums of their own */
     MAX_BAND_BYTES = 64 << 20, /* of memory for the sums of all bands, or half of what is read */
-    FINISH_CHUNK = 1024,       /* weights that a task transforms back */
-    LINE = 64 / sizeof(real)
+    FINISH_CHUNK = 1024        /* weights that a task transforms back */
 };
 
 typedef struct {
@@ -55,7 +53,7 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     ptrdiff_t all_rows = s->n * fnn_ceil_div(s->h_out, h.outputs) * fnn_ceil_div(s->w_out, w.outputs);
     g->blocks_out = fnn_ceil_div(s->c_out, all_rows < MANY_ROWS ? BLOCK_CHANNELS : WIDE_BLOCK_CHANNELS);
     g->block_in = fnn_ceil_div(s->c_in, g->blocks_in);
-    g->block_out = fnn_ceil_div(fnn_ceil_div(s->c_out, g->blocks_out), LINE) * LINE;
+    g->block_out = fnn_ceil_div(fnn_ceil_div(s->c_out, g->blocks_out), CONV2D_LINE) * CONV2D_LINE;
     ptrdiff_t rows = CHUNK_ROWS;
     if (s->algorithm != FNN_WINOGRAD) {
         ptrdiff_t sums = h.side * w.side * g->block_in * g->block_out * (ptrdiff_t)sizeof(real);
@@ -65,7 +63,7 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->tiles = winograd_cut(s->algorithm, s->n, (winograd_axis){s->h, s->h_out, s->pad_top},
                             (winograd_axis){s->w, s->w_out, s->pad_left}, rows);
     g->weights = s->c_in * s->c_out;
-    g->sums_stride = g->weights + LINE;
+    g->sums_stride = g->weights + CONV2D_LINE;
     ptrdiff_t blocks = g->blocks_in * g->blocks_out,
               read = s->n * (s->h * s->w * s->c_in + s->h_out * s->w_out * s->c_out);
     ptrdiff_t few = fnn_min(fnn_ceil_div(FEW_TASKS, blocks), g->tiles.chunks);
@@ -75,8 +73,8 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     bands = fnn_max(1, fnn_min(bands, affordable));
     g->band_chunks = fnn_ceil_div(g->tiles.chunks, bands);
     g->bands = fnn_ceil_div(g->tiles.chunks, g->band_chunks);
-    g->input_stride = g->tiles.chunk * g->block_in + LINE;
-    g->output_stride = g->tiles.chunk * g->block_out + LINE;
+    g->input_stride = g->tiles.chunk * g->block_in + CONV2D_LINE;
+    g->output_stride = g->tiles.chunk * g->block_out + CONV2D_LINE;
     workspace_cursor workspace = {base, 0};
     g->sums = workspace_take(&workspace, SIZE(g->bands, g->tiles.filters, g->sums_stride), sizeof(real));
     g->bias_sums = workspace_take(&workspace, SIZE(g->bands, s->c_out), sizeof(real));
@@ -84,11 +82,6 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_shape *s, int n_th
     g->inputs = workspace_take(&workspace, SIZE(n_threads, g->tiles.positions, g->input_stride), sizeof(real));
     g->outputs = workspace_take(&workspace, SIZE(n_threads, g->tiles.positions, g->output_stride), sizeof(real));
     return workspace.used;
-}
-
-ptrdiff_t OP(winograd_backward_weight_workspace)(const fnn_conv2d_shape *shape, int n_threads) {
-    weight_gradient g;
-    return prepare(&g, shape, n_threads, NULL);
 }
 
 /* Images of height x width pixels of `channels` reals. */
@@ -242,18 +235,22 @@ static void bias_task(void *context, ptrdiff_t task, int thread) {
     g->kernels->column_sums(g->bands, channels, g->bias_sums, channels, g->dbias);
 }
 
-void OP(winograd_backward_weight)(const fnn_conv2d_shape *shape, const real *x, const real *dy, real *dweight,
-                                  real *dbias, void *workspace, int n_threads) {
+ptrdiff_t OP(winograd_weight)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
     weight_gradient g;
-    prepare(&g, shape, n_threads, workspace);
-    g.x = x, g.dy = dy, g.dweight = dweight, g.dbias = dbias;
-    memset(g.bias_sums, 0, (size_t)(g.bands * shape->c_out) * sizeof(real));
-    memset(g.zeros, 0, (size_t)(fnn_max(g.block_in, g.block_out) * g.tiles.chunk) * sizeof(real));
-    fnn_parallel_for(g.bands * g.blocks_in * g.blocks_out, (double)g.weights * g.tiles.rows, n_threads, multiply_task,
-                     &g);
-    fnn_parallel_for(fnn_ceil_div(g.weights, FINISH_CHUNK), (double)g.weights * g.bands * 8, n_threads, finish_task,
-                     &g);
-    if (dbias != NULL) {
-        fnn_parallel_for(1, (double)g.bands * (double)shape->c_out, n_threads, bias_task, &g);
+    ptrdiff_t bytes = prepare(&g, &plan->shape, plan->n_threads, workspace);
+    if (workspace == NULL) {
+        return bytes;
     }
+    int n_threads = plan->n_threads;
+    ptrdiff_t channels = plan->shape.c_out;
+    g.x = operands->x, g.dy = operands->dy, g.dweight = operands->dweight, g.dbias = operands->dbias;
+    memset(g.bias_sums, 0, (size_t)(g.bands * channels) * sizeof(real));
+    memset(g.zeros, 0, (size_t)(fnn_max(g.block_in, g.block_out) * g.tiles.chunk) * sizeof(real));
+    double cost = (double)g.weights * g.tiles.rows, finish_cost = (double)g.weights * g.bands * 8;
+    fnn_parallel_for(g.bands * g.blocks_in * g.blocks_out, cost, n_threads, multiply_task, &g);
+    fnn_parallel_for(fnn_ceil_div(g.weights, FINISH_CHUNK), finish_cost, n_threads, finish_task, &g);
+    if (g.dbias != NULL) {
+        fnn_parallel_for(1, (double)g.bands * (double)channels, n_threads, bias_task, &g);
+    }
+    return bytes;
 }

@@ -1,0 +1,93 @@
+/* Convolution forward with at most FNN_FEW_ROWS results of each filter, and so a linear layer with few samples. Reading the
+ * weights takes the time, so that they are read once, from beginning to end, as they lie; threads divide the depth. Its parts
+ * have sums of their own, which are added in ascending order: how many depends on the shape alone. What the results read is
+ * copied first, one result a row of (taps, channels), unless it lies like that.
+ */
+#include <string.h>
+
+#include "ops/conv2d.h"
+
+enum { MOST_PARTS = 8, LEAST_DEPTH = 64 };
+
+typedef struct {
+    conv2d conv;
+    ptrdiff_t rows, depth, part, parts, sums_stride;
+    const real *x;
+    real *sums; /* [part][row][column] */
+    norm_pass norm;
+} few_rows;
+
+/* The rows that the taps of each destination read; zeros on padding. */
+static void gather(const conv2d *c, const tap_map *map, real *to) {
+    const ptrdiff_t n = c->shape->n;
+    for (ptrdiff_t pixel = 0; pixel < c->y_height * c->y_width; pixel++) {
+        const ptrdiff_t *source_h = map->h.source + pixel / c->y_width * map->h.kernel;
+        const ptrdiff_t *source_w = map->w.source + pixel % c->y_width * map->w.kernel;
+        for (ptrdiff_t image = 0; image < n; image++) {
+            for (ptrdiff_t tap = 0; tap < c->taps; tap++, to += c->depth) {
+                ptrdiff_t h = source_h[tap / map->w.kernel], w = source_w[tap % map->w.kernel];
+                if (h < 0 || w < 0) {
+                    memset(to, 0, (size_t)c->depth * sizeof(real));
+                } else {
+                    memcpy(to, c->x + ((h * c->x_width + w) * n + image) * c->depth, (size_t)c->depth * sizeof(real));
+                }
+            }
+        }
+    }
+}
+
+/* Task: the sums of one part of the depth. */
+static void part_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const few_rows *p = context;
+    const conv2d *c = &p->conv;
+    fnn_range depth = fnn_chunk(task, p->part, p->depth);
+    real *sums = p->sums + task * p->rows * p->sums_stride;
+    memset(sums, 0, (size_t)(p->rows * p->sums_stride) * sizeof(real));
+    c->kernels->few_rows_gemm(p->rows, depth.end - depth.begin, c->columns, p->x + depth.begin, p->depth,
+                              c->weight + depth.begin * c->columns, c->columns, sums, p->sums_stride);
+}
+
+/* Task: one row of the result, from the sums of all parts. */
+static void row_task(void *context, ptrdiff_t row, int thread) {
+    (void)thread;
+    const few_rows *p = context;
+    const conv2d *c = &p->conv;
+    real *first = p->sums + row * p->sums_stride, *y = c->y + row * c->columns;
+    for (ptrdiff_t part = 1; part < p->parts; part++) {
+        c->kernels->add(c->columns, first, first + part * p->rows * p->sums_stride, first);
+    }
+    for (ptrdiff_t j = 0; j < c->columns; j++) {
+        y[j] = first[j] + (c->bias == NULL ? 0 : c->bias[j]);
+    }
+    norm_apply(&p->norm, 1, c->columns, c->columns, c->y, row * c->columns, 0);
+}
+
+ptrdiff_t OP(conv2d_few_rows)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *base) {
+    few_rows p = {.conv = OP(conv2d_of)(plan, operands)};
+    const conv2d *c = &p.conv;
+    p.rows = c->y_height * c->y_width * c->shape->n;
+    p.depth = c->taps * c->depth;
+    /* A multiple of the rows of weights that the kernel takes at once. */
+    p.part = fnn_max(LEAST_DEPTH, fnn_ceil_div(fnn_ceil_div(p.depth, MOST_PARTS), 8) * 8);
+    p.parts = fnn_ceil_div(p.depth, p.part);
+    /* Rows that lie a power of two apart would share a set of the cache. */
+    p.sums_stride = fnn_ceil_div(c->columns, CONV2D_LINE) * CONV2D_LINE + CONV2D_LINE;
+    workspace_cursor workspace = {base, 0};
+    tap_map map;
+    fnn_tap_map(c->shape, 0, TAP_RUN_ROWS, &workspace, &map);
+    norm_prepare(&p.norm, c->norm, c->kernels, c->columns, &workspace);
+    p.sums = workspace_take(&workspace, SIZE(p.parts, p.rows, p.sums_stride), sizeof(real));
+    int lies = fnn_conv2d_is_linear(c->shape);
+    real *gathered = workspace_take(&workspace, lies ? 0 : SIZE(p.rows, p.depth), sizeof(real));
+    if (base == NULL) {
+        return workspace.used;
+    }
+    p.x = lies ? c->x : gathered;
+    if (!lies) {
+        gather(c, &map, gathered);
+    }
+    fnn_parallel_for(p.parts, (double)p.rows * p.depth * c->columns / 16, c->n_threads, part_task, &p);
+    fnn_parallel_for(p.rows, (double)p.rows * c->columns * p.parts, c->n_threads, row_task, &p);
+    return workspace.used;
+}
