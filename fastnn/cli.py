@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     summary.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
-    _add_input(summary)
+    _add_input(summary, [3, 32, 32])
     summary.add_argument("--batch", metavar="N", type=int, default=1, help="images (default: 1)")
     summary.set_defaults(run=_summary)
 
@@ -96,13 +96,13 @@ def _parser() -> argparse.ArgumentParser:
 _OWN = "your own: net.py:make_net or module:make_net, a function without arguments (or a class) that gives a Module"
 
 
-def _add_input(parser: argparse.ArgumentParser) -> None:
+def _add_input(parser: argparse.ArgumentParser, default: list[int] | None) -> None:
     parser.add_argument(
         "--input",
         nargs="+",
         metavar="N",
         type=int,
-        default=[3, 32, 32],
+        default=default,
         help="shape of one image, or of whatever the network takes (default: 3 32 32)",
     )
 
@@ -193,7 +193,7 @@ def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
         allow_abbrev=False,
     )
     profile.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
-    _add_input(profile)
+    _add_input(profile, [3, 32, 32])
     profile.add_argument("--batch-size", metavar="N", type=int, help="images (default: the recipe's, or 128)")
     profile.add_argument("--threads", metavar="N", type=int, help="default: all CPUs")
     profile.add_argument("--rounds", metavar="N", type=int, default=7, help="steps that count (default: 7)")
@@ -234,7 +234,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help=f"default: keras_cnn vgg_a vgg_a_bn resnet20 airbench94; or {_OWN}, which is timed in fastnn alone, since "
         "there is no such network for PyTorch",
     )
-    _add_input(bench)
+    _add_input(bench, None)
     bench.add_argument(
         "--batch-sizes",
         "--batch",

@@ -200,6 +200,7 @@ def test_profile_command_forecasts(capsys):
     [
         (["--forecast-threads", "0"], "between 1 and 4096"),
         (["--forecast-threads", "2", "--out", "x"], "leave out --out"),
+        (["--forecast-threads", "2", "--threads", "2"], "leave out --threads"),
     ],
 )
 def test_profile_command_refuses_bad_forecasts(capsys, arguments, words):

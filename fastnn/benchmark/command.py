@@ -53,7 +53,8 @@ def bench(arguments: argparse.Namespace) -> None:
     print(f"{sentence}\n\n{table(rows)}")
 
 
-_NOT_OF_SUITE = ("networks", "inference")
+_NOT_OF_SUITE = ("networks", "inference", "input")
+_INPUT = [3, 32, 32]
 
 
 def _bench_suite(arguments: argparse.Namespace, torch: str | None) -> None:
@@ -106,6 +107,7 @@ def _settings(arguments: argparse.Namespace, has_torch: bool) -> Settings:
         raise ValueError(f"--warmup must not be negative. Received: {warmup}")
     if not 0 <= seconds < math.inf:
         raise ValueError(f"--seconds must be finite and not negative. Received: {seconds}")
+    arguments.input = arguments.input or _INPUT
     if min(arguments.input) < 1:
         raise ValueError(f"--input must be at least 1. Received: {arguments.input}")
     isa = arguments.isa or fastnn.isa()

@@ -27,6 +27,8 @@ def profile_command(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--forecast-threads must be between 1 and 4096. Received: {n}")
     if arguments.forecast_threads and arguments.out is not None:
         raise ValueError("--forecast-threads is only printed: leave out --out")
+    if arguments.forecast_threads and arguments.threads is not None:
+        raise ValueError("--forecast-threads measures on one thread and on all CPUs: leave out --threads")
     if min(arguments.input) < 1:
         raise ValueError(f"--input must be at least 1. Received: {arguments.input}")
     if arguments.threads is not None:
