@@ -170,6 +170,32 @@ MATMUL: dict[str, int]
 
 def matmul(kind: int, a: _Real, b: _Real, transposed: _Real | None, y: _Real, n_threads: int) -> None: ...
 
+# attention
+def attention_workspace(dtype: str, backward: bool, q: _Shape, k: _Shape, v: _Shape, n_threads: int) -> int: ...
+def attention_forward(
+    q: _Real,
+    k: _Real,
+    v: _Real,
+    scale: float,
+    causal: bool,
+    y: _Real,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+def attention_backward(
+    dy: _Real,
+    q: _Real,
+    k: _Real,
+    v: _Real,
+    scale: float,
+    causal: bool,
+    dq: _Real,
+    dk: _Real,
+    dv: _Real,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+) -> None: ...
+
 # softmax
 def softmax_forward(log: bool, x: _Real, y: _Real, n_threads: int) -> None: ...
 def softmax_backward(log: bool, dy: _Real, y: _Real, dx: _Real, n_threads: int) -> None: ...

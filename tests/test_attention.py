@@ -7,8 +7,10 @@ import pytest
 from oracle import relative_error
 
 import fastnn
+from fastnn import _memory, _native, nn, reference
 from fastnn import functional as F
-from fastnn import nn, reference
+from fastnn.autograd.observer import Observer, observing
+from fastnn.functional.attention import attend
 
 
 def three(rng, *leading, queries=4, keys=5, features=6, values=3):
@@ -115,6 +117,125 @@ def test_attention_dropout_keeps_the_mean(rng):
     assert len(np.unique(y[:, 0].round(9))) == 6  # how many of five weights are kept
     assert abs(y.mean() - 1) < 0.05
     assert not F.scaled_dot_product_attention(query, key, value, dropout_p=1.0).any()
+
+
+# ---- at once, in C ---------------------------------------------------------------------------------------------------
+LAYOUTS = {
+    "dense": lambda x: x,
+    "places before heads": lambda x: np.ascontiguousarray(x.swapaxes(-2, -3)).swapaxes(-2, -3),
+    "part of more": lambda x: np.concatenate([x, x], -1)[..., : x.shape[-1]],
+    "features apart": lambda x: np.repeat(x, 2, -1)[..., ::2],
+    "backwards": lambda x: np.ascontiguousarray(x[..., ::-1, :])[..., ::-1, :],
+    "read-only": lambda x: np.broadcast_to(x, x.shape),
+}
+
+
+def by_parts(arrays, scale, is_causal, dy):
+    """The result and the gradients of the operations one by one."""
+    q, k, v = (fastnn.tensor(x, requires_grad=True) for x in arrays)
+    allowed = np.tri(q.shape[-2], k.shape[-2], dtype=bool) if is_causal else None
+    y, _ = attend(q, k, v, allowed, None, 0.0, scale)
+    y.backward(dy)
+    return y.data, q.grad, k.grad, v.grad
+
+
+def at_once(arrays, scale, is_causal, dy):
+    q, k, v = (fastnn.tensor(x, requires_grad=True) for x in arrays)
+    y = F.scaled_dot_product_attention(q, k, v, is_causal=is_causal, scale=scale)
+    y.backward(dy)
+    return y.data, q.grad, k.grad, v.grad
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("leading", "queries", "keys", "features", "values"),
+    [((), 1, 1, 1, 1), ((2,), 7, 5, 3, 4), ((2, 3), 97, 130, 20, 70), ((1, 2), 200, 40, 64, 64),
+     ((2, 1, 2), 5, 9, 8, 8), ((1,), 30, 3000, 16, 17), ((), 300, 310, 130, 8)],
+)  # fmt: skip
+def test_attention_at_once_has_the_bits_of_its_parts(
+    isa, threads, leading, queries, keys, features, values, dtype, is_causal, rng
+):
+    arrays = three(rng, *leading, queries=queries, keys=keys, features=features, values=values)
+    arrays = [x.astype(dtype) for x in arrays]
+    dy = rng.standard_normal((*leading, queries, values)).astype(dtype)
+    expected, actual = by_parts(arrays, 0.3, is_causal, dy), at_once(arrays, 0.3, is_causal, dy)
+    for e, a in zip(expected, actual, strict=True):
+        assert a.dtype == dtype
+        np.testing.assert_array_equal(a, e)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_attention_takes_arrays_as_they_lie(layout, rng):
+    arrays = three(rng, 2, 3, queries=6, keys=7)
+    dy = rng.standard_normal((2, 3, 6, 3))
+    expected = at_once(arrays, 0.5, False, dy)
+    lying = [LAYOUTS[layout](x) for x in (*arrays, dy)]
+    for e, a in zip(expected, at_once(lying[:3], 0.5, False, lying[3]), strict=True):
+        np.testing.assert_array_equal(a, e)
+
+
+def test_attention_copies_nothing_of_a_layer_that_computes_all_heads_in_one(rng):
+    x = fastnn.tensor(rng.standard_normal((2, 9, 3 * 4 * 8)).astype(np.float32), requires_grad=True)
+    seen = []
+
+    class Watcher(Observer):
+        def kernel(self, name, plan=None):
+            seen.append(name)
+
+        def copied(self, purpose, copy):
+            seen.append(purpose)
+
+    with observing(Watcher()):
+        q, k, v = x.reshape(2, 9, 3, 4, 8).transpose(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v).swapaxes(1, 2).reshape(2, 9, 32)
+        y.backward(np.ones((2, 9, 32), np.float32))
+    assert seen == ["attention_forward", "attention_backward"]
+    assert np.shares_memory(y.data, y.data.reshape(2, 9, 4, 8))
+
+
+def test_attention_at_once_gives_only_the_gradients_that_are_wanted(rng):
+    arrays = three(rng, 2)
+    for wanted in range(1, 8):
+        inputs = [fastnn.tensor(x, requires_grad=bool(wanted >> i & 1)) for i, x in enumerate(arrays)]
+        F.scaled_dot_product_attention(*inputs).sum().backward()
+        assert [x.grad is not None for x in inputs] == [bool(wanted >> i & 1) for i in range(3)]
+
+
+def test_attention_in_a_layer_without_weights_is_the_same(rng):
+    layer = nn.MultiheadAttention(12, 3, batch_first=True)
+    x = rng.standard_normal((2, 5, 12)).astype(np.float32)
+    (y, weights), (other, none) = layer(x, x, x), layer(x, x, x, need_weights=False)
+    assert none is None
+    assert weights.shape == (2, 5, 5)
+    np.testing.assert_array_equal(y, other)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [((1, 2, 3, 4), (1, 2, 5, 3), (1, 2, 5, 6)), ((1, 2, 3, 4), (1, 2, 5, 4), (1, 2, 6, 6)),
+     ((1, 2, 0, 4), (1, 2, 5, 4), (1, 2, 5, 6)), ((1, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 6)), ((1, 2, 3, 4), (1, 2, 5, 4), (1, 1, 5, 6))],
+)  # fmt: skip
+def test_attention_binding_refuses_shapes_that_do_not_fit(shapes):
+    with pytest.raises(ValueError, match="attention: shapes do not fit"):
+        _native.attention_workspace("float32", False, *shapes, 1)
+
+
+def test_attention_binding_refuses_what_would_crash():
+    q, k, v, y = (np.ones((1, 2, rows, size), np.float32) for rows, size in ((3, 4), (5, 4), (5, 6), (3, 6)))
+    needed = _native.attention_workspace("float32", False, q.shape, k.shape, v.shape, 1)
+    room = _memory.empty((1 << 20,), np.uint8)[:needed]
+    _native.attention_forward(q, k, v, 1.0, False, y, room, 1)
+    with pytest.raises(ValueError, match="workspace of"):
+        _native.attention_forward(q, k, v, 1.0, False, y, room[:-64], 1)
+    with pytest.raises(ValueError, match="n_threads must be at least 1"):
+        _native.attention_forward(q, k, v, 1.0, False, y, room, 0)
+    with pytest.raises(ValueError, match="shapes do not fit"):
+        _native.attention_forward(q, k, v, 1.0, False, y[..., :5].copy(), room, 1)
+    with pytest.raises(ValueError, match="features must lie side by side"):
+        _native.attention_forward(np.repeat(q, 2, 3)[..., ::2], k, v, 1.0, False, y, room, 1)
+    with pytest.raises(OverflowError, match="does not fit"):
+        _native.attention_workspace("float32", True, (1, 1, 1, 2**40), (1, 1, 2**40, 2**40), (1, 1, 2**40, 1), 1)
 
 
 # ---- MultiheadAttention ----------------------------------------------------------------------------------------------

@@ -172,3 +172,37 @@ def test_a_view_of_a_leaf_shares_its_memory():
     x = fastnn.tensor([1.0, 2.0])
     x[:1][0] = 5.0
     assert x.data.tolist() == [5.0, 2.0]
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2, 0), (2, 0, 1)])
+def test_the_gradients_of_slices_are_added_up_in_one_array_that_lies_like_what_they_are_of(axes, rng):
+    seen = []
+
+    class Look(fastnn.Op):
+        def forward(self, x):
+            return x.copy("K")
+
+        def backward(self, dy):
+            seen.append(dy.transpose(np.argsort(axes)).flags.c_contiguous)
+            return dy
+
+    x = fastnn.tensor(rng.standard_normal((3, 4, 5)), requires_grad=True)
+    turned = Look()((x * 1).transpose(axes))
+    weights = rng.standard_normal((3, 4, 5)).transpose(axes)
+    loss = sum((turned[i] * weights[i]).sum() for i in range(turned.shape[0]))
+    (loss + (turned[0, 1:] * 2).sum() + (turned[-1, :, 0] * 3).sum()).backward()
+    expected = np.array(weights)
+    expected[0, 1:] += 2
+    expected[-1, :, 0] += 3
+    np.testing.assert_array_equal(x.grad.transpose(axes), expected)
+    assert seen == [True]
+
+
+def test_a_slice_does_not_write_into_a_gradient_that_another_operation_has(rng):
+    """An addition hands one and the same array to both of its inputs."""
+    a, b = (fastnn.tensor(rng.standard_normal((2, 3)), requires_grad=True) for _ in range(2))
+    p, q = a * 1, b * 1
+    first, second = p[0], p[1]
+    ((p + q) * 4 + (first * 10).sum() + (second * 20).sum()).sum().backward()
+    assert b.grad.tolist() == [[4.0] * 3] * 2
+    assert a.grad.tolist() == [[64.0] * 3, [124.0] * 3]

@@ -15,7 +15,7 @@ from fastnn.autograd.tensor import Tensor, array_of, kind_of, tensor_of, wrap
 class Slice(Op):
     """x[index] of integers, slices, None and ...: a view."""
 
-    adds = True
+    adds = adds_in_place = True
     is_exact = True
     is_view = True
     is_fresh = True
@@ -26,16 +26,23 @@ class Slice(Op):
 
     def forward(self, x: NDArray) -> Any:
         self.shape = x.shape
+        # As it lies, so that what turned its axes turns those of the gradient back without a copy.
+        self.axes = None if x.flags.c_contiguous else sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
         return x[self.index]
 
-    def backward(self, dy: NDArray, addend: NDArray | None = None) -> NDArray:
+    def backward(self, dy: NDArray, addend: NDArray | None = None, in_place: bool = False) -> NDArray:
         if addend is None:
-            dx = np.zeros(self.shape, dy.dtype)
+            dx = self._zeros(dy.dtype)
             dx[self.index] = dy
         else:
-            dx = np.array(addend)
+            dx = addend if in_place else np.array(addend)
             dx[self.index] += dy
         return dx
+
+    def _zeros(self, dtype: np.dtype) -> NDArray:
+        if self.axes is None:
+            return np.zeros(self.shape, dtype)
+        return np.zeros([self.shape[axis] for axis in self.axes], dtype).transpose(np.argsort(self.axes))
 
 
 class Pick(Op):

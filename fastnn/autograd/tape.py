@@ -67,6 +67,8 @@ class Op:
     is_hidden: ClassVar[bool] = False
     # `backward` takes the gradient that the first input has already, and adds it where it stores its own.
     adds: ClassVar[bool] = False
+    # And with `in_place` within that one's memory, if nobody else has it.
+    adds_in_place: ClassVar[bool] = False
 
     # Of an operation that was computed with the one before it, and perhaps the one before that: where gradients go if
     # somebody has looked at what lies in between, or None.
@@ -308,6 +310,7 @@ def go_back(
     """
     pending: dict[Any, Any] = {}  # operation -> gradient that has arrived, or a list of them
     heap: list[tuple[int, Op]] = []
+    owned: set[Any] = set()  # operations whose gradient in `pending` nobody else has
     asked: dict[int, NDArray | None] = {id(value if value._op is None else value._op): None for value in wanted}
     for y, dy in seeds:
         _give(y if y._op is None else y._op, dy, False, pending, heap, asked, others)
@@ -340,7 +343,12 @@ def go_back(
             gradients = observed(op, "backward", op.backward, dys, **keywords)
         else:
             go: Any = op.backward
-            gradients = go(*dys) if there is None else go(*dys, addend=there)
+            if there is None:
+                gradients = go(*dys)
+            elif op.adds_in_place and edges[0] in owned:
+                gradients = go(*dys, addend=there, in_place=True)
+            else:
+                gradients = go(*dys, addend=there)
         if type(gradients) is not tuple:
             gradients = (gradients,)
         if op._shapes is not None:
@@ -349,7 +357,10 @@ def go_back(
         if not retain_graph:
             op.__dict__.clear()  # with the edges, without which there is no second backward
             op.number = -1
+        owned.discard(op)
         if there is not None:
+            if is_fresh:
+                owned.add(edges[0])
             pending[edges[0]], edges, gradients = gradients[0], edges[1:], gradients[1:]
         del arrived, dys, there  # so that their memory is there for the next operation
         for edge, gradient in zip(edges, gradients, strict=True):
@@ -358,6 +369,8 @@ def go_back(
             if isinstance(edge, Op) and edge not in pending:  # the usual case of `_give`
                 pending[edge] = gradient
                 heappush(heap, (-edge.number, edge))
+                if is_fresh:
+                    owned.add(edge)
             else:
                 _give(edge, gradient, is_fresh, pending, heap, asked, others)
         gradients = gradient = None

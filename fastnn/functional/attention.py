@@ -1,18 +1,79 @@
 """Attention: sums of values, weighted by how well their keys fit a query."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _check
+from fastnn import _check, _layout, _memory, _runtime
+from fastnn._watching import kernel_ran
 from fastnn.autograd.products import matmul
+from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import Tensor, array_of
 from fastnn.functional.dropout import dropout
 from fastnn.functional.softmax import softmax
 
 __all__ = ["scaled_dot_product_attention"]
+
+
+class Attention(Op):
+    """softmax(query @ key.T * scale) @ value where nothing else is wanted: without a matrix of all weights.
+
+    To the bits of the operations one by one. Results and gradients lie as (..., places, heads, features), the order in
+    which a layer joins its heads.
+    """
+
+    keeps: ClassVar = {0: "query", 1: "key", 2: "value"}
+    is_exact = is_fresh = True
+
+    query: Any = None
+    key: Any = None
+    value: Any = None
+
+    def __init__(self, scale: float, is_causal: bool) -> None:
+        self.scale, self.is_causal = scale, is_causal
+
+    def forward(self, query: NDArray, key: NDArray, value: NDArray) -> NDArray:
+        if any(self.needs_grad):
+            self.query, self.key, self.value = query, key, value
+        q, k, v = map(_in_heads, (query, key, value))
+        y = _empty_heads(*q.shape[:3], v.shape[3], q.dtype)
+        workspace, threads = self._workspace(False, q, k, v), _runtime.num_threads()
+        _runtime._native.attention_forward(q, k, v, self.scale, self.is_causal, y, workspace, threads)
+        kernel_ran("attention_forward")
+        return y.reshape(*query.shape[:-1], v.shape[3])
+
+    def backward(self, dy: NDArray) -> tuple[NDArray | None, ...]:
+        given = self.query, self.key, self.value
+        q, k, v = map(_in_heads, given)
+        dy = _in_heads(dy)
+        gradients = [_empty_heads(*x.shape, x.dtype) for x in (q, k, v)]
+        last = self._workspace(True, q, k, v), _runtime.num_threads()
+        _runtime._native.attention_backward(dy, q, k, v, self.scale, self.is_causal, *gradients, *last)
+        kernel_ran("attention_backward")
+        shaped = [d.reshape(x.shape) for d, x in zip(gradients, given, strict=True)]
+        return tuple(d if need else None for d, need in zip(shaped, self.needs_grad, strict=True))
+
+    @staticmethod
+    def _workspace(is_backward: bool, q: NDArray, k: NDArray, v: NDArray) -> NDArray:
+        shapes = q.shape, k.shape, v.shape
+        n_bytes = _runtime._native.attention_workspace(q.dtype.name, is_backward, *shapes, _runtime.num_threads())
+        return _memory.workspace(n_bytes)
+
+
+def _in_heads(x: NDArray) -> NDArray:
+    """`x` as (n, heads, places, features), each feature beside the next."""
+    size = x.itemsize
+    if x.strides[-1] != size or not x.flags.aligned or any(stride % size for stride in x.strides):
+        x = _layout.contiguous(x)
+    if x.ndim == 4:
+        return x
+    return x[None, None] if x.ndim == 2 else x.reshape(-1, 1, *x.shape[-2:])
+
+
+def _empty_heads(n: int, heads: int, places: int, features: int, dtype: np.dtype) -> NDArray:
+    return _memory.empty((n, places, heads, features), dtype).transpose(0, 2, 1, 3)
 
 
 def scaled_dot_product_attention(
@@ -79,7 +140,14 @@ def scaled_dot_product_attention(
         else:
             addend = attn_mask if isinstance(attn_mask, Tensor) else mask
     inputs = [x if isinstance(x, Tensor) else arrays[word] for word, x in given.items()]
+    if attn_mask is None and dropout_p == 0 and runs_at_once(q, k, v):
+        return run(Attention(scale, is_causal), *inputs)
     return attend(*[*inputs, allowed, addend, dropout_p, scale])[0]
+
+
+def runs_at_once(*given: Any) -> bool:
+    """Whether `Attention` can compute with these arrays or tensors: in C, and none is empty."""
+    return not _runtime.uses_reference() and all(math.prod(x.shape) for x in given)
 
 
 def broadcasts(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from fastnn import _check
 from fastnn import functional as F
+from fastnn.autograd.tape import run
 from fastnn.autograd.tensor import Tensor, array_of
-from fastnn.functional.attention import attend, mask_of
+from fastnn.functional.attention import Attention, attend, mask_of, runs_at_once
 from fastnn.nn import init
 from fastnn.nn.linear import Linear
 from fastnn.nn.module import Module
@@ -140,7 +141,11 @@ class MultiheadAttention(Module):
         allowed, addend = self._masks((n, length, key.shape[1]), key_padding_mask, attn_mask, is_causal, arrays)
         q, k, v = (self._in_heads(x) for x in self._projected(query, key, value))
         p = self.dropout if self.training else 0.0
-        heads, weights = attend(q, k, v, allowed, addend, p, 1 / math.sqrt(size // self.num_heads))
+        scale = 1 / math.sqrt(size // self.num_heads)
+        if allowed is None and addend is None and p == 0 and not need_weights and runs_at_once(q, k, v):
+            heads, weights = run(Attention(scale, False), q, k, v), None
+        else:
+            heads, weights = attend(q, k, v, allowed, addend, p, scale)
         y = self.out_proj(np.transpose(heads, (0, 2, 1, 3)).reshape(n, length, size))
         if need_weights and average:
             weights = weights.mean(1)

@@ -151,6 +151,22 @@ typedef enum { FNN_ADD, FNN_SUBTRACT, FNN_MULTIPLY, FNN_DIVIDE } fnn_arithmetic;
 
 typedef enum { FNN_TIMES, FNN_TIMES_TRANSPOSED, FNN_TRANSPOSED_TIMES } fnn_matmul; /* a @ b, a @ b.T, a.T @ b */
 
+/* ---- attention --------------------------------------------------------------------------------------- */
+
+/* Reals between two samples, heads and rows of an array; features lie side by side. */
+typedef struct {
+    ptrdiff_t n, head, row;
+} fnn_attention_strides;
+
+/* n * heads matrices: q of `queries` rows and `features` columns, k of `keys` rows, v of `keys` rows and `values` columns.
+ * causal: row i of q looks at the keys 0 to i only. Strides of arrays that a direction does not touch are not read. */
+typedef struct {
+    ptrdiff_t n, heads, queries, keys, features, values;
+    double scale;
+    int causal;
+    fnn_attention_strides q, k, v, y, dy, dq, dk, dv;
+} fnn_attention_shape;
+
 /* ---- activations ------------------------------------------------------------------------------------- */
 
 /* The pointwise activations; in brackets their parameters, and the array that the backward pass reads. */

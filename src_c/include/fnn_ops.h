@@ -66,6 +66,17 @@ fnn_status FNN_OP(arithmetic)(fnn_arithmetic kind, ptrdiff_t n, const FNN_REAL *
 fnn_status FNN_OP(matmul)(fnn_matmul kind, ptrdiff_t matrices, ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns,
                           const FNN_REAL *a, const FNN_REAL *b, FNN_REAL *transposed, FNN_REAL *y, int n_threads);
 
+/* ---- attention: y = softmax(scale * q @ k.T) @ v, by rows, of many matrices ------------------------------------ */
+typedef struct {
+    const FNN_REAL *q, *k, *v, *dy;
+    FNN_REAL *y, *dq, *dk, *dv; /* y forward, the others backward; written in full */
+} FNN_OP(attention_operands);
+ptrdiff_t FNN_OP(attention_workspace)(const fnn_attention_shape *shape, int backward, int n_threads); /* bytes */
+void FNN_OP(attention_forward)(const fnn_attention_shape *shape, const FNN_OP(attention_operands) * operands,
+                               void *workspace, int n_threads);
+void FNN_OP(attention_backward)(const fnn_attention_shape *shape, const FNN_OP(attention_operands) * operands,
+                                void *workspace, int n_threads);
+
 /* ---- softmax: along each row of a dense (rows, columns) matrix; `log` selects log_softmax ----------------- */
 fnn_status FNN_OP(softmax_forward)(int log, ptrdiff_t rows, ptrdiff_t columns, const FNN_REAL *x, FNN_REAL *y,
                                    int n_threads);
