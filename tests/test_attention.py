@@ -214,7 +214,8 @@ def test_attention_in_a_layer_without_weights_is_the_same(rng):
 @pytest.mark.parametrize(
     "shapes",
     [((1, 2, 3, 4), (1, 2, 5, 3), (1, 2, 5, 6)), ((1, 2, 3, 4), (1, 2, 5, 4), (1, 2, 6, 6)),
-     ((1, 2, 0, 4), (1, 2, 5, 4), (1, 2, 5, 6)), ((1, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 6)), ((1, 2, 3, 4), (1, 2, 5, 4), (1, 1, 5, 6))],
+     ((1, 2, 0, 4), (1, 2, 5, 4), (1, 2, 5, 6)), ((1, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 6)),
+     ((1, 2, 3, 4), (1, 2, 5, 4), (1, 1, 5, 6))],
 )  # fmt: skip
 def test_attention_binding_refuses_shapes_that_do_not_fit(shapes):
     with pytest.raises(ValueError, match="attention: shapes do not fit"):

@@ -38,7 +38,7 @@ class Attention(Op):
         if any(self.needs_grad):
             self.query, self.key, self.value = query, key, value
         q, k, v = map(_in_heads, (query, key, value))
-        y = _empty_heads(*q.shape[:3], v.shape[3], q.dtype)
+        y = _empty_heads((*q.shape[:3], v.shape[3]), q.dtype)
         workspace, threads = self._workspace(False, q, k, v), _runtime.num_threads()
         _runtime._native.attention_forward(q, k, v, self.scale, self.is_causal, y, workspace, threads)
         kernel_ran("attention_forward")
@@ -48,7 +48,7 @@ class Attention(Op):
         given = self.query, self.key, self.value
         q, k, v = map(_in_heads, given)
         dy = _in_heads(dy)
-        gradients = [_empty_heads(*x.shape, x.dtype) for x in (q, k, v)]
+        gradients = [_empty_heads(x.shape, x.dtype) for x in (q, k, v)]
         last = self._workspace(True, q, k, v), _runtime.num_threads()
         _runtime._native.attention_backward(dy, q, k, v, self.scale, self.is_causal, *gradients, *last)
         kernel_ran("attention_backward")
@@ -72,7 +72,8 @@ def _in_heads(x: NDArray) -> NDArray:
     return x[None, None] if x.ndim == 2 else x.reshape(-1, 1, *x.shape[-2:])
 
 
-def _empty_heads(n: int, heads: int, places: int, features: int, dtype: np.dtype) -> NDArray:
+def _empty_heads(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    n, heads, places, features = shape
     return _memory.empty((n, places, heads, features), dtype).transpose(0, 2, 1, 3)
 
 

@@ -143,7 +143,8 @@ class MultiheadAttention(Module):
         p = self.dropout if self.training else 0.0
         scale = 1 / math.sqrt(size // self.num_heads)
         if allowed is None and addend is None and p == 0 and not need_weights and runs_at_once(q, k, v):
-            heads, weights = run(Attention(scale, False), q, k, v), None
+            heads: Any = run(Attention(scale, False), q, k, v)
+            weights: Any = None
         else:
             heads, weights = attend(q, k, v, allowed, addend, p, scale)
         y = self.out_proj(np.transpose(heads, (0, 2, 1, 3)).reshape(n, length, size))
