@@ -14,6 +14,7 @@ import fastnn
 from fastnn import _memory, nn
 from fastnn import functional as F
 from fastnn.autograd import products
+from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS
 
 ALIGNMENT, PAGE = 64, mmap.PAGESIZE
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -41,10 +42,10 @@ def a_convolution(rng):
     dilation = tuple(int(d) for d in rng.integers(1, 3, 2))
     stride = tuple(int(s) for s in rng.integers(1, 4, 2))
     pad = tuple(int(p) for p in rng.integers(0, 4, 2))
-    algorithm = str(rng.choice(["direct", "direct", "winograd", "winograd24", "winograd4"]))
-    if algorithm != "direct":
+    algorithm = str(rng.choice(["direct", "direct", "im2col", "winograd", "winograd24", "winograd4"]))
+    if algorithm in WINOGRAD_OUTPUTS:
         groups, kernel, dilation, stride, pad = 1, (3, 3), (1, 1), (1, 1), tuple(int(p) for p in rng.integers(0, 3, 2))
-    depthwise = algorithm == "direct" and rng.random() < 0.2
+    depthwise = algorithm not in WINOGRAD_OUTPUTS and rng.random() < 0.2
     c_in, c_out = (int(c) * groups for c in rng.choice([1, 2, 3, 5, 16, 17, 33, 64, 70], 2))
     if depthwise:
         groups = c_out = c_in
@@ -86,11 +87,22 @@ def a_product(rng):
     products.transposed_product(np.ascontiguousarray(a.T), b)
 
 
+def an_attention(rng):
+    n, heads, queries, keys = (int(size) for size in rng.choice([1, 2, 3, 16, 97, 130], 4))
+    features, values = (int(size) for size in rng.choice([1, 3, 16, 40, 65], 2))
+    shapes = (queries, features), (keys, features), (keys, values)
+    arrays = [rng.standard_normal((min(n, 3), min(heads, 3), *shape)).astype(np.float32) for shape in shapes]
+    dtype, is_causal = dtype_of(rng), bool(rng.random() < 0.3)
+    yield [x.shape for x in arrays]
+    tensors = [fastnn.tensor(x.astype(dtype), requires_grad=True) for x in arrays]
+    F.scaled_dot_product_attention(*tensors, is_causal=is_causal).sum().backward()
+
+
 def dtype_of(rng):
     return np.float32 if rng.random() < 0.6 else np.float64
 
 
-KINDS = {"convolution": a_convolution, "norm": a_norm, "product": a_product}
+KINDS = {"convolution": a_convolution, "norm": a_norm, "product": a_product, "attention": an_attention}
 
 
 def main(kind, seed, cases):

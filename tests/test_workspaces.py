@@ -23,14 +23,14 @@ def run_guarded(kind, seed, cases):
     assert len(lines) == cases
 
 
-@pytest.mark.parametrize("kind", ["convolution", "norm", "product"])
+@pytest.mark.parametrize("kind", ["convolution", "norm", "product", "attention"])
 def test_operations_stay_inside_their_workspaces(kind):
     run_guarded(kind, 0, 150)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 5))
-@pytest.mark.parametrize("kind", ["convolution", "norm", "product"])
+@pytest.mark.parametrize("kind", ["convolution", "norm", "product", "attention"])
 def test_many_operations_stay_inside_their_workspaces(kind, seed):
     run_guarded(kind, seed, 1000)
 
