@@ -66,8 +66,8 @@ static int has_planes(const fnn_conv2d_shape *s, fnn_conv2d_direction direction)
         SIZE(height, OP(conv2d_phase_columns)(s), s->stride_w) > SIZE(LARGEST_GROWTH, s->h, s->w)) {
         return 0;
     }
-    int pays = direction == FNN_FORWARD ? s->stride_w > 1 && s->n < FEW_IMAGES : s->c_out < MANY_OUTPUTS;
-    return taps >= MANY_TAPS || pays;
+    int short_runs = s->stride_w > 1 && s->n < FEW_IMAGES;
+    return taps >= MANY_TAPS || short_runs || (direction == FNN_BACKWARD_WEIGHT && s->c_out < MANY_OUTPUTS);
 }
 
 /* ---- channels ---------------------------------------------------------------------------------------- */

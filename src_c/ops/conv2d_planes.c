@@ -34,7 +34,7 @@ typedef struct {
     int narrow;                         /* so few columns that destinations are the columns of the product */
     ptrdiff_t bands, band_rows, filter; /* of the gradient; reals of a filter */
     real *planes;
-    real *row;    /* [thread][c_in][w][image], with a stride */
+    real *row;    /* [thread][c_in][padded column][image], with a stride */
     real *packed; /* [panel][kernel_w][kernel_h][c_in][panel columns], or [kernel_w][c_out][kernel_h][c_in] if narrow */
     real *start;  /* [c_out][panel columns], if narrow: the bias */
     real *sums_of_run; /* [thread][c_out][panel columns], if narrow */
@@ -67,7 +67,7 @@ static ptrdiff_t prepare(planes_conv2d *g, const fnn_conv2d_plan *plan, const OP
     g->bands = fnn_ceil_div(s->h_out, g->band_rows);
     workspace_cursor workspace = {base, 0};
     g->planes = workspace_take(&workspace, SIZE(g->height, s->c_in, g->plane), sizeof(real));
-    g->row = workspace_take(&workspace, s->stride_w > 1 ? SIZE(n_threads, s->c_in, s->w, s->n) : 0, sizeof(real));
+    g->row = workspace_take(&workspace, s->stride_w > 1 ? SIZE(n_threads, s->c_in, g->plane) : 0, sizeof(real));
     norm_prepare(&g->norm, norm, g->kernels, gradient ? 0 : s->c_out, &workspace);
     ptrdiff_t packed = gradient ? 0 : SIZE(g->panels, s->kernel_w, g->depth, g->narrow ? s->c_out : g->panel_columns);
     g->packed = workspace_take(&workspace, packed, sizeof(real));
@@ -86,28 +86,32 @@ static void plane_task(void *context, ptrdiff_t row, int thread) {
     const planes_conv2d *g = context;
     const fnn_conv2d_shape *s = g->shape;
     real *to = g->planes + row * s->c_in * g->plane;
-    ptrdiff_t h = row - s->pad_top, left = s->pad_left;
-    fnn_range w = {fnn_max(0, -left), fnn_min(s->w, g->phase_columns * s->stride_w - left)};
+    ptrdiff_t h = row - s->pad_top, left = s->pad_left, columns = g->phase_columns * s->stride_w;
+    fnn_range w = {fnn_max(0, -left), fnn_min(s->w, columns - left)};
     if (h < 0 || h >= s->h || w.begin >= w.end) {
         memset(to, 0, (size_t)(s->c_in * g->plane) * sizeof(real));
         return;
     }
-    if (w.end - w.begin < g->phase_columns * s->stride_w) {
-        memset(to, 0, (size_t)(s->c_in * g->plane) * sizeof(real));
+    real *channels = s->stride_w == 1 ? to : g->row + thread * s->c_in * g->plane;
+    if (w.end - w.begin < columns) {
+        memset(channels, 0, (size_t)(s->c_in * g->plane) * sizeof(real));
     }
     const real *from = g->x + (h * s->w + w.begin) * s->n * s->c_in;
-    ptrdiff_t values = (w.end - w.begin) * s->n;
+    g->kernels->transpose((w.end - w.begin) * s->n, s->c_in, from, s->c_in, channels + (w.begin + left) * s->n,
+                          g->plane);
     if (s->stride_w == 1) {
-        g->kernels->transpose(values, s->c_in, from, s->c_in, to + (w.begin + left) * s->n, g->plane);
         return;
     }
-    real *channels = g->row + thread * s->c_in * s->w * s->n;
-    g->kernels->transpose(values, s->c_in, from, s->c_in, channels, values);
-    for (ptrdiff_t c = 0; c < s->c_in; c++) {
-        for (ptrdiff_t column = w.begin + left; column < w.end + left; column++) {
-            real *pixel = to + c * g->plane + column % s->stride_w * g->phase + column / s->stride_w * s->n;
+    for (ptrdiff_t c = 0; c < s->c_in; c++, channels += g->plane, to += g->plane) { /* columns into phases */
+        if (s->n == 1) {
+            g->kernels->transpose(g->phase_columns, s->stride_w, channels, s->stride_w, to, g->phase);
+            continue;
+        }
+        const real *in = channels;
+        for (ptrdiff_t column = 0; column < columns; column++) {
+            real *pixel = to + column % s->stride_w * g->phase + column / s->stride_w * s->n;
             for (ptrdiff_t image = 0; image < s->n; image++) {
-                pixel[image] = *channels++;
+                pixel[image] = *in++;
             }
         }
     }
