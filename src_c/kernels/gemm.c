@@ -49,6 +49,8 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
      * wait for many fetches. */
     const ptrdiff_t together = TRANSPOSED ? 8 : p->depth;
     const ptrdiff_t depth = p->depth, a_stride = p->a_stride, b_stride = p->b_stride;
+    /* So far apart, rows of a share a few sets of L1, and no prefetcher of the CPU follows them. */
+    const int far = a_stride * (ptrdiff_t)sizeof(real) >= 1024;
     for (ptrdiff_t i_batch = 0; i_batch < p->count; i_batch++) {
         const real *a = p->a + p->a_offset[i_batch] + row * (TRANSPOSED ? 1 : a_stride);
         const real *b = p->b + p->b_offset[i_batch];
@@ -75,6 +77,9 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
                 }
             }
             for (ptrdiff_t end = depth - k < together ? depth : k + together; k < end; k++) {
+                if (TRANSPOSED && far) {
+                    __builtin_prefetch(a + 10 * a_stride);
+                }
                 add_row(sum, TRANSPOSED ? a : NULL, rows, a_stride, b, lanes, ROWS, VECTORS, FULL);
                 a += TRANSPOSED ? a_stride : 0;
                 b += b_stride;
