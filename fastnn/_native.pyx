@@ -7,6 +7,8 @@ have checked shapes and layouts; what would crash is refused by the views themse
 read-only output.
 """
 
+from cpython.buffer cimport (  # no-cython-lint
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.mem cimport PyMem_Free, PyMem_Malloc  # no-cython-lint: the included files use them
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t  # no-cython-lint
@@ -47,6 +49,29 @@ cdef int check_workspace(const uint8_t[::1] workspace, Py_ssize_t needed) except
     if workspace.shape[0] < fitting(needed) or <size_t>&workspace[0] % 64 != 0:
         raise ValueError(f"workspace of {workspace.shape[0]} bytes, {needed} aligned to 64 are needed")
     return 0
+
+
+cdef struct borrowed:
+    Py_buffer views[10]
+    int count
+
+
+cdef Py_buffer *borrow(borrowed *views, object array, bint is_double, int flags) except NULL:
+    """A view of an array of this dtype; `give_back` is to be called when all of them are done with.
+
+    What typed views of either dtype would do, for functions that know the dtype from elsewhere: a fraction of the code.
+    """
+    cdef Py_buffer *view = &views.views[views.count]
+    PyObject_GetBuffer(array, view, flags | PyBUF_FORMAT)
+    views.count += 1
+    if view.format[0] != (c"d" if is_double else c"f") or view.format[1] != 0:
+        raise ValueError(f"an array of {'float64' if is_double else 'float32'} is needed")
+    return view
+
+
+cdef void give_back(borrowed *views) noexcept:
+    for i in range(views.count):
+        PyBuffer_Release(&views.views[i])
 
 
 # A view of an empty array has no first element to take the address of; every size in C is 0 then and nothing is read.

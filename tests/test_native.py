@@ -59,8 +59,11 @@ def test_native_convolution_refuses_what_its_plan_is_not_for():
     for i, (direction, call) in enumerate(zip(DIRECTIONS, calls, strict=True)):
         plan, arrays = _plan(direction), [PIXELS.copy(), TAPS.copy(), RESULT.copy()]
         call(plan, *arrays, workspace)
-        for other in (_plan(DIRECTIONS[i - 1]), _plan(direction, dtype="float64")):
-            with pytest.raises(ValueError, match="conv2d: the plan is for "):
+        for other, words in (
+            (_plan(DIRECTIONS[i - 1]), f"conv2d: the plan is for {DIRECTIONS[i - 1]}, not {direction}"),
+            (_plan(direction, dtype="float64"), "an array of float64 is needed"),
+        ):
+            with pytest.raises(ValueError, match=words):
                 call(other, *arrays, workspace)
         for j in range(3):
             for axis in range(4):
@@ -73,6 +76,15 @@ def test_native_convolution_refuses_what_its_plan_is_not_for():
                 call(plan, *arrays, room)
         with pytest.raises(TypeError):
             call(None, *arrays, workspace)
+        for j in range(3):
+            for wrong, error in ((None, TypeError), (arrays[j].T, ValueError), (arrays[j].astype(">f4"), ValueError),
+                                 (arrays[j].reshape(-1), ValueError)):  # fmt: skip
+                with pytest.raises(error):
+                    call(plan, *arrays[:j], wrong, *arrays[j + 1 :], workspace)
+        result = (2, 0, 1)[i]
+        arrays[result].flags.writeable = False
+        with pytest.raises(ValueError, match="read-only"):
+            call(plan, *arrays, workspace)
 
 
 @pytest.mark.parametrize(

@@ -40,18 +40,19 @@ cdef extern from "fnn.h" nogil:
                                     void *workspace, int n_threads)
 
 
-cdef const void *heads_of(const real[:, :, :, :] array, fnn_attention_strides *strides, Py_ssize_t n, Py_ssize_t heads,
-                          Py_ssize_t rows, Py_ssize_t features) except NULL:
+cdef void *heads_of(borrowed *views, object array, bint is_double, int flags, fnn_attention_strides *strides,
+                    Py_ssize_t n, Py_ssize_t heads, Py_ssize_t rows, Py_ssize_t features) except NULL:
     """The data and strides of an array that must have this shape; no side of it is 0."""
-    cdef Py_ssize_t size = sizeof(real)
-    if array is None or (array.shape[0], array.shape[1], array.shape[2], array.shape[3]) != (n, heads, rows, features):
+    cdef Py_buffer *view = borrow(views, array, is_double, PyBUF_STRIDES | flags)
+    cdef Py_ssize_t size = view.itemsize
+    if (view.ndim != 4 or view.shape[0] != n or view.shape[1] != heads or view.shape[2] != rows
+            or view.shape[3] != features):
         raise ValueError("attention: shapes do not fit")
-    if ((features > 1 and array.strides[3] != size) or array.strides[0] % size or array.strides[1] % size
-            or array.strides[2] % size):
+    if (features > 1 and view.strides[3] != size) or view.strides[0] % size or view.strides[1] % size or (
+            view.strides[2] % size):
         raise ValueError("attention: features must lie side by side, and all else whole numbers apart")
-    strides.n, strides.head, strides.row = (
-        array.strides[0] // size, array.strides[1] // size, array.strides[2] // size)
-    return &array[0, 0, 0, 0]
+    strides.n, strides.head, strides.row = view.strides[0] // size, view.strides[1] // size, view.strides[2] // size
+    return view.buf
 
 
 cdef fnn_attention_shape attention_shape(tuple q, tuple k, tuple v, double scale, bint causal, int n_threads) except *:
@@ -66,71 +67,72 @@ cdef fnn_attention_shape attention_shape(tuple q, tuple k, tuple v, double scale
     return s
 
 
+cdef Py_ssize_t attention_bytes(const fnn_attention_shape *s, bint is_double, bint backward, int n_threads) except -1:
+    if is_double:
+        return fitting(fnn_attention_workspace_f64(s, backward, n_threads))
+    return fitting(fnn_attention_workspace_f32(s, backward, n_threads))
+
+
 def attention_workspace(str dtype not None, bint backward, tuple q, tuple k, tuple v, int n_threads):
     """Bytes of workspace for arrays of these shapes."""
     cdef fnn_attention_shape s = attention_shape(q, k, v, 1, False, n_threads)
-    if dtype == "float64":
-        return fitting(fnn_attention_workspace_f64(&s, backward, n_threads))
-    return fitting(fnn_attention_workspace_f32(&s, backward, n_threads))
+    return attention_bytes(&s, dtype == "float64", backward, n_threads)
 
 
-def attention_forward(const real[:, :, :, :] q,  # IN
-                      const real[:, :, :, :] k,  # IN
-                      const real[:, :, :, :] v,  # IN
+def attention_forward(q, k, v,                 # IN
                       double scale, bint causal,
-                      real[:, :, :, :] y,        # OUT
-                      uint8_t[::1] workspace,    # OUT
+                      y,                       # OUT
+                      uint8_t[::1] workspace,  # OUT
                       int n_threads):
-    cdef fnn_attention_shape s = attention_shape(
-        (q.shape[0], q.shape[1], q.shape[2], q.shape[3]), (k.shape[0], k.shape[1], k.shape[2], k.shape[3]),
-        (v.shape[0], v.shape[1], v.shape[2], v.shape[3]), scale, causal, n_threads)
-    cdef const void *q_data = heads_of(q, &s.q, s.n, s.heads, s.queries, s.features)
-    cdef const void *k_data = heads_of(k, &s.k, s.n, s.heads, s.keys, s.features)
-    cdef const void *v_data = heads_of(v, &s.v, s.n, s.heads, s.keys, s.values)
-    cdef void *y_data = <void *>heads_of[real](y, &s.y, s.n, s.heads, s.queries, s.values)
+    cdef bint is_double = q.dtype == "float64"
+    cdef fnn_attention_shape s = attention_shape(q.shape, k.shape, v.shape, scale, causal, n_threads)
     cdef fnn_attention_operands_f32 f32
     cdef fnn_attention_operands_f64 f64
-    if real is float:
-        check_workspace(workspace, fnn_attention_workspace_f32(&s, 0, n_threads))
-        f32 = fnn_attention_operands_f32(q_data, k_data, v_data, NULL, y_data, NULL, NULL, NULL)
+    cdef borrowed views
+    views.count = 0
+    try:
+        f64 = fnn_attention_operands_f64(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+        f64.q = heads_of(&views, q, is_double, 0, &s.q, s.n, s.heads, s.queries, s.features)
+        f64.k = heads_of(&views, k, is_double, 0, &s.k, s.n, s.heads, s.keys, s.features)
+        f64.v = heads_of(&views, v, is_double, 0, &s.v, s.n, s.heads, s.keys, s.values)
+        f64.y = heads_of(&views, y, is_double, PyBUF_WRITABLE, &s.y, s.n, s.heads, s.queries, s.values)
+        f32 = fnn_attention_operands_f32(f64.q, f64.k, f64.v, NULL, f64.y, NULL, NULL, NULL)
+        check_workspace(workspace, attention_bytes(&s, is_double, False, n_threads))
         with nogil:
-            fnn_attention_forward_f32(&s, &f32, &workspace[0], n_threads)
-    else:
-        check_workspace(workspace, fnn_attention_workspace_f64(&s, 0, n_threads))
-        f64 = fnn_attention_operands_f64(q_data, k_data, v_data, NULL, y_data, NULL, NULL, NULL)
-        with nogil:
-            fnn_attention_forward_f64(&s, &f64, &workspace[0], n_threads)
+            if is_double:
+                fnn_attention_forward_f64(&s, &f64, &workspace[0], n_threads)
+            else:
+                fnn_attention_forward_f32(&s, &f32, &workspace[0], n_threads)
+    finally:
+        give_back(&views)
 
 
-def attention_backward(const real[:, :, :, :] dy,  # IN
-                       const real[:, :, :, :] q,   # IN
-                       const real[:, :, :, :] k,   # IN
-                       const real[:, :, :, :] v,   # IN
+def attention_backward(dy, q, k, v,             # IN
                        double scale, bint causal,
-                       real[:, :, :, :] dq,        # OUT
-                       real[:, :, :, :] dk,        # OUT
-                       real[:, :, :, :] dv,        # OUT
-                       uint8_t[::1] workspace,     # OUT
+                       dq, dk, dv,              # OUT
+                       uint8_t[::1] workspace,  # OUT
                        int n_threads):
-    cdef fnn_attention_shape s = attention_shape(
-        (q.shape[0], q.shape[1], q.shape[2], q.shape[3]), (k.shape[0], k.shape[1], k.shape[2], k.shape[3]),
-        (v.shape[0], v.shape[1], v.shape[2], v.shape[3]), scale, causal, n_threads)
-    cdef const void *q_data = heads_of(q, &s.q, s.n, s.heads, s.queries, s.features)
-    cdef const void *k_data = heads_of(k, &s.k, s.n, s.heads, s.keys, s.features)
-    cdef const void *v_data = heads_of(v, &s.v, s.n, s.heads, s.keys, s.values)
-    cdef const void *dy_data = heads_of(dy, &s.dy, s.n, s.heads, s.queries, s.values)
-    cdef void *dq_data = <void *>heads_of[real](dq, &s.dq, s.n, s.heads, s.queries, s.features)
-    cdef void *dk_data = <void *>heads_of[real](dk, &s.dk, s.n, s.heads, s.keys, s.features)
-    cdef void *dv_data = <void *>heads_of[real](dv, &s.dv, s.n, s.heads, s.keys, s.values)
+    cdef bint is_double = q.dtype == "float64"
+    cdef fnn_attention_shape s = attention_shape(q.shape, k.shape, v.shape, scale, causal, n_threads)
     cdef fnn_attention_operands_f32 f32
     cdef fnn_attention_operands_f64 f64
-    if real is float:
-        check_workspace(workspace, fnn_attention_workspace_f32(&s, 1, n_threads))
-        f32 = fnn_attention_operands_f32(q_data, k_data, v_data, dy_data, NULL, dq_data, dk_data, dv_data)
+    cdef borrowed views
+    views.count = 0
+    try:
+        f64 = fnn_attention_operands_f64(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+        f64.q = heads_of(&views, q, is_double, 0, &s.q, s.n, s.heads, s.queries, s.features)
+        f64.k = heads_of(&views, k, is_double, 0, &s.k, s.n, s.heads, s.keys, s.features)
+        f64.v = heads_of(&views, v, is_double, 0, &s.v, s.n, s.heads, s.keys, s.values)
+        f64.dy = heads_of(&views, dy, is_double, 0, &s.dy, s.n, s.heads, s.queries, s.values)
+        f64.dq = heads_of(&views, dq, is_double, PyBUF_WRITABLE, &s.dq, s.n, s.heads, s.queries, s.features)
+        f64.dk = heads_of(&views, dk, is_double, PyBUF_WRITABLE, &s.dk, s.n, s.heads, s.keys, s.features)
+        f64.dv = heads_of(&views, dv, is_double, PyBUF_WRITABLE, &s.dv, s.n, s.heads, s.keys, s.values)
+        f32 = fnn_attention_operands_f32(f64.q, f64.k, f64.v, f64.dy, NULL, f64.dq, f64.dk, f64.dv)
+        check_workspace(workspace, attention_bytes(&s, is_double, True, n_threads))
         with nogil:
-            fnn_attention_backward_f32(&s, &f32, &workspace[0], n_threads)
-    else:
-        check_workspace(workspace, fnn_attention_workspace_f64(&s, 1, n_threads))
-        f64 = fnn_attention_operands_f64(q_data, k_data, v_data, dy_data, NULL, dq_data, dk_data, dv_data)
-        with nogil:
-            fnn_attention_backward_f64(&s, &f64, &workspace[0], n_threads)
+            if is_double:
+                fnn_attention_backward_f64(&s, &f64, &workspace[0], n_threads)
+            else:
+                fnn_attention_backward_f32(&s, &f32, &workspace[0], n_threads)
+    finally:
+        give_back(&views)

@@ -188,26 +188,34 @@ cdef struct conv2d_operands:
     void *dbias
 
 
-cdef const void *pixels_of(const real[:, :, :, ::1] array, Py_ssize_t h, Py_ssize_t w, Py_ssize_t n,
-                           Py_ssize_t channels) except NULL:
+cdef void *pixels_of(borrowed *views, Conv2dPlan plan, object array, int flags, Py_ssize_t h, Py_ssize_t w, Py_ssize_t n,
+                     Py_ssize_t channels) except NULL:
     """The data of an array that must have this shape; it is not empty, since no side of a plan is."""
-    if (array is None or array.shape[0] != h or array.shape[1] != w or array.shape[2] != n
-            or array.shape[3] != channels):
+    cdef Py_buffer *view = borrow(views, array, plan.is_double, PyBUF_C_CONTIGUOUS | flags)
+    if (view.ndim != 4 or view.shape[0] != h or view.shape[1] != w or view.shape[2] != n
+            or view.shape[3] != channels):
         raise ValueError("conv2d: shapes do not fit")
-    return &array[0, 0, 0, 0]
+    return view.buf
 
 
-cdef int run_conv2d(Conv2dPlan plan, str direction, bint is_double, const conv2d_operands *o, const void *norm,
-                    uint8_t[::1] workspace) except -1:
-    """Run a plan on operands that fit it."""
-    if plan.direction != direction or plan.is_double != is_double:
-        raise ValueError(f"conv2d: the plan is for {plan.direction} of {'float64' if plan.is_double else 'float32'}")
-    check_workspace(workspace, plan.plan.workspace)
+cdef void *values_of(borrowed *views, Conv2dPlan plan, object array, int flags=0) except? NULL:
+    """The data of an array of one number for each output channel, or NULL for None."""
+    if array is None:
+        return NULL
+    cdef Py_buffer *view = borrow(views, array, plan.is_double, PyBUF_C_CONTIGUOUS | flags)
+    if view.ndim != 1 or view.shape[0] != plan.plan.shape.c_out:
+        raise ValueError(f"conv2d: {plan.plan.shape.c_out} values are needed, one for each output channel")
+    return view.buf
+
+
+cdef int run_conv2d(Conv2dPlan plan, const conv2d_operands *o, const void *norm, uint8_t[::1] workspace) except -1:
+    """Run a plan on operands that fit it; `norm` is a pointer to that of the plan's dtype."""
     cdef fnn_conv2d_operands_f32 f32
     cdef fnn_conv2d_operands_f64 f64
+    check_workspace(workspace, plan.plan.workspace)
     cdef void *scratch = &workspace[0]
     with nogil:
-        if is_double:
+        if plan.is_double:
             f64 = fnn_conv2d_operands_f64(o.x, o.weight, o.bias, o.dy, o.addend, <const fnn_norm_f64 *>norm, o.y, o.dx,
                                           o.dweight, o.dbias)
             fnn_conv2d_run_f64(&plan.plan, &f64, scratch)
@@ -218,93 +226,101 @@ cdef int run_conv2d(Conv2dPlan plan, str direction, bint is_double, const conv2d
     return 0
 
 
-def conv2d_forward(Conv2dPlan plan not None,
-                   const real[:, :, :, ::1] x,       # IN
-                   const real[:, :, :, ::1] weight,  # IN
-                   const real[::1] bias,             # IN or None
-                   real[:, :, :, ::1] y,             # OUT
-                   uint8_t[::1] workspace):          # OUT
-    cdef const fnn_conv2d_shape *s = &plan.plan.shape
-    cdef conv2d_operands o = conv2d_operands(
-        x=pixels_of(x, s.h, s.w, s.n, s.c_in),
-        weight=pixels_of(weight, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out),
-        bias=optional_values[real](bias, s.c_out),
-        y=<void *>pixels_of[real](y, s.h_out, s.w_out, s.n, s.c_out),
-        dy=NULL, addend=NULL, dx=NULL, dweight=NULL, dbias=NULL,
-    )
-    run_conv2d(plan, "forward", real is double, &o, NULL, workspace)
+cdef int check_direction(Conv2dPlan plan, int direction) except -1:
+    if plan.plan.direction != direction:
+        raise ValueError(f"conv2d: the plan is for {plan.direction}, not {CONV2D_DIRECTIONS[direction]}")
+    return 0
+
+
+# Arrays are of the plan's dtype and shapes.
+
+def conv2d_forward(Conv2dPlan plan not None, x, weight, bias, y, uint8_t[::1] workspace):
+    conv2d_norm_forward(plan, x, weight, bias, None, None, None, None, 0, None, None, y, workspace)
 
 
 def conv2d_norm_forward(Conv2dPlan plan not None,
-                        const real[:, :, :, ::1] x,         # IN
-                        const real[:, :, :, ::1] weight,    # IN
-                        const real[::1] bias,               # IN or None
-                        const real[::1] mean not None,      # IN
-                        const real[::1] variance not None,  # IN
-                        const real[::1] norm_weight,        # IN or None
-                        const real[::1] norm_bias,          # IN or None
+                        x, weight,              # IN
+                        bias,                   # IN or None
+                        mean, variance,         # IN; both None for no norm
+                        norm_weight,            # IN or None
+                        norm_bias,              # IN or None
                         double eps,
-                        str then,                           # None, "relu" or "gelu"
-                        const real[:, :, :, ::1] residual,  # IN or None
-                        real[:, :, :, ::1] y,               # OUT
-                        uint8_t[::1] workspace):            # OUT
+                        str then,               # None, "relu" or "gelu"
+                        residual,               # IN or None
+                        y,                      # OUT
+                        uint8_t[::1] workspace  # OUT
+                        ):
     cdef const fnn_conv2d_shape *s = &plan.plan.shape
-    cdef conv2d_operands o = conv2d_operands(
-        x=pixels_of(x, s.h, s.w, s.n, s.c_in),
-        weight=pixels_of(weight, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out),
-        bias=optional_values[real](bias, s.c_out),
-        y=<void *>pixels_of[real](y, s.h_out, s.w_out, s.n, s.c_out),
-        dy=NULL, addend=NULL, dx=NULL, dweight=NULL, dbias=NULL,
-    )
-    cdef const void *residual_data = NULL
-    if residual is not None:
-        residual_data = pixels_of(residual, s.h_out, s.w_out, s.n, s.c_out)
-    cdef const real *weight_data = optional_values[real](norm_weight, s.c_out)
-    cdef const real *bias_data = optional_values[real](norm_bias, s.c_out)
-    cdef const real *mean_data = optional_values[real](mean, s.c_out)
-    cdef const real *variance_data = optional_values[real](variance, s.c_out)
+    cdef borrowed views
+    cdef conv2d_operands o
     cdef fnn_norm_f32 f32
     cdef fnn_norm_f64 f64
-    if real is float:
-        f32 = fnn_norm_f32(mean_data, variance_data, weight_data, bias_data, residual_data, eps, then_of(then))
-        run_conv2d(plan, "forward", False, &o, &f32, workspace)
-    else:
-        f64 = fnn_norm_f64(mean_data, variance_data, weight_data, bias_data, residual_data, eps, then_of(then))
-        run_conv2d(plan, "forward", True, &o, &f64, workspace)
+    cdef void *added = NULL
+    check_direction(plan, 0)
+    views.count = 0
+    try:
+        o = conv2d_operands(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+        o.x = pixels_of(&views, plan, x, 0, s.h, s.w, s.n, s.c_in)
+        o.weight = pixels_of(&views, plan, weight, 0, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out)
+        o.bias = values_of(&views, plan, bias)
+        o.y = pixels_of(&views, plan, y, PyBUF_WRITABLE, s.h_out, s.w_out, s.n, s.c_out)
+        if residual is not None:
+            added = pixels_of(&views, plan, residual, 0, s.h_out, s.w_out, s.n, s.c_out)
+        f64 = fnn_norm_f64(values_of(&views, plan, mean), values_of(&views, plan, variance),
+                           values_of(&views, plan, norm_weight), values_of(&views, plan, norm_bias), added, eps,
+                           then_of(then))
+        f32 = fnn_norm_f32(f64.mean, f64.variance, f64.weight, f64.bias, added, eps, f64.then)
+        if mean is None and variance is None:
+            run_conv2d(plan, &o, NULL, workspace)
+        elif mean is None or variance is None:
+            raise ValueError("conv2d: batch norm needs a mean and a variance")
+        else:
+            run_conv2d(plan, &o, <void *>&f64 if plan.is_double else <void *>&f32, workspace)
+    finally:
+        give_back(&views)
 
 
 def conv2d_backward_data(Conv2dPlan plan not None,
-                         const real[:, :, :, ::1] dy,      # IN
-                         const real[:, :, :, ::1] weight,  # IN
-                         const real[:, :, :, ::1] addend,  # IN or None
-                         real[:, :, :, ::1] dx,            # OUT
-                         uint8_t[::1] workspace):          # OUT
+                         dy, weight,             # IN
+                         addend,                 # IN or None
+                         dx,                     # OUT
+                         uint8_t[::1] workspace  # OUT
+                         ):
     cdef const fnn_conv2d_shape *s = &plan.plan.shape
-    cdef const void *addend_data = NULL
-    if addend is not None:
-        addend_data = pixels_of(addend, s.h, s.w, s.n, s.c_in)
-    cdef conv2d_operands o = conv2d_operands(
-        dy=pixels_of(dy, s.h_out, s.w_out, s.n, s.c_out),
-        weight=pixels_of(weight, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out),
-        addend=addend_data,
-        dx=<void *>pixels_of[real](dx, s.h, s.w, s.n, s.c_in),
-        x=NULL, bias=NULL, y=NULL, dweight=NULL, dbias=NULL,
-    )
-    run_conv2d(plan, "backward_data", real is double, &o, NULL, workspace)
+    cdef borrowed views
+    cdef conv2d_operands o
+    check_direction(plan, 1)
+    views.count = 0
+    try:
+        o = conv2d_operands(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+        o.dy = pixels_of(&views, plan, dy, 0, s.h_out, s.w_out, s.n, s.c_out)
+        o.weight = pixels_of(&views, plan, weight, 0, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out)
+        if addend is not None:
+            o.addend = pixels_of(&views, plan, addend, 0, s.h, s.w, s.n, s.c_in)
+        o.dx = pixels_of(&views, plan, dx, PyBUF_WRITABLE, s.h, s.w, s.n, s.c_in)
+        run_conv2d(plan, &o, NULL, workspace)
+    finally:
+        give_back(&views)
 
 
 def conv2d_backward_weight(Conv2dPlan plan not None,
-                           const real[:, :, :, ::1] x,    # IN
-                           const real[:, :, :, ::1] dy,   # IN
-                           real[:, :, :, ::1] dweight,    # OUT
-                           real[::1] dbias,               # OUT or None
-                           uint8_t[::1] workspace):       # OUT
+                           x, dy,                  # IN
+                           dweight,                # OUT
+                           dbias,                  # OUT or None
+                           uint8_t[::1] workspace  # OUT
+                           ):
     cdef const fnn_conv2d_shape *s = &plan.plan.shape
-    cdef conv2d_operands o = conv2d_operands(
-        x=pixels_of(x, s.h, s.w, s.n, s.c_in),
-        dy=pixels_of(dy, s.h_out, s.w_out, s.n, s.c_out),
-        dweight=<void *>pixels_of[real](dweight, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out),
-        dbias=<void *>optional_values[real](dbias, s.c_out),
-        weight=NULL, bias=NULL, addend=NULL, y=NULL, dx=NULL,
-    )
-    run_conv2d(plan, "backward_weight", real is double, &o, NULL, workspace)
+    cdef borrowed views
+    cdef conv2d_operands o
+    check_direction(plan, 2)
+    views.count = 0
+    try:
+        o = conv2d_operands(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+        o.x = pixels_of(&views, plan, x, 0, s.h, s.w, s.n, s.c_in)
+        o.dy = pixels_of(&views, plan, dy, 0, s.h_out, s.w_out, s.n, s.c_out)
+        o.dweight = pixels_of(&views, plan, dweight, PyBUF_WRITABLE, s.kernel_h, s.kernel_w, s.c_in // s.groups,
+                              s.c_out)
+        o.dbias = values_of(&views, plan, dbias, PyBUF_WRITABLE)
+        run_conv2d(plan, &o, NULL, workspace)
+    finally:
+        give_back(&views)
