@@ -321,6 +321,7 @@ FUNCTIONS = {
         *((lambda x, index=index: x[index], [_C]) for index in _INDICES),
         (lambda x: x[-2], [apart(3)]),
     ],
+    iter: [(lambda x: [2 * part for part in x], [_C]), (lambda x: next(iter(x)), [apart(3)])],
     np.take: [
         (lambda x: np.take(x, [0, 5, 5]), [_A]),
         (lambda x: np.take(x, _PLACES, axis=1), [_C]),

@@ -206,3 +206,34 @@ def test_a_slice_does_not_write_into_a_gradient_that_another_operation_has(rng):
     ((p + q) * 4 + (first * 10).sum() + (second * 20).sum()).sum().backward()
     assert b.grad.tolist() == [[4.0] * 3] * 2
     assert a.grad.tolist() == [[64.0] * 3, [124.0] * 3]
+
+
+def test_going_through_a_recorded_tensor_is_one_operation_and_its_gradient_one_array(rng):
+    x = fastnn.tensor(rng.standard_normal((3, 2, 4)), requires_grad=True)
+    y = (x * 1).swapaxes(0, 1)
+    first, second = y
+    assert np.shares_memory(first.data, y.data)
+    weights = rng.standard_normal((2, 3, 4))
+    (second * weights[1]).sum().backward()  # nothing arrives at the first
+    np.testing.assert_array_equal(x.grad.swapaxes(0, 1), [np.zeros((3, 4)), weights[1]])
+    x.grad = None
+    numbers = fastnn.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    one, *_, three = numbers
+    assert one.shape == ()
+    (one * three).backward()
+    assert numbers.grad.tolist() == [3.0, 0.0, 1.0]
+    assert [part.requires_grad for part in x.detach()] == [False] * 3
+    assert list(fastnn.tensor(np.zeros((0, 2)), requires_grad=True)) == []
+
+
+def test_a_part_of_a_recorded_tensor_cannot_be_written_into(rng):
+    leaf_of_two = fastnn.tensor(rng.standard_normal((2, 3)), requires_grad=True)
+    y = leaf_of_two * 1
+    before = y.data.copy()
+    z = (y * y).sum()
+    with fastnn.no_grad():
+        for part in y:
+            part += 1.0
+    np.testing.assert_array_equal(y.data, before)
+    z.backward()
+    np.testing.assert_array_equal(leaf_of_two.grad, 2 * before)

@@ -188,8 +188,8 @@ cdef struct conv2d_operands:
     void *dbias
 
 
-cdef void *pixels_of(borrowed *views, Conv2dPlan plan, object array, int flags, Py_ssize_t h, Py_ssize_t w, Py_ssize_t n,
-                     Py_ssize_t channels) except NULL:
+cdef void *pixels_of(borrowed *views, Conv2dPlan plan, object array, int flags,
+                     Py_ssize_t h, Py_ssize_t w, Py_ssize_t n, Py_ssize_t channels) except NULL:
     """The data of an array that must have this shape; it is not empty, since no side of a plan is."""
     cdef Py_buffer *view = borrow(views, array, plan.is_double, PyBUF_C_CONTIGUOUS | flags)
     if (view.ndim != 4 or view.shape[0] != h or view.shape[1] != w or view.shape[2] != n

@@ -1,13 +1,16 @@
 """Parts of tensors by their places: x[...], np.take, np.pad, np.sort."""
 
 import operator
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _memory
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import gradient_of
+from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import Op, run
 from fastnn.autograd.tensor import Tensor, array_of, kind_of, tensor_of, wrap
 
@@ -25,24 +28,57 @@ class Slice(Op):
         self.index = index
 
     def forward(self, x: NDArray) -> Any:
-        self.shape = x.shape
-        # As it lies, so that what turned its axes turns those of the gradient back without a copy.
-        self.axes = None if x.flags.c_contiguous else sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+        self.shape, self.axes = x.shape, _axes_by_distance(x)
         return x[self.index]
 
     def backward(self, dy: NDArray, addend: NDArray | None = None, in_place: bool = False) -> NDArray:
         if addend is None:
-            dx = self._zeros(dy.dtype)
+            dx = _lying(self.shape, self.axes, dy.dtype)
+            dx.fill(0)
             dx[self.index] = dy
         else:
             dx = addend if in_place else np.array(addend)
             dx[self.index] += dy
         return dx
 
-    def _zeros(self, dtype: np.dtype) -> NDArray:
-        if self.axes is None:
-            return np.zeros(self.shape, dtype)
-        return np.zeros([self.shape[axis] for axis in self.axes], dtype).transpose(np.argsort(self.axes))
+
+class Unbind(Op):
+    """All parts of x along its first axis: views."""
+
+    is_exact = True
+    is_view = True
+    is_fresh = True
+    keeps: ClassVar = {}
+
+    def forward(self, x: NDArray) -> Any:
+        self.shape, self.axes = x.shape, _axes_by_distance(x)
+        return tuple(x[i, ...] for i in range(len(x)))  # an array even of one number
+
+    def backward(self, *dys: NDArray) -> NDArray:
+        dx = _lying(self.shape, self.axes, dys[0].dtype)
+        for i, dy in enumerate(dys):
+            dx[i] = dy
+        return dx
+
+
+@gradient_of(iter)
+def _parts(x: Tensor) -> Iterator[Tensor]:
+    """All parts along the first axis, one after the other; if they are recorded, by one operation."""
+    if RECORDING.get() and x._requires_grad and len(x):
+        return iter(run(Unbind(), x))
+    return (x[i] for i in range(len(x)))
+
+
+# A gradient lies like what it is of, so that what turned the axes turns those of the gradient back without a copy.
+def _axes_by_distance(x: NDArray) -> list[int] | None:
+    """The axes from the outermost in memory to the innermost; None if they are in order."""
+    return None if x.flags.c_contiguous else sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+
+
+def _lying(shape: tuple[int, ...], axes: list[int] | None, dtype: np.dtype) -> NDArray:
+    if axes is None:
+        return _memory.empty(shape, dtype)
+    return _memory.empty(tuple([shape[axis] for axis in axes]), dtype).transpose(np.argsort(axes))
 
 
 class Pick(Op):

@@ -289,7 +289,8 @@ class Tensor(ArrayMethods):
     def __iter__(self) -> Iterator["Tensor"]:
         if not self._data.ndim:
             raise TypeError(f"{type(self).__name__}: one without axes cannot be gone through")
-        return (self[i] for i in range(len(self._data)))
+        parts: Iterator[Tensor] = FUNCTIONS[iter](self)
+        return parts
 
     def __bool__(self) -> bool:
         return bool(self._data)

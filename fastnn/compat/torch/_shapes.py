@@ -491,8 +491,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Te
 def unbind(input: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """All slices across an axis."""
     axis = axis_of(dim, input._data.ndim)
-    before = (slice(None),) * axis
-    return tuple(input[(*before, i)] for i in range(input._data.shape[axis]))
+    return tuple(FUNCTIONS[iter](movedim(input, axis, 0) if axis else input))
 
 
 @method
