@@ -28,12 +28,12 @@ class Slice(Op):
         self.index = index
 
     def forward(self, x: NDArray) -> Any:
-        self.shape, self.axes = x.shape, _axes_by_distance(x)
+        self.shape, self.axes = x.shape, _memory.axes_by_distance(x)
         return x[self.index]
 
     def backward(self, dy: NDArray, addend: NDArray | None = None, in_place: bool = False) -> NDArray:
         if addend is None:
-            dx = _lying(self.shape, self.axes, dy.dtype)
+            dx = _memory.empty_lying(self.shape, self.axes, dy.dtype)
             dx.fill(0)
             dx[self.index] = dy
         else:
@@ -43,7 +43,11 @@ class Slice(Op):
 
 
 class Unbind(Op):
-    """All parts of x along its first axis: views."""
+    """All parts of x along its first axis: views.
+
+    As with `Slice`, the gradient lies like x, so that what turned the axes of x turns those of the gradient back
+    without a copy.
+    """
 
     is_exact = True
     is_view = True
@@ -51,11 +55,11 @@ class Unbind(Op):
     keeps: ClassVar = {}
 
     def forward(self, x: NDArray) -> Any:
-        self.shape, self.axes = x.shape, _axes_by_distance(x)
+        self.shape, self.axes = x.shape, _memory.axes_by_distance(x)
         return tuple(x[i, ...] for i in range(len(x)))  # an array even of one number
 
     def backward(self, *dys: NDArray) -> NDArray:
-        dx = _lying(self.shape, self.axes, dys[0].dtype)
+        dx = _memory.empty_lying(self.shape, self.axes, dys[0].dtype)
         for i, dy in enumerate(dys):
             dx[i] = dy
         return dx
@@ -67,18 +71,6 @@ def _parts(x: Tensor) -> Iterator[Tensor]:
     if RECORDING.get() and x._requires_grad and len(x):
         return iter(run(Unbind(), x))
     return (x[i] for i in range(len(x)))
-
-
-# A gradient lies like what it is of, so that what turned the axes turns those of the gradient back without a copy.
-def _axes_by_distance(x: NDArray) -> list[int] | None:
-    """The axes from the outermost in memory to the innermost; None if they are in order."""
-    return None if x.flags.c_contiguous else sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
-
-
-def _lying(shape: tuple[int, ...], axes: list[int] | None, dtype: np.dtype) -> NDArray:
-    if axes is None:
-        return _memory.empty(shape, dtype)
-    return _memory.empty(tuple([shape[axis] for axis in axes]), dtype).transpose(np.argsort(axes))
 
 
 class Pick(Op):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _memory
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import gradient_of
 from fastnn.autograd.shapes import BroadcastTo, at_least, moveaxis
@@ -24,7 +25,13 @@ class Concatenate(Op):
 
     def forward(self, *arrays: NDArray) -> NDArray:
         self.likes = [(array.shape[self.axis], array.dtype) for array in arrays]
-        return np.concatenate(arrays, self.axis)
+        first, kinds = arrays[0], {(array.ndim, array.dtype) for array in arrays}
+        if len(kinds) > 1 or first.dtype.kind != "f":
+            return np.concatenate(arrays, self.axis)
+        axis = self.axis % first.ndim
+        shape = (*first.shape[:axis], sum(size for size, _ in self.likes), *first.shape[axis + 1 :])
+        out = _memory.empty_lying(shape, _memory.axes_by_distance(first), first.dtype)
+        return np.concatenate(arrays, axis, out=out)
 
     def backward(self, dy: NDArray) -> tuple[NDArray | None, ...]:
         before = (slice(None),) * (self.axis % dy.ndim)
