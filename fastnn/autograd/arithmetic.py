@@ -1,5 +1,6 @@
 """Sums, differences, products and quotients: NumPy's own, to the bit, of large arrays on all threads."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -48,43 +49,70 @@ def _is_large(a: Any, b: Any) -> bool:
     return (type(a) is np.ndarray and a.size >= _LARGE) or (type(b) is np.ndarray and b.size >= _LARGE)
 
 
+# Pieces of a small side, or of what each of its numbers meets, are at least so long: with less, NumPy is as fast.
+_LEAST_PIECE = 16
+
+
 def _large(ufunc: np.ufunc, a: Any, b: Any, out: NDArray | None) -> Any:
-    """By the kernel, where both lie in memory alike or one is a number; else by NumPy, or None if there is `out`."""
-    whole = a if type(a) is np.ndarray and a.size >= _LARGE else b
+    """By the kernel, where both lie in memory alike, or one is a number or is broadcast to pieces of the other's
+    memory; else by NumPy, or None if there is `out`.
+    """
+    whole, other = (a, b) if type(a) is np.ndarray and a.size >= _LARGE else (b, a)
+    if type(other) is np.ndarray and other.size > whole.size:
+        whole, other = other, whole
     dtype = whole.dtype
-    if dtype in _KERNELS and whole.flags.aligned and not _runtime.uses_reference():
+    fits = out is None or out is whole
+    if fits and dtype in _KERNELS and whole.flags.aligned and not _runtime.uses_reference():
         order = _layout.memory_order(whole)
         flat = whole.transpose(order)
         if flat.flags.c_contiguous:
             flat = flat.reshape(-1)
-            sides = [flat if x is whole else _side(x, whole, order) for x in (a, b)]
-            if sides[0] is not None and sides[1] is not None and (out is None or not _is_shifted(sides[1], flat)):
+            side, inner = _side(other, whole, order)
+            if side is not None and (out is None or not _is_overwritten(side, flat)):
                 if out is not None:
                     result, y = out, flat
                 else:
                     buffer = _memory.empty(tuple([whole.shape[axis] for axis in order]), dtype)
                     result, y = _layout.unordered(buffer, order), buffer.reshape(-1)
                 native = _runtime._native
-                native.arithmetic(native.ARITHMETIC[_NAMES[ufunc]], *sides, y, _runtime.num_threads())
+                sides = (flat, side) if whole is a else (side, flat)
+                native.arithmetic(native.ARITHMETIC[_NAMES[ufunc]], *sides, y, inner, _runtime.num_threads())
                 kernel_ran("arithmetic")
                 return result
     return None if out is not None else ufunc(a, b)
 
 
-def _is_shifted(x: NDArray, y: NDArray) -> bool:
-    """Whether x and y share memory without being the same elements."""
-    return np.may_share_memory(x, y) and x.__array_interface__["data"] != y.__array_interface__["data"]
+def _is_overwritten(x: NDArray, y: NDArray) -> bool:
+    """Whether y, as it is written, changes what is still to be read of x."""
+    is_same = x.size == y.size and x.__array_interface__["data"] == y.__array_interface__["data"]
+    return np.may_share_memory(x, y) and not is_same
 
 
-def _side(x: Any, whole: NDArray, order: tuple[int, ...]) -> NDArray | None:
-    """The elements of the other side in the order of `whole`, or its one number."""
+def _side(x: Any, whole: NDArray, order: tuple[int, ...]) -> tuple[NDArray | None, int]:
+    """The elements of the other side in the order of `whole`, and how often each is taken before the next one."""
     if type(x) is float or type(x) is int:
-        return np.full(1, x, whole.dtype)
+        return np.full(1, x, whole.dtype), whole.size
     if not isinstance(x, np.ndarray | np.generic) or x.dtype != whole.dtype:
-        return None
+        return None, 0
     if not x.ndim:
-        return np.array([x])
-    if not isinstance(x, np.ndarray) or x.shape != whole.shape or not x.flags.aligned:
-        return None
-    flat = x.transpose(order)
-    return flat.reshape(-1) if flat.flags.c_contiguous else None
+        return np.array([x]), whole.size
+    if not isinstance(x, np.ndarray) or x.ndim > whole.ndim or not x.flags.aligned:
+        return None, 0
+    if x.shape == whole.shape:
+        flat = x.transpose(order)
+        return (flat.reshape(-1), 1) if flat.flags.c_contiguous else (None, 0)
+    return _small_side(x.reshape((1,) * (whole.ndim - x.ndim) + x.shape).transpose(order), whole.transpose(order).shape)
+
+
+def _small_side(x: NDArray, shape: tuple[int, ...]) -> tuple[NDArray | None, int]:
+    """The same of what is broadcast to this shape: across some of the first axes, and some of the last."""
+    first, end = 0, len(shape)
+    while x.size > 1 and x.shape[first] == 1:
+        first += 1
+    while end > first and x.shape[end - 1] == 1:
+        end -= 1
+    inner = math.prod(shape[end:])
+    piece = x.size if inner == 1 else inner
+    if x.shape[first:end] != shape[first:end] or not x.flags.c_contiguous or piece < _LEAST_PIECE:
+        return None, 0
+    return x.reshape(-1), inner

@@ -57,9 +57,15 @@ fnn_status FNN_OP(prelu_backward)(ptrdiff_t rows, ptrdiff_t channels, ptrdiff_t 
 /* ---- add: y = a + b over n dense reals ------------------------------------------------------------------- */
 fnn_status FNN_OP(add)(ptrdiff_t n, const FNN_REAL *a, const FNN_REAL *b, FNN_REAL *y, int n_threads);
 
-/* ---- arithmetic: y = a kind b over n dense reals; a or b may be one number -------------------------------- */
-fnn_status FNN_OP(arithmetic)(fnn_arithmetic kind, ptrdiff_t n, const FNN_REAL *a, int a_is_number, const FNN_REAL *b,
-                              int b_is_number, FNN_REAL *y, int n_threads);
+/* ---- arithmetic: y = a kind b over n dense reals -------------------------------------------------------------- */
+/* a or b may be small, `middle` reals: each is taken `inner` times, and all of them again and again. inner is 1 if none is. */
+fnn_status FNN_OP(arithmetic)(fnn_arithmetic kind, ptrdiff_t n, ptrdiff_t middle, ptrdiff_t inner, const FNN_REAL *a,
+                              int a_is_small, const FNN_REAL *b, int b_is_small, FNN_REAL *y, int n_threads);
+
+/* ---- sum_rows: y[j] = sum over i of x[i][j], of a dense (rows, columns) matrix, by double from 32 rows on ----------- */
+ptrdiff_t FNN_OP(sum_rows_workspace)(ptrdiff_t rows, ptrdiff_t columns); /* bytes */
+void FNN_OP(sum_rows)(ptrdiff_t rows, ptrdiff_t columns, const FNN_REAL *x, FNN_REAL *y, void *workspace,
+                      int n_threads);
 
 /* ---- matmul: y = a kind b, of matrices (rows, depth) and (depth, columns), or the other way round where one is
  * transposed; one after the other in memory. `transposed` has room for all b, if kind is FNN_TIMES_TRANSPOSED ---- */
