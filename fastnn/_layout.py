@@ -129,6 +129,11 @@ def memory_order(x: NDArray) -> tuple[int, ...]:
     return tuple(sorted(range(x.ndim), key=lambda axis: (-abs(x.strides[axis]), axis)))
 
 
+def empty_in(order: tuple[int, ...], shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """An uninitialised array whose axes lie in memory in the order that `memory_order` gave of another."""
+    return unordered(_memory.empty(tuple([shape[axis] for axis in order]), dtype), order)
+
+
 def dense(x: NDArray) -> NDArray:
     """`x` itself if its elements fill one aligned, native block of memory in any order of axes, else a copy.
 

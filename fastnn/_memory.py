@@ -50,18 +50,6 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
     return np.ndarray(shape, dtype, buffer=native.Lease(_arena, n_bytes))
 
 
-def axes_by_distance(x: NDArray) -> list[int] | None:
-    """The axes from the outermost in memory to the innermost; None if they are in order."""
-    return None if x.flags.c_contiguous else sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
-
-
-def empty_lying(shape: tuple[int, ...], axes: list[int] | None, dtype: DTypeLike) -> NDArray:
-    """As `empty`, whose axes lie in memory in this order."""
-    if axes is None:
-        return empty(shape, dtype)
-    return empty(tuple([shape[axis] for axis in axes]), dtype).transpose(np.argsort(axes))
-
-
 # Scratch memory up to this size stays with its thread: looking for it would take longer than a small operation.
 _KEPT_WORKSPACE = 1 << 20
 _of_thread = threading.local()

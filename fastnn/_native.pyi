@@ -169,6 +169,9 @@ def arithmetic(kind: int, a: _Real, b: _Real, y: _Real, inner: int, n_threads: i
 def sum_rows_workspace(rows: int, columns: int) -> int: ...
 def sum_rows(x: _Real, y: _Real, workspace: NDArray[np.uint8], n_threads: int) -> None: ...
 
+# join_rows
+def join_rows(cuts: bool, parts: list[_Real], whole: _Real, n_threads: int) -> None: ...
+
 # matmul
 MATMUL: dict[str, int]
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _memory
+from fastnn import _layout
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import gradient_of
 from fastnn.autograd.modes import RECORDING
@@ -28,12 +28,12 @@ class Slice(Op):
         self.index = index
 
     def forward(self, x: NDArray) -> Any:
-        self.shape, self.axes = x.shape, _memory.axes_by_distance(x)
+        self.shape, self.order = x.shape, _layout.memory_order(x)
         return x[self.index]
 
     def backward(self, dy: NDArray, addend: NDArray | None = None, in_place: bool = False) -> NDArray:
         if addend is None:
-            dx = _memory.empty_lying(self.shape, self.axes, dy.dtype)
+            dx = _layout.empty_in(self.order, self.shape, dy.dtype)
             dx.fill(0)
             dx[self.index] = dy
         else:
@@ -55,11 +55,11 @@ class Unbind(Op):
     keeps: ClassVar = {}
 
     def forward(self, x: NDArray) -> Any:
-        self.shape, self.axes = x.shape, _memory.axes_by_distance(x)
+        self.shape, self.order = x.shape, _layout.memory_order(x)
         return tuple(x[i, ...] for i in range(len(x)))  # an array even of one number
 
     def backward(self, *dys: NDArray) -> NDArray:
-        dx = _memory.empty_lying(self.shape, self.axes, dys[0].dtype)
+        dx = _layout.empty_in(self.order, self.shape, dys[0].dtype)
         for i, dy in enumerate(dys):
             dx[i] = dy
         return dx

@@ -1,12 +1,14 @@
 """Tensors joined, cut, and repeated."""
 
+import math
 import operator
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _memory
+from fastnn import _check, _layout, _runtime
+from fastnn._watching import kernel_ran
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import gradient_of
 from fastnn.autograd.shapes import BroadcastTo, at_least, moveaxis
@@ -30,17 +32,51 @@ class Concatenate(Op):
             return np.concatenate(arrays, self.axis)
         axis = self.axis % first.ndim
         shape = (*first.shape[:axis], sum(size for size, _ in self.likes), *first.shape[axis + 1 :])
-        out = _memory.empty_lying(shape, _memory.axes_by_distance(first), first.dtype)
-        return np.concatenate(arrays, axis, out=out)
+        out = _layout.empty_in(_layout.memory_order(first), shape, first.dtype)
+        return out if _join_rows(False, arrays, out, axis) else np.concatenate(arrays, axis, out=out)
 
     def backward(self, dy: NDArray) -> tuple[NDArray | None, ...]:
-        before = (slice(None),) * (self.axis % dy.ndim)
+        axis = self.axis % dy.ndim
+        if all(self.needs_grad) and all(dtype == dy.dtype for _, dtype in self.likes) and dy.size >= _LARGE:
+            order = _layout.memory_order(dy)
+            shapes = [(*dy.shape[:axis], size, *dy.shape[axis + 1 :]) for size, _ in self.likes]
+            parts = tuple(_layout.empty_in(order, shape, dy.dtype) for shape in shapes)
+            if _join_rows(True, parts, dy, axis):
+                return parts
         start, gradients = 0, []
         for (size, dtype), need in zip(self.likes, self.needs_grad, strict=True):
-            part = dy[(*before, slice(start, start + size))].astype(dtype, copy=False) if need else None
-            gradients.append(part)
+            place = (slice(None),) * axis + (slice(start, start + size),)
+            gradients.append(dy[place].astype(dtype, copy=False) if need else None)
             start += size
         return tuple(gradients)
+
+
+# Elements from which waking a thread pays, and how many lie side by side where a row is worth a copy of its own.
+_LARGE, _LEAST_LENGTH = 1 << 16, 16
+
+
+def _join_rows(cuts: bool, parts: tuple[NDArray, ...], whole: NDArray, axis: int) -> bool:
+    """Join parts along an axis on all threads, or cut `whole` into them, if all lie in memory alike; else say no."""
+    if whole.size < _LARGE or whole.dtype not in _check.FLOATS or _runtime.uses_reference():
+        return False
+    order = _layout.memory_order(whole)
+    place = order.index(axis)
+    rows = math.prod([whole.shape[i] for i in order[:place]])
+    turned = [array.transpose(order) for array in (*parts, whole)]
+    fits = all(
+        array.shape[:place] == turned[-1].shape[:place]
+        and array.shape[place + 1 :] == turned[-1].shape[place + 1 :]
+        and array.flags.c_contiguous
+        and array.flags.aligned
+        and array.size >= rows * _LEAST_LENGTH
+        for array in turned
+    )
+    if not fits or not whole.flags.writeable:
+        return False
+    *matrices, wide = [array.reshape(rows, -1) for array in turned]
+    _runtime._native.join_rows(cuts, matrices, wide, _runtime.num_threads())
+    kernel_ran("join_rows")
+    return True
 
 
 class Stack(Op):

@@ -67,6 +67,11 @@ ptrdiff_t FNN_OP(sum_rows_workspace)(ptrdiff_t rows, ptrdiff_t columns); /* byte
 void FNN_OP(sum_rows)(ptrdiff_t rows, ptrdiff_t columns, const FNN_REAL *x, FNN_REAL *y, void *workspace,
                       int n_threads);
 
+/* ---- join_rows: `count` dense matrices of `rows` rows, of these lengths, side by side in `whole`; or with `cuts` they
+ * are written from it ------------------------------------------------------------------------------------------------ */
+void FNN_OP(join_rows)(int cuts, ptrdiff_t rows, ptrdiff_t count, const ptrdiff_t *lengths, FNN_REAL *const *parts,
+                       FNN_REAL *whole, int n_threads);
+
 /* ---- matmul: y = a kind b, of matrices (rows, depth) and (depth, columns), or the other way round where one is
  * transposed; one after the other in memory. `transposed` has room for all b, if kind is FNN_TIMES_TRANSPOSED ---- */
 fnn_status FNN_OP(matmul)(fnn_matmul kind, ptrdiff_t matrices, ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns,
