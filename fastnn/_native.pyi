@@ -211,13 +211,12 @@ def softmax_backward(log: bool, dy: _Real, y: _Real, dx: _Real, n_threads: int) 
 def maxpool2d_forward(
     x: _Real,
     y: _Real,
-    taps: _Taps,
+    taps: _Taps | None,
     begin_h: NDArray[np.intp],
     entries_h: NDArray[np.intp],
     begin_w: NDArray[np.intp],
     entries_w: NDArray[np.intp],
     taps_w: int,
-    want_taps: bool,
     n_threads: int,
 ) -> None: ...
 def maxpool2d_backward(

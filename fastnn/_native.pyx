@@ -51,6 +51,25 @@ cdef int check_workspace(const uint8_t[::1] workspace, Py_ssize_t needed) except
     return 0
 
 
+cdef int sizes_of(tuple values, int count, Py_ssize_t *sizes) except -1:
+    """The numbers of a tuple of so many."""
+    if len(values) != count:
+        raise ValueError(f"{count} numbers are needed. Received: {values}")
+    for i in range(count):
+        sizes[i] = values[i]
+    return 0
+
+
+cdef Py_ssize_t product_of(const Py_ssize_t *sizes, int count) noexcept:
+    """The product of sizes, none of which is 0; the largest number if it does not fit."""
+    cdef Py_ssize_t product = 1
+    for i in range(count):
+        if product > PY_SSIZE_T_MAX // sizes[i]:
+            return PY_SSIZE_T_MAX
+        product *= sizes[i]
+    return product
+
+
 cdef struct borrowed:
     Py_buffer views[10]
     int count

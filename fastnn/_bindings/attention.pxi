@@ -57,10 +57,17 @@ cdef void *heads_of(borrowed *views, object array, bint is_double, int flags, fn
 
 cdef fnn_attention_shape attention_shape(tuple q, tuple k, tuple v, double scale, bint causal, int n_threads) except *:
     cdef fnn_attention_shape s
-    s.n, s.heads, s.queries, s.features = q
-    s.keys, s.values = v[2:]
+    cdef Py_ssize_t sizes[12]
+    sizes_of(q, 4, sizes)
+    sizes_of(k, 4, sizes + 4)
+    sizes_of(v, 4, sizes + 8)
+    s.n, s.heads, s.queries, s.features = sizes[0], sizes[1], sizes[2], sizes[3]
+    s.keys, s.values = sizes[10], sizes[11]
     s.scale, s.causal = scale, causal
-    if min(*q, *v) < 1 or k != (s.n, s.heads, s.keys, s.features) or v[:2] != q[:2]:
+    cdef bint fits = sizes[6] == s.keys and sizes[7] == s.features
+    for i in range(12):
+        fits = fits and sizes[i] >= 1 and (i % 4 > 1 or sizes[i] == sizes[i % 4])
+    if not fits:
         raise ValueError("attention: shapes do not fit")
     if n_threads < 1:
         raise ValueError(f"attention: n_threads must be at least 1. Received: {n_threads}")

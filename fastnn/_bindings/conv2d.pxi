@@ -112,33 +112,44 @@ cdef class Conv2dPlan:
     def __cinit__(self, str direction, dtype, tuple x, tuple taps, tuple y, tuple stride, tuple pad, tuple dilation,
                   Py_ssize_t groups, str algorithm, int n_threads, str isa=None):
         cdef fnn_conv2d_shape s
-        cdef Py_ssize_t n_out, group_in
+        cdef Py_ssize_t sizes[12]
+        cdef Py_ssize_t settings[6]
+        cdef int i
         self.is_double = dtype == "float64"
         self.taps = taps
         if algorithm not in CONV2D_ALGORITHMS:
             raise ValueError(f"conv2d: no kernels for algorithm {algorithm!r}")
-        if direction not in CONV2D_DIRECTIONS:
-            raise ValueError(f"conv2d: no direction {direction!r}")
-        s.h, s.w, s.n, s.c_in = x
-        s.h_out, s.w_out, n_out, s.c_out = y
-        s.kernel_h, s.kernel_w, group_in, c_out = taps
-        s.stride_h, s.stride_w = stride
-        s.pad_top, s.pad_left = pad
-        s.dilation_h, s.dilation_w = dilation
+        if n_threads < 1:  # the workspace would be one for none
+            raise ValueError(f"conv2d: n_threads must be at least 1. Received: {n_threads}")
+        sizes_of(x, 4, sizes)
+        sizes_of(taps, 4, sizes + 4)
+        sizes_of(y, 4, sizes + 8)
+        sizes_of(stride, 2, settings)
+        sizes_of(dilation, 2, settings + 2)
+        sizes_of(pad, 2, settings + 4)
+        s.h, s.w, s.n, s.c_in = sizes[0], sizes[1], sizes[2], sizes[3]
+        s.kernel_h, s.kernel_w = sizes[4], sizes[5]
+        s.h_out, s.w_out, s.c_out = sizes[8], sizes[9], sizes[11]
+        s.stride_h, s.stride_w, s.dilation_h, s.dilation_w = settings[0], settings[1], settings[2], settings[3]
+        s.pad_top, s.pad_left = settings[4], settings[5]
         s.groups = groups
         s.algorithm = <fnn_conv2d_algorithm><int>CONV2D_ALGORITHMS.index(algorithm)
         s.isa = isa_of(isa)
-        if (min(*x, *taps, *y, *stride, *dilation, groups) < 1 or n_out != s.n or c_out != s.c_out
-                or group_in * groups != s.c_in or s.c_out % groups != 0):
+        cdef bint fits = groups >= 1 and sizes[10] == s.n and sizes[7] == s.c_out
+        for i in range(12):
+            fits = fits and sizes[i] >= 1
+        for i in range(4):
+            fits = fits and settings[i] >= 1
+        if not fits or s.c_in % groups != 0 or s.c_in // groups != sizes[6] or s.c_out % groups != 0:
             raise ValueError("conv2d: shapes do not fit")
-        if n_threads < 1:  # the workspace would be one for none
-            raise ValueError(f"conv2d: n_threads must be at least 1. Received: {n_threads}")
         check_settings(&s)
-        for h, w, n, channels in (x, taps, y):
-            if h * w * n * channels > PY_SSIZE_T_MAX // 8:  # bytes
+        for i in range(3):
+            if product_of(sizes + 4 * i, 4) > PY_SSIZE_T_MAX // 8:  # bytes
                 check(FNN_OVERFLOW, "conv2d")
-        if s.algorithm >= FNN_WINOGRAD and (taps[:2] != (3, 3) or groups != 1 or stride != (1, 1) or dilation != (1, 1)
-                                            or min(pad) < 0 or max(pad) > 2):
+        if s.algorithm >= FNN_WINOGRAD and (
+                s.kernel_h != 3 or s.kernel_w != 3 or groups != 1 or s.stride_h != 1 or s.stride_w != 1
+                or s.dilation_h != 1 or s.dilation_w != 1 or min(s.pad_top, s.pad_left) < 0
+                or max(s.pad_top, s.pad_left) > 2):
             raise ValueError("conv2d: Winograd's algorithm cannot do this convolution")
         cdef fnn_conv2d_direction in_c = <fnn_conv2d_direction><int>CONV2D_DIRECTIONS.index(direction)
         if self.is_double:

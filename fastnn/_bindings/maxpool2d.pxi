@@ -22,10 +22,6 @@ cdef extern from "fnn.h" nogil:
     fnn_status fnn_maxpool2d_backward_f64(const fnn_pool_shape *shape, const double *dy, const void *taps,
                                           int tap_bytes, double *dx, int n_threads)
 
-ctypedef fused pool_tap:
-    uint8_t
-    int32_t
-
 
 cdef fnn_pool_axis pool_axis(const Py_ssize_t[::1] begin, const Py_ssize_t[:, ::1] entries, Py_ssize_t sources,
                              Py_ssize_t destinations) except *:
@@ -67,52 +63,63 @@ cdef fnn_pool_shape pool_shape(const real[:, :, :, ::1] source, const real[:, :,
     return s
 
 
-cdef int check_taps(const real[:, :, :, ::1] y, const pool_tap[:, :, :, ::1] taps) except -1:
-    cdef int axis
-    for axis in range(4):
-        if taps.shape[axis] != y.shape[axis]:
-            raise ValueError("maxpool2d: taps do not fit")
-    return 0
+cdef void *taps_of(borrowed *views, object taps, int flags, Py_ssize_t h, Py_ssize_t w, Py_ssize_t n, Py_ssize_t c,
+                   int *n_bytes) except NULL:
+    """The data of an array of uint8 or int32 of this shape, and the bytes of one of its numbers."""
+    cdef Py_buffer *view = &views.views[views.count]
+    PyObject_GetBuffer(taps, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags)
+    views.count += 1
+    if (view.format[0] not in (c"B", c"i") or view.format[1] != 0 or view.ndim != 4 or view.shape[0] != h
+            or view.shape[1] != w or view.shape[2] != n or view.shape[3] != c):
+        raise ValueError("maxpool2d: taps do not fit")
+    n_bytes[0] = <int>view.itemsize
+    return view.buf
 
 
 def maxpool2d_forward(const real[:, :, :, ::1] x,  # IN
                       real[:, :, :, ::1] y,        # OUT
-                      pool_tap[:, :, :, ::1] taps,  # OUT
+                      taps,                        # OUT: uint8 or int32, or None
                       const Py_ssize_t[::1] begin_h, const Py_ssize_t[:, ::1] entries_h,
                       const Py_ssize_t[::1] begin_w, const Py_ssize_t[:, ::1] entries_w,
-                      Py_ssize_t taps_w,
-                      bint want_taps,  # if not, taps may be any array
-                      int n_threads):
+                      Py_ssize_t taps_w, int n_threads):
     cdef fnn_pool_shape s = pool_shape(x, y, begin_h, entries_h, begin_w, entries_w, taps_w)
     cdef fnn_status status
-    cdef void *tap_data = NULL
-    if want_taps:
-        check_taps(y, taps)
-        tap_data = <void *>&taps[0, 0, 0, 0]
-    with nogil:
-        if real is float:
-            status = fnn_maxpool2d_forward_f32(&s, &x[0, 0, 0, 0], &y[0, 0, 0, 0], tap_data, sizeof(pool_tap),
-                                               n_threads)
-        else:
-            status = fnn_maxpool2d_forward_f64(&s, &x[0, 0, 0, 0], &y[0, 0, 0, 0], tap_data, sizeof(pool_tap),
-                                               n_threads)
+    cdef borrowed views
+    cdef void *data = NULL
+    cdef int n_bytes = 0
+    views.count = 0
+    try:
+        if taps is not None:
+            data = taps_of(&views, taps, PyBUF_WRITABLE, y.shape[0], y.shape[1], y.shape[2], y.shape[3], &n_bytes)
+        with nogil:
+            if real is float:
+                status = fnn_maxpool2d_forward_f32(&s, &x[0, 0, 0, 0], &y[0, 0, 0, 0], data, n_bytes, n_threads)
+            else:
+                status = fnn_maxpool2d_forward_f64(&s, &x[0, 0, 0, 0], &y[0, 0, 0, 0], data, n_bytes, n_threads)
+    finally:
+        give_back(&views)
     check(status, "max_pool2d")
 
 
 def maxpool2d_backward(const real[:, :, :, ::1] dy,  # IN
-                       const pool_tap[:, :, :, ::1] taps,  # IN
+                       taps,                         # IN: uint8 or int32
                        real[:, :, :, ::1] dx,        # OUT
                        const Py_ssize_t[::1] begin_h, const Py_ssize_t[:, ::1] entries_h,
                        const Py_ssize_t[::1] begin_w, const Py_ssize_t[:, ::1] entries_w,
                        Py_ssize_t taps_w, int n_threads):
     cdef fnn_pool_shape s = pool_shape(dy, dx, begin_h, entries_h, begin_w, entries_w, taps_w)
     cdef fnn_status status
-    check_taps(dy, taps)
-    with nogil:
-        if real is float:
-            status = fnn_maxpool2d_backward_f32(&s, &dy[0, 0, 0, 0], &taps[0, 0, 0, 0], sizeof(pool_tap),
-                                                &dx[0, 0, 0, 0], n_threads)
-        else:
-            status = fnn_maxpool2d_backward_f64(&s, &dy[0, 0, 0, 0], &taps[0, 0, 0, 0], sizeof(pool_tap),
-                                                &dx[0, 0, 0, 0], n_threads)
+    cdef borrowed views
+    cdef void *data
+    cdef int n_bytes = 0
+    views.count = 0
+    try:
+        data = taps_of(&views, taps, 0, dy.shape[0], dy.shape[1], dy.shape[2], dy.shape[3], &n_bytes)
+        with nogil:
+            if real is float:
+                status = fnn_maxpool2d_backward_f32(&s, &dy[0, 0, 0, 0], data, n_bytes, &dx[0, 0, 0, 0], n_threads)
+            else:
+                status = fnn_maxpool2d_backward_f64(&s, &dy[0, 0, 0, 0], data, n_bytes, &dx[0, 0, 0, 0], n_threads)
+    finally:
+        give_back(&views)
     check(status, "max_pool2d_backward")

@@ -64,7 +64,8 @@ def _join_rows(cuts: bool, parts: tuple[NDArray, ...], whole: NDArray, axis: int
     rows = math.prod([whole.shape[i] for i in order[:place]])
     turned = [array.transpose(order) for array in (*parts, whole)]
     fits = all(
-        array.shape[:place] == turned[-1].shape[:place]
+        array.dtype == whole.dtype
+        and array.shape[:place] == turned[-1].shape[:place]
         and array.shape[place + 1 :] == turned[-1].shape[place + 1 :]
         and array.flags.c_contiguous
         and array.flags.aligned

@@ -43,8 +43,8 @@ def forward(
     if y.size:
         h, w = windows.h, windows.w
         _runtime._native.maxpool2d_forward(
-            _layout.pixels(x), _layout.pixels(y), _layout.pixels(taps),
-            *h.forward, *w.forward, w.taps, want_taps, _runtime.num_threads(),
+            _layout.pixels(x), _layout.pixels(y), _layout.pixels(taps) if want_taps else None,
+            *h.forward, *w.forward, w.taps, _runtime.num_threads(),
         )  # fmt: skip
         kernel_ran("maxpool2d_forward")
     return y, taps
