@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SANITIZED := $(CURDIR)/build/sanitized
 KERNEL_TESTS := tests/check_sanitizers.py $(patsubst %,tests/test_%.py,activation adaptive_pool2d add arithmetic attention \
     augment avgpool2d batchnorm batchnorm_activation conv2d conv2d_algorithm conv2d_shapes conv_transpose2d cross_entropy dropout \
-    groupnorm im2col interpolate layernorm layout linear local_response_norm matmul maxpool2d native norms_of_huge_values optimizer \
+    groupnorm im2col interpolate join_rows layernorm layout linear local_response_norm matmul maxpool2d native norms_of_huge_values optimizer \
     softmax winograd workspaces)
 SANITIZED_RUN := $(RUN) -m pytest -p no:cacheprovider -m "not slow and not torch and not torchvision" $(KERNEL_TESTS)
 

@@ -86,6 +86,38 @@ def attention_workspace(str dtype not None, bint backward, tuple q, tuple k, tup
     return attention_bytes(&s, dtype == "float64", backward, n_threads)
 
 
+cdef struct attention_operands:
+    void *q
+    void *k
+    void *v
+    void *y
+    void *dy
+    void *dq
+    void *dk
+    void *dv
+
+
+cdef int run_attention(const fnn_attention_shape *s, const attention_operands *o, bint is_double, bint backward,
+                       uint8_t[::1] workspace, int n_threads) except -1:
+    cdef fnn_attention_operands_f32 f32
+    cdef fnn_attention_operands_f64 f64
+    check_workspace(workspace, attention_bytes(s, is_double, backward, n_threads))
+    with nogil:
+        if is_double:
+            f64 = fnn_attention_operands_f64(o.q, o.k, o.v, o.dy, o.y, o.dq, o.dk, o.dv)
+            if backward:
+                fnn_attention_backward_f64(s, &f64, &workspace[0], n_threads)
+            else:
+                fnn_attention_forward_f64(s, &f64, &workspace[0], n_threads)
+        else:
+            f32 = fnn_attention_operands_f32(o.q, o.k, o.v, o.dy, o.y, o.dq, o.dk, o.dv)
+            if backward:
+                fnn_attention_backward_f32(s, &f32, &workspace[0], n_threads)
+            else:
+                fnn_attention_forward_f32(s, &f32, &workspace[0], n_threads)
+    return 0
+
+
 def attention_forward(q, k, v,                 # IN
                       double scale, bint causal,
                       y,                       # OUT
@@ -93,23 +125,15 @@ def attention_forward(q, k, v,                 # IN
                       int n_threads):
     cdef bint is_double = q.dtype == "float64"
     cdef fnn_attention_shape s = attention_shape(q.shape, k.shape, v.shape, scale, causal, n_threads)
-    cdef fnn_attention_operands_f32 f32
-    cdef fnn_attention_operands_f64 f64
+    cdef attention_operands o = attention_operands(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
     cdef borrowed views
     views.count = 0
     try:
-        f64 = fnn_attention_operands_f64(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
-        f64.q = heads_of(&views, q, is_double, 0, &s.q, s.n, s.heads, s.queries, s.features)
-        f64.k = heads_of(&views, k, is_double, 0, &s.k, s.n, s.heads, s.keys, s.features)
-        f64.v = heads_of(&views, v, is_double, 0, &s.v, s.n, s.heads, s.keys, s.values)
-        f64.y = heads_of(&views, y, is_double, PyBUF_WRITABLE, &s.y, s.n, s.heads, s.queries, s.values)
-        f32 = fnn_attention_operands_f32(f64.q, f64.k, f64.v, NULL, f64.y, NULL, NULL, NULL)
-        check_workspace(workspace, attention_bytes(&s, is_double, False, n_threads))
-        with nogil:
-            if is_double:
-                fnn_attention_forward_f64(&s, &f64, &workspace[0], n_threads)
-            else:
-                fnn_attention_forward_f32(&s, &f32, &workspace[0], n_threads)
+        o.q = heads_of(&views, q, is_double, 0, &s.q, s.n, s.heads, s.queries, s.features)
+        o.k = heads_of(&views, k, is_double, 0, &s.k, s.n, s.heads, s.keys, s.features)
+        o.v = heads_of(&views, v, is_double, 0, &s.v, s.n, s.heads, s.keys, s.values)
+        o.y = heads_of(&views, y, is_double, PyBUF_WRITABLE, &s.y, s.n, s.heads, s.queries, s.values)
+        run_attention(&s, &o, is_double, False, workspace, n_threads)
     finally:
         give_back(&views)
 
@@ -121,25 +145,17 @@ def attention_backward(dy, q, k, v,             # IN
                        int n_threads):
     cdef bint is_double = q.dtype == "float64"
     cdef fnn_attention_shape s = attention_shape(q.shape, k.shape, v.shape, scale, causal, n_threads)
-    cdef fnn_attention_operands_f32 f32
-    cdef fnn_attention_operands_f64 f64
+    cdef attention_operands o = attention_operands(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
     cdef borrowed views
     views.count = 0
     try:
-        f64 = fnn_attention_operands_f64(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
-        f64.q = heads_of(&views, q, is_double, 0, &s.q, s.n, s.heads, s.queries, s.features)
-        f64.k = heads_of(&views, k, is_double, 0, &s.k, s.n, s.heads, s.keys, s.features)
-        f64.v = heads_of(&views, v, is_double, 0, &s.v, s.n, s.heads, s.keys, s.values)
-        f64.dy = heads_of(&views, dy, is_double, 0, &s.dy, s.n, s.heads, s.queries, s.values)
-        f64.dq = heads_of(&views, dq, is_double, PyBUF_WRITABLE, &s.dq, s.n, s.heads, s.queries, s.features)
-        f64.dk = heads_of(&views, dk, is_double, PyBUF_WRITABLE, &s.dk, s.n, s.heads, s.keys, s.features)
-        f64.dv = heads_of(&views, dv, is_double, PyBUF_WRITABLE, &s.dv, s.n, s.heads, s.keys, s.values)
-        f32 = fnn_attention_operands_f32(f64.q, f64.k, f64.v, f64.dy, NULL, f64.dq, f64.dk, f64.dv)
-        check_workspace(workspace, attention_bytes(&s, is_double, True, n_threads))
-        with nogil:
-            if is_double:
-                fnn_attention_backward_f64(&s, &f64, &workspace[0], n_threads)
-            else:
-                fnn_attention_backward_f32(&s, &f32, &workspace[0], n_threads)
+        o.q = heads_of(&views, q, is_double, 0, &s.q, s.n, s.heads, s.queries, s.features)
+        o.k = heads_of(&views, k, is_double, 0, &s.k, s.n, s.heads, s.keys, s.features)
+        o.v = heads_of(&views, v, is_double, 0, &s.v, s.n, s.heads, s.keys, s.values)
+        o.dy = heads_of(&views, dy, is_double, 0, &s.dy, s.n, s.heads, s.queries, s.values)
+        o.dq = heads_of(&views, dq, is_double, PyBUF_WRITABLE, &s.dq, s.n, s.heads, s.queries, s.features)
+        o.dk = heads_of(&views, dk, is_double, PyBUF_WRITABLE, &s.dk, s.n, s.heads, s.keys, s.features)
+        o.dv = heads_of(&views, dv, is_double, PyBUF_WRITABLE, &s.dv, s.n, s.heads, s.keys, s.values)
+        run_attention(&s, &o, is_double, True, workspace, n_threads)
     finally:
         give_back(&views)

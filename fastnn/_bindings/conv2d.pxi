@@ -238,7 +238,7 @@ cdef int run_conv2d(Conv2dPlan plan, const conv2d_operands *o, const void *norm,
 
 
 cdef int check_direction(Conv2dPlan plan, int direction) except -1:
-    if plan.plan.direction != direction:
+    if <int>plan.plan.direction != direction:
         raise ValueError(f"conv2d: the plan is for {plan.direction}, not {CONV2D_DIRECTIONS[direction]}")
     return 0
 
@@ -267,6 +267,7 @@ def conv2d_norm_forward(Conv2dPlan plan not None,
     cdef fnn_norm_f32 f32
     cdef fnn_norm_f64 f64
     cdef void *added = NULL
+    cdef void *values[4]
     check_direction(plan, 0)
     views.count = 0
     try:
@@ -277,10 +278,10 @@ def conv2d_norm_forward(Conv2dPlan plan not None,
         o.y = pixels_of(&views, plan, y, PyBUF_WRITABLE, s.h_out, s.w_out, s.n, s.c_out)
         if residual is not None:
             added = pixels_of(&views, plan, residual, 0, s.h_out, s.w_out, s.n, s.c_out)
-        f64 = fnn_norm_f64(values_of(&views, plan, mean), values_of(&views, plan, variance),
-                           values_of(&views, plan, norm_weight), values_of(&views, plan, norm_bias), added, eps,
-                           then_of(then))
-        f32 = fnn_norm_f32(f64.mean, f64.variance, f64.weight, f64.bias, added, eps, f64.then)
+        values[0], values[1] = values_of(&views, plan, mean), values_of(&views, plan, variance)
+        values[2], values[3] = values_of(&views, plan, norm_weight), values_of(&views, plan, norm_bias)
+        f32 = fnn_norm_f32(values[0], values[1], values[2], values[3], added, eps, then_of(then))
+        f64 = fnn_norm_f64(values[0], values[1], values[2], values[3], added, eps, then_of(then))
         if mean is None and variance is None:
             run_conv2d(plan, &o, NULL, workspace)
         elif mean is None or variance is None:

@@ -12,6 +12,7 @@ cdef fnn_conv2d_shape patches_shape(Py_ssize_t x_size, Py_ssize_t columns_size, 
                                     tuple stride, tuple pad, tuple dilation) except *:
     """The struct for images (n, c, h, w) with `out` positions; refuses arrays of other sizes."""
     cdef fnn_conv2d_shape s
+    memset(&s, 0, sizeof(s))
     s.n, s.c_in, s.h, s.w = image
     s.h_out, s.w_out = out
     s.kernel_h, s.kernel_w = kernel
