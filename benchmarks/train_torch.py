@@ -41,9 +41,10 @@ from fastnn.training.trainer import count_steps
 LAYOUTS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def as_tensor(x: np.ndarray, layout: torch.memory_format) -> torch.Tensor:
+def as_tensor(x: np.ndarray | fastnn.Tensor, layout: torch.memory_format) -> torch.Tensor:
     """A batch of fastnn's, which is pixel-major, in a layout that PyTorch computes with."""
-    return torch.from_numpy(x).contiguous(memory_format=layout)
+    array = np.require(x.data if isinstance(x, fastnn.Tensor) else x, requirements="W")
+    return torch.from_numpy(array).contiguous(memory_format=layout)
 
 
 class Predictor(nn.Module):
@@ -54,7 +55,7 @@ class Predictor(nn.Module):
         self.module = module.eval()
         self.layout = layout
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: fastnn.Tensor) -> np.ndarray:
         with torch.inference_mode():
             return self.module(as_tensor(x, self.layout)).numpy()
 
