@@ -10,7 +10,7 @@ import fastnn
 from fastnn import _runtime
 from fastnn.autograd import arithmetic, broadcasting
 
-LARGE = arithmetic._LARGE
+LARGE = arithmetic.LARGE
 OPERATIONS = {
     "add": (arithmetic.add, np.add), "subtract": (arithmetic.subtract, np.subtract),
     "multiply": (arithmetic.multiply, np.multiply), "divide": (arithmetic.divide, np.true_divide),

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from fastnn import _layout, _memory, _runtime
 from fastnn._watching import kernel_ran
 
-__all__ = ["add", "divide", "multiply", "subtract", "write"]
+__all__ = ["LARGE", "add", "divide", "multiply", "subtract", "write"]
 
 # Elements from which waking a thread pays: NumPy takes 15 us for so many, and as long as the kernel does.
-_LARGE = 1 << 16
+LARGE = 1 << 16
 _KERNELS = (np.dtype(np.float32), np.dtype(np.float64))
 _NAMES: dict[np.ufunc, str] = {
     np.add: "add", np.subtract: "subtract", np.multiply: "multiply", np.true_divide: "divide",
@@ -41,12 +41,12 @@ def divide(a: Any, b: Any) -> Any:
 
 def write(ufunc: np.ufunc, array: NDArray, other: Any) -> None:
     """array = ufunc(array, other), in its memory."""
-    if array.size < _LARGE or ufunc not in _NAMES or _large(ufunc, array, other, array) is None:
+    if array.size < LARGE or ufunc not in _NAMES or _large(ufunc, array, other, array) is None:
         ufunc(array, other, out=array, casting="same_kind")
 
 
 def _is_large(a: Any, b: Any) -> bool:
-    return (type(a) is np.ndarray and a.size >= _LARGE) or (type(b) is np.ndarray and b.size >= _LARGE)
+    return (type(a) is np.ndarray and a.size >= LARGE) or (type(b) is np.ndarray and b.size >= LARGE)
 
 
 # Pieces of a small side, or of what each of its numbers meets, are at least so long: with less, NumPy is as fast.
@@ -57,7 +57,7 @@ def _large(ufunc: np.ufunc, a: Any, b: Any, out: NDArray | None) -> Any:
     """By the kernel, where both lie in memory alike, or one is a number or is broadcast to pieces of the other's
     memory; else by NumPy, or None if there is `out`.
     """
-    whole, other = (a, b) if type(a) is np.ndarray and a.size >= _LARGE else (b, a)
+    whole, other = (a, b) if type(a) is np.ndarray and a.size >= LARGE else (b, a)
     if type(other) is np.ndarray and other.size > whole.size:
         whole, other = other, whole
     dtype = whole.dtype

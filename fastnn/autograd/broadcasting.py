@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import _check, _layout, _memory, _runtime
 from fastnn._watching import kernel_ran
+from fastnn.autograd.arithmetic import LARGE
 
 __all__ = ["axes_of", "unbroadcast"]
 
@@ -33,13 +34,12 @@ def unbroadcast(gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArr
     return gradient.astype(dtype)
 
 
-# Elements from which waking a thread pays, and columns from which a vector is full.
-_LARGE, _LEAST_COLUMNS = 1 << 16, 16
+_LEAST_COLUMNS = 16  # from which a vector is full
 
 
 def _rows_summed(x: NDArray, shape: tuple[int, ...]) -> NDArray | None:
     """The sum to this shape on all threads, if it is across axes that are the first in memory."""
-    if x.size < _LARGE or x.dtype not in _check.FLOATS or not x.flags.aligned or _runtime.uses_reference():
+    if x.size < LARGE or x.dtype not in _check.FLOATS or not x.flags.aligned or _runtime.uses_reference():
         return None
     order = _layout.memory_order(x)
     turned, kept = x.transpose(order), [shape[axis] for axis in order]

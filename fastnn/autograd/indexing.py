@@ -28,7 +28,8 @@ class Slice(Op):
         self.index = index
 
     def forward(self, x: NDArray) -> Any:
-        self.shape, self.order = x.shape, _layout.memory_order(x)
+        if self.needs_grad:
+            self.shape, self.order = x.shape, _layout.memory_order(x)
         return x[self.index]
 
     def backward(self, dy: NDArray, addend: NDArray | None = None, in_place: bool = False) -> NDArray:

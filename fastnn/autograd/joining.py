@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import _check, _layout, _runtime
 from fastnn._watching import kernel_ran
+from fastnn.autograd.arithmetic import LARGE
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import gradient_of
 from fastnn.autograd.shapes import BroadcastTo, at_least, moveaxis
@@ -37,7 +38,7 @@ class Concatenate(Op):
 
     def backward(self, dy: NDArray) -> tuple[NDArray | None, ...]:
         axis = self.axis % dy.ndim
-        if all(self.needs_grad) and all(dtype == dy.dtype for _, dtype in self.likes) and dy.size >= _LARGE:
+        if all(self.needs_grad) and all(dtype == dy.dtype for _, dtype in self.likes) and dy.size >= LARGE:
             order = _layout.memory_order(dy)
             shapes = [(*dy.shape[:axis], size, *dy.shape[axis + 1 :]) for size, _ in self.likes]
             parts = tuple(_layout.empty_in(order, shape, dy.dtype) for shape in shapes)
@@ -51,13 +52,12 @@ class Concatenate(Op):
         return tuple(gradients)
 
 
-# Elements from which waking a thread pays, and how many lie side by side where a row is worth a copy of its own.
-_LARGE, _LEAST_LENGTH = 1 << 16, 16
+_LEAST_LENGTH = 16  # elements side by side, of which a row is worth a copy of its own
 
 
 def _join_rows(cuts: bool, parts: tuple[NDArray, ...], whole: NDArray, axis: int) -> bool:
     """Join parts along an axis on all threads, or cut `whole` into them, if all lie in memory alike; else say no."""
-    if whole.size < _LARGE or whole.dtype not in _check.FLOATS or _runtime.uses_reference():
+    if whole.size < LARGE or whole.dtype not in _check.FLOATS or _runtime.uses_reference():
         return False
     order = _layout.memory_order(whole)
     place = order.index(axis)

@@ -194,7 +194,8 @@ def explain(
     plan = found.directions[direction]
     if plan is None:
         return Explanation("direct", "direct: no images", "in runs")
-    if plan.algorithm == "direct" and "im2col" in (algorithm, _runtime.conv2d_algorithm()):
+    asked = _runtime.conv2d_algorithm() if algorithm == "auto" else algorithm
+    if asked == "im2col" and plan.algorithm == "direct":
         why = "direct: the gradient of the weights by im2col is the same sum, without copies"
     elif found.why:
         why = f"{plan.algorithm}: {found.why}"

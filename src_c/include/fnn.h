@@ -54,10 +54,6 @@ void fnn_empty_regions(ptrdiff_t count, int n_threads);
 void fnn_set_flush_denormals(int on);
 int fnn_get_flush_denormals(void);
 
-/* Columns that a packed panel of weights holds: the width of the running ISA's matrix kernel. */
-ptrdiff_t fnn_panel_columns_f32(void);
-ptrdiff_t fnn_panel_columns_f64(void);
-
 /* What is applied to a result before it is stored, so that it need not be read again. */
 typedef enum { FNN_THEN_NOTHING = 0, FNN_THEN_RELU = 1, FNN_THEN_GELU = 2 } fnn_then;
 

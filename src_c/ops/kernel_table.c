@@ -20,5 +20,3 @@ const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table)(fnn_isa isa) {
         return FNN_TYPED(fnn_kernel_table_baseline)();
     }
 }
-
-ptrdiff_t FNN_TYPED(fnn_panel_columns)(void) { return KERNELS->panel_columns; }
