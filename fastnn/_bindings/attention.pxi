@@ -9,17 +9,7 @@ cdef extern from "fnn.h" nogil:
         double scale
         int causal
         fnn_attention_strides q, k, v, y, dy, dq, dk, dv
-    # Pointers to float or double.
-    ctypedef struct fnn_attention_operands_f32:
-        const void *q
-        const void *k
-        const void *v
-        const void *dy
-        void *y
-        void *dq
-        void *dk
-        void *dv
-    ctypedef struct fnn_attention_operands_f64:
+    ctypedef struct fnn_attention_operands:
         const void *q
         const void *k
         const void *v
@@ -30,13 +20,13 @@ cdef extern from "fnn.h" nogil:
         void *dv
     Py_ssize_t fnn_attention_workspace_f32(const fnn_attention_shape *shape, int backward, int n_threads)
     Py_ssize_t fnn_attention_workspace_f64(const fnn_attention_shape *shape, int backward, int n_threads)
-    void fnn_attention_forward_f32(const fnn_attention_shape *shape, const fnn_attention_operands_f32 *operands,
+    void fnn_attention_forward_f32(const fnn_attention_shape *shape, const fnn_attention_operands *operands,
                                    void *workspace, int n_threads)
-    void fnn_attention_forward_f64(const fnn_attention_shape *shape, const fnn_attention_operands_f64 *operands,
+    void fnn_attention_forward_f64(const fnn_attention_shape *shape, const fnn_attention_operands *operands,
                                    void *workspace, int n_threads)
-    void fnn_attention_backward_f32(const fnn_attention_shape *shape, const fnn_attention_operands_f32 *operands,
+    void fnn_attention_backward_f32(const fnn_attention_shape *shape, const fnn_attention_operands *operands,
                                     void *workspace, int n_threads)
-    void fnn_attention_backward_f64(const fnn_attention_shape *shape, const fnn_attention_operands_f64 *operands,
+    void fnn_attention_backward_f64(const fnn_attention_shape *shape, const fnn_attention_operands *operands,
                                     void *workspace, int n_threads)
 
 
@@ -86,35 +76,18 @@ def attention_workspace(str dtype not None, bint backward, tuple q, tuple k, tup
     return attention_bytes(&s, dtype == "float64", backward, n_threads)
 
 
-cdef struct attention_operands:
-    void *q
-    void *k
-    void *v
-    void *y
-    void *dy
-    void *dq
-    void *dk
-    void *dv
-
-
-cdef int run_attention(const fnn_attention_shape *s, const attention_operands *o, bint is_double, bint backward,
+cdef int run_attention(const fnn_attention_shape *s, const fnn_attention_operands *o, bint is_double, bint backward,
                        uint8_t[::1] workspace, int n_threads) except -1:
-    cdef fnn_attention_operands_f32 f32
-    cdef fnn_attention_operands_f64 f64
     check_workspace(workspace, attention_bytes(s, is_double, backward, n_threads))
     with nogil:
-        if is_double:
-            f64 = fnn_attention_operands_f64(o.q, o.k, o.v, o.dy, o.y, o.dq, o.dk, o.dv)
-            if backward:
-                fnn_attention_backward_f64(s, &f64, &workspace[0], n_threads)
-            else:
-                fnn_attention_forward_f64(s, &f64, &workspace[0], n_threads)
+        if is_double and backward:
+            fnn_attention_backward_f64(s, o, &workspace[0], n_threads)
+        elif is_double:
+            fnn_attention_forward_f64(s, o, &workspace[0], n_threads)
+        elif backward:
+            fnn_attention_backward_f32(s, o, &workspace[0], n_threads)
         else:
-            f32 = fnn_attention_operands_f32(o.q, o.k, o.v, o.dy, o.y, o.dq, o.dk, o.dv)
-            if backward:
-                fnn_attention_backward_f32(s, &f32, &workspace[0], n_threads)
-            else:
-                fnn_attention_forward_f32(s, &f32, &workspace[0], n_threads)
+            fnn_attention_forward_f32(s, o, &workspace[0], n_threads)
     return 0
 
 
@@ -125,9 +98,10 @@ def attention_forward(q, k, v,                 # IN
                       int n_threads):
     cdef bint is_double = q.dtype == "float64"
     cdef fnn_attention_shape s = attention_shape(q.shape, k.shape, v.shape, scale, causal, n_threads)
-    cdef attention_operands o = attention_operands(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+    cdef fnn_attention_operands o
     cdef borrowed views
     views.count = 0
+    memset(&o, 0, sizeof(o))
     try:
         o.q = heads_of(&views, q, is_double, 0, &s.q, s.n, s.heads, s.queries, s.features)
         o.k = heads_of(&views, k, is_double, 0, &s.k, s.n, s.heads, s.keys, s.features)
@@ -145,9 +119,10 @@ def attention_backward(dy, q, k, v,             # IN
                        int n_threads):
     cdef bint is_double = q.dtype == "float64"
     cdef fnn_attention_shape s = attention_shape(q.shape, k.shape, v.shape, scale, causal, n_threads)
-    cdef attention_operands o = attention_operands(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+    cdef fnn_attention_operands o
     cdef borrowed views
     views.count = 0
+    memset(&o, 0, sizeof(o))
     try:
         o.q = heads_of(&views, q, is_double, 0, &s.q, s.n, s.heads, s.queries, s.features)
         o.k = heads_of(&views, k, is_double, 0, &s.k, s.n, s.heads, s.keys, s.features)

@@ -26,8 +26,7 @@ cdef extern from "fnn.h" nogil:
         int n_threads
         double winograd, winograd24
         Py_ssize_t workspace
-    # Pointers to float or double, as the arrays of the plan are.
-    ctypedef struct fnn_norm_f32:
+    ctypedef struct fnn_norm:
         const void *mean
         const void *variance
         const void *weight
@@ -35,32 +34,13 @@ cdef extern from "fnn.h" nogil:
         const void *residual
         double eps
         fnn_then then
-    ctypedef struct fnn_norm_f64:
-        const void *mean
-        const void *variance
-        const void *weight
-        const void *bias
-        const void *residual
-        double eps
-        fnn_then then
-    ctypedef struct fnn_conv2d_operands_f32:
+    ctypedef struct fnn_conv2d_operands:
         const void *x
         const void *weight
         const void *bias
         const void *dy
         const void *addend
-        const fnn_norm_f32 *norm
-        void *y
-        void *dx
-        void *dweight
-        void *dbias
-    ctypedef struct fnn_conv2d_operands_f64:
-        const void *x
-        const void *weight
-        const void *bias
-        const void *dy
-        const void *addend
-        const fnn_norm_f64 *norm
+        const fnn_norm *norm
         void *y
         void *dx
         void *dweight
@@ -69,8 +49,8 @@ cdef extern from "fnn.h" nogil:
                              fnn_conv2d_plan *plan)
     void fnn_conv2d_plan_f64(const fnn_conv2d_shape *shape, fnn_conv2d_direction direction, int n_threads,
                              fnn_conv2d_plan *plan)
-    void fnn_conv2d_run_f32(const fnn_conv2d_plan *plan, const fnn_conv2d_operands_f32 *operands, void *workspace)
-    void fnn_conv2d_run_f64(const fnn_conv2d_plan *plan, const fnn_conv2d_operands_f64 *operands, void *workspace)
+    void fnn_conv2d_run_f32(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace)
+    void fnn_conv2d_run_f64(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace)
 
 # In the order of the enums of fnn.h.
 CONV2D_ALGORITHMS = ("auto", "direct", "im2col", "winograd", "winograd24", "winograd4")
@@ -187,18 +167,6 @@ cdef class Conv2dPlan:
         return self.plan.workspace
 
 
-cdef struct conv2d_operands:
-    const void *x
-    const void *weight
-    const void *bias
-    const void *dy
-    const void *addend
-    void *y
-    void *dx
-    void *dweight
-    void *dbias
-
-
 cdef void *pixels_of(borrowed *views, Conv2dPlan plan, object array, int flags,
                      Py_ssize_t h, Py_ssize_t w, Py_ssize_t n, Py_ssize_t channels) except NULL:
     """The data of an array that must have this shape; it is not empty, since no side of a plan is."""
@@ -219,21 +187,13 @@ cdef void *values_of(borrowed *views, Conv2dPlan plan, object array, int flags=0
     return view.buf
 
 
-cdef int run_conv2d(Conv2dPlan plan, const conv2d_operands *o, const void *norm, uint8_t[::1] workspace) except -1:
-    """Run a plan on operands that fit it; `norm` is a pointer to that of the plan's dtype."""
-    cdef fnn_conv2d_operands_f32 f32
-    cdef fnn_conv2d_operands_f64 f64
+cdef int run_conv2d(Conv2dPlan plan, const fnn_conv2d_operands *operands, uint8_t[::1] workspace) except -1:
     check_workspace(workspace, plan.plan.workspace)
-    cdef void *scratch = &workspace[0]
     with nogil:
         if plan.is_double:
-            f64 = fnn_conv2d_operands_f64(o.x, o.weight, o.bias, o.dy, o.addend, <const fnn_norm_f64 *>norm, o.y, o.dx,
-                                          o.dweight, o.dbias)
-            fnn_conv2d_run_f64(&plan.plan, &f64, scratch)
+            fnn_conv2d_run_f64(&plan.plan, operands, &workspace[0])
         else:
-            f32 = fnn_conv2d_operands_f32(o.x, o.weight, o.bias, o.dy, o.addend, <const fnn_norm_f32 *>norm, o.y, o.dx,
-                                          o.dweight, o.dbias)
-            fnn_conv2d_run_f32(&plan.plan, &f32, scratch)
+            fnn_conv2d_run_f32(&plan.plan, operands, &workspace[0])
     return 0
 
 
@@ -263,31 +223,27 @@ def conv2d_norm_forward(Conv2dPlan plan not None,
                         ):
     cdef const fnn_conv2d_shape *s = &plan.plan.shape
     cdef borrowed views
-    cdef conv2d_operands o
-    cdef fnn_norm_f32 f32
-    cdef fnn_norm_f64 f64
-    cdef void *added = NULL
-    cdef void *values[4]
+    cdef fnn_conv2d_operands o
+    cdef fnn_norm norm
     check_direction(plan, 0)
     views.count = 0
     try:
-        o = conv2d_operands(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+        memset(&o, 0, sizeof(o))
         o.x = pixels_of(&views, plan, x, 0, s.h, s.w, s.n, s.c_in)
         o.weight = pixels_of(&views, plan, weight, 0, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out)
         o.bias = values_of(&views, plan, bias)
         o.y = pixels_of(&views, plan, y, PyBUF_WRITABLE, s.h_out, s.w_out, s.n, s.c_out)
+        norm.residual = NULL
         if residual is not None:
-            added = pixels_of(&views, plan, residual, 0, s.h_out, s.w_out, s.n, s.c_out)
-        values[0], values[1] = values_of(&views, plan, mean), values_of(&views, plan, variance)
-        values[2], values[3] = values_of(&views, plan, norm_weight), values_of(&views, plan, norm_bias)
-        f32 = fnn_norm_f32(values[0], values[1], values[2], values[3], added, eps, then_of(then))
-        f64 = fnn_norm_f64(values[0], values[1], values[2], values[3], added, eps, then_of(then))
-        if mean is None and variance is None:
-            run_conv2d(plan, &o, NULL, workspace)
-        elif mean is None or variance is None:
+            norm.residual = pixels_of(&views, plan, residual, 0, s.h_out, s.w_out, s.n, s.c_out)
+        norm.mean, norm.variance = values_of(&views, plan, mean), values_of(&views, plan, variance)
+        norm.weight, norm.bias = values_of(&views, plan, norm_weight), values_of(&views, plan, norm_bias)
+        norm.eps, norm.then = eps, then_of(then)
+        if (mean is None) != (variance is None):
             raise ValueError("conv2d: batch norm needs a mean and a variance")
-        else:
-            run_conv2d(plan, &o, <void *>&f64 if plan.is_double else <void *>&f32, workspace)
+        if mean is not None:
+            o.norm = &norm
+        run_conv2d(plan, &o, workspace)
     finally:
         give_back(&views)
 
@@ -300,17 +256,17 @@ def conv2d_backward_data(Conv2dPlan plan not None,
                          ):
     cdef const fnn_conv2d_shape *s = &plan.plan.shape
     cdef borrowed views
-    cdef conv2d_operands o
+    cdef fnn_conv2d_operands o
     check_direction(plan, 1)
     views.count = 0
     try:
-        o = conv2d_operands(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+        memset(&o, 0, sizeof(o))
         o.dy = pixels_of(&views, plan, dy, 0, s.h_out, s.w_out, s.n, s.c_out)
         o.weight = pixels_of(&views, plan, weight, 0, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out)
         if addend is not None:
             o.addend = pixels_of(&views, plan, addend, 0, s.h, s.w, s.n, s.c_in)
         o.dx = pixels_of(&views, plan, dx, PyBUF_WRITABLE, s.h, s.w, s.n, s.c_in)
-        run_conv2d(plan, &o, NULL, workspace)
+        run_conv2d(plan, &o, workspace)
     finally:
         give_back(&views)
 
@@ -323,16 +279,16 @@ def conv2d_backward_weight(Conv2dPlan plan not None,
                            ):
     cdef const fnn_conv2d_shape *s = &plan.plan.shape
     cdef borrowed views
-    cdef conv2d_operands o
+    cdef fnn_conv2d_operands o
     check_direction(plan, 2)
     views.count = 0
     try:
-        o = conv2d_operands(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+        memset(&o, 0, sizeof(o))
         o.x = pixels_of(&views, plan, x, 0, s.h, s.w, s.n, s.c_in)
         o.dy = pixels_of(&views, plan, dy, 0, s.h_out, s.w_out, s.n, s.c_out)
         o.dweight = pixels_of(&views, plan, dweight, PyBUF_WRITABLE, s.kernel_h, s.kernel_w, s.c_in // s.groups,
                               s.c_out)
         o.dbias = values_of(&views, plan, dbias, PyBUF_WRITABLE)
-        run_conv2d(plan, &o, NULL, workspace)
+        run_conv2d(plan, &o, workspace)
     finally:
         give_back(&views)

@@ -100,6 +100,27 @@ typedef struct {
     ptrdiff_t workspace;         /* bytes, aligned to 64; PTRDIFF_MAX if they are no number */
 } fnn_conv2d_plan;
 
+/* Operands that an op takes as one struct point to reals of its type. */
+
+/* Batch norm with given statistics, each for all channels, and what comes after it: then((x - mean) / sqrt(variance +
+ * eps) * weight + bias + residual). weight, bias and residual, which has the shape of x, may be NULL. */
+typedef struct {
+    const void *mean, *variance, *weight, *bias, *residual;
+    double eps;
+    fnn_then then;
+} fnn_norm;
+
+/* What a direction reads and writes; the rest is NULL. Results are written in full.
+ *     forward:          y = norm(conv(x, weight) + bias)       bias and norm may be NULL
+ *     backward_data:    dx from dy and weight, plus addend     which may be NULL
+ *     backward_weight:  dweight and dbias from x and dy        dbias may be NULL
+ * The norm's residual must not overlap y, the addend not dx. */
+typedef struct {
+    const void *x, *weight, *bias, *dy, *addend;
+    const fnn_norm *norm;
+    void *y, *dx, *dweight, *dbias;
+} fnn_conv2d_operands;
+
 /* A batch of softmax cross-entropies. Targets are labels, or probabilities of all classes. */
 typedef struct {
     ptrdiff_t rows, classes;
@@ -162,6 +183,12 @@ typedef struct {
     int causal;
     fnn_attention_strides q, k, v, y, dy, dq, dk, dv;
 } fnn_attention_shape;
+
+/* y forward, dq, dk and dv backward; written in full. */
+typedef struct {
+    const void *q, *k, *v, *dy;
+    void *y, *dq, *dk, *dv;
+} fnn_attention_operands;
 
 /* ---- activations ------------------------------------------------------------------------------------- */
 

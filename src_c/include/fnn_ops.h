@@ -13,24 +13,7 @@ fnn_status FNN_OP(layout_transpose)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t
 /* Chooses the algorithm if the shape's is FNN_AUTO, the way, and the size of the workspace. */
 void FNN_OP(conv2d_plan)(const fnn_conv2d_shape *shape, fnn_conv2d_direction direction, int n_threads,
                          fnn_conv2d_plan *plan);
-/* Batch norm with given statistics, each for all channels, and what comes after it: then((x - mean) / sqrt(variance +
- * eps) * weight + bias + residual). weight, bias and residual, which has the shape of x, may be NULL. */
-typedef struct {
-    const FNN_REAL *mean, *variance, *weight, *bias, *residual;
-    double eps;
-    fnn_then then;
-} FNN_OP(norm);
-/* What a direction reads and writes; the rest is NULL. Results are written in full.
- *     forward:          y = norm(conv(x, weight) + bias)       bias and norm may be NULL
- *     backward_data:    dx from dy and weight, plus addend     which may be NULL
- *     backward_weight:  dweight and dbias from x and dy        dbias may be NULL
- * The norm's residual must not overlap y, the addend not dx. */
-typedef struct {
-    const FNN_REAL *x, *weight, *bias, *dy, *addend;
-    const FNN_OP(norm) * norm;
-    FNN_REAL *y, *dx, *dweight, *dbias;
-} FNN_OP(conv2d_operands);
-void FNN_OP(conv2d_run)(const fnn_conv2d_plan *plan, const FNN_OP(conv2d_operands) * operands, void *workspace);
+void FNN_OP(conv2d_run)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace);
 
 /* ---- im2col ------------------------------------------------------------------------------------------- */
 /* Copy every patch of images x[n][c][h][w] into columns[n][c][kernel_h][kernel_w][h_out][w_out], zeros for padding;
@@ -78,14 +61,10 @@ fnn_status FNN_OP(matmul)(fnn_matmul kind, ptrdiff_t matrices, ptrdiff_t rows, p
                           const FNN_REAL *a, const FNN_REAL *b, FNN_REAL *transposed, FNN_REAL *y, int n_threads);
 
 /* ---- attention: y = softmax(scale * q @ k.T) @ v, by rows, of many matrices ------------------------------------ */
-typedef struct {
-    const FNN_REAL *q, *k, *v, *dy;
-    FNN_REAL *y, *dq, *dk, *dv; /* y forward, the others backward; written in full */
-} FNN_OP(attention_operands);
 ptrdiff_t FNN_OP(attention_workspace)(const fnn_attention_shape *shape, int backward, int n_threads); /* bytes */
-void FNN_OP(attention_forward)(const fnn_attention_shape *shape, const FNN_OP(attention_operands) * operands,
+void FNN_OP(attention_forward)(const fnn_attention_shape *shape, const fnn_attention_operands *operands,
                                void *workspace, int n_threads);
-void FNN_OP(attention_backward)(const fnn_attention_shape *shape, const FNN_OP(attention_operands) * operands,
+void FNN_OP(attention_backward)(const fnn_attention_shape *shape, const fnn_attention_operands *operands,
                                 void *workspace, int n_threads);
 
 /* ---- softmax: along each row of a dense (rows, columns) matrix; `log` selects log_softmax ----------------- */

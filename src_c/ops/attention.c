@@ -26,7 +26,8 @@ typedef struct {
     ptrdiff_t q_size, score_size;      /* of a block */
     real *keys, *values;               /* [matrix][feature][key]: k^T and, backward, v^T */
     real *q_rows, *scores, *gradients; /* [thread]: of one block; gradients of scores */
-    const OP(attention_operands) * o;
+    const real *q, *k, *v, *dy;
+    real *y, *dq, *dk, *dv;
 } attention;
 
 static ptrdiff_t prepare(attention *a, const fnn_attention_shape *s, int backward, int n_threads, void *base) {
@@ -64,10 +65,10 @@ static void turn_task(void *context, ptrdiff_t task, int thread) {
     const fnn_attention_shape *s = a->shape;
     ptrdiff_t matrices = s->n * s->heads, matrix = task % matrices;
     if (task < matrices) {
-        const real *k = a->o->k + place(a, &s->k, matrix, 0);
+        const real *k = a->k + place(a, &s->k, matrix, 0);
         a->kernels->transpose(s->keys, s->features, k, s->k.row, a->keys + matrix * s->features * s->keys, s->keys);
     } else {
-        const real *v = a->o->v + place(a, &s->v, matrix, 0);
+        const real *v = a->v + place(a, &s->v, matrix, 0);
         a->kernels->transpose(s->keys, s->values, v, s->v.row, a->values + matrix * s->values * s->keys, s->keys);
     }
 }
@@ -117,7 +118,7 @@ static void weigh(const attention *a, ptrdiff_t matrix, fnn_range rows, real *q_
     ptrdiff_t seen = keys_seen(s, rows.end), count = rows.end - rows.begin;
     const real scale = (real)s->scale;
     for (ptrdiff_t i = 0; i < count; i++) {
-        const real *q = a->o->q + place(a, &s->q, matrix, rows.begin + i);
+        const real *q = a->q + place(a, &s->q, matrix, rows.begin + i);
         a->kernels->arithmetic(FNN_MULTIPLY, s->features, q, 0, &scale, 1, q_rows + i * s->features);
     }
     matrix_of q = {q_rows, s->features}, keys = {a->keys + matrix * s->features * s->keys, s->keys};
@@ -139,8 +140,8 @@ static void forward_task(void *context, ptrdiff_t task, int thread) {
     real *weights = a->scores + thread * a->score_size;
     weigh(a, matrix, rows, a->q_rows + thread * a->q_size, weights);
     seen = keys_seen(s, rows.end);
-    matrix_of v = {a->o->v + place(a, &s->v, matrix, 0), s->v.row};
-    real *y = a->o->y + place(a, &s->y, matrix, rows.begin);
+    matrix_of v = {a->v + place(a, &s->v, matrix, 0), s->v.row};
+    real *y = a->y + place(a, &s->y, matrix, rows.begin);
     multiply(a, 0, rows.end - rows.begin, seen, s->values, (matrix_of){weights, seen}, v, y, s->y.row);
 }
 
@@ -155,20 +156,19 @@ static void clear(real *rows, ptrdiff_t count, ptrdiff_t length, ptrdiff_t strid
 static void backward_task(void *context, ptrdiff_t matrix, int thread) {
     const attention *a = context;
     const fnn_attention_shape *s = a->shape;
-    const OP(attention_operands) *o = a->o;
     real *q_rows = a->q_rows + thread * a->q_size;
     real *w = a->scores + thread * a->score_size, *h = a->gradients + thread * a->score_size;
-    real *dk = o->dk + place(a, &s->dk, matrix, 0), *dv = o->dv + place(a, &s->dv, matrix, 0);
+    real *dk = a->dk + place(a, &s->dk, matrix, 0), *dv = a->dv + place(a, &s->dv, matrix, 0);
     const real scale = (real)s->scale;
-    matrix_of k = {o->k + place(a, &s->k, matrix, 0), s->k.row};
+    matrix_of k = {a->k + place(a, &s->k, matrix, 0), s->k.row};
     matrix_of values = {a->values + matrix * s->values * s->keys, s->keys};
     clear(dk, s->keys, s->features, s->dk.row);
     clear(dv, s->keys, s->values, s->dv.row);
     for (ptrdiff_t block = 0; block < a->blocks; block++) {
         fnn_range rows = fnn_chunk(block, a->rows, s->queries);
         ptrdiff_t count = rows.end - rows.begin, seen = keys_seen(s, rows.end);
-        matrix_of dy = {o->dy + place(a, &s->dy, matrix, rows.begin), s->dy.row};
-        real *dq = o->dq + place(a, &s->dq, matrix, rows.begin);
+        matrix_of dy = {a->dy + place(a, &s->dy, matrix, rows.begin), s->dy.row};
+        real *dq = a->dq + place(a, &s->dq, matrix, rows.begin);
         weigh(a, matrix, rows, q_rows, w);
         multiply(a, 1, seen, count, s->values, (matrix_of){w, seen}, dy, dv, s->dv.row);
         multiply(a, 0, count, s->values, seen, dy, values, h, seen);
@@ -194,17 +194,18 @@ static void turn(attention *a, int backward, int n_threads) {
     fnn_parallel_for(tasks, (double)tasks * (double)s->keys * (double)s->features, n_threads, turn_task, a);
 }
 
-void OP(attention_forward)(const fnn_attention_shape *shape, const OP(attention_operands) * operands, void *workspace,
+void OP(attention_forward)(const fnn_attention_shape *shape, const fnn_attention_operands *operands, void *workspace,
                            int n_threads) {
-    attention a = {.o = operands};
+    attention a = {.q = operands->q, .k = operands->k, .v = operands->v, .y = operands->y};
     prepare(&a, shape, 0, n_threads, workspace);
     turn(&a, 0, n_threads);
     fnn_parallel_for(shape->n * shape->heads * a.blocks, cost(shape, 2), n_threads, forward_task, &a);
 }
 
-void OP(attention_backward)(const fnn_attention_shape *shape, const OP(attention_operands) * operands, void *workspace,
+void OP(attention_backward)(const fnn_attention_shape *shape, const fnn_attention_operands *operands, void *workspace,
                             int n_threads) {
-    attention a = {.o = operands};
+    attention a = {.q = operands->q, .k = operands->k, .v = operands->v, .dy = operands->dy};
+    a.dq = operands->dq, a.dk = operands->dk, a.dv = operands->dv;
     prepare(&a, shape, 1, n_threads, workspace);
     turn(&a, 1, n_threads);
     fnn_parallel_for(shape->n * shape->heads, cost(shape, 5), n_threads, backward_task, &a);

@@ -199,6 +199,6 @@ void OP(conv2d_plan)(const fnn_conv2d_shape *shape, fnn_conv2d_direction directi
     plan->workspace = function_of(plan)(plan, NULL, NULL);
 }
 
-void OP(conv2d_run)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
+void OP(conv2d_run)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace) {
     function_of(plan)(plan, operands, workspace);
 }

@@ -25,13 +25,13 @@ typedef struct {
     ptrdiff_t panel_columns, panels; /* panels per group */
     ptrdiff_t taps;
     ptrdiff_t slice; /* of the depth, whose weights of all taps stay in cache */
-    const OP(norm) * norm;
+    const fnn_norm *norm;
     const real *x, *weight, *bias, *addend;
     real *y;
 } conv2d;
 
 /* Of a plan forward or backward to the input; without operands, for the sizes alone. */
-conv2d OP(conv2d_of)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands);
+conv2d OP(conv2d_of)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands);
 
 /* The columns of a panel that are used, and those that it stores: whole cache lines. */
 static inline ptrdiff_t used_columns(const conv2d *c, ptrdiff_t panel) {
@@ -75,7 +75,7 @@ void OP(conv2d_finish_rows)(const conv2d *c, const norm_pass *norm, ptrdiff_t ro
 ptrdiff_t OP(conv2d_phase_columns)(const fnn_conv2d_shape *shape);
 
 /* Each way: run the plan, and return the bytes of workspace that it takes; with a workspace of NULL, only that. */
-typedef ptrdiff_t conv2d_way(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace);
+typedef ptrdiff_t conv2d_way(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace);
 conv2d_way OP(conv2d_runs);
 conv2d_way OP(conv2d_gathered);
 conv2d_way OP(conv2d_planes);

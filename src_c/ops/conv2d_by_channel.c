@@ -85,7 +85,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
-ptrdiff_t OP(conv2d_by_channel)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *base) {
+ptrdiff_t OP(conv2d_by_channel)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *base) {
     channels_conv2d g = {.conv = OP(conv2d_of)(plan, operands)};
     const conv2d *c = &g.conv;
     const fnn_conv2d_shape *s = c->shape;

@@ -63,7 +63,7 @@ static void row_task(void *context, ptrdiff_t row, int thread) {
     norm_apply(&p->norm, 1, c->columns, c->columns, c->y, row * c->columns, 0);
 }
 
-ptrdiff_t OP(conv2d_few_rows)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *base) {
+ptrdiff_t OP(conv2d_few_rows)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *base) {
     few_rows p = {.conv = OP(conv2d_of)(plan, operands)};
     const conv2d *c = &p.conv;
     p.rows = c->y_height * c->y_width * c->shape->n;

@@ -319,7 +319,7 @@ static void team_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
-ptrdiff_t OP(conv2d_gathered)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
+ptrdiff_t OP(conv2d_gathered)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace) {
     gathered_conv2d g = {.conv = OP(conv2d_of)(plan, operands)};
     const conv2d *c = &g.conv;
     ptrdiff_t bytes = prepare(&g, workspace);

@@ -6,7 +6,7 @@
  * CPUs of the last ten years, 256 KB on older ones), the rest of which holds the activations. */
 enum { WEIGHT_BYTES = 192 * 1024 };
 
-conv2d OP(conv2d_of)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands) {
+conv2d OP(conv2d_of)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands) {
     const fnn_conv2d_shape *s = &plan->shape;
     int backward = plan->direction == FNN_BACKWARD_DATA;
     ptrdiff_t c_in = s->c_in / s->groups, c_out = s->c_out / s->groups;

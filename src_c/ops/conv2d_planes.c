@@ -45,11 +45,11 @@ typedef struct {
     real *y, *dweight, *dbias;
 } planes_conv2d;
 
-static ptrdiff_t prepare(planes_conv2d *g, const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands,
+static ptrdiff_t prepare(planes_conv2d *g, const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands,
                          void *base) {
     const fnn_conv2d_shape *s = &plan->shape;
     int gradient = plan->direction == FNN_BACKWARD_WEIGHT, n_threads = plan->n_threads;
-    const OP(norm) *norm = operands == NULL ? NULL : operands->norm;
+    const fnn_norm *norm = operands == NULL ? NULL : operands->norm;
     g->shape = s;
     g->kernels = KERNELS_OF(s->isa);
     g->panel_columns = g->kernels->panel_columns;
@@ -224,7 +224,7 @@ static void copy_planes(planes_conv2d *g, const real *x, int n_threads) {
     fnn_parallel_for(g->height, values, n_threads, plane_task, g);
 }
 
-ptrdiff_t OP(conv2d_planes)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
+ptrdiff_t OP(conv2d_planes)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace) {
     planes_conv2d g;
     const fnn_conv2d_shape *s = &plan->shape;
     ptrdiff_t bytes = prepare(&g, plan, operands, workspace);
@@ -312,7 +312,7 @@ static void finish_task(void *context, ptrdiff_t kernel_w, int thread) {
     }
 }
 
-ptrdiff_t OP(conv2d_planes_weight)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
+ptrdiff_t OP(conv2d_planes_weight)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace) {
     planes_conv2d g;
     const fnn_conv2d_shape *s = &plan->shape;
     ptrdiff_t bytes = prepare(&g, plan, operands, workspace);

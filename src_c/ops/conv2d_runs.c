@@ -106,7 +106,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
-ptrdiff_t OP(conv2d_runs)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *base) {
+ptrdiff_t OP(conv2d_runs)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *base) {
     runs_conv2d r = {.conv = OP(conv2d_of)(plan, operands)};
     const conv2d *c = &r.conv;
     const fnn_conv2d_shape *s = c->shape;

@@ -261,7 +261,7 @@ static void bias_task(void *context, ptrdiff_t task, int thread) {
     g->kernels->column_sums(g->bands, channels, g->bias_sums, channels, g->dbias);
 }
 
-ptrdiff_t OP(conv2d_weight)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
+ptrdiff_t OP(conv2d_weight)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace) {
     weight_gradient g;
     const fnn_conv2d_shape *s = &plan->shape;
     int n_threads = plan->n_threads;

@@ -18,23 +18,26 @@ static inline void norm_column(double mean, double invstd, double weight, double
 }
 
 typedef struct {
-    const OP(norm) * norm; /* NULL: nothing is to be done */
+    const fnn_norm *norm; /* NULL: nothing is to be done */
     const FNN_TYPED(fnn_kernels) * kernels;
     real *center, *scale, *offset; /* of each channel */
 } norm_pass;
 
-static inline void norm_prepare(norm_pass *pass, const OP(norm) * norm, const FNN_TYPED(fnn_kernels) * kernels,
+static inline void norm_prepare(norm_pass *pass, const fnn_norm *norm, const FNN_TYPED(fnn_kernels) * kernels,
                                 ptrdiff_t channels, workspace_cursor *workspace) {
     pass->norm = norm;
     pass->kernels = kernels;
     pass->center = workspace_take(workspace, channels, sizeof(real));
     pass->scale = workspace_take(workspace, channels, sizeof(real));
     pass->offset = workspace_take(workspace, channels, sizeof(real));
-    for (ptrdiff_t c = 0; norm != NULL && c < channels; c++) {
-        double weight = norm->weight == NULL ? 1 : (double)norm->weight[c];
-        double bias = norm->bias == NULL ? 0 : (double)norm->bias[c];
-        norm_column((double)norm->mean[c], 1 / sqrt((double)norm->variance[c] + norm->eps), weight, bias,
-                    pass->center + c, pass->scale + c, pass->offset + c);
+    if (norm == NULL) {
+        return;
+    }
+    const real *mean = norm->mean, *variance = norm->variance, *weights = norm->weight, *biases = norm->bias;
+    for (ptrdiff_t c = 0; c < channels; c++) {
+        double weight = weights == NULL ? 1 : (double)weights[c], bias = biases == NULL ? 0 : (double)biases[c];
+        norm_column((double)mean[c], 1 / sqrt((double)variance[c] + norm->eps), weight, bias, pass->center + c,
+                    pass->scale + c, pass->offset + c);
     }
 }
 
@@ -50,7 +53,7 @@ static inline void norm_apply(const norm_pass *pass, ptrdiff_t rows, ptrdiff_t c
         .stride = stride,
         .then = pass->norm->then,
         .x = y + at,
-        .residual = pass->norm->residual == NULL ? NULL : pass->norm->residual + at,
+        .residual = pass->norm->residual == NULL ? NULL : (const real *)pass->norm->residual + at,
         .center = pass->center + column,
         .scale = pass->scale + column,
         .offset = pass->offset + column,

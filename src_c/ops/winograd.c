@@ -211,7 +211,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
-ptrdiff_t OP(winograd)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
+ptrdiff_t OP(winograd)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace) {
     winograd g = {.conv = OP(conv2d_of)(plan, operands)};
     const conv2d *c = &g.conv;
     ptrdiff_t bytes = prepare(&g, workspace);

@@ -235,7 +235,7 @@ static void bias_task(void *context, ptrdiff_t task, int thread) {
     g->kernels->column_sums(g->bands, channels, g->bias_sums, channels, g->dbias);
 }
 
-ptrdiff_t OP(winograd_weight)(const fnn_conv2d_plan *plan, const OP(conv2d_operands) * operands, void *workspace) {
+ptrdiff_t OP(winograd_weight)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace) {
     weight_gradient g;
     ptrdiff_t bytes = prepare(&g, &plan->shape, plan->n_threads, workspace);
     if (workspace == NULL) {
