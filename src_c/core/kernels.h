@@ -38,26 +38,28 @@ typedef struct {
 /* The most rows that few_rows_gemm takes. */
 #define FNN_FEW_ROWS 16
 
-/* A batch-reduced product of groups of channels, of group_in inputs and group_out results each; r < rows, k < group_in. The
- * group of result c < channels is c / group_out, and g = c / group_out * group_in its first input:
+/* Products of groups of channels, of group_in inputs and group_out results each; r < rows, k < group_in. The group of result
+ * c < channels is c / group_out, and g = c / group_out * group_in its first input:
  *
- *     forward:          out[r][c] = start[r * start_stride + c] + sum over b, k of x_b[r][g + k] * w_b[k][c]  (start NULL: 0)
- *     backward_weight:  out[k][c] += sum over b, r of x_b[r][g + k] * w_b[r][c]
+ *     forward:          y[r][c] = start[r * start_stride + c] + sum over b, k of x_b[r][g + k] * w_b[k][c]  (start NULL: 0)
+ *     backward_weight:  dw_b[k][c] += sum over r of x_b[r][g + k] * dy[r][c]
  *
- * where x_b = x + x_offset[b] and w_b = w + w_offset[b]; rows of x are x_stride apart, those of the result or, backward, of
- * w row_stride; w_b[k] are `channels` apart, and out[k] backward. start may be out; nothing else overlaps.
+ * where x_b = x + x_offset[b], w_b = w + w_offset[b] and dw_b = dw + w_offset[b]; rows of x are x_stride apart, those of y and
+ * dy y_stride; w_b[k] and dw_b[k] are w_stride apart. start may be y; nothing else overlaps.
  * depthwise: groups of one channel. grouped: the lanes of a vector (of the table) are a multiple of group_out, and
  * group_in <= group_out, FNN_GROUPED_MOST.
  */
 typedef struct {
-    ptrdiff_t rows, channels, x_stride, row_stride, group_in, group_out, count;
+    ptrdiff_t rows, channels, x_stride, y_stride, w_stride, group_in, group_out, count;
     const real *x;
     const ptrdiff_t *x_offset;
     const real *w;
     const ptrdiff_t *w_offset;
     const real *start;
     ptrdiff_t start_stride;
-    real *out;
+    real *y;
+    const real *dy;
+    real *dw;
 } fnn_grouped;
 
 /* Softmax cross-entropy of some rows, and its gradient times `scale`. With t the target of a row, which sums to T:

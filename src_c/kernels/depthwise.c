@@ -8,11 +8,12 @@
 enum {
 #if defined(FNN_ISA_AVX512) /* 32 registers, not 16 */
     TILE_ROWS = 8,
-    SUM_VECTORS = 8
+    SUM_VECTORS = 4,
 #else
     TILE_ROWS = 4,
-    SUM_VECTORS = 4
+    SUM_VECTORS = 3,
 #endif
+    SUM_TAPS = 3
 };
 
 /* ROWS rows of VECTORS vectors of channels; `lanes` are the used ones of the last. */
@@ -49,7 +50,7 @@ INLINE void tile(const fnn_grouped *p, ptrdiff_t row, ptrdiff_t channel, ptrdiff
     for (int i = 0; i < ROWS; i++) {
 #pragma GCC unroll 2
         for (int v = 0; v < VECTORS; v++) {
-            real *to = p->out + (row + i) * p->row_stride + channel + v * V_LANES;
+            real *to = p->y + (row + i) * p->y_stride + channel + v * V_LANES;
             if (v < last) {
                 v_store(to, sum[i][v]);
             } else {
@@ -87,47 +88,73 @@ void KERNEL(depthwise)(const fnn_grouped *p) {
     }
 }
 
-/* The sums of VECTORS vectors of channels. */
-INLINE void sums_of(const fnn_grouped *p, ptrdiff_t channel, ptrdiff_t lanes, const int VECTORS, const int FULL) {
-    v_real sum[SUM_VECTORS];
-    const int last = FULL ? VECTORS : VECTORS - 1;
-    real *out = p->out + channel;
-#pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; v++) {
-        sum[v] = v < last ? v_load(out + v * V_LANES) : v_load_part(out + v * V_LANES, lanes);
+/* The sums of TAPS of the b and VECTORS vectors of channels: each row of dy serves all taps. */
+INLINE void sums_of(const fnn_grouped *p, ptrdiff_t b, ptrdiff_t channel, ptrdiff_t lanes, const int TAPS,
+                    const int VECTORS) {
+    v_real sum[SUM_TAPS][SUM_VECTORS];
+    const real *x[SUM_TAPS], *dy = p->dy + channel;
+    const int FULL = VECTORS > 1;
+#pragma GCC unroll 3
+    for (int t = 0; t < TAPS; t++) {
+        x[t] = p->x + p->x_offset[b + t] + channel;
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            const real *from = p->dw + p->w_offset[b + t] + channel + v * V_LANES;
+            sum[t][v] = FULL ? v_load(from) : v_load_part(from, lanes);
+        }
     }
-    for (ptrdiff_t b = 0; b < p->count; b++) {
-        const real *x = p->x + p->x_offset[b] + channel, *w = p->w + p->w_offset[b] + channel;
-        for (ptrdiff_t r = 0; r < p->rows; r++) {
-#pragma GCC unroll 8
-            for (int v = 0; v < VECTORS; v++) {
-                const real *left = x + v * V_LANES, *right = w + v * V_LANES;
-                sum[v] = v < last ? v_fma(v_load(left), v_load(right), sum[v])
-                                  : v_fma(v_load_part(left, lanes), v_load_part(right, lanes), sum[v]);
+    for (ptrdiff_t r = 0; r < p->rows; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            v_real gradient = FULL ? v_load(dy + v * V_LANES) : v_load_part(dy, lanes);
+#pragma GCC unroll 3
+            for (int t = 0; t < TAPS; t++) {
+                v_real value = FULL ? v_load(x[t] + v * V_LANES) : v_load_part(x[t], lanes);
+                sum[t][v] = v_fma(value, gradient, sum[t][v]);
             }
-            x += p->x_stride;
-            w += p->row_stride;
+        }
+        dy += p->y_stride;
+#pragma GCC unroll 3
+        for (int t = 0; t < TAPS; t++) {
+            x[t] += p->x_stride;
         }
     }
-#pragma GCC unroll 8
-    for (int v = 0; v < VECTORS; v++) {
-        if (v < last) {
-            v_store(out + v * V_LANES, sum[v]);
-        } else {
-            v_store_part(out + v * V_LANES, sum[v], lanes);
+#pragma GCC unroll 3
+    for (int t = 0; t < TAPS; t++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            real *to = p->dw + p->w_offset[b + t] + channel + v * V_LANES;
+            if (FULL) {
+                v_store(to, sum[t][v]);
+            } else {
+                v_store_part(to, sum[t][v], lanes);
+            }
         }
+    }
+}
+
+/* All taps of VECTORS vectors of channels. */
+INLINE void taps_of(const fnn_grouped *p, ptrdiff_t channel, ptrdiff_t lanes, const int VECTORS) {
+    ptrdiff_t b = 0;
+    for (; b + SUM_TAPS <= p->count; b += SUM_TAPS) {
+        sums_of(p, b, channel, lanes, SUM_TAPS, VECTORS);
+    }
+    if (b + 2 == p->count) {
+        sums_of(p, b, channel, lanes, 2, VECTORS);
+    } else if (b < p->count) {
+        sums_of(p, b, channel, lanes, 1, VECTORS);
     }
 }
 
 void KERNEL(depthwise_backward_weight)(const fnn_grouped *p) {
     ptrdiff_t channel = 0;
     for (; channel + SUM_VECTORS * V_LANES <= p->channels; channel += SUM_VECTORS * V_LANES) {
-        sums_of(p, channel, V_LANES, SUM_VECTORS, 1);
+        taps_of(p, channel, V_LANES, SUM_VECTORS);
     }
     for (; channel + 2 * V_LANES <= p->channels; channel += 2 * V_LANES) {
-        sums_of(p, channel, V_LANES, 2, 1);
+        taps_of(p, channel, V_LANES, 2);
     }
     for (; channel < p->channels; channel += V_LANES) {
-        sums_of(p, channel, v_lanes_left(p->channels - channel), 1, 0);
+        taps_of(p, channel, v_lanes_left(p->channels - channel), 1);
     }
 }

@@ -20,8 +20,8 @@ typedef struct {
 
 static selection selection_of(const fnn_grouped *p) {
     selection s;
-    for (ptrdiff_t k = 0; k < FNN_GROUPED_MOST;
-         k++) { /* those that a group has not are lane 0, and their sums nobody's */
+    /* Those that a group has not are lane 0, and their sums nobody's. */
+    for (ptrdiff_t k = 0; k < FNN_GROUPED_MOST; k++) {
         int32_t lane[V_LANES];
         for (ptrdiff_t i = 0; i < V_LANES; i++) {
             lane[i] = k < p->group_in ? (int32_t)(i / p->group_out * p->group_in + k) : 0;
@@ -49,7 +49,7 @@ INLINE void tile(const fnn_grouped *p, const selection *s, ptrdiff_t row, ptrdif
             values[i] = v_load_part(x + i * p->x_stride, in_lanes);
         }
         for (ptrdiff_t k = 0; k < p->group_in; k++) {
-            v_real weight = v_load_part(w + k * p->channels, lanes);
+            v_real weight = v_load_part(w + k * p->w_stride, lanes);
 #pragma GCC unroll 8
             for (int i = 0; i < ROWS; i++) {
                 sum[i] = v_fma(v_permute(values[i], s->lanes[k]), weight, sum[i]);
@@ -58,7 +58,7 @@ INLINE void tile(const fnn_grouped *p, const selection *s, ptrdiff_t row, ptrdif
     }
 #pragma GCC unroll 8
     for (int i = 0; i < ROWS; i++) {
-        v_store_part(p->out + (row + i) * p->row_stride + channel, sum[i], lanes);
+        v_store_part(p->y + (row + i) * p->y_stride + channel, sum[i], lanes);
     }
 }
 
@@ -82,31 +82,29 @@ void KERNEL(grouped)(const fnn_grouped *p) {
     }
 }
 
-/* The sums of one vector of results, of IN channels of each group at most. */
-INLINE void sums_of(const fnn_grouped *p, const selection *s, ptrdiff_t channel, ptrdiff_t lanes, const int IN) {
+/* Of one vector of results and one b, with IN channels of each group at most. */
+INLINE void sums_of(const fnn_grouped *p, const selection *s, ptrdiff_t b, ptrdiff_t channel, ptrdiff_t lanes,
+                    const int IN) {
     v_real sum[FNN_GROUPED_MOST];
     const ptrdiff_t in_lanes = lanes / p->group_out * p->group_in;
-    real *out = p->out + channel;
+    real *dw = p->dw + p->w_offset[b] + channel;
 #pragma GCC unroll 8
     for (int k = 0; k < IN; k++) {
-        sum[k] = k < p->group_in ? v_load_part(out + k * p->channels, lanes) : v_zero();
+        sum[k] = k < p->group_in ? v_load_part(dw + k * p->w_stride, lanes) : v_zero();
     }
-    for (ptrdiff_t b = 0; b < p->count; b++) {
-        const real *x = p->x + p->x_offset[b] + channel / p->group_out * p->group_in;
-        const real *w = p->w + p->w_offset[b] + channel;
-        for (ptrdiff_t r = 0; r < p->rows; r++) {
-            v_real value = v_load_part(x + r * p->x_stride, in_lanes);
-            v_real gradient = v_load_part(w + r * p->row_stride, lanes);
+    const real *x = p->x + p->x_offset[b] + channel / p->group_out * p->group_in, *dy = p->dy + channel;
+    for (ptrdiff_t r = 0; r < p->rows; r++) {
+        v_real value = v_load_part(x + r * p->x_stride, in_lanes);
+        v_real gradient = v_load_part(dy + r * p->y_stride, lanes);
 #pragma GCC unroll 8
-            for (int k = 0; k < IN; k++) {
-                sum[k] = v_fma(v_permute(value, s->lanes[k]), gradient, sum[k]);
-            }
+        for (int k = 0; k < IN; k++) {
+            sum[k] = v_fma(v_permute(value, s->lanes[k]), gradient, sum[k]);
         }
     }
 #pragma GCC unroll 8
     for (int k = 0; k < IN; k++) {
         if (k < p->group_in) {
-            v_store_part(out + k * p->channels, sum[k], lanes);
+            v_store_part(dw + k * p->w_stride, sum[k], lanes);
         }
     }
 }
@@ -115,12 +113,14 @@ void KERNEL(grouped_backward_weight)(const fnn_grouped *p) {
     const selection s = selection_of(p);
     for (ptrdiff_t channel = 0; channel < p->channels; channel += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(p->channels - channel);
-        if (p->group_in <= 2) {
-            sums_of(p, &s, channel, lanes, 2);
-        } else if (p->group_in <= 4) {
-            sums_of(p, &s, channel, lanes, 4);
-        } else {
-            sums_of(p, &s, channel, lanes, 8);
+        for (ptrdiff_t b = 0; b < p->count; b++) {
+            if (p->group_in <= 2) {
+                sums_of(p, &s, b, channel, lanes, 2);
+            } else if (p->group_in <= 4) {
+                sums_of(p, &s, b, channel, lanes, 4);
+            } else {
+                sums_of(p, &s, b, channel, lanes, 8);
+            }
         }
     }
 }

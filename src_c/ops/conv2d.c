@@ -177,7 +177,7 @@ static conv2d_way *const WAYS[] = {
 };
 static conv2d_way *const WAYS_TO_WEIGHTS[] = {
     [FNN_IN_RUNS] = OP(conv2d_weight),
-    [FNN_BY_CHANNEL] = OP(conv2d_weight),
+    [FNN_BY_CHANNEL] = OP(conv2d_by_channel),
     [FNN_IN_PLANES] = OP(conv2d_planes_weight),
     [FNN_IN_TILES] = OP(winograd_weight),
 };

@@ -1,36 +1,29 @@
 /* Convolution backward to the weights:  dW[t] = sum over pixels p of  x[source(p, t)]^T @ dy[p].
  *
  * A task owns a block of input channels, a panel of output channels and a band of output rows, for all taps. It walks
- * over the band in chunks of pixels that stay in L2 while all taps and channels use them. Bands have sums of their own,
- * which are added in ascending order: how many there are depends on the shape alone.
+ * over the band in chunks of pixels that stay in L2 while all taps and channels use them. Bands have sums of their own
+ * (bands.h).
  */
 #include <string.h>
 
+#include "ops/bands.h"
 #include "ops/conv2d.h"
 
 enum {
-    CHUNK_ROWS = 256,     /* rows of the (w, n) x channels matrix that are summed in registers at a time */
-    BLOCK_CHANNELS = 96,  /* input channels of a task: a multiple of every tile height */
-    WANTED_TASKS = 64,    /* enough to keep many threads busy to the end; */
-    FEW_TASKS = 16,       /* so many, even if */
-    BAND_PIXELS = 1024,   /* and less, are hardly worth sums of their own */
-    BAND_BYTES = 8 << 20, /* of x and dy together, if there can be so little: each block and panel reads them again */
-    MAX_BAND_BYTES = 64 << 20 /* of memory for the sums of all bands */
+    CHUNK_ROWS = 256,   /* rows of the (w, n) x channels matrix that are summed in registers at a time */
+    BLOCK_CHANNELS = 96 /* input channels of a task: a multiple of every tile height */
 };
 
 typedef struct {
     const fnn_conv2d_shape *shape;
     const FNN_TYPED(fnn_kernels) * kernels;
-    int grouped, by_channel; /* the kernels take small groups, and whole pixels */
-    ptrdiff_t c_in, c_out;   /* per group */
+    ptrdiff_t c_in, c_out; /* per group */
     ptrdiff_t panel_columns, panels, block, blocks;
-    ptrdiff_t weights, bands, band_rows;
+    ptrdiff_t band_rows;
     tap_map map;
     const real *x, *dy;
-    real *dweight, *dbias; /* dbias may be NULL */
-    real *sums;            /* [band][weights] if there are several bands */
-    real *packed;          /* [thread][row of a chunk][panel columns]: see `pack_chunk`; NULL if dy lies like that */
-    real *bias_sums;       /* [band][c_out] */
+    band_sums bands;
+    real *packed; /* [thread][row of a chunk][panel columns]: see `pack_chunk`; NULL if dy lies like that */
 } weight_gradient;
 
 /* The pixels of a chunk, and their rows. */
@@ -47,34 +40,17 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_plan *plan, void *
     g->panels = fnn_ceil_div(g->c_out, g->panel_columns);
     g->blocks = fnn_ceil_div(g->c_in, BLOCK_CHANNELS);
     g->block = fnn_ceil_div(g->c_in, g->blocks);
-    g->weights = s->kernel_h * s->kernel_w * g->c_in * s->c_out;
-    g->by_channel = plan->way == FNN_BY_CHANNEL;
-    g->grouped = g->by_channel && !fnn_conv2d_is_depthwise(s);
-    ptrdiff_t tasks = g->by_channel ? 1 : s->groups * g->panels * g->blocks;
-    ptrdiff_t read = s->n * (s->h * s->w * s->c_in + s->h_out * s->w_out * s->c_out) * (ptrdiff_t)sizeof(real);
-    ptrdiff_t worth = s->n * s->h_out * s->w_out / BAND_PIXELS;
-    ptrdiff_t wanted = fnn_max(fnn_ceil_div(FEW_TASKS, tasks), fnn_min(fnn_ceil_div(WANTED_TASKS, tasks), worth));
-    ptrdiff_t bands = fnn_min(fnn_max(wanted, read / BAND_BYTES), s->h_out);
-    ptrdiff_t affordable = MAX_BAND_BYTES / (g->weights * (ptrdiff_t)sizeof(real));
-    bands = fnn_max(1, fnn_min(bands, affordable));
-    g->band_rows = fnn_max(1, fnn_ceil_div(s->h_out, bands));
-    g->bands = fnn_max(1, fnn_ceil_div(s->h_out, g->band_rows));
+    ptrdiff_t weights = s->kernel_h * s->kernel_w * g->c_in * s->c_out;
+    g->band_rows = fnn_ceil_div(s->h_out, OP(bands_wanted)(s, weights, s->groups * g->panels * g->blocks, s->h_out));
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, 0, TAP_RUN_ROWS, &workspace, &g->map);
-    g->sums = workspace_take(&workspace, g->bands > 1 ? SIZE(g->bands, g->weights) : 0, sizeof(real));
-    int packs = s->c_out > g->panel_columns && !g->by_channel;
+    g->bands = OP(bands_take)(fnn_ceil_div(s->h_out, g->band_rows), weights, s->c_out, &workspace);
+    int packs = s->c_out > g->panel_columns;
     ptrdiff_t packed = packs ? SIZE(plan->n_threads, chunk_rows(s), g->panel_columns) : 0;
     g->packed = workspace_take(&workspace, packed, sizeof(real));
     g->packed = packs ? g->packed : NULL;
-    g->bias_sums = workspace_take(&workspace, SIZE(g->bands, s->c_out), sizeof(real));
     return workspace.used;
 }
-
-static real *band_sums(const weight_gradient *g, ptrdiff_t band) {
-    return g->bands > 1 ? g->sums + band * g->weights : g->dweight;
-}
-
-static real *band_bias_sums(const weight_gradient *g, ptrdiff_t band) { return g->bias_sums + band * g->shape->c_out; }
 
 /* Pixels of the result: in rows `h`, of each those in `w`, which are all if there are several rows. */
 typedef struct {
@@ -151,8 +127,8 @@ static void add_chunk(const weight_gradient *g, ptrdiff_t band, ptrdiff_t group,
         pack_chunk(dy, rows, stride, columns, packed);
         dy = packed, stride = columns;
     }
-    if (g->dbias != NULL && block == 0) { /* while this piece of dy is in a cache */
-        g->kernels->column_sums(rows, columns, dy, stride, band_bias_sums(g, band) + column);
+    if (g->bands.dbias != NULL && block == 0) { /* while this piece of dy is in a cache */
+        g->kernels->column_sums(rows, columns, dy, stride, bias_sums_of_band(&g->bands, band) + column);
     }
     fnn_batch_gemm gemm = {
         .rows = fnn_min(g->block, g->c_in - row),
@@ -168,7 +144,7 @@ static void add_chunk(const weight_gradient *g, ptrdiff_t band, ptrdiff_t group,
     };
     for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
         gemm.count = list_pixels(g, tap, p, s->n * stride, x_offset, dy_offset, &gemm.depth);
-        gemm.c = band_sums(g, band) + (tap * g->c_in + row) * s->c_out + column;
+        gemm.c = sums_of_band(&g->bands, band) + (tap * g->c_in + row) * s->c_out + column;
         gemm.start = gemm.c;
         if (gemm.count > 0) {
             g->kernels->batch_gemm_transposed(&gemm);
@@ -182,7 +158,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t panel = task % g->panels, block = task / g->panels % g->blocks;
     ptrdiff_t group = task / g->panels / g->blocks % s->groups, band = task / g->panels / g->blocks / s->groups;
-    real *sums = band_sums(g, band);
+    real *sums = sums_of_band(&g->bands, band);
     ptrdiff_t row = block * g->block, rows = fnn_min(g->block, g->c_in - row);
     ptrdiff_t column = group * g->c_out + panel * g->panel_columns;
     ptrdiff_t columns = fnn_min(g->panel_columns, g->c_out - panel * g->panel_columns);
@@ -199,68 +175,6 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
-/* Task: one band, all channels. */
-static void by_channel_task(void *context, ptrdiff_t band, int thread) {
-    (void)thread;
-    const weight_gradient *g = context;
-    const fnn_conv2d_shape *s = g->shape;
-    ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS];
-    real *sums = band_sums(g, band);
-    memset(sums, 0, (size_t)g->weights * sizeof(real));
-    for (ptrdiff_t i = 0; i < chunks_of_band(g, band); i++) {
-        chunk p = chunk_of(g, band, i);
-        const real *dy = g->dy + (p.h.begin * s->w_out + p.w.begin) * s->n * s->c_out;
-        if (g->dbias != NULL) {
-            g->kernels->column_sums(chunk_length(&p) * s->n, s->c_out, dy, s->c_out, band_bias_sums(g, band));
-        }
-        for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
-            ptrdiff_t rows = 0, count = list_pixels(g, tap, &p, s->n * s->c_out, x_offset, dy_offset, &rows);
-            real *out = sums + tap * g->c_in * s->c_out;
-            fnn_grouped problem = {
-                .rows = rows,
-                .channels = s->c_out,
-                .x_stride = s->c_in,
-                .row_stride = s->c_out,
-                .group_in = g->c_in,
-                .group_out = g->c_out,
-                .count = count,
-                .x = g->x,
-                .x_offset = x_offset,
-                .w = dy,
-                .w_offset = dy_offset,
-                .out = out,
-            };
-            if (g->grouped) {
-                g->kernels->grouped_backward_weight(&problem);
-            } else {
-                g->kernels->depthwise_backward_weight(&problem);
-            }
-        }
-    }
-}
-
-static void add_bands_task(void *context, ptrdiff_t task, int thread) {
-    (void)thread;
-    const weight_gradient *g = context;
-    fnn_range r = fnn_chunk(task, FNN_POINTWISE_CHUNK, g->weights);
-    memcpy(g->dweight + r.begin, g->sums + r.begin, (size_t)(r.end - r.begin) * sizeof(real));
-    for (ptrdiff_t band = 1; band < g->bands; band++) {
-        const real *sums = band_sums(g, band);
-        for (ptrdiff_t i = r.begin; i < r.end; i++) {
-            g->dweight[i] += sums[i];
-        }
-    }
-}
-
-/* Task: the gradient of the bias, from the sums of all bands. */
-static void bias_task(void *context, ptrdiff_t task, int thread) {
-    (void)task, (void)thread;
-    const weight_gradient *g = context;
-    ptrdiff_t channels = g->shape->c_out;
-    memset(g->dbias, 0, (size_t)channels * sizeof(real));
-    g->kernels->column_sums(g->bands, channels, g->bias_sums, channels, g->dbias);
-}
-
 ptrdiff_t OP(conv2d_weight)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace) {
     weight_gradient g;
     const fnn_conv2d_shape *s = &plan->shape;
@@ -269,21 +183,11 @@ ptrdiff_t OP(conv2d_weight)(const fnn_conv2d_plan *plan, const fnn_conv2d_operan
     if (workspace == NULL) {
         return bytes;
     }
-    g.x = operands->x, g.dy = operands->dy, g.dweight = operands->dweight, g.dbias = operands->dbias;
-    memset(g.bias_sums, 0, (size_t)(g.bands * s->c_out) * sizeof(real));
+    g.x = operands->x, g.dy = operands->dy;
+    OP(bands_begin)(&g.bands, operands);
     double outputs = (double)s->n * s->h_out * s->w_out * s->c_out;
     double cost = outputs * s->kernel_h * s->kernel_w * g.c_in / 16;
-    if (g.by_channel) {
-        fnn_parallel_for(g.bands, cost, n_threads, by_channel_task, &g);
-    } else {
-        fnn_parallel_for(g.bands * s->groups * g.blocks * g.panels, cost, n_threads, multiply_task, &g);
-    }
-    if (g.bands > 1) {
-        ptrdiff_t chunks = fnn_ceil_div(g.weights, FNN_POINTWISE_CHUNK);
-        fnn_parallel_for(chunks, (double)g.weights * g.bands, n_threads, add_bands_task, &g);
-    }
-    if (g.dbias != NULL) {
-        fnn_parallel_for(1, (double)g.bands * (double)s->c_out, n_threads, bias_task, &g);
-    }
+    fnn_parallel_for(g.bands.count * s->groups * g.blocks * g.panels, cost, n_threads, multiply_task, &g);
+    OP(bands_finish)(&g.bands, g.kernels, n_threads);
     return bytes;
 }
