@@ -86,6 +86,7 @@ cdef class Conv2dPlan:
     """
 
     cdef fnn_conv2d_plan plan
+    cdef fnn_conv2d_shape shape  # of the arrays; the plan may see them as a list of pixels
     cdef bint is_double
     cdef readonly tuple taps
 
@@ -123,6 +124,7 @@ cdef class Conv2dPlan:
         if not fits or s.c_in % groups != 0 or s.c_in // groups != sizes[6] or s.c_out % groups != 0:
             raise ValueError("conv2d: shapes do not fit")
         check_settings(&s)
+        self.shape = s
         for i in range(3):
             if product_of(sizes + 4 * i, 4) > PY_SSIZE_T_MAX // 8:  # bytes
                 check(FNN_OVERFLOW, "conv2d")
@@ -152,7 +154,7 @@ cdef class Conv2dPlan:
 
     @property
     def groups(self):
-        return self.plan.shape.groups
+        return self.shape.groups
 
     @property
     def winograd(self):
@@ -182,8 +184,8 @@ cdef void *values_of(borrowed *views, Conv2dPlan plan, object array, int flags=0
     if array is None:
         return NULL
     cdef Py_buffer *view = borrow(views, array, plan.is_double, PyBUF_C_CONTIGUOUS | flags)
-    if view.ndim != 1 or view.shape[0] != plan.plan.shape.c_out:
-        raise ValueError(f"conv2d: {plan.plan.shape.c_out} values are needed, one for each output channel")
+    if view.ndim != 1 or view.shape[0] != plan.shape.c_out:
+        raise ValueError(f"conv2d: {plan.shape.c_out} values are needed, one for each output channel")
     return view.buf
 
 
@@ -221,7 +223,7 @@ def conv2d_norm_forward(Conv2dPlan plan not None,
                         y,                      # OUT
                         uint8_t[::1] workspace  # OUT
                         ):
-    cdef const fnn_conv2d_shape *s = &plan.plan.shape
+    cdef const fnn_conv2d_shape *s = &plan.shape
     cdef borrowed views
     cdef fnn_conv2d_operands o
     cdef fnn_norm norm
@@ -254,7 +256,7 @@ def conv2d_backward_data(Conv2dPlan plan not None,
                          dx,                     # OUT
                          uint8_t[::1] workspace  # OUT
                          ):
-    cdef const fnn_conv2d_shape *s = &plan.plan.shape
+    cdef const fnn_conv2d_shape *s = &plan.shape
     cdef borrowed views
     cdef fnn_conv2d_operands o
     check_direction(plan, 1)
@@ -277,7 +279,7 @@ def conv2d_backward_weight(Conv2dPlan plan not None,
                            dbias,                  # OUT or None
                            uint8_t[::1] workspace  # OUT
                            ):
-    cdef const fnn_conv2d_shape *s = &plan.plan.shape
+    cdef const fnn_conv2d_shape *s = &plan.shape
     cdef borrowed views
     cdef fnn_conv2d_operands o
     check_direction(plan, 2)

@@ -92,7 +92,7 @@ typedef enum {
 
 /* How one direction of a convolution is computed, by how many threads. */
 typedef struct {
-    fnn_conv2d_shape shape; /* with the algorithm that was chosen */
+    fnn_conv2d_shape shape; /* with the algorithm that was chosen; pixels that are a list are images of one */
     fnn_conv2d_direction direction;
     fnn_conv2d_way way;
     int n_threads;

@@ -6,6 +6,8 @@
 #include "core/workspace.h"
 #include "ops/op.h"
 
+enum { BANDS_FEW_TASKS = 16 }; /* with fewer, there are bands whatever they cost */
+
 typedef struct {
     ptrdiff_t count, weights, channels;
     real *sums;            /* [band][weights]; of one band dweight itself */

@@ -170,6 +170,15 @@ static void choose_algorithm(fnn_conv2d_plan *plan) {
     }
 }
 
+/* What a filter of one pixel sees: a list of pixels, as a linear layer does. So its rows are cut as suits them. */
+static void join_pixels(fnn_conv2d_shape *s) {
+    int same = s->h == s->h_out && s->w == s->w_out && s->stride_h == 1 && s->stride_w == 1;
+    if (same && s->kernel_h * s->kernel_w == 1 && s->pad_top == 0 && s->pad_left == 0) {
+        s->n *= s->h * s->w;
+        s->h = s->w = s->h_out = s->w_out = 1;
+    }
+}
+
 static conv2d_way *const WAYS[] = {
     [FNN_IN_RUNS] = OP(conv2d_runs),         [FNN_GATHERED] = OP(conv2d_gathered),
     [FNN_IN_PLANES] = OP(conv2d_planes),     [FNN_BY_CHANNEL] = OP(conv2d_by_channel),
@@ -189,6 +198,7 @@ static conv2d_way *function_of(const fnn_conv2d_plan *plan) {
 void OP(conv2d_plan)(const fnn_conv2d_shape *shape, fnn_conv2d_direction direction, int n_threads,
                      fnn_conv2d_plan *plan) {
     *plan = (fnn_conv2d_plan){.shape = *shape, .direction = direction, .n_threads = n_threads};
+    join_pixels(&plan->shape);
     if (shape->algorithm == FNN_AUTO) {
         choose_algorithm(plan);
     }

@@ -4,13 +4,15 @@
 #include "ops/conv2d.h"
 
 enum {
-    /* Going forward, weights lie as the kernel needs them, but for the distance of their rows. Packing them pays when they
-     * are read for more rows than this. */
     ROWS_WORTH_PACKING = 256,
-    ROWS_TOGETHER = 28,  /* of those few rows, so many read a slice of the weights together */
-    WANTED_TASKS = 32,   /* enough for many threads, if runs of rows can be cut */
-    LEAST_RUN_ROWS = 60, /* to so few: shorter ones read the weights too often */
-    TILE_ROWS = 12       /* of which runs are a multiple */
+    SLOW_ROWS_WORTH_PACKING = 32,
+    NARROW = 128,         /* bytes of a panel */
+    SET_BYTES = 4096,     /* between lines of one set of L1 */
+    UNPACKED_SLICE = 256, /* of the depth, then: weights a power of two apart share few sets of the caches */
+    ROWS_TOGETHER = 28,   /* of those few rows, so many read a slice of the weights together */
+    WANTED_TASKS = 32,    /* enough for many threads, if runs of rows can be cut */
+    LEAST_RUN_ROWS = 60,  /* to so few: shorter ones read the weights too often */
+    TILE_ROWS = 12        /* of which runs are a multiple */
 };
 
 typedef struct {
@@ -20,6 +22,14 @@ typedef struct {
     norm_pass norm;
     packed_taps packed;
 } runs_conv2d;
+
+/* Weights forward lie as the kernel needs them, but for the distance of their rows. Narrow panels whose rows share one set
+ * of L1 come slowly, so that fewer rows make up for packing them. */
+static int worth_packing(const conv2d *c) {
+    ptrdiff_t rows = SIZE(c->shape->n, c->y_width, c->y_height), size = (ptrdiff_t)sizeof(real);
+    int slow = c->panel_columns * size <= NARROW && c->y_channels * size % SET_BYTES == 0;
+    return rows > (slow ? SLOW_ROWS_WORTH_PACKING : ROWS_WORTH_PACKING);
+}
 
 /* Rows of a run: fewer if there would be too few tasks for many threads, but not so few that reading the weights takes
  * the time. */
@@ -110,7 +120,10 @@ ptrdiff_t OP(conv2d_runs)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands
     runs_conv2d r = {.conv = OP(conv2d_of)(plan, operands)};
     const conv2d *c = &r.conv;
     const fnn_conv2d_shape *s = c->shape;
-    r.packs = c->backward || s->n * c->y_width * c->y_height > ROWS_WORTH_PACKING;
+    r.packs = c->backward || worth_packing(c);
+    if (!r.packs && c->taps == 1) { /* of several taps, slices change the order of sums */
+        r.conv.slice = fnn_min(c->slice, UNPACKED_SLICE);
+    }
     workspace_cursor workspace = {base, 0};
     fnn_tap_map(s, c->backward, run_rows(c), &workspace, &r.map);
     norm_prepare(&r.norm, c->norm, c->kernels, c->y_channels, &workspace);
