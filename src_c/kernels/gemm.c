@@ -6,10 +6,10 @@
 #include "kernels/gemm_shape.h"
 #include "kernels/kernel.h"
 
-/* What one row of b adds to a tile: sum[i][v] += a[i] * b[v]. a NULL: `rows` are every third row of a, which is not
- * transposed. */
-INLINE void add_row(v_real (*sum)[4], const real *a, const real *const *rows, ptrdiff_t a_stride, const real *b,
-                    ptrdiff_t lanes, const int ROWS, const int VECTORS, const int FULL) {
+/* What one row of b adds to a tile: sum[i][v] += a[i] * b[v]. Transposed, a[i] are one piece of a row; else each is the next
+ * of a row of its own, which `thirds`, every third row, reach. */
+INLINE void add_row(v_real (*sum)[4], const real *a, const real *const *thirds, ptrdiff_t a_stride, const real *b,
+                    ptrdiff_t lanes, const int ROWS, const int VECTORS, const int FULL, const int TRANSPOSED) {
     v_real b_row[4];
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; v++) {
@@ -18,7 +18,7 @@ INLINE void add_row(v_real (*sum)[4], const real *a, const real *const *rows, pt
     }
 #pragma GCC unroll 24
     for (int i = 0; i < ROWS; i++) {
-        v_real a_value = v_set(a != NULL ? a[i] : rows[i / 3][(i % 3) * a_stride]);
+        v_real a_value = v_set(TRANSPOSED ? a[i] : thirds[i / 3][(i % 3) * a_stride]);
 #pragma GCC unroll 4
         for (int v = 0; v < VECTORS; v++) {
             sum[i][v] = v_fma(a_value, b_row[v], sum[i][v]);
@@ -55,10 +55,10 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
         const real *a = p->a + p->a_offset[i_batch] + row * (TRANSPOSED ? 1 : a_stride);
         const real *b = p->b + p->b_offset[i_batch];
         /* Rows are reached from one pointer in three: few enough to stay in integer registers. */
-        const real *rows[8];
+        const real *thirds[8];
 #pragma GCC unroll 8
         for (int i = 0; i < (ROWS + 2) / 3; i++) {
-            rows[i] = a + 3 * i * a_stride;
+            thirds[i] = a + 3 * i * a_stride;
         }
         if (!TRANSPOSED && p->count > 1) { /* taps, which read pixels of their own: those of later tiles */
             for (ptrdiff_t k = 0; k < depth; k += 64 / (ptrdiff_t)sizeof(real)) {
@@ -80,12 +80,12 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
                 if (TRANSPOSED && far) {
                     __builtin_prefetch(a + 10 * a_stride);
                 }
-                add_row(sum, TRANSPOSED ? a : NULL, rows, a_stride, b, lanes, ROWS, VECTORS, FULL);
+                add_row(sum, a, thirds, a_stride, b, lanes, ROWS, VECTORS, FULL, TRANSPOSED);
                 a += TRANSPOSED ? a_stride : 0;
                 b += b_stride;
 #pragma GCC unroll 8
                 for (int i = 0; i < (ROWS + 2) / 3; i++) {
-                    rows[i]++;
+                    thirds[i]++;
                 }
             }
         }
@@ -248,14 +248,42 @@ void KERNEL(few_rows_gemm)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, c
     }
 }
 
+/* column_sums of VECTORS vectors, chains that do not wait for each other; `lanes` are the used ones of a single vector. */
+INLINE void vector_sums(ptrdiff_t rows, const real *x, ptrdiff_t x_stride, real *sums, ptrdiff_t lanes,
+                        const int VECTORS) {
+    v_real sum[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; v++) {
+        sum[v] = v_zero();
+    }
+    for (ptrdiff_t i = 0; i < rows; i++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            const real *from = x + i * x_stride + v * V_LANES;
+            sum[v] = sum[v] + (VECTORS > 1 ? v_load(from) : v_load_part(from, lanes));
+        }
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; v++) {
+        real *to = sums + v * V_LANES;
+        if (VECTORS > 1) {
+            v_store(to, v_load(to) + sum[v]);
+        } else {
+            v_store_part(to, v_load_part(to, lanes) + sum[v], lanes);
+        }
+    }
+}
+
 /* sums[j] += sum over i of x[i][j], rows in ascending order. */
 void KERNEL(column_sums)(ptrdiff_t rows, ptrdiff_t columns, const real *x, ptrdiff_t x_stride, real *sums) {
-    for (ptrdiff_t j = 0; j < columns; j += V_LANES) {
-        ptrdiff_t lanes = v_lanes_left(columns - j);
-        v_real sum = v_zero();
-        for (ptrdiff_t i = 0; i < rows; i++) {
-            sum = sum + v_load_part(x + i * x_stride + j, lanes);
-        }
-        v_store_part(sums + j, v_load_part(sums + j, lanes) + sum, lanes);
+    ptrdiff_t j = 0;
+    for (; j + 4 * V_LANES <= columns; j += 4 * V_LANES) {
+        vector_sums(rows, x + j, x_stride, sums + j, V_LANES, 4);
+    }
+    for (; j + 2 * V_LANES <= columns; j += 2 * V_LANES) {
+        vector_sums(rows, x + j, x_stride, sums + j, V_LANES, 2);
+    }
+    for (; j < columns; j += V_LANES) {
+        vector_sums(rows, x + j, x_stride, sums + j, v_lanes_left(columns - j), 1);
     }
 }

@@ -2,6 +2,8 @@
 #ifndef FNN_OPS_CONV2D_H
 #define FNN_OPS_CONV2D_H
 
+#include <string.h>
+
 #include "core/taps.h"
 #include "core/workspace.h"
 #include "ops/norm.h"
@@ -29,6 +31,17 @@ typedef struct {
     const real *x, *weight, *bias, *addend;
     real *y;
 } conv2d;
+
+/* A short row, by moves of the size of a line instead of a call of memcpy, which takes as long. */
+static inline void copy_row(real *to, const real *from, ptrdiff_t count) {
+    ptrdiff_t i = 0;
+    for (; i + CONV2D_LINE <= count; i += CONV2D_LINE) {
+        memcpy(to + i, from + i, CONV2D_LINE * sizeof(real));
+    }
+    if (i < count) {
+        memcpy(to + i, from + i, (size_t)(count - i) * sizeof(real));
+    }
+}
 
 /* Of a plan forward or backward to the input; without operands, for the sizes alone. */
 conv2d OP(conv2d_of)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands);

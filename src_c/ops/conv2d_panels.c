@@ -67,7 +67,7 @@ static void pack_task(void *context, ptrdiff_t task, int thread) {
     real *to = packed_panel(c, packed, group, panel) + place * c->depth * stored;
     for (ptrdiff_t k = 0; k < c->depth; k++) {
         if (!c->backward) {
-            memcpy(to + k * stored, weight + k * s->c_out + first, (size_t)used * sizeof(real));
+            copy_row(to + k * stored, weight + k * s->c_out + first, used);
         }
         memset(to + k * stored + used, 0, (size_t)(stored - used) * sizeof(real));
     }

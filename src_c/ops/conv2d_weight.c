@@ -127,7 +127,7 @@ static ptrdiff_t list_pixels(const weight_gradient *g, ptrdiff_t tap, const chun
 /* Some columns of a matrix as a dense one: rows whose distance is a power of two would share a few sets of the cache. */
 static void pack_rows(const real *from, ptrdiff_t rows, ptrdiff_t stride, ptrdiff_t columns, real *packed) {
     for (ptrdiff_t i = 0; i < rows; i++) {
-        memcpy(packed + i * columns, from + i * stride, (size_t)columns * sizeof(real));
+        copy_row(packed + i * columns, from + i * stride, columns);
     }
 }
 
