@@ -201,8 +201,22 @@ def axis_last(x: NDArray, axis: int) -> tuple[int, ...]:
     return order
 
 
-def ordered(x: NDArray, order: tuple[int, ...]) -> NDArray:
+def row_order(x: NDArray, features: int) -> tuple[int, ...] | None:
+    """The axes of `x` as they lie in memory, if its last ones, `features` of them, come last there.
+
+    Any order of rows will do for what takes each by itself. None: that of its axes, in which it may have to be copied.
+    """
+    if x.ndim - features < 2 or x.flags.c_contiguous:
+        return None
+    axes = range(x.ndim - features)
+    order = (*sorted(axes, key=lambda axis: -x.strides[axis]), *range(x.ndim - features, x.ndim))
+    return order if x.transpose(order).flags.carray and x.dtype.isnative else None
+
+
+def ordered(x: NDArray, order: tuple[int, ...] | None) -> NDArray:
     """`x.transpose(order)`, C-contiguous, aligned and native: a view if it lies like that, else a copy."""
+    if order is None:
+        return to_nchw(x) if x.ndim == 4 else contiguous(x)
     view = x.transpose(order)
     if view.flags.c_contiguous and view.flags.aligned and view.dtype.isnative:
         return view
@@ -213,6 +227,15 @@ def ordered(x: NDArray, order: tuple[int, ...]) -> NDArray:
     return copied("in the order of the kernel", out)
 
 
-def unordered(buffer: NDArray, order: tuple[int, ...]) -> NDArray:
+def in_rows(matrix: NDArray, shape: tuple[int, ...], order: tuple[int, ...] | None) -> NDArray:
+    """The array of this shape whose rows, in the order that `row_order` gave, are those of `matrix`."""
+    if order is None:
+        return matrix.reshape(shape)
+    return unordered(matrix.reshape([shape[axis] for axis in order]), order)
+
+
+def unordered(buffer: NDArray, order: tuple[int, ...] | None) -> NDArray:
     """The array whose `transpose(order)` is `buffer`."""
+    if order is None:
+        return buffer
     return buffer.transpose(sorted(range(buffer.ndim), key=order.__getitem__))

@@ -20,8 +20,8 @@ __all__ = ["scaled_dot_product_attention"]
 class Attention(Op):
     """softmax(query @ key.T * scale) @ value where nothing else is wanted: without a matrix of all weights.
 
-    To the bits of the operations one by one. Results and gradients lie as (..., places, heads, features), the order in
-    which a layer joins its heads.
+    To the bits of the operations one by one, whose products sum fewer than 1024 rows. Results and gradients lie as
+    (..., places, heads, features), the order in which a layer joins its heads.
     """
 
     keeps: ClassVar = {0: "query", 1: "key", 2: "value"}

@@ -42,16 +42,6 @@ def _affine(operation: str, name: str, value: ArrayLike | None, axes: tuple[int,
     return _layout.contiguous(array).reshape(-1)
 
 
-def _rows(x: NDArray, features: int) -> NDArray:
-    """The (rows, features) matrix that the C side works on: normalisation crosses axes, so it is C-contiguous."""
-    x = _layout.to_nchw(x) if x.ndim == 4 else x
-    if not (x.flags.c_contiguous and x.flags.aligned):
-        dense = _memory.empty(x.shape, x.dtype)
-        dense[...] = x
-        x = dense
-    return x.reshape(-1, features)
-
-
 def layer_norm(
     x: ArrayLike,
     normalized_shape: int | Sequence[int],
@@ -72,7 +62,7 @@ def layer_norm(
     Shape:
         - x: (..., *normalized_shape), float32 or float64
         - weight, bias: normalized_shape, of the dtype of x
-        - Result: (y, mean, invstd); y has the shape of x and is C-contiguous, the others have its leading axes, float64
+        - Result: (y, mean, invstd); y has the shape of x, the others have its leading axes, float64
     Raises:
         ValueError: shapes do not fit.
     Example:
@@ -128,11 +118,14 @@ def _forward(
     if _runtime.uses_reference():
         y, mean, invstd = reference.layer_norm(x.reshape(-1, math.prod(axes)), weight, bias, eps)
         return Normalized(y.reshape(x.shape), mean.reshape(leading), invstd.reshape(leading))
-    rows = _rows(x, math.prod(axes))
+    order = _layout.row_order(x, len(axes))
+    rows = _layout.ordered(x, order).reshape(-1, math.prod(axes))
     y, mean, invstd = _memory.empty(rows.shape, x.dtype), np.empty(len(rows)), np.empty(len(rows))
     _runtime._native.layernorm_forward(rows, weight, bias, eps, y, mean, invstd, _runtime.num_threads())
     kernel_ran("layernorm_forward")
-    return Normalized(y.reshape(x.shape), mean.reshape(leading), invstd.reshape(leading))
+    of_rows = None if order is None else order[: len(leading)]
+    mean, invstd = _layout.in_rows(mean, leading, of_rows), _layout.in_rows(invstd, leading, of_rows)
+    return Normalized(_layout.in_rows(y, x.shape, order), mean, invstd)
 
 
 def layer_norm_backward(
@@ -173,32 +166,34 @@ def layer_norm_backward(
     leading, features = x.shape[: x.ndim - len(axes)], math.prod(axes)
     need_dx = _check.boolean("layer_norm_backward", "need_dx", need_dx)
     need_dweight = _check.boolean("layer_norm_backward", "need_dweight", need_dweight)
-    mean = _check.numbers("layer_norm_backward", "mean", mean)
-    invstd = _check.numbers("layer_norm_backward", "invstd", invstd)
+    mean = np.asarray(_check.reals("layer_norm_backward", "mean", mean), np.float64)
+    invstd = np.asarray(_check.reals("layer_norm_backward", "invstd", invstd), np.float64)
     if mean.shape != leading or invstd.shape != leading:
         raise _check.fail("layer_norm_backward", f"mean and invstd must have shape {leading}", mean=mean, invstd=invstd)
-    mean, invstd = mean.reshape(-1), invstd.reshape(-1)
     if not x.size:
         dx = _memory.empty(x.shape, x.dtype) if need_dx else None
         return (dx, np.zeros(axes, x.dtype), np.zeros(axes, x.dtype)) if need_dweight else (dx, None, None)
     dx = dweight = dbias = None
     if _runtime.uses_reference():
         rows, dy_rows = x.reshape(-1, features), dy.reshape(-1, features)
-        dx, dweight, dbias = reference.layer_norm_backward(dy_rows, rows, mean, invstd, weight)
-        dx = dx if need_dx else None
+        dx, dweight, dbias = reference.layer_norm_backward(dy_rows, rows, mean.reshape(-1), invstd.reshape(-1), weight)
+        dx = dx.reshape(x.shape) if need_dx else None
         dweight, dbias = (dweight, dbias) if need_dweight else (None, None)
     else:
-        rows, native = _rows(x, features), _runtime._native
+        order, native = _layout.row_order(x, len(axes)), _runtime._native
+        rows, dy_rows = (_layout.ordered(a, order).reshape(-1, features) for a in (x, dy))
+        of_rows = None if order is None else order[: len(leading)]
+        mean, invstd = (_layout.ordered(a, of_rows).reshape(-1) for a in (mean, invstd))
         if need_dx:
             dx = _memory.empty(rows.shape, x.dtype)
         if need_dweight:
             dweight, dbias = np.empty(features, x.dtype), np.empty(features, x.dtype)
         workspace = _memory.workspace(native.layernorm_backward_workspace(rows, need_dweight))
         native.layernorm_backward(
-            _rows(dy, features), rows, mean, invstd, weight, dx, dweight, dbias, workspace, _runtime.num_threads()
+            dy_rows, rows, mean, invstd, weight, dx, dweight, dbias, workspace, _runtime.num_threads()
         )
         kernel_ran("layernorm_backward")
-    dx = None if dx is None else dx.reshape(x.shape)
+        dx = None if dx is None else _layout.in_rows(dx, x.shape, order)
     if dweight is None or dbias is None:
         return dx, None, None
     return dx, dweight.reshape(axes), dbias.reshape(axes)

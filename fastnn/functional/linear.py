@@ -41,6 +41,7 @@ class Linear(Op):
     weight: Any = None
     plan: Plan
     shape: tuple[int, ...]  # of x
+    order: tuple[int, ...] | None = None  # in which its rows lie
     in_rows: bool  # the weight lies as it reads, not transposed as layers keep it; so does its gradient then
 
     def forward(self, given_x: Any, given_weight: Any, bias: Any) -> NDArray:
@@ -53,20 +54,24 @@ class Linear(Op):
         plan = self.plan = _plan("linear", x, weight)
         if bias is not None and len(bias) != len(weight):
             raise _check.fail("linear", f"bias needs {len(weight)} values", bias=bias, weight=weight)
-        self.shape, own_x, own_weight = x.shape, x, weight
+        self.shape, self.order, own_x, own_weight = x.shape, None, x, weight
+        y_shape = (*x.shape[:-1], len(weight))
         self.in_rows = _lies_in_rows(weight)
         if plan.uses_reference:
             y = reference.linear(x, weight, bias)
-        elif self.in_rows:
-            own_x = _layout.contiguous(x)
-            y = product_transposed(own_x.reshape(-1, x.shape[-1]), weight).reshape(*x.shape[:-1], len(weight))
-            if bias is not None:
-                np.add(y, bias, out=y)
         else:
-            own_x, own_weight = _layout.contiguous(x), _transposed(weight)
-            bias = None if bias is None else _layout.contiguous(bias)
-            y = plan.forward(own_x.reshape(plan.x), own_weight.T.reshape(plan.taps), bias)
-            y = y.reshape(*x.shape[:-1], len(weight))
+            order = self.order = _layout.row_order(x, 1)
+            rows = _layout.ordered(x, order)
+            own_x = x if order else rows
+            if self.in_rows:
+                y = product_transposed(rows.reshape(-1, x.shape[-1]), weight)
+                if bias is not None:
+                    np.add(y, bias, out=y)
+            else:
+                own_weight = _transposed(weight)
+                bias = None if bias is None else _layout.contiguous(bias)
+                y = plan.forward(rows.reshape(plan.x), own_weight.T.reshape(plan.taps), bias)
+            y = _layout.in_rows(y, y_shape, order)
         if self.needs_grad:
             need_dx, need_dweight, need_dbias = self.needs_grad
             if need_dx:
@@ -79,28 +84,21 @@ class Linear(Op):
         plan, (need_dx, need_dweight, need_dbias) = self.plan.now(), self.needs_grad
         if plan.uses_reference:
             return self._backward_by_reference(plan, dy)
-        if self.in_rows:
-            return self._backward_in_rows(dy)
         dx = dweight = dbias = None
-        dy = _layout.contiguous(dy).reshape(plan.y)
-        if need_dx:
-            dx = plan.backward_data(dy, _transposed(self.weight).T.reshape(plan.taps)).reshape(self.shape)
+        rows = _layout.ordered(dy, self.order).reshape(-1, dy.shape[-1])
+        if need_dx and self.in_rows:
+            dx = product(rows, self.weight)
+        elif need_dx:
+            dx = plan.backward_data(rows.reshape(plan.y), _transposed(self.weight).T.reshape(plan.taps))
         if need_dweight or need_dbias:
-            dtaps, dbias = plan.backward_weight(_layout.contiguous(self.x).reshape(plan.x), dy, need_dbias)
-            dweight = dtaps[0, 0].T if need_dweight else None
-        return dx, dweight, dbias
-
-    def _backward_in_rows(self, dy: NDArray) -> Gradients:
-        need_dx, need_dweight, need_dbias = self.needs_grad
-        dy = _layout.contiguous(dy).reshape(-1, dy.shape[-1])
-        dx = dweight = dbias = None
-        if need_dx:
-            dx = product(dy, self.weight).reshape(self.shape)
-        if need_dweight:
-            dweight = transposed_product(dy, _layout.contiguous(self.x).reshape(-1, self.shape[-1]))
-        if need_dbias:
-            dbias = np.add.reduce(dy, 0, np.float64).astype(dy.dtype)
-        return dx, dweight, dbias
+            x = _layout.ordered(self.x, self.order)
+            if self.in_rows:
+                dweight = transposed_product(rows, x.reshape(-1, self.shape[-1])) if need_dweight else None
+                dbias = np.add.reduce(rows, 0, np.float64).astype(dy.dtype) if need_dbias else None
+            else:
+                dtaps, dbias = plan.backward_weight(x.reshape(plan.x), rows.reshape(plan.y), need_dbias)
+                dweight = dtaps[0, 0].T if need_dweight else None
+        return None if dx is None else _layout.in_rows(dx, self.shape, self.order), dweight, dbias
 
     def _backward_by_reference(self, plan: Plan, dy: NDArray) -> Gradients:
         # What was not kept is needed for what is not wanted.

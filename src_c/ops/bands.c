@@ -2,17 +2,23 @@
 
 #include <string.h>
 
+#include "core/taps.h"
+
 enum {
     WANTED_TASKS = 64,    /* enough to keep many threads busy to the end; BANDS_FEW_TASKS, even if */
     BAND_PIXELS = 1024,   /* and less, are hardly worth sums of their own */
+    LIST_PIXELS = 512,    /* of a band of a list: a product of fewer rows has the bits of one chain of sums */
     BAND_BYTES = 8 << 20, /* of x and dy together, if there can be so little: each block and panel reads them again */
     MAX_BAND_BYTES = 64 << 20 /* of memory for the sums of all bands */
 };
 
 ptrdiff_t OP(bands_wanted)(const fnn_conv2d_shape *s, ptrdiff_t weights, ptrdiff_t tasks, ptrdiff_t units) {
     ptrdiff_t read = s->n * (s->h * s->w * s->c_in + s->h_out * s->w_out * s->c_out) * (ptrdiff_t)sizeof(real);
-    ptrdiff_t worth = s->n * s->h_out * s->w_out / BAND_PIXELS;
-    ptrdiff_t wanted = fnn_max(fnn_ceil_div(BANDS_FEW_TASKS, tasks), fnn_min(fnn_ceil_div(WANTED_TASKS, tasks), worth));
+    ptrdiff_t pixels = s->n * s->h_out * s->w_out, few = fnn_ceil_div(BANDS_FEW_TASKS, tasks);
+    if (fnn_conv2d_is_linear(s)) {
+        few = fnn_min(few, pixels / LIST_PIXELS);
+    }
+    ptrdiff_t wanted = fnn_max(few, fnn_min(fnn_ceil_div(WANTED_TASKS, tasks), pixels / BAND_PIXELS));
     ptrdiff_t affordable = MAX_BAND_BYTES / (weights * (ptrdiff_t)sizeof(real));
     return fnn_max(1, fnn_min(fnn_min(fnn_max(wanted, read / BAND_BYTES), units), affordable));
 }
