@@ -13,8 +13,8 @@
 #include "ops/op.h"
 
 enum {
-    MOST_ROWS = 96,           /* of q at a time: a multiple of every tile height */
-    TILE_ROWS = 24,           /* so is this */
+    MOST_ROWS = 128, /* of q at a time; blocks are as long as each other, since each adds to all of dk and dv */
+    TILE_ROWS = 24,  /* fewer would read the keys too often */
     SCORE_BYTES = 512 * 1024, /* of these rows, if they can be so few: they stay in L2 */
     LINE = 64 / sizeof(real)
 };
@@ -34,8 +34,8 @@ static ptrdiff_t prepare(attention *a, const fnn_attention_shape *s, int backwar
     ptrdiff_t matrices = SIZE(s->n, s->heads), fit = SCORE_BYTES / ((ptrdiff_t)sizeof(real) * s->keys);
     a->shape = s;
     a->kernels = KERNELS;
-    a->rows = fnn_max(TILE_ROWS, fnn_min(MOST_ROWS, fit / TILE_ROWS * TILE_ROWS));
-    a->blocks = fnn_ceil_div(s->queries, a->rows);
+    a->blocks = fnn_ceil_div(s->queries, fnn_max(TILE_ROWS, fnn_min(MOST_ROWS, fit)));
+    a->rows = fnn_ceil_div(s->queries, a->blocks);
     a->q_size = size_plus(SIZE(a->rows, s->features), LINE);
     a->score_size = size_plus(SIZE(a->rows, s->keys), LINE);
     workspace_cursor workspace = {base, 0};
