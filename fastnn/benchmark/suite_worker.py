@@ -49,23 +49,26 @@ class FastnnLayer:
     def __init__(self, layer: Layer, batch: int, threads: int) -> None:
         fastnn.set_num_threads(threads)
         self.model = _made(layer)
-        self.model.input_grad = not layer.is_first
-        self.x, self.dy = (_in_place(a) for a in _arrays(layer, batch, _out_shape(layer, batch)))
+        x, self.dy = (_in_place(a) for a in _arrays(layer, batch, _out_shape(layer, batch)))
+        # A tensor, as in a network: of a caller's array a layer keeps a copy, since it may change.
+        self.x = fastnn.tensor(x, requires_grad=not layer.is_first)
 
-    def _run(self) -> tuple[NDArray, NDArray | None]:
+    def _run(self) -> fastnn.Tensor:
+        self.x.grad = None
         self.model.zero_grad()
-        y = self.model(self.x)
-        return y, self.model.backward(self.dy)
+        y: fastnn.Tensor = self.model(self.x)
+        y.backward(self.dy)
+        return y
 
     def results(self) -> dict[str, NDArray]:
         """The output and all gradients."""
-        y, dx = self._run()
+        y = self._run().data
         gradients = {name: p.grad for name, p in self.model.named_parameters()}
-        return {"output": y, **({} if dx is None else {"input": dx}), **gradients}
+        return {"output": y, **({} if self.x.grad is None else {"input": self.x.grad}), **gradients}
 
     def step(self, number: int) -> float:
         """Once; a number of the result."""
-        y, _ = self._run()
+        y = self._run().data
         return float(y[(0,) * y.ndim])
 
 

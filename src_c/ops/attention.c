@@ -15,7 +15,7 @@
 enum {
     MOST_ROWS = 128, /* of q at a time; blocks are as long as each other, since each adds to all of dk and dv */
     TILE_ROWS = 24,  /* fewer would read the keys too often */
-    SCORE_BYTES = 512 * 1024, /* of these rows, if they can be so few: they stay in L2 */
+    SCORE_BYTES = FNN_L2_BYTES / 2, /* of these rows, if they can be so few: they stay in L2 */
     LINE = 64 / sizeof(real)
 };
 

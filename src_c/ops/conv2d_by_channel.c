@@ -6,11 +6,11 @@
 #include "ops/conv2d.h"
 
 enum {
-    FEW_IMAGES = 8,        /* see `by_image` */
-    CHUNK_IMAGES = 8,      /* a multiple of the rows of a tile */
-    STAYING = 512 * 1024,  /* bytes in L2: the rows of x that a row of y needs, that row, and room */
-    LONG_CHUNK = 8 * 1024, /* bytes of a chunk's images at one pixel: shorter pieces come slowly from memory */
-    BLOCK = 64             /* channels of a task, of gradients of small images: so there are fewer bands */
+    FEW_IMAGES = 8,             /* see `by_image` */
+    CHUNK_IMAGES = 8,           /* a multiple of the rows of a tile */
+    STAYING = FNN_L2_BYTES / 2, /* bytes: the rows of x that a row of y needs, that row, and room */
+    LONG_CHUNK = 8 * 1024,      /* bytes of a chunk's images at one pixel: shorter pieces come slowly from memory */
+    BLOCK = 64                  /* channels of a task, of gradients of small images: so there are fewer bands */
 };
 
 typedef struct {

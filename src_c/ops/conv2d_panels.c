@@ -2,9 +2,9 @@
 
 #include "ops/conv2d.h"
 
-/* Bytes of packed weights that one kernel call reads for every tile of rows: a part of the L2 cache (1 MB or more on
- * CPUs of the last ten years, 256 KB on older ones), the rest of which holds the activations. */
-enum { WEIGHT_BYTES = 192 * 1024 };
+/* Bytes of packed weights that one kernel call reads for every tile of rows: a part of L2, the rest of which holds the
+ * activations. */
+enum { WEIGHT_BYTES = FNN_L2_BYTES / 16 * 3 };
 
 conv2d OP(conv2d_of)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands) {
     const fnn_conv2d_shape *s = &plan->shape;

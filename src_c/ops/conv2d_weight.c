@@ -1,8 +1,7 @@
 /* Convolution backward to the weights:  dW[t] = sum over pixels p of  x[source(p, t)]^T @ dy[p].
  *
- * A task owns a block of input channels, a panel of output channels and a band of output rows, for all taps. It walks
- * over the band in chunks of pixels that stay in L2 while all taps and channels use them. Bands have sums of their own
- * (bands.h).
+ * A task owns a block of input channels, a panel of output channels or some, and a band of chunks of pixels, for all taps.
+ * A chunk stays in L2 while all taps and channels use it. Bands have sums of their own (bands.h).
  */
 #include <string.h>
 
@@ -14,6 +13,7 @@ enum {
     BLOCK_CHANNELS = 96, /* input channels of a task: a multiple of every tile height */
     NARROW = 128,        /* bytes of a panel: a tile reads much of x for each, so that x is packed for several, */
     JOINED_COLUMNS = 256,
+    MOST_PANELS = JOINED_COLUMNS / 4, /* the narrowest are two vectors of two doubles */
     MANY_PANELS = 4,
     NARROW_ROWS = 128 /* and a tile's x and dy stay in L1 */
 };
@@ -168,7 +168,7 @@ static void add_chunk(const weight_gradient *g, ptrdiff_t band, const weight_blo
                       real *packed_x) {
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS], pixel[CHUNK_ROWS], panels = block->end - block->panel;
-    panel_rows panel[JOINED_COLUMNS];
+    panel_rows panel[MOST_PANELS];
     for (ptrdiff_t i = 0; i < panels; i++) {
         real *to = packed == NULL ? NULL : packed + i * g->images * g->pixels * g->panel_columns;
         panel[i] = panel_of(g, band, block, block->panel + i, p, to);

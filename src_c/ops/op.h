@@ -2,6 +2,7 @@
 #ifndef FNN_OPS_OP_H
 #define FNN_OPS_OP_H
 
+#include "core/caches.h"
 #include "core/kernels.h"
 #include "core/parallel.h"
 #include "core/real.h"

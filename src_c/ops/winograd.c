@@ -11,9 +11,9 @@ typedef struct {
 } row_limits;
 /* Larger tiles have more weights, which leave less of L2, but fewer rows. */
 static const row_limits LIMITS[] = {
-    [FNN_WINOGRAD] = {768 * 1024, 48, 96},
-    [FNN_WINOGRAD24] = {512 * 1024, 24, 72},
-    [FNN_WINOGRAD4] = {256 * 1024, 12, 48},
+    [FNN_WINOGRAD] = {FNN_L2_BYTES / 4 * 3, 48, 96},
+    [FNN_WINOGRAD24] = {FNN_L2_BYTES / 2, 24, 72},
+    [FNN_WINOGRAD4] = {FNN_L2_BYTES / 4, 12, 48},
 };
 
 /* Channels of the depth that a task of `filter_task` transforms, and what it keeps of 16 columns. */

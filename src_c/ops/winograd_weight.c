@@ -12,7 +12,7 @@ enum {
     CHUNK_ROWS4 = 128, /* of tiles of 2 x 4 and 4 x 4 */
     FEW_CHUNK_ROWS24 = 64,
     FEW_CHUNK_ROWS4 = 48,
-    SMALL_SUMS = 1 << 20,      /* bytes; they stay in L2, if tiles leave them room, which takes few rows */
+    SMALL_SUMS = FNN_L2_BYTES, /* they stay in it, if tiles leave them room, which takes few rows */
     BLOCK_CHANNELS = 128,      /* of a task */
     WIDE_BLOCK_CHANNELS = 256, /* of the outputs, if there are MANY_ROWS: inputs are transformed half as often, */
     MANY_ROWS = 4096,          /* and more bands, which keep the threads busy, cost little to add */
