@@ -289,7 +289,8 @@ WAYS = [
     ((8, 12, 12, 12, 3, {"groups": 12}), ("by channel", "by channel", "by channel")),
     ((8, 16, 12, 16, 3, {"groups": 4}), ("by channel", "by channel", "by channel")),
     ((4, 320, 2, 380, 3, {"padding": 1}), ("of few rows", "in runs", "in runs")),
-    ((16, 20, 1, 20, 1, {}), ("of few rows", "in runs", "in runs")),
+    ((16, 20, 1, 20, 1, {}), ("of few rows", "of few rows", "in runs")),
+    ((2, 20, 2, 20, 1, {}), ("of few rows", "of few rows", "of few rows")),
     ((17, 20, 1, 20, 1, {}), ("in runs", "in runs", "in runs")),
 ]
 

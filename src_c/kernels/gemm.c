@@ -206,48 +206,6 @@ void KERNEL(batch_gemm)(const fnn_batch_gemm *problem) { gemm(problem, 0); }
 
 void KERNEL(batch_gemm_transposed)(const fnn_batch_gemm *problem) { gemm(problem, 1); }
 
-/* What few_rows_gemm does with DEPTH rows of b. */
-INLINE void add_products(ptrdiff_t rows, ptrdiff_t columns, const real *a, ptrdiff_t a_stride, const real *b,
-                         ptrdiff_t b_stride, real *c, ptrdiff_t c_stride, const int DEPTH) {
-    real factors[FNN_FEW_ROWS][8];
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        for (int k = 0; k < DEPTH; k++) {
-            factors[i][k] = a[i * a_stride + k];
-        }
-    }
-    for (ptrdiff_t j = 0; j < columns; j += V_LANES) {
-        ptrdiff_t lanes = v_lanes_left(columns - j);
-        v_real b_row[8];
-#pragma GCC unroll 8
-        for (int k = 0; k < DEPTH; k++) {
-            b_row[k] = v_load_part(b + k * b_stride + j, lanes);
-            __builtin_prefetch(b + (DEPTH + k) * b_stride + j);
-        }
-        for (ptrdiff_t i = 0; i < rows; i++) {
-            v_real sum = v_load_part(c + i * c_stride + j, lanes);
-#pragma GCC unroll 8
-            for (int k = 0; k < DEPTH; k++) {
-                sum = v_fma(v_set(factors[i][k]), b_row[k], sum);
-            }
-            v_store_part(c + i * c_stride + j, sum, lanes);
-        }
-    }
-}
-
-/* c[i][j] += sum over k of a[i][k] * b[k][j], in ascending order of k as above, for so few rows (FNN_FEW_ROWS) that
- * reading b takes the time: it is read in the order of memory, some rows at once, and c, which is in cache, comes
- * along. */
-void KERNEL(few_rows_gemm)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a, ptrdiff_t a_stride,
-                           const real *b, ptrdiff_t b_stride, real *c, ptrdiff_t c_stride) {
-    ptrdiff_t k = 0;
-    for (; k + 8 <= depth; k += 8) {
-        add_products(rows, columns, a + k, a_stride, b + k * b_stride, b_stride, c, c_stride, 8);
-    }
-    for (; k < depth; k++) {
-        add_products(rows, columns, a + k, a_stride, b + k * b_stride, b_stride, c, c_stride, 1);
-    }
-}
-
 /* column_sums of VECTORS vectors, chains that do not wait for each other; `lanes` are the used ones of a single vector. */
 INLINE void vector_sums(ptrdiff_t rows, const real *x, ptrdiff_t x_stride, real *sums, ptrdiff_t lanes,
                         const int VECTORS) {

@@ -13,9 +13,17 @@ FNN_SLOT(fma_peak, (ptrdiff_t iterations, real *sum, double *flops))
 /* gemm: the register kernel under conv2d and linear */
 FNN_SLOT(batch_gemm, (const fnn_batch_gemm *problem))
 FNN_SLOT(batch_gemm_transposed, (const fnn_batch_gemm *problem))
-FNN_SLOT(few_rows_gemm, (ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a, ptrdiff_t a_stride,
-                         const real *b, ptrdiff_t b_stride, real *c, ptrdiff_t c_stride))
 FNN_SLOT(column_sums, (ptrdiff_t rows, ptrdiff_t columns, const real *x, ptrdiff_t x_stride, real *sums))
+
+/* few_rows: products of which reading b takes the time */
+#define FEW_ROWS_SLOT(stem)                                                                                            \
+    FNN_SLOT(stem, (ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a, ptrdiff_t a_stride,             \
+                    const real *b, ptrdiff_t b_stride, real *c, ptrdiff_t c_stride))
+FEW_ROWS_SLOT(few_rows_gemm)
+FEW_ROWS_SLOT(few_rows_gemm_transposed)
+#undef FEW_ROWS_SLOT
+FNN_SLOT(few_rows_outer, (ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a, ptrdiff_t a_stride,
+                          const real *b, ptrdiff_t b_stride, real *c, ptrdiff_t c_stride, int streams))
 
 /* transpose */
 FNN_SLOT(transpose,

@@ -37,13 +37,18 @@ static int gathers(const fnn_conv2d_shape *s, int backward) {
 
 /* ---- few results, whose weights are read once -------------------------------------------------------- */
 
-/* It matters where they come from memory, not from a cache. */
-enum { MANY_WEIGHTS = 1 << 20 };
+enum {
+    MANY_WEIGHTS = 1 << 20, /* it matters where they come from memory, not from a cache */
+    OUTER_ROWS = 8          /* of which the gradient of the weights is as fast as it can be written */
+};
 
-static int has_few_rows(const fnn_conv2d_shape *s) {
+static int has_few_rows(const fnn_conv2d_shape *s, fnn_conv2d_direction direction) {
     ptrdiff_t rows = SIZE(s->n, s->h_out, s->w_out);
     ptrdiff_t weights = SIZE(s->kernel_h, s->kernel_w, s->c_in, s->c_out);
-    return s->groups == 1 && rows <= FNN_FEW_ROWS && (weights >= MANY_WEIGHTS || fnn_conv2d_is_linear(s));
+    if (s->groups > 1 || rows > (direction == FNN_BACKWARD_WEIGHT ? OUTER_ROWS : FNN_FEW_ROWS)) {
+        return 0;
+    }
+    return fnn_conv2d_is_linear(s) || (direction == FNN_FORWARD && weights >= MANY_WEIGHTS);
 }
 
 /* ---- planes ------------------------------------------------------------------------------------------ */
@@ -91,7 +96,7 @@ static fnn_conv2d_way way_of(const fnn_conv2d_shape *s, fnn_conv2d_direction dir
     if (fnn_conv2d_is_depthwise(s) || has_small_groups(s, backward)) {
         return FNN_BY_CHANNEL;
     }
-    if (direction == FNN_FORWARD && has_few_rows(s)) {
+    if (has_few_rows(s, direction)) {
         return FNN_OF_FEW_ROWS;
     }
     if (has_planes(s, direction)) {
@@ -185,9 +190,8 @@ static conv2d_way *const WAYS[] = {
     [FNN_OF_FEW_ROWS] = OP(conv2d_few_rows), [FNN_IN_TILES] = OP(winograd),
 };
 static conv2d_way *const WAYS_TO_WEIGHTS[] = {
-    [FNN_IN_RUNS] = OP(conv2d_weight),
-    [FNN_BY_CHANNEL] = OP(conv2d_by_channel),
-    [FNN_IN_PLANES] = OP(conv2d_planes_weight),
+    [FNN_IN_RUNS] = OP(conv2d_weight),          [FNN_BY_CHANNEL] = OP(conv2d_by_channel),
+    [FNN_IN_PLANES] = OP(conv2d_planes_weight), [FNN_OF_FEW_ROWS] = OP(conv2d_few_rows_weight),
     [FNN_IN_TILES] = OP(winograd_weight),
 };
 

@@ -94,6 +94,7 @@ conv2d_way OP(conv2d_gathered);
 conv2d_way OP(conv2d_planes);
 conv2d_way OP(conv2d_by_channel);
 conv2d_way OP(conv2d_few_rows);
+conv2d_way OP(conv2d_few_rows_weight);
 conv2d_way OP(winograd);
 conv2d_way OP(conv2d_weight);
 conv2d_way OP(conv2d_planes_weight);

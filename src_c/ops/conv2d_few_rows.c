@@ -2,12 +2,16 @@
  * weights takes the time, so that they are read once, from beginning to end, as they lie; threads divide the depth. Its parts
  * have sums of their own, which are added in ascending order: how many depends on the shape alone. What the results read is
  * copied first, one result a row of (taps, channels), unless it lies like that.
+ *
+ * A linear layer backward: threads divide the rows of the weights, each of which is a column of dx, or of their gradient,
+ * which is written once.
  */
 #include <string.h>
 
+#include "core/stream.h"
 #include "ops/conv2d.h"
 
-enum { MOST_PARTS = 8, LEAST_DEPTH = 64 };
+enum { MOST_PARTS = 8, LEAST_DEPTH = 64, BACKWARD_CHANNELS = 64 };
 
 typedef struct {
     conv2d conv;
@@ -15,6 +19,9 @@ typedef struct {
     const real *x;
     real *sums; /* [part][row][column] */
     norm_pass norm;
+    const real *dy; /* of the gradient of the weights: */
+    real *dweight;
+    int streams;
 } few_rows;
 
 /* The rows that the taps of each destination read; zeros on padding. */
@@ -63,11 +70,29 @@ static void row_task(void *context, ptrdiff_t row, int thread) {
     norm_apply(&p->norm, 1, c->columns, c->columns, c->y, row * c->columns, 0);
 }
 
+/* Task: some columns of dx. */
+static void backward_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const few_rows *p = context;
+    const conv2d *c = &p->conv;
+    fnn_range r = fnn_chunk(task, BACKWARD_CHANNELS, c->columns);
+    c->kernels->few_rows_gemm_transposed(p->rows, c->depth, r.end - r.begin, c->x, c->depth,
+                                         c->weight + r.begin * c->depth, c->depth, c->y + r.begin, c->columns);
+    OP(conv2d_finish_rows)(c, &p->norm, p->rows, r.end - r.begin, c->columns, r.begin, r.begin);
+}
+
 ptrdiff_t OP(conv2d_few_rows)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *base) {
     few_rows p = {.conv = OP(conv2d_of)(plan, operands)};
     const conv2d *c = &p.conv;
     p.rows = c->y_height * c->y_width * c->shape->n;
     p.depth = c->taps * c->depth;
+    double cost = (double)p.rows * p.depth * c->columns / 16;
+    if (c->backward) {
+        if (base != NULL) {
+            fnn_parallel_for(fnn_ceil_div(c->columns, BACKWARD_CHANNELS), cost, c->n_threads, backward_task, &p);
+        }
+        return 0;
+    }
     /* A multiple of the rows of weights that the kernel takes at once. */
     p.part = fnn_max(LEAST_DEPTH, fnn_ceil_div(fnn_ceil_div(p.depth, MOST_PARTS), 8) * 8);
     p.parts = fnn_ceil_div(p.depth, p.part);
@@ -87,7 +112,35 @@ ptrdiff_t OP(conv2d_few_rows)(const fnn_conv2d_plan *plan, const fnn_conv2d_oper
     if (!lies) {
         gather(c, &map, gathered);
     }
-    fnn_parallel_for(p.parts, (double)p.rows * p.depth * c->columns / 16, c->n_threads, part_task, &p);
+    fnn_parallel_for(p.parts, cost, c->n_threads, part_task, &p);
     fnn_parallel_for(p.rows, (double)p.rows * c->columns * p.parts, c->n_threads, row_task, &p);
     return workspace.used;
+}
+
+/* Task: the gradients of the weights of some input channels. */
+static void weight_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const few_rows *p = context;
+    const conv2d *c = &p->conv;
+    fnn_range r = fnn_chunk(task, BACKWARD_CHANNELS, c->depth);
+    c->kernels->few_rows_outer(p->rows, r.end - r.begin, c->columns, c->x + r.begin, c->depth, p->dy, c->columns,
+                               p->dweight + r.begin * c->columns, c->columns, p->streams);
+}
+
+ptrdiff_t OP(conv2d_few_rows_weight)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *base) {
+    if (base == NULL) {
+        return 0;
+    }
+    few_rows p = {.conv = OP(conv2d_of)(plan, operands), .dy = operands->dy, .dweight = operands->dweight};
+    const conv2d *c = &p.conv;
+    ptrdiff_t row_bytes = c->columns * (ptrdiff_t)sizeof(real);
+    p.rows = c->shape->n;
+    p.streams = fnn_worth_streaming(p.dweight, c->depth * row_bytes, row_bytes);
+    double cost = (double)p.rows * c->depth * c->columns / 16;
+    fnn_parallel_for(fnn_ceil_div(c->depth, BACKWARD_CHANNELS), cost, c->n_threads, weight_task, &p);
+    if (operands->dbias != NULL) {
+        memset(operands->dbias, 0, (size_t)row_bytes);
+        c->kernels->column_sums(p.rows, c->columns, p.dy, c->columns, operands->dbias);
+    }
+    return 0;
 }
