@@ -254,6 +254,8 @@ def test_profile_parts_of_a_backward_are_told_apart_by_the_end_of_the_last_kerne
     }
     assert [event.name for event in found["backward data"][1]] == [name for name, _ in names[:2]]
     assert [event.name for event in found["backward weight"][1]] == ["pixel-major", "conv2d_backward_weight"]
+    small = _parts_of_backward(events, start=10.0, seconds=3.0)  # observing took more of it than the work
+    assert [seconds for seconds, _ in small.values()] == [3.0, 0.0]
     assert list(_parts_of_backward(events[:3], 10.0, 10.0)) == ["backward data"]
     assert list(_parts_of_backward(events[2:], 10.0, 10.0)) == ["backward weight"]
     assert _parts_of_backward(events[2:3], 10.0, 10.0) == {}

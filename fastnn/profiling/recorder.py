@@ -154,10 +154,11 @@ class Recorder(Observer):
             self._not_mine(now)
         elif op in self._runs:
             frame = self._leave(op)
-            self._add_backward(frame, inputs, results, seconds)
+            self._add_backward(frame, inputs, results, seconds, now)
             self._not_mine(frame.outside)
 
     def module(self, module: nn.Module, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
+        now = time.perf_counter()
         if id(module) not in self._paths:
             return
         frame = self._leave(module)
@@ -170,7 +171,7 @@ class Recorder(Observer):
             moved = run.operation_bytes if module._modules else work.forward_bytes(module, inputs, results)
             self._add(run, "forward", seconds, frame.events, moved, run.multiplications)
         else:
-            self._add_backward(frame, inputs, results, seconds)
+            self._add_backward(frame, inputs, results, seconds, now)
         self._not_mine(frame.outside)
 
     def _enter(self, what: Any, run: Run, outside: float) -> _Frame:
@@ -206,15 +207,15 @@ class Recorder(Observer):
             else:
                 tally.copies.append((event.name, event.copy_bytes))
 
-    def _add_backward(self, frame: _Frame, dy: tuple[Any, ...], gradients: Any, seconds: float) -> None:
-        run, seconds = frame.run, seconds - frame.inner
+    def _add_backward(self, frame: _Frame, dy: tuple[Any, ...], gradients: Any, seconds: float, end: float) -> None:
+        run, start, seconds = frame.run, end - seconds, seconds - frame.inner
         dx = gradients[0] if isinstance(gradients, tuple) and gradients else gradients
         own_operation = isinstance(frame.what, Op)
         if own_operation and (run.operations > 1 or run.layer._modules):
             moved = dict.fromkeys(DIRECTIONS, work.operation_bytes(dy, gradients))
         else:
             moved = work.backward_bytes(run.layer, run.input_bytes, dy, dx)
-        parts = _parts_of_backward(frame.events, frame.outside, seconds)
+        parts = _parts_of_backward(frame.events, start, seconds)
         if run.layer._modules or not parts:
             trained = any(p.requires_grad for p in run.layer.parameters())
             product = ((dx is not None) + trained) * run.multiplications
@@ -249,9 +250,10 @@ def _parts_of_backward(events: list[Event], start: float, seconds: float) -> dic
     if not names & _OF_WEIGHT:
         return {"backward data": (seconds, events)}
     border = max(event.end for event in events if event.name.partition(" ")[0] in _OF_DATA)
+    of_data = min(border - start, seconds)  # what observing takes may be more than all of a small layer
     return {
-        "backward data": (border - start, [event for event in events if event.end <= border]),
-        "backward weight": (seconds - (border - start), [event for event in events if event.end > border]),
+        "backward data": (of_data, [event for event in events if event.end <= border]),
+        "backward weight": (seconds - of_data, [event for event in events if event.end > border]),
     }
 
 
