@@ -35,7 +35,7 @@ typedef struct {
     ptrdiff_t c_stride;
 } fnn_batch_gemm;
 
-/* The most rows that few_rows_gemm takes. */
+/* The most rows that the few_rows kernels take. */
 #define FNN_FEW_ROWS 16
 
 /* Products of groups of channels, of group_in inputs and group_out results each; r < rows, k < group_in. The group of result

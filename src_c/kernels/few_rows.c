@@ -43,8 +43,7 @@ void KERNEL(few_rows_gemm)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, c
     }
 }
 
-/* c[i][j] = sum over k of a[i][k] * b[j][k], one chain in ascending order of k, as a product of the transpose would be. The
- * rows of b are turned over in registers, a block of vectors at a time. */
+/* What `depth` columns of `rows_used` rows of b add to as many columns of c: lanes of sums[i]. */
 INLINE void add_block(ptrdiff_t rows, const real *a, ptrdiff_t a_stride, const real *b, ptrdiff_t b_stride,
                       ptrdiff_t rows_used, ptrdiff_t depth, v_real *sums) {
     v_real block[V_LANES];
@@ -66,6 +65,8 @@ INLINE void add_block(ptrdiff_t rows, const real *a, ptrdiff_t a_stride, const r
     }
 }
 
+/* c[i][j] = sum over k of a[i][k] * b[j][k], one chain in ascending order of k, as in a product with the transpose: the rows
+ * of b are turned over in registers, a block of vectors at a time. */
 void KERNEL(few_rows_gemm_transposed)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a,
                                       ptrdiff_t a_stride, const real *b, ptrdiff_t b_stride, real *c,
                                       ptrdiff_t c_stride) {
@@ -88,7 +89,7 @@ void KERNEL(few_rows_gemm_transposed)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t
     }
 }
 
-/* The columns j to j + VECTORS * V_LANES of one row of the result below; `lanes` are the used ones of a single vector. */
+/* VECTORS vectors of one row of the result of few_rows_outer; `lanes` are the used ones of a single vector. */
 INLINE void add_outer(ptrdiff_t rows, const real *a, ptrdiff_t a_stride, const real *b, ptrdiff_t b_stride, real *c,
                       ptrdiff_t lanes, int streams, const int VECTORS) {
     v_real sum[4];
