@@ -139,9 +139,7 @@ INLINE void taps_of(const fnn_grouped *p, ptrdiff_t channel, ptrdiff_t lanes, co
     for (; b + SUM_TAPS <= p->count; b += SUM_TAPS) {
         sums_of(p, b, channel, lanes, SUM_TAPS, VECTORS);
     }
-    if (b + 2 == p->count) {
-        sums_of(p, b, channel, lanes, 2, VECTORS);
-    } else if (b < p->count) {
+    for (; b < p->count; b++) {
         sums_of(p, b, channel, lanes, 1, VECTORS);
     }
 }

@@ -209,19 +209,19 @@ void KERNEL(batch_gemm_transposed)(const fnn_batch_gemm *problem) { gemm(problem
 /* column_sums of VECTORS vectors, chains that do not wait for each other; `lanes` are the used ones of a single vector. */
 INLINE void vector_sums(ptrdiff_t rows, const real *x, ptrdiff_t x_stride, real *sums, ptrdiff_t lanes,
                         const int VECTORS) {
-    v_real sum[4];
-#pragma GCC unroll 4
+    v_real sum[2];
+#pragma GCC unroll 2
     for (int v = 0; v < VECTORS; v++) {
         sum[v] = v_zero();
     }
     for (ptrdiff_t i = 0; i < rows; i++) {
-#pragma GCC unroll 4
+#pragma GCC unroll 2
         for (int v = 0; v < VECTORS; v++) {
             const real *from = x + i * x_stride + v * V_LANES;
             sum[v] = sum[v] + (VECTORS > 1 ? v_load(from) : v_load_part(from, lanes));
         }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (int v = 0; v < VECTORS; v++) {
         real *to = sums + v * V_LANES;
         if (VECTORS > 1) {
@@ -235,9 +235,6 @@ INLINE void vector_sums(ptrdiff_t rows, const real *x, ptrdiff_t x_stride, real 
 /* sums[j] += sum over i of x[i][j], rows in ascending order. */
 void KERNEL(column_sums)(ptrdiff_t rows, ptrdiff_t columns, const real *x, ptrdiff_t x_stride, real *sums) {
     ptrdiff_t j = 0;
-    for (; j + 4 * V_LANES <= columns; j += 4 * V_LANES) {
-        vector_sums(rows, x + j, x_stride, sums + j, V_LANES, 4);
-    }
     for (; j + 2 * V_LANES <= columns; j += 2 * V_LANES) {
         vector_sums(rows, x + j, x_stride, sums + j, V_LANES, 2);
     }
