@@ -214,7 +214,7 @@ def row_order(x: NDArray, features: int) -> tuple[int, ...] | None:
 
 
 def ordered(x: NDArray, order: tuple[int, ...] | None) -> NDArray:
-    """`x.transpose(order)`, C-contiguous, aligned and native: a view if it lies like that, else a copy."""
+    """`x.transpose(order)`, or `x` for None, C-contiguous, aligned and native: a view if it lies so, else a copy."""
     if order is None:
         return to_nchw(x) if x.ndim == 4 else contiguous(x)
     view = x.transpose(order)
@@ -234,8 +234,6 @@ def in_rows(matrix: NDArray, shape: tuple[int, ...], order: tuple[int, ...] | No
     return unordered(matrix.reshape([shape[axis] for axis in order]), order)
 
 
-def unordered(buffer: NDArray, order: tuple[int, ...] | None) -> NDArray:
+def unordered(buffer: NDArray, order: tuple[int, ...]) -> NDArray:
     """The array whose `transpose(order)` is `buffer`."""
-    if order is None:
-        return buffer
     return buffer.transpose(sorted(range(buffer.ndim), key=order.__getitem__))

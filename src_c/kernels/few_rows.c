@@ -29,9 +29,8 @@ INLINE void add_products(ptrdiff_t rows, ptrdiff_t columns, const real *a, ptrdi
     }
 }
 
-/* c[i][j] += sum over k of a[i][k] * b[k][j], in ascending order of k as above, for so few rows (FNN_FEW_ROWS) that
- * reading b takes the time: it is read in the order of memory, some rows at once, and c, which is in cache, comes
- * along. */
+/* c[i][j] += sum over k of a[i][k] * b[k][j], one chain in ascending order of k: some rows of b at once, and c, which is in
+ * a cache, comes along. */
 void KERNEL(few_rows_gemm)(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a, ptrdiff_t a_stride,
                            const real *b, ptrdiff_t b_stride, real *c, ptrdiff_t c_stride) {
     ptrdiff_t k = 0;

@@ -5,9 +5,10 @@
 #include "core/taps.h"
 
 enum {
-    WANTED_TASKS = 64,    /* enough to keep many threads busy to the end; BANDS_FEW_TASKS, even if */
-    BAND_PIXELS = 1024,   /* and less, are hardly worth sums of their own */
-    LIST_PIXELS = 512,    /* of a band of a list: a product of fewer rows has the bits of one chain of sums */
+    WANTED_TASKS = 64,  /* enough to keep many threads busy to the end; BANDS_FEW_TASKS, even if */
+    BAND_PIXELS = 1024, /* and less, are hardly worth sums of their own */
+    LIST_PIXELS =
+        512, /* of a band of a list: fewer than twice as many are one chain of sums, if they are no BAND_BYTES */
     BAND_BYTES = 8 << 20, /* of x and dy together, if there can be so little: each block and panel reads them again */
     MAX_BAND_BYTES = 64 << 20 /* of memory for the sums of all bands */
 };
@@ -54,14 +55,33 @@ static void add_task(void *context, ptrdiff_t task, int thread) {
     }
 }
 
+typedef struct {
+    const FNN_TYPED(fnn_kernels) * kernels;
+    ptrdiff_t rows, channels;
+    const real *sums;
+    real *dbias;
+} bias_sum;
+
+static void bias_task(void *context, ptrdiff_t task, int thread) {
+    (void)task, (void)thread;
+    const bias_sum *b = context;
+    memset(b->dbias, 0, (size_t)b->channels * sizeof(real));
+    b->kernels->column_sums(b->rows, b->channels, b->sums, b->channels, b->dbias);
+}
+
+void OP(sum_bias)(const FNN_TYPED(fnn_kernels) * kernels, ptrdiff_t rows, ptrdiff_t channels, const real *sums,
+                  real *dbias, int n_threads) {
+    bias_sum b = {kernels, rows, channels, sums, dbias};
+    if (dbias != NULL) {
+        fnn_parallel_for(1, (double)rows * (double)channels, n_threads, bias_task, &b);
+    }
+}
+
 void OP(bands_finish)(const band_sums *bands, const FNN_TYPED(fnn_kernels) * kernels, int n_threads) {
     if (bands->count > 1) {
         addition all = {bands, kernels};
         ptrdiff_t chunks = fnn_ceil_div(bands->weights, FNN_POINTWISE_CHUNK);
         fnn_parallel_for(chunks, (double)bands->weights * bands->count, n_threads, add_task, &all);
     }
-    if (bands->dbias != NULL) {
-        memset(bands->dbias, 0, (size_t)bands->channels * sizeof(real));
-        kernels->column_sums(bands->count, bands->channels, bands->bias_sums, bands->channels, bands->dbias);
-    }
+    OP(sum_bias)(kernels, bands->count, bands->channels, bands->bias_sums, bands->dbias, n_threads);
 }

@@ -31,6 +31,10 @@ static inline real *bias_sums_of_band(const band_sums *bands, ptrdiff_t band) {
     return bands->bias_sums + band * bands->channels;
 }
 
+/* dbias from rows of sums, in ascending order; NULL: nothing. It runs as a task, and so flushes denormals as the rest does. */
+void OP(sum_bias)(const FNN_TYPED(fnn_kernels) * kernels, ptrdiff_t rows, ptrdiff_t channels, const real *sums,
+                  real *dbias, int n_threads);
+
 /* dweight and dbias from the sums of all bands. */
 void OP(bands_finish)(const band_sums *bands, const FNN_TYPED(fnn_kernels) * kernels, int n_threads);
 

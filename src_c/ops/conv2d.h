@@ -12,6 +12,7 @@
 enum {
     CONV2D_TAPS = 64,        /* of one kernel call; more are added by further calls */
     CONV2D_FEW_CHANNELS = 7, /* pixels of more are as long as a vector, or half of one */
+    CONV2D_NARROW = 128,     /* bytes of a panel, whose rows are a few lines of a cache: AVX2's, not AVX-512's */
     CONV2D_LINE = 64 / sizeof(real)
 };
 

@@ -35,10 +35,11 @@ typedef struct {
     ptrdiff_t x_stride, y_stride;
 } channels_run;
 
-/* Run i of destination row h of a chunk. */
-static channels_run run_of(const channels_conv2d *g, ptrdiff_t chunk, ptrdiff_t h, ptrdiff_t i) {
+/* Runs are counted from one destination row of a chunk of images to the next. */
+static channels_run run_of(const channels_conv2d *g, ptrdiff_t number) {
     const conv2d *c = &g->conv;
-    ptrdiff_t n = c->shape->n, image = chunk * g->images;
+    ptrdiff_t row = number / g->row_runs, i = number % g->row_runs, h = row % c->y_height;
+    ptrdiff_t n = c->shape->n, image = row / c->y_height * g->images;
     if (g->by_image) {
         ptrdiff_t sources = c->backward ? 1 : c->shape->stride_w;
         return (channels_run){h,
@@ -106,8 +107,7 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
     (void)thread;
     const channels_conv2d *g = context;
     const conv2d *c = &g->conv;
-    ptrdiff_t row = task / g->row_runs;
-    channels_run run = run_of(g, row / c->y_height, row % c->y_height, task % g->row_runs);
+    channels_run run = run_of(g, task);
     ptrdiff_t x_offset[CONV2D_TAPS], w_offset[CONV2D_TAPS];
     fnn_grouped problem = problem_of(g, &run, (fnn_range){0, c->y_channels});
     problem.x_offset = x_offset, problem.w_offset = w_offset;
@@ -141,8 +141,7 @@ static void gradient_task(void *context, ptrdiff_t task, int thread) {
     }
     fnn_range rows = fnn_chunk(band, g->band_rows, g->chunks * c->y_height);
     for (ptrdiff_t i = rows.begin * g->row_runs; i < rows.end * g->row_runs; i++) {
-        ptrdiff_t row = i / g->row_runs;
-        channels_run run = run_of(g, row / c->y_height, row % c->y_height, i % g->row_runs);
+        channels_run run = run_of(g, i);
         const real *dy = g->dy + output_of(g, &run) + channels.begin;
         if (g->bands.dbias != NULL) {
             real *bias_sums = bias_sums_of_band(&g->bands, band) + channels.begin;

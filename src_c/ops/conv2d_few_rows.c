@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/stream.h"
+#include "ops/bands.h"
 #include "ops/conv2d.h"
 
 enum { MOST_PARTS = 8, LEAST_DEPTH = 64, BACKWARD_CHANNELS = 64 };
@@ -138,9 +139,6 @@ ptrdiff_t OP(conv2d_few_rows_weight)(const fnn_conv2d_plan *plan, const fnn_conv
     p.streams = fnn_worth_streaming(p.dweight, c->depth * row_bytes, row_bytes);
     double cost = (double)p.rows * c->depth * c->columns / 16;
     fnn_parallel_for(fnn_ceil_div(c->depth, BACKWARD_CHANNELS), cost, c->n_threads, weight_task, &p);
-    if (operands->dbias != NULL) {
-        memset(operands->dbias, 0, (size_t)row_bytes);
-        c->kernels->column_sums(p.rows, c->columns, p.dy, c->columns, operands->dbias);
-    }
+    OP(sum_bias)(c->kernels, p.rows, c->columns, p.dy, operands->dbias, c->n_threads);
     return 0;
 }

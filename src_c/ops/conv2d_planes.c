@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "ops/bands.h"
 #include "ops/conv2d.h"
 
 enum {
@@ -324,9 +325,6 @@ ptrdiff_t OP(conv2d_planes_weight)(const fnn_conv2d_plan *plan, const fnn_conv2d
     double cost = (double)s->h_out * s->w_out * s->n * g.filter / 16;
     fnn_parallel_for(g.bands * g.panels, cost, plan->n_threads, gradient_task, &g);
     fnn_parallel_for(s->kernel_w, (double)g.bands * g.filter, plan->n_threads, finish_task, &g);
-    if (g.dbias != NULL) {
-        memset(g.dbias, 0, (size_t)s->c_out * sizeof(real));
-        g.kernels->column_sums(g.bands, s->c_out, g.bias_sums, s->c_out, g.dbias);
-    }
+    OP(sum_bias)(g.kernels, g.bands, s->c_out, g.bias_sums, g.dbias, plan->n_threads);
     return bytes;
 }

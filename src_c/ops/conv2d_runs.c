@@ -6,7 +6,6 @@
 enum {
     ROWS_WORTH_PACKING = 256,
     SLOW_ROWS_WORTH_PACKING = 32,
-    NARROW = 128,         /* bytes of a panel */
     UNPACKED_SLICE = 256, /* of the depth, then: weights a power of two apart share few sets of the caches */
     ROWS_TOGETHER = 28,   /* of those few rows, so many read a slice of the weights together */
     WANTED_TASKS = 32,    /* enough for many threads, if runs of rows can be cut */
@@ -26,7 +25,7 @@ typedef struct {
  * of L1 come slowly, so that fewer rows make up for packing them. */
 static int worth_packing(const conv2d *c) {
     ptrdiff_t rows = SIZE(c->shape->n, c->y_width, c->y_height), size = (ptrdiff_t)sizeof(real);
-    int slow = c->panel_columns * size <= NARROW && c->y_channels * size % FNN_L1_WAY_BYTES == 0;
+    int slow = c->panel_columns * size <= CONV2D_NARROW && c->y_channels * size % FNN_L1_WAY_BYTES == 0;
     return rows > (slow ? SLOW_ROWS_WORTH_PACKING : ROWS_WORTH_PACKING);
 }
 

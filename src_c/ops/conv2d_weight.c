@@ -9,13 +9,12 @@
 #include "ops/conv2d.h"
 
 enum {
-    CHUNK_ROWS = 256,    /* rows of the (w, n) x channels matrix that are summed in registers at a time */
-    BLOCK_CHANNELS = 96, /* input channels of a task: a multiple of every tile height */
-    NARROW = 128,        /* bytes of a panel: a tile reads much of x for each, so that x is packed for several, */
-    JOINED_COLUMNS = 256,
+    CHUNK_ROWS = 256,     /* rows of the (w, n) x channels matrix that are summed in registers at a time */
+    BLOCK_CHANNELS = 96,  /* input channels of a task: a multiple of every tile height */
+    JOINED_COLUMNS = 256, /* of narrow panels, for which x is packed once: a tile reads much of it for each; */
     MOST_PANELS = JOINED_COLUMNS / 4, /* the narrowest are two vectors of two doubles */
     MANY_PANELS = 4,
-    NARROW_ROWS = 128 /* and a tile's x and dy stay in L1 */
+    NARROW_ROWS = 128 /* then a tile's x and dy stay in L1 */
 };
 
 typedef struct {
@@ -45,7 +44,8 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_plan *plan, void *
     g->panels = fnn_ceil_div(g->c_out, g->panel_columns);
     g->blocks = fnn_ceil_div(g->c_in, BLOCK_CHANNELS);
     g->block = fnn_ceil_div(g->c_in, g->blocks);
-    int narrow = g->panel_columns * (ptrdiff_t)sizeof(real) <= NARROW, packs_x = narrow && g->panels >= MANY_PANELS;
+    int narrow = g->panel_columns * (ptrdiff_t)sizeof(real) <= CONV2D_NARROW,
+        packs_x = narrow && g->panels >= MANY_PANELS;
     int few_rows = SIZE(s->n, s->h_out, s->w_out) <= CHUNK_ROWS; /* that are one chunk: sums are read once */
     ptrdiff_t most_rows = narrow && !few_rows ? NARROW_ROWS : CHUNK_ROWS;
     g->joined = packs_x ? fnn_min(g->panels, JOINED_COLUMNS / g->panel_columns) : 1;

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "ops/bands.h"
+
 enum {
     CHUNK_ROWS = 192,  /* that a task works on at a time; more read the sums less often */
     CHUNK_ROWS4 = 128, /* of tiles of 2 x 4 and 4 x 4 */
@@ -226,15 +228,6 @@ static void finish_task(void *context, ptrdiff_t task, int thread) {
     g->transforms.filter_gradient(r.end - r.begin, sums, g->sums_stride, dweight, g->weights, g->tiles.middle);
 }
 
-/* Task: the gradient of the bias, from the sums of all bands. */
-static void bias_task(void *context, ptrdiff_t task, int thread) {
-    (void)task, (void)thread;
-    const weight_gradient *g = context;
-    ptrdiff_t channels = g->shape->c_out;
-    memset(g->dbias, 0, (size_t)channels * sizeof(real));
-    g->kernels->column_sums(g->bands, channels, g->bias_sums, channels, g->dbias);
-}
-
 ptrdiff_t OP(winograd_weight)(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace) {
     weight_gradient g;
     ptrdiff_t bytes = prepare(&g, &plan->shape, plan->n_threads, workspace);
@@ -249,8 +242,6 @@ ptrdiff_t OP(winograd_weight)(const fnn_conv2d_plan *plan, const fnn_conv2d_oper
     double cost = (double)g.weights * g.tiles.rows, finish_cost = (double)g.weights * g.bands * 8;
     fnn_parallel_for(g.bands * g.blocks_in * g.blocks_out, cost, n_threads, multiply_task, &g);
     fnn_parallel_for(fnn_ceil_div(g.weights, FINISH_CHUNK), finish_cost, n_threads, finish_task, &g);
-    if (g.dbias != NULL) {
-        fnn_parallel_for(1, (double)g.bands * (double)channels, n_threads, bias_task, &g);
-    }
+    OP(sum_bias)(g.kernels, g.bands, channels, g.bias_sums, g.dbias, n_threads);
     return bytes;
 }
