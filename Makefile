@@ -20,7 +20,7 @@ SANITIZED := $(CURDIR)/build/sanitized
 KERNEL_TESTS := tests/check_sanitizers.py $(patsubst %,tests/test_%.py,activation adaptive_pool2d add arithmetic attention \
     augment avgpool2d batchnorm batchnorm_activation conv2d conv2d_algorithm conv2d_shapes conv_transpose2d cross_entropy dropout \
     groupnorm im2col interpolate join_rows layernorm layout linear local_response_norm matmul maxpool2d native norms_of_huge_values optimizer \
-    softmax winograd workspaces)
+    softmax steps_together winograd workspaces)
 SANITIZED_RUN := $(RUN) -m pytest -p no:cacheprovider -m "not slow and not torch and not torchvision" $(KERNEL_TESTS)
 
 # Folders too: their time changes when a file comes or goes.

@@ -390,21 +390,21 @@ def cross_entropy(
 ) -> float: ...
 
 # optimizer
-def sgd_step(settings: dict[str, Any], w: _Real, g: _Real, velocity: _Real | None, n_threads: int) -> None: ...
-def adam_step(
-    settings: dict[str, Any], w: _Real, g: _Real, first: _Real, second: _Real, largest: _Real | None, n_threads: int
-) -> None: ...
-def rmsprop_step(
-    settings: dict[str, Any],
-    w: _Real,
-    g: _Real,
-    square: _Real,
-    velocity: _Real | None,
-    mean: _Real | None,
-    n_threads: int,
-) -> None: ...
-def adagrad_step(settings: dict[str, Any], w: _Real, g: _Real, total: _Real, n_threads: int) -> None: ...
-def average_step(weight: float, average: _Real, value: _Real, n_threads: int) -> None: ...
+class ParameterStep:
+    is_double: bool
+    kind: str
+    def __init__(
+        self,
+        kind: str,
+        settings: dict[str, Any] | float,
+        w: _Real,
+        g: _Real,
+        first: _Real | None,
+        second: _Real | None,
+        third: _Real | None,
+    ) -> None: ...
+
+def optimizer_step(steps: list[ParameterStep], n_threads: int) -> None: ...
 def sum_of_squares(x: _Real, n_threads: int) -> float: ...
 
 # augment

@@ -1,5 +1,4 @@
-# Binds src_c/ops/optimizer.c. All arrays are flat views of the same length; settings are dicts with the fields of the
-# structs.
+# Binds src_c/ops/optimizer.c. Settings are dicts with the fields of the structs, or the share of a running mean.
 
 cdef extern from "fnn.h" nogil:
     ctypedef struct fnn_sgd:
@@ -14,124 +13,198 @@ cdef extern from "fnn.h" nogil:
     ctypedef struct fnn_adagrad:
         double lr, eps, weight_decay
         int maximize
-    fnn_status fnn_sgd_step_f32(const fnn_sgd *sgd, Py_ssize_t n, float *w, const float *g, float *velocity,
-                                int n_threads)
-    fnn_status fnn_sgd_step_f64(const fnn_sgd *sgd, Py_ssize_t n, double *w, const double *g, double *velocity,
-                                int n_threads)
-    fnn_status fnn_adam_step_f32(const fnn_adam *adam, Py_ssize_t n, float *w, const float *g, float *first,
-                                 float *second, float *largest, int n_threads)
-    fnn_status fnn_adam_step_f64(const fnn_adam *adam, Py_ssize_t n, double *w, const double *g, double *first,
-                                 double *second, double *largest, int n_threads)
-    fnn_status fnn_rmsprop_step_f32(const fnn_rmsprop *rmsprop, Py_ssize_t n, float *w, const float *g,
-                                    float *square, float *velocity, float *mean, int n_threads)
-    fnn_status fnn_rmsprop_step_f64(const fnn_rmsprop *rmsprop, Py_ssize_t n, double *w, const double *g,
-                                    double *square, double *velocity, double *mean, int n_threads)
-    fnn_status fnn_adagrad_step_f32(const fnn_adagrad *adagrad, Py_ssize_t n, float *w, const float *g, float *sum,
-                                    int n_threads)
-    fnn_status fnn_adagrad_step_f64(const fnn_adagrad *adagrad, Py_ssize_t n, double *w, const double *g,
-                                    double *sum, int n_threads)
-    fnn_status fnn_average_step_f32(double weight, Py_ssize_t n, float *average, const float *value, int n_threads)
-    fnn_status fnn_average_step_f64(double weight, Py_ssize_t n, double *average, const double *value, int n_threads)
+    ctypedef enum fnn_optimizer:
+        FNN_SGD
+        FNN_ADAM
+        FNN_RMSPROP
+        FNN_ADAGRAD
+        FNN_AVERAGE
+    ctypedef union fnn_optimizer_settings:
+        fnn_sgd sgd
+        fnn_adam adam
+        fnn_rmsprop rmsprop
+        fnn_adagrad adagrad
+        double average
+    ctypedef struct fnn_parameter_step:
+        fnn_optimizer kind
+        fnn_optimizer_settings settings
+        Py_ssize_t n
+        void *w
+        const void *g
+        void *states[3]
+    fnn_status fnn_optimizer_step_f32(Py_ssize_t n_steps, fnn_parameter_step *steps, int n_threads)
+    fnn_status fnn_optimizer_step_f64(Py_ssize_t n_steps, fnn_parameter_step *steps, int n_threads)
     Py_ssize_t fnn_sum_of_squares_partials_f32(Py_ssize_t n)
     fnn_status fnn_sum_of_squares_f32(Py_ssize_t n, const float *x, double *sum, double *partial, int n_threads)
     fnn_status fnn_sum_of_squares_f64(Py_ssize_t n, const double *x, double *sum, double *partial, int n_threads)
 
 
-cdef real *state_of(Py_ssize_t n, real[::1] array) except? NULL:
-    """The address of an optional state, NULL for None."""
-    if array is None:
-        return NULL
-    if array.shape[0] != n:
-        raise ValueError(f"lengths differ: {n}, {array.shape[0]}")
-    return &array[0]
+cdef bint is_dense(const Py_buffer *view) noexcept:
+    """Whether its elements fill one block of memory, in any order of axes."""
+    cdef Py_ssize_t expected = view.itemsize, found
+    cdef int left = 0
+    for i in range(view.ndim):
+        left += view.shape[i] != 1
+    while left:
+        found = -1
+        for i in range(view.ndim):
+            if view.shape[i] != 1 and view.strides[i] == expected:
+                found = i
+        if found < 0:
+            return False
+        expected *= view.shape[found]
+        left -= 1
+    return True
 
 
-def sgd_step(fnn_sgd settings,
-             real[::1] w,         # INOUT
-             const real[::1] g,   # IN
-             real[::1] velocity,  # INOUT or None
-             int n_threads):
-    cdef fnn_status status
-    cdef Py_ssize_t n = w.shape[0]
-    cdef real *u = state_of(n, velocity)
-    check_lengths(n, g.shape[0], n)
-    with nogil:
-        if real is float:
-            status = fnn_sgd_step_f32(&settings, n, &w[0], &g[0], u, n_threads)
+cdef bint lie_alike(const Py_buffer *a, const Py_buffer *b) noexcept:
+    """Whether two views have the same dtype and shape, and their elements lie in the same order."""
+    if a.ndim != b.ndim or a.format[0] != b.format[0]:
+        return False
+    for i in range(a.ndim):
+        if a.shape[i] != b.shape[i] or (a.shape[i] > 1 and a.strides[i] != b.strides[i]):
+            return False
+    return True
+
+
+cdef class ParameterStep:
+    """The step of one parameter, ready for `optimizer_step`. It holds on to its arrays.
+
+    Args:
+        kind: "sgd_step" or another of these functions.
+        settings: of the struct in fnn.h.
+        w, g: the parameter, which the step changes, and its gradient.
+        first, second, third: its states, which change, too, or None.
+    Raises:
+        BufferError: they are no arrays of one shape and dtype (float32 or float64) that lie in memory alike.
+        ValueError: an array that changes is read-only.
+    """
+    cdef fnn_parameter_step step
+    cdef borrowed views
+    cdef readonly bint is_double
+    cdef readonly str kind
+
+    def __cinit__(self, str kind, settings, w, g, first, second, third):
+        cdef Py_buffer *view
+        cdef Py_buffer *parameter = &self.views.views[0]
+        cdef fnn_parameter_step *step = &self.step
+        self.views.count = 0
+        memset(step, 0, sizeof(step[0]))
+        self.kind = kind
+        if w is None or g is None:
+            raise BufferError(f"{kind}: a parameter and its gradient are needed")
+        for i, array in enumerate((w, g, first, second, third)):
+            if array is None:
+                continue
+            if not isinstance(array, _ndarray):
+                raise BufferError(f"{kind}: arrays are needed. Received: {type(array)}")
+            view = &self.views.views[self.views.count]
+            PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_STRIDES | (0 if i == 1 else PyBUF_WRITABLE))
+            self.views.count += 1
+            if (view.format[0] not in b"fd" or view.format[1] != 0 or <size_t>view.buf % view.itemsize != 0
+                    or not (lie_alike(parameter, view) if i else is_dense(view))):
+                raise BufferError("arrays do not lie in memory alike")
+            if i == 0:
+                step.w = view.buf
+            elif i == 1:
+                step.g = view.buf
+            else:
+                step.states[i - 2] = view.buf
+        self.is_double = parameter.format[0] == c"d"
+        step.n = parameter.len // parameter.itemsize
+        needed = 1
+        if kind == "sgd_step":
+            step.kind, step.settings.sgd = FNN_SGD, settings
+            needed = 0
+        elif kind == "adam_step":
+            step.kind, step.settings.adam = FNN_ADAM, settings
+            needed = 2
+        elif kind == "rmsprop_step":
+            step.kind, step.settings.rmsprop = FNN_RMSPROP, settings
+        elif kind == "adagrad_step":
+            step.kind, step.settings.adagrad = FNN_ADAGRAD, settings
+        elif kind == "average_step":
+            step.kind, step.settings.average = FNN_AVERAGE, settings
+            needed = 0
         else:
-            status = fnn_sgd_step_f64(&settings, n, &w[0], &g[0], u, n_threads)
-    check(status, "sgd_step")
+            raise ValueError(f"there is no step {kind!r}")
+        if (needed > 0 and step.states[0] == NULL) or (needed > 1 and step.states[1] == NULL):
+            raise BufferError(f"{kind}: a state is missing")
+
+    def __dealloc__(self):
+        give_back(&self.views)
 
 
-def adam_step(fnn_adam settings,
-              real[::1] w,        # INOUT
-              const real[::1] g,  # IN
-              real[::1] first,    # INOUT
-              real[::1] second,   # INOUT
-              real[::1] largest,  # INOUT or None
-              int n_threads):
-    cdef fnn_status status
-    cdef Py_ssize_t n = w.shape[0]
-    cdef real *v_largest = state_of(n, largest)
-    check_lengths(n, g.shape[0], first.shape[0])
-    check_lengths(n, second.shape[0], n)
+ctypedef struct written_range:
+    const char *begin
+    const char *end
+    bint is_written
+
+
+cdef int by_begin(const void *a, const void *b) noexcept nogil:
+    cdef const char *x = (<const written_range *>a).begin
+    cdef const char *y = (<const written_range *>b).begin
+    return (x > y) - (x < y)
+
+
+cdef bint overlap(list steps) except -1:
+    """Whether a step writes where another one, or the same, reads or writes something else."""
+    cdef Py_ssize_t n = 0, most = 5 * len(steps)
+    cdef written_range *ranges = <written_range *>PyMem_Malloc(max(most, 1) * sizeof(written_range))
+    cdef const char *read = NULL
+    cdef const char *written = NULL
+    cdef ParameterStep step
+    cdef Py_buffer *view
+    cdef bint found = False
+    if ranges == NULL:
+        raise MemoryError()
+    for step in steps:
+        for i in range(step.views.count):
+            view = &step.views.views[i]
+            ranges[n].begin, ranges[n].end = <const char *>view.buf, <const char *>view.buf + view.len
+            ranges[n].is_written = i != 1
+            n += 1
+    qsort(ranges, n, sizeof(written_range), &by_begin)
+    for j in range(n):
+        found = found or ranges[j].begin < written or (ranges[j].is_written and ranges[j].begin < read)
+        read = max(read, ranges[j].end)
+        if ranges[j].is_written:
+            written = max(written, ranges[j].end)
+    PyMem_Free(ranges)
+    return found
+
+
+cdef int run_steps(list steps, bint is_double, int n_threads) except -1:
+    """Those of one dtype, in one region."""
+    cdef Py_ssize_t n = 0
+    cdef ParameterStep step
+    cdef fnn_parameter_step *pieces = <fnn_parameter_step *>PyMem_Malloc(len(steps) * sizeof(fnn_parameter_step))
+    cdef fnn_status status = FNN_OK
+    if pieces == NULL:
+        raise MemoryError()
+    for step in steps:
+        if step.is_double == is_double and step.step.n > 0:
+            pieces[n] = step.step
+            n += 1
     with nogil:
-        if real is float:
-            status = fnn_adam_step_f32(&settings, n, &w[0], &g[0], &first[0], &second[0], v_largest, n_threads)
-        else:
-            status = fnn_adam_step_f64(&settings, n, &w[0], &g[0], &first[0], &second[0], v_largest, n_threads)
-    check(status, "adam_step")
+        if n > 0 and is_double:
+            status = fnn_optimizer_step_f64(n, pieces, n_threads)
+        elif n > 0:
+            status = fnn_optimizer_step_f32(n, pieces, n_threads)
+    PyMem_Free(pieces)
+    return check(status, "optimizer_step")
 
 
-def rmsprop_step(fnn_rmsprop settings,
-                 real[::1] w,         # INOUT
-                 const real[::1] g,   # IN
-                 real[::1] square,    # INOUT
-                 real[::1] velocity,  # INOUT or None
-                 real[::1] mean,      # INOUT or None
-                 int n_threads):
-    cdef fnn_status status
-    cdef Py_ssize_t n = w.shape[0]
-    cdef real *u = state_of(n, velocity)
-    cdef real *a = state_of(n, mean)
-    check_lengths(n, g.shape[0], square.shape[0])
-    with nogil:
-        if real is float:
-            status = fnn_rmsprop_step_f32(&settings, n, &w[0], &g[0], &square[0], u, a, n_threads)
-        else:
-            status = fnn_rmsprop_step_f64(&settings, n, &w[0], &g[0], &square[0], u, a, n_threads)
-    check(status, "rmsprop_step")
-
-
-def adagrad_step(fnn_adagrad settings,
-                 real[::1] w,        # INOUT
-                 const real[::1] g,  # IN
-                 real[::1] total,    # INOUT
-                 int n_threads):
-    cdef fnn_status status
-    cdef Py_ssize_t n = w.shape[0]
-    check_lengths(n, g.shape[0], total.shape[0])
-    with nogil:
-        if real is float:
-            status = fnn_adagrad_step_f32(&settings, n, &w[0], &g[0], &total[0], n_threads)
-        else:
-            status = fnn_adagrad_step_f64(&settings, n, &w[0], &g[0], &total[0], n_threads)
-    check(status, "adagrad_step")
-
-
-def average_step(double weight,
-                 real[::1] average,      # INOUT
-                 const real[::1] value,  # IN
-                 int n_threads):
-    cdef fnn_status status
-    cdef Py_ssize_t n = average.shape[0]
-    check_lengths(n, value.shape[0], n)
-    with nogil:
-        if real is float:
-            status = fnn_average_step_f32(weight, n, &average[0], &value[0], n_threads)
-        else:
-            status = fnn_average_step_f64(weight, n, &average[0], &value[0], n_threads)
-    check(status, "average_step")
+def optimizer_step(list steps not None, int n_threads):
+    """Take these steps, `ParameterStep` objects, at once; one after the other if their arrays overlap."""
+    if n_threads < 1:
+        raise ValueError(f"optimizer_step: n_threads must be at least 1. Received: {n_threads}")
+    for step in steps:
+        if not isinstance(step, ParameterStep):
+            raise TypeError(f"optimizer_step: a ParameterStep is needed. Received: {type(step)}")
+    for some in [[step] for step in steps] if overlap(steps) else [steps]:
+        for is_double in (False, True):
+            run_steps(some, is_double, n_threads)
 
 
 def sum_of_squares(const real[::1] x,  # IN

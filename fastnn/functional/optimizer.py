@@ -4,8 +4,10 @@ Unlike all other functions here these have outputs among their arguments: the pa
 place, whatever their memory layout. They are fastest when all arrays of a call lie in memory in the same order.
 """
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -72,44 +74,55 @@ def _betas(operation: str, betas: Any) -> tuple[float, float]:
     return beta1, beta2
 
 
-def _flat_alike(first: NDArray, *others: NDArray | None) -> list[NDArray | None] | None:
-    """The elements of arrays in the memory order of the first, or None unless all fill their memory in that order."""
-    order = None if first.flags.c_contiguous else _layout.memory_order(first)
-    flat: list[NDArray | None] = []
-    for array in (first, *others):
-        if array is not None:
-            if order is not None:
-                array = array.transpose(order)
-            flags = array.flags
-            if not (flags.c_contiguous and flags.aligned and array.dtype == first.dtype):
-                return None
-            array = array.reshape(-1)
-        flat.append(array)
-    return flat
+_LATER: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("fastnn_steps_later", default=None)
 
 
-def _run(
-    kernel: Callable[..., None],
-    settings: dict[str, Any] | float,
-    parameter: NDArray,
-    gradient: NDArray,
-    *states: NDArray | None,
-) -> None:
-    """Call `kernel` on arrays that lie in memory in the parameter's order, and copy results back where one did not."""
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Take steps of SGD, Adam, RMSprop, Adagrad and running means within the block at its end, in one call of C.
+
+    Nothing in the block may read what they change. A step that cannot wait is taken at once, after those before it.
+    """
+    steps: list[Any] = []
+    token = _LATER.set(steps)
+    try:
+        yield
+    finally:
+        _LATER.reset(token)
+        _take(steps)
+
+
+def _take(steps: list[Any]) -> None:
+    """Take these steps, and forget them."""
+    if steps:
+        _runtime._native.optimizer_step(steps, _runtime.num_threads())
+        for kind in dict.fromkeys([step.kind for step in steps]):
+            kernel_ran(kind)
+        steps.clear()
+
+
+def _run(kind: str, settings: dict[str, Any] | float, parameter: Any, gradient: Any, **states: Any) -> None:
+    """Take the step `kind` of these arrays in C: at once, or at the end of a block that is `together`."""
+    step, later, places = _runtime._native.ParameterStep, _LATER.get(), (*states.values(), None, None, None)[:3]
+    try:  # the usual case, quickly: arrays that lie in memory alike
+        ready = step(kind, settings, parameter, gradient, *places)
+    except (BufferError, TypeError, ValueError):
+        ready = None
+    if ready is not None:
+        if later is None:
+            _take([ready])
+        else:
+            later.append(ready)
+        return
+    gradient = _checked(kind, parameter, gradient, **states)
     if not parameter.size:
         return
-    alike = _flat_alike(parameter, gradient, *states)
-    if alike is not None:  # the usual case, quickly
-        kernel(settings, *alike, _runtime.num_threads())
-        kernel_ran(kernel.__name__)
-        return
+    if later is not None:
+        _take(later)
     w = _layout.dense(parameter)
-    used = [w, *(None if state is None else _layout.as_ordered(state, w) for state in states)]
-    order = _layout.memory_order(w)  # by now that of all arrays
-    flat = [None if array is None else _layout.flat(array, order) for array in used]
-    kernel(settings, flat[0], _layout.flat(_layout.as_ordered(gradient, w), order), *flat[1:], _runtime.num_threads())
-    kernel_ran(kernel.__name__)
-    for given, array in zip((parameter, *states), used, strict=True):
+    used = [None if state is None else _layout.as_ordered(state, w) for state in places]
+    _take([step(kind, settings, w, _layout.as_ordered(gradient, w), *used)])
+    for given, array in zip((parameter, *places), (w, *used), strict=True):
         if given is not None and given is not array:
             given[...] = array
 
@@ -150,7 +163,6 @@ def sgd_step(
 
     Source: Sutskever et al., 2013, "On the importance of initialization and momentum"; PyTorch's definition.
     """
-    gradient = _checked("sgd_step", parameter, gradient, momentum_buffer=momentum_buffer)
     settings: dict[str, Any] = {
         "lr": lr,
         "momentum": momentum,
@@ -161,9 +173,10 @@ def sgd_step(
     }
     _check_settings("sgd_step", settings)
     if _runtime.uses_reference():
+        gradient = _checked("sgd_step", parameter, gradient, momentum_buffer=momentum_buffer)
         reference.sgd_step(parameter, gradient, momentum_buffer, **settings)
     else:
-        _run(_runtime._native.sgd_step, settings, parameter, gradient, momentum_buffer)
+        _run("sgd_step", settings, parameter, gradient, momentum_buffer=momentum_buffer)
 
 
 def adam_step(
@@ -212,7 +225,6 @@ def adam_step(
     Source: Kingma and Ba, 2015, "Adam"; Loshchilov and Hutter, 2019, "Decoupled weight decay regularization".
     """
     states = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "max_exp_avg_sq": max_exp_avg_sq}
-    gradient = _checked("adam_step", parameter, gradient, **states)
     step = _check.integer("adam_step", "step", step, 1)
     beta1, beta2 = _betas("adam_step", betas)
     adam: dict[str, Any] = {
@@ -226,12 +238,13 @@ def adam_step(
     }
     _check_settings("adam_step", adam)
     if _runtime.uses_reference():
+        gradient = _checked("adam_step", parameter, gradient, **states)
         del adam["beta1"], adam["beta2"]
         arrays = parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq
         reference.adam_step(*arrays, step=step, betas=(beta1, beta2), **adam)
         return
     adam |= {"bias_correction1": 1 - beta1**step, "bias_correction2": 1 - beta2**step}
-    _run(_runtime._native.adam_step, adam, parameter, gradient, exp_avg, exp_avg_sq, max_exp_avg_sq)
+    _run("adam_step", adam, parameter, gradient, **states)
 
 
 def rmsprop_step(
@@ -275,7 +288,6 @@ def rmsprop_step(
     Source: Tieleman and Hinton, 2012, lecture 6.5; centered: Graves, 2013; PyTorch's definition.
     """
     states = {"square_avg": square_avg, "momentum_buffer": momentum_buffer, "grad_avg": grad_avg}
-    gradient = _checked("rmsprop_step", parameter, gradient, **states)
     settings: dict[str, Any] = {
         "lr": lr,
         "alpha": alpha,
@@ -286,17 +298,10 @@ def rmsprop_step(
     }
     _check_settings("rmsprop_step", settings)
     if _runtime.uses_reference():
+        gradient = _checked("rmsprop_step", parameter, gradient, **states)
         reference.rmsprop_step(parameter, gradient, square_avg, momentum_buffer, grad_avg, **settings)
     else:
-        _run(
-            _runtime._native.rmsprop_step,
-            settings,
-            parameter,
-            gradient,
-            square_avg,
-            momentum_buffer,
-            grad_avg,
-        )
+        _run("rmsprop_step", settings, parameter, gradient, **states)
 
 
 def adagrad_step(
@@ -333,13 +338,13 @@ def adagrad_step(
 
     Source: Duchi et al., 2011, "Adaptive subgradient methods for online learning and stochastic optimization".
     """
-    gradient = _checked("adagrad_step", parameter, gradient, total=total)
     settings: dict[str, Any] = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
     _check_settings("adagrad_step", settings)
     if _runtime.uses_reference():
+        gradient = _checked("adagrad_step", parameter, gradient, total=total)
         reference.adagrad_step(parameter, gradient, total, **settings)
     else:
-        _run(_runtime._native.adagrad_step, settings, parameter, gradient, total)
+        _run("adagrad_step", settings, parameter, gradient, total=total)
 
 
 def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
@@ -360,12 +365,11 @@ def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
         >>> mean
         array([5.])
     """
-    value = _checked("average_step", average, value)
     decay = _check.number("average_step", "decay", decay)
     if _runtime.uses_reference():
-        reference.average_step(average, value, decay)
+        reference.average_step(average, _checked("average_step", average, value), decay)
     else:
-        _run(_runtime._native.average_step, 1 - decay, average, value)
+        _run("average_step", 1 - decay, average, value)
 
 
 def sum_of_squares(x: ArrayLike) -> float:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _check, _runtime, reference
-from fastnn.functional.optimizer import _betas, _check_settings, _checked, _run
+from fastnn import _check, _layout, _runtime, reference
+from fastnn.functional.optimizer import _betas, _check_settings, _checked
 
 __all__ = ["adadelta_step", "lion_step", "nadam_step"]
 
@@ -20,13 +20,52 @@ __all__ = ["adadelta_step", "lion_step", "nadam_step"]
 _BLOCK = 1 << 14
 
 
+def _flat_alike(first: NDArray, *others: NDArray | None) -> list[NDArray | None] | None:
+    """The elements of arrays in the memory order of the first, or None unless all fill their memory in that order."""
+    order = None if first.flags.c_contiguous else _layout.memory_order(first)
+    flat: list[NDArray | None] = []
+    for array in (first, *others):
+        if array is not None:
+            if order is not None:
+                array = array.transpose(order)
+            flags = array.flags
+            if not (flags.c_contiguous and flags.aligned and array.dtype == first.dtype):
+                return None
+            array = array.reshape(-1)
+        flat.append(array)
+    return flat
+
+
+def _run_flat(
+    kernel: Callable[..., None],
+    settings: dict[str, Any],
+    parameter: NDArray,
+    gradient: NDArray,
+    *states: NDArray | None,
+) -> None:
+    """Call `kernel` on arrays that lie in memory in the parameter's order, and copy results back where one did not."""
+    if not parameter.size:
+        return
+    alike = _flat_alike(parameter, gradient, *states)
+    if alike is not None:  # the usual case, quickly
+        kernel(settings, *alike)
+        return
+    w = _layout.dense(parameter)
+    used = [w, *(None if state is None else _layout.as_ordered(state, w) for state in states)]
+    order = _layout.memory_order(w)  # by now that of all arrays
+    flat = [None if array is None else _layout.flat(array, order) for array in used]
+    kernel(settings, flat[0], _layout.flat(_layout.as_ordered(gradient, w), order), *flat[1:])
+    for given, array in zip((parameter, *states), used, strict=True):
+        if given is not None and given is not array:
+            given[...] = array
+
+
 def _run_twin(
     twin: Callable[..., None], settings: dict[str, Any], parameter: NDArray, gradient: NDArray, *states: NDArray
 ) -> None:
     """Call `twin` on the arrays: whole if the reference is asked for, else by blocks."""
 
-    def by_blocks(settings: dict[str, Any], *arrays_and_threads: Any) -> None:
-        *arrays, _ = arrays_and_threads
+    def by_blocks(settings: dict[str, Any], *arrays: Any) -> None:
         with np.errstate(all="ignore"):  # as in C: infinity and NaN are results
             for begin in range(0, arrays[0].size, _BLOCK):
                 twin(*(array[begin : begin + _BLOCK] for array in arrays), **settings)
@@ -34,7 +73,7 @@ def _run_twin(
     if _runtime.uses_reference():
         twin(parameter, gradient, *states, **settings)
     else:
-        _run(by_blocks, settings, parameter, gradient, *states)
+        _run_flat(by_blocks, settings, parameter, gradient, *states)
 
 
 def adadelta_step(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastnn import _check
 from fastnn import functional as F
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, count_step, number, slot
+from fastnn.optim.optimizer import Optimizer, can_wait, count_step, number, slot
 
 __all__ = ["Adagrad"]
 
@@ -71,6 +71,7 @@ class Adagrad(Optimizer):
     def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
         return {"step": True, "sum": True}
 
+    @can_wait
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         step = count_step(state)
         F.adagrad_step(

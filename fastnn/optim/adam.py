@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastnn import _check
 from fastnn import functional as F
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, count_step, number, slot
+from fastnn.optim.optimizer import Optimizer, can_wait, count_step, number, slot
 
 __all__ = ["Adam", "AdamW"]
 
@@ -74,6 +74,7 @@ class Adam(Optimizer):
     def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
         return {"step": True, "exp_avg": True, "exp_avg_sq": True, "max_exp_avg_sq": False}
 
+    @can_wait
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         F.adam_step(
             parameter,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import _check, _layout
 from fastnn import functional as F
+from fastnn.functional.optimizer import together
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 from fastnn.optim.optimizer import number, writable
@@ -72,11 +73,12 @@ class EMA:
             decay: of this update; None for `self.decay`.
         """
         decay = self.decay if decay is None else _checked_decay(decay)
-        for average, value, _, _ in self._pairs():
-            if value.dtype.kind == "f":
-                F.average_step(average, value, decay)
-            else:
-                average[...] = value
+        with together():
+            for average, value, _, _ in self._pairs():
+                if value.dtype.kind == "f":
+                    F.average_step(average, value, decay)
+                else:
+                    average[...] = value
         self.updates += 1
 
     def _pairs(self) -> list[tuple[NDArray, NDArray, Module, str]]:

@@ -1,6 +1,7 @@
 """Several optimisers as one."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from numpy.typing import NDArray
@@ -62,6 +63,9 @@ class MultiOptimizer(Optimizer):
 
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         self._of(group).update(parameter, gradient, state, group)
+
+    def updates_of(self, group: Mapping[str, Any]) -> AbstractContextManager[None]:
+        return self._of(group).updates_of(group)
 
     def _of(self, group: Mapping[str, Any]) -> Optimizer:
         """The optimiser that a group belongs to."""

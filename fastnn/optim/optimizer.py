@@ -1,5 +1,6 @@
 """The base class of all optimisers: parameter groups and state. The arithmetic is in functional/optimizer.py."""
 
+import contextlib
 import copy
 import math
 import operator
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastnn import _check, _layout
 from fastnn.autograd.tensor import Tensor
+from fastnn.functional.optimizer import together
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
 
@@ -176,6 +178,7 @@ class Optimizer:
         result = None if closure is None else closure()
         work = []
         for group in self.param_groups:
+            pairs = []
             for parameter in group["params"]:
                 gradient = parameter._grad
                 if gradient is None or not parameter.requires_grad:
@@ -184,11 +187,18 @@ class Optimizer:
                 if not (is_ready and gradient.shape == parameter.shape):
                     gradient = _check.floats(f"{self._name}.step", "grad", gradient)
                     _check.same_shape(f"{self._name}.step", data=parameter._data, grad=gradient)
-                work.append((parameter, gradient, group))
-        for parameter, gradient, group in work:
-            data = writable(parameter)
-            self.update(data, gradient, self.state.setdefault(parameter, {}), group)
+                pairs.append((parameter, gradient))
+            work.append((group, pairs))
+        for group, pairs in work:
+            with self.updates_of(group):
+                for parameter, gradient in pairs:
+                    data = writable(parameter)
+                    self.update(data, gradient, self.state.setdefault(parameter, {}), group)
         return result
+
+    def updates_of(self, group: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
+        """What the updates of this group are called in: those that can wait are computed together at its end."""
+        return together() if getattr(self.update, "can_wait", False) else contextlib.nullcontext()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or with set_to_none=False, fill those that are there with zeros."""
@@ -280,6 +290,12 @@ class Optimizer:
             words = ", ".join(f"{name}={value!r}" for name, value in _settings(group).items())
             lines.append(f"  ({i}): {len(group['params'])} parameters, {words}\n")
         return f"{self._name}(\n{''.join(lines)})"
+
+
+def can_wait(update: Callable[..., None]) -> Callable[..., None]:
+    """Mark an `update` that may be computed later than it is called, since it reads nothing of what it changes."""
+    update.can_wait = True  # type: ignore[attr-defined]
+    return update
 
 
 def slot(state: dict[str, Any], name: str, parameter: NDArray, fill: float = 0.0) -> NDArray:

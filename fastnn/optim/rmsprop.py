@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastnn import _check
 from fastnn import functional as F
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, number, slot
+from fastnn.optim.optimizer import Optimizer, can_wait, number, slot
 
 __all__ = ["RMSprop"]
 
@@ -74,6 +74,7 @@ class RMSprop(Optimizer):
     def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
         return {"square_avg": True, "momentum_buffer": False, "grad_avg": False}
 
+    @can_wait
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         F.rmsprop_step(
             parameter,

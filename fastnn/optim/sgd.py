@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastnn import _check
 from fastnn import functional as F
 from fastnn.nn.parameter import Parameter
-from fastnn.optim.optimizer import Optimizer, any_number, number, slot
+from fastnn.optim.optimizer import Optimizer, any_number, can_wait, number, slot
 
 __all__ = ["SGD"]
 
@@ -78,6 +78,7 @@ class SGD(Optimizer):
     def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
         return {"momentum_buffer": False}
 
+    @can_wait
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
         is_first = "momentum_buffer" not in state
         F.sgd_step(

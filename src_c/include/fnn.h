@@ -160,6 +160,29 @@ typedef struct {
     int maximize;
 } fnn_adagrad;
 
+typedef enum { FNN_SGD, FNN_ADAM, FNN_RMSPROP, FNN_ADAGRAD, FNN_AVERAGE } fnn_optimizer;
+
+typedef union {
+    fnn_sgd sgd;
+    fnn_adam adam;
+    fnn_rmsprop rmsprop;
+    fnn_adagrad adagrad;
+    double average; /* w += average * (g - w): the share of the new value in a running mean */
+} fnn_optimizer_settings;
+
+/* A step of one parameter w with gradient g, n dense reals each, in the same order. States that it does not keep are
+ * NULL: sgd has {velocity or NULL}, adam {first moment, second moment, largest second moment or NULL}, rmsprop {mean
+ * square, velocity or NULL, mean or NULL}, adagrad {sum of squares}. */
+typedef struct {
+    fnn_optimizer kind;
+    fnn_optimizer_settings settings;
+    ptrdiff_t n;
+    void *w;              /* INOUT */
+    const void *g;        /* IN */
+    void *states[3];      /* INOUT */
+    ptrdiff_t first_task; /* for the operation */
+} fnn_parameter_step;
+
 /* ---- arithmetic -------------------------------------------------------------------------------------- */
 
 typedef enum { FNN_ADD, FNN_SUBTRACT, FNN_MULTIPLY, FNN_DIVIDE } fnn_arithmetic;

@@ -156,21 +156,9 @@ fnn_status FNN_OP(cross_entropy)(const fnn_cross_entropy_shape *shape, const FNN
                                  const FNN_REAL *probabilities, const FNN_REAL *class_weight, double *losses,
                                  double *loss, FNN_REAL *dx, int n_threads);
 
-/* ---- optimizer: one pass per parameter -------------------------------------------------------------------- */
-/* Parameters w, gradients g and states are n dense reals in the same order; w and the states are INOUT. */
-/* velocity is NULL without momentum, and zero before the first step. */
-fnn_status FNN_OP(sgd_step)(const fnn_sgd *sgd, ptrdiff_t n, FNN_REAL *w, const FNN_REAL *g, FNN_REAL *velocity,
-                            int n_threads);
-/* largest is NULL unless the largest second moment so far is used (AMSGrad). */
-fnn_status FNN_OP(adam_step)(const fnn_adam *adam, ptrdiff_t n, FNN_REAL *w, const FNN_REAL *g, FNN_REAL *first,
-                             FNN_REAL *second, FNN_REAL *largest, int n_threads);
-/* velocity is NULL without momentum, mean is NULL unless centered. */
-fnn_status FNN_OP(rmsprop_step)(const fnn_rmsprop *rmsprop, ptrdiff_t n, FNN_REAL *w, const FNN_REAL *g,
-                                FNN_REAL *square, FNN_REAL *velocity, FNN_REAL *mean, int n_threads);
-fnn_status FNN_OP(adagrad_step)(const fnn_adagrad *adagrad, ptrdiff_t n, FNN_REAL *w, const FNN_REAL *g, FNN_REAL *sum,
-                                int n_threads);
-/* average += weight * (value - average) */
-fnn_status FNN_OP(average_step)(double weight, ptrdiff_t n, FNN_REAL *average, const FNN_REAL *value, int n_threads);
+/* ---- optimizer: one pass over each of several parameters -------------------------------------------------- */
+/* No array overlaps another; only gradients may be the same. */
+fnn_status FNN_OP(optimizer_step)(ptrdiff_t n_steps, fnn_parameter_step *steps, int n_threads);
 /* The sum of x[i]^2 in double; `partial` holds fnn_sum_of_squares_partials(n) of them. */
 ptrdiff_t FNN_OP(sum_of_squares_partials)(ptrdiff_t n);
 fnn_status FNN_OP(sum_of_squares)(ptrdiff_t n, const FNN_REAL *x, double *sum, double *partial, int n_threads);

@@ -1,93 +1,68 @@
-/* Steps of optimisers: cut into chunks, one kernel call a chunk. */
+/* Steps of optimisers: all parameters are cut into chunks, one kernel call a chunk. */
 #include "ops/op.h"
 
-/* Elementary operations per element, for the decision whether threads are worth it. */
-enum { COST_LINEAR = 4, COST_ROOT = 16 };
-
 typedef struct {
-    ptrdiff_t n;
-    const void *settings;
-    real *w;
-    const real *g;
-    real *state[3]; /* NULL where the optimiser keeps none */
-} optimizer_step;
+    ptrdiff_t n_steps;
+    const fnn_parameter_step *steps;
+} optimizer_job;
 
-/* The arrays of one chunk; a NULL stays one. */
-static optimizer_step chunk_of(const optimizer_step *whole, ptrdiff_t task) {
-    fnn_range r = fnn_chunk(task, FNN_POINTWISE_CHUNK, whole->n);
-    optimizer_step part = {.n = r.end - r.begin, .w = whole->w + r.begin, .g = whole->g + r.begin};
-    for (int i = 0; i < 3; i++) {
-        part.state[i] = whole->state[i] == NULL ? NULL : whole->state[i] + r.begin;
+/* The last parameter whose first task is no later than this one. */
+static const fnn_parameter_step *step_of(const optimizer_job *job, ptrdiff_t task) {
+    ptrdiff_t low = 0, high = job->n_steps;
+    while (high - low > 1) {
+        ptrdiff_t middle = low + (high - low) / 2;
+        *(job->steps[middle].first_task <= task ? &low : &high) = middle;
     }
-    return part;
+    return job->steps + low;
 }
 
-static fnn_status run(const optimizer_step *step, int cost, fnn_task task, int n_threads) {
-    ptrdiff_t n_tasks = fnn_ceil_div(step->n, FNN_POINTWISE_CHUNK);
-    fnn_parallel_for(n_tasks, (double)step->n * cost, n_threads, task, (void *)step);
+static real *state_at(const fnn_parameter_step *step, int i, ptrdiff_t begin) {
+    return step->states[i] == NULL ? NULL : (real *)step->states[i] + begin;
+}
+
+static void step_task(void *context, ptrdiff_t task, int thread) {
+    (void)thread;
+    const fnn_parameter_step *step = step_of(context, task);
+    const fnn_optimizer_settings *settings = &step->settings;
+    fnn_range r = fnn_chunk(task - step->first_task, FNN_POINTWISE_CHUNK, step->n);
+    ptrdiff_t n = r.end - r.begin;
+    real *w = (real *)step->w + r.begin;
+    const real *g = (const real *)step->g + r.begin;
+    real *first = state_at(step, 0, r.begin);
+    real *second = state_at(step, 1, r.begin), *third = state_at(step, 2, r.begin);
+    switch (step->kind) {
+    case FNN_SGD:
+        KERNELS->sgd_step(&settings->sgd, n, w, g, first);
+        break;
+    case FNN_ADAM:
+        KERNELS->adam_step(&settings->adam, n, w, g, first, second, third);
+        break;
+    case FNN_RMSPROP:
+        KERNELS->rmsprop_step(&settings->rmsprop, n, w, g, first, second, third);
+        break;
+    case FNN_ADAGRAD:
+        KERNELS->adagrad_step(&settings->adagrad, n, w, g, first);
+        break;
+    case FNN_AVERAGE:
+        KERNELS->average_step(settings->average, n, w, g);
+        break;
+    }
+}
+
+/* Elementary operations per element, for the decision whether threads are worth it. */
+static double cost_of(fnn_optimizer kind) { return kind == FNN_SGD || kind == FNN_AVERAGE ? 4 : 16; }
+
+fnn_status OP(optimizer_step)(ptrdiff_t n_steps, fnn_parameter_step *steps, int n_threads) {
+    optimizer_job job = {n_steps, steps};
+    ptrdiff_t n_tasks = 0;
+    double cost = 0;
+    for (ptrdiff_t i = 0; i < n_steps; i++) {
+        steps[i].first_task = n_tasks;
+        n_tasks += fnn_ceil_div(steps[i].n, FNN_POINTWISE_CHUNK);
+        cost += cost_of(steps[i].kind) * (double)steps[i].n;
+    }
+    fnn_parallel_for(n_tasks, cost, n_threads, step_task, &job);
     return FNN_OK;
-}
-
-static void sgd_task(void *context, ptrdiff_t task, int thread) {
-    (void)thread;
-    const optimizer_step *step = context;
-    optimizer_step p = chunk_of(step, task);
-    KERNELS->sgd_step(step->settings, p.n, p.w, p.g, p.state[0]);
-}
-
-fnn_status OP(sgd_step)(const fnn_sgd *sgd, ptrdiff_t n, real *w, const real *g, real *velocity, int n_threads) {
-    optimizer_step step = {.n = n, .settings = sgd, .w = w, .g = g, .state = {velocity}};
-    return run(&step, COST_LINEAR, sgd_task, n_threads);
-}
-
-static void adam_task(void *context, ptrdiff_t task, int thread) {
-    (void)thread;
-    const optimizer_step *step = context;
-    optimizer_step p = chunk_of(step, task);
-    KERNELS->adam_step(step->settings, p.n, p.w, p.g, p.state[0], p.state[1], p.state[2]);
-}
-
-fnn_status OP(adam_step)(const fnn_adam *adam, ptrdiff_t n, real *w, const real *g, real *first, real *second,
-                         real *largest, int n_threads) {
-    optimizer_step step = {.n = n, .settings = adam, .w = w, .g = g, .state = {first, second, largest}};
-    return run(&step, COST_ROOT, adam_task, n_threads);
-}
-
-static void rmsprop_task(void *context, ptrdiff_t task, int thread) {
-    (void)thread;
-    const optimizer_step *step = context;
-    optimizer_step p = chunk_of(step, task);
-    KERNELS->rmsprop_step(step->settings, p.n, p.w, p.g, p.state[0], p.state[1], p.state[2]);
-}
-
-fnn_status OP(rmsprop_step)(const fnn_rmsprop *rmsprop, ptrdiff_t n, real *w, const real *g, real *square,
-                            real *velocity, real *mean, int n_threads) {
-    optimizer_step step = {.n = n, .settings = rmsprop, .w = w, .g = g, .state = {square, velocity, mean}};
-    return run(&step, COST_ROOT, rmsprop_task, n_threads);
-}
-
-static void adagrad_task(void *context, ptrdiff_t task, int thread) {
-    (void)thread;
-    const optimizer_step *step = context;
-    optimizer_step p = chunk_of(step, task);
-    KERNELS->adagrad_step(step->settings, p.n, p.w, p.g, p.state[0]);
-}
-
-fnn_status OP(adagrad_step)(const fnn_adagrad *adagrad, ptrdiff_t n, real *w, const real *g, real *sum, int n_threads) {
-    optimizer_step step = {.n = n, .settings = adagrad, .w = w, .g = g, .state = {sum}};
-    return run(&step, COST_ROOT, adagrad_task, n_threads);
-}
-
-static void average_task(void *context, ptrdiff_t task, int thread) {
-    (void)thread;
-    const optimizer_step *step = context;
-    optimizer_step p = chunk_of(step, task);
-    KERNELS->average_step(*(const double *)step->settings, p.n, p.w, p.g);
-}
-
-fnn_status OP(average_step)(double weight, ptrdiff_t n, real *average, const real *value, int n_threads) {
-    optimizer_step step = {.n = n, .settings = &weight, .w = average, .g = value};
-    return run(&step, COST_LINEAR, average_task, n_threads);
 }
 
 typedef struct {

@@ -8,6 +8,7 @@ from fastnn import optim
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.optim._common import settings
 from fastnn.compat.torch.optim.optimizer import Optimizer
+from fastnn.optim.optimizer import can_wait
 
 __all__ = ["Adam"]
 
@@ -35,6 +36,7 @@ class Adam(Optimizer, optim.Adam):
     ) -> None:
         super().__init__(params, settings(locals()))
 
+    @can_wait
     def update(self, parameter: NDArray, gradient: NDArray, state: Any, group: dict[str, Any]) -> None:
         # A saved group of an AdamW may be loaded into an Adam, which is then one, too.
         self.decoupled = group.get("decoupled_weight_decay", False)

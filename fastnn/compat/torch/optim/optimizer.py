@@ -199,16 +199,17 @@ class Optimizer(optim.Optimizer):
                 RECORDING.reset(before)
         for group in self.param_groups:
             numbers = _numbers(group)
-            for parameter in group["params"]:
-                gradient = parameter._grad
-                if gradient is None:
-                    continue
-                state = _Arrays(self.state.get(parameter) or {})
-                if self._counts and not state.state:
-                    state["step"] = 0
-                self.update(writable(parameter), gradient, state, numbers)  # type: ignore[arg-type]
-                if state.state:
-                    self.state[parameter] = state.state
+            with self.updates_of(numbers):
+                for parameter in group["params"]:
+                    gradient = parameter._grad
+                    if gradient is None:
+                        continue
+                    state = _Arrays(self.state.get(parameter) or {})
+                    if self._counts and not state.state:
+                        state["step"] = 0
+                    self.update(writable(parameter), gradient, state, numbers)  # type: ignore[arg-type]
+                    if state.state:
+                        self.state[parameter] = state.state
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

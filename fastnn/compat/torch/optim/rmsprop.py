@@ -8,6 +8,7 @@ from fastnn import optim
 from fastnn.compat.torch._missing import missing
 from fastnn.compat.torch.optim._common import settings
 from fastnn.compat.torch.optim.optimizer import Optimizer
+from fastnn.optim.optimizer import can_wait
 
 __all__ = ["RMSprop"]
 
@@ -33,6 +34,7 @@ class RMSprop(Optimizer, optim.RMSprop):
     ) -> None:
         super().__init__(params, settings(locals()))
 
+    @can_wait
     def update(self, parameter: NDArray, gradient: NDArray, state: Any, group: dict[str, Any]) -> None:
         state["step"] = state.get("step", 0) + 1  # PyTorch's states have it
         super().update(parameter, gradient, state, group)
