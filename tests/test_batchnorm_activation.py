@@ -12,13 +12,21 @@ from oracle import dtypes, from_reference, numeric_gradient, relative_error, see
 import fastnn
 from fastnn import _native, models, nn
 from fastnn import functional as F
+from fastnn.functional import hard_activation
 
 # 1 to 9 channels are folded into rows of 64 and more columns; 63 to 67 and 129 end in part of a vector.
 channel_counts = st.one_of(st.integers(1, 9), st.sampled_from([15, 16, 17, 63, 64, 65, 129]))
 shapes = st.tuples(st.integers(2, 5), channel_counts, st.integers(1, 6), st.integers(1, 6))
-applied = st.sampled_from([("relu", False), ("relu", True), ("gelu", False), (None, False), (None, True)])
+ACTIVATED = [("relu", False), ("relu", True), ("relu6", False), ("relu6", True), ("gelu", False), ("silu", False)]
+applied = st.sampled_from([*ACTIVATED, (None, False), (None, True)])
 
-FORWARD = {"relu": F.relu, "gelu": F.gelu, None: lambda z: z}
+FORWARD = {"relu": F.relu, "relu6": F.relu6, "gelu": F.gelu, "silu": F.silu, None: lambda z: z}
+BACKWARD = {
+    "relu": F.relu_backward,
+    "relu6": hard_activation.relu6_backward,
+    "gelu": F.gelu_backward,
+    "silu": F.silu_backward,
+}
 
 
 def arguments(shape, dtype, seed):
@@ -26,6 +34,7 @@ def arguments(shape, dtype, seed):
     rng = np.random.default_rng(seed)
     x, dy, residual = (rng.standard_normal(shape).astype(dtype) for _ in range(3))
     mean, weight, bias = (rng.standard_normal(shape[1]).astype(dtype) for _ in range(3))
+    weight *= 4  # so that relu6 has something to cut off
     return x, dy, residual, mean, rng.uniform(0.5, 2, shape[1]).astype(dtype), weight, bias
 
 
@@ -34,11 +43,7 @@ def one_after_the_other(x, dy, residual, mean, var, weight, bias, training, acti
     result = F.batch_norm(x, mean, var, weight, bias, training)
     z = result.y if residual is None else F.add(result.y, residual)
     y = FORWARD[activation](z)
-    dz = dy
-    if activation == "relu":
-        dz = F.relu_backward(dy, y)
-    elif activation == "gelu":
-        dz = F.gelu_backward(dy, z)
+    dz = dy if activation is None else BACKWARD[activation](dy, z)
     gradients = F.batch_norm_backward(dz, x, result.mean, result.invstd, weight, training)
     return y, (*gradients, None if residual is None else dz)
 
@@ -65,7 +70,7 @@ def test_one_pass_gives_the_bits_of_separate_ones(isa, shape, dtype, seed, train
             np.testing.assert_array_equal(actual, wanted)
 
 
-@pytest.mark.parametrize(("activation", "has_residual"), [("relu", False), ("relu", True), ("gelu", False)])
+@pytest.mark.parametrize(("activation", "has_residual"), ACTIVATED)
 def test_twin_gives_what_its_parts_give(activation, has_residual):
     x, dy, residual, *others = arguments((4, 5, 3, 2), np.float64, 3)
     given_arguments = (x, dy, residual if has_residual else None, *others, True, activation)
@@ -78,7 +83,7 @@ def test_twin_gives_what_its_parts_give(activation, has_residual):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("activation", "has_residual"), [("relu", False), ("relu", True), ("gelu", False)])
+@pytest.mark.parametrize(("activation", "has_residual"), ACTIVATED)
 def test_gradients_match_finite_differences(isa, activation, has_residual, training):
     x, dy, residual, mean, var, weight, bias = arguments((5, 7, 2, 3), np.float64, 4)
     residual = residual if has_residual else None
@@ -89,14 +94,15 @@ def test_gradients_match_finite_differences(isa, activation, has_residual, train
         ).y  # fmt: skip
 
     z = one_after_the_other(x, dy, residual, mean, var, weight, bias, training, None)[0]
-    assert np.abs(z).min() > 1e-4  # no kink of relu is within reach of a difference
+    assert min(np.abs(z).min(), np.abs(z - 6).min()) > 1e-4  # no kink is within reach of a difference
+    assert z.max() > 6
     _, gradients = in_one_pass(x, dy, residual, mean, var, weight, bias, training, activation)
     arrays = (x, weight, bias, *([residual] if has_residual else []))
     for array, gradient in zip(arrays, gradients, strict=False):
         assert relative_error(gradient, numeric_gradient(forward, array, dy, step=1e-5)) < 1e-7
 
 
-@pytest.mark.parametrize(("activation", "has_residual"), [("relu", True), ("gelu", False)])
+@pytest.mark.parametrize(("activation", "has_residual"), [("relu", True), ("gelu", False), ("relu6", False)])
 def test_bits_do_not_depend_on_threads(isa, activation, has_residual):
     x, dy, residual, *others = arguments((64, 48, 12, 12), np.float32, 5)
     results = []
@@ -109,10 +115,11 @@ def test_bits_do_not_depend_on_threads(isa, activation, has_residual):
             np.testing.assert_array_equal(a, b)
 
 
-def test_nan_stays_in_its_channel_and_is_not_hidden_by_relu(isa):
+@pytest.mark.parametrize(("activation", "has_residual"), ACTIVATED)
+def test_nan_stays_in_its_channel_and_is_not_hidden_by_activations(isa, activation, has_residual):
     x, dy, residual, *others = arguments((3, 20, 2, 2), np.float32, 6)
     x[1, 4, 0, 1] = np.nan
-    y, (dx, *_) = in_one_pass(x, dy, residual, *others, True, "relu")
+    y, (dx, *_) = in_one_pass(x, dy, residual if has_residual else None, *others, True, activation)
     assert np.isnan(y[:, 4]).all()
     assert np.isnan(dx[:, 4]).all()
     assert np.isfinite(np.delete(y, 4, 1)).all()
@@ -122,8 +129,9 @@ def test_nan_stays_in_its_channel_and_is_not_hidden_by_relu(isa):
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"activation": "tanh"}, r"activation must be None, 'relu' or 'gelu'. Received: 'tanh'"),
-        ({"activation": "gelu", "residual": np.zeros((2, 3))}, r"a residual goes with 'relu' or None only"),
+        ({"activation": "tanh"}, r"activation must be None, 'relu', 'relu6', 'gelu' or 'silu'. Received: 'tanh'"),
+        ({"activation": "gelu", "residual": np.zeros((2, 3))}, r"a residual goes with None or 'relu' or 'relu6' only"),
+        ({"activation": "silu", "residual": np.zeros((2, 3))}, r"Received: activation='silu'"),
         ({"residual": np.zeros((3, 2))}, r"same shape"),
     ],
 )
@@ -155,6 +163,10 @@ def blocks():
     shortcut = nn.Sequential(nn.Conv2d(6, 6, 1), norm(6))
     yield "norm and relu", nn.Sequential(norm(6), nn.ReLU())
     yield "norm and gelu", nn.Sequential(nn.Conv2d(6, 6, 1), norm(6), nn.GELU())
+    yield "norm and relu6", nn.Sequential(nn.Conv2d(6, 6, 1), norm(6), nn.ReLU6())
+    yield "norm and silu", nn.Sequential(nn.Conv2d(6, 6, 1), norm(6), nn.SiLU())
+    yield "depthwise and relu6", nn.Sequential(nn.Conv2d(6, 6, 3, groups=6, padding=1), norm(6), nn.ReLU6())
+    yield "residual and relu6", nn.Sequential(nn.Residual(body), nn.ReLU6())
     yield "norm and tanh approximation", nn.Sequential(norm(6), nn.GELU(approximate="tanh"))
     yield "residual and relu", nn.Sequential(nn.Residual(body), nn.ReLU())
     yield "residual with shortcut", nn.Sequential(nn.Residual(body, shortcut), nn.ReLU())

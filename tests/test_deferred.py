@@ -61,6 +61,26 @@ def _gelu(F, z):
     return F.gelu(z)
 
 
+def _relu6(F, z):
+    return F.relu6(3 * (z + 0)) + F.relu6(z)
+
+
+def _relu6_alone(F, z):
+    return F.relu6(z)
+
+
+def _silu(F, z):
+    return F.silu(z)
+
+
+def _add_relu6(F, z, s):
+    return F.relu6(z + s)
+
+
+def _add_silu(F, z, s):
+    return F.silu(z + s)
+
+
 def _add_relu(F, z, s):
     return F.relu(z + s)
 
@@ -104,8 +124,11 @@ def _looked_at_then_joined(F, z, s):
     return F.relu(w) + F.relu(z)
 
 
-PROGRAMS = [_relu, _gelu, _add_relu, _radd_relu, _iadd_relu, _add_gelu, _add_add, _used_twice, _itself, _negated,
-            _sliced, _looked_at_then_joined]  # fmt: skip
+PROGRAMS = [
+    _relu, _relu6, _relu6_alone, _silu, _add_relu6, _add_silu, _gelu, _add_relu, _radd_relu, _iadd_relu, _add_gelu,
+    _add_add, _used_twice, _itself, _negated, _sliced, _looked_at_then_joined,
+]  # fmt: skip
+IN_ONE_PASS = [_relu, _relu6_alone, _gelu, _silu, _add_relu6, _add_relu, _radd_relu, _iadd_relu]
 
 
 def _run(library, program):
@@ -133,7 +156,7 @@ def test_results_and_gradients_are_the_same_bits_as_without_waiting(library, pro
 
 
 @BOTH
-@pytest.mark.parametrize("program", [_relu, _gelu, _add_relu, _radd_relu, _iadd_relu], ids=lambda p: p.__name__)
+@pytest.mark.parametrize("program", IN_ONE_PASS, ids=lambda p: p.__name__)
 def test_normalisation_and_activation_share_one_pass(library, program, calls):
     _run(library, program)
     for name in ("batchnorm_training", "batchnorm_forward", "batchnorm_backward"):

@@ -4,7 +4,9 @@ cdef extern from "fnn.h" nogil:
     ctypedef enum fnn_then:
         FNN_THEN_NOTHING
         FNN_THEN_RELU
+        FNN_THEN_RELU6
         FNN_THEN_GELU
+        FNN_THEN_SILU
     Py_ssize_t fnn_batchnorm_workspace_f32(Py_ssize_t rows, Py_ssize_t channels)
     fnn_status fnn_batchnorm_training_f32(Py_ssize_t rows, Py_ssize_t channels, const float *x, double eps,
                                           double momentum, double *running_mean, double *running_variance,
@@ -60,14 +62,18 @@ def batchnorm_workspace(const real[:, ::1] x):
         return fitting(fnn_batchnorm_workspace_f64(x.shape[0], x.shape[1]))
 
 
-cdef fnn_then then_of(str name) except *:
+cdef fnn_then then_of(str name, bint has_residual) except *:
     if name is None:
         return FNN_THEN_NOTHING
     if name == "relu":
         return FNN_THEN_RELU
-    if name == "gelu":
+    if name == "relu6":
+        return FNN_THEN_RELU6
+    if name == "gelu" and not has_residual:
         return FNN_THEN_GELU
-    raise ValueError(f"there is no kernel that applies {name!r}")
+    if name == "silu" and not has_residual:
+        return FNN_THEN_SILU
+    raise ValueError(f"there is no kernel that applies {name!r}{' to a sum with a residual' if has_residual else ''}")
 
 
 cdef const real *optional_matrix(const real[:, ::1] matrix, Py_ssize_t rows, Py_ssize_t columns) except? NULL:
@@ -83,7 +89,7 @@ def batchnorm_forward(const real[:, ::1] x,        # IN
                       const double[::1] invstd,    # IN
                       const real[::1] weight,      # IN or None
                       const real[::1] bias,        # IN or None
-                      str then,                    # None, "relu" or "gelu"
+                      str then,                    # None, "relu", "relu6", "gelu" or "silu"
                       const real[:, ::1] residual,  # IN or None
                       real[:, ::1] y,              # OUT
                       uint8_t[::1] workspace,      # OUT
@@ -91,7 +97,7 @@ def batchnorm_forward(const real[:, ::1] x,        # IN
     cdef Py_ssize_t rows = x.shape[0], channels = x.shape[1]
     cdef const real *weight_data = optional_values[real](weight, channels)
     cdef const real *bias_data = optional_values[real](bias, channels)
-    cdef fnn_then applied = then_of(then)
+    cdef fnn_then applied = then_of(then, residual is not None)
     cdef fnn_status status
     check_matrix(min(rows, channels) > 0 and y.shape[0] == rows and y.shape[1] == channels
                  and mean.shape[0] == channels and invstd.shape[0] == channels)
@@ -116,7 +122,7 @@ def batchnorm_training(const real[:, ::1] x,         # IN
                        double[::1] running_variance,  # INOUT or None
                        const real[::1] weight,        # IN or None
                        const real[::1] bias,          # IN or None
-                       str then,                      # None, "relu" or "gelu"
+                       str then,                      # None, "relu", "relu6", "gelu" or "silu"
                        const real[:, ::1] residual,   # IN or None
                        double[::1] mean,              # OUT
                        double[::1] invstd,            # OUT
@@ -129,7 +135,7 @@ def batchnorm_training(const real[:, ::1] x,         # IN
     cdef double *running_variance_data = NULL
     cdef const real *weight_data = optional_values[real](weight, channels)
     cdef const real *bias_data = optional_values[real](bias, channels)
-    cdef fnn_then applied = then_of(then)
+    cdef fnn_then applied = then_of(then, residual is not None)
     cdef fnn_status status
     check_matrix(rows > 1 and channels > 0 and mean.shape[0] == channels and invstd.shape[0] == channels)
     cdef const real *residual_data = optional_matrix[real](residual, rows, channels)
@@ -163,7 +169,7 @@ def batchnorm_backward(const real[:, ::1] dy,       # IN
                        const double[::1] invstd,    # IN
                        const real[::1] weight,      # IN or None
                        const real[::1] bias,        # IN or None
-                       str then,                    # None, "relu" or "gelu"
+                       str then,                    # None, "relu", "relu6", "gelu" or "silu"
                        const real[:, ::1] y,        # IN or None
                        bint training,
                        real[:, ::1] dx,             # OUT or None
@@ -175,7 +181,7 @@ def batchnorm_backward(const real[:, ::1] dy,       # IN
     cdef Py_ssize_t rows = x.shape[0], channels = x.shape[1]
     cdef const real *weight_data = optional_values[real](weight, channels)
     cdef const real *bias_data = optional_values[real](bias, channels)
-    cdef fnn_then applied = then_of(then)
+    cdef fnn_then applied = then_of(then, y is not None)
     cdef real *dx_data = NULL
     cdef real *dresidual_data = NULL
     cdef fnn_status status
@@ -188,7 +194,7 @@ def batchnorm_backward(const real[:, ::1] dy,       # IN
         dx_data = &dx[0, 0]
     if dresidual is not None:
         check_matrix(dresidual.shape[0] == rows and dresidual.shape[1] == channels
-                     and applied == FNN_THEN_RELU and y is not None)
+                     and applied != FNN_THEN_NOTHING and y is not None)
         dresidual_data = &dresidual[0, 0]
     if real is float:
         check_workspace(workspace, fnn_batchnorm_workspace_f32(rows, channels))

@@ -218,7 +218,7 @@ def conv2d_norm_forward(Conv2dPlan plan not None,
                         norm_weight,            # IN or None
                         norm_bias,              # IN or None
                         double eps,
-                        str then,               # None, "relu" or "gelu"
+                        str then,               # None, "relu", "relu6", "gelu" or "silu"
                         residual,               # IN or None
                         y,                      # OUT
                         uint8_t[::1] workspace  # OUT
@@ -240,7 +240,7 @@ def conv2d_norm_forward(Conv2dPlan plan not None,
             norm.residual = pixels_of(&views, plan, residual, 0, s.h_out, s.w_out, s.n, s.c_out)
         norm.mean, norm.variance = values_of(&views, plan, mean), values_of(&views, plan, variance)
         norm.weight, norm.bias = values_of(&views, plan, norm_weight), values_of(&views, plan, norm_bias)
-        norm.eps, norm.then = eps, then_of(then)
+        norm.eps, norm.then = eps, then_of(then, residual is not None)
         if (mean is None) != (variance is None):
             raise ValueError("conv2d: batch norm needs a mean and a variance")
         if mean is not None:

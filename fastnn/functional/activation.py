@@ -213,6 +213,10 @@ def silu(x: AnyArray) -> AnyArray:
     Source: Elfwing et al., 2018, "Sigmoid-weighted linear units for neural network function approximation in
     reinforcement learning".
     """
+    if isinstance(x, Deferred):
+        y = x.then("silu")
+        if y is not None:
+            return y
     return run(FromInput("silu"), x)
 
 

@@ -1,6 +1,7 @@
 """Batch normalisation."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,9 +13,18 @@ from fastnn.autograd.deferred import Pending, defer, frozen, recorded
 from fastnn.autograd.methods import UFUNCS
 from fastnn.autograd.tape import Op, next_number, run
 from fastnn.autograd.tensor import array_of
-from fastnn.functional import activation
+from fastnn.functional import activation, hard_activation
 
 __all__ = ["BatchNormResult", "batch_norm", "batch_norm_backward"]
+
+
+WITH_RESIDUAL = (None, "relu", "relu6")  # what can be applied to the sum of a batch norm and a residual
+_BACKWARD: dict[str, Callable[[Any, Any], NDArray]] = {
+    "relu": activation.relu_backward,
+    "relu6": hard_activation.relu6_backward,
+    "gelu": activation.gelu_backward,
+    "silu": activation.silu_backward,
+}
 
 
 class BatchNormResult(NamedTuple):
@@ -227,7 +237,7 @@ class _Waiting(Pending):
         return self.y
 
     def then(self, activation: str) -> Any:
-        if activation == "gelu" and self.residual is not None:
+        if self.residual is not None and activation not in WITH_RESIDUAL:
             return None
         y = self._run(activation, self.residual)
         y._op.joined = _Joined(self, activation)
@@ -266,8 +276,7 @@ class _Joined(NamedTuple):
     def apart(self, dy: NDArray) -> tuple[list[Any], tuple[NDArray]]:
         """The argument's operation, and the gradient with respect to its result."""
         y = recorded(self.argument.compute)
-        backward = activation.relu_backward if self.activation == "relu" else activation.gelu_backward
-        return [y._op], (backward(dy, y._data),)
+        return [y._op], (_BACKWARD[self.activation](dy, y._data),)
 
 
 def normalize(

@@ -4,15 +4,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check
 from fastnn.autograd.tensor import array_of
-from fastnn.functional.batchnorm import BatchNorm, BatchNormResult, gradients
+from fastnn.functional.batchnorm import WITH_RESIDUAL, BatchNorm, BatchNormResult, gradients
 
 __all__ = ["batch_norm_activation", "batch_norm_activation_backward"]
 
-ACTIVATIONS = (None, "relu", "gelu")
+ACTIVATIONS = (None, "relu", "relu6", "gelu", "silu")
 
 
-def _check_activation(operation: str, activation: str | None) -> None:
+def _check_activation(operation: str, activation: str | None, has_residual: bool) -> None:
     _check.one_of(operation, "activation", activation, ACTIVATIONS)
+    if has_residual and activation not in WITH_RESIDUAL:
+        words = " or ".join(map(repr, WITH_RESIDUAL))
+        raise ValueError(f"{operation}: a residual goes with {words} only. Received: activation={activation!r}")
 
 
 def batch_norm_activation(
@@ -33,13 +36,13 @@ def batch_norm_activation(
 
     Args:
         x, running_mean, running_var, weight, bias, training, momentum, eps: as in `batch_norm`.
-        activation: 'relu', 'gelu', or None.
-        residual: added to the normalised activation, or None. Not with 'gelu'.
+        activation: 'relu', 'relu6', 'gelu', 'silu', or None.
+        residual: added to the normalised activation, or None. Not with 'gelu' and 'silu'.
     Shape:
         - x, residual: (N, C), (N, C, L) or (N, C, H, W), float32 or float64
         - Result: a `BatchNormResult`; y has the shape of x
     Raises:
-        ValueError: as `batch_norm`; there is no such activation; a residual with 'gelu'.
+        ValueError: as `batch_norm`; there is no such activation; a residual with 'gelu' or 'silu'.
     Example:
         >>> x = np.array([[1.0], [3.0]])
         >>> batch_norm_activation(x, None, None, training=True, eps=0.0, residual=np.array([[0.5], [0.5]])).y
@@ -50,9 +53,7 @@ def batch_norm_activation(
     covariate shift"; He et al., 2016, "Deep residual learning for image recognition".
     """
     operation = "batch_norm_activation"
-    _check_activation(operation, activation)
-    if activation == "gelu" and residual is not None:
-        raise ValueError(f"{operation}: a residual goes with 'relu' or None only. Received: activation='gelu'")
+    _check_activation(operation, activation, residual is not None)
     running = array_of(running_mean), array_of(running_var)
     return BatchNorm(operation, *running, training, momentum, eps, activation).of(x, weight, bias, residual)
 
@@ -83,12 +84,10 @@ def batch_norm_activation_backward(
         - Result: (dx, dweight, dbias, dresidual); dx and dresidual have the shape of x; dx may be None, dresidual is
           None without y
     Raises:
-        ValueError: shapes do not fit; there is no such activation; y with 'gelu'.
+        ValueError: shapes do not fit; there is no such activation; y with 'gelu' or 'silu'.
     """
     operation = "batch_norm_activation_backward"
-    _check_activation(operation, activation)
-    if activation == "gelu" and y is not None:
-        raise ValueError(f"{operation}: a residual goes with 'relu' or None only. Received: activation='gelu'")
+    _check_activation(operation, activation, y is not None)
     if activation is None:
         dx, dweight, dbias, _ = gradients(operation, dy, x, mean, invstd, weight, bias, training, need_dx)
         return dx, dweight, dbias, None if y is None else _check.floats(operation, "dy", dy)

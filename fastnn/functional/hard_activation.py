@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check, reference
+from fastnn.autograd.deferred import Deferred
 from fastnn.autograd.tape import Op, run
 from fastnn.functional.activation import FromInput
+from fastnn.functional.activation import _backward as backward
 
 __all__ = ["hardsigmoid", "hardswish", "hardtanh", "relu6"]
 
@@ -80,7 +82,16 @@ def relu6(x: ArrayLike) -> Any:
 
     Source: Krizhevsky, 2010, "Convolutional deep belief networks on CIFAR-10".
     """
+    if isinstance(x, Deferred):
+        y = x.then("relu6")
+        if y is not None:
+            return y
     return run(Hardtanh("relu6", 0.0, 6.0), x)
+
+
+def relu6_backward(dy: NDArray, x: NDArray) -> NDArray:
+    """The gradient of `relu6` with respect to x."""
+    return backward("hardtanh", dy, 0.0, 6.0, x=x)
 
 
 def hardsigmoid(x: ArrayLike) -> Any:

@@ -1,9 +1,11 @@
 """Neighbours that are computed together, with less to read and write: a table of patterns.
 
-    convolution, batch norm, ReLU or GELU   in one pass in eval mode; else as the next row
-    batch norm, ReLU or GELU                one pass over memory
+    convolution, batch norm, activation     in one pass in eval mode; else as the next row
+    batch norm, activation                  one pass over memory
     residual block, ReLU                    the batch norm at the end of the block adds the shortcut and applies ReLU
     ReLU, max pooling                       as max pooling, ReLU
+
+The activation is ReLU, ReLU6, GELU or SiLU.
 
 What comes out is the same, bit for bit. A layer with hooks, one whose `forward` or `backward` someone has replaced, and
 subclasses with methods of their own are left alone.
@@ -18,9 +20,10 @@ from fastnn import functional as F
 from fastnn.autograd.observer import observers
 from fastnn.autograd.tape import run
 from fastnn.functional.conv2d_norm import Conv2dNorm, fits
-from fastnn.nn.activation import GELU, ReLU
+from fastnn.nn.activation import GELU, ReLU, SiLU
 from fastnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from fastnn.nn.conv2d import Conv2d
+from fastnn.nn.hard_activation import ReLU6
 from fastnn.nn.maxpool2d import MaxPool2d
 from fastnn.nn.module import Module
 
@@ -53,7 +56,7 @@ def _is_relu(module: Module) -> bool:
 
 def _is_activation(module: Module) -> bool:
     """What `functional.batch_norm_activation` has."""
-    return is_itself(module, ReLU) or (is_itself(module, GELU) and module.approximate == "none")
+    return is_itself(module, ReLU, ReLU6, SiLU) or (is_itself(module, GELU) and module.approximate == "none")
 
 
 def _is_max_pool(module: Module) -> bool:
@@ -76,7 +79,10 @@ def _is_plain(module: Module, mark: str) -> bool:
 
 # ---- what they do together -------------------------------------------------------------------------------------------
 def _name_of(activation: Module | None) -> str | None:
-    return None if activation is None else "relu" if isinstance(activation, ReLU) else "gelu"
+    return next((name for name, kind in _NAMES.items() if isinstance(activation, kind)), None)
+
+
+_NAMES = {"relu": ReLU, "relu6": ReLU6, "gelu": GELU, "silu": SiLU}
 
 
 def _norm(x: Any, norm: Any, activation: Module | None = None, residual: Any = None) -> Any:

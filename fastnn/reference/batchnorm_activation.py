@@ -1,8 +1,11 @@
 """Batch normalisation, a residual and an activation: one after the other."""
 
+from types import ModuleType
+
 from numpy.typing import NDArray
 
-from fastnn.reference.activation import gelu, gelu_backward, relu, relu_backward
+from fastnn.reference import activation as activations
+from fastnn.reference import hard_activation
 from fastnn.reference.batchnorm import batch_norm, batch_norm_backward
 
 __all__ = ["batch_norm_activation", "batch_norm_activation_backward"]
@@ -21,7 +24,7 @@ def batch_norm_activation(
     z = batch_norm(x, mean, invstd, weight, bias)
     if residual is not None:
         z = z + residual
-    return relu(z) if activation == "relu" else gelu(z) if activation == "gelu" else z
+    return z if activation is None else getattr(_home(activation), activation)(z)
 
 
 def batch_norm_activation_backward(
@@ -35,11 +38,11 @@ def batch_norm_activation_backward(
     activation: str | None,
     y: NDArray | None,
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """(dx, dweight, dbias, dresidual). relu's gradient can be told from y, which is all that a residual leaves."""
-    if activation == "relu":
-        dz = relu_backward(dy, batch_norm(x, mean, invstd, weight, bias) if y is None else y)
-    elif activation == "gelu":
-        dz = gelu_backward(dy, batch_norm(x, mean, invstd, weight, bias))
-    else:
-        dz = dy
+    """(dx, dweight, dbias, dresidual). relu's and relu6's can be told from y, which is all that a residual leaves."""
+    z = batch_norm(x, mean, invstd, weight, bias) if y is None else y
+    dz = dy if activation is None else getattr(_home(activation), f"{activation}_backward")(dy, z)
     return *batch_norm_backward(dz, x, mean, invstd, weight, training), dz
+
+
+def _home(activation: str) -> ModuleType:
+    return hard_activation if activation == "relu6" else activations

@@ -55,7 +55,7 @@ void fnn_set_flush_denormals(int on);
 int fnn_get_flush_denormals(void);
 
 /* What is applied to a result before it is stored, so that it need not be read again. */
-typedef enum { FNN_THEN_NOTHING = 0, FNN_THEN_RELU = 1, FNN_THEN_GELU = 2 } fnn_then;
+typedef enum { FNN_THEN_NOTHING, FNN_THEN_RELU, FNN_THEN_RELU6, FNN_THEN_GELU, FNN_THEN_SILU } fnn_then;
 
 /* ---- geometry ---------------------------------------------------------------------------------------- */
 
@@ -103,7 +103,8 @@ typedef struct {
 /* Operands that an op takes as one struct point to reals of its type. */
 
 /* Batch norm with given statistics, each for all channels, and what comes after it: then((x - mean) / sqrt(variance +
- * eps) * weight + bias + residual). weight, bias and residual, which has the shape of x, may be NULL. */
+ * eps) * weight + bias + residual). weight, bias and residual, which has the shape of x, may be NULL; gelu and silu go
+ * without a residual. */
 typedef struct {
     const void *mean, *variance, *weight, *bias, *residual;
     double eps;

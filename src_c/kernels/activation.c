@@ -128,17 +128,6 @@ void KERNEL(gelu_tanh_backward)(ptrdiff_t n, const real *parameters, const real 
 
 /* ---- silu: x * sigmoid(x) --------------------------------------------------------------------------------- */
 
-INLINE v_real silu(v_real x, const real *parameters) {
-    (void)parameters;
-    return x / (v_set(1) + v_exp(-x));
-}
-
-INLINE v_real silu_gradient(v_real dy, v_real x, const real *parameters) {
-    (void)parameters;
-    v_real s = v_sigmoid(x);
-    return dy * s * v_fma(x, v_set(1) - s, v_set(1));
-}
-
 void KERNEL(silu_forward)(ptrdiff_t n, const real *parameters, const real *x, real *y) {
     map_forward(silu, n, parameters, x, y);
 }

@@ -37,4 +37,15 @@ INLINE v_real gelu_gradient(v_real dy, v_real x, const real *parameters) {
     return dy * v_fma(x * v_set((real)0.39894228040143267794), density, cdf); /* 1 / sqrt(2 pi) */
 }
 
+INLINE v_real silu(v_real x, const real *parameters) {
+    (void)parameters;
+    return x / (v_set(1) + v_exp(-x));
+}
+
+INLINE v_real silu_gradient(v_real dy, v_real x, const real *parameters) {
+    (void)parameters;
+    v_real s = v_sigmoid(x);
+    return dy * s * v_fma(x, v_set(1) - s, v_set(1));
+}
+
 #endif

@@ -67,9 +67,26 @@ INLINE void load_columns(const int VECTORS, const real *from, ptrdiff_t lanes, v
     }
 }
 
+/* What relu6 keeps values below; for relu NaN, which nothing is compared with. */
+INLINE v_real bound_of(const fnn_columns *p) { return v_set(p->then == FNN_THEN_RELU6 ? (real)6 : (real)NAN); }
+
+/* What stands for relu is also for relu6: one more comparison. */
+INLINE v_real applied(const fnn_then THEN, v_real z, v_real bound) {
+    switch (THEN) {
+    case FNN_THEN_RELU:
+        return v_min(bound, relu(z, NULL));
+    case FNN_THEN_GELU:
+        return gelu(z, NULL);
+    case FNN_THEN_SILU:
+        return silu(z, NULL);
+    default:
+        return z;
+    }
+}
+
 /* FLAG: there is a residual. The difference to the center comes first, so that a large mean costs no precision. */
 INLINE void affine_block(PASS) {
-    v_real center[BLOCK], scale[BLOCK], offset[BLOCK];
+    v_real center[BLOCK], scale[BLOCK], offset[BLOCK], bound = bound_of(p);
     load_columns(VECTORS, p->center + column, lanes, center);
     load_columns(VECTORS, p->scale + column, lanes, scale);
     load_columns(VECTORS, p->offset + column, lanes, offset);
@@ -80,26 +97,32 @@ INLINE void affine_block(PASS) {
             if (FLAG) {
                 z = z + v_load_part(p->residual + at, lanes);
             }
-            z = THEN == FNN_THEN_RELU ? relu(z, NULL) : THEN == FNN_THEN_GELU ? gelu(z, NULL) : z;
-            v_store_or_stream(p->streams, p->out + at, z, lanes);
+            v_store_or_stream(p->streams, p->out + at, applied(THEN, z, bound), lanes);
         }
     }
 }
 
 /* The gradient before `then`. */
 INLINE v_real through(const fnn_then THEN, const int FROM_Y, const fnn_columns *p, ptrdiff_t at, ptrdiff_t lanes,
-                      v_real distance, v_real scale, v_real offset) {
+                      v_real distance, v_real scale, v_real offset, v_real bound) {
     v_real dy = v_load_part(p->dy + at, lanes);
     if (THEN == FNN_THEN_NOTHING) {
         return dy;
     }
     v_real kept = FROM_Y ? v_load_part(p->y + at, lanes) : v_fma(distance, scale, offset);
-    return THEN == FNN_THEN_RELU ? relu_gradient(dy, kept, NULL) : gelu_gradient(dy, kept, NULL);
+    switch (THEN) {
+    case FNN_THEN_RELU:
+        return v_select(v_or(v_le(kept, v_zero()), v_le(bound, kept)), v_zero(), dy);
+    case FNN_THEN_GELU:
+        return gelu_gradient(dy, kept, NULL);
+    default:
+        return silu_gradient(dy, kept, NULL);
+    }
 }
 
 /* FLAG: relu's gradient is told from y. */
 INLINE void products_block(PASS) {
-    v_real center[BLOCK], scale[BLOCK], offset[BLOCK], sum[BLOCK], product_sum[BLOCK];
+    v_real center[BLOCK], scale[BLOCK], offset[BLOCK], sum[BLOCK], product_sum[BLOCK], bound = bound_of(p);
     load_columns(VECTORS, p->center + column, lanes, center);
     for (int v = 0; v < VECTORS; v++) {
         sum[v] = product_sum[v] = scale[v] = offset[v] = v_zero();
@@ -112,7 +135,7 @@ INLINE void products_block(PASS) {
         for (int v = 0; v < VECTORS; v++) {
             ptrdiff_t at = i * p->stride + column + v * V_LANES;
             v_real distance = v_load_part(p->x + at, lanes) - center[v];
-            v_real gradient = through(THEN, FLAG, p, at, lanes, distance, scale[v], offset[v]);
+            v_real gradient = through(THEN, FLAG, p, at, lanes, distance, scale[v], offset[v], bound);
             sum[v] = sum[v] + gradient;
             product_sum[v] = v_fma(gradient, distance, product_sum[v]);
             if (p->gradient != NULL) {
@@ -129,6 +152,7 @@ INLINE void products_block(PASS) {
 /* FLAG: relu's gradient is told from y. */
 INLINE void backward_block(PASS) {
     v_real center[BLOCK], scale[BLOCK], offset[BLOCK], dy_scale[BLOCK], x_unit[BLOCK], x_scale[BLOCK], x_offset[BLOCK];
+    v_real bound = bound_of(p);
     load_columns(VECTORS, p->center + column, lanes, center);
     load_columns(VECTORS, p->dy_scale + column, lanes, dy_scale);
     load_columns(VECTORS, p->x_unit + column, lanes, x_unit);
@@ -145,7 +169,7 @@ INLINE void backward_block(PASS) {
         for (int v = 0; v < VECTORS; v++) {
             ptrdiff_t at = i * p->stride + column + v * V_LANES;
             v_real distance = v_load_part(p->x + at, lanes) - center[v];
-            v_real gradient = through(THEN, FLAG, p, at, lanes, distance, scale[v], offset[v]);
+            v_real gradient = through(THEN, FLAG, p, at, lanes, distance, scale[v], offset[v], bound);
             v_real from_statistics = v_fma(distance * x_unit[v], x_scale[v], x_offset[v]);
             v_real dx = v_fma(gradient, dy_scale[v], from_statistics);
             v_store_or_stream(p->streams, p->out + at, dx, lanes);
@@ -165,40 +189,42 @@ INLINE void backward_block(PASS) {
         }                                                                                                              \
     }
 
+INLINE int is_relu(const fnn_columns *p) { return p->then == FNN_THEN_RELU || p->then == FNN_THEN_RELU6; }
+
 void KERNEL(column_affine)(const fnn_columns *p) {
-    if (p->residual != NULL) {
-        if (p->then == FNN_THEN_RELU) {
-            ALL_COLUMNS(affine_block, FNN_THEN_RELU, 1)
-        } else if (p->then == FNN_THEN_GELU) {
-            ALL_COLUMNS(affine_block, FNN_THEN_GELU, 1)
-        } else {
-            ALL_COLUMNS(affine_block, FNN_THEN_NOTHING, 1)
-        }
-    } else if (p->then == FNN_THEN_RELU) {
-        ALL_COLUMNS(affine_block, FNN_THEN_RELU, 0)
-    } else if (p->then == FNN_THEN_GELU) {
+    if (p->then == FNN_THEN_GELU) {
         ALL_COLUMNS(affine_block, FNN_THEN_GELU, 0)
+    } else if (p->then == FNN_THEN_SILU) {
+        ALL_COLUMNS(affine_block, FNN_THEN_SILU, 0)
+    } else if (is_relu(p) && p->residual != NULL) {
+        ALL_COLUMNS(affine_block, FNN_THEN_RELU, 1)
+    } else if (is_relu(p)) {
+        ALL_COLUMNS(affine_block, FNN_THEN_RELU, 0)
+    } else if (p->residual != NULL) {
+        ALL_COLUMNS(affine_block, FNN_THEN_NOTHING, 1)
     } else {
         ALL_COLUMNS(affine_block, FNN_THEN_NOTHING, 0)
     }
 }
 
 void KERNEL(column_products)(const fnn_columns *p) {
-    if (p->then == FNN_THEN_RELU && p->y != NULL) {
-        ALL_COLUMNS(products_block, FNN_THEN_RELU, 1)
-    } else if (p->then == FNN_THEN_RELU) {
-        ALL_COLUMNS(products_block, FNN_THEN_RELU, 0)
-    } else if (p->then == FNN_THEN_GELU) {
+    if (p->then == FNN_THEN_GELU) {
         ALL_COLUMNS(products_block, FNN_THEN_GELU, 0)
+    } else if (p->then == FNN_THEN_SILU) {
+        ALL_COLUMNS(products_block, FNN_THEN_SILU, 0)
+    } else if (is_relu(p) && p->y != NULL) {
+        ALL_COLUMNS(products_block, FNN_THEN_RELU, 1)
+    } else if (is_relu(p)) {
+        ALL_COLUMNS(products_block, FNN_THEN_RELU, 0)
     } else {
         ALL_COLUMNS(products_block, FNN_THEN_NOTHING, 0)
     }
 }
 
 void KERNEL(column_backward)(const fnn_columns *p) {
-    if (p->then == FNN_THEN_RELU && p->y != NULL) {
+    if (is_relu(p) && p->y != NULL) {
         ALL_COLUMNS(backward_block, FNN_THEN_RELU, 1)
-    } else if (p->then == FNN_THEN_RELU) {
+    } else if (is_relu(p)) {
         ALL_COLUMNS(backward_block, FNN_THEN_RELU, 0)
     } else {
         ALL_COLUMNS(backward_block, FNN_THEN_NOTHING, 0)

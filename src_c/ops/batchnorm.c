@@ -90,9 +90,9 @@ fnn_status OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const real
     prepare(&p, rows, channels, &(workspace_cursor){workspace, 0});
     fill_affine(&p, channels, mean, invstd, weight, bias);
     p.then = then, p.y = y;
-    /* relu's gradient is cheaper to find twice than to store; that of gelu, and constants as statistics, need it
-     * stored, for which dx serves. */
-    int stored = then == FNN_THEN_GELU || (then != FNN_THEN_NOTHING && !training);
+    /* relu's gradient is cheaper to find twice than to store; those of gelu and silu, and constants as statistics, need
+     * it stored, for which dx serves. */
+    int stored = then == FNN_THEN_GELU || then == FNN_THEN_SILU || (then != FNN_THEN_NOTHING && !training);
     p.gradient = dresidual != NULL ? dresidual : stored ? dx : NULL;
     OP(columns_products)(&p, dy, x, n_threads);
     for (ptrdiff_t c = 0; c < channels; c++) {
