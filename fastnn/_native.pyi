@@ -256,19 +256,24 @@ def avgpool2d_backward(
 ) -> None: ...
 
 # batchnorm
-def batchnorm_workspace(x: _Real) -> int: ...
+def batchnorm_fits(x: object, values: tuple[object, ...], images: tuple[object, ...]) -> bool: ...
+def batchnorm_workspace(rows: int, channels: int, is_double: bool) -> int: ...
+def batchnorm_constants(
+    running_mean: _Real, running_variance: _Real, eps: float, mean: NDArray[np.float64], invstd: NDArray[np.float64]
+) -> None: ...
 def batchnorm_training(
     x: _Real,
     eps: float,
     momentum: float,
-    running_mean: NDArray[np.float64] | None,
-    running_variance: NDArray[np.float64] | None,
+    running_mean: _Real | None,
+    running_variance: _Real | None,
     weight: _Real | None,
     bias: _Real | None,
     then: str | None,
     residual: _Real | None,
-    mean: NDArray[np.float64],
-    invstd: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+    moved_mean: _Real | None,
+    moved_variance: _Real | None,
     y: _Real | None,
     workspace: NDArray[np.uint8],
     n_threads: int,

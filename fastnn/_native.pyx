@@ -11,6 +11,7 @@ from cpython.buffer cimport (  # no-cython-lint
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.mem cimport PyMem_Free, PyMem_Malloc  # no-cython-lint: the included files use them
 from cpython.pyport cimport PY_SSIZE_T_MAX
+from libc.math cimport sqrt  # no-cython-lint
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t  # no-cython-lint
 from libc.stdlib cimport qsort  # no-cython-lint
 from libc.string cimport memset  # no-cython-lint
@@ -95,6 +96,16 @@ cdef Py_buffer *borrow(borrowed *views, object array, bint is_double, int flags)
 cdef void give_back(borrowed *views) noexcept:
     for i in range(views.count):
         PyBuffer_Release(&views.views[i])
+
+
+cdef bint lie_alike(const Py_buffer *a, const Py_buffer *b) noexcept:
+    """Whether two views have the same dtype and shape, and their elements lie in the same order."""
+    if a.ndim != b.ndim or a.format[0] != b.format[0]:
+        return False
+    for i in range(a.ndim):
+        if a.shape[i] != b.shape[i] or (a.shape[i] > 1 and a.strides[i] != b.strides[i]):
+            return False
+    return True
 
 
 # A view of an empty array has no first element to take the address of; every size in C is 0 then and nothing is read.

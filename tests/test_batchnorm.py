@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from oracle import assert_close, dtypes, from_reference, layouts, numeric_gradient, relative_error, seeds
 
 import fastnn
+from fastnn import _memory, nn
 from fastnn import functional as F
-from fastnn import nn
 
 # 1 to 9 channels are folded into rows of 64 and more columns; 63 to 67 and 129 end in part of a vector.
 channel_counts = st.one_of(st.integers(1, 9), st.sampled_from([15, 16, 17, 24, 63, 64, 65, 67, 129]))
@@ -329,3 +329,83 @@ def test_batchnorm_state_dict_has_pytorch_keys_and_round_trips(rng):
     np.testing.assert_array_equal(other.eval()(x), layer.eval()(x))
     assert other.num_batches_tracked == 1
     assert repr(layer) == "BatchNorm2d(6, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)"
+
+
+# ---- what the compiled functions take --------------------------------------------------------------------------------
+def pixel_major(*shape, dtype=np.float32):
+    """Zeros that lie as the compiled functions want them."""
+    order = (*range(2, len(shape)), 0, 1)
+    return np.zeros([shape[axis] for axis in order], dtype).transpose(np.argsort(order))
+
+
+IMAGES, VALUES = pixel_major(2, 5, 3, 4), np.ones(5, np.float32)
+
+
+def unaligned(array):
+    memory = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype)
+    return np.lib.stride_tricks.as_strided(memory, array.shape, array.strides)
+
+
+@pytest.mark.parametrize(
+    ("x", "values", "images"),
+    [
+        (np.zeros((2, 5, 3, 4), np.float32), VALUES, None),
+        (unaligned(IMAGES), VALUES, None),
+        (pixel_major(2, 5, 3, 4, dtype=">f4"), VALUES, None),
+        (pixel_major(2, 5, 3, 4, dtype=np.float16), VALUES, None),
+        (pixel_major(2, 5, 3, 4, dtype="M8[s]"), VALUES, None),
+        (pixel_major(2, 5, 3, 4, dtype=object), VALUES, None),
+        (pixel_major(0, 5, 3, 4), VALUES, None),
+        (IMAGES[:, :, ::2], VALUES, None),
+        (IMAGES[:1, :, :, :2], VALUES, None),
+        (np.zeros(5, np.float32), VALUES, None),
+        (np.zeros((1, 2, 5, 3, 4), np.float32), VALUES, None),
+        ([[0.0] * 5] * 2, VALUES, None),
+        (IMAGES, np.ones(4, np.float32), None),
+        (IMAGES, np.ones(5), None),
+        (IMAGES, np.ones(10, np.float32)[::2], None),
+        (IMAGES, np.ones((5, 1), np.float32), None),
+        (IMAGES, [1.0] * 5, None),
+        (IMAGES, VALUES, np.zeros((2, 5, 3, 4), np.float32)),
+        (IMAGES, VALUES, pixel_major(2, 5, 3, 4, dtype=np.float64)),
+        (IMAGES, VALUES, pixel_major(2, 5, 4, 3)),
+        (IMAGES, VALUES, unaligned(IMAGES)),
+    ],
+)
+def test_batchnorm_of_the_module_refuses_what_does_not_fit(x, values, images):
+    native, statistics, scratch = fastnn._runtime._native, np.ones((4, 5)), _memory.workspace(1 << 16)
+    assert not native.batchnorm_fits(x, (None, values), (None, images))
+    y = pixel_major(2, 5, 3, 4)
+    errors = (ValueError, TypeError, BufferError, AttributeError)
+    with pytest.raises(errors):
+        native.batchnorm_forward(x, statistics[0], statistics[1], values, None, None, images, y, scratch, 1)
+    with pytest.raises(errors):
+        native.batchnorm_training(
+            x, 0.1, 0.1, None, None, values, None, None, images, statistics, None, None, y, scratch, 1
+        )
+    with pytest.raises(errors):
+        native.batchnorm_backward(
+            y, x, statistics[0], statistics[1], values, None, "relu", images, True, y, None, values, values, scratch, 1
+        )
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (2, 5, 7), (2, 5, 3, 4), (1, 5, 1, 4), (2, 1, 3, 1), (1, 1, 1, 2)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_batchnorm_of_the_module_takes_what_lies_pixel_major(shape, dtype):
+    x, values = pixel_major(*shape, dtype=dtype), np.ones(shape[1], dtype)
+    assert fastnn._runtime._native.batchnorm_fits(x, (values, None), (x, None))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("running_dtype", [np.float32, np.float64])
+def test_batchnorm_keeps_running_statistics_in_their_dtype(dtype, running_dtype, rng):
+    x = rng.standard_normal((6, 3, 4, 4)).astype(dtype)
+    mean, var = rng.standard_normal(3).astype(running_dtype), rng.uniform(1, 2, 3).astype(running_dtype)
+    result = F.batch_norm(x, mean, var, training=True)
+    twin = from_reference(F.batch_norm, x, mean, var, training=True)
+    assert result.running_mean.dtype == result.running_var.dtype == running_dtype
+    np.testing.assert_allclose(result.running_mean, twin.running_mean, rtol=1e-6)
+    np.testing.assert_allclose(result.running_var, twin.running_var, rtol=1e-6)
+    np.testing.assert_allclose(
+        F.batch_norm(x, mean, var).y, from_reference(F.batch_norm, x, mean, var).y, rtol=1e-5, atol=1e-6
+    )

@@ -57,16 +57,6 @@ cdef bint is_dense(const Py_buffer *view) noexcept:
     return True
 
 
-cdef bint lie_alike(const Py_buffer *a, const Py_buffer *b) noexcept:
-    """Whether two views have the same dtype and shape, and their elements lie in the same order."""
-    if a.ndim != b.ndim or a.format[0] != b.format[0]:
-        return False
-    for i in range(a.ndim):
-        if a.shape[i] != b.shape[i] or (a.shape[i] > 1 and a.strides[i] != b.strides[i]):
-            return False
-    return True
-
-
 cdef class ParameterStep:
     """The step of one parameter, ready for `optimizer_step`. It holds on to its arrays.
 

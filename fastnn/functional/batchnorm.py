@@ -1,6 +1,7 @@
 """Batch normalisation."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
@@ -43,25 +44,26 @@ class BatchNormResult(NamedTuple):
     running_var: NDArray | None
 
 
-def _rows(x: NDArray) -> NDArray:
-    """The (pixels of all images, channels) matrix that the C side works on."""
-    pixels = _layout.pixels(_layout.as_images(x))
-    return pixels.reshape(-1, pixels.shape[3])
+def _pixel_major(x: Any) -> Any:
+    """`x`, copied unless its memory is the (pixels of all images, channels) matrix that the C side works on."""
+    return None if x is None else _layout.images(_layout.pixels(_layout.as_images(x))).reshape(x.shape)
 
 
 def _empty(x: NDArray) -> NDArray:
     """An uninitialised result of the shape of x, pixel-major in memory."""
-    n, c, h, w = _layout.as_images(x).shape
-    return _layout.empty_images((n, c, h, w), x.dtype).reshape(x.shape)
+    if x.ndim == 4:
+        return _layout.empty_images(x.shape, x.dtype)
+    return _layout.empty_images(_layout.as_images(x).shape, x.dtype).reshape(x.shape)
 
 
 @functools.lru_cache(maxsize=1024)
-def _workspace_bytes(rows: int, channels: int, dtype: np.dtype) -> int:
-    return _runtime._native.batchnorm_workspace(np.empty((rows, channels), dtype))
+def _workspace_bytes(shape: tuple[int, ...], is_double: bool) -> int:
+    channels = shape[1]
+    return _runtime._native.batchnorm_workspace(math.prod(shape) // channels, channels, is_double)
 
 
-def _workspace(rows: NDArray) -> NDArray[np.uint8]:
-    return _memory.workspace(_workspace_bytes(*rows.shape, rows.dtype))
+def _workspace(x: NDArray) -> NDArray[np.uint8]:
+    return _memory.workspace(_workspace_bytes(x.shape, x.itemsize == 8))
 
 
 def _moved(running: NDArray | None, batch: NDArray, momentum: float) -> NDArray | None:
@@ -70,22 +72,11 @@ def _moved(running: NDArray | None, batch: NDArray, momentum: float) -> NDArray 
     return ((1 - momentum) * running.astype(np.float64) + momentum * batch).astype(running.dtype)
 
 
-def _need_no_check(x: Any, vectors: tuple[Any, ...], others: tuple[Any, ...] = ()) -> bool:
-    """A quick look that suffices for what layers hand over: `vectors` have a value for each channel of x, `others` the
-    shape of x; any of them may be None. If it is not convinced, the real checks follow.
+def _need_no_check(x: Any, values: tuple[Any, ...], images: tuple[Any, ...]) -> bool:
+    """Whether C takes the arrays as they are, `values` for each channel and `images` of the shape of x; else the real
+    checks follow.
     """
-    if type(x) is not np.ndarray or x.dtype not in _check.FLOATS or x.ndim not in (2, 3, 4):
-        return False
-    dtype, shape, vector = x.dtype, x.shape, x.shape[1:2]
-    for values in vectors:
-        if values is not None and (
-            type(values) is not np.ndarray or values.dtype != dtype or values.shape != vector or not values.flags.carray
-        ):
-            return False
-    for values in others:
-        if values is not None and (type(values) is not np.ndarray or values.dtype != dtype or values.shape != shape):
-            return False
-    return True
+    return not _runtime.uses_reference() and _runtime._native.batchnorm_fits(x, values, images)
 
 
 def batch_norm(
@@ -315,13 +306,16 @@ def normalize(
         return _normalize_batch(
             x, running_mean, running_var, weight, bias, momentum, eps, activation, residual, needs_y
         )
+    mean, invstd = np.empty((2, x.shape[1]))
     if running_mean is not None and running_var is not None:
-        mean, variance = running_mean.astype(np.float64), running_var.astype(np.float64)
+        if _runtime.uses_reference():
+            mean[:], invstd[:] = running_mean, 1 / np.sqrt(running_var.astype(np.float64) + eps)
+        else:
+            _runtime._native.batchnorm_constants(running_mean, running_var, eps, mean, invstd)
     elif training:  # on an empty batch
-        mean, variance = np.zeros(x.shape[1]), np.ones(x.shape[1])
+        mean[:], invstd[:] = 0, 1 / math.sqrt(1 + eps)
     else:
         raise ValueError(f"{operation}: without training, running_mean and running_var are needed. Received: None")
-    invstd = 1 / np.sqrt(variance + eps)
     y = _affine(x, mean, invstd, weight, bias, activation, residual)
     return BatchNormResult(y, mean, invstd, running_mean, running_var)
 
@@ -332,11 +326,12 @@ def _affine(x: NDArray, mean: Any, invstd: Any, weight: Any, bias: Any, activati
         return reference.batch_norm_activation(x, mean, invstd, weight, bias, activation, residual)
     y = _empty(x)
     if x.size:
-        rows = _rows(x)
+        if not _runtime._native.batchnorm_fits(x, (weight, bias), (residual,)):
+            x, residual = _pixel_major(x), _pixel_major(residual)
+            weight, bias = _contiguous(weight), _contiguous(bias)
         _runtime._native.batchnorm_forward(
-            rows, mean, invstd, weight, bias, activation, None if residual is None else _rows(residual),
-            _rows(y), _workspace(rows), _runtime.num_threads(),
-        )  # fmt: skip
+            x, mean, invstd, weight, bias, activation, residual, y, _workspace(x), _runtime.num_threads()
+        )
         kernel_ran("batchnorm_forward")
     return y
 
@@ -362,7 +357,11 @@ def _checked(
         residual = _check.floats(operation, "residual", residual)
         _check.same_shape(operation, residual=residual, x=x)
         _check.same_dtype(operation, residual=residual, x=x)
-    return x, running_mean, running_var, weight, bias, residual
+    return _pixel_major(x), running_mean, running_var, weight, bias, _pixel_major(residual)
+
+
+def _contiguous(values: NDArray | None) -> NDArray | None:
+    return None if values is None else _layout.contiguous(values)
 
 
 def _normalize_batch(
@@ -386,23 +385,16 @@ def _normalize_batch(
         moved_var = _moved(running_var, variance * (n / (n - 1)), momentum)
         y = reference.batch_norm_activation(x, mean, invstd, weight, bias, activation, residual)
         return BatchNormResult(y, mean, invstd, moved_mean, moved_var)
-    rows, y = _rows(x), _empty(x) if needs_y else np.empty(0, x.dtype)
-    mean, invstd = np.empty((2, x.shape[1]))
-    moved_mean = None if running_mean is None else running_mean.astype(np.float64)
-    moved_var = None if running_var is None else running_var.astype(np.float64)
+    y = _empty(x) if needs_y else np.empty(0, x.dtype)
+    statistics = np.empty((4, x.shape[1]))
+    moved_mean = None if running_mean is None else np.empty_like(running_mean)
+    moved_var = None if running_var is None else np.empty_like(running_var)
     _runtime._native.batchnorm_training(
-        rows, eps, momentum, moved_mean, moved_var, weight, bias, activation,
-        None if residual is None else _rows(residual), mean, invstd, _rows(y) if needs_y else None,
-        _workspace(rows), _runtime.num_threads(),
+        x, eps, momentum, running_mean, running_var, weight, bias, activation, residual, statistics, moved_mean,
+        moved_var, y if needs_y else None, _workspace(x), _runtime.num_threads(),
     )  # fmt: skip
     kernel_ran("batchnorm_training")
-    return BatchNormResult(
-        y,
-        mean,
-        invstd,
-        None if running_mean is None or moved_mean is None else moved_mean.astype(running_mean.dtype),
-        None if running_var is None or moved_var is None else moved_var.astype(running_var.dtype),
-    )
+    return BatchNormResult(y, statistics[0], statistics[1], moved_mean, moved_var)
 
 
 def batch_norm_backward(
@@ -451,11 +443,9 @@ def gradients(
     need_dresidual: bool = False,
 ) -> tuple[NDArray | None, NDArray, NDArray, NDArray | None]:
     """`batch_norm_backward` and `batch_norm_activation_backward`."""
-    statistics_fit = all(
-        type(values) is np.ndarray and values.dtype == np.float64 and values.flags.carray for values in (mean, invstd)
-    )
-    if not (statistics_fit and dy is not None and _need_no_check(x, (weight, bias), (dy, y))):
+    if dy is None or not _need_no_check(x, (weight, bias), (dy, y)):
         dy, x, mean, invstd, weight, bias, y = _checked_gradients(operation, dy, x, mean, invstd, weight, bias, y)
+    mean, invstd = _statistics(operation, "mean", mean), _statistics(operation, "invstd", invstd)
     for name, flag in (("training", training), ("need_dx", need_dx)):
         if flag is not True and flag is not False:
             _check.boolean(operation, name, flag)
@@ -473,14 +463,18 @@ def gradients(
         return dx if need_dx else None, dweight, dbias, dresidual if need_dresidual else None
     dx, dresidual = _empty(x) if need_dx else None, _empty(x) if need_dresidual else None
     dweight, dbias = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
-    x_rows, native = _rows(x), _runtime._native
-    native.batchnorm_backward(
-        _rows(dy), x_rows, mean, invstd, weight, bias, activation, None if y is None else _rows(y), training,
-        None if dx is None else _rows(dx), None if dresidual is None else _rows(dresidual), dweight, dbias,
-        _workspace(x_rows), _runtime.num_threads(),
+    _runtime._native.batchnorm_backward(
+        dy, x, mean, invstd, weight, bias, activation, y, training, dx, dresidual, dweight, dbias, _workspace(x),
+        _runtime.num_threads(),
     )  # fmt: skip
     kernel_ran("batchnorm_backward")
     return dx, dweight, dbias, dresidual
+
+
+def _statistics(operation: str, name: str, values: Any) -> NDArray[np.float64]:
+    if type(values) is np.ndarray and values.dtype == np.float64 and values.flags.carray:
+        return values
+    return np.ascontiguousarray(_check.numbers(operation, name, values), np.float64)
 
 
 def _checked_gradients(
@@ -492,7 +486,7 @@ def _checked_gradients(
     weight: ArrayLike | None,
     bias: ArrayLike | None,
     y: ArrayLike | None,
-) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray | None, NDArray | None, NDArray | None]:
+) -> tuple[NDArray, NDArray, Any, Any, NDArray | None, NDArray | None, NDArray | None]:
     """The arguments of `gradients` as arrays that fit together."""
     x = _check.floats(operation, "x", x, (2, 3, 4))
     dy = _check.floats(operation, "dy", dy)
@@ -504,5 +498,4 @@ def _checked_gradients(
     _check.same_dtype(operation, dy=dy, x=x, y=y, weight=weight, bias=bias)
     if y is not None:
         _check.same_shape(operation, y=y, x=x)
-    mean, invstd = _check.numbers(operation, "mean", mean), _check.numbers(operation, "invstd", invstd)
-    return dy, x, mean, invstd, weight, bias, y
+    return _pixel_major(dy), _pixel_major(x), mean, invstd, weight, bias, _pixel_major(y)

@@ -130,6 +130,23 @@ typedef struct {
     int mean;               /* divide by the weight of all rows */
 } fnn_cross_entropy_shape;
 
+/* A batch norm of x[rows][channels], and what comes after it: y = then((x - mean) * invstd * weight + bias + residual).
+ * weight, bias and residual may be NULL; gelu and silu go without a residual. */
+typedef struct {
+    ptrdiff_t rows, channels;
+    const void *x, *weight, *bias, *residual;
+    fnn_then then;
+    double *mean, *invstd; /* of each channel; training writes them */
+    void *y;               /* training: NULL for the statistics alone; backward: NULL without a residual */
+    /* Training: */
+    double eps, momentum;
+    double *running_mean, *running_variance; /* INOUT or NULL */
+    /* Backward: */
+    const void *dy;
+    int training;
+    void *dx, *dresidual, *dweight, *dbias; /* the first two may be NULL */
+} fnn_batchnorm;
+
 /* One group normalisation of x[pixels][n][channels]; groups divides channels. */
 typedef struct {
     ptrdiff_t pixels, n, channels, groups;

@@ -85,29 +85,15 @@ fnn_status FNN_OP(avgpool2d_forward)(const fnn_pool_shape *shape, const FNN_REAL
 fnn_status FNN_OP(avgpool2d_backward)(const fnn_pool_shape *shape, const FNN_REAL *dy, FNN_REAL *dx, int n_threads);
 
 /* ---- batchnorm ------------------------------------------------------------------------------------------ */
-/* x[rows][channels], rows being the pixels of all images. weight and bias may be NULL (ones and zeros). Statistics are
- * double: a float32 mean would already lose what a large mean leaves of the deviations. */
+/* Statistics are double: a float32 mean would already lose what a large mean leaves of the deviations. */
 ptrdiff_t FNN_OP(batchnorm_workspace)(ptrdiff_t rows, ptrdiff_t channels); /* bytes, of each of these three */
-/* y = then(z + residual), z = (x - mean) * invstd * weight + bias; residual may be NULL (zeros). */
-fnn_status FNN_OP(batchnorm_forward)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *x, const double *mean,
-                                     const double *invstd, const FNN_REAL *weight, const FNN_REAL *bias, fnn_then then,
-                                     const FNN_REAL *residual, FNN_REAL *y, void *workspace, int n_threads);
-/* The same with mean and invstd = 1 / sqrt(biased variance + eps) of x, which are outputs. The running statistics, unless
- * NULL, become (1 - momentum) * running + momentum * (mean or unbiased variance); rows must be at least two. With y = NULL, these are all
- * that is computed. */
-fnn_status FNN_OP(batchnorm_training)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *x, double eps,
-                                      double momentum, double *running_mean, double *running_variance,
-                                      const FNN_REAL *weight, const FNN_REAL *bias, fnn_then then,
-                                      const FNN_REAL *residual, double *mean, double *invstd, FNN_REAL *y,
-                                      void *workspace, int n_threads);
-/* `training`: mean and invstd are those of x, not constants. dx may be NULL. y is that of the forward pass, needed with
- * relu and a residual, else NULL; gelu cannot have a residual. dresidual, with relu and y only, is NULL if it is not
- * wanted. */
-fnn_status FNN_OP(batchnorm_backward)(ptrdiff_t rows, ptrdiff_t channels, const FNN_REAL *dy, const FNN_REAL *x,
-                                      const double *mean, const double *invstd, const FNN_REAL *weight,
-                                      const FNN_REAL *bias, fnn_then then, const FNN_REAL *y, int training,
-                                      FNN_REAL *dx, FNN_REAL *dresidual, FNN_REAL *dweight, FNN_REAL *dbias,
-                                      void *workspace, int n_threads);
+fnn_status FNN_OP(batchnorm_forward)(const fnn_batchnorm *b, void *workspace, int n_threads);
+/* The same with mean and invstd = 1 / sqrt(biased variance + eps) of x. The running statistics become (1 - momentum) *
+ * running + momentum * (mean or unbiased variance); rows must be at least two. */
+fnn_status FNN_OP(batchnorm_training)(const fnn_batchnorm *b, void *workspace, int n_threads);
+/* `training`: mean and invstd are those of x, not constants. y is that of the forward pass, needed with relu or relu6 and
+ * a residual, whose gradient, dresidual, goes with y only. */
+fnn_status FNN_OP(batchnorm_backward)(const fnn_batchnorm *b, void *workspace, int n_threads);
 
 /* ---- layernorm, groupnorm ------------------------------------------------------------------------------- */
 /* Every row of x[rows][features] by itself: mean and invstd = 1 / sqrt(variance + eps) are outputs of the forward pass and
