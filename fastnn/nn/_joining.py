@@ -78,11 +78,8 @@ def _is_plain(module: Module, mark: str) -> bool:
 
 
 # ---- what they do together -------------------------------------------------------------------------------------------
-def _name_of(activation: Module | None) -> str | None:
-    return next((name for name, kind in _NAMES.items() if isinstance(activation, kind)), None)
-
-
-_NAMES = {"relu": ReLU, "relu6": ReLU6, "gelu": GELU, "silu": SiLU}
+def _name_of(activation: Any) -> str | None:
+    return None if activation is None else activation._function
 
 
 def _norm(x: Any, norm: Any, activation: Module | None = None, residual: Any = None) -> Any:

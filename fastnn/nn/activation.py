@@ -1,5 +1,7 @@
 """Pointwise activation layers."""
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,8 @@ class ReLU(Module):
 
     Source: Nair and Hinton, 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
+
+    _function: ClassVar = "relu"  # for `_joining`
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
@@ -143,6 +147,8 @@ class GELU(Module):
     Source: Hendrycks and Gimpel, 2016, "Gaussian error linear units (GELUs)".
     """
 
+    _function: ClassVar = "gelu"  # for `_joining`
+
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         self.approximate = _check.one_of("GELU", "approximate", approximate, ("none", "tanh"))
@@ -170,6 +176,8 @@ class SiLU(Module):
     Source: Elfwing et al., 2018, "Sigmoid-weighted linear units for neural network function approximation in
     reinforcement learning".
     """
+
+    _function: ClassVar = "silu"  # for `_joining`
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()

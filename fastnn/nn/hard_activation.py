@@ -1,6 +1,6 @@
 """Activation layers made of straight lines and their products."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from fastnn import _check
 from fastnn import functional as F
@@ -54,6 +54,8 @@ class ReLU6(Module):
 
     Source: Krizhevsky, 2010, "Convolutional deep belief networks on CIFAR-10".
     """
+
+    _function: ClassVar = "relu6"  # for `_joining`
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
