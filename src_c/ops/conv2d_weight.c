@@ -10,7 +10,8 @@
 
 enum {
     CHUNK_ROWS = 256,     /* rows of the (w, n) x channels matrix that are summed in registers at a time */
-    BLOCK_CHANNELS = 96,  /* input channels of a task: a multiple of every tile height */
+    BLOCK_CHANNELS = 96,  /* input channels of a task: a multiple of every tile height; twice as many of wide panels, */
+    MANY_TASKS = 64,      /* if that leaves so many */
     JOINED_COLUMNS = 256, /* of narrow panels, for which x is packed once: a tile reads much of it for each; */
     MOST_PANELS = JOINED_COLUMNS / 4, /* the narrowest are two vectors of two doubles */
     MANY_PANELS = 4,
@@ -42,10 +43,13 @@ static ptrdiff_t prepare(weight_gradient *g, const fnn_conv2d_plan *plan, void *
     g->kernels = KERNELS_OF(s->isa);
     g->panel_columns = g->kernels->panel_columns;
     g->panels = fnn_ceil_div(g->c_out, g->panel_columns);
-    g->blocks = fnn_ceil_div(g->c_in, BLOCK_CHANNELS);
+    int narrow = g->panel_columns * (ptrdiff_t)sizeof(real) <= CONV2D_NARROW;
+    int far = s->c_in * (ptrdiff_t)sizeof(real) >= FNN_L1_WAY_BYTES; /* rows of x share few sets of L1 */
+    int packs_x = g->panels >= MANY_PANELS && (narrow || far);
+    ptrdiff_t joints = fnn_ceil_div(g->panels, MANY_PANELS), wide = 2 * BLOCK_CHANNELS;
+    int large = !narrow && s->groups * joints * fnn_ceil_div(g->c_in, wide) >= MANY_TASKS;
+    g->blocks = fnn_ceil_div(g->c_in, large ? wide : BLOCK_CHANNELS);
     g->block = fnn_ceil_div(g->c_in, g->blocks);
-    int narrow = g->panel_columns * (ptrdiff_t)sizeof(real) <= CONV2D_NARROW,
-        packs_x = narrow && g->panels >= MANY_PANELS;
     int few_rows = SIZE(s->n, s->h_out, s->w_out) <= CHUNK_ROWS; /* that are one chunk: sums are read once */
     ptrdiff_t most_rows = narrow && !few_rows ? NARROW_ROWS : CHUNK_ROWS;
     g->joined = packs_x ? fnn_min(g->panels, JOINED_COLUMNS / g->panel_columns) : 1;
@@ -163,9 +167,19 @@ static panel_rows panel_of(const weight_gradient *g, ptrdiff_t band, const weigh
     return r;
 }
 
-/* Add what the pixels of a chunk contribute to a block, and to the bias. */
-static void add_chunk(const weight_gradient *g, ptrdiff_t band, const weight_block *block, const chunk *p, real *packed,
-                      real *packed_x) {
+/* The sums of a tap that reads no pixel of the first chunk. */
+static void clear(const weight_gradient *g, ptrdiff_t band, const weight_block *block, ptrdiff_t tap) {
+    ptrdiff_t stride = g->shape->c_out, column = block->group * g->c_out + block->panel * g->panel_columns;
+    ptrdiff_t columns = fnn_min(block->end * g->panel_columns, g->c_out) - block->panel * g->panel_columns;
+    real *to = sums_of_band(&g->bands, band) + (tap * g->c_in + block->row) * stride + column;
+    for (ptrdiff_t i = 0; i < block->rows; i++) {
+        memset(to + i * stride, 0, (size_t)columns * sizeof(real));
+    }
+}
+
+/* Add what the pixels of a chunk contribute to a block, and to the bias; the first chunk of a band begins its sums. */
+static void add_chunk(const weight_gradient *g, ptrdiff_t band, const weight_block *block, const chunk *p, int is_first,
+                      real *packed, real *packed_x) {
     const fnn_conv2d_shape *s = g->shape;
     ptrdiff_t x_offset[CHUNK_ROWS], dy_offset[CHUNK_ROWS], pixel[CHUNK_ROWS], panels = block->end - block->panel;
     panel_rows panel[MOST_PANELS];
@@ -190,6 +204,9 @@ static void add_chunk(const weight_gradient *g, ptrdiff_t band, const weight_blo
             pack_rows(x + x_offset[i], gemm.depth, s->c_in, block->rows, packed_x + at);
             x_offset[i] = at;
         }
+        if (is_first && gemm.count == 0) {
+            clear(g, band, block, tap);
+        }
         for (ptrdiff_t i = 0; gemm.count > 0 && i < panels; i++) {
             for (ptrdiff_t j = 0; j < gemm.count; j++) {
                 dy_offset[j] = pixel[j] * s->n * panel[i].stride;
@@ -198,7 +215,7 @@ static void add_chunk(const weight_gradient *g, ptrdiff_t band, const weight_blo
             gemm.b = panel[i].dy;
             gemm.b_stride = panel[i].stride;
             gemm.c = sums_of_band(&g->bands, band) + (tap * g->c_in + block->row) * s->c_out + panel[i].column;
-            gemm.start = gemm.c;
+            gemm.start = is_first ? NULL : gemm.c;
             g->kernels->batch_gemm_transposed(&gemm);
         }
     }
@@ -217,21 +234,13 @@ static void multiply_task(void *context, ptrdiff_t task, int thread) {
         .panel = joint * g->joined,
         .end = fnn_min(g->panels, (joint + 1) * g->joined),
     };
-    ptrdiff_t column = group * g->c_out + block.panel * g->panel_columns;
-    ptrdiff_t columns = fnn_min(block.end * g->panel_columns, g->c_out) - block.panel * g->panel_columns;
-    for (ptrdiff_t tap = 0; tap < s->kernel_h * s->kernel_w; tap++) {
-        for (ptrdiff_t i = 0; i < block.rows; i++) {
-            real *to = sums_of_band(&g->bands, band) + (tap * g->c_in + block.row + i) * s->c_out + column;
-            memset(to, 0, (size_t)columns * sizeof(real));
-        }
-    }
     ptrdiff_t rows = g->images * g->pixels;
     real *packed = g->packed == NULL ? NULL : g->packed + thread * g->joined * rows * g->panel_columns;
     real *packed_x = g->packed_x == NULL ? NULL : g->packed_x + thread * rows * g->block;
     fnn_range chunks = fnn_chunk(band, g->band_chunks, g->chunks);
     for (ptrdiff_t i = chunks.begin; i < chunks.end; i++) {
         chunk p = chunk_of(g, i);
-        add_chunk(g, band, &block, &p, packed, packed_x);
+        add_chunk(g, band, &block, &p, i == chunks.begin, packed, packed_x);
     }
 }
 
