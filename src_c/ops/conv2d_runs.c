@@ -4,7 +4,7 @@
 #include "ops/conv2d.h"
 
 enum {
-    ROWS_WORTH_PACKING = 256,
+    ROWS_WORTH_PACKING = 96,
     SLOW_ROWS_WORTH_PACKING = 32,
     UNPACKED_SLICE = 256, /* of the depth, then: weights a power of two apart share few sets of the caches */
     ROWS_TOGETHER = 28,   /* of those few rows, so many read a slice of the weights together */
