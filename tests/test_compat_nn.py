@@ -370,3 +370,65 @@ def test_unpooling_puts_back_what_pooling_took():
     assert back.shape == x.shape
     assert sorted(back.flatten().tolist())[-4:] == [5.0, 7.0, 13.0, 15.0]
     assert back.sum().item() == 40.0
+
+
+# ---- activations in place --------------------------------------------------------------------------------------------
+IN_PLACE = {
+    "relu module": (torch.nn.ReLU(inplace=True), torch.relu),
+    "relu function": (lambda x: torch.nn.functional.relu(x, inplace=True), torch.relu),
+    "relu_": (torch.nn.functional.relu_, torch.relu),
+    "relu6 module": (torch.nn.ReLU6(inplace=True), torch.nn.functional.relu6),
+    "relu6 function": (lambda x: torch.nn.functional.relu6(x, inplace=True), torch.nn.functional.relu6),
+    "silu module": (torch.nn.SiLU(inplace=True), torch.nn.functional.silu),
+    "silu function": (lambda x: torch.nn.functional.silu(x, inplace=True), torch.nn.functional.silu),
+}
+
+
+def _images(kind, rng):
+    values = (4 * rng.standard_normal((3, 5, 4, 6))).astype(np.float64 if kind == "float64" else np.float32)
+    if kind == "pixel-major":
+        values = np.ascontiguousarray(values.transpose(2, 3, 0, 1)).transpose(2, 3, 0, 1)
+    return values[:, ::2] if kind == "with gaps" else values[:0] if kind == "empty" else values
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "pixel-major", "with gaps", "empty"])
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_activation_in_place_writes_into_the_memory_of_its_input(name, kind, rng):
+    in_place, apart = IN_PLACE[name]
+    values = _images(kind, rng)
+    expected = apart(torch.from_numpy(values.copy())).numpy()
+    x = torch.from_numpy(values)
+    assert in_place(x) is x
+    np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_activation_in_place_of_what_is_recorded_keeps_the_gradient(name, rng):
+    in_place, apart = IN_PLACE[name]
+    results = []
+    for activate in (in_place, apart):
+        x = torch.tensor(_images("float32", np.random.default_rng(3)), requires_grad=True)
+        activate(x * 2).sum().backward()
+        results.append(x.grad.numpy())
+    np.testing.assert_array_equal(*results)
+
+
+def test_activation_in_place_still_calls_hooks_and_forwards_of_a_script():
+    class Shifted(torch.nn.ReLU):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    x = torch.tensor([-1.0, 2.0])
+    assert Shifted(inplace=True)(x).tolist() == x.tolist() == [1, 3]
+    layer, seen = torch.nn.ReLU(inplace=True), []
+    layer.register_forward_hook(lambda module, args, y: seen.append(y.tolist()))
+    assert layer(torch.tensor([-1.0, 2.0])).tolist() == [0, 2]
+    assert seen == [[0, 2]]
+
+
+def test_activation_in_place_of_a_leaf_that_wants_a_gradient_is_an_error():
+    x = torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="leaf"):
+        torch.nn.ReLU(inplace=True)(x)
+    with torch.no_grad():
+        torch.nn.ReLU(inplace=True)(x)

@@ -424,6 +424,20 @@ def _forward(name: str, x: ArrayLike, *parameters: float) -> NDArray:
     return y
 
 
+def write_over(name: str, x: NDArray, *parameters: float) -> bool:
+    """Replace the elements of x by the activation `name` of them; False if they do not lie so that C can."""
+    if _runtime.uses_reference() or x.dtype not in _check.FLOATS or not x.size:
+        return False
+    ordered = x.transpose(_layout.memory_order(x))
+    if not ordered.flags.carray:
+        return False
+    flat = ordered.reshape(-1)
+    first, second = (*parameters, 0.0, 0.0)[:2]
+    _runtime._native.activation_forward(name, first, second, flat, flat, _runtime.num_threads())
+    kernel_ran("activation_forward")
+    return True
+
+
 def _backward(name: str, dy: ArrayLike, *parameters: float, **kept: ArrayLike) -> NDArray:
     """The gradient of the activation `name` from what it kept: x=... or y=..."""
     ((kept_name, array),) = kept.items()

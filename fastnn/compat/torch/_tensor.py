@@ -27,9 +27,11 @@ from fastnn.compat.torch._dtype import default_numpy_dtype, dtype, numpy_dtype, 
 from fastnn.compat.torch._grad_fn import grad_fn_of
 from fastnn.compat.torch._size import Size
 from fastnn.compat.torch._writing import View, WriteInto, WriteIntoView
+from fastnn.functional.activation import write_over
 
 __all__ = [
     "Tensor",
+    "activate_in_place",
     "array_from",
     "array_to_write",
     "become",
@@ -509,6 +511,15 @@ def in_place(x: Tensor, y: Any) -> Tensor:
     array[...] = after
     x.written()
     return x
+
+
+def activate_in_place(x: Any, name: str, *parameters: float) -> bool:
+    """Replace x by an activation of it without an array in between; False if `in_place` has to see to it."""
+    array = array_to_write(x) if isinstance(x, NumPyTensor) else None
+    if array is None or not write_over(name, array, *parameters):
+        return False
+    x.written()
+    return True
 
 
 def view_of(x: Any, y: Any) -> Any:

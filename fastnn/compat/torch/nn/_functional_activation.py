@@ -12,7 +12,7 @@ from fastnn.autograd.methods import FUNCTIONS, UFUNCS
 from fastnn.compat.torch._dtype import numpy_dtype
 from fastnn.compat.torch._pointwise import positive_part
 from fastnn.compat.torch._promotion import cast
-from fastnn.compat.torch._tensor import Tensor, in_place, new
+from fastnn.compat.torch._tensor import Tensor, activate_in_place, in_place, new
 
 __all__ = [
     "celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish",
@@ -28,16 +28,17 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804
 
 def relu(input: Any, inplace: bool = False) -> Tensor:
     """max(x, 0)"""
-    y = positive_part(input)
-    return in_place(input, y) if inplace else y
+    return relu_(input) if inplace else positive_part(input)
 
 
 def relu_(input: Any) -> Tensor:
-    return in_place(input, positive_part(input))
+    return input if activate_in_place(input, "relu") else in_place(input, positive_part(input))
 
 
 def relu6(input: Any, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6)"""
+    if inplace and activate_in_place(input, "hardtanh", 0.0, 6.0):
+        return input
     return in_place(input, F.relu6(input)) if inplace else F.relu6(input)
 
 
@@ -111,6 +112,8 @@ def gelu(input: Any, approximate: str = "none") -> Tensor:
 
 def silu(input: Any, inplace: bool = False) -> Tensor:
     """x * sigmoid(x)"""
+    if inplace and activate_in_place(input, "silu"):
+        return input
     return in_place(input, F.silu(input)) if inplace else F.silu(input)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastnn import nn as array
 from fastnn.compat.torch._missing import missing
-from fastnn.compat.torch._tensor import in_place
+from fastnn.compat.torch._tensor import activate_in_place, in_place
 from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.linear import NonDynamicallyQuantizableLinear
@@ -27,7 +27,16 @@ class InPlace(Module):
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
 
+    def _kernel(self) -> tuple[Any, ...] | None:
+        """The name and the numbers of what the class does, if C can do that in place."""
+        return None
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        own = self.__dict__
+        if self.inplace and len(args) == 1 and not kwargs and "_hooks" not in own and "forward" not in own:
+            kernel = self._kernel()
+            if kernel is not None and activate_in_place(args[0], *kernel):
+                return args[0]
         y = super().__call__(*args, **kwargs)
         return in_place(args[0], y) if self.inplace and args and y is not args[0] else y
 
@@ -42,6 +51,9 @@ class ReLU(array.ReLU, InPlace):
         super().__init__()
         self.inplace = inplace
 
+    def _kernel(self) -> tuple[Any, ...] | None:
+        return ("relu",) if type(self).forward is ReLU.forward else None
+
     def extra_repr(self) -> str:
         return self._with_inplace()
 
@@ -54,6 +66,9 @@ class ReLU6(array.ReLU6, InPlace):
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
+
+    def _kernel(self) -> tuple[Any, ...] | None:
+        return ("hardtanh", 0.0, 6.0) if type(self).forward is ReLU6.forward else None
 
     def extra_repr(self) -> str:
         return self._with_inplace()
@@ -136,6 +151,9 @@ class SiLU(array.SiLU, InPlace):
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
+
+    def _kernel(self) -> tuple[Any, ...] | None:
+        return ("silu",) if type(self).forward is SiLU.forward else None
 
     def extra_repr(self) -> str:
         return self._with_inplace()
