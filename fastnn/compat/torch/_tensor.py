@@ -515,7 +515,7 @@ def in_place(x: Tensor, y: Any) -> Tensor:
 
 def activate_in_place(x: Any, name: str, *parameters: float) -> bool:
     """Replace x by an activation of it without an array in between; False if `in_place` has to see to it."""
-    array = array_to_write(x) if isinstance(x, NumPyTensor) else None
+    array = array_to_write(x) if isinstance(x, Tensor) else None
     if array is None or not write_over(name, array, *parameters):
         return False
     x.written()
