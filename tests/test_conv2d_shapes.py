@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from oracle import assert_close, from_reference
 
+import fastnn
 from fastnn import functional as F
+from fastnn.functional._conv2d_plan import explain
 
 # images, channels and size of x; filters, kernel; settings
 FEW_CHANNELS = [
@@ -76,8 +78,23 @@ def test_conv2d_of_small_groups_has_the_bits_of_its_groups(isa, c_in, c_out, gro
     for g in range(groups):
         own, filters = slice(g * c_in, (g + 1) * c_in), slice(g * c_out, (g + 1) * c_out)
         np.testing.assert_array_equal(y[:, filters], F.conv2d(x[:, own], weight[filters], **settings))
-        part, _, _ = F.conv2d_backward(y[:, filters], x[:, own], weight[filters], **settings, need_dweight=False)
-        np.testing.assert_array_equal(dx[:, own], part)
+        given = x[:, own], weight[filters]
+        part, _, _ = F.conv2d_backward(y[:, filters], *given, **settings, need_dweight=False)
+        if c_in == 1:  # filters that share an input: a sum for each, then the sum of these
+            magnitude = F.conv2d_backward(np.abs(y[:, filters]), given[0], np.abs(given[1]), **settings)[0]
+            assert_close(dx[:, own], part, terms=9 * c_out, magnitude=magnitude)
+        else:
+            np.testing.assert_array_equal(dx[:, own], part)
+
+
+@pytest.mark.parametrize("settings", [{}, {"padding": 1, "stride": 2}, {"dilation": 2, "padding": 2}])
+@pytest.mark.parametrize(("n", "channels", "multiplier"), [(1, 3, 2), (2, 17, 3), (9, 64, 2), (3, 5, 130)])
+def test_conv2d_of_filters_that_share_an_input_matches_reference(isa, threads, n, channels, multiplier, settings, rng):
+    fastnn.set_num_threads(threads)
+    filters = (channels * multiplier, 3, 3)
+    check((n, channels, 9, 8), filters, {"groups": channels, **settings}, np.float32, rng)
+    shapes = (n, channels, 9, 8), (filters[0], 1, 3, 3)
+    assert explain(*shapes, groups=channels, direction="backward_data", **settings).way == "by channel"
 
 
 @pytest.mark.parametrize(("x_shape", "filters", "settings"), FEW_CHANNELS + FEW_IMAGES)

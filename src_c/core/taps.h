@@ -54,6 +54,11 @@ static inline int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *s) {
     return s->groups == s->c_in && s->groups == s->c_out;
 }
 
+/* Whether every channel has several filters of its own: a depth multiplier. */
+static inline int fnn_conv2d_shares_inputs(const fnn_conv2d_shape *s) {
+    return s->groups == s->c_in && s->c_out > s->groups;
+}
+
 /* A linear layer: one pixel, and one tap that reads it. */
 static inline int fnn_conv2d_is_linear(const fnn_conv2d_shape *s) {
     return s->h * s->w * s->h_out * s->w_out * s->kernel_h * s->kernel_w == 1 && s->pad_top == 0 && s->pad_left == 0;

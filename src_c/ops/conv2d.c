@@ -93,7 +93,8 @@ static fnn_conv2d_way way_of(const fnn_conv2d_shape *s, fnn_conv2d_direction dir
     if (s->algorithm == FNN_IM2COL) {
         return FNN_GATHERED;
     }
-    if (fnn_conv2d_is_depthwise(s) || has_small_groups(s, backward)) {
+    int shares = backward && s->groups > 1 && fnn_conv2d_shares_inputs(s);
+    if (fnn_conv2d_is_depthwise(s) || shares || has_small_groups(s, backward)) {
         return FNN_BY_CHANNEL;
     }
     if (has_few_rows(s, direction)) {

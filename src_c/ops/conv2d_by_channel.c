@@ -22,7 +22,9 @@ typedef struct {
     tap_pixels *pixels; /* of `by_image` */
     ptrdiff_t row_runs, step;
     norm_pass norm;
-    real *packed; /* of groups, backward: [tap][channel of dy in its group][channel of dx] */
+    real *packed;           /* of groups, backward: [tap][channel of dy in its group][channel of dx] */
+    real *products;         /* of filters that share an input, backward: [thread][row of a run][channel of dy] */
+    ptrdiff_t product_rows; /* of each thread */
     band_sums bands;
     ptrdiff_t band_rows; /* a row: of a chunk of images, one row of y */
     ptrdiff_t block, blocks;
@@ -102,13 +104,51 @@ static void pack_task(void *context, ptrdiff_t tap, int thread) {
     }
 }
 
+/* What the filters of one channel give back to it: the products of each, and sums of neighbours. */
+static void multiply_shared(const channels_conv2d *g, const channels_run *run, real *products) {
+    const conv2d *c = &g->conv;
+    ptrdiff_t x_offset[CONV2D_TAPS], w_offset[CONV2D_TAPS], channels = c->x_channels;
+    fnn_grouped problem = {
+        .rows = run->rows,
+        .channels = channels,
+        .x_stride = run->x_stride,
+        .y_stride = channels,
+        .start_stride = channels,
+        .x = c->x + run->image * channels,
+        .x_offset = x_offset,
+        .w = c->weight,
+        .w_offset = w_offset,
+        .y = products,
+    };
+    for (ptrdiff_t number = 0; number < c->taps;) {
+        number = list_taps(g, run, number, x_offset, w_offset, &problem.count);
+        c->kernels->depthwise(&problem);
+        problem.start = products;
+    }
+    real *y = c->y + output_of(g, run);
+    for (ptrdiff_t i = 0; i < run->rows; i++) {
+        for (ptrdiff_t channel = 0; channel < c->y_channels; channel++) {
+            const real *filter = products + i * channels + channel * c->depth;
+            real sum = filter[0];
+            for (ptrdiff_t j = 1; j < c->depth; j++) {
+                sum += filter[j];
+            }
+            y[i * run->y_stride + channel] = sum;
+        }
+    }
+}
+
 /* Task: one run. */
 static void multiply_task(void *context, ptrdiff_t task, int thread) {
-    (void)thread;
     const channels_conv2d *g = context;
     const conv2d *c = &g->conv;
     channels_run run = run_of(g, task);
     ptrdiff_t x_offset[CONV2D_TAPS], w_offset[CONV2D_TAPS];
+    if (g->products != NULL) {
+        multiply_shared(g, &run, g->products + thread * g->product_rows * c->x_channels);
+        OP(conv2d_finish_rows)(c, &g->norm, run.rows, c->y_channels, run.y_stride, output_of(g, &run), 0);
+        return;
+    }
     fnn_grouped problem = problem_of(g, &run, (fnn_range){0, c->y_channels});
     problem.x_offset = x_offset, problem.w_offset = w_offset;
     problem.w = g->packed != NULL ? g->packed : c->weight;
@@ -182,7 +222,11 @@ ptrdiff_t OP(conv2d_by_channel)(const fnn_conv2d_plan *plan, const fnn_conv2d_op
     fnn_tap_map(s, c->backward, TAP_RUN_ROWS, &workspace, &g.map);
     g.pixels = workspace_take(&workspace, g.by_image ? c->y_width : 0, sizeof(tap_pixels));
     norm_prepare(&g.norm, c->norm, c->kernels, c->y_channels, &workspace);
-    int packs = g.grouped && c->backward;
+    int shares = c->backward && g.grouped && fnn_conv2d_shares_inputs(s), packs = g.grouped && c->backward && !shares;
+    g.product_rows = g.by_image ? c->y_width : g.chunks > 1 ? g.images : fnn_min(TAP_RUN_ROWS, SIZE(s->n, c->y_width));
+    ptrdiff_t products = shares ? SIZE(c->n_threads, g.product_rows, c->x_channels) : 0;
+    g.products = workspace_take(&workspace, products, sizeof(real));
+    g.products = shares ? g.products : NULL;
     g.packed = workspace_take(&workspace, packs ? SIZE(c->taps, c->depth, c->y_channels) : 0, sizeof(real));
     g.packed = packs ? g.packed : NULL;
     if (to_weights) {
