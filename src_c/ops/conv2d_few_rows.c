@@ -87,7 +87,7 @@ ptrdiff_t OP(conv2d_few_rows)(const fnn_conv2d_plan *plan, const fnn_conv2d_oper
     const conv2d *c = &p.conv;
     p.rows = c->y_height * c->y_width * c->shape->n;
     p.depth = c->taps * c->depth;
-    double cost = (double)p.rows * p.depth * c->columns / 16;
+    double cost = (double)p.depth * c->columns; /* of reading the weights, once */
     if (c->backward) {
         if (base != NULL) {
             fnn_parallel_for(fnn_ceil_div(c->columns, BACKWARD_CHANNELS), cost, c->n_threads, backward_task, &p);
@@ -137,7 +137,7 @@ ptrdiff_t OP(conv2d_few_rows_weight)(const fnn_conv2d_plan *plan, const fnn_conv
     ptrdiff_t row_bytes = c->columns * (ptrdiff_t)sizeof(real);
     p.rows = c->shape->n;
     p.streams = fnn_worth_streaming(p.dweight, c->depth * row_bytes, row_bytes);
-    double cost = (double)p.rows * c->depth * c->columns / 16;
+    double cost = (double)c->depth * c->columns;
     fnn_parallel_for(fnn_ceil_div(c->depth, BACKWARD_CHANNELS), cost, c->n_threads, weight_task, &p);
     OP(sum_bias)(c->kernels, p.rows, c->columns, p.dy, operands->dbias, c->n_threads);
     return 0;
