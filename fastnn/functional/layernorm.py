@@ -98,19 +98,34 @@ class LayerNorm(Op):
         )
 
 
-def _forward(
-    x: ArrayLike,
-    normalized_shape: int | Sequence[int],
-    weight: ArrayLike | None,
-    bias: ArrayLike | None,
-    eps: float,
-) -> Normalized:
-    x = _check.floats("layer_norm", "x", x)
-    axes = _check.integers("layer_norm", "normalized_shape", normalized_shape, 1)
-    _check_axes("layer_norm", x, axes)
-    weight = _affine("layer_norm", "weight", weight, axes)
-    bias = _affine("layer_norm", "bias", bias, axes)
-    _check.same_dtype("layer_norm", x=x, weight=weight, bias=bias)
+def _need_no_check(x: Any, axes: Any, weight: Any, bias: Any) -> bool:
+    """A quick look that suffices for what layers of one axis hand over; else the real checks follow."""
+    if not (type(x) is np.ndarray and x.dtype in _check.FLOATS and type(axes) is tuple and len(axes) == 1):
+        return False
+    if type(axes[0]) is not int or x.shape[-1:] != axes:
+        return False
+    for values in (weight, bias):
+        if values is not None and not (
+            type(values) is np.ndarray
+            and values.dtype == x.dtype
+            and values.shape == axes
+            and values.flags.c_contiguous
+            and values.flags.aligned
+        ):
+            return False
+    return True
+
+
+def _forward(x: Any, normalized_shape: Any, weight: Any, bias: Any, eps: float) -> Normalized:
+    if _need_no_check(x, normalized_shape, weight, bias):
+        axes: Any = normalized_shape
+    else:
+        x = _check.floats("layer_norm", "x", x)
+        axes = _check.integers("layer_norm", "normalized_shape", normalized_shape, 1)
+        _check_axes("layer_norm", x, axes)
+        weight = _affine("layer_norm", "weight", weight, axes)
+        bias = _affine("layer_norm", "bias", bias, axes)
+        _check.same_dtype("layer_norm", x=x, weight=weight, bias=bias)
     eps = _check.epsilon("layer_norm", eps)
     leading = x.shape[: x.ndim - len(axes)]
     if not x.size:
@@ -118,7 +133,7 @@ def _forward(
     if _runtime.uses_reference():
         y, mean, invstd = reference.layer_norm(x.reshape(-1, math.prod(axes)), weight, bias, eps)
         return Normalized(y.reshape(x.shape), mean.reshape(leading), invstd.reshape(leading))
-    order = _layout.row_order(x, len(axes))
+    order = None if x.flags.carray else _layout.row_order(x, len(axes))
     rows = _layout.ordered(x, order).reshape(-1, math.prod(axes))
     y, mean, invstd = _memory.empty(rows.shape, x.dtype), np.empty(len(rows)), np.empty(len(rows))
     _runtime._native.layernorm_forward(rows, weight, bias, eps, y, mean, invstd, _runtime.num_threads())
