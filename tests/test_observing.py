@@ -505,7 +505,7 @@ def test_every_layer_that_runs_c_tells_its_kernels(rng):
 
 
 def test_every_call_of_c_in_an_operation_is_told():
-    """Of the folder of operations; but steps of optimisers are told by their own names, what prepares data is no part of a
+    """Of the folder of operations; but steps of optimisers have names of their own, what prepares data is no part of a
     network, and what looks at a batch norm's arguments is no kernel.
     """
     source = "\n".join(path.read_text() for path in Path(F.__file__).parent.glob("*.py"))
