@@ -403,6 +403,14 @@ def test_activation_in_place_writes_into_the_memory_of_its_input(name, kind, rng
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
+def test_activation_in_place_needs_no_array_in_between(name, rng, monkeypatch):
+    made = []
+    monkeypatch.setattr(fastnn._memory, "empty", lambda *args: made.append(args))
+    IN_PLACE[name][0](torch.from_numpy(_images("float32", rng)))
+    assert not made
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
 def test_activation_in_place_of_what_is_recorded_keeps_the_gradient(name, rng):
     in_place, apart = IN_PLACE[name]
     results = []

@@ -37,21 +37,6 @@ cdef extern from "fnn.h" nogil:
     fnn_status fnn_batchnorm_backward_f64(const fnn_batchnorm *b, void *workspace, int n_threads)
 
 
-cdef const real *optional_values(const real[::1] values, Py_ssize_t n) except? NULL:
-    """The address of `values`, or NULL if it is None; refuses another length than n."""
-    if values is None:
-        return NULL
-    if values.shape[0] != n:
-        raise ValueError(f"{values.shape[0]} values, {n} are needed")
-    return &values[0]
-
-
-cdef int check_matrix(bint fits) except -1:
-    if not fits:
-        raise ValueError("shapes do not fit, or an array is empty")
-    return 0
-
-
 cdef fnn_then then_of(str name, bint has_residual) except *:
     if name is None:
         return FNN_THEN_NOTHING

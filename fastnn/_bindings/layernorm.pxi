@@ -17,6 +17,21 @@ cdef extern from "fnn.h" nogil:
                                           double *dx, double *dweight, double *dbias, void *workspace, int n_threads)
 
 
+cdef const real *optional_values(const real[::1] values, Py_ssize_t n) except? NULL:
+    """The address of `values`, or NULL if it is None; refuses another length than n."""
+    if values is None:
+        return NULL
+    if values.shape[0] != n:
+        raise ValueError(f"{values.shape[0]} values, {n} are needed")
+    return &values[0]
+
+
+cdef int check_matrix(bint fits) except -1:
+    if not fits:
+        raise ValueError("shapes do not fit, or an array is empty")
+    return 0
+
+
 def layernorm_forward(const real[:, ::1] x,       # IN
                       const real[::1] weight,     # IN or None
                       const real[::1] bias,       # IN or None

@@ -424,7 +424,7 @@ def _forward(name: str, x: ArrayLike, *parameters: float) -> NDArray:
     return y
 
 
-def write_over(name: str, x: NDArray, *parameters: float) -> bool:
+def write_over(x: NDArray, name: str, *parameters: float) -> bool:
     """Replace the elements of x by the activation `name` of them; False if they do not lie so that C can."""
     if _runtime.uses_reference() or x.dtype not in _check.FLOATS or not x.size:
         return False

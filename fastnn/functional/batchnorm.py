@@ -474,7 +474,7 @@ def gradients(
 def _statistics(operation: str, name: str, values: Any) -> NDArray[np.float64]:
     if type(values) is np.ndarray and values.dtype == np.float64 and values.flags.carray:
         return values
-    return np.ascontiguousarray(_check.numbers(operation, name, values), np.float64)
+    return _check.numbers(operation, name, values)
 
 
 def _checked_gradients(

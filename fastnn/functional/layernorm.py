@@ -133,7 +133,7 @@ def _forward(x: Any, normalized_shape: Any, weight: Any, bias: Any, eps: float) 
     if _runtime.uses_reference():
         y, mean, invstd = reference.layer_norm(x.reshape(-1, math.prod(axes)), weight, bias, eps)
         return Normalized(y.reshape(x.shape), mean.reshape(leading), invstd.reshape(leading))
-    order = None if x.flags.carray else _layout.row_order(x, len(axes))
+    order = _layout.row_order(x, len(axes))
     rows = _layout.ordered(x, order).reshape(-1, math.prod(axes))
     y, mean, invstd = _memory.empty(rows.shape, x.dtype), np.empty(len(rows)), np.empty(len(rows))
     _runtime._native.layernorm_forward(rows, weight, bias, eps, y, mean, invstd, _runtime.num_threads())

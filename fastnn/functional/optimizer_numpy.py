@@ -20,22 +20,6 @@ __all__ = ["adadelta_step", "lion_step", "nadam_step"]
 _BLOCK = 1 << 14
 
 
-def _flat_alike(first: NDArray, *others: NDArray | None) -> list[NDArray | None] | None:
-    """The elements of arrays in the memory order of the first, or None unless all fill their memory in that order."""
-    order = None if first.flags.c_contiguous else _layout.memory_order(first)
-    flat: list[NDArray | None] = []
-    for array in (first, *others):
-        if array is not None:
-            if order is not None:
-                array = array.transpose(order)
-            flags = array.flags
-            if not (flags.c_contiguous and flags.aligned and array.dtype == first.dtype):
-                return None
-            array = array.reshape(-1)
-        flat.append(array)
-    return flat
-
-
 def _run_flat(
     kernel: Callable[..., None],
     settings: dict[str, Any],
@@ -45,10 +29,6 @@ def _run_flat(
 ) -> None:
     """Call `kernel` on arrays that lie in memory in the parameter's order, and copy results back where one did not."""
     if not parameter.size:
-        return
-    alike = _flat_alike(parameter, gradient, *states)
-    if alike is not None:  # the usual case, quickly
-        kernel(settings, *alike)
         return
     w = _layout.dense(parameter)
     used = [w, *(None if state is None else _layout.as_ordered(state, w) for state in states)]

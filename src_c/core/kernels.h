@@ -127,8 +127,9 @@ typedef struct {
  *     column_backward   out = g * dy_scale + (x - center) * x_unit * x_scale + x_offset
  *
  * g = dy without `then`; for relu, dy where y > 0, or where z > 0 if y is NULL, for relu6 also only where that is < 6; for
- * gelu and silu dy times the derivative at z, but column_backward does not know them, nor column_affine with a residual. x_unit is a power of two: x_scale alone, of the size of 1 / x^2, may be no float. out and
- * gradient may be x, dy or residual. `streams`: out, whose rows begin cache lines, is written past the caches.
+ * gelu and silu dy times the derivative at z, but column_backward does not know them, nor column_affine with a residual.
+ * x_unit is a power of two: x_scale alone, of the size of 1 / x^2, may be no float. out and gradient may be x, dy or
+ * residual. `streams`: out, whose rows begin cache lines, is written past the caches.
  */
 typedef struct {
     ptrdiff_t rows, columns, stride;

@@ -56,7 +56,7 @@ static inline int fnn_conv2d_is_depthwise(const fnn_conv2d_shape *s) {
 
 /* Whether every channel has several filters of its own: a depth multiplier. */
 static inline int fnn_conv2d_shares_inputs(const fnn_conv2d_shape *s) {
-    return s->groups == s->c_in && s->c_out > s->groups;
+    return s->groups > 1 && s->groups == s->c_in && s->c_out > s->groups;
 }
 
 /* A linear layer: one pixel, and one tap that reads it. */

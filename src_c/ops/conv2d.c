@@ -93,7 +93,7 @@ static fnn_conv2d_way way_of(const fnn_conv2d_shape *s, fnn_conv2d_direction dir
     if (s->algorithm == FNN_IM2COL) {
         return FNN_GATHERED;
     }
-    int shares = backward && s->groups > 1 && fnn_conv2d_shares_inputs(s);
+    int shares = backward && fnn_conv2d_shares_inputs(s);
     if (fnn_conv2d_is_depthwise(s) || shares || has_small_groups(s, backward)) {
         return FNN_BY_CHANNEL;
     }

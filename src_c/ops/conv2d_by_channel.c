@@ -222,7 +222,7 @@ ptrdiff_t OP(conv2d_by_channel)(const fnn_conv2d_plan *plan, const fnn_conv2d_op
     fnn_tap_map(s, c->backward, TAP_RUN_ROWS, &workspace, &g.map);
     g.pixels = workspace_take(&workspace, g.by_image ? c->y_width : 0, sizeof(tap_pixels));
     norm_prepare(&g.norm, c->norm, c->kernels, c->y_channels, &workspace);
-    int shares = c->backward && g.grouped && fnn_conv2d_shares_inputs(s), packs = g.grouped && c->backward && !shares;
+    int shares = c->backward && fnn_conv2d_shares_inputs(s), packs = g.grouped && c->backward && !shares;
     g.product_rows = g.by_image ? c->y_width : g.chunks > 1 ? g.images : fnn_min(TAP_RUN_ROWS, SIZE(s->n, c->y_width));
     ptrdiff_t products = shares ? SIZE(c->n_threads, g.product_rows, c->x_channels) : 0;
     g.products = workspace_take(&workspace, products, sizeof(real));

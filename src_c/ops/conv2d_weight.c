@@ -12,7 +12,7 @@ enum {
     CHUNK_ROWS = 256,     /* rows of the (w, n) x channels matrix that are summed in registers at a time */
     BLOCK_CHANNELS = 96,  /* input channels of a task: a multiple of every tile height; twice as many of wide panels, */
     MANY_TASKS = 64,      /* if that leaves so many */
-    JOINED_COLUMNS = 256, /* of narrow panels, for which x is packed once: a tile reads much of it for each; */
+    JOINED_COLUMNS = 256, /* of panels for which x is packed once: a tile of narrow ones reads much of it for each; */
     MOST_PANELS = JOINED_COLUMNS / 4, /* the narrowest are two vectors of two doubles */
     MANY_PANELS = 4,
     NARROW_ROWS = 128 /* then a tile's x and dy stay in L1 */

@@ -513,10 +513,13 @@ def in_place(x: Tensor, y: Any) -> Tensor:
     return x
 
 
-def activate_in_place(x: Any, name: str, *parameters: float) -> bool:
-    """Replace x by an activation of it without an array in between; False if `in_place` has to see to it."""
+_IN_PLACE: dict[str, tuple[Any, ...]] = {"relu": ("relu",), "relu6": ("hardtanh", 0.0, 6.0), "silu": ("silu",)}
+
+
+def activate_in_place(x: Any, function: str) -> bool:
+    """Replace x by relu, relu6 or silu of it without an array in between; False if `in_place` has to see to it."""
     array = array_to_write(x) if isinstance(x, Tensor) else None
-    if array is None or not write_over(name, array, *parameters):
+    if array is None or not write_over(array, *_IN_PLACE[function]):
         return False
     x.written()
     return True

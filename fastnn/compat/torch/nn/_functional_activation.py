@@ -37,7 +37,7 @@ def relu_(input: Any) -> Tensor:
 
 def relu6(input: Any, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6)"""
-    if inplace and activate_in_place(input, "hardtanh", 0.0, 6.0):
+    if inplace and activate_in_place(input, "relu6"):
         return input
     return in_place(input, F.relu6(input)) if inplace else F.relu6(input)
 

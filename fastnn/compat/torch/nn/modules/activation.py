@@ -9,6 +9,7 @@ from fastnn.compat.torch.nn import functional as F
 from fastnn.compat.torch.nn.modules._absent import ABSENT
 from fastnn.compat.torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from fastnn.compat.torch.nn.modules.module import Module, made
+from fastnn.nn._joining import is_itself
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU",
@@ -27,16 +28,15 @@ class InPlace(Module):
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
 
-    def _kernel(self) -> tuple[Any, ...] | None:
-        """The name and the numbers of what the class does, if C can do that in place."""
-        return None
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        own = self.__dict__
-        if self.inplace and len(args) == 1 and not kwargs and "_hooks" not in own and "forward" not in own:
-            kernel = self._kernel()
-            if kernel is not None and activate_in_place(args[0], *kernel):
-                return args[0]
+        if (
+            self.inplace
+            and len(args) == 1
+            and not kwargs
+            and is_itself(self, array.ReLU, array.ReLU6, array.SiLU)
+            and activate_in_place(args[0], self._function)
+        ):
+            return args[0]
         y = super().__call__(*args, **kwargs)
         return in_place(args[0], y) if self.inplace and args and y is not args[0] else y
 
@@ -51,9 +51,6 @@ class ReLU(array.ReLU, InPlace):
         super().__init__()
         self.inplace = inplace
 
-    def _kernel(self) -> tuple[Any, ...] | None:
-        return ("relu",) if type(self).forward is ReLU.forward else None
-
     def extra_repr(self) -> str:
         return self._with_inplace()
 
@@ -66,9 +63,6 @@ class ReLU6(array.ReLU6, InPlace):
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
-
-    def _kernel(self) -> tuple[Any, ...] | None:
-        return ("hardtanh", 0.0, 6.0) if type(self).forward is ReLU6.forward else None
 
     def extra_repr(self) -> str:
         return self._with_inplace()
@@ -151,9 +145,6 @@ class SiLU(array.SiLU, InPlace):
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
-
-    def _kernel(self) -> tuple[Any, ...] | None:
-        return ("silu",) if type(self).forward is SiLU.forward else None
 
     def extra_repr(self) -> str:
         return self._with_inplace()
