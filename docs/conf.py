@@ -17,14 +17,15 @@ version = release = fastnn.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
     "sphinx-mathjax-offline",  # the page brings MathJax along
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "myst_nb",
-    "docstrings",  # ours, in _ext
+    "docstrings",  # ours, in _ext, like those that follow
+    "twins",
 ]
 root_doc = "index"
 exclude_patterns = ["_build", "gallery/*.py", "gallery/README.rst", "**/.ipynb_checkpoints"]
@@ -52,12 +53,17 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
 }
 
+templates_path = ["_templates"]
 autosummary_generate = True
 autosummary_imported_members = True
-autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
-napoleon_custom_sections = [("Shape", "params_style"), "Source"]
+autodoc_inherit_docstrings = False  # what a base class documents stands on its page
+autodoc_preserve_defaults = True
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 80
+python_display_short_literal_types = True
+add_module_names = False
+smartquotes = False  # "--" is an option, not a dash
 default_role = "py:obj"
 
 html_theme = "furo"
