@@ -19,20 +19,25 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
-    "sphinx-mathjax-offline",  # the page brings MathJax along
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "myst_nb",
     "docstrings",  # ours, in _ext, like those that follow
+    "code_links",
+    "notebooks",
+    "offline",
+    "repository_files",
+    "signatures",
     "twins",
 ]
 root_doc = "index"
-exclude_patterns = ["_build", "gallery/*.py", "gallery/README.rst", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_build", "gallery/*", "gallery_pages/*.ipynb", "gallery_pages/*.py", "**/.ipynb_checkpoints"]
 
 # Pages with code are notebooks: MyST Markdown with {code-cell}, run from a fresh kernel when the page is built.
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
+myst_url_schemes = {"http": None, "https": None, "mailto": None, "repository": None}
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
@@ -70,3 +75,11 @@ html_theme = "furo"
 html_title = f"fastnn {release}"
 html_static_path = ["_static"]
 html_theme_options = {"navigation_with_keys": True}
+html_css_files = ["fastnn.css"]
+html_logo = "_static/logo.svg"
+html_favicon = "_static/logo.svg"
+html_copy_source = False
+html_show_sphinx = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_selector = "div:not(.highlight-none) > div.highlight > pre"

@@ -19,7 +19,7 @@ _ENTRY = re.compile(r"(?:- )?((?:\*{0,2}[\w.]+|`[^`]+`)(?:,? (?:\*{0,2}[\w.]+|\.
 # `y = ...`, `y[n, k] = ...`, `dx, dy = ...`
 _FORMULA = re.compile(r"-?[\w'^]+(?:\[[^\]]*\])?(?:, [\w']+(?:\[[^\]]*\])?)* +=")
 # Where the words begin that follow a formula in a sentence.
-_WORDS = re.compile(r"([,;:] (?=(?:for|with|where|mean|in|over|else|its|if|and|of|the|but) )|\.(?:\s|$))")
+_WORDS = re.compile(r"([,;:] (?=(?:for|with|where|mean|in|over|else|its|if|and|of|the|but) )|(?<! )\.(?:\s|$))")
 
 
 def escaped(text: str) -> str:
@@ -37,7 +37,7 @@ def _inline(text: str, scope: str) -> str:
             pieces[i] = escaped(piece)
             continue
         target = public_names.find(piece, scope)
-        pieces[i] = f":py:obj:`{piece} <{target}>`" if target else f"``{piece}``"
+        pieces[i] = f":py:obj:`{piece} <{target}>`" if target else f"``{piece.strip()}``"
         # Inline code must end before a space or a punctuation mark.
         if i + 1 < len(pieces) and re.match(r"\w", pieces[i + 1]):
             pieces[i] += "\\ "
@@ -115,7 +115,7 @@ def _summary(line: str, scope: str) -> str:
     pieces = _WORDS.split(line, maxsplit=1)
     formula = pieces[0]
     is_formula = "`" not in formula and (_FORMULA.match(formula) or re.match(r"[-(|]|\w+ \(", formula)) and re.search(r" [-+*/=^] |\^", formula)
-    return f"``{formula}``" + _inline("".join(pieces[1:]), scope).lstrip("\\") if is_formula else _inline(line, scope)
+    return f"``{formula}``\\ " + _inline("".join(pieces[1:]), scope).lstrip("\\") if is_formula else _inline(line, scope)
 
 
 def _entries(lines: list[str], scope: str) -> Iterator[str]:
