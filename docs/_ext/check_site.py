@@ -10,8 +10,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import public_names
-from sphinx.util.inventory import InventoryFile
+sys.path.insert(0, str(Path(__file__).parent))
+
+import public_names  # noqa: E402
+from sphinx.util.inventory import InventoryFile  # noqa: E402
 
 # Elements that load what an attribute of theirs names; other links wait for a click.
 _LOADED = {"audio": "src", "embed": "src", "iframe": "src", "img": "src", "link": "href", "script": "src", "source": "src", "video": "src"}
@@ -35,7 +37,7 @@ class _Page(HTMLParser):
             self.links.append(values["href"])
         if values.get(_LOADED.get(tag, "")) and values.get("rel") not in ("canonical", "next", "prev"):
             self.loaded.append(values[_LOADED[tag]])
-        self.pictures += tag == "img"
+        self.pictures += tag == "img" and "_images/" in values.get("src", "")
         self._within_title = tag == "title"
 
     def handle_data(self, data: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import jupytext
 
 _FOLDER = "_notebooks"
+# What a notebook must say of its kernel, and a page need not.
+_KERNEL = r"\1name: python3\n\1display_name: Python 3\n\1language: python"
 _HEADER = re.compile(r"\A---\n.*?^file_format: *mystnb$.*?^---$", re.MULTILINE | re.DOTALL)
 _OPEN = re.compile(r"^(\s*)(`{3,}|:{3,})\{([\w:-]+)\} *(.*)$")
 _OPTION = re.compile(r"^\s*:[\w-]+:(?: .*)?$")
@@ -98,7 +100,8 @@ def write(app: Any, error: Exception | None) -> None:
     for page in sorted(app.env.found_docs):
         if not _is_notebook(app, page):
             continue
-        notebook = jupytext.read(app.env.doc2path(page), fmt="md:myst")
+        text = Path(app.env.doc2path(page)).read_text(encoding="utf-8")
+        notebook = jupytext.reads(re.sub(r"^( +)name: python3$", _KERNEL, text, count=1, flags=re.MULTILINE), fmt="md:myst")
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = plain(cell.source)
