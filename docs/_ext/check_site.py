@@ -16,7 +16,16 @@ import public_names  # noqa: E402
 from sphinx.util.inventory import InventoryFile  # noqa: E402
 
 # Elements that load what an attribute of theirs names; other links wait for a click.
-_LOADED = {"audio": "src", "embed": "src", "iframe": "src", "img": "src", "link": "href", "script": "src", "source": "src", "video": "src"}
+_LOADED = {
+    "audio": "src",
+    "embed": "src",
+    "iframe": "src",
+    "img": "src",
+    "link": "href",
+    "script": "src",
+    "source": "src",
+    "video": "src",
+}
 
 
 class _Page(HTMLParser):
@@ -56,7 +65,9 @@ def faults(folder: Path, pages: dict[Path, _Page]) -> list[str]:
         name = path.relative_to(folder)
         if not page.title:
             found.append(f"{name}: no title")
-        found += [f"{name}: loads {link}" for link in page.loaded if _is_elsewhere(link) and not link.startswith("data:")]
+        found += [
+            f"{name}: loads {link}" for link in page.loaded if _is_elsewhere(link) and not link.startswith("data:")
+        ]
         for link in [*page.links, *page.loaded]:
             if _is_elsewhere(link) or not link:
                 continue
@@ -70,7 +81,7 @@ def faults(folder: Path, pages: dict[Path, _Page]) -> list[str]:
                 found.append(f"{name}: {link}: no such anchor")
     for css in folder.rglob("*.css"):
         text = css.read_text(encoding="utf-8", errors="replace")
-        if "url(http" in text or "@import url(\"http" in text or "@import \"http" in text:
+        if "url(http" in text or '@import url("http' in text or '@import "http' in text:
             found.append(f"{css.relative_to(folder)}: loads from elsewhere")
     inventory = InventoryFile.loads((folder / "objects.inv").read_bytes(), uri="")
     described = {name for kind, names in inventory.data.items() if kind.startswith("py:") for name in names}

@@ -15,7 +15,9 @@ import public_names
 _TITLES = {"Args": "Parameters", "Shape": "Shape", "Attributes": "Attributes", "Raises": "Raises", "Returns": "Returns"}
 _SECTION = re.compile(rf"({'|'.join(_TITLES)}|Example):(?: (.+))?$")
 # `x: ...`, `x, weight: ...`, `- Input: ...`, `- dy, y (the result of `relu`): ...`
-_ENTRY = re.compile(r"(?:- )?((?:\*{0,2}[\w.]+|`[^`]+`)(?:,? (?:\*{0,2}[\w.]+|\.\.\.))*(?: \([^()]*\))?): (.*)", re.DOTALL)
+_ENTRY = re.compile(
+    r"(?:- )?((?:\*{0,2}[\w.]+|`[^`]+`)(?:,? (?:\*{0,2}[\w.]+|\.\.\.))*(?: \([^()]*\))?): (.*)", re.DOTALL
+)
 # `y = ...`, `y[n, k] = ...`, `dx, dy = ...`
 _FORMULA = re.compile(r"-?[\w'^]+(?:\[[^\]]*\])?(?:, [\w']+(?:\[[^\]]*\])?)* +=")
 # Where the words begin that follow a formula in a sentence.
@@ -114,8 +116,14 @@ def _summary(line: str, scope: str) -> str:
     """The first line, which also stands in tables; a formula in it is set as code."""
     pieces = _WORDS.split(line, maxsplit=1)
     formula = pieces[0]
-    is_formula = "`" not in formula and (_FORMULA.match(formula) or re.match(r"[-(|]|\w+ \(", formula)) and re.search(r" [-+*/=^] |\^", formula)
-    return f"``{formula}``\\ " + _inline("".join(pieces[1:]), scope).lstrip("\\") if is_formula else _inline(line, scope)
+    is_formula = (
+        "`" not in formula
+        and (_FORMULA.match(formula) or re.match(r"[-(|]|\w+ \(", formula))
+        and re.search(r" [-+*/=^] |\^", formula)
+    )
+    return (
+        f"``{formula}``\\ " + _inline("".join(pieces[1:]), scope).lstrip("\\") if is_formula else _inline(line, scope)
+    )
 
 
 def _entries(lines: list[str], scope: str) -> Iterator[str]:
@@ -138,7 +146,9 @@ def _entries(lines: list[str], scope: str) -> Iterator[str]:
             yield f"- {_inline(head.removeprefix('- '), scope)}"
         if nested:
             yield ""
-            yield from (f"  {line}" for line in _entries(textwrap.dedent("\n".join(item[nested[0] :])).split("\n"), scope))
+            yield from (
+                f"  {line}" for line in _entries(textwrap.dedent("\n".join(item[nested[0] :])).split("\n"), scope)
+            )
             yield ""
 
 

@@ -17,7 +17,19 @@ _OPEN = re.compile(r"^(\s*)(`{3,}|:{3,})\{([\w:-]+)\} *(.*)$")
 _OPTION = re.compile(r"^\s*:[\w-]+:(?: .*)?$")
 _ROLE = re.compile(r"\{([\w:-]+)\}`([^`]+)`")
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|mailto:)[^)]*\)")
-_ADMONITIONS = {"admonition", "attention", "caution", "danger", "error", "hint", "important", "note", "seealso", "tip", "warning"}
+_ADMONITIONS = {
+    "admonition",
+    "attention",
+    "caution",
+    "danger",
+    "error",
+    "hint",
+    "important",
+    "note",
+    "seealso",
+    "tip",
+    "warning",
+}
 _DROPPED = {"autosummary", "button-ref", "eval-rst", "grid", "toctree", "image"}
 
 
@@ -101,7 +113,9 @@ def write(app: Any, error: Exception | None) -> None:
         if not _is_notebook(app, page):
             continue
         text = Path(app.env.doc2path(page)).read_text(encoding="utf-8")
-        notebook = jupytext.reads(re.sub(r"^( +)name: python3$", _KERNEL, text, count=1, flags=re.MULTILINE), fmt="md:myst")
+        notebook = jupytext.reads(
+            re.sub(r"^( +)name: python3$", _KERNEL, text, count=1, flags=re.MULTILINE), fmt="md:myst"
+        )
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = plain(cell.source)

@@ -64,7 +64,9 @@ def _get(name: str) -> Any:
         if name.startswith(f"{module}."):
             found: Any = importlib.import_module(module)
             for part in name.removeprefix(f"{module}.").split("."):
-                found = inspect.getattr_static(found, part, None) if inspect.isclass(found) else getattr(found, part, None)
+                found = (
+                    inspect.getattr_static(found, part, None) if inspect.isclass(found) else getattr(found, part, None)
+                )
             return found
     return None
 

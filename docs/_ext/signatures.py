@@ -53,7 +53,9 @@ def skip(app: Any, what: str, name: str, obj: Any, skipped: bool, options: Any) 
     """Leave out fields of named tuples, which the docstring tells, and functions that have a page of their own."""
     if type(obj).__name__ == "_tuplegetter":
         return True
-    return True if (getattr(obj, "__module__", None) or "").startswith("fastnn.functional") and what == "class" else None
+    return (
+        True if (getattr(obj, "__module__", None) or "").startswith("fastnn.functional") and what == "class" else None
+    )
 
 
 def setup(app: Any) -> dict[str, bool]:
