@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -43,7 +44,17 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
 nb_number_source_lines = False
-os.environ.setdefault("FASTNN_DATA", "")  # no page may depend on what lies on this machine
+
+# No page may depend on what lies on this machine: on data, on the user's settings of IPython.
+os.environ.setdefault("FASTNN_DATA", "")
+os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="fastnn-docs-")
+(Path(os.environ["IPYTHONDIR"]) / "profile_default").mkdir()
+(Path(os.environ["IPYTHONDIR"]) / "profile_default/ipython_kernel_config.py").write_text(
+    "c.IPKernelApp.log_level = 40\n"
+)
+# Pages run side by side, so that each gets one thread; results are the same bits.
+os.environ.setdefault("FASTNN_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",

@@ -141,7 +141,7 @@ def _entries(lines: list[str], scope: str) -> Iterator[str]:
         head = " ".join(item[: nested[0]] if nested else item)
         found = _ENTRY.match(head)
         if found:
-            yield f"- **{escaped(found[1].replace('`', ''))}** -- {_inline(found[2], scope)}".replace(" -- ", " – ", 1)
+            yield f"- **{escaped(found[1].replace('`', ''))}**: {_inline(found[2], scope)}"
         else:
             yield f"- {_inline(head.removeprefix('- '), scope)}"
         if nested:

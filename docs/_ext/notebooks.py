@@ -63,7 +63,7 @@ def plain(text: str) -> str:
             i = end + 1
         elif line.lstrip().startswith("```"):  # a block of code stays as it is
             end = i + 1
-            while end < len(lines) and not lines[end].strip() == "```":
+            while end < len(lines) and lines[end].strip() != "```":
                 end += 1
             result += lines[i : end + 1]
             i = end + 1

@@ -1,4 +1,4 @@
-"""What is public: the modules that the reference has a page for, the names in them, and what a short name stands for."""
+"""What is public: the modules that the reference describes, the names in them, and what a short name stands for."""
 
 import functools
 import importlib
