@@ -20,21 +20,27 @@ version = release = fastnn.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
-    "sphinx-mathjax-offline",  # the page brings MathJax along
+    "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "myst_nb",
-    "docstrings",  # ours, in _ext
+    "docstrings",  # ours, in _ext, like those that follow
+    "code_links",
+    "notebooks",
+    "offline",
+    "repository_files",
+    "signatures",
+    "twins",
 ]
 root_doc = "index"
-exclude_patterns = ["_build", "gallery/*.py", "gallery/README.rst", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_build", "gallery/*", "gallery_pages/*.ipynb", "gallery_pages/*.py", "**/.ipynb_checkpoints"]
 
 # Pages with code are notebooks: MyST Markdown with {code-cell}, run from a fresh kernel when the page is built.
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
+myst_url_schemes = {"http": None, "https": None, "mailto": None, "repository": None}
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
@@ -55,15 +61,28 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
 }
 
+templates_path = ["_templates"]
 autosummary_generate = True
 autosummary_imported_members = True
-autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
-napoleon_custom_sections = [("Shape", "params_style"), "Source"]
+autodoc_inherit_docstrings = False  # what a base class documents stands on its page
+autodoc_preserve_defaults = True
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 80
+python_display_short_literal_types = True
+add_module_names = False
+smartquotes = False  # "--" is an option, not a dash
 default_role = "py:obj"
 
 html_theme = "furo"
 html_title = f"fastnn {release}"
 html_static_path = ["_static"]
 html_theme_options = {"navigation_with_keys": True}
+html_css_files = ["fastnn.css"]
+html_logo = "_static/logo.svg"
+html_favicon = "_static/logo.svg"
+html_copy_source = False
+html_show_sphinx = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_selector = "div:not(.highlight-none) > div.highlight > pre"
