@@ -34,10 +34,12 @@ myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "
 myst_heading_anchors = 4
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True  # files that a page writes are gone when it ends
 nb_execution_timeout = 300
 nb_merge_streams = True
 nb_number_source_lines = False
 os.environ.setdefault("FASTNN_DATA", "")  # no page may depend on what lies on this machine
+os.environ["MATPLOTLIBRC"] = str(HERE / "_ext" / "matplotlibrc")  # one look for the pictures of all pages
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -63,4 +65,5 @@ default_role = "py:obj"
 html_theme = "furo"
 html_title = f"fastnn {release}"
 html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_theme_options = {"navigation_with_keys": True}
