@@ -39,6 +39,7 @@ nb_execution_timeout = 300
 nb_merge_streams = True
 nb_number_source_lines = False
 os.environ.setdefault("FASTNN_DATA", "")  # no page may depend on what lies on this machine
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # pages are run side by side: who waits leaves the core to others
 os.environ["MATPLOTLIBRC"] = str(HERE / "_ext" / "matplotlibrc")  # one look for the pictures of all pages
 
 sphinx_gallery_conf = {
