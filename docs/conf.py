@@ -44,20 +44,18 @@ myst_heading_anchors = 4
 myst_url_schemes = {"http": None, "https": None, "mailto": None, "repository": None}
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True  # files that a page writes are gone when it ends
 nb_execution_timeout = 300
 nb_merge_streams = True
 nb_number_source_lines = False
 
 # No page may depend on what lies on this machine: on data, on the user's settings of IPython.
 os.environ.setdefault("FASTNN_DATA", "")
+os.environ["MATPLOTLIBRC"] = str(HERE / "_ext" / "matplotlibrc")  # one look for the pictures of all pages
 os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="fastnn-docs-")
-(Path(os.environ["IPYTHONDIR"]) / "profile_default").mkdir()
-(Path(os.environ["IPYTHONDIR"]) / "profile_default/ipython_kernel_config.py").write_text(
-    "c.IPKernelApp.log_level = 40\n"
-)
-# Pages run side by side, so that each gets one thread; results are the same bits.
-os.environ.setdefault("FASTNN_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+PROFILE = Path(os.environ["IPYTHONDIR"], "profile_default")
+PROFILE.mkdir()
+(PROFILE / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n")
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -89,7 +87,7 @@ html_theme = "furo"
 html_title = f"fastnn {release}"
 html_static_path = ["_static"]
 html_theme_options = {"navigation_with_keys": True}
-html_css_files = ["fastnn.css"]
+html_css_files = ["fastnn.css", "pages.css"]
 html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_copy_source = False
