@@ -2,12 +2,16 @@
 
 import csv
 import math
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+import fastnn
 
 ROOT = Path(__file__).parent.parent
 FAQ = ROOT / "docs" / "faq.md"
@@ -172,3 +176,22 @@ def test_picture_shows_every_network():
     for row in results("published_networks.csv"):
         assert f">{row['network']}<" in picture
         assert f">{row['training_ratio']}<" in picture
+
+
+def test_recipe_of_ones_own_runs_as_the_page_says(tmp_path):
+    text = (ROOT / "docs/courses/README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    trains = "def train(epochs):\n    return {'losses': [0.364031] * epochs}\n\n\n"
+    (tmp_path / "mine.py").write_text(code.replace("@recipe", f"{trains}@recipe"))
+    environment = {**os.environ, "PYTHONPATH": str(Path(fastnn.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "mine.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs/mine/report.html").is_file()
