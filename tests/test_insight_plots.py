@@ -185,6 +185,12 @@ def test_plot_curves_takes_numbers_pairs_and_histories():
     assert all(tick == int(tick) for tick in only.axes.get_xticks())  # and no part of an epoch
 
 
+def test_plot_curves_names_its_axes_also_for_plain_numbers():
+    assert insight.plot_curves({"a": [5.0, 6.0]}).get_ylabel() == "value"
+    assert insight.plot_curves({"a": [5.0, 6.0]}, ylabel="loss").get_ylabel() == "loss"
+    assert insight.plot_curves({"a": [5.0, 6.0]}, ylabel="").get_ylabel() == ""  # if that is what is wanted
+
+
 def test_plot_bars_writes_numbers_behind_bars():
     ax = insight.plot_bars({"a": 81.25, "b": 79.0}, errors={"a": 0.5}, number="{:.2f} %", reference=80)
     assert [text.get_text() for text in ax.texts] == ["81.25 %", "79.00 %"]
