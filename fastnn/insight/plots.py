@@ -257,7 +257,13 @@ def plot_images(
 
 
 def plot_overlay(
-    image: ArrayLike, heat: ArrayLike, ax: Any = None, *, alpha: float = 0.55, colorbar: bool = True, title: str = ""
+    image: ArrayLike,
+    heat: ArrayLike,
+    ax: Any = None,
+    *,
+    alpha: float = 0.55,
+    colorbar: bool | None = None,
+    title: str = "",
 ) -> Any:
     """Draw a heat map over an image: what is warm matters.
 
@@ -269,7 +275,8 @@ def plot_overlay(
         heat: (H, W), as `saliency`, `grad_cam` and `occlusion` give for one image.
         ax: matplotlib axes; None for those of a new figure.
         alpha: how much the map covers the image, in [0, 1].
-        colorbar: draw one.
+        colorbar: draw one. None: on new axes only, since in a grid its numbers reach into the next image, unless the
+            figure makes room for them: `plt.subplots(2, 4, layout="constrained")`.
         title: above the image.
     Returns:
         The axes.
@@ -281,7 +288,7 @@ def plot_overlay(
         2
     """
     _arguments.text("plot_overlay", "title", title)
-    colorbar = _check.boolean("plot_overlay", "colorbar", colorbar)
+    colorbar = ax is None if colorbar is None else _check.boolean("plot_overlay", "colorbar", colorbar)
     alpha = _check.number("plot_overlay", "alpha", alpha, 0, 1)
     picture, values = _check.numbers("plot_overlay", "image", image), _check.numbers("plot_overlay", "heat", heat)
     if picture.ndim == 3 and picture.shape[0] in (1, 3):
