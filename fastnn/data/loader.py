@@ -102,7 +102,8 @@ class Loader:
         self.images = _checks.inputs("Loader", images)
         is_several = isinstance(self.images, dict | tuple)
         if not is_several:
-            self.images = np.ascontiguousarray(_checks.normalisable("Loader", self.images))
+            symbols = "; symbols, which stay integers, are given in a tuple: (images,)"
+            self.images = np.ascontiguousarray(_checks.normalisable("Loader", self.images, otherwise=symbols))
         self._n = _several.first_length(self.images) or 0
         self.labels = None if labels is None else _checks.targets("Loader", labels, self._n, self.dtype)
         self.batch_size = _check.integer("Loader", "batch_size", batch_size, 1)
