@@ -38,8 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="train a recipe and write a folder of results",
-        description="Train a recipe. The results go to a new folder in runs/, or to --out: metrics.json, history.csv, "
-        "curves.png, weights.safetensors, and last.safetensors, from which a training can continue.",
+        description="Train a recipe. The results go to a new folder in runs/, or to --out: metrics.json, history.csv,"
+        " curves.png, weights.safetensors, and last.safetensors, from which a training can continue.",
         allow_abbrev=False,
     )
     train.add_argument(
@@ -70,8 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--resume",
         metavar="auto|PATH",
-        help="continue, bit for bit, from a checkpoint or from the folder that contains one; auto continues the newest "
-        "unfinished run of the same recipe, data set and seed, if there is one",
+        help="continue, bit for bit, from a checkpoint or from the folder that contains one; auto continues the "
+        "newest unfinished run of the same recipe, data set and seed, if there is one",
     )
     train.set_defaults(run=_train)
 
@@ -151,11 +151,12 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
         usage="%(prog)s [-h] [--quiet] [--with PACKAGE] SCRIPT [ARGUMENT ...]\n"
         "       %(prog)s [-h] [--quiet] [--with PACKAGE] -m MODULE [ARGUMENT ...]",
         description="Run a script that was written for PyTorch, without PyTorch. Its `import torch` and `import "
-        "torchvision` give fastnn's versions of these packages. Everything else is as with `python SCRIPT`. The cells "
-        "of a notebook run one after another, without commands such as %matplotlib and !pip. `fastnn check SCRIPT` lists "
-        "what a script needs that fastnn lacks. fastnn's versions are given to code in the script's folder (with -m, "
-        "the current folder) and below it, in folders that the script adds to sys.path, and in folders above it that "
-        "are on PYTHONPATH. Installed packages that import torch get them only if --with names these packages.",
+        "torchvision` give fastnn's versions of these packages. Everything else is as with `python SCRIPT`. The cells"
+        " of a notebook run one after another, without commands such as %matplotlib and !pip. `fastnn check SCRIPT` "
+        "lists what a script needs that fastnn lacks. fastnn's versions are given to code in the script's folder "
+        "(with -m, the current folder) and below it, in folders that the script adds to sys.path, and in folders "
+        "above it that are on PYTHONPATH. Installed packages that import torch get them only if --with names these "
+        "packages.",
         allow_abbrev=False,
     )
     run.add_argument("--quiet", action="store_true", help="leave out the last line, which says what the script ran on")
@@ -186,8 +187,8 @@ def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="list what a script uses of PyTorch that fastnn lacks",
         description="Read scripts, without running them, and list what they use of torch and torchvision that fastnn "
         "lacks: file, line and column, the name, and what to use instead. Modules of the same project that a script "
-        "imports are read, too. 'maybe' marks what may be there after all, or may never be reached. "
-        "The exit code is 1 if something is certainly lacking, else 0.",
+        "imports are read, too. 'maybe' marks what may be there after all, or may never be reached. The exit code is "
+        "1 if something is certainly lacking, else 0.",
         allow_abbrev=False,
     )
     check.add_argument(
@@ -225,20 +226,21 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench = commands.add_parser(
         "bench",
         help="time training steps or inference, in turns with PyTorch if it is installed",
-        description="Compare training steps of fastnn and PyTorch. Every contestant is a process of its own. They are "
-        "warmed up and then take turns; the table, in Markdown, has the medians over the rounds. The contestants of "
-        "fastnn are fastnn as it is, and fastnn with one algorithm only: direct, Winograd's with tiles of 2x2, and with tiles of "
-        "4x4. Those of PyTorch use NCHW or channels_last tensors, are compiled or not, and use huge pages or not. "
-        "Ratios compare with PyTorch's best. Before anything is timed, all contestants compute from the same weights, "
-        "and must agree. Without PyTorch, only fastnn is timed.",
+        description="Compare training steps of fastnn and PyTorch. Every contestant is a process of its own. They are"
+        " warmed up and then take turns; the table, in Markdown, has the medians over the rounds. The contestants of "
+        "fastnn are fastnn as it is, and fastnn with one algorithm only: direct, Winograd's with tiles of 2x2, and "
+        "with tiles of 4x4. Those of PyTorch use NCHW or channels_last tensors, are compiled or not, and use huge "
+        "pages or not. Ratios compare with PyTorch's best. Before anything is timed, all contestants compute from the"
+        " same weights, and must agree. Without PyTorch, only fastnn is timed.",
         allow_abbrev=False,
     )
     bench.add_argument(
         "--suite",
         choices=("layers", "networks"),
         help="layers: time forward and backward of the convolutions and linear layers of published networks, with 1, "
-        "8, 64 and 256 images where they fit (about 20 minutes). networks: time training and inference of whole published "
-        "networks at their own image sizes (about 10 minutes). Both end with the geometric mean and the slowest rows",
+        "8, 64 and 256 images where they fit (about 20 minutes). networks: time training and inference of whole "
+        "published networks at their own image sizes (about 10 minutes). Both end with the geometric mean and the "
+        "slowest rows",
     )
     bench.add_argument(
         "--networks",
@@ -264,8 +266,8 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--modes",
         nargs="*",
         metavar="MODE",
-        help="modes of PyTorch: nchw, channels_last, compile, compile_channels_last (default: all); --modes without a "
-        "value times fastnn alone",
+        help="modes of PyTorch: nchw, channels_last, compile, compile_channels_last (default: all); --modes without a"
+        " value times fastnn alone",
     )
     bench.add_argument("--rounds", metavar="N", type=int, help="number of rounds (default: 7, with --suite 3)")
     bench.add_argument(
