@@ -2,8 +2,8 @@
 
 Checking the arguments of a convolution and planning it takes longer than a small convolution. A network needs the same
 few plans in every step, so they are kept. A `Plan` runs on arrays that lie as the kernels read them: pixels
-(H, W, N, C) and taps (kernel_h, kernel_w, C_in / groups, C_out). src_c/ops/conv2d.c makes all decisions, from the shapes
-and the instruction set, never from threads or from what ran before. So the same program gives the same bits.
+(H, W, N, C) and taps (kernel_h, kernel_w, C_in / groups, C_out). src_c/ops/conv2d.c makes all decisions. They depend on
+the shapes and the instruction set, never on threads or on what ran before. So the same program gives the same bits.
 """
 
 from collections.abc import Sequence
