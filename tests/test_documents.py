@@ -121,7 +121,7 @@ def programs_of_the_faq():
             yield pytest.param(code, id=section.splitlines()[0])
 
 
-@pytest.mark.parametrize("code", programs_of_the_faq())
+@pytest.mark.parametrize("code", list(programs_of_the_faq()))
 def test_program_of_the_faq_runs(code, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     exec(code, {})
