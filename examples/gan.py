@@ -20,7 +20,7 @@ def smaller(c_in, c_out):
 
 
 def roughness(images):
-    """The mean difference between neighbouring pixels, which is larger for noise than for images."""
+    """The mean difference of neighbouring pixels in standard deviations: larger for noise than for images."""
     return abs(np.diff(images, axis=3)).mean() / images.std()
 
 
