@@ -125,6 +125,18 @@ def test_plot_images_puts_each_image_in_its_place():
     np.testing.assert_allclose(np.asarray(same), tiles, atol=1 / 255)
 
 
+@pytest.mark.parametrize("words", ["cat", "cat\n0.7", "cat\n0.7\ndog"])
+def test_plot_images_titles_of_several_lines_cover_nothing(words):
+    ax = insight.plot_images(np.zeros((4, 3, 32, 32)), [words] * 4, columns=2, title="animals")
+    ax.figure.draw_without_rendering()
+    texts = [text.get_window_extent() for text in (*ax.texts, ax.title)]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(texts, 2))
+    lower = ax.texts[2].get_window_extent()  # of the second row; the first row of images ends above it
+
+    end_of_first = ax.transData.transform((0, ax.texts[0].get_position()[1] + 1 + 31.5))[1]
+    assert lower.y1 <= end_of_first
+
+
 def test_plot_filters_stretches_each_filter_and_keeps_channel_order():
     weight = np.zeros((2, 3, 1, 2))
     weight[0, :, 0, 1] = [1, 2, 3]

@@ -2,7 +2,8 @@
 The decision boundary of a network
 ==================================
 
-A network of two hidden layers learns two spirals. The colour is the probability of a class, and the line is where it is one half.
+A network of two hidden layers learns two spirals. The colour is the probability of a class, and the line is
+where it is one half.
 """
 
 import matplotlib.pyplot as plt
@@ -37,7 +38,7 @@ figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
 for ax, (step, probability) in zip(axes, snapshots.items(), strict=True):
     ax.contourf(u, v, probability, levels=20, cmap="PuOr_r", vmin=0, vmax=1)
     ax.contour(u, v, probability, levels=[0.5], colors="black", linewidths=1)
-    for label, mark, colour in ((0, "o", "#5D3A9B"), (1, "^", "#B35806")):
-        ax.scatter(*x[y == label].T, s=9, marker=mark, color=colour, edgecolor="white", linewidth=0.3)
+    for label, mark, colour in ((0, "o", "white"), (1, "^", "black")):
+        ax.scatter(*x[y == label].T, s=10, marker=mark, color=colour, edgecolor="0.5", linewidth=0.4)
     ax.set(title=f"{step} steps", xticks=[], yticks=[], aspect="equal")
 plt.show()

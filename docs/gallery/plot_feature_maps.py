@@ -2,8 +2,8 @@
 Feature maps
 ============
 
-What the channels of a layer respond to, for one image. `insight.plot_feature_maps` draws the channels that a layer gives. The
-later the layer, the smaller and the sparser its maps.
+What the channels of a layer respond to, for one image. `insight.plot_feature_maps` draws the channels that a
+layer gives. The later the layer, the smaller and the coarser its maps.
 """
 
 import matplotlib.pyplot as plt

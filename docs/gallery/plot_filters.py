@@ -2,8 +2,9 @@
 Filters before and after training
 =================================
 
-The first convolution of a network sees colours, so each of its filters is a small picture. Before training they are noise.
-Afterwards there are edges, spots and stripes among them.
+The first convolution of a network sees colours, so each of its filters is a small picture. Before training they
+are coloured noise. Afterwards neighbours go together and most of the colour is gone: here the colour of a shape
+says nothing of its kind.
 """
 
 import matplotlib.pyplot as plt

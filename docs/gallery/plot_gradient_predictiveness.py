@@ -2,9 +2,9 @@
 What batch norm does to the gradient
 ====================================
 
-Go along the gradient and look at how much it changes on the way. With batch norm it changes less, so longer steps are safe.
-Left: the distance between the gradients at the start and after a step. Right: that distance by the length of the step, the
-effective smoothness.
+Go along the gradient and look at how much it changes on the way. With batch norm it changes less, so longer
+steps are safe. Left: the distance between the gradients at the start and after a step. Right: that distance
+divided by the length of the step, the effective smoothness.
 """
 
 import matplotlib.pyplot as plt
@@ -23,8 +23,9 @@ def network(normalise):
     fastnn.manual_seed(0)
     layers, width = [], 20
     for _ in range(4):
-        layers += [nn.Linear(width, 64), *([nn.BatchNorm1d(64)] if normalise else []), nn.ReLU()]
-        nn.init.kaiming_normal_(layers[-1 - len(layers[-2:]) + 0 if not normalise else -3].weight)
+        linear = nn.Linear(width, 64)
+        nn.init.kaiming_normal_(linear.weight)
+        layers += [linear, nn.BatchNorm1d(64), nn.ReLU()] if normalise else [linear, nn.ReLU()]
         width = 64
     return nn.Sequential(*layers, nn.Linear(64, 5))
 
@@ -47,7 +48,7 @@ def probe_while_training(normalise, steps=60):
 
 
 probes = {"plain": probe_while_training(False), "with batch norm": probe_while_training(True)}
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 5), layout="constrained")
 insight.plot_gradient_predictiveness({name: (at, d) for name, (at, d, _) in probes.items()}, left)
 insight.plot_beta_smoothness({name: (at, beta) for name, (at, _, beta) in probes.items()}, right)
 plt.show()

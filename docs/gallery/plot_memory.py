@@ -34,7 +34,7 @@ with observing(memory := Memory()):
 figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 start = 0
 for (phase, used), colour in zip(memory.used.items(), ("#0072B2", "#D55E00"), strict=True):
-    ax.fill_between(range(start, start + len(used)), used, step="mid", color=colour, label=phase)
+    ax.fill_between(range(start, start + len(used)), used, step="post", color=colour, label=phase)
     start += len(used)
 ax.set(xlabel="number of the operation", ylabel="MB in use", title="resnet20, 16 images", ylim=(0, None))
 ax.legend()

@@ -2,8 +2,8 @@
 Occlusion
 =========
 
-Cover a part of the image and see by how much the score falls. It needs no gradient and says what it means: orange parts speak
-for the class, violet parts against it.
+Cover a part of the image and see by how much the score falls. It needs no gradient and says what it means:
+orange parts speak for the class, violet parts against it.
 """
 
 import matplotlib.pyplot as plt

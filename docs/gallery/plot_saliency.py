@@ -2,8 +2,9 @@
 Saliency and Grad-CAM
 =====================
 
-Where does a network look? *Saliency* is the size of the gradient of a score with respect to each pixel: which pixels would
-change it most. *Grad-CAM* weights the feature maps of a late layer by their gradients: coarser, and easier to read.
+Where does a network look? *Saliency* is the size of the gradient of a score with respect to each pixel: which
+pixels would change it most. *Grad-CAM* weights the feature maps of a late layer by their gradients: coarser,
+and easier to read.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 Histograms of weights
 =====================
 
-The weights of each layer before and after training. They start uniform and end with a narrow middle and long tails. A layer that has
-not changed has not learned.
+The weights of each layer before and after training. They start uniform and become bell-shaped; those of the
+last layer move most. A layer that has not changed has not learned.
 """
 
 import matplotlib.pyplot as plt
@@ -19,7 +19,10 @@ for ax, name in zip(axes, layers, strict=True):
     edges = np.linspace(*np.percentile(np.concatenate([old, new]), [0.2, 99.8]), 60)
     ax.hist(old, edges, histtype="step", color="#0072B2", label="random")
     ax.hist(new, edges, alpha=0.5, color="#D55E00", label="trained")
-    ax.set_title(f"{name}, {new.size} weights: moved by {np.linalg.norm(new - old) / np.linalg.norm(old):.1f} of their norm", fontsize=9)
+    ax.set_title(
+        f"{name}, {new.size} weights: moved by {np.linalg.norm(new - old) / np.linalg.norm(old):.1f} of their norm",
+        fontsize=9,
+    )
     ax.set_yticks([])
 axes[0].legend()
 plt.show()

@@ -2,8 +2,8 @@
 A small trained network
 =======================
 
-What other scripts of the gallery look into: a network of three convolutions that tells four kinds of shapes apart. It is
-trained in a few seconds, once for all scripts of a process, and always to the same bits.
+What other scripts of the gallery look into: a network of three convolutions that tells four kinds of shapes
+apart. It is trained in a few seconds, once for all scripts of a process, and always to the same bits.
 """
 
 import functools
@@ -46,8 +46,7 @@ def trained_network(epochs=5):
     validation = data.Loader(shapes(1000, False), batch_size=500, mean=MEAN, std=STD)
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     schedule = optim.OneCycleLR(optimizer, max_lr=0.1, total_steps=epochs * len(loader))
-    history = training.fit(
-        model, loader, epochs, optimizer, scheduler=schedule, val_loader=validation, progress=False
-    )
+    options = {"scheduler": schedule, "scheduler_interval": "step", "val_loader": validation, "progress": False}
+    history = training.fit(model, loader, epochs, optimizer, **options)
     model.eval()
     return model, history

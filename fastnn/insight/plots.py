@@ -239,11 +239,12 @@ def plot_images(
         raise ValueError(f"plot_images: {len(batch)} titles are needed. Received: {len(names)}")
     n, _, h, w = batch.shape
     columns = columns or _columns(n)
-    gap = 1 if names is None else max(2, math.ceil(0.22 * h))  # room for a line of text
+    lines = max((name.count("\n") + 1 for name in names or ()), default=0)
+    gap = max(2, math.ceil(0.22 * h * lines)) if lines else 1  # room for the text
     pixels = np.clip(batch.transpose(0, 2, 3, 1), 0, 1)
     tiles = _mosaic(np.broadcast_to(pixels, (n, h, w, 3)), columns, 1.0, gap)
     axes = _arguments.axes("plot_images", ax)
-    ax = new_axes(_figure_size(tiles.shape, 1.0 if names is None else 1.25)) if axes is None else axes
+    ax = new_axes(_figure_size(tiles.shape, 1.25 if lines else 1.0)) if axes is None else axes
     ax.imshow(tiles, interpolation="nearest")
     for i, name in enumerate(names or ()):
         row, column = divmod(i, columns)
@@ -252,7 +253,7 @@ def plot_images(
             ha="center", va="bottom", fontsize=8, clip_on=False,
         )  # fmt: skip
     ax.set_axis_off()
-    ax.set_title(title, pad=18 if names else 6)
+    ax.set_title(title, pad=6 + 12 * lines)
     return ax
 
 
