@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -29,6 +30,7 @@ extensions = [
     "myst_nb",
     "docstrings",  # ours, in _ext, like those that follow
     "code_links",
+    "commands",
     "notebooks",
     "offline",
     "repository_files",
@@ -49,6 +51,8 @@ nb_execution_timeout = 300
 nb_merge_streams = True
 nb_number_source_lines = False
 
+logging.getLogger("traitlets").setLevel(logging.WARNING)  # no line for each page that is run
+
 # No page may depend on what lies on this machine: on data, on the user's settings of IPython.
 os.environ.setdefault("FASTNN_DATA", "")
 os.environ["MATPLOTLIBRC"] = str(HERE / "_ext" / "matplotlibrc")  # one look for the pictures of all pages
@@ -58,7 +62,7 @@ PROFILE.mkdir()
 # Pages run in a folder of their own; what several pages share lies in these.
 SHARED = sorted(str(path.parent) for path in HERE.glob("*/pictures.py"))
 (PROFILE / "ipython_kernel_config.py").write_text(
-    f"c.IPKernelApp.log_level = 40\nc.IPKernelApp.exec_lines = ['import sys', 'sys.path += {SHARED}', 'del sys']\n"
+    f"c.IPKernelApp.log_level = 40\nc.IPKernelApp.exec_lines = {['import sys', f'sys.path += {SHARED}', 'del sys']}\n"
 )
 
 sphinx_gallery_conf = {
