@@ -20,7 +20,7 @@ from fastnn.training.checkpoint import (
     save_state,
     save_weights,
 )
-from fastnn.training.diagnose import NonFiniteLoss
+from fastnn.training.non_finite import NonFiniteLoss
 from fastnn.training.evaluate import Evaluation, evaluate, predict
 from fastnn.training.fit import fit
 from fastnn.training.history import History
