@@ -11,7 +11,7 @@ from fastnn.autograd import Observer, Op, no_grad, observing
 from fastnn.doctor._criteria import wants
 from fastnn.doctor.findings import Finding
 
-__all__ = ["examine_modes", "examine_outputs", "last_operation"]
+__all__ = ["depends_on_mode", "examine_modes", "examine_outputs", "last_operation", "modes_in_training"]
 
 # Sums of probabilities differ from 1 by rounding only: in float32 by about classes * 6e-8.
 SUM_TOLERANCE = 1e-3
@@ -24,7 +24,9 @@ BOUNDED = ("sigmoid", "tanh", "relu", "relu6", "hardtanh", "hardsigmoid")
 class _Last(Observer):
     def __init__(self, model: nn.Module) -> None:
         self.name = ""
-        self._modules = {id(module): type(module).__name__.lower() for module in model.modules() if module._modules == {}}
+        self._modules = {
+            id(module): type(module).__name__.lower() for module in model.modules() if module._modules == {}
+        }
 
     def operation(self, op: Op, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
         if phase == "forward":
@@ -167,28 +169,34 @@ def examine_modes(model: nn.Module, x: Any) -> list[Finding]:
             )
         )
     model.train()
-    still = [(path, m) for path, m in model.named_modules() if not m.training and _depends_on_mode(m)]
+    return [*found, *modes_in_training(model)]
+
+
+def modes_in_training(model: nn.Module) -> list[Finding]:
+    """Findings about the modes that layers are in while they are trained."""
+    still = [(path, m) for path, m in model.named_modules() if not m.training and depends_on_mode(m)]
     trained = [(path, m) for path, m in still if any(p.requires_grad for p in m.parameters()) or not _has_own(m)]
-    if trained:
-        found.append(
-            Finding(
-                "eval_mode_in_training",
-                "warning",
-                f"after train(), {len(trained)} layers are in eval mode still, the first is {trained[0][0]} "
-                f"({type(trained[0][1]).__name__})",
-                "train() does not reach them, or a class overrides it",
-                "call model.train() before training; freeze a layer by requires_grad_(False) as well",
-                trained[0][0],
-            )
+    if not trained:
+        return []
+    return [
+        Finding(
+            "eval_mode_in_training",
+            "warning",
+            f"{len(trained)} layers are in eval mode while they are trained, the first is {trained[0][0]} "
+            f"({type(trained[0][1]).__name__})",
+            "eval() was called before, or train() does not reach them",
+            "call model.train() before training; freeze a layer by requires_grad_(False) as well",
+            trained[0][0],
         )
-    return found
+    ]
 
 
 def _has_own(module: nn.Module) -> bool:
     return any(True for _ in module.parameters())
 
 
-def _depends_on_mode(module: nn.Module) -> bool:
+def depends_on_mode(module: nn.Module) -> bool:
+    """Whether this layer does another thing in training than at test time."""
     name = type(module).__name__
     return not module._modules and ("BatchNorm" in name or "Dropout" in name)
 

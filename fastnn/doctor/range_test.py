@@ -20,8 +20,13 @@ __all__ = ["LRRangeTest", "default_optimizer", "lr_range_test"]
 SMOOTHING = 0.8
 # Beyond four times the smallest loss, the training diverges.
 DIVERGED = 4.0
-# The first steps tell of the batches rather than of the learning rate, the last before divergence are on its edge.
+# The first steps tell of the batches rather than of the learning rate.
 SKIPPED_FIRST = 5
+# The moving average of numbers that scatter independently has a third of their standard deviation; the smallest of 100
+# of them lies 2.5 of these below the mean. Twice the median difference from step to step is about as far again.
+SCATTER = 2.0
+# An order of magnitude before the smallest loss.
+MARGIN = 10.0
 
 
 class LRRangeTest:
@@ -52,22 +57,20 @@ class LRRangeTest:
 
     @property
     def suggestion(self) -> float | None:
-        """The learning rate at which the smoothed loss falls most steeply over log lr, before its smallest value.
+        """A tenth of the learning rate at which the smoothed loss is smallest.
 
-        None if it falls nowhere by more than the losses scatter from step to step.
+        There it falls steeply still; at its smallest value, it is about to rise. None if it falls nowhere by more than
+        the losses scatter from step to step.
         """
         smoothed = self.smoothed
-        end = int(np.nanargmin(smoothed)) if np.isfinite(smoothed).any() else 0
-        if end <= SKIPPED_FIRST or not self._falls(smoothed, end):
+        if len(smoothed) <= SKIPPED_FIRST or not np.isfinite(smoothed[SKIPPED_FIRST:]).any():
             return None
-        part = slice(SKIPPED_FIRST - 1, end + 1)
-        slopes = np.gradient(smoothed[part], np.log(self.lrs[part]))
-        return float(self.lrs[part][int(slopes.argmin())])
-
-    def _falls(self, smoothed: NDArray, end: int) -> bool:
+        end = SKIPPED_FIRST + int(np.nanargmin(smoothed[SKIPPED_FIRST:]))
         first = float(np.median(self.losses[:SKIPPED_FIRST]))
         scatter = float(np.median(np.abs(np.diff(self.losses[: end + 1]))))
-        return first - float(smoothed[end]) > scatter
+        if first - float(smoothed[end]) <= SCATTER * scatter:
+            return None
+        return float(self.lrs[end]) / MARGIN
 
     def __repr__(self) -> str:
         found = "none" if self.suggestion is None else f"{self.suggestion:.3g}"

@@ -34,7 +34,7 @@ from fastnn.doctor.trial import Trial, loss_on, run_trial, scaled
 from fastnn.training._arguments import check_criterion, check_loader
 from fastnn.training.metrics import accuracy
 
-__all__ = ["STEPS", "diagnose"]
+__all__ = ["STEPS", "begins_with_norm", "diagnose"]
 
 # Of the trial: enough to tell a loss that falls from one that does not, in a time that one does not mind.
 STEPS = 50
@@ -157,7 +157,7 @@ class _Examination:
 
     # ---- data --------------------------------------------------------------------------------------------------------
     def _of_data(self, train: Sample, val: Sample | None) -> list[Finding]:
-        normalises = _begins_with_norm(self.model)
+        normalises = begins_with_norm(self.model)
         findings = [*examine_inputs(train, normalises), *examine_order(train)]
         if val is not None:
             # What holds for both is said once.
@@ -228,7 +228,7 @@ def _learns(trial: Trial, after: Gap | None, probe: Probe) -> bool:
     return trial.decrease > 2 * STANDS_STILL or after is not None
 
 
-def _begins_with_norm(model: nn.Module) -> bool:
+def begins_with_norm(model: nn.Module) -> bool:
     """Whether the first layer that does something is a normalisation."""
     leaves = [module for module in model.modules() if not module._modules]
     names = [type(module).__name__ for module in leaves]
