@@ -86,7 +86,7 @@ class Collected:
         self.unit: float | None = None
         self.first_loss: float | None = None
         self.examined = 0
-        self._sample = SampleOf("loader")
+        self._sample = SampleOf("loader", keep=False)
         self._knows_outputs = False
 
     def add(self, findings: Iterable[Finding]) -> None:
@@ -116,9 +116,7 @@ class Collected:
         if is_scores and is_of_classes(criterion):
             self.classes = seen.outputs.shape[1]
         if with_inputs and (_several.first_length(seen.x) or 0):
-            y = seen.y if isinstance(seen.y, np.ndarray) else np.zeros(0)
-            self._sample.add(seen.x, y)
-            self._sample.sample.batches.clear()
+            self._sample.add(seen.x, seen.y)
 
     def _see_modes(self, model: nn.Module, x: Any) -> None:
         few = _several.mapped(lambda part: np.array(part[:IMAGES_OF_MODES]), x)

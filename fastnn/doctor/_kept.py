@@ -36,6 +36,8 @@ def kept(model: nn.Module, criterion: Any, optimizer: Any, loaders: Iterable[Any
     ]
     attributes = [(module, dict(vars(module))) for whole in modules for module in whole.modules()]
     settings = None if optimizer is None else dict(vars(optimizer))
+    held = [] if optimizer is None else [p for group in optimizer.param_groups for p in group["params"]]
+    foreign = [(parameter, parameter.data, parameter.grad) for parameter in held]
     positions = [(loader, loader.state_dict()) for loader in loaders if _tells_position(loader)]
     with contextlib.ExitStack() as stack:
         for whole in modules:
@@ -49,6 +51,8 @@ def kept(model: nn.Module, criterion: Any, optimizer: Any, loaders: Iterable[Any
             if settings is not None:
                 vars(optimizer).clear()
                 vars(optimizer).update(settings)
+            for parameter, data, grad in foreign:
+                parameter.data, parameter.grad = data, grad
             for module, values in attributes:
                 vars(module).clear()
                 vars(module).update(values)
@@ -64,15 +68,17 @@ def _tells_position(loader: Any) -> bool:
 
 def _lend_copies(modules: list[nn.Module], optimizer: Any) -> None:
     copies: dict[int, NDArray] = {}
-    parameters = [parameter for module in modules for parameter in module.parameters()]
     held = [] if optimizer is None else [p for group in optimizer.param_groups for p in group["params"]]
+    own = [parameter for module in modules for parameter in module.parameters()]
+    parameters = list({id(parameter): parameter for parameter in [*own, *held]}.values())
     for parameter in parameters:
         array = parameter.data
         parameter.data = copies.setdefault(id(array), _layout.copy(array))
         parameter.grad = None
     if optimizer is not None:
         # Every parameter and function stands for itself; states and settings are copied.
-        memo: dict[int, Any] = {id(parameter): parameter for parameter in [*parameters, *held]}
+        memo: dict[int, Any] = {id(parameter): parameter for parameter in parameters}
+        memo[id(optimizer)] = optimizer
         lent = {name: copy.deepcopy(value, memo) for name, value in vars(optimizer).items()}
         vars(optimizer).update(lent)
 

@@ -76,10 +76,12 @@ class SampleOf:
     Args:
         name: what the loader is called in texts.
         digests: whether to digest the images.
+        keep: whether to keep batches for trials.
     """
 
-    def __init__(self, name: str, digests: bool = True) -> None:
+    def __init__(self, name: str, digests: bool = True, keep: bool = True) -> None:
         self.sample = Sample(name)
+        self._keep = keep
         self._digests = digests
         self._sum: Any = 0.0
         self._squares: Any = 0.0
@@ -95,7 +97,8 @@ class SampleOf:
         n = _several.first_length(x) or 0
         sample.images += n
         n_bytes = sum(array.nbytes for array in _arrays(x))
-        if not sample.batches or (self._kept < KEPT_IMAGES and self._bytes + n_bytes <= KEPT_BYTES):
+        has_room = not sample.batches or (self._kept < KEPT_IMAGES and self._bytes + n_bytes <= KEPT_BYTES)
+        if self._keep and has_room:
             sample.batches.append((_several.mapped(np.array, x), _several.mapped(np.array, y)))
             self._bytes, self._kept = self._bytes + n_bytes, self._kept + n
         for array in _arrays(x):
@@ -106,7 +109,7 @@ class SampleOf:
             self._add_floats(main)
         if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iu":
             self._labels.append(y.astype(np.int64))
-        elif isinstance(y, np.ndarray) and y.dtype.kind == "f":
+        elif isinstance(y, np.ndarray) and y.dtype.kind == "f" and y.size:
             self._targets.append(y.reshape(len(y), -1).astype(np.float64))
 
     def _add_floats(self, x: NDArray) -> None:
@@ -179,7 +182,7 @@ def _images_of(loader: Any) -> NDArray | None:
 
 def _digests(images: NDArray) -> list[bytes]:
     dense = np.ascontiguousarray(images)
-    return [hashlib.blake2b(image, digest_size=12).digest() for image in dense.reshape(len(dense), -1)]
+    return [hashlib.blake2b(image.data, digest_size=12).digest() for image in dense.reshape(len(dense), -1)]
 
 
 def _arrays(value: Any) -> Iterable[NDArray]:

@@ -112,7 +112,7 @@ class Activations(Observer):
         self.last = place
         if name in _RECTIFIERS:
             axis = y.ndim - 1 if y.ndim == 3 else 1
-            alive = (y > 0).any(axis=tuple(i for i in range(y.ndim) if i != axis))
+            alive: NDArray = np.atleast_1d((y > 0).any(axis=tuple(i for i in range(y.ndim) if i != axis)))
             known = self.alive.get(place)
             self.alive[place] = alive if known is None or known.shape != alive.shape else known | alive
             self.images[place] = self.images.get(place, 0) + len(y)

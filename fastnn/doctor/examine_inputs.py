@@ -60,7 +60,7 @@ def _scale(sample: Sample, normalises: bool) -> list[Finding]:
     mean, std = float(sample.mean.mean()), float(np.sqrt((sample.std**2).mean()))
     found = []
     if rms > LARGEST_SCALE:
-        bytes_like = 0 <= sample.low and 100 < sample.high <= 255
+        bytes_like = sample.low >= 0 and 100 < sample.high <= 255
         found.append(
             Finding(
                 "input_range",

@@ -59,8 +59,8 @@ def stuck_at_chance(trial: Trial, unit: float, classes: int, steps: int) -> Find
     return Finding(
         "loss_stuck_at_chance",
         "warning",
-        f"the loss went from {trial.start:.4g} to {trial.end:.4g} in {steps} steps; knowing nothing of the images gives "
-        f"{unit:.4g} with {classes} classes (ln {classes} = {math.log(classes):.4g})",
+        f"the loss went from {trial.start:.4g} to {trial.end:.4g} in {steps} steps; knowing nothing of the images "
+        f"gives {unit:.4g} with {classes} classes (ln {classes} = {math.log(classes):.4g})",
         "the network gives the same answer for all images: see the other findings for why",
         "overfit one batch first: fit(model, [(x, y)], epochs=100) must bring its loss near 0",
     )

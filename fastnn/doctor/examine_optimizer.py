@@ -92,7 +92,9 @@ def _settings(optimizer: Any) -> list[Finding]:
                 "set the learning rate; training.lr_range_test suggests one",
             )
         )
-    rates = [(float(group.get("lr", 0.0)) * float(group.get("weight_decay", 0.0) or 0.0), group) for group in groups]
+    rates: list[tuple[float, dict[str, Any]]] = [
+        (float(group.get("lr", 0.0)) * float(group.get("weight_decay", 0.0) or 0.0), group) for group in groups
+    ]
     rate, group = max(rates, key=lambda pair: pair[0], default=(0.0, {}))
     if rate > 1 / LEAST_STEPS_OF_DECAY:
         found.append(

@@ -221,7 +221,7 @@ class _Examination:
 
 
 def _learns(trial: Trial, after: Gap | None, probe: Probe) -> bool:
-    """Whether the network knows more than chance of images that it was not trained on, or else whether its loss fell."""
+    """Whether the network knows more than chance of validation images, or without these, whether its loss fell."""
     if after is not None and math.isfinite(after.val_accuracy):
         error = math.sqrt(probe.chance * (1 - probe.chance) / max(after.images, 1))
         return after.val_accuracy > probe.chance + 2 * AT_CHANCE * error
@@ -249,8 +249,10 @@ def _probe(train: Sample) -> Probe | None:
 
 def _gap(model: nn.Module, criterion: Any, train: Sample, val: Sample) -> Gap:
     """Losses and accuracies of both in eval mode."""
-    losses = [loss_on("diagnose", model, criterion, sample.batches, training=False) for sample in (train, val)]
-    gap = Gap(*losses)
+    train_loss, val_loss = (
+        loss_on("diagnose", model, criterion, sample.batches, training=False) for sample in (train, val)
+    )
+    gap = Gap(train_loss, val_loss)
     if is_of_classes(criterion) and train.order is not None and val.order is not None:
         shares = [_accuracy(model, sample) for sample in (train, val)]
         gap.train_accuracy, gap.val_accuracy = (hits / max(n, 1) for hits, n in shares)

@@ -23,7 +23,6 @@ from fastnn.training.checkpoint import (
     save_state,
     save_weights,
 )
-from fastnn.training.non_finite import NonFiniteLoss
 from fastnn.training.evaluate import Evaluation, evaluate, predict
 from fastnn.training.fit import fit
 from fastnn.training.history import History
@@ -36,6 +35,7 @@ from fastnn.training.metrics import (
     top5_accuracy,
     top_k_hits,
 )
+from fastnn.training.non_finite import NonFiniteLoss
 from fastnn.training.plan import Run
 from fastnn.training.plots import plot_history, save_curves
 from fastnn.training.prediction import predict_classes

@@ -26,11 +26,11 @@ from fastnn.training._passes import Pass, run_batch
 from fastnn.training._state import check_state
 from fastnn.training.callbacks import Callback, checked_callbacks, watched
 from fastnn.training.checkpoint import CheckpointError, load_state, save_state
-from fastnn.training.non_finite import find_non_finite
 from fastnn.training.evaluate import check_tta, evaluate
 from fastnn.training.history import History
 from fastnn.training.interrupts import Interrupted, InterruptFlag
 from fastnn.training.metrics import Meter, Metric, loss_weight, named_metrics
+from fastnn.training.non_finite import find_non_finite
 from fastnn.training.progress import Progress
 
 __all__ = ["Trainer", "count_steps"]
