@@ -44,7 +44,8 @@ class Sample:
         order: integer labels in the order in which they came, or None.
         labels: integer labels of the whole data set if they are known, else `order`.
         complete: whether `labels` are of a whole epoch.
-        variance: of floating-point targets, the mean over their elements; None if targets are none.
+        variance, square: of floating-point targets, the mean of their variances and of their squares; None if they are
+            none. The first is the mean squared error of the best constant answer, the second that of 0.
         images_of_set, labels_of_set: of a data set in memory, in its own order; else None.
     """
 
@@ -66,6 +67,7 @@ class Sample:
     labels: NDArray | None = None
     complete: bool = False
     variance: float | None = None
+    square: float | None = None
     images_of_set: NDArray | None = None
     labels_of_set: NDArray | None = None
 
@@ -138,7 +140,8 @@ class SampleOf:
         if self._labels:
             sample.order = sample.labels = np.concatenate(self._labels)
         if self._targets and len({part.shape[1] for part in self._targets}) == 1:
-            sample.variance = float(np.concatenate(self._targets).var(axis=0).mean())
+            targets = np.concatenate(self._targets)
+            sample.variance, sample.square = float(targets.var(axis=0).mean()), float(np.square(targets).mean())
         sample.complete = complete
         return sample
 

@@ -166,7 +166,7 @@ class Doctor(Callback):
     def _set_unit(self, trainer: "Trainer") -> None:
         train = self._samples[0]
         if train is not None and isinstance(trainer.criterion, nn.MSELoss):
-            self._collected.unit = train.variance or None
+            self._collected.unit = train.square or None
         elif train is not None and is_of_classes(trainer.criterion):
             self._collected.see_sample(train, trainer.criterion)
 

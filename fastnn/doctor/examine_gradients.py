@@ -23,8 +23,9 @@ SMALLEST_UPDATE = 1e-6
 # Gain of a layer: standard deviation of its weights times sqrt(inputs). That of He et al. (2015) is sqrt(2); of 5 in
 # each layer, three layers make results 100 times as large.
 LARGEST_GAIN = 5.0
-# The first loss, in units of that of a network that knows nothing.
-LARGEST_FIRST_LOSS = 3.0
+# The first loss, in units of that of a network that knows nothing. With scores of standard deviation s it is about
+# ln C + s^2 / 2: for 10 classes, twice ln C means scores that differ by 2, chosen without any reason.
+LARGEST_FIRST_LOSS = 2.0
 
 
 def examine_gradients(model: nn.Module, record: Record, unit: float | None) -> list[Finding]:

@@ -16,13 +16,13 @@ NEAR_CHANCE = 0.02
 # A trial in which the loss falls by less than a hundredth of what it was has moved nothing.
 STANDS_STILL = 0.01
 # A learning rate is too low if another one, at least 10 times as high, lets the loss fall by 20 times as much, and by
-# more than twice of what counts as standing still.
+# more than twice of what counts as standing still. That of the range test is tried first, then these.
 FACTORS_UP = (10.0, 100.0, 1000.0, 10000.0)
 FASTER = 20.0
-# It is too high if a lower one lets the loss fall to 9 tenths of what it was, where this one left a loss above 9 tenths
-# of that of a network that knows nothing.
+# It is too high if it ends no better than a network that knows nothing, and a lower one ends clearly below that. Without
+# such a measure: if it doubles the loss, and a lower one does not raise it.
 FACTORS_DOWN = (0.1, 0.01, 0.001, 0.0001)
-LOWERED = 0.1
+DOUBLED = 2.0
 # An accuracy that is above chance by less than two standard errors may be chance: it is so in 1 of 44 cases.
 AT_CHANCE = 2.0
 # Six standard errors: by chance once in 1e9.
@@ -88,22 +88,35 @@ def examine_rate(
     """
     if not lr > 0:
         return []
-    knows_nothing = trial.diverged or not math.isfinite(trial.end)
-    if unit is not None:
-        knows_nothing = knows_nothing or trial.end > (1 - LOWERED) * unit
-    else:
-        knows_nothing = knows_nothing or trial.end > 2 * abs(trial.start)
-    if knows_nothing and (trial.diverged or trial.decrease < STANDS_STILL):
+    if _fails(trial, unit):
         for factor in FACTORS_DOWN:
             other = again(factor)
-            if other.decrease > LOWERED or (trial.diverged and other.decrease > STANDS_STILL):
+            if _works(other, unit):
                 return [_too_high(trial, other, lr, factor, steps, suggest())]
     is_untrained = unit is None or trial.start > unit / 2
-    if not trial.diverged and is_untrained and trial.decrease < STANDS_STILL:
-        best = max(((again(factor), factor) for factor in FACTORS_UP), key=lambda pair: pair[0].decrease)
-        if best[0].decrease > max(2 * STANDS_STILL, FASTER * trial.decrease):
-            return [_too_low(trial, best[0], lr, best[1], steps, scheduled, suggest())]
+    if not trial.diverged and is_untrained and abs(trial.decrease) < STANDS_STILL:
+        suggestion = suggest()
+        first = [] if suggestion is None or suggestion < FACTORS_UP[0] * lr else [suggestion / lr]
+        for factor in [*first, *FACTORS_UP]:
+            other = again(factor)
+            if other.decrease > max(2 * STANDS_STILL, FASTER * trial.decrease):
+                return [_too_low(trial, other, lr, factor, steps, scheduled, suggestion)]
     return []
+
+
+def _fails(trial: Trial, unit: float | None) -> bool:
+    """Whether the network is no better after the trial than one that knows nothing."""
+    if trial.diverged:
+        return True
+    if unit is None:
+        return trial.end > DOUBLED * abs(trial.start)
+    return trial.end > (1 - NEAR_CHANCE) * unit and trial.end > (1 - NEAR_CHANCE) * min(trial.start, 2 * unit)
+
+
+def _works(trial: Trial, unit: float | None) -> bool:
+    if trial.diverged:
+        return False
+    return trial.decrease > 0 if unit is None else trial.end < (1 - 2 * NEAR_CHANCE) * unit
 
 
 def _suggested(lr: float | None) -> str:

@@ -198,7 +198,8 @@ class _Examination:
                 findings += examine_activations(seen)
             findings += examine_weights(model, None, None, after=True)
             after = None if val is None else _gap(model, criterion, train, val)
-        findings += examine_weights(model, trial.start, unit, after=False)
+        first = train.square if isinstance(criterion, nn.MSELoss) else unit
+        findings += examine_weights(model, trial.start, first, after=False)
         trial.record.dead_units = dead_shares(seen)
 
         def again(factor: float) -> Trial:
@@ -209,12 +210,13 @@ class _Examination:
             arguments = model, self.loader, criterion, optimizer, *RANGE, RANGE_STEPS
             return run_range_test("diagnose", *arguments).suggestion
 
-        findings += examine_rate(trial, lr, unit, steps, scheduled, again, suggest)
+        labels = _probe(train) if classes > 1 else None
+        meaningless = [] if labels is None else examine_probe(labels, _learns(trial, after, labels))
+        findings += meaningless
+        if not meaningless:  # else no learning rate would help
+            findings += examine_rate(trial, lr, unit, steps, scheduled, again, suggest)
         if classes > 1 and unit is not None and is_stuck(trial, unit) and not scheduled:
             findings.append(stuck_at_chance(trial, unit, classes, steps))
-        labels = _probe(train)
-        if labels is not None and classes > 1:
-            findings += examine_probe(labels, _learns(trial, after, labels))
         if gap is not None:
             findings += examine_gap(gap)
         return findings, trial.record
