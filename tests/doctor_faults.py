@@ -1,4 +1,4 @@
-"""Trainings with one fault each, for the tests of the doctor: what is wrong, and the name of the finding that says it."""
+"""Trainings with one fault each, for the tests of the doctor, and the name of the finding that says what is wrong."""
 
 import contextlib
 from dataclasses import dataclass, replace

@@ -3,9 +3,9 @@
 import os
 
 import numpy as np
+from doctor_faults import MEAN, STD, cnn, mlp, resnet
 
 import fastnn
-from doctor_faults import MEAN, STD, cnn, mlp, resnet
 from fastnn import data, models, nn, optim, training
 
 HAS_DATA = bool(os.environ.get("FASTNN_DATA"))

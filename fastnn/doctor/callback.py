@@ -93,6 +93,7 @@ class Doctor(Callback):
         self._weights: Any = None
         self._stack: contextlib.ExitStack | None = None
         self._samples: tuple[Sample | None, Sample | None] = (None, None)
+        self._gaps: list[Gap] = []
         self._has_probed = False
         self._steps = 0
 
@@ -185,7 +186,11 @@ class Doctor(Callback):
             accuracies = (row.get("train_accuracy", math.nan), row.get("val_accuracy", math.nan))
             images = 0 if self._samples[1] is None else self._samples[1].images
             gap = Gap(row["train_loss"], row["val_loss"], *accuracies, images)
-            collected.add(examine_gap(gap))
+            self._gaps.append(gap)
+            # The running statistics of batch norm lag behind, so that single epochs have a poor validation.
+            latest = self._gaps[-RISING_EPOCHS:]
+            if len(latest) == RISING_EPOCHS and all(map(examine_gap, latest)):
+                collected.add(examine_gap(gap))
             collected.add(_rising(rows, gap))
 
     def _probe(self, row: dict[str, Any]) -> None:

@@ -6,8 +6,9 @@ from fastnn.doctor.findings import Finding
 __all__ = ["dead_shares", "examine_activations"]
 
 # A unit that is 0 for every image has no gradient and stays so. He initialisation and inputs of mean 0 make none; some
-# are usual in wide layers of trained networks. With more than half dead, most of the layer's width is lost.
-MOST_DEAD, NOTED_DEAD = 0.5, 0.2
+# are usual in trained networks, and wide layers learn with a fifth of their units. With less than a tenth left, a layer
+# has lost more than dropout ever takes.
+MOST_DEAD, NOTED_DEAD = 0.9, 0.5
 # Fewer images say little about whether a unit is ever above 0. One that is active for 2 % of the images is never seen
 # active in 256 of them with probability 0.6 %.
 LEAST_IMAGES = 256

@@ -17,10 +17,12 @@ NEAR_CHANCE = 0.02
 STANDS_STILL = 0.01
 # A learning rate is too low if another one, at least 10 times as high, lets the loss fall by 20 times as much, and by
 # more than twice of what counts as standing still. That of the range test is tried first, then these.
-FACTORS_UP = (10.0, 100.0, 1000.0, 10000.0)
+FACTORS_UP = (100.0, 1e4, 10.0, 1e3, 1e5)
 FASTER = 20.0
-# It is too high if it ends no better than a network that knows nothing, and a lower one ends clearly below that. Without
-# such a measure: if it doubles the loss, and a lower one does not raise it.
+# It is too high if it ends no better than a network that knows nothing, also after four times as many steps, since
+# losses rise at first in many trainings that work, and a lower one ends clearly below that. Without such a measure: if
+# it doubles the loss, and a lower one does not raise it.
+LONGER = 4
 FACTORS_DOWN = (0.1, 0.01, 0.001, 0.0001)
 DOUBLED = 2.0
 # An accuracy that is above chance by less than two standard errors may be chance: it is so in 1 of 44 cases.
@@ -72,7 +74,7 @@ def examine_rate(
     unit: float | None,
     steps: int,
     scheduled: bool,
-    again: Callable[[float], Trial],
+    again: Callable[[float, int], Trial],
     suggest: Callable[[], float | None],
 ) -> list[Finding]:
     """Whether the learning rate is too high or too low, confirmed by trials with others.
@@ -83,22 +85,22 @@ def examine_rate(
         unit: the loss of a network that knows nothing, or None.
         steps: of each trial.
         scheduled: whether a schedule sets the learning rate, so that a low one may be its beginning or its end.
-        again: makes a trial with the learning rate times a factor.
+        again: makes a trial with the learning rate times a factor, of so many steps.
         suggest: makes a range test, and gives its suggestion.
     """
     if not lr > 0:
         return []
-    if _fails(trial, unit):
+    if _fails(trial, unit) and (trial.diverged or _fails(again(1.0, LONGER * steps), unit)):
         for factor in FACTORS_DOWN:
-            other = again(factor)
+            other = again(factor, steps)
             if _works(other, unit):
                 return [_too_high(trial, other, lr, factor, steps, suggest())]
     is_untrained = unit is None or trial.start > unit / 2
     if not trial.diverged and is_untrained and abs(trial.decrease) < STANDS_STILL:
         suggestion = suggest()
-        first = [] if suggestion is None or suggestion < FACTORS_UP[0] * lr else [suggestion / lr]
+        first = [] if suggestion is None or suggestion < 10 * lr else [suggestion / lr]
         for factor in [*first, *FACTORS_UP]:
-            other = again(factor)
+            other = again(factor, steps)
             if other.decrease > max(2 * STANDS_STILL, FASTER * trial.decrease):
                 return [_too_low(trial, other, lr, factor, steps, scheduled, suggestion)]
     return []
@@ -116,7 +118,7 @@ def _fails(trial: Trial, unit: float | None) -> bool:
 def _works(trial: Trial, unit: float | None) -> bool:
     if trial.diverged:
         return False
-    return trial.decrease > 0 if unit is None else trial.end < (1 - 2 * NEAR_CHANCE) * unit
+    return trial.decrease > 0 if unit is None else trial.end < (1 - NEAR_CHANCE) * unit
 
 
 def _suggested(lr: float | None) -> str:

@@ -23,8 +23,9 @@ DIVERGED = 4.0
 # The first steps tell of the batches rather than of the learning rate.
 SKIPPED_FIRST = 5
 # The moving average of numbers that scatter independently has a third of their standard deviation; the smallest of 100
-# of them lies 2.5 of these below the mean. Twice the median difference from step to step is about as far again.
-SCATTER = 2.0
+# of them lies 2 of these below the mean. The median difference from step to step is about one of the former: this is
+# twice as far.
+SCATTER = 1.25
 # An order of magnitude before the smallest loss.
 MARGIN = 10.0
 
@@ -66,7 +67,7 @@ class LRRangeTest:
         if len(smoothed) <= SKIPPED_FIRST or not np.isfinite(smoothed[SKIPPED_FIRST:]).any():
             return None
         end = SKIPPED_FIRST + int(np.nanargmin(smoothed[SKIPPED_FIRST:]))
-        first = float(np.median(self.losses[:SKIPPED_FIRST]))
+        first = float(np.mean(self.losses[: max(SKIPPED_FIRST, len(self.losses) // 4)]))
         scatter = float(np.median(np.abs(np.diff(self.losses[: end + 1]))))
         if first - float(smoothed[end]) <= SCATTER * scatter:
             return None

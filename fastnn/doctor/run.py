@@ -202,9 +202,9 @@ class _Examination:
         findings += examine_weights(model, trial.start, first, after=False)
         trial.record.dead_units = dead_shares(seen)
 
-        def again(factor: float) -> Trial:
+        def again(factor: float, n: int) -> Trial:
             with kept(model, criterion, optimizer, [self.loader]), scaled(optimizer, factor):
-                return run_trial("diagnose", model, criterion, optimizer, self.loader, steps, probe)
+                return run_trial("diagnose", model, criterion, optimizer, self.loader, n, probe)
 
         def suggest() -> float | None:
             arguments = model, self.loader, criterion, optimizer, *RANGE, RANGE_STEPS
