@@ -102,7 +102,7 @@ def diagnose(
     if optimizer is not None and (isinstance(optimizer, type) or not hasattr(optimizer, "param_groups")):
         raise TypeError(f"{name}: optimizer must be one of fastnn.optim. Received: {_check.shown(optimizer)}")
     for label, given in (("loader", loader), ("val_loader", val_loader)):
-        if given is not None and iter(given) is given:
+        if hasattr(given, "__next__"):
             raise TypeError(f"{name}: {label} can be gone through only once; give a list of batches or a data.Loader")
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
     if optimizer is None and any(True for _ in model.parameters()):
