@@ -296,9 +296,10 @@ class _Run:
             terms = self.part.terms(case.inputs).get(name, {})
             deviation = allowed(case.tolerance, value, *terms.values())
             deviation = max(deviation, float(expected.get(f"{name} deviation", 0)))
+            alternatives = tuple(expected.get(f"{name} otherwise", ()))
             received = outcome.results.get(name)
             received = None if received is None else received.astype(np.float64)
-            found.append(Observation(case, value, received, outcome.raised, deviation))
+            found.append(Observation(case, value, received, outcome.raised, deviation, alternatives))
         return found
 
     def _share_right(self) -> float:

@@ -1,8 +1,9 @@
 """The operations that can be checked, one module each."""
 
 from fastnn.grading.operation import Operation
-from fastnn.grading.operations import batch_norm
+from fastnn.grading.operations import batch_norm, linear, relu, sigmoid, softmax, softmax_cross_entropy
 
 __all__ = ["OPERATIONS"]
 
-OPERATIONS: dict[str, Operation] = {module.OPERATION.name: module.OPERATION for module in (batch_norm,)}
+_MODULES = (linear, relu, sigmoid, softmax, softmax_cross_entropy, batch_norm)
+OPERATIONS: dict[str, Operation] = {module.OPERATION.name: module.OPERATION for module in _MODULES}
