@@ -153,7 +153,9 @@ def _points(points: Any, known: list[str], given: list[str]) -> dict[str, float]
     if isinstance(points, Mapping):
         unknown = [name for name in points if name not in known]
         if unknown:
-            raise ValueError(f"check: points are given for {', '.join(map(repr, unknown))}; the parts are {', '.join(known)}")
+            raise ValueError(
+                f"check: points are given for {', '.join(map(repr, unknown))}; the parts are {', '.join(known)}"
+            )
         wanted = {name: _check.number("check", f"points[{name!r}]", value, 0) for name, value in points.items()}
         return {name: _neat(wanted.get(name, 0.0)) for name in known if name in wanted or name in given}
     total = _check.number("check", "points", points, 0, finite=True)
@@ -216,7 +218,9 @@ class _Checker:
     def _run(self, part: PartOfOperation, bindings: list[Binding]) -> "_Run":
         """The calls, in the way that fits best: if it is not clear from the names, the one with the most right cases."""
         likely = [b for b in bindings if b.form.style == bindings[0].form.style and b.score == bindings[0].score]
-        others = [b for b in bindings if b not in likely] if bindings[0].score < 2 * len(bindings[0].form.required) else []
+        others = (
+            [b for b in bindings if b not in likely] if bindings[0].score < 2 * len(bindings[0].form.required) else []
+        )
         best: _Run | None = None
         for binding in [*likely, *others]:
             run = _Run(self, part, binding)
@@ -282,7 +286,11 @@ class _Run:
         again = self._outcome(checker, case)
         for name, array in first.results.items():
             other = again.results.get(name)
-            if other is None or other.shape != array.shape or not np.array_equal(array, other, equal_nan=array.dtype.kind == "f"):
+            if (
+                other is None
+                or other.shape != array.shape
+                or not np.array_equal(array, other, equal_nan=array.dtype.kind == "f")
+            ):
                 self.repeated = (
                     f"{name} differs when the function is called again with the same arguments: something is kept from "
                     "call to call (added to the old value, a global, a default argument, or random numbers)"

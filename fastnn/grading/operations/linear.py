@@ -177,10 +177,32 @@ cs231n,  w (in, out):      y = x @ w + b;           dx = dy @ w.T,    dw = x.T @
         PartOfOperation(
             name="backward",
             forms=(
-                Form("pytorch", "backward(dy, x, weight) -> (dx, dweight, dbias)", ("dy", "x", "weight"), GRADIENTS, names=_PYTORCH),
-                Form("pytorch", "backward(dy, cache) -> (dx, dweight, dbias)", ("dy", "cache"), GRADIENTS, names=_PYTORCH),
-                Form("cs231n", "backward(dout, cache) -> (dx, dw, db)", ("dy", "cache"), GRADIENTS, transposed=_ROW, names=_CS231N),
-                Form("cs231n", "backward(dout, x, w) -> (dx, dw, db)", ("dy", "x", "weight"), GRADIENTS, transposed=_ROW, names=_CS231N),
+                Form(
+                    "pytorch",
+                    "backward(dy, x, weight) -> (dx, dweight, dbias)",
+                    ("dy", "x", "weight"),
+                    GRADIENTS,
+                    names=_PYTORCH,
+                ),
+                Form(
+                    "pytorch", "backward(dy, cache) -> (dx, dweight, dbias)", ("dy", "cache"), GRADIENTS, names=_PYTORCH
+                ),
+                Form(
+                    "cs231n",
+                    "backward(dout, cache) -> (dx, dw, db)",
+                    ("dy", "cache"),
+                    GRADIENTS,
+                    transposed=_ROW,
+                    names=_CS231N,
+                ),
+                Form(
+                    "cs231n",
+                    "backward(dout, x, w) -> (dx, dw, db)",
+                    ("dy", "x", "weight"),
+                    GRADIENTS,
+                    transposed=_ROW,
+                    names=_CS231N,
+                ),
             ),
             cases=_cases,
             right=_right_backward,

@@ -176,7 +176,14 @@ OPERATION = Operation(
             name="backward",
             forms=(
                 Form("pytorch", "backward(dy, y) -> dx", ("dy", "y"), ("dx",), names=_NAMES),
-                Form("pytorch", "backward(dy, x) -> dx, for a second parameter that is called x", ("dy", "x"), ("dx",), extra={"by_x": True}, names=_NAMES),
+                Form(
+                    "pytorch",
+                    "backward(dy, x) -> dx, for a second parameter that is called x",
+                    ("dy", "x"),
+                    ("dx",),
+                    extra={"by_x": True},
+                    names=_NAMES,
+                ),
                 Form("pytorch", "backward(dy, cache) -> dx", ("dy", "cache"), ("dx",), names=("dy",)),
                 Form("cs231n", "backward(dout, cache) -> dx", ("dy", "cache"), ("dx",), names=("dout", "cache")),
             ),

@@ -14,7 +14,9 @@ __all__ = ["OPERATION"]
 
 
 def _cases(rng: np.random.Generator, settings: Settings) -> list[Case]:
-    def case(label: str, n: int, c: int, scale: float = 2.0, shift: Any = 0.0, dtype: Any = np.float64, **more: Any) -> Case:
+    def case(
+        label: str, n: int, c: int, scale: float = 2.0, shift: Any = 0.0, dtype: Any = np.float64, **more: Any
+    ) -> Case:
         x = (scale * rng.standard_normal((n, c)) + shift).astype(dtype)
         y = reference.softmax(x, 1).astype(dtype)
         inputs = {"x": x, "dy": rng.standard_normal((n, c)).astype(dtype), "y": y}
@@ -28,7 +30,10 @@ def _cases(rng: np.random.Generator, settings: Settings) -> list[Case]:
         case("one class, ", 4, 1, tags=("one class",)),
         case("scores near 1000, ", 4, 3, shift=1000.0, tags=("large scores",)),
         case("scores near -1000, ", 4, 3, shift=-1000.0, tags=("large scores", "very negative scores")),
-        case("rows of very different size, ", 3, 4, shift=np.array([[-2000.0], [0.0], [2000.0]]), tags=("large scores",)),
+        case(
+            "rows of very different size, ", 3, 4, shift=np.array([[-2000.0], [0.0], [2000.0]]), tags=("large scores",)
+        ),
+        case("scores from -1000 to 1000, ", 5, 4, scale=1000.0, tags=("large scores",)),
         case("float32, ", 5, 3, dtype=np.float32, tags=("float32",), tolerance=FLOAT32),
     ]
 
@@ -212,7 +217,13 @@ y = exp(x - max) / sum(exp(x - max)), max and sum of each row
                 Form("pytorch", "backward(dy, y) -> dx", ("dy", "y"), ("dx",), names=_NAMES),
                 Form("pytorch", "backward(dy, cache) -> dx", ("dy", "cache"), ("dx",), names=("dy",)),
                 Form("cs231n", "backward(dout, cache) -> dx", ("dy", "cache"), ("dx",), names=("dout", "cache")),
-                Form("pytorch", "backward(dy, x) -> dx, for a second parameter that is called x", ("dy", "x"), ("dx",), names=_NAMES),
+                Form(
+                    "pytorch",
+                    "backward(dy, x) -> dx, for a second parameter that is called x",
+                    ("dy", "x"),
+                    ("dx",),
+                    names=_NAMES,
+                ),
             ),
             cases=_cases,
             right=_right_backward,
@@ -220,7 +231,8 @@ y = exp(x - max) / sum(exp(x - max)), max and sum of each row
             mistakes={
                 "the term of the sum is missing": "every y depends on all x of its row: " + _SUM,
                 "the term of the sum is added instead of subtracted": _SUM,
-                "only the diagonal of the Jacobian is used: y * (1 - y)": "every y depends on all x of its row: " + _SUM,
+                "only the diagonal of the Jacobian is used: y * (1 - y)": "every y depends on all x of its row: "
+                + _SUM,
                 "dy is ignored: y * (1 - y)": _SUM,
                 "the sum is taken along the wrong axis": "over the classes of each row: axis 1",
                 "the sum is taken over the whole array": "over the classes of each row: axis 1",

@@ -16,7 +16,9 @@ __all__ = ["GRADIENT_MISTAKES", "LOSS_MISTAKES", "OPERATION", "gradient_with", "
 
 
 def _cases(rng: np.random.Generator, settings: Settings) -> list[Case]:
-    def case(label: str, n: int, c: int, scale: float = 2.0, shift: Any = 0.0, dtype: Any = np.float64, **more: Any) -> Case:
+    def case(
+        label: str, n: int, c: int, scale: float = 2.0, shift: Any = 0.0, dtype: Any = np.float64, **more: Any
+    ) -> Case:
         scores = (scale * rng.standard_normal((n, c)) + shift).astype(dtype)
         labels = rng.integers(0, c, n)
         labels[: min(n, c)] = np.arange(min(n, c))
@@ -35,7 +37,9 @@ def _cases(rng: np.random.Generator, settings: Settings) -> list[Case]:
         case("small scores, ", 6, 5, scale=0.01),
         case("scores near 1000, ", 5, 3, shift=1000.0, tags=("large scores",)),
         case("scores from -1000 to 1000, ", 5, 4, scale=1000.0, tags=("large scores", "large differences")),
-        case("rows of very different size, ", 3, 4, shift=np.array([[-2000.0], [0.0], [2000.0]]), tags=("large scores",)),
+        case(
+            "rows of very different size, ", 3, 4, shift=np.array([[-2000.0], [0.0], [2000.0]]), tags=("large scores",)
+        ),
         case("float32, ", 5, 3, dtype=np.float32, tags=("float32",), tolerance=FLOAT32),
     ]
 
@@ -48,7 +52,28 @@ def _right(inputs: Inputs) -> Results:
 
 
 # ---- the loss --------------------------------------------------------------------------------------------------------
-_TINY = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15, 1e-16, 1e-20, 1e-30, 1e-100, 1e-300)
+_TINY = (
+    1e-1,
+    1e-2,
+    1e-3,
+    1e-4,
+    1e-5,
+    1e-6,
+    1e-7,
+    1e-8,
+    1e-9,
+    1e-10,
+    1e-11,
+    1e-12,
+    1e-13,
+    1e-14,
+    1e-15,
+    1e-16,
+    1e-20,
+    1e-30,
+    1e-100,
+    1e-300,
+)
 _ADDED = {f"{tiny:g} is added to the probability before the logarithm": tiny for tiny in _TINY}
 _CLIPPED = {f"the probability is clipped at {tiny:g} before the logarithm": tiny for tiny in _TINY}
 
@@ -132,14 +157,14 @@ LOSS_MISTAKES = {
     "the loss is divided by the number of classes instead of the batch size": _LOSS,
     "the loss is divided by the number of classes, too": "a mean over all of the N x C entries; divide by N",
     "the minus is missing": "the sign is flipped: " + _LOSS,
-    **SOFTMAX_MISTAKES,
     "logarithm of zero": "the probability of a class far below the largest is 0, and its logarithm is -infinity: use "
     "log softmax = scores - max - log(sum(exp(scores - max)))",
-    **{
-        phrase: "this changes the loss, most where scores differ much; use log softmax = scores - max - "
-        "log(sum(exp(scores - max))), which needs no protection"
-        for phrase in (*_ADDED, *_CLIPPED)
-    },
+    **SOFTMAX_MISTAKES,
+    **dict.fromkeys(
+        (*_ADDED, *_CLIPPED),
+        "this changes the loss, most where scores differ much; use log softmax = scores - max - "
+        "log(sum(exp(scores - max))), which needs no protection",
+    ),
     "labels off by one: label - 1 is used": "classes are numbered from 0",
     "labels off by one: label + 1 is used": "classes are numbered from 0",
     "the largest score is taken for the label": "use the labels",
@@ -271,7 +296,9 @@ def _terms(inputs: Inputs) -> dict[str, dict[str, NDArray]]:
     i = double(inputs)
     n = len(i["scores"]) if i["reduction"] == "mean" else 1
     target = np.eye(i["scores"].shape[1])[i["labels"]]
-    return {"dscores": {"of the probabilities": reference.softmax(i["scores"], 1) / n, "of the one-hot labels": -target / n}}
+    return {
+        "dscores": {"of the probabilities": reference.softmax(i["scores"], 1) / n, "of the one-hot labels": -target / n}
+    }
 
 
 def _quantities(inputs: Inputs) -> dict[str, float]:
@@ -296,7 +323,14 @@ _HINTS = {
     "one sample": "wrong only for a batch of one sample",
 }
 _NAMES = ("scores", "labels")
-_COMMON = {"cases": _cases, "right": _right, "compute": _compute, "terms": _terms, "quantities": _quantities, "hints": _HINTS}
+_COMMON = {
+    "cases": _cases,
+    "right": _right,
+    "compute": _compute,
+    "terms": _terms,
+    "quantities": _quantities,
+    "hints": _HINTS,
+}
 
 
 OPERATION = Operation(
@@ -357,12 +391,30 @@ OPERATION = Operation(
         PartOfOperation(
             name="backward",
             forms=(
-                Form("pytorch", "backward(scores, labels) -> dscores", ("scores", "labels"), ("dscores",), arguments=_arguments, names=_NAMES),
+                Form(
+                    "pytorch",
+                    "backward(scores, labels) -> dscores",
+                    ("scores", "labels"),
+                    ("dscores",),
+                    arguments=_arguments,
+                    names=_NAMES,
+                ),
                 Form("pytorch", "backward(cache) -> dscores", ("cache",), ("dscores",), names=_NAMES),
-                Form("cs231n", "backward(x, y) -> dx", ("scores", "labels"), ("dscores",), arguments=_arguments, names=("x", "y")),
+                Form(
+                    "cs231n",
+                    "backward(x, y) -> dx",
+                    ("scores", "labels"),
+                    ("dscores",),
+                    arguments=_arguments,
+                    names=("x", "y"),
+                ),
                 Form("cs231n", "backward(cache) -> dx", ("cache",), ("dscores",), names=("x", "y")),
             ),
-            mistakes={**SOFTMAX_MISTAKES, **{k: v for k, v in LOSS_MISTAKES.items() if "labels off" in k}, **GRADIENT_MISTAKES},
+            mistakes={
+                **SOFTMAX_MISTAKES,
+                **{k: v for k, v in LOSS_MISTAKES.items() if "labels off" in k},
+                **GRADIENT_MISTAKES,
+            },
             **_COMMON,
         ),
     ),
