@@ -6,7 +6,7 @@ import numpy as np
 
 from fastnn.grading.calling import quiet, values_of_roles
 
-_SPECIAL = {"conv_param", "pool_param", "bn_param", "dropout_param", "config", "params", "cache"}
+_SPECIAL = {"ln_param", "conv_param", "pool_param", "bn_param", "dropout_param", "config", "params", "cache"}
 
 
 def plain_forms(part):

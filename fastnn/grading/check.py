@@ -337,23 +337,38 @@ class _Run:
         return texts
 
     def _problems(self) -> list[str]:
-        found: dict[str, list[str]] = {}
+        """What is wrong beside numbers. Exceptions of one kind are told once."""
+        found: dict[str, list[Case]] = {}
+        words: dict[str, str] = {}
+        changed: list[str] = []
         for case, _, outcome in self.outcomes:
             if outcome.problem:
-                found.setdefault(outcome.problem, []).append(case.label)
-            for name in outcome.changed:
-                found.setdefault(
-                    f"the argument {name} is overwritten in place: work on a copy, since the caller still needs it", []
-                )
+                kind = outcome.problem.partition(":")[0]
+                words.setdefault(kind, outcome.problem)
+                found.setdefault(kind, []).append(case)
+            changed += outcome.changed
         texts = []
-        for problem, labels in list(found.items())[:3]:
-            everywhere = len(labels) in (0, len(self.outcomes))
-            texts.append(problem if everywhere else f"{problem} (in the case {'; '.join(labels[:2])})")
+        for kind, cases in found.items():
+            if len(cases) == len(self.outcomes):
+                texts.append(words[kind])
+                continue
+            others = [case for case, _, _ in self.outcomes if case not in cases]
+            hint = self._tag_of(cases, others)
+            texts.append(f"{words[kind]} (in the case {cases[0].label}{f'; {hint}' if hint else ''})")
+        for name in dict.fromkeys(changed):
+            texts.append(f"the argument {name} is overwritten in place: work on a copy, since the caller still needs it")
         if self.repeated:
             texts.append(self.repeated)
         if not self.outcomes:
             texts.append("no case fits this signature")
         return texts
+
+    def _tag_of(self, cases: list[Case], others: list[Case]) -> str:
+        """The hint of the tag that all these cases have, and no other has."""
+        for tag in cases[0].tags:
+            if all(tag in case.tags for case in cases) and not any(tag in case.tags for case in others):
+                return self.part.hints.get(tag, f"only with {tag}")
+        return ""
 
     def remarks(self) -> str:
         """What was not checked."""
