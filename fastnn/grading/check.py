@@ -375,7 +375,7 @@ class _Run:
             texts.append(f"{words[kind]} (in the case {cases[0].label}{f'; {hint}' if hint else ''})")
         for name in dict.fromkeys(changed):
             texts.append(f"the argument {name} is overwritten in place: work on a copy, since the caller still needs it")
-        if self.repeated:
+        if self.repeated and not (self.part.learn and self.right < 1):
             texts.append(self.repeated)
         if not self.outcomes:
             texts.append("no case fits this signature")
