@@ -267,7 +267,62 @@ class _Search:
             both = frozenset({a, b})
             if self._holds(("", lambda o, both=both: self._computed(o, both))):
                 return f"{self._words(a)}; and {self._words(b)}"
-        if self.part.expensive or len(phrases) > _MOST_PHRASES = 50
+        if self.part.expensive or len(phrases) > _MOST_PHRASES:
+            return None
+        for phrase in phrases:
+            for attempt in (self._of_results, self._of_arguments):
+                other = attempt(frozenset({phrase}))
+                if other:
+                    return f"{self._words(phrase)}; and {other}"
+        for a, b in itertools.combinations(phrases, 2):
+            factor = self._factor(frozenset({a, b}))
+            if factor:
+                return f"{self._words(a)}; and {self._words(b)}; and {factor}"
+        return None
+
+    def _cover(self) -> list[str]:
+        """Mistakes that explain some of the wrong cases each."""
+        assert self.pivot is not None
+        texts: dict[str, Callable[[Observation], list[NDArray | None]]] = {}
+        for text, predict in self._flags():
+            texts[text] = lambda o, predict=predict: [predict(o)]
+        for text, _ in changed_results(self.pivot.expected, self.pivot.case.inputs):
+            texts.setdefault(text, lambda o, text=text: list(self._changed_result(o, text, frozenset())))
+        for text, _ in changed_inputs(self.pivot.case.inputs, self._batched(self.pivot)):
+            texts.setdefault(text, lambda o, text=text: [self._changed_argument(o, text, frozenset())])
+        explained = {
+            text: [any(o.explained(value) for value in predictions(o)) for o in self.all]
+            for text, predictions in texts.items()
+        }
+        left = [index for index, o in enumerate(self.all) if o in self.wrong and o.expected.size > 1]
+        left = [index for index in left if largest(self._numbers(index)) > 0]
+        said = []
+        while left and len(said) < 3:
+            scores = {
+                text: sum(found[index] for index in left)
+                - 0.5 * sum(o.right and not known for o, known in zip(self.all, found, strict=True))
+                for text, found in explained.items()
+                if any(found[index] for index in left)
+            }
+            best = max(scores, key=lambda text: scores[text], default="")
+            if not best or scores[best] <= 0:
+                break
+            cases = [index for index in left if explained[best][index]]
+            labels = "; ".join(self.all[index].case.label for index in cases[:3])
+            more = "" if len(cases) <= 3 else f" and {len(cases) - 3} more"
+            said.append(f"{best} (this explains the case {labels}{more})")
+            left = [index for index in left if index not in cases]
+        if said and left:
+            said.append(describing.describe(self.part, self.result, self.all))
+        return said
+
+    def _numbers(self, index: int) -> NDArray:
+        received = self.all[index].received
+        assert received is not None
+        return received
+
+
+_MOST_PHRASES = 50
 _POWERS = (
     (-1.0, "not multiplied by {q}, or divided by {q} once too often"),
     (1.0, "not divided by {q}, or multiplied by {q} once too often"),
