@@ -1,5 +1,6 @@
 """Check a student's functions: call them in many cases, compare with the twin, and name the mistakes."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from fastnn.grading.operation import Case, Form, Misfit, Operation, PartOfOperat
 from fastnn.grading.operations import OPERATIONS
 from fastnn.grading.report import Part, Report
 from fastnn.grading.signatures import Binding, accepted, described, recognise
-from fastnn.grading.tolerances import allowed
+from fastnn.grading.tolerances import allowed, equal
 
 __all__ = ["check", "operations", "signatures"]
 
@@ -342,13 +343,29 @@ class _Run:
     # ---- words -------------------------------------------------------------------------------------------------------
     def mistakes(self, checker: _Checker) -> list[str]:
         """All mistakes, each in a sentence."""
+        exchanged = self._exchanged()
         texts: dict[str, list[str]] = {}  # sentence -> results
         for name, observations in self.results.items():
+            if name in exchanged:
+                texts.setdefault(f"the results are in another order: it is the right {exchanged[name]}", []).append(name)
+                continue
             for text in self._of_result(name, observations):
                 texts.setdefault(text, []).append(name)
         several = len(self.binding.form.results) > 1
         found = [f"{', '.join(names)}: {text}" if several and names[0] else text for text, names in texts.items()]
         return list(dict.fromkeys([*found, *self._problems()]))
+
+    def _exchanged(self) -> dict[str, str]:
+        """Results that are another one: result -> which."""
+        found = {}
+        for name, observations in self.results.items():
+            for other, right in self.results.items():
+                pairs = list(zip(observations, right, strict=True))
+                if name == other or any(o.received is None for o in observations) or all(o.right for o in observations):
+                    continue
+                if all(equal(o.received, r.expected, r.deviation) for o, r in pairs if o.received is not None):
+                    found[name] = other
+        return found
 
     def _of_result(self, name: str, observations: list[Observation]) -> list[str]:
         if name in self.part.messages:
@@ -370,7 +387,7 @@ class _Run:
         changed: list[str] = []
         for case, _, outcome in self.outcomes:
             if outcome.problem:
-                kind = outcome.problem.partition(":")[0]
+                kind = re.sub(r"\d+", "", outcome.problem.partition(":")[0])
                 words.setdefault(kind, outcome.problem)
                 found.setdefault(kind, []).append(case)
             changed += outcome.changed

@@ -8,14 +8,14 @@ from fastnn.grading.operation import PartOfOperation
 __all__ = ["describe", "first_wrong_place"]
 
 
-def describe(part: PartOfOperation, result: str, observations: list) -> str:
-    """What the wrong cases, and the wrong entries in them, have in common."""
+def describe(part: PartOfOperation, observations: list) -> str:
+    """What the wrong cases, and the wrong entries in them, have in common; '' if only the shape is wrong."""
     wrong = [o for o in observations if o.received is not None and not o.right]
     right = [o for o in observations if o.right]
     words = _by_tags(part, wrong, right)
     same_shape = [o for o in wrong if o.received.shape == o.expected.shape]
     if not same_shape:
-        return "; ".join(words) if words else _shapes(result, wrong[0])
+        return "; ".join(words)
     most = max(same_shape, key=lambda o: o.expected.size)
     detail = _by_factor(same_shape) or _by_place(most)
     if not words:
@@ -25,10 +25,6 @@ def describe(part: PartOfOperation, result: str, observations: list) -> str:
             else f"the numbers are wrong in {len(wrong)} of {len(wrong) + len(right)} cases"
         ]
     return f"{'; '.join(words)}{f'; {detail}' if detail else ''}; no known mistake gives these numbers"
-
-
-def _shapes(result: str, o: object) -> str:
-    return f"the shape of {result} is {o.received.shape} instead of {o.expected.shape}"  # type: ignore[attr-defined]
 
 
 def _by_tags(part: PartOfOperation, wrong: list, right: list) -> list[str]:

@@ -74,7 +74,7 @@ class Observation:
 
 
 def explain(part: PartOfOperation, result: str, observations: list[Observation]) -> list[str]:
-    """What is wrong with a result, in sentences; at least one if any observation is wrong and has numbers."""
+    """What is wrong with the numbers of a result, in sentences; none if nothing is, or if only the shape can be named."""
     search = _Search(part, result, observations)
     if not search.wrong:
         return []
@@ -171,7 +171,11 @@ class _Search:
             found = attempt()
             if found:
                 return [found]
-        return self._cover() or [describing.describe(self.part, self.result, self.all)]
+        cover = self._cover()
+        if cover:
+            return cover
+        description = describing.describe(self.part, self.all)
+        return [description] if description else []
 
     def _factor(self, wrong: Wrong = frozenset()) -> str | None:
         """A named factor of the whole result."""
@@ -258,7 +262,7 @@ class _Search:
             return None
         if numbers.size > 1 and np.ptp(numbers) == 0:  # a constant is no mixture of mistakes
             return None
-        phrases = list(self.part.mistakes)
+        phrases = [phrase for phrase in self.part.mistakes if self._matters(phrase)]
         for phrase in phrases:
             factor = self._factor(frozenset({phrase}))
             if factor:
@@ -279,6 +283,12 @@ class _Search:
             if factor:
                 return f"{self._words(a)}; and {self._words(b)}; and {factor}"
         return None
+
+    def _matters(self, phrase: str) -> bool:
+        """Whether a mistake changes this result at all."""
+        assert self.pivot is not None
+        prediction = self._computed(self.pivot, frozenset({phrase}))
+        return prediction is not None and not equal(prediction, self.pivot.expected, self.pivot.deviation)
 
     def _cover(self) -> list[str]:
         """Mistakes that explain some of the wrong cases each."""
@@ -313,7 +323,7 @@ class _Search:
             said.append(f"{best} (this explains the case {labels}{more})")
             left = [index for index in left if index not in cases]
         if said and left:
-            said.append(describing.describe(self.part, self.result, self.all))
+            said.append(describing.describe(self.part, self.all))
         return said
 
     def _numbers(self, index: int) -> NDArray:

@@ -101,6 +101,8 @@ def _places(i: Inputs, wrong: Wrong) -> Iterator[tuple[int, int, slice, slice]]:
     stride = i["stride"]
     rows, columns = _pads(i["padding"], wrong)
     r, s = i["weight"].shape[2:]
+    if "rows and columns of the filter are exchanged" in wrong:
+        r, s = s, r
     h, w = i["x"].shape[2] + sum(rows), i["x"].shape[3] + sum(columns)
     if "the padding counts once in the size of the output" in wrong:
         h, w = h - i["padding"], w - i["padding"]

@@ -226,7 +226,7 @@ def gradient_with(scores: NDArray, labels: NDArray, reduction: str, wrong: Wrong
         d = -target
     if "the gradient of a squared error through the softmax" in wrong:
         d = d * p * (1 - p)
-    if "the gradient of the squared error" in wrong:
+    if "the gradient is 2 times too large" in wrong:
         d = 2 * d
     if "only the first sample has a gradient" in wrong:
         d = np.where(np.arange(n)[:, None] == 0, d, 0)
@@ -276,7 +276,7 @@ GRADIENT_MISTAKES = {
     "the class of the label has no gradient": _GRADIENT,
     "the gradient with respect to the probabilities": "go on through the softmax: " + _GRADIENT,
     "the gradient of a squared error through the softmax": _GRADIENT,
-    "the gradient of the squared error": _GRADIENT,
+    "the gradient is 2 times too large": _GRADIENT,
     "the softmax is missing in the gradient": _GRADIENT,
     "the exponentials are not normalised in the gradient": _GRADIENT,
     "the logarithm of the softmax for the softmax": "take its exponential: " + _GRADIENT,
