@@ -35,6 +35,7 @@ _SUBMODULES = (
     "data",
     "doctor",
     "functional",
+    "grading",
     "insight",
     "models",
     "nn",
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from fastnn import data as data
     from fastnn import doctor as doctor
     from fastnn import functional as functional
+    from fastnn import grading as grading
     from fastnn import insight as insight
     from fastnn import models as models
     from fastnn import nn as nn
