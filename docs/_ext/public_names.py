@@ -28,7 +28,11 @@ MODULES = (
     "fastnn.doctor",
 )
 # Shown in a module by its own name, described in another.
-DESCRIBED_IN = {"fastnn": "fastnn.autograd", "fastnn.optim": "fastnn.optim.schedules"}
+DESCRIBED_IN = {
+    "fastnn": "fastnn.autograd",
+    "fastnn.optim": "fastnn.optim.schedules",
+    "fastnn.training": "fastnn.doctor",
+}
 # As examples import them.
 SHORT_NAMES = {"F": "fastnn.functional", "np": "numpy"}
 
