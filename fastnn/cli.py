@@ -352,7 +352,18 @@ def _summary(arguments: argparse.Namespace) -> None:
     else:
         model = models.create(name)
     with _user_network.user_code(name):
-        print(models.summarize(model, (arguments.batch, *arguments.input)))
+        summary = models.summarize(model, (arguments.batch, *arguments.input))
+        if _user_network.is_user_network(name):
+            summary = summary._replace(notes=_trial(model, max(arguments.batch, 2), arguments.input))
+        print(summary)
+
+
+def _trial(model: "fastnn.nn.Module", batch: int, shape: Sequence[int]) -> tuple[str, ...]:
+    """What `model.check` finds, also if that is an error of training, of which a network that only predicts has none."""
+    try:
+        return model.check((batch, *shape), batch_size=None).notes
+    except (ValueError, TypeError, RuntimeError) as error:
+        return (" ".join(["training fails:", _sentence(error), *_notes(error)]),)
 
 
 def _profile(arguments: argparse.Namespace) -> None:
@@ -408,7 +419,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except Exception as error:
         if os.environ.get("FASTNN_DEBUG") == "1":
             raise
-        say(f"fastnn: {_sentence(error)}")
+        say("\n    ".join([f"fastnn: {_sentence(error)}", *_notes(error)]))
         return _USAGE if isinstance(error, ValueError | OSError | ImportError) else _FAILED
 
 
@@ -432,6 +443,14 @@ def _drop_stdout() -> None:
     """What is still to be written goes nowhere; the interpreter would try again at its end, and complain."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """What is known besides, of the error or of that of a user's code which it tells of: one line each."""
+    notes: list[str] = []
+    while error is not None and not notes:
+        notes, error = getattr(error, "__notes__", []), error.__cause__
+    return notes
 
 
 def _sentence(error: Exception) -> str:

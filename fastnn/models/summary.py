@@ -26,13 +26,21 @@ class LayerSummary(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """The layers of a network in the order in which they run; it prints as a table."""
+    """The layers of a network in the order in which they run; it prints as a table.
+
+    Attributes:
+        layers: each run of a layer that has no sublayers.
+        batch_size: images, or other examples, that ran through.
+        parameters, trainable_parameters, parameter_bytes: of the whole network, each parameter once.
+        notes: what would go wrong in training, as `Module.check` finds it.
+    """
 
     layers: list[LayerSummary]
     batch_size: int
     parameters: int
     trainable_parameters: int
     parameter_bytes: int
+    notes: tuple[str, ...] = ()
 
     @property
     def multiplications(self) -> int:
@@ -88,6 +96,7 @@ class Summary(NamedTuple):
                 f"{_bytes(self.activation_bytes)} of activations for a batch of {self.batch_size}; "
                 f"{_bytes(3 * self.parameter_bytes)} of parameters, gradients and momentum",
             ),
+            *(("note", note) for note in self.notes),
         ]
 
 
@@ -116,13 +125,13 @@ def _multiplications(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
     return 0
 
 
-def _shapes(given: Any) -> Any:
-    """The checked shape of a batch; a tuple or a dict of shapes for several inputs."""
+def shapes_of(operation: str, given: Any) -> Any:
+    """The checked shape of an input; a tuple or a dict of shapes for several inputs."""
     if isinstance(given, dict) and given:
-        return {name: _checked_shape(f"input_shape[{name!r}]", shape) for name, shape in given.items()}
+        return {name: _checked_shape(operation, f"input_shape[{name!r}]", shape) for name, shape in given.items()}
     if isinstance(given, tuple | list) and given and all(isinstance(shape, tuple | list) for shape in given):
-        return tuple(_checked_shape(f"input_shape[{index}]", shape) for index, shape in enumerate(given))
-    return _checked_shape("input_shape", given)
+        return tuple(_checked_shape(operation, f"input_shape[{i}]", shape) for i, shape in enumerate(given))
+    return _checked_shape(operation, "input_shape", given)
 
 
 def _zeros(shapes: Any, dtype: Any) -> Any:
@@ -132,16 +141,11 @@ def _zeros(shapes: Any, dtype: Any) -> Any:
     return np.zeros(shapes, dtype) if is_one else tuple(np.zeros(shape, dtype) for shape in shapes)
 
 
-def _first(shapes: Any) -> tuple[int, ...]:
-    several = list(shapes.values()) if isinstance(shapes, dict) else shapes
-    return shapes if isinstance(several[0], int) else several[0]
-
-
-def _checked_shape(name: str, given: Any) -> tuple[int, ...]:
+def _checked_shape(operation: str, name: str, given: Any) -> tuple[int, ...]:
     if isinstance(given, int):
-        raise TypeError(f"summarize: {name} must be several integers, (N, C, H, W). Received: {given!r}")
-    shape = _check.integers("summarize", name, given, 1)
-    _check.fits_memory("summarize", "an input", shape)
+        raise TypeError(f"{operation}: {name} must be several integers, (N, C, H, W). Received: {given!r}")
+    shape = _check.integers(operation, name, given, 1)
+    _check.fits_memory(operation, "an input", shape)
     return shape
 
 
@@ -162,7 +166,13 @@ def summarize(model: nn.Module, input_shape: Any = (1, 3, 32, 32)) -> Summary:
         (2168746, 26579968)
     """
     _arguments.model("summarize", "model", model)
-    shapes = _shapes(input_shape)
+    shapes = shapes_of("summarize", input_shape)
+    dtype = next((parameter.dtype for parameter in model.parameters()), np.dtype(np.float32))
+    return summary_of(model, _zeros(shapes, dtype))
+
+
+def summary_of(model: nn.Module, inputs: Any) -> Summary:
+    """The same for an input, or several in a tuple or a dict."""
     layers: list[LayerSummary] = []
     counted: set[int] = set()  # a layer that is used twice has its parameters once
 
@@ -179,17 +189,16 @@ def summarize(model: nn.Module, input_shape: Any = (1, 3, 32, 32)) -> Summary:
 
     modes = [(module, module.training) for module in model.modules()]
     parameters = list(model.parameters())
-    dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
     model.eval()
     try:
         with observe(model, visit), no_grad():
-            _several.call(model, _zeros(shapes, dtype))
+            _several.call(model, inputs)
     finally:
         for module, training in modes:
             module.training = training
     return Summary(
         layers,
-        _first(shapes)[0],
+        _several.first_length(inputs) or 0,
         sum(p.size for p in parameters),
         sum(p.size for p in parameters if p.requires_grad),
         sum(p.data.nbytes for p in parameters),

@@ -23,12 +23,8 @@ def _links(error: BaseException) -> Iterator[TracebackType]:
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Whether a `raise` in code that is neither fastnn's nor NumPy's made this exception: it says what it has to say."""
-    last = None
-    for last in _links(error):
-        pass
-    if last is None:
-        return True
+    """Whether a `raise` in code that is neither fastnn's nor NumPy's made this exception, and so its words."""
+    *_, last = _links(error)
     code = last.tb_frame.f_code
     if os.path.abspath(code.co_filename).startswith((_FASTNN, _NUMPY)):
         return False

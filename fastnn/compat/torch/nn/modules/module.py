@@ -461,7 +461,7 @@ class Module(_hooks.HookMethods, ArrayModule):
 
 
 Module._names_of_fastnn = frozenset(
-    {"astype", "backward", "forget", "given_back", "input_grad", "preprocessing"}
+    {"astype", "backward", "check", "forget", "given_back", "input_grad", "preprocessing"}
     | {name for name in vars(ArrayModule) if name[0] == "_" and name[1] != "_"}
 )
 
