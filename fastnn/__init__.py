@@ -48,6 +48,7 @@ _LATE_FUNCTIONS = {
     "Op": ("autograd", "Op"),
     "Tensor": ("autograd", "Tensor"),
     "enable_grad": ("autograd", "enable_grad"),
+    "explain": ("insight", "explain"),
     "grad": ("autograd", "grad"),
     "is_grad_enabled": ("autograd", "is_grad_enabled"),
     "load": ("training", "load_weights"),
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from fastnn.autograd.tape import grad as grad
     from fastnn.autograd.tensor import Tensor as Tensor
     from fastnn.autograd.tensor import tensor as tensor
+    from fastnn.insight import explain as explain
     from fastnn.profiling import profile as profile
     from fastnn.training import load_weights, save_weights
 

@@ -87,6 +87,19 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--batch", metavar="N", type=int, default=1, help="images (default: 1)")
     summary.set_defaults(run=_summary)
 
+    explain = commands.add_parser(
+        "explain",
+        help="formula, NumPy twin and source of a layer or an operation, and how it runs for a shape",
+        description="Show what a layer or an operation computes: formula, forward and backward in NumPy, source. With "
+        "--shape also sizes, multiplications, memory, kernels, and the algorithms of convolutions and why they run.",
+        allow_abbrev=False,
+    )
+    explain.add_argument(
+        "what", metavar="NAME", help=f"conv2d, batch_norm, Linear, ...; the name of a model or of a recipe; or {_OWN}"
+    )
+    explain.add_argument("--shape", metavar="N,C,H,W", help="shape of the input, for example 128,64,16,16")
+    explain.set_defaults(run=_explain)
+
     _add_profile(commands)
     _add_bench(commands)
     return parser
@@ -338,19 +351,14 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _summary(arguments: argparse.Namespace) -> None:
-    from fastnn import _user_network, models, training
+    from fastnn import _user_network, models
 
     for name in ("batch", "input"):
         value = getattr(arguments, name)
         if (min(value) if name == "input" else value) < 1:
             raise ValueError(f"--{name} must be at least 1. Received: {value}")
     name = arguments.model
-    if _user_network.is_user_network(name):
-        model = _user_network.load_network(name)
-    elif name in training.RECIPES:
-        model = training.RECIPES[name].make_model()
-    else:
-        model = models.create(name)
+    model = _user_network.network_of(name)
     with _user_network.user_code(name):
         summary = models.summarize(model, (arguments.batch, *arguments.input))
         if _user_network.is_user_network(name):
@@ -358,8 +366,14 @@ def _summary(arguments: argparse.Namespace) -> None:
         print(summary)
 
 
+def _explain(arguments: argparse.Namespace) -> None:
+    from fastnn.insight.command import explain_command
+
+    explain_command(arguments)
+
+
 def _trial(model: "fastnn.nn.Module", batch: int, shape: Sequence[int]) -> tuple[str, ...]:
-    """What `model.check` finds, also if that is an error of training, of which a network that only predicts has none."""
+    """What `model.check` finds; an error, too, since a network that only predicts need not be able to train."""
     try:
         return model.check((batch, *shape), batch_size=None).notes
     except (ValueError, TypeError, RuntimeError) as error:

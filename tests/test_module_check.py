@@ -83,7 +83,7 @@ def test_check_raises_the_error_of_the_layer_with_the_way():
     assert caught.value.__notes__ == [
         "in 5, Linear(in_features=128, out_features=5, bias=True)",
         "input (2, 3, 8, 8) -> 0 Conv2d (2, 8, 8, 8) -> 1 BatchNorm2d (2, 8, 8, 8) -> 2 ReLU (2, 8, 8, 8)"
-        " -> 3 Dropout (2, 8, 8, 8) -> 4 Flatten (2, 512)",
+        " -> 4 Flatten (2, 512)",  # dropout does nothing after eval()
         "512 = 8 * 8 * 8, the channels, height and width before 4 Flatten; write Linear(512, 5)",
     ]
     with pytest.raises(ValueError, match="more than one value per channel"):

@@ -11,7 +11,7 @@ from fastnn.autograd.observer import Observer, observing
 from fastnn.autograd.tensor import mapped
 from fastnn.insight._state import frozen_randomness, preserved
 from fastnn.models._observe import arrays_in
-from fastnn.models.summary import LayerSummary, Summary, shapes_of, summary_of
+from fastnn.models.summary import Summary, shapes_of, summary_of
 from fastnn.profiling.run import left_as_found
 
 __all__ = ["check"]
@@ -29,13 +29,12 @@ def check(model: Any, input_shape: Any, dtype: Any = np.float32, batch_size: int
         shapes = _each(lambda shape: (batch_size, *shape) if len(shape) in _ONE_EXAMPLE else shape, shapes)
     inputs = _zeros(shapes, dtype)
     look = _Look()
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), preserved(model), left_as_found(model, None), frozen_randomness(model):
         summary = summary_of(model, inputs)
-    with preserved(model), left_as_found(model, None), frozen_randomness(model):
         for parameter in model.parameters():
             parameter.grad = None
         model.train()
-        with observing(look), np.errstate(all="ignore"):
+        with observing(look):
             y = _several.call(model, inputs)
         goes_back = any(array.dtype.kind == "f" for array in arrays_in(y))
         if goes_back and any(parameter.requires_grad for parameter in model.parameters()):

@@ -70,10 +70,10 @@ class Summary(NamedTuple):
             (
                 layer.path,
                 layer.kind,
-                _shape(layer.output_shape),
+                shape_text(layer.output_shape),
                 f"{layer.parameters:,}" if layer.parameters else "",
                 f"{layer.multiplications:,}" if layer.multiplications else "",
-                _bytes(layer.activation_bytes),
+                bytes_text(layer.activation_bytes),
             )
             for layer in self.layers
         ]
@@ -83,7 +83,7 @@ class Summary(NamedTuple):
         return [
             (
                 "parameters",
-                f"{self.parameters:,} ({_bytes(self.parameter_bytes)})"
+                f"{self.parameters:,} ({bytes_text(self.parameter_bytes)})"
                 + (f", of which {frozen:,} are not trained" if frozen else ""),
             ),
             (
@@ -93,8 +93,8 @@ class Summary(NamedTuple):
             ),
             (
                 "memory",
-                f"{_bytes(self.activation_bytes)} of activations for a batch of {self.batch_size}; "
-                f"{_bytes(3 * self.parameter_bytes)} of parameters, gradients and momentum",
+                f"{bytes_text(self.activation_bytes)} of activations for a batch of {self.batch_size}; "
+                f"{bytes_text(3 * self.parameter_bytes)} of parameters, gradients and momentum",
             ),
             *(("note", note) for note in self.notes),
         ]
@@ -104,12 +104,14 @@ _HEAD = ("layer", "kind", "output shape", "parameters", "multiplications", "memo
 _LEFT = {0, 1, 2}
 
 
-def _shape(shape: tuple[Any, ...]) -> str:
+def shape_text(shape: tuple[Any, ...]) -> str:
+    """2x3, or several shapes with commas."""
     several = bool(shape) and isinstance(shape[0], tuple)
-    return ", ".join(map(_shape, shape)) if several else "x".join(map(str, shape))
+    return ", ".join(map(shape_text, shape)) if several else "x".join(map(str, shape))
 
 
-def _bytes(n: int) -> str:
+def bytes_text(n: int) -> str:
+    """1.5 MB"""
     for unit in ("B", "kB", "MB"):
         if n < 1000:
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
@@ -117,7 +119,8 @@ def _bytes(n: int) -> str:
     return f"{n:.2f} GB"
 
 
-def _multiplications(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
+def multiplications_of(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
+    """Those of one forward of a convolution or linear layer, with taps on padding; 0 for any other layer."""
     if isinstance(layer, nn.ConvTranspose2d):
         return x.size * math.prod(layer.weight.shape[1:])
     if results and isinstance(layer, nn.Conv2d | nn.Linear):
@@ -184,7 +187,7 @@ def summary_of(model: nn.Module, inputs: Any) -> Summary:
         shape = shapes[0] if len(shapes) == 1 else shapes
         n_bytes = sum(array.nbytes for array in arrays)
         layers.append(
-            LayerSummary(path, type(layer).__name__, shape, n_parameters, _multiplications(layer, x, arrays), n_bytes)
+            LayerSummary(path, type(layer).__name__, shape, n_parameters, multiplications_of(layer, x, arrays), n_bytes)
         )
 
     modes = [(module, module.training) for module in model.modules()]
