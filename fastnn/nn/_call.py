@@ -50,6 +50,7 @@ def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..
             _failures.in_forward(self, error, arguments, keywords)
             raise
 
+    _failures.ENTRIES.add(enter.__code__)  # type: ignore[attr-defined]
     enter.entered, enter.has_own_backward = forward, has_own_backward  # type: ignore[attr-defined]
     return enter
 
@@ -65,6 +66,7 @@ def going_back(backward: Callable[..., Any]) -> Callable[..., Any]:
             _failures.in_backward(self, error)
             raise
 
+    _failures.ENTRIES.add(go.__code__)  # type: ignore[attr-defined]
     return go
 
 
@@ -210,6 +212,9 @@ def backward(module: Any, dy: Any) -> Any:
     except (ValueError, TypeError, IndexError) as error:
         _failures.in_backward(module, error)
         raise
+
+
+_failures.ENTRIES.add(backward.__code__)
 
 
 def _gone_back(module: Any, dy: Any) -> Any:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastnn.nn._failures.advice import advice
-from fastnn.nn._failures.places import place
+from fastnn.nn._failures.places import is_ours, place
 from fastnn.nn._failures.traces import modules_in
 from fastnn.nn._failures.walk import Failure, Step, is_layer, walk
 
@@ -31,15 +31,31 @@ def notes(root: Any, error: Exception, arguments: tuple[Any, ...], keywords: dic
         several = len(failure.ways) > 1 and failure.operation is not None and not is_layer(failure.module)
         for name, way in zip(_NUMBERS, failure.ways if several else [failure.way], strict=False):
             found.append(f"{name if several else ''}{_way(failure, way)}")
-    return found + advice(failure, error)
+    texts = advice(failure, error)
+    return found + ([_of_torch(text) for text in texts] if not root._takes_arrays else texts)
+
+
+_TORCH = {
+    ".astype(numpy.float32)": ".float()",
+    ".astype(numpy.float64)": ".double()",
+    ".astype(numpy.int64)": ".long()",
+    "numpy.repeat(x, 3, axis=1)": "x.repeat(1, 3, 1, 1)",
+    "x.transpose(": "x.permute(",
+}
+
+
+def _of_torch(text: str) -> str:
+    """For a script that is written for PyTorch."""
+    for ours, theirs in _TORCH.items():
+        text = text.replace(ours, theirs)
+    return text
 
 
 _NUMBERS = ("first: ", "second: ", "third: ")
 
 
 def _where(root: Any, module: Any) -> str:
-    is_ours = type(module).__module__.startswith("fastnn.nn.")
-    return f"in {place(root, module)}" if is_ours else f"in the forward of {place(root, module)}"
+    return f"in {place(root, module)}" if is_ours(module) else f"in the forward of {place(root, module)}"
 
 
 def _way(failure: Failure, way: list[Step]) -> str:

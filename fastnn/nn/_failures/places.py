@@ -2,9 +2,14 @@
 
 from typing import Any
 
-__all__ = ["called", "place"]
+__all__ = ["called", "is_ours", "place"]
 
 _LONGEST_REPR = 100
+
+
+def is_ours(module: Any) -> bool:
+    """Whether fastnn defines its class."""
+    return type(module).__module__.startswith(("fastnn.nn.", "fastnn.compat."))
 
 
 def place(root: Any, module: Any) -> str:

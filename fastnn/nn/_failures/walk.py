@@ -13,6 +13,7 @@ from fastnn._watching import OBSERVERS
 from fastnn.autograd.observer import Observer, observing
 from fastnn.autograd.tape import Op
 from fastnn.autograd.tensor import Tensor, mapped, new_tensor
+from fastnn.nn._failures.places import is_ours
 from fastnn.nn._failures.traces import modules_in
 from fastnn.nn.containers import Residual, Sequential
 from fastnn.nn.module import Module
@@ -101,12 +102,14 @@ class _Walk(Observer):
         begun = self._ended(op)
         owner = next((above.what for above in reversed(self.running) if isinstance(above.what, Module)), None)
         if begun is not None and not (owner is not None and is_layer(owner)):
-            self._note(self._paths.get(id(owner), ""), type(op).__name__, True, begun, results)
+            name = getattr(op, "name", None)  # of the activation, say
+            kind = name if isinstance(name, str) else type(op).__name__
+            self._note(self._paths.get(id(owner), ""), kind, True, begun, results)
 
     def module(self, module: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
         begun = self._ended(module)
         self.results.extend((module, array.shape) for array in list(_arrays(results))[:1])
-        is_inside = any(isinstance(above.what, Module) and is_layer(above.what) for above in self.running)
+        is_inside = any(isinstance(above.what, Module) and _is_opaque(above.what) for above in self.running)
         if begun is not None and is_layer(module) and not is_inside:
             self._note(self._paths.get(id(module), ""), type(module).__name__, False, begun, results)
 
@@ -150,7 +153,12 @@ class _Walk(Observer):
 def is_layer(module: Any) -> bool:
     """Whether a module is shown as one step, whatever runs within it."""
     is_own_container = isinstance(module, Sequential | Residual)
-    return not module._modules or (type(module).__module__.startswith("fastnn.nn.") and not is_own_container)
+    return not module._modules or (is_ours(module) and not is_own_container)
+
+
+def _is_opaque(module: Any) -> bool:
+    """Whether it is a layer of fastnn's. One of a user may run layers that it has not registered."""
+    return is_layer(module) and is_ours(module)
 
 
 def walk(root: Any, error: Exception, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Failure | None:
@@ -176,10 +184,9 @@ def _failure(network: Any, observer: _Walk, error: Exception, start: tuple[NDArr
     modules = [i for i, begun in enumerate(running) if isinstance(begun.what, Module)]
     if not modules:
         return None
-    layers = [i for i in modules if is_layer(running[i].what)]
-    at = layers[0] if layers else modules[-1]
+    at = next((i for i in modules if _is_opaque(running[i].what)), modules[-1])
     operations = [begun for begun in running[at + 1 :] if isinstance(begun.what, Op)]
-    last = running[at] if layers or not operations else operations[-1]
+    last = running[at] if is_layer(running[at].what) or not operations else operations[-1]
     return Failure(
         network,
         running[at].what,
@@ -208,7 +215,7 @@ def _copies(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.copy("K")
     if isinstance(value, Tensor):
-        x = new_tensor(value._data.copy("K"), None)
+        x = new_tensor(value._data.copy("K"), None, value._kind)
         x._requires_grad = value._requires_grad
         return x
     return mapped(_copies, value) if isinstance(value, tuple | list | dict) else value
