@@ -409,6 +409,8 @@ good("insight", "models.vgg_a", models.vgg_a, num_classes=10, stages=((2,),) * 5
 good("insight", "models.vgg_a_bn", models.vgg_a_bn, num_classes=10, stages=((2,),) * 5, hidden=8)
 good("insight", "models.vgg_a_light", models.vgg_a_light, num_classes=10, hidden=8)
 good("insight", "models.vgg_a_light_bn", models.vgg_a_light_bn, num_classes=10, hidden=8)
+good("insight", "fastnn.explain", fastnn.explain, what=nn.Linear(3, 2), shape=(4, 3))
+good("insight", "nn.Module.check", fresh(lambda: SMALL.check), input_shape=(3, 8, 8), dtype=np.float32, batch_size=2)
 good("insight", "models.summarize", models.summarize, model=SMALL, input_shape=(1, 3, 8, 8))
 
 

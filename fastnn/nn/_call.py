@@ -61,7 +61,10 @@ def going_back(backward: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(backward)
     def go(self: Any, *gradients: Any, **keywords: Any) -> Any:
         try:
-            return _went_back(self, backward, gradients, keywords)
+            seeing = observers()
+            if not seeing or running_module() is self:
+                return backward(self, *gradients, **keywords)
+            return _seen_back(self, backward, gradients, keywords, seeing)
         except (ValueError, TypeError, IndexError) as error:
             _failures.in_backward(self, error)
             raise
@@ -70,10 +73,10 @@ def going_back(backward: Callable[..., Any]) -> Callable[..., Any]:
     return go
 
 
-def _went_back(module: Any, backward: Callable[..., Any], gradients: tuple[Any, ...], keywords: Any) -> Any:
-    seeing = observers()
-    if not seeing or running_module() is module:
-        return backward(module, *gradients, **keywords)
+def _seen_back(
+    module: Any, backward: Callable[..., Any], gradients: tuple[Any, ...], keywords: Any, seeing: tuple[Any, ...]
+) -> Any:
+    """A backward that the author of a module wrote, while somebody observes."""
     given = (*gradients, *keywords.values())
     given = given[0] if len(given) == 1 and type(given[0]) is tuple else given  # of several results
     for observer in seeing:
@@ -207,17 +210,6 @@ def given_back(value: Any) -> Any:
 
 def backward(module: Any, dy: Any) -> Any:
     """The gradients with respect to the arrays of the last call, after those of the parameters were added."""
-    try:
-        return _gone_back(module, dy)
-    except (ValueError, TypeError, IndexError) as error:
-        _failures.in_backward(module, error)
-        raise
-
-
-_failures.ENTRIES.add(backward.__code__)
-
-
-def _gone_back(module: Any, dy: Any) -> Any:
     call: Call | None = module.__dict__.get("_call")
     if call is None:
         name = type(module).__name__
@@ -234,9 +226,13 @@ def _gone_back(module: Any, dy: Any) -> Any:
             f"{name}.backward: {call.lost[0]} in its forward has no gradient: use NumPy's functions on what forward "
             "got, or write a backward"
         )
-    seeds = _seeds(f"{name}.backward", call.outputs, dy)
     wanted = [x for x in call.inputs if x._requires_grad]
-    gradients: Sequence[NDArray | None] = go_back(seeds, wanted, retain_graph=is_single) if seeds else []
+    try:
+        seeds = _seeds(f"{name}.backward", call.outputs, dy)
+        gradients: Sequence[NDArray | None] = go_back(seeds, wanted, retain_graph=is_single) if seeds else []
+    except (ValueError, TypeError, IndexError) as error:
+        _failures.in_backward(module, error)
+        raise
     if not wanted or not module.input_grad:
         return None
     found = [
@@ -244,6 +240,9 @@ def _gone_back(module: Any, dy: Any) -> Any:
         for x, dx in zip(wanted, gradients or [None] * len(wanted), strict=True)
     ]
     return found[0] if len(found) == 1 else tuple(found)
+
+
+_failures.ENTRIES.add(backward.__code__)
 
 
 def called_in_parts(module: Any) -> bool:
