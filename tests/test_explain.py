@@ -187,7 +187,7 @@ def test_notebooks_get_escaped_html():
         ((3,), TypeError, "explain: a layer, a function of fastnn.functional, an Op or a name is needed. Received: 3"),
         ((np.exp,), TypeError, "explain: a layer"),
         (("conv3d",), ValueError, "explain: there is no operation 'conv3d', but .*conv2d"),
-        (("relu", 3), TypeError, "explain: input_shape must be several integers"),
+        (("relu", 3), TypeError, "explain: shape must be several integers"),
         (("cross_entropy", (2, 3)), ValueError, "explain: with a shape, give a layer rather than cross_entropy"),
         ((nn.Linear(3, 2), (2, 4)), ValueError, "linear: x has 4 features, weight expects 3"),
     ],

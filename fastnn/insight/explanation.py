@@ -108,7 +108,7 @@ def explain(what: Any, shape: Any = None) -> Explanation:
         from fastnn.insight._explained_cost import cost, costs_of_parts  # the profile, which looks into networks, too
         from fastnn.models.summary import shapes_of
 
-        shapes = shapes_of("explain", shape)
+        shapes = shapes_of("explain", shape, "shape")
         layer = subject.layer or _typical(subject, shapes)
         inputs = _inputs(layer, shapes)
         words = [] if subject.layer is layer else [f"of {layer!r}", ""]

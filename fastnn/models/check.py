@@ -23,7 +23,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 def check(model: Any, input_shape: Any, dtype: Any = np.float32, batch_size: int | None = 2) -> Summary:
     """`model.check(...)`, which see."""
     if batch_size is not None:
-        batch_size = _check.integer("check", "batch_size", batch_size, 1)
+        batch_size = _check.integer("check", "batch_size", batch_size, 1, _check.MOST_SETTING)
     shapes = shapes_of("check", input_shape)
     if batch_size is not None:
         shapes = _each(lambda shape: (batch_size, *shape) if len(shape) in _ONE_EXAMPLE else shape, shapes)

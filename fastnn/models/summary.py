@@ -128,13 +128,13 @@ def multiplications_of(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
     return 0
 
 
-def shapes_of(operation: str, given: Any) -> Any:
+def shapes_of(operation: str, given: Any, name: str = "input_shape") -> Any:
     """The checked shape of an input; a tuple or a dict of shapes for several inputs."""
     if isinstance(given, dict) and given:
-        return {name: _checked_shape(operation, f"input_shape[{name!r}]", shape) for name, shape in given.items()}
+        return {key: _checked_shape(operation, f"{name}[{key!r}]", shape) for key, shape in given.items()}
     if isinstance(given, tuple | list) and given and all(isinstance(shape, tuple | list) for shape in given):
-        return tuple(_checked_shape(operation, f"input_shape[{i}]", shape) for i, shape in enumerate(given))
-    return _checked_shape(operation, "input_shape", given)
+        return tuple(_checked_shape(operation, f"{name}[{i}]", shape) for i, shape in enumerate(given))
+    return _checked_shape(operation, name, given)
 
 
 def _zeros(shapes: Any, dtype: Any) -> Any:
