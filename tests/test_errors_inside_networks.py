@@ -160,6 +160,16 @@ CASES = {
 }  # fmt: skip
 
 
+CASES |= {
+    "tuple": (
+        S(nn.GRU(4, 3), nn.Linear(3, 2)), np.zeros((2, 5, 4), np.float32),
+        ["in 1, Linear(in_features=3, out_features=2, bias=True)", "input (2, 5, 4) -> 0 GRU (2, 5, 3)",
+         "0 GRU gives a tuple of several arrays, and this layer takes one: give it the first, y[0]"],
+    ),
+    "prelu": (nn.PReLU(7), IMAGES, ["write PReLU(1), or PReLU(3) for a weight of each channel"]),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_notes_say_what_to_write(name):
     model, x, expected = CASES[name]
@@ -176,6 +186,15 @@ def test_advice_that_is_followed_works():
         words = notes(model, np.zeros((2, 3, size, size), np.float32))[-1].rpartition("write ")[2]
         model.classifier[2] = eval(f"nn.{words}", {"nn": nn})
         assert model(np.zeros((2, 3, size, size), np.float32)).shape == (2, 10)
+
+
+def test_losses_of_classes():
+    labels = np.zeros(8, int)
+    for loss in (nn.CrossEntropyLoss(), nn.NLLLoss()):
+        assert notes(loss, IMAGES[:, :, :1, :1], labels) == [
+            "the network gives images of one pixel: put nn.Flatten() at its end, or write x.reshape(len(x), -1)"
+        ]
+        assert notes(loss, IMAGES[:, :, 0, 0], labels[:, None]) == ["one label for each row: write target[:, 0]"]
 
 
 def test_dtypes():

@@ -83,6 +83,10 @@ def explain(what: Any, shape: Any = None) -> Explanation:
         -------
         max(x, 0), element by element.
         <BLANKLINE>
+        Gradients
+        ---------
+        The gradient with respect to x: dy where y > 0, else 0 (the derivative at 0 is taken as 0).
+        <BLANKLINE>
         Forward in NumPy
         ----------------
         def relu(x: NDArray) -> NDArray:
@@ -94,10 +98,14 @@ def explain(what: Any, shape: Any = None) -> Explanation:
         def relu_backward(dy: NDArray, y: NDArray) -> NDArray:
             \"\"\"dx = dy where y > 0 (or y is NaN), else 0\"\"\"
             return np.where(y <= 0, np.zeros_like(dy), dy)
+        <BLANKLINE>
+        Source
+        ------
+        Nair and Hinton, 2010, "Rectified linear units improve restricted Boltzmann machines".
         >>> layer = nn.Conv2d(64, 128, 3, padding=1)
         >>> text = fastnn.explain(layer, (128, 64, 16, 16))["With an input of 128x64x16x16"]
         >>> print(*text.splitlines()[:4], sep="\\n")
-        input            128x64x16x16, float32
+        input            128x64x16x16 of float32
         output           128x128x16x16
         parameters       73,856 (295.4 kB)
         multiplications  2,415,919,104 forward; training takes about three times as many

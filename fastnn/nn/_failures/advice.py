@@ -20,6 +20,9 @@ def advice(failure: Failure, error: Exception) -> list[str]:
     """Texts for what is known of such a failure; empty if nothing is."""
     if not failure.inputs:
         return []
+    last = failure.way[-1] if failure.way else None
+    if last is not None and 1 < last.n_results == len(failure.inputs) and "cannot be made an array" in str(error):
+        return [f"{last.label} gives a tuple of several arrays, and this layer takes one: give it the first, y[0]"]
     found = list(_dtypes(failure))
     if found or (isinstance(error, TypeError) and not isinstance(failure.module, nn.Embedding)):
         return found
@@ -234,6 +237,23 @@ def _image_sizes(a: str, shape_a: Any, b: str, shape_b: Any) -> Iterator[str]:
         yield f"{a} gives {c_a} channels, {b} {c_b}"
 
 
+def _prelu(failure: Failure) -> Iterator[str]:
+    x = failure.inputs[0]
+    if x.ndim > 1:
+        yield f"write PReLU(1), or PReLU({x.shape[1]}) for a weight of each channel"
+
+
+def _loss(failure: Failure) -> Iterator[str]:
+    """Of classes."""
+    if len(failure.inputs) != 2:
+        return
+    x, target = failure.inputs
+    if x.ndim > 2 and target.shape == x.shape[:1] and math.prod(x.shape[2:]) == 1:
+        yield "the network gives images of one pixel: put nn.Flatten() at its end, or write x.reshape(len(x), -1)"
+    elif x.ndim == 2 and target.shape == (len(x), 1):
+        yield "one label for each row: write target[:, 0]"
+
+
 _LAYERS: tuple[tuple[Any, Callable[[Failure], Iterator[str]]], ...] = (
     (nn.Linear, _linear),
     ((nn.Conv2d, nn.ConvTranspose2d), _convolution),
@@ -245,6 +265,8 @@ _LAYERS: tuple[tuple[Any, Callable[[Failure], Iterator[str]]], ...] = (
     (nn.MultiheadAttention, _features("embed_dim", "num_heads")),
     ((nn.RNN, nn.GRU, nn.LSTM, nn.RNNCell, nn.GRUCell, nn.LSTMCell), _features("input_size", "hidden_size")),
     (nn.Residual, _residual),
+    (nn.PReLU, _prelu),
+    ((nn.CrossEntropyLoss, nn.NLLLoss, nn.FocalLoss, nn.MultiMarginLoss), _loss),
 )
 
 

@@ -32,7 +32,8 @@ class Step(NamedTuple):
         path, kind: of the layer; of an operation, the path of the module whose forward ran it.
         is_operation: whether it is one between layers.
         source: number of the last step whose result it got; -1 for the input of the network, -2 if unknown.
-        before, after: shapes of what it got first and of what it gave.
+        before, after: shapes of what it got first and of what it gave first.
+        n_results: how many arrays it gave.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Step(NamedTuple):
     source: int
     before: Shape
     after: Shape
+    n_results: int
 
     @property
     def label(self) -> str:
@@ -133,7 +135,8 @@ class _Walk(Observer):
             if self._source(array) == _UNKNOWN:  # else it is an identity
                 self._makers[id(array)] = weakref.ref(array), len(self.steps)
         # The array that came from furthest: weights and constants come from nowhere.
-        self.steps.append(Step(path, kind, is_operation, max(begun.sources, default=_UNKNOWN), before, arrays[0].shape))
+        source = max(begun.sources, default=_UNKNOWN)
+        self.steps.append(Step(path, kind, is_operation, source, before, arrays[0].shape, len(arrays)))
 
     def ways(self, sources: list[int]) -> list[list[Step]]:
         """For each source, the steps that led to it; those of a source that leads nowhere are left out."""
