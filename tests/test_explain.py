@@ -126,6 +126,16 @@ def test_shape_gives_the_numbers_of_a_layer_by_hand():
     assert "forward          reference  the 'reference' backend was chosen" in text
 
 
+def test_layers_that_are_computed_as_convolutions_name_the_plan_of_each_kernel():
+    with fastnn.num_threads(1):
+        text = fastnn.explain(nn.Linear(64, 32), (256, 64)).sections[-1].text
+        transposed = fastnn.explain(nn.ConvTranspose2d(8, 4, 3), (2, 8, 6, 6)).sections[-1].text
+    assert "algorithm        direct: a linear layer is the convolution of one pixel with a filter of one tap" in text
+    found = planned((256, 64, 1, 1), (32, 64, 1, 1))
+    assert f"kernels          conv2d_forward (direct, {found.way})" in text
+    assert "conv2d_backward_data (direct, " in transposed.splitlines()[-1]
+
+
 def test_network_is_a_table_of_its_layers():
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1, algorithm="winograd"), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10)

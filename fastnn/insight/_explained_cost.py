@@ -8,7 +8,7 @@ from fastnn import _runtime, _several, nn
 from fastnn._tables import aligned
 from fastnn.autograd.observer import Observer, observing
 from fastnn.autograd.tensor import mapped
-from fastnn.functional._conv2d_plan import Plan, plan_for
+from fastnn.functional._conv2d_plan import plan_for
 from fastnn.insight._state import frozen_randomness, preserved
 from fastnn.models._observe import arrays_in, observe
 from fastnn.models.summary import Summary, bytes_text, multiplications_of, shape_text, summary_of
@@ -43,10 +43,11 @@ def cost(layer: nn.Module, inputs: Any) -> list[str]:
             + (f", {bytes_text(summary.activation_bytes)} of output" if summary.activation_bytes else ""),
         ),
         ("machine", _machine()),
+        ("algorithm", ": ".join(algorithm_of(layer, "forward", ())) if isinstance(layer, nn.Linear) else ""),
         ("kernels", ", ".join(_kernels(layer, inputs))),
     ]
     lines = aligned([row for row in rows if row[1]], {0, 1})
-    if isinstance(layer, nn.Conv2d | nn.Linear):
+    if isinstance(layer, nn.Conv2d):
         lines += ["", *_algorithms(layer, arrays[0].shape)]
     return lines
 
@@ -90,10 +91,10 @@ def _machine() -> str:
 
 class _Kernels(Observer):
     def __init__(self) -> None:
-        self.names: dict[str, None] = {}
+        self.plans: dict[str, Any] = {}
 
     def kernel(self, name: str, *details: Any) -> None:
-        self.names[name] = None
+        self.plans[name] = details[0] if details else None
 
 
 def _kernels(layer: nn.Module, inputs: Any) -> list[str]:
@@ -107,7 +108,9 @@ def _kernels(layer: nn.Module, inputs: Any) -> list[str]:
                 layer.backward()
             elif any(x.dtype.kind == "f" for x in arrays_in(inputs)) or list(layer.parameters()):
                 layer.backward(mapped(lambda part: np.ones_like(part) if isinstance(part, np.ndarray) else None, y))
-    return list(look.names)
+    if isinstance(layer, nn.Conv2d):  # which has a table of its plans
+        return list(look.plans)
+    return [name if plan is None else f"{name} ({plan.algorithm}, {plan.way})" for name, plan in look.plans.items()]
 
 
 # ---- algorithms ------------------------------------------------------------------------------------------------------
@@ -119,17 +122,17 @@ class _Costs(NamedTuple):
 
 
 def _algorithms(layer: Any, x_shape: tuple[int, ...]) -> list[str]:
-    plan = None if _runtime.uses_reference() else _plan(layer, x_shape)
+    plan = plan_for("explain", x_shape, layer.weight.shape, layer.weight.dtype, layer.settings())
     rows: list[tuple[str, ...]] = [("direction", "algorithm", "way", "workspace", "multiplications (estimate)", "why")]
     for direction in _DIRECTIONS:
         algorithm, why = algorithm_of(layer, direction, x_shape)
-        found = None if plan is None else plan.directions[direction.replace(" ", "_")]
+        found = plan.directions[direction.replace(" ", "_")]
         way, workspace, others = "", "", ""
         if found is not None:
             way, workspace = found.way, bytes_text(found.workspace)
             costs = _Costs(found.winograd, found.winograd24)
             shares = [f"{name} {share:.2f}" for name, share in costs._asdict().items() if share]
-            others = ", ".join(["direct 1", *shares]) if isinstance(layer, nn.Conv2d) else ""
+            others = ", ".join(["direct 1", *shares])
         rows.append((direction, algorithm, way, workspace, others, why.removeprefix(f"{algorithm}: ")))
     return aligned(_without_empty(rows), set(range(6)))
 
@@ -137,9 +140,3 @@ def _algorithms(layer: Any, x_shape: tuple[int, ...]) -> list[str]:
 def _without_empty(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
     return [tuple(row[i] for i in kept) for row in rows]
-
-
-def _plan(layer: Any, x_shape: tuple[int, ...]) -> Plan | None:
-    if isinstance(layer, nn.Linear):
-        return None
-    return plan_for("explain", x_shape, layer.weight.shape, layer.weight.dtype, layer.settings())
