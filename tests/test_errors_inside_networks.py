@@ -1,5 +1,6 @@
 """Errors inside networks: their notes name the layer, the way of the arrays and what to write; nothing else changes."""
 
+import contextlib
 import traceback
 
 import numpy as np
@@ -347,6 +348,24 @@ def test_error_that_a_forward_catches_costs_no_second_run(monkeypatch):
     model = Tries()
     assert model(np.zeros((2, 3), np.float32)).shape == (2, 3)
     assert [getattr(error, "__notes__", []) for error in model.caught] == [[]]
+
+
+def test_failure_that_was_caught_before_is_not_blamed():
+    class Tries(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 2)
+
+        def forward(self, x):
+            with contextlib.suppress(ValueError):
+                np.concatenate([self.first(x), x[:1, :2]], axis=0)
+            return self.second(x).reshape(7)
+
+    assert notes(Tries(), np.zeros((2, 3), np.float32)) == [
+        "in the forward of Tries",
+        "input (2, 3) -> second Linear (2, 2)",
+        "x has 4 = 2 * 2 elements; for one row for each image write x.reshape(len(x), -1)",
+    ]
 
 
 def test_network_is_run_again_on_a_copy_without_hooks():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["is_foreign", "modules_in"]
+__all__ = ["is_foreign", "modules_in", "objects_in"]
 
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _FASTNN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
@@ -31,19 +31,22 @@ def is_foreign(error: BaseException) -> bool:
     return code.co_code[last.tb_lasti] in _RAISE
 
 
-def modules_in(error: BaseException) -> list[Any]:
-    """The modules whose methods were running when `error` was raised, the innermost last."""
-    from fastnn.nn._hand_written import HandWritten
-    from fastnn.nn.module import Module
-
+def objects_in(error: BaseException) -> list[Any]:
+    """The objects whose methods were running when `error` was raised, the innermost last."""
     found: list[Any] = []
     for link in _links(error):
         code, local = link.tb_frame.f_code, link.tb_frame.f_locals
-        candidates = [local.get(code.co_varnames[0])] if code.co_argcount else []
+        if code.co_argcount:
+            found.append(local.get(code.co_varnames[0]))
         if code.co_name == "go_back":
-            candidates.append(local.get("op"))
-        for candidate in candidates:
-            module = candidate.owner if isinstance(candidate, HandWritten) else candidate
-            if isinstance(module, Module) and (not found or found[-1] is not module):
-                found.append(module)
+            found.append(local.get("op"))
     return found
+
+
+def modules_in(error: BaseException) -> list[Any]:
+    """The modules among them; a module with a backward of its own for the operation that calls it."""
+    from fastnn.nn._hand_written import HandWritten
+    from fastnn.nn.module import Module
+
+    owners = [found.owner if isinstance(found, HandWritten) else found for found in objects_in(error)]
+    return [owner for owner in owners if isinstance(owner, Module)]

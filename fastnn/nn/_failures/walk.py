@@ -14,7 +14,7 @@ from fastnn.autograd.observer import Observer, observing
 from fastnn.autograd.tape import Op
 from fastnn.autograd.tensor import Tensor, mapped, new_tensor
 from fastnn.nn._failures.places import is_ours
-from fastnn.nn._failures.traces import modules_in
+from fastnn.nn._failures.traces import objects_in
 from fastnn.nn.containers import Residual, Sequential
 from fastnn.nn.module import Module
 
@@ -182,8 +182,8 @@ def walk(root: Any, error: Exception, arguments: tuple[Any, ...], keywords: dict
 
 
 def _failure(network: Any, observer: _Walk, error: Exception, start: tuple[NDArray, ...]) -> Failure | None:
-    failing = {id(module) for module in modules_in(error)}
-    running = [begun for begun in observer.running if isinstance(begun.what, Op) or id(begun.what) in failing]
+    failing = {id(found) for found in objects_in(error)}  # others have failed before, and somebody has caught that
+    running = [begun for begun in observer.running if id(begun.what) in failing]
     modules = [i for i, begun in enumerate(running) if isinstance(begun.what, Module)]
     if not modules:
         return None
