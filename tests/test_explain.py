@@ -185,6 +185,21 @@ def test_own_layers_and_operations_are_explained_by_their_source():
     assert fastnn.explain(Cube())["Forward"] == "def forward(self, x):\n    return x**3"
 
 
+def test_networks_have_their_own_words_and_layers_of_scripts_those_of_the_layer():
+    from fastnn import models
+    from fastnn.compat import torch
+
+    network = fastnn.explain(models.create("airbench94"))
+    assert network["What it does"] == inspect.getdoc(models.Airbench).split("\n\nArgs:")[0]
+    assert [title for title, _ in network.sections] == ["What it does", "Source"]
+    layer = torch.nn.Conv2d(3, 8, 3)
+    assert fastnn.explain(layer)["Forward in NumPy"] == fastnn.explain("conv2d")["Forward in NumPy"]
+    with pytest.raises(TypeError, match=r"explain: with a shape, what must be a module of fastnn.nn"):
+        fastnn.explain(layer, (2, 3, 8, 8))
+    with pytest.raises(TypeError, match=r"check: a module of fastnn.nn is needed"):
+        layer.check((3, 8, 8))
+
+
 def test_notebooks_get_escaped_html():
     page = fastnn.explain("relu")._repr_html_()
     assert page.startswith("<h3>relu</h3>\n<h4>Formula</h4>\n<pre>max(x, 0), element by element.</pre>")

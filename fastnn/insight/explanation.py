@@ -117,7 +117,9 @@ def explain(what: Any, shape: Any = None) -> Explanation:
         from fastnn.models.summary import shapes_of
 
         shapes = shapes_of("explain", shape, "shape")
-        layer = subject.layer or _typical(subject, shapes)
+        layer = _typical(subject, shapes) if subject.layer is None else subject.layer
+        if not layer._takes_arrays:
+            raise TypeError(f"explain: with a shape, what must be a module of fastnn.nn. Received: {subject.name}")
         inputs = _inputs(layer, shapes)
         words = [] if subject.layer is layer else [f"of {layer!r}", ""]
         lines = costs_of_parts(layer, inputs) if _is_network(layer) else cost(layer, inputs)
@@ -183,7 +185,8 @@ def _of_name(name: str) -> _Subject:
 def _of_class(kind: type[nn.Module], name: str, layer: nn.Module | None) -> _Subject:
     known = next((parent for parent in kind.__mro__ if parent in FUNCTIONS and _runs_as(kind, parent)), None)
     if known is not None:
-        return _Subject(name, known, FUNCTIONS[known], layer, kind)
+        documented = kind if vars(kind).get("__doc__") else known
+        return _Subject(name, documented, FUNCTIONS[known], layer, kind)
     own = [("Forward", getattr(kind.forward, "entered", kind.forward))]
     if not getattr(kind.backward, "is_derived", False):
         own.append(("Backward", inspect.unwrap(kind.backward)))
@@ -191,7 +194,8 @@ def _of_class(kind: type[nn.Module], name: str, layer: nn.Module | None) -> _Sub
 
 
 def _runs_as(kind: type[nn.Module], parent: type[nn.Module]) -> bool:
-    return kind.forward is parent.forward and kind.backward is parent.backward
+    forward = getattr(kind.forward, "extends", kind.forward)
+    return forward is parent.forward and kind.backward is parent.backward
 
 
 def _of_operation(kind: type[Op]) -> _Subject:
@@ -244,7 +248,8 @@ def _sections(subject: _Subject) -> Iterator[Section]:
     yield Section("Backward in NumPy", source_of([*of_backward, *backward]) if backward else "")
     for title, function in subject.own:
         yield Section(title, _own_source(function))
-    if subject.kind is not None and not functions and not subject.own and subject.kind is not nn.Sequential:
+    is_container = subject.kind is not None and issubclass(subject.kind, nn.Sequential)
+    if subject.kind is not None and not names and not subject.own and not is_container:
         yield Section("In NumPy", "It does no arithmetic, so that it has no twin.")
     sources = list(dict.fromkeys(filter(None, map(papers, [subject.documented, *functions]))))
     longest = [text for text in sources if not any(text.rstrip(".") in other for other in sources if other != text)]

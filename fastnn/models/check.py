@@ -22,6 +22,8 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 def check(model: Any, input_shape: Any, dtype: Any = np.float32, batch_size: int | None = 2) -> Summary:
     """`model.check(...)`, which see."""
+    if not model._takes_arrays:
+        raise TypeError(f"check: a module of fastnn.nn is needed, which takes arrays. Received: {_check.shown(model)}")
     if batch_size is not None:
         batch_size = _check.integer("check", "batch_size", batch_size, 1, _check.MOST_SETTING)
     shapes = shapes_of("check", input_shape)
