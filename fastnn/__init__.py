@@ -51,6 +51,7 @@ _LATE_FUNCTIONS = {
     "Tensor": ("autograd", "Tensor"),
     "diagnose": ("doctor", "diagnose"),
     "enable_grad": ("autograd", "enable_grad"),
+    "explain": ("insight", "explain"),
     "grad": ("autograd", "grad"),
     "is_grad_enabled": ("autograd", "is_grad_enabled"),
     "load": ("training", "load_weights"),
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
     from fastnn.autograd.tensor import Tensor as Tensor
     from fastnn.autograd.tensor import tensor as tensor
     from fastnn.doctor import diagnose as diagnose
+    from fastnn.insight import explain as explain
     from fastnn.profiling import profile as profile
     from fastnn.training import load_weights, save_weights
 

@@ -16,7 +16,7 @@ import numpy as np
 from fastnn import nn
 from fastnn.insight._state import preserved
 
-__all__ = ["NetworkError", "classes_of", "is_user_network", "load_network", "user_code"]
+__all__ = ["NetworkError", "classes_of", "is_user_network", "load_network", "network_of", "user_code"]
 
 
 class NetworkError(ValueError):
@@ -26,6 +26,19 @@ class NetworkError(ValueError):
 def is_user_network(name: str) -> bool:
     """Whether this is no name of a built-in network or recipe: it has a colon, or is a file of Python."""
     return ":" in name or name.endswith(".py")
+
+
+def network_of(name: str) -> nn.Module:
+    """The network that a command names: a user's, that of a recipe, or a model of `fastnn.models`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    from fastnn import models, training
+
+    if is_user_network(name):
+        return load_network(name)
+    return training.RECIPES[name].make_model() if name in training.RECIPES else models.create(name)
 
 
 def load_network(name: str) -> nn.Module:

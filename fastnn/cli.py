@@ -94,6 +94,19 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--batch", metavar="N", type=int, default=1, help="images (default: 1)")
     summary.set_defaults(run=_summary)
 
+    explain = commands.add_parser(
+        "explain",
+        help="formula, NumPy twin and source of a layer or an operation, and how it runs for a shape",
+        description="Show what a layer or an operation computes: formula, forward and backward in NumPy, source. With "
+        "--shape also sizes, multiplications, memory, kernels, and the algorithms of convolutions and why they run.",
+        allow_abbrev=False,
+    )
+    explain.add_argument(
+        "what", metavar="NAME", help=f"conv2d, batch_norm, Linear, ...; the name of a model or of a recipe; or {_OWN}"
+    )
+    explain.add_argument("--shape", metavar="N,C,H,W", help="shape of the input, for example 128,64,16,16")
+    explain.set_defaults(run=_explain)
+
     _add_profile(commands)
     _add_bench(commands)
     return parser
@@ -355,21 +368,33 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _summary(arguments: argparse.Namespace) -> None:
-    from fastnn import _user_network, models, training
+    from fastnn import _user_network, models
 
     for name in ("batch", "input"):
         value = getattr(arguments, name)
         if (min(value) if name == "input" else value) < 1:
             raise ValueError(f"--{name} must be at least 1. Received: {value}")
     name = arguments.model
-    if _user_network.is_user_network(name):
-        model = _user_network.load_network(name)
-    elif name in training.RECIPES:
-        model = training.RECIPES[name].make_model()
-    else:
-        model = models.create(name)
+    model = _user_network.network_of(name)
     with _user_network.user_code(name):
-        print(models.summarize(model, (arguments.batch, *arguments.input)))
+        summary = models.summarize(model, (arguments.batch, *arguments.input))
+        if _user_network.is_user_network(name):
+            summary = summary._replace(notes=_trial(model, max(arguments.batch, 2), arguments.input))
+        print(summary)
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    from fastnn.insight.command import explain_command
+
+    explain_command(arguments)
+
+
+def _trial(model: "fastnn.nn.Module", batch: int, shape: Sequence[int]) -> tuple[str, ...]:
+    """What `model.check` finds; an error, too, since a network that only predicts need not be able to train."""
+    try:
+        return model.check((batch, *shape), batch_size=None).notes
+    except (ValueError, TypeError, RuntimeError) as error:
+        return (" ".join(["training fails:", _sentence(error), *_notes(error)]),)
 
 
 def _profile(arguments: argparse.Namespace) -> None:
@@ -425,7 +450,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except Exception as error:
         if os.environ.get("FASTNN_DEBUG") == "1":
             raise
-        say(f"fastnn: {_sentence(error)}")
+        say("\n    ".join([f"fastnn: {_sentence(error)}", *_notes(error)]))
         return _USAGE if isinstance(error, ValueError | OSError | ImportError) else _FAILED
 
 
@@ -449,6 +474,14 @@ def _drop_stdout() -> None:
     """What is still to be written goes nowhere; the interpreter would try again at its end, and complain."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """What is known besides, of the error or of that of a user's code which it tells of: one line each."""
+    notes: list[str] = []
+    while error is not None and not notes:
+        notes, error = getattr(error, "__notes__", []), error.__cause__
+    return notes
 
 
 def _sentence(error: Exception) -> str:

@@ -409,6 +409,8 @@ good("insight", "models.vgg_a", models.vgg_a, num_classes=10, stages=((2,),) * 5
 good("insight", "models.vgg_a_bn", models.vgg_a_bn, num_classes=10, stages=((2,),) * 5, hidden=8)
 good("insight", "models.vgg_a_light", models.vgg_a_light, num_classes=10, hidden=8)
 good("insight", "models.vgg_a_light_bn", models.vgg_a_light_bn, num_classes=10, hidden=8)
+good("insight", "insight.explain", insight.explain, what=nn.Linear(3, 2), shape=(4, 3))
+good("insight", "nn.Module.check", fresh(lambda: SMALL().check), input_shape=(3, 8, 8), dtype=np.float32, batch_size=2)
 good("insight", "models.summarize", models.summarize, model=SMALL, input_shape=(1, 3, 8, 8))
 
 
@@ -488,9 +490,9 @@ SKIPPED: dict[str, str] = {
     **dict.fromkeys(
         ["nn.LoadResult", "functional.BatchNormResult", "functional.Normalized", "training.Evaluation",
          "functional.InstanceNormResult",
-         "models.LayerSummary", "models.Summary", "insight.GradcheckResult", "insight.GradientProbe",
-         "insight.GradientRow", "insight.LossLandscape", "profiling.Copy", "profiling.Forecast",
-         "profiling.ForecastRow", "profiling.Loss", "profiling.Profile", "profiling.ProfileRow",
+         "models.LayerSummary", "models.Summary", "insight.Explanation", "insight.GradcheckResult",
+         "insight.GradientProbe", "insight.GradientRow", "insight.LossLandscape", "profiling.Copy",
+         "profiling.Forecast", "profiling.ForecastRow", "profiling.Loss", "profiling.Profile", "profiling.ProfileRow",
          "courses.Recipe"], RECORD,
     ),
     **dict.fromkeys(
@@ -502,6 +504,7 @@ SKIPPED: dict[str, str] = {
     **dict.fromkeys(["training.Callback", "data.Augmentation"], BASE),
     "fastnn.load": "is training.load_weights",
     "fastnn.save": "is training.save_weights",
+    "fastnn.explain": "is insight.explain",
     "fastnn.profile": "is profiling.profile",
     "training.Run": "makes the folder of a whole training",
     "training.train_recipe": "trains for long",

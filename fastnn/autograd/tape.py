@@ -91,6 +91,11 @@ class Op:
         """The gradients with respect to the inputs, one or a tuple; None for an input that has none."""
         raise TypeError(f"{type(self).__name__} does not define backward()")
 
+    @property
+    def author(self) -> Any:
+        """Whose forward and backward these are, for errors."""
+        return self
+
     def __call__(self, *inputs: Any) -> Any:
         return run(self, *inputs)
 
@@ -422,7 +427,7 @@ def _fitting(op: Op, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
     Raises:
         ValueError: there is not one for each input, or it has another shape.
     """
-    name = f"{type(op).__name__}.backward"
+    name = f"{type(op.author).__name__}.backward"
     if len(gradients) != len(op._shapes):
         raise ValueError(
             f"{name}: one gradient for each of {len(op._shapes)} inputs is needed, None for one that has none. "

@@ -5,6 +5,7 @@ insight.plot_overlay(image, insight.grad_cam(model, image[None], "features.8")[0
 """
 
 from fastnn.insight.confusion import confusion_matrix, per_class_accuracy
+from fastnn.insight.explanation import Explanation, explain
 from fastnn.insight.gradcheck import GradcheckResult, GradientError, GradientRow, compare_gradients, gradcheck
 from fastnn.insight.landscape import LossLandscape, loss_landscape, lr_band
 from fastnn.insight.landscape_plots import (
@@ -26,6 +27,7 @@ from fastnn.insight.saliency import grad_cam, occlusion, saliency
 from fastnn.insight.smoothness import GradientProbe, beta_smoothness, gradient_predictiveness, probe_gradient
 
 __all__ = [
+    "Explanation",
     "GradcheckResult",
     "GradientError",
     "GradientProbe",
@@ -34,6 +36,7 @@ __all__ = [
     "beta_smoothness",
     "compare_gradients",
     "confusion_matrix",
+    "explain",
     "grad_cam",
     "gradcheck",
     "gradient_predictiveness",

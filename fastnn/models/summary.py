@@ -28,13 +28,21 @@ class LayerSummary(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """The layers of a network in the order in which they run; it prints as a table."""
+    """The layers of a network in the order in which they run; it prints as a table.
+
+    Attributes:
+        layers: each run of a layer that has no sublayers.
+        batch_size: images, or other examples, that ran through.
+        parameters, trainable_parameters, parameter_bytes: of the whole network, each parameter once.
+        notes: what would go wrong in training, as `Module.check` finds it.
+    """
 
     layers: list[LayerSummary]
     batch_size: int
     parameters: int
     trainable_parameters: int
     parameter_bytes: int
+    notes: tuple[str, ...] = ()
 
     @property
     def multiplications(self) -> int:
@@ -64,10 +72,10 @@ class Summary(NamedTuple):
             (
                 layer.path,
                 layer.kind,
-                _shape(layer.output_shape),
+                shape_text(layer.output_shape),
                 f"{layer.parameters:,}" if layer.parameters else "",
                 f"{layer.multiplications:,}" if layer.multiplications else "",
-                _bytes(layer.activation_bytes),
+                bytes_text(layer.activation_bytes),
             )
             for layer in self.layers
         ]
@@ -77,7 +85,7 @@ class Summary(NamedTuple):
         return [
             (
                 "parameters",
-                f"{self.parameters:,} ({_bytes(self.parameter_bytes)})"
+                f"{self.parameters:,} ({bytes_text(self.parameter_bytes)})"
                 + (f", of which {frozen:,} are not trained" if frozen else ""),
             ),
             (
@@ -87,9 +95,10 @@ class Summary(NamedTuple):
             ),
             (
                 "memory",
-                f"{_bytes(self.activation_bytes)} of activations for a batch of {self.batch_size}; "
-                f"{_bytes(3 * self.parameter_bytes)} of parameters, gradients and momentum",
+                f"{bytes_text(self.activation_bytes)} of activations for a batch of {self.batch_size}; "
+                f"{bytes_text(3 * self.parameter_bytes)} of parameters, gradients and momentum",
             ),
+            *(("note", note) for note in self.notes),
         ]
 
 
@@ -97,12 +106,14 @@ _HEAD = ("layer", "kind", "output shape", "parameters", "multiplications", "memo
 _LEFT = {0, 1, 2}
 
 
-def _shape(shape: tuple[Any, ...]) -> str:
+def shape_text(shape: tuple[Any, ...]) -> str:
+    """2x3, or several shapes with commas."""
     several = bool(shape) and isinstance(shape[0], tuple)
-    return ", ".join(map(_shape, shape)) if several else "x".join(map(str, shape))
+    return ", ".join(map(shape_text, shape)) if several else "x".join(map(str, shape))
 
 
-def _bytes(n: int) -> str:
+def bytes_text(n: int) -> str:
+    """1.5 MB"""
     for unit in ("B", "kB", "MB"):
         if n < 1000:
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
@@ -110,7 +121,8 @@ def _bytes(n: int) -> str:
     return f"{n:.2f} GB"
 
 
-def _multiplications(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
+def multiplications_of(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
+    """Those of one forward of a convolution or linear layer, with taps on padding; 0 for any other layer."""
     if isinstance(layer, nn.ConvTranspose2d):
         return x.size * math.prod(layer.weight.shape[1:])
     if results and isinstance(layer, nn.Conv2d | nn.Linear):
@@ -118,13 +130,13 @@ def _multiplications(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
     return 0
 
 
-def _shapes(given: Any) -> Any:
-    """The checked shape of a batch; a tuple or a dict of shapes for several inputs."""
+def shapes_of(operation: str, given: Any, name: str = "input_shape") -> Any:
+    """The checked shape of an input; a tuple or a dict of shapes for several inputs."""
     if isinstance(given, dict) and given:
-        return {name: _checked_shape(f"input_shape[{name!r}]", shape) for name, shape in given.items()}
+        return {key: _checked_shape(operation, f"{name}[{key!r}]", shape) for key, shape in given.items()}
     if isinstance(given, tuple | list) and given and all(isinstance(shape, tuple | list) for shape in given):
-        return tuple(_checked_shape(f"input_shape[{index}]", shape) for index, shape in enumerate(given))
-    return _checked_shape("input_shape", given)
+        return tuple(_checked_shape(operation, f"{name}[{i}]", shape) for i, shape in enumerate(given))
+    return _checked_shape(operation, name, given)
 
 
 def _zeros(shapes: Any, dtype: Any) -> Any:
@@ -134,16 +146,11 @@ def _zeros(shapes: Any, dtype: Any) -> Any:
     return np.zeros(shapes, dtype) if is_one else tuple(np.zeros(shape, dtype) for shape in shapes)
 
 
-def _first(shapes: Any) -> tuple[int, ...]:
-    several = list(shapes.values()) if isinstance(shapes, dict) else shapes
-    return shapes if isinstance(several[0], int) else several[0]
-
-
-def _checked_shape(name: str, given: Any) -> tuple[int, ...]:
+def _checked_shape(operation: str, name: str, given: Any) -> tuple[int, ...]:
     if isinstance(given, int):
-        raise TypeError(f"summarize: {name} must be several integers, (N, C, H, W). Received: {given!r}")
-    shape = _check.integers("summarize", name, given, 1)
-    _check.fits_memory("summarize", "an input", shape)
+        raise TypeError(f"{operation}: {name} must be several integers, (N, C, H, W). Received: {given!r}")
+    shape = _check.integers(operation, name, given, 1)
+    _check.fits_memory(operation, "an input", shape)
     return shape
 
 
@@ -164,7 +171,13 @@ def summarize(model: nn.Module, input_shape: Any = (1, 3, 32, 32)) -> Summary:
         (2168746, 26579968)
     """
     _arguments.model("summarize", "model", model)
-    shapes = _shapes(input_shape)
+    shapes = shapes_of("summarize", input_shape)
+    dtype = next((parameter.dtype for parameter in model.parameters()), np.dtype(np.float32))
+    return summary_of(model, _zeros(shapes, dtype))
+
+
+def summary_of(model: nn.Module, inputs: Any) -> Summary:
+    """The same for an input, or several in a tuple or a dict."""
     layers: list[LayerSummary] = []
     counted: set[int] = set()  # a layer that is used twice has its parameters once
 
@@ -176,22 +189,21 @@ def summarize(model: nn.Module, input_shape: Any = (1, 3, 32, 32)) -> Summary:
         shape = shapes[0] if len(shapes) == 1 else shapes
         n_bytes = sum(array.nbytes for array in arrays)
         layers.append(
-            LayerSummary(path, type(layer).__name__, shape, n_parameters, _multiplications(layer, x, arrays), n_bytes)
+            LayerSummary(path, type(layer).__name__, shape, n_parameters, multiplications_of(layer, x, arrays), n_bytes)
         )
 
     modes = [(module, module.training) for module in model.modules()]
     parameters = list(model.parameters())
-    dtype = parameters[0].dtype if parameters else np.dtype(np.float32)
     model.eval()
     try:
         with observe(model, visit), no_grad():
-            _several.call(model, _zeros(shapes, dtype))
+            _several.call(model, inputs)
     finally:
         for module, training in modes:
             module.training = training
     return Summary(
         layers,
-        _first(shapes)[0],
+        _several.first_length(inputs) or 0,
         sum(p.size for p in parameters),
         sum(p.size for p in parameters if p.requires_grad),
         sum(p.data.nbytes for p in parameters),

@@ -19,6 +19,7 @@ from fastnn.autograd.modes import LOST, RECORDING, STRICT
 from fastnn.autograd.observer import observers, running_in, running_module
 from fastnn.autograd.tape import go_back, next_number
 from fastnn.autograd.tensor import Tensor, array_of, mapped, new_tensor, seed, tensors_in
+from fastnn.nn import _failures
 from fastnn.nn._hand_written import alone, as_operation, lay_aside
 from fastnn.nn._hooks import has_gradient, hooked
 
@@ -41,10 +42,15 @@ def entering(forward: Callable[..., Any], has_own_backward: bool) -> Callable[..
     def enter(self: Any, *arguments: Any, **keywords: Any) -> Any:
         own = self.__dict__
         has_own = self._takes_arrays and (has_own_backward or self._hands_arrays_on or "backward" in own)
-        if ("_hooks" in own or observers()) and running_module() is not self:  # else by `super().forward(x)`
-            return _watched(self, forward, has_own, arguments, keywords)
-        return _entered(self, forward, has_own, arguments, keywords)
+        try:
+            if ("_hooks" in own or observers()) and running_module() is not self:  # else by `super().forward(x)`
+                return _watched(self, forward, has_own, arguments, keywords)
+            return _entered(self, forward, has_own, arguments, keywords)
+        except (ValueError, TypeError, IndexError) as error:
+            _failures.in_forward(self, error, arguments, keywords)
+            raise
 
+    _failures.ENTRIES.add(enter.__code__)  # type: ignore[attr-defined]
     enter.entered, enter.has_own_backward = forward, has_own_backward  # type: ignore[attr-defined]
     return enter
 
@@ -54,22 +60,34 @@ def going_back(backward: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(backward)
     def go(self: Any, *gradients: Any, **keywords: Any) -> Any:
-        seeing = observers()
-        if not seeing or running_module() is self:
-            return backward(self, *gradients, **keywords)
-        given = (*gradients, *keywords.values())
-        given = given[0] if len(given) == 1 and type(given[0]) is tuple else given  # of several results
-        for observer in seeing:
-            observer.begins(self, "backward", given)
-        start = time.perf_counter()
-        with running_in(self):
-            dx = backward(self, *gradients, **keywords)
-        seconds = time.perf_counter() - start
-        for observer in seeing:
-            observer.module(self, "backward", given, dx, seconds)
-        return dx
+        try:
+            seeing = observers()
+            if not seeing or running_module() is self:
+                return backward(self, *gradients, **keywords)
+            return _seen_back(self, backward, gradients, keywords, seeing)
+        except (ValueError, TypeError, IndexError) as error:
+            _failures.in_backward(self, error)
+            raise
 
+    _failures.ENTRIES.add(go.__code__)  # type: ignore[attr-defined]
     return go
+
+
+def _seen_back(
+    module: Any, backward: Callable[..., Any], gradients: tuple[Any, ...], keywords: Any, seeing: tuple[Any, ...]
+) -> Any:
+    """A backward that the author of a module wrote, while somebody observes."""
+    given = (*gradients, *keywords.values())
+    given = given[0] if len(given) == 1 and type(given[0]) is tuple else given  # of several results
+    for observer in seeing:
+        observer.begins(module, "backward", given)
+    start = time.perf_counter()
+    with running_in(module):
+        dx = backward(module, *gradients, **keywords)
+    seconds = time.perf_counter() - start
+    for observer in seeing:
+        observer.module(module, "backward", given, dx, seconds)
+    return dx
 
 
 def enter(module: Any, forward: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -208,9 +226,13 @@ def backward(module: Any, dy: Any) -> Any:
             f"{name}.backward: {call.lost[0]} in its forward has no gradient: use NumPy's functions on what forward "
             "got, or write a backward"
         )
-    seeds = _seeds(f"{name}.backward", call.outputs, dy)
     wanted = [x for x in call.inputs if x._requires_grad]
-    gradients: Sequence[NDArray | None] = go_back(seeds, wanted, retain_graph=is_single) if seeds else []
+    try:
+        seeds = _seeds(f"{name}.backward", call.outputs, dy)
+        gradients: Sequence[NDArray | None] = go_back(seeds, wanted, retain_graph=is_single) if seeds else []
+    except (ValueError, TypeError, IndexError) as error:
+        _failures.in_backward(module, error)
+        raise
     if not wanted or not module.input_grad:
         return None
     found = [
@@ -218,6 +240,9 @@ def backward(module: Any, dy: Any) -> Any:
         for x, dx in zip(wanted, gradients or [None] * len(wanted), strict=True)
     ]
     return found[0] if len(found) == 1 else tuple(found)
+
+
+_failures.ENTRIES.add(backward.__code__)
 
 
 def called_in_parts(module: Any) -> bool:

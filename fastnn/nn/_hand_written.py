@@ -36,6 +36,10 @@ class HandWritten(Op):
         self.owner, self.call, self.n_arrays, self.fill = owner, forward, n_arrays, fill
         self.kept: dict[Any, dict[str, Any]] | None = None
 
+    @property
+    def author(self) -> Any:
+        return self.owner
+
     def forward(self, *inputs: Any) -> Any:
         lay_aside(self.owner)
         y = self._call(inputs)

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastnn import _check
 from fastnn.autograd.tensor import Tensor, array_of
 from fastnn.nn import _call
+from fastnn.nn._module_check import CheckMethod
 from fastnn.nn.parameter import Parameter
 
 __all__ = ["LoadResult", "Module"]
@@ -55,7 +56,7 @@ def _derives(backward: Any) -> bool:
     return getattr(backward, "is_derived", False)
 
 
-class Module:
+class Module(CheckMethod):
     """A layer or a network: parameters, and a `forward`.
 
     A subclass defines `forward(...)` from other modules, functions of `fastnn.functional`, and NumPy's; its gradients

@@ -9,9 +9,9 @@ import numpy as np
 
 from fastnn import _arguments, _check, _machine, _runtime, _several, nn, optim
 from fastnn.autograd.tensor import mapped, tensor
-from fastnn.functional._conv2d_plan import explain
 from fastnn.insight._state import preserved
 from fastnn.profiling import work
+from fastnn.profiling.algorithms import algorithm_of
 from fastnn.profiling.recorder import DIRECTIONS, WHOLE_STEP, Key, Recorder, Tally
 from fastnn.profiling.result import Copy, Profile, ProfileRow, make_row
 
@@ -265,7 +265,7 @@ def _rows(recorder: Recorder, steps: list[dict[Key, Tally]], machine: _Machine) 
     position = {path: index for index, path in enumerate(paths)}
     for path, direction in sorted(keys, key=lambda key: (position[key[0]], DIRECTIONS.index(key[1]))):
         tally = next(step[path, direction] for step in reversed(steps) if (path, direction) in step)
-        algorithm, why = _algorithm(recorder.layers.get(path), direction, recorder.input_shapes.get(path, ()))
+        algorithm, why = algorithm_of(recorder.layers.get(path), direction, recorder.input_shapes.get(path, ()))
         yield make_row(
             machine.peak, machine.bandwidth,
             path=path, kind=tally.kind, direction=direction, calls=tally.calls, seconds=medians[path, direction],
@@ -283,20 +283,3 @@ def _copies(tally: Tally) -> tuple[Copy, ...]:
     for purpose, n_bytes in tally.copies:
         sizes.setdefault(purpose, []).append(n_bytes)
     return tuple(Copy(purpose, len(found), sum(found)) for purpose, found in sizes.items())
-
-
-def _algorithm(layer: Any, direction: str, x_shape: tuple[int, ...]) -> tuple[str, str]:
-    """The algorithm of a convolution or linear layer and why it runs; empty for others."""
-    if not isinstance(layer, nn.Conv2d | nn.Linear):
-        return "", ""
-    if _runtime.uses_reference():
-        return "reference", "the 'reference' backend was chosen"
-    if isinstance(layer, nn.Linear):
-        return "direct", "a linear layer is the convolution of one pixel with a filter of one tap"
-    if direction == "backward":  # of a convolution whose gradients were not told apart
-        return layer.algorithm, ""
-    algorithm, why, _ = explain(
-        x_shape, layer.weight.shape, layer.stride, layer.padding, layer.dilation, layer.groups, layer.algorithm,
-        direction.replace(" ", "_"),
-    )  # fmt: skip
-    return algorithm, why

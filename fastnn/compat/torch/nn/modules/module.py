@@ -15,7 +15,7 @@ from fastnn.compat.torch._dtype import dtype as dtype_of_torch
 from fastnn.compat.torch._tensor import Tensor, in_float32, new
 from fastnn.compat.torch.nn.modules import _hooks, _state, _text
 from fastnn.compat.torch.nn.parameter import Parameter, is_lazy, parameter_from
-from fastnn.nn import _call
+from fastnn.nn import _call, _failures
 from fastnn.nn.module import Module as ArrayModule
 from fastnn.nn.parameter import Parameter as ArrayParameter
 
@@ -77,13 +77,19 @@ class Module(_hooks.HookMethods, ArrayModule):
         if kwargs and not args and entered.__module__.startswith("fastnn.nn."):  # where PyTorch's `input` is x
             args = (kwargs.pop("input"),) if "input" in kwargs else ()
         try:
-            if "_hooks" in own or observers():
-                return forward(self, *args, **kwargs)
-            return entered(self, *args, **kwargs)
-        except TypeError:
-            if not entered.__module__.startswith("fastnn.") or not _has_float16((*args, *kwargs.values())):
-                raise
-        return self(*_in_float32(args), **_in_float32(kwargs))
+            try:
+                if "_hooks" in own or observers():
+                    return forward(self, *args, **kwargs)
+                return entered(self, *args, **kwargs)
+            except TypeError:
+                if not entered.__module__.startswith("fastnn.") or not _has_float16((*args, *kwargs.values())):
+                    raise
+            return self(*_in_float32(args), **_in_float32(kwargs))
+        except (ValueError, TypeError, IndexError) as error:
+            _failures.in_forward(self, error, args, kwargs)
+            raise
+
+    _failures.ENTRIES.add(__call__.__code__)
 
     # ---- attributes --------------------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:
@@ -461,7 +467,7 @@ class Module(_hooks.HookMethods, ArrayModule):
 
 
 Module._names_of_fastnn = frozenset(
-    {"astype", "backward", "forget", "given_back", "input_grad", "preprocessing"}
+    {"astype", "backward", "check", "forget", "given_back", "input_grad", "preprocessing"}
     | {name for name in vars(ArrayModule) if name[0] == "_" and name[1] != "_"}
 )
 
