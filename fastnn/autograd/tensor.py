@@ -1,5 +1,7 @@
 """An array that knows how it came about."""
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self, SupportsIndex, TypeVar
@@ -65,7 +67,7 @@ class Tensor(ArrayMethods):
     __slots__ = ("__weakref__", "_data", "_grad", "_memory", "_op", "_requires_grad")
 
     # What results with one of these among the inputs are: a subclass with other methods gives its own.
-    _kind: "ClassVar[type[Tensor]]"
+    _kind: ClassVar[type[Tensor]]
     # Whether a tensor that was recorded becomes another one by `a += b`, instead of leaving it a new one.
     _changes_itself: ClassVar[bool] = False
 
@@ -182,7 +184,7 @@ class Tensor(ArrayMethods):
         """The elements as nested lists of Python numbers."""
         return self._data.tolist()
 
-    def detach(self) -> "Tensor":
+    def detach(self) -> Tensor:
         """A tensor with the same array, through which no gradient goes."""
         # Nobody may write into what operations may keep.
         return new_tensor(self._data, self._shared_memory() if self._op is None else BORROWED, self._kind)
@@ -271,7 +273,7 @@ class Tensor(ArrayMethods):
         self._writable("assigning into", value)[array_of(index)] = array_of(value)
         self.written()
 
-    def _in_place(self, ufunc: np.ufunc, other: Any) -> "Tensor":
+    def _in_place(self, ufunc: np.ufunc, other: Any) -> Tensor:
         """`a += b`: a new tensor where something is recorded, else within the memory of a leaf."""
         if self._op is not None or (RECORDING.get() and isinstance(other, Tensor) and other._requires_grad):
             return UFUNCS[ufunc](self, other)
@@ -286,7 +288,7 @@ class Tensor(ArrayMethods):
             raise TypeError(f"{type(self).__name__}: one without axes has no length")
         return len(self._data)
 
-    def __iter__(self) -> Iterator["Tensor"]:
+    def __iter__(self) -> Iterator[Tensor]:
         if not self._data.ndim:
             raise TypeError(f"{type(self).__name__}: one without axes cannot be gone through")
         parts: Iterator[Tensor] = FUNCTIONS[iter](self)

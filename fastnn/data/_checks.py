@@ -1,5 +1,7 @@
 """The checks of this package's arguments: what is wrong, with its name, and what to do instead."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

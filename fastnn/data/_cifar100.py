@@ -1,5 +1,7 @@
 """CIFAR-100: 60,000 colour images of 32 x 32 pixels in 100 classes, in the form that Python programs get."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from pathlib import Path

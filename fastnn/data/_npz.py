@@ -1,5 +1,7 @@
 """Reading the small .npz files of the courses: arrays of numbers, of a size that such files have."""
 
+from __future__ import annotations
+
 import io
 import math
 import os

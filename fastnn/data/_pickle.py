@@ -6,6 +6,8 @@ small numbers and one array. Nothing is imported, nothing is called, and what an
 is in proportion to its own bytes.
 """
 
+from __future__ import annotations
+
 import struct
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Where batches come from: one array of images or features, or several beside each other."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

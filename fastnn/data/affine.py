@@ -1,5 +1,7 @@
 """Augmentations that move, turn and scale images smoothly: one bilinear sampler with a map for each image."""
 
+from __future__ import annotations
+
 import abc
 from collections.abc import Sequence
 

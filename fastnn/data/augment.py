@@ -7,6 +7,8 @@ parameters. In a `Loader`, the leading crops, flips and cutouts of the list are 
 gathering and the normalisation; used alone, each does the same by itself.
 """
 
+from __future__ import annotations
+
 import abc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """CIFAR-10: 60,000 colour images of 32 x 32 pixels in ten classes."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Augmentations of colour and light, as torchvision's ColorJitter and GaussianNoise define them."""
 
+from __future__ import annotations
+
 import abc
 from collections.abc import Sequence
 

@@ -1,5 +1,7 @@
 """A set of images in memory."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Sequence
 from typing import Any, Self

@@ -1,5 +1,7 @@
 """Reading images, of any kind that is in use, and making them one size."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import stat
@@ -187,7 +189,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # a pipe without a writer would wait for ever
 
 
-def pixels_of(image: "Image", size: tuple[int, int] | None, channels: int, resize: str) -> NDArray[np.uint8]:
+def pixels_of(image: Image, size: tuple[int, int] | None, channels: int, resize: str) -> NDArray[np.uint8]:
     """A Pillow image as (channels, height, width) bytes."""
     from PIL import ImageOps
 
@@ -198,7 +200,7 @@ def pixels_of(image: "Image", size: tuple[int, int] | None, channels: int, resiz
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
 
 
-def _in_eight_bits(image: "Image") -> "Image":
+def _in_eight_bits(image: Image) -> Image:
     from PIL import Image
 
     # Pillow would cut 16 bits off at 255. Its PNG and PPM readers hand them out as 32 in some versions.
@@ -211,7 +213,7 @@ def _in_eight_bits(image: "Image") -> "Image":
     return image
 
 
-def _in_mode(image: "Image", mode: str) -> "Image":
+def _in_mode(image: Image, mode: str) -> Image:
     """`image` as colour ('RGB') or grey ('L') of 8 bits."""
     from PIL import Image
 
@@ -224,7 +226,7 @@ def _in_mode(image: "Image", mode: str) -> "Image":
     return image.convert(mode) if image.mode in ("L", "RGB", "1") else image.convert("RGB").convert(mode)
 
 
-def _fitted(image: "Image", size: tuple[int, int], resize: str) -> "Image":
+def _fitted(image: Image, size: tuple[int, int], resize: str) -> Image:
     from PIL import Image
 
     (h, w), (width, height) = size, image.size
@@ -242,7 +244,7 @@ def _fitted(image: "Image", size: tuple[int, int], resize: str) -> "Image":
     return result
 
 
-def from_array(pixels: NDArray[np.uint8]) -> "Image":
+def from_array(pixels: NDArray[np.uint8]) -> Image:
     """Bytes (C, H, W) with C of 1, 3 or 4, the last being transparency, as an image of Pillow."""
     needs_pillow("Preprocessing")
     from PIL import Image

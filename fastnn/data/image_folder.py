@@ -1,5 +1,7 @@
 """Images of one's own: a folder with a folder for each class."""
 
+from __future__ import annotations
+
 import os
 import warnings
 from collections.abc import Iterator, Sequence

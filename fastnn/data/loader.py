@@ -1,5 +1,7 @@
 """Batches from memory."""
 
+from __future__ import annotations
+
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
 

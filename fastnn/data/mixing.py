@@ -1,5 +1,7 @@
 """Augmentations that mix images and their labels: `mixing(images, labels, rng)` returns both anew."""
 
+from __future__ import annotations
+
 import abc
 
 import numpy as np

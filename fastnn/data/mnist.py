@@ -1,5 +1,7 @@
 """MNIST: 70,000 grey images of handwritten digits, 28 x 28 pixels."""
 
+from __future__ import annotations
+
 import math
 import os
 import struct

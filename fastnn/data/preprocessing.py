@@ -1,5 +1,7 @@
 """What has to be done to an image before a network sees it, as one value that is kept with the weights."""
 
+from __future__ import annotations
+
 import math
 import numbers
 import os

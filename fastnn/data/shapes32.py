@@ -1,5 +1,7 @@
 """A synthetic set of 32 x 32 colour images that needs no download."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -6,6 +6,8 @@ and taps (kernel_h, kernel_w, C_in / groups, C_out). What is decided, src_c/ops/
 instruction set, never by threads or by what ran before, so that the same program gives the same bits.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -70,7 +72,7 @@ class Plan:
         }
         self._forward, self._backward_data, self._backward_weight = self.directions.values()
 
-    def now(self) -> "Plan":
+    def now(self) -> Plan:
         """The plan for the same by the number of threads, the instruction set and the backend of now."""
         if _runtime.choices() == self.key[-1]:
             return self

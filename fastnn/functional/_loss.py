@@ -1,5 +1,7 @@
 """What the losses have in common: their operation, and checks of their arguments."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, ClassVar
 

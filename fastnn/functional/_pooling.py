@@ -4,6 +4,8 @@ Padding, stride, dilation, `ceil_mode` and adaptive windows are settled here; th
 of them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache

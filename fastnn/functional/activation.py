@@ -1,5 +1,7 @@
 """Pointwise activations. Results have the memory order of their input; NaN stays NaN."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 import numpy as np

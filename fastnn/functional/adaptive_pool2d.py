@@ -4,6 +4,8 @@ Result i of `out` is computed from pixels floor(i * size / out) to ceil((i + 1) 
 Windows overlap where `out` does not divide `size`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

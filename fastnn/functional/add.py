@@ -1,5 +1,7 @@
 """The sum of two arrays, as at the end of a residual block."""
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 from numpy.typing import ArrayLike, NDArray

@@ -1,5 +1,7 @@
 """Attention: sums of values, weighted by how well their keys fit a query."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, ClassVar
 

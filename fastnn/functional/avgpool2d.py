@@ -1,5 +1,7 @@
 """Two-dimensional average pooling."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 

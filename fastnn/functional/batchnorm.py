@@ -1,5 +1,7 @@
 """Batch normalisation."""
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable
@@ -210,7 +212,7 @@ class _Waiting(Pending):
         weight: Any,
         bias: Any,
         residual: Any = None,
-        base: "_Waiting | None" = None,
+        base: _Waiting | None = None,
     ) -> None:
         super().__init__(x._data)
         self.operation, self.statistics = operation, statistics
@@ -234,7 +236,7 @@ class _Waiting(Pending):
         y._op.joined = _Joined(self, activation)
         return y
 
-    def plus(self, residual: Any) -> "Pending | None":
+    def plus(self, residual: Any) -> Pending | None:
         if self.residual is not None:
             return None
         parts = self.operation, self.statistics, self.x, self.weight, self.bias

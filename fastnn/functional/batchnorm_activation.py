@@ -1,5 +1,7 @@
 """Batch normalisation, a residual and an activation in one pass over memory."""
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _check

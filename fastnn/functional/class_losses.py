@@ -1,5 +1,7 @@
 """Losses of class scores other than cross-entropy."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray

@@ -1,5 +1,7 @@
 """Two-dimensional convolution (cross-correlation, as in all neural-network libraries)."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

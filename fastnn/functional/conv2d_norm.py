@@ -1,5 +1,7 @@
 """A convolution with the batch norm after it in the same pass, as it is in evaluation."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray

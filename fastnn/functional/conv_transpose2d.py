@@ -1,5 +1,7 @@
 """Transposed convolution: what a convolution's backward does to dy, as a layer that makes images larger."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 

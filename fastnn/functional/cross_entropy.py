@@ -1,5 +1,7 @@
 """Softmax cross-entropy, the loss of classification. One pass in C computes the loss and its gradient."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, ClassVar
 

@@ -1,5 +1,7 @@
 """Dropout: of elements, and of whole channels."""
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Rows of a table, by their numbers."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 import numpy as np

@@ -1,5 +1,7 @@
 """From images to rows of features."""
 
+from __future__ import annotations
+
 import math
 from typing import ClassVar
 

@@ -4,6 +4,8 @@ hardtanh and relu6 are one kernel in C. The others have none: they are a few pas
 `fastnn.reference` write down.
 """
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 import numpy as np

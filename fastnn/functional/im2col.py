@@ -1,5 +1,7 @@
 """Patches of images as columns of a matrix."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

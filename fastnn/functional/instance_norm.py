@@ -1,5 +1,7 @@
 """Instance normalisation: every channel of every image by itself."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, NamedTuple
 

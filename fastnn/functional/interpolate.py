@@ -1,5 +1,7 @@
 """Images in another size."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,5 +1,7 @@
 """The fully connected layer."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, ClassVar
 

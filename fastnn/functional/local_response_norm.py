@@ -1,5 +1,7 @@
 """Local response normalisation."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, NDArray

@@ -1,5 +1,7 @@
 """Losses between two arrays, element by element."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The activation Mish, made of sigmoids."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 import numpy as np

@@ -4,6 +4,8 @@ Unlike all other functions here these have outputs among their arguments: the pa
 place, whatever their memory layout. They are fastest when all arrays of a call lie in memory in the same order.
 """
 
+from __future__ import annotations
+
 import contextlib
 import contextvars
 import math

@@ -4,6 +4,8 @@ A block and what is computed from it stay in the cache of one core. Elements do 
 the blocks nor the memory order of the arrays shows in the bits.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

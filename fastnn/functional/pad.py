@@ -1,5 +1,7 @@
 """Images with more rows and columns around them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, ClassVar

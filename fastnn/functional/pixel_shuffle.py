@@ -1,5 +1,7 @@
 """Channels to pixels, and pixels to channels."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, NDArray

@@ -1,5 +1,7 @@
 """Recurrent layers: one direction of one layer over a whole sequence."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -1,5 +1,7 @@
 """Normalisation by the root of the mean square."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar

@@ -1,5 +1,7 @@
 """Softmax and its logarithm along one axis."""
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 from numpy.typing import ArrayLike, NDArray

@@ -1,5 +1,7 @@
 """The calls of layers, watched: with what they were made, and what a layer did to arrays that are not its own."""
 
+from __future__ import annotations
+
 import copy
 import types
 from collections.abc import Callable

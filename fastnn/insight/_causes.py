@@ -3,6 +3,8 @@
 A cause is named only if correcting it explains at least 99.9 % of the deviation at every entry that was checked.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

@@ -1,5 +1,7 @@
 """Numeric derivatives from both sides, and what they say about a gradient that was computed otherwise."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,5 +1,7 @@
 """The rows of a gradient check: what is given, beside what is right."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from typing import Any
 

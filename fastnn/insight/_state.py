@@ -1,5 +1,7 @@
 """Looking into a network, and leaving it as it was."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Iterator
 

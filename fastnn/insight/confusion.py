@@ -1,5 +1,7 @@
 """Which classes a network takes for which."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

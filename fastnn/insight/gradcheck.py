@@ -1,5 +1,7 @@
 """Is a gradient right? Every entry of it against differences, in float64, through the compiled kernels."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """The loss around trained parameters, and the band of the losses of several trainings."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 

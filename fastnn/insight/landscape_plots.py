@@ -1,5 +1,7 @@
 """Pictures of loss landscapes, bands of losses, and the smoothness along gradients."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -4,6 +4,8 @@ Every function draws on the axes that it is given, or on those of a new figure t
 axes: `ax.figure.savefig("picture.png")` writes a file.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """Which pixels a network looks at."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

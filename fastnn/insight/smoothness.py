@@ -1,5 +1,7 @@
 """How far a gradient can be trusted: the loss and the gradient a few steps further along it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Looking at every layer while a network runs."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,5 +1,7 @@
 """The network that learns CIFAR-10 fastest: fixed whitening filters, six convolutions, a small head."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -152,7 +154,7 @@ class Airbench(Chain):
         if unit_head:
             self.head.weight.data /= self.head.weight.data.std(ddof=1, dtype=np.float64)
 
-    def whiten(self, images: NDArray) -> "Airbench":
+    def whiten(self, images: NDArray) -> Airbench:
         """Set the filters of the first layer from training images, normalised as in training: `whitening_filters`."""
         weight = self.whitening.weight
         images = _check.reals("whiten", "images", images)

@@ -1,5 +1,7 @@
 """What a network costs: shapes, parameters, multiplications and memory of every layer."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Functions that are called with each call of a module: before it, after it, and when its gradients are there."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any, ClassVar

@@ -1,5 +1,7 @@
 """Pointwise activation layers."""
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 import numpy as np

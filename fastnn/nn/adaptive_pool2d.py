@@ -1,5 +1,7 @@
 """Pooling layers with a result of a given size."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

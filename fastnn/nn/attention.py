@@ -1,5 +1,7 @@
 """The layer with several heads of attention."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

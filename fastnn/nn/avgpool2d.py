@@ -1,5 +1,7 @@
 """The average-pooling layer."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from numpy.typing import NDArray

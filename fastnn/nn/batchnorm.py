@@ -1,5 +1,7 @@
 """Batch normalisation layers."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Modules made of modules."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from typing import Any, overload
 
@@ -70,7 +72,7 @@ class Sequential(Module):
         for module in modules:
             self.append(module)
 
-    def append(self, module: Any) -> "Sequential":
+    def append(self, module: Any) -> Sequential:
         """Add a module at the end."""
         if not isinstance(module, Module):
             raise TypeError(f"Sequential: modules are needed. Received: {_check.shown(module)}")
@@ -104,8 +106,8 @@ class Sequential(Module):
     @overload
     def __getitem__(self, index: int) -> Module: ...
     @overload
-    def __getitem__(self, index: slice) -> "Sequential": ...
-    def __getitem__(self, index: int | slice) -> "Module | Sequential":
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Module | Sequential:
         modules = list(self._modules.values())
         return Sequential(*modules[index]) if isinstance(index, slice) else modules[index]
 

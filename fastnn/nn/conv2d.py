@@ -1,5 +1,7 @@
 """The convolution layer."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Softmax cross-entropy, the loss of classification."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Dropout layers."""
 
+from __future__ import annotations
+
 from numpy.typing import NDArray
 
 from fastnn import _check

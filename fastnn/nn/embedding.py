@@ -1,5 +1,7 @@
 """The layer that turns numbers of words into vectors."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 import numpy as np

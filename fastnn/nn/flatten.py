@@ -1,5 +1,7 @@
 """From images to rows of features."""
 
+from __future__ import annotations
+
 from numpy.typing import NDArray
 
 from fastnn import _check

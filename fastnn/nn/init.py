@@ -4,6 +4,8 @@ Every function fills a `Parameter` or an array in place, keeps its memory order,
 from the generator that `fastnn.manual_seed` seeds, or from `generator=`.
 """
 
+from __future__ import annotations
+
 import math
 from typing import TypeVar
 

@@ -1,5 +1,7 @@
 """The layer normalisation layer."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The local response normalisation layer."""
 
+from __future__ import annotations
+
 from numpy.typing import NDArray
 
 from fastnn import functional as F

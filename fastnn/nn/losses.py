@@ -1,5 +1,7 @@
 """Losses between two arrays, and the base class of all losses."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 

@@ -1,5 +1,7 @@
 """The max-pooling layer."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

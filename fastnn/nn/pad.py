@@ -1,5 +1,7 @@
 """Layers that put rows and columns around images."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import ClassVar
 

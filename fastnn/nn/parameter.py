@@ -1,5 +1,7 @@
 """A trainable array and its gradient."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Layers that turn channels into pixels and back."""
 
+from __future__ import annotations
+
 from numpy.typing import NDArray
 
 from fastnn import functional as F

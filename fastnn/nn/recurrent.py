@@ -1,5 +1,7 @@
 """Recurrent layers and their cells."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar

@@ -1,5 +1,7 @@
 """The layer that divides by the root of the mean square."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

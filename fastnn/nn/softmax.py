@@ -1,5 +1,7 @@
 """Softmax layers."""
 
+from __future__ import annotations
+
 from numpy.typing import NDArray
 
 from fastnn import functional as F

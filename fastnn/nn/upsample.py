@@ -1,5 +1,7 @@
 """The layer that makes images larger."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from numpy.typing import NDArray

@@ -1,5 +1,7 @@
 """The running mean of a network's weights."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any

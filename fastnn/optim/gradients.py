@@ -1,5 +1,7 @@
 """What happens to gradients between `backward` and `step`: clipping, and penalties on the weights."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable
 from typing import Any

@@ -1,5 +1,7 @@
 """Several optimisers as one."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any

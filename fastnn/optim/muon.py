@@ -1,5 +1,7 @@
 """Muon: momentum, orthogonalised."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """The base class of all optimisers: parameter groups and state. The arithmetic is in functional/optimizer.py."""
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import math

@@ -1,5 +1,7 @@
 """RMSprop."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from typing import Any
 

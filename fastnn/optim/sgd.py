@@ -1,5 +1,7 @@
 """Stochastic gradient descent."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """`fastnn profile`: profiles a network by name, or the user's own."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 
@@ -70,7 +72,7 @@ def _batch(n: int, shape: tuple[int, ...], classes: int) -> tuple[NDArray, NDArr
     return rng.standard_normal((n, *shape), np.float32), rng.integers(0, classes, n)
 
 
-def _write(result: "fastnn.profiling.Profile", folder: Path) -> None:
+def _write(result: fastnn.profiling.Profile, folder: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with training.atomic_write(folder / "profile.txt", "w", encoding="utf-8") as file:

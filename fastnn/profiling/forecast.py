@@ -5,6 +5,8 @@ then worked out by the rule of `src_c/core/parallel.c`, and what lies between th
 A model, not a measurement: it knows nothing of a memory that many cores share, or of clocks that fall when all work.
 """
 
+from __future__ import annotations
+
 import heapq
 import math
 import statistics

@@ -1,5 +1,7 @@
 """From the loss of each element to the loss, and back."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The windows of the pooling layers along one axis."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """Pointwise activations."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Pooling to a given size: window by window."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """The sum of two arrays."""
 
+from __future__ import annotations
+
 from numpy.typing import NDArray
 
 __all__ = ["add"]

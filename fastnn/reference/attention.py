@@ -1,5 +1,7 @@
 """Attention."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Batches for training: gather, shift, mirror, cut out, normalise; and bilinear warping."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

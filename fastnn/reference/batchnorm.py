@@ -1,5 +1,7 @@
 """Batch normalisation. Statistics are float64, whatever the dtype of x: a rounded mean would cost its digits."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

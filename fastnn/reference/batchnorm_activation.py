@@ -1,5 +1,7 @@
 """Batch normalisation, a residual and an activation: one after the other."""
 
+from __future__ import annotations
+
 from types import ModuleType
 
 from numpy.typing import NDArray

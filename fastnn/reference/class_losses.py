@@ -1,5 +1,7 @@
 """Losses of class scores other than cross-entropy. These are also what runs in the native backend."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

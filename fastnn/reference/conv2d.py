@@ -1,5 +1,7 @@
 """Two-dimensional convolution: for every tap of the filter, one matrix product over all pixels that it reaches."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 
 import numpy as np

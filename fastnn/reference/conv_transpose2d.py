@@ -1,5 +1,7 @@
 """Transposed convolution: every pixel of x puts a weighted copy of the filter into y."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

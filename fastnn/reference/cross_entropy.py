@@ -1,5 +1,7 @@
 """Softmax cross-entropy."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Dropout, and the random words that decide."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

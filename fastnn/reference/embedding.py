@@ -1,5 +1,7 @@
 """Rows of a table."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

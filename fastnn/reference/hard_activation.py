@@ -1,5 +1,7 @@
 """Activations made of straight lines and their products."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

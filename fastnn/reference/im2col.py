@@ -1,5 +1,7 @@
 """Patches as columns of a matrix, and back."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np

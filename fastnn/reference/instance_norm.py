@@ -1,5 +1,7 @@
 """Normalisation of every channel of every image by itself."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

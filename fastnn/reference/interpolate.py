@@ -1,5 +1,7 @@
 """Images in another size: along each axis, every pixel of y is a mean of one or two pixels of x."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Layer normalisation of the rows of a matrix. Statistics are float64, whatever the dtype of x."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """The fully connected layer."""
 
+from __future__ import annotations
+
 from numpy.typing import NDArray
 
 __all__ = ["linear", "linear_backward"]

@@ -1,5 +1,7 @@
 """Local response normalisation: each value over a power of the mean square of its neighbours in other channels."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -4,6 +4,8 @@ Written x for the input, t for the target, l for the loss of one element. These 
 backend: a loss is one pass over the smallest array of a network.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

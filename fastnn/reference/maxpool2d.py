@@ -1,5 +1,7 @@
 """Two-dimensional max pooling: window by window."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """The activation Mish."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """One step of each optimiser; parameters and states are changed in place."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

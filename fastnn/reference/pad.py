@@ -1,5 +1,7 @@
 """Images with more rows and columns around them: pixel by pixel along each axis."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """Channels to pixels and back: one slice for each place in a block."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """Softmax and its logarithm."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

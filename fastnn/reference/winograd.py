@@ -15,6 +15,8 @@ Source: Lavin and Gray, 2016, "Fast algorithms for convolutional neural networks
 analysis and improving the accuracy of Winograd convolution for deep neural networks", for the choice of points.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray

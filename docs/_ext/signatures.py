@@ -1,0 +1,64 @@
+"""Signatures as they are written in the source, so that `ArrayLike` stays one word."""
+
+import ast
+import inspect
+import textwrap
+from types import FunctionType
+from typing import Any
+
+
+class _Unquoted(ast.NodeTransformer):
+    """Annotations that are texts, as the expressions in them."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        return ast.parse(node.value, mode="eval").body if isinstance(node.value, str) else node
+
+
+def _shown(annotation: ast.expr | None) -> str | None:
+    return None if annotation is None else ast.unparse(_Unquoted().visit(annotation))
+
+
+def _definition(obj: Any) -> ast.FunctionDef | None:
+    """What defines the arguments of a function, a method or a class; None if that is not in a Python source."""
+    function = obj.__init__ if inspect.isclass(obj) else inspect.unwrap(obj)
+    if not isinstance(function, FunctionType) or function.__code__.co_filename.startswith("<"):
+        return None  # of a dataclass or a named tuple
+    found = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    return found if isinstance(found, ast.FunctionDef) else None
+
+
+def _is_bound(what: str, obj: Any, definition: ast.FunctionDef) -> bool:
+    static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in definition.decorator_list)
+    return what in ("class", "exception", "method") and not static
+
+
+def process(app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> tuple | None:
+    if what not in ("class", "exception", "function", "method") or not signature:
+        return None
+    definition = _definition(obj)
+    if definition is None:
+        return None
+    arguments = definition.args
+    every = [*arguments.posonlyargs, *arguments.args]
+    if _is_bound(what, obj, definition):
+        (arguments.posonlyargs or arguments.args).pop(0)
+    for argument in [*every, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]:
+        if argument is not None and argument.annotation is not None:
+            argument.annotation = _Unquoted().visit(argument.annotation)
+    result = None if what in ("class", "exception") else _shown(definition.returns)
+    return f"({ast.unparse(arguments)})", None if result in (None, "None") else result
+
+
+def skip(app: Any, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
+    """Leave out fields of named tuples, which the docstring tells, and functions that have a page of their own."""
+    if type(obj).__name__ == "_tuplegetter":
+        return True
+    return (
+        True if (getattr(obj, "__module__", None) or "").startswith("fastnn.functional") and what == "class" else None
+    )
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("autodoc-process-signature", process)
+    app.connect("autodoc-skip-member", skip)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
