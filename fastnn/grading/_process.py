@@ -102,9 +102,9 @@ class ChildProcess:
         self._reads, child_writes = os.pipe()
         try:
             # -P, -s, -S: no module of the current folder, of the user's or of installed packages.
-            command = [sys.executable, "-P", "-s", "-S", "-B", "-c", _BOOT, self._root / "code", self.packages]
+            command = [sys.executable, "-P", "-s", "-S", "-B", "-c", _BOOT]
             self._process = subprocess.Popen(
-                [*command, str(child_reads), str(child_writes)],
+                [*command, str(self._root / "code"), str(self.packages), str(child_reads), str(child_writes)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -189,8 +189,8 @@ class Sandbox:
                 "goes_on": submission.is_notebook,
             },
             "loaded",
-            what=f"loading the file took more than {self.limits.time:g} s; code that trains belongs into a function, or "
-            "under `if __name__ == '__main__':`",
+            what=f"loading the file took more than {self.limits.time:g} s; "
+            "code that trains belongs into a function, or under `if __name__ == '__main__':`",
         )
         for item in _rows(reply.get("failed"), int, dict):
             number, error = item

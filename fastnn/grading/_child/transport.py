@@ -16,7 +16,7 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -128,7 +128,7 @@ class Encoder:
             self._known[id(value)] = len(self.arrays)
             self.arrays.append(value)
         self._take(array.size * array.itemsize)
-        order = "F" if array.flags.fnc else "C"
+        order: Literal["F", "C"] = "F" if array.flags.fnc else "C"
         self.buffers.append(array.tobytes(order))
         return ["array", array.dtype.str, list(array.shape), order, bool(array.flags.writeable)]
 
