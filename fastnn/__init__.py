@@ -34,6 +34,7 @@ _SUBMODULES = (
     "courses",
     "data",
     "functional",
+    "grading",
     "insight",
     "models",
     "nn",
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from fastnn import courses as courses
     from fastnn import data as data
     from fastnn import functional as functional
+    from fastnn import grading as grading
     from fastnn import insight as insight
     from fastnn import models as models
     from fastnn import nn as nn

@@ -1,8 +1,10 @@
-"""Submissions in the sandbox: results as they are, mistakes told, and hostile ones that gain nothing and leave nothing."""
+"""Submissions in the sandbox: results as they are, mistakes told; hostile ones gain nothing and leave nothing."""
 
+import contextlib
 import glob
 import inspect
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -49,9 +51,17 @@ def box(tmp_path):
         each.close()
 
 
-def call(box, code, *arguments):
+def call(box, code, *arguments, limits=QUICK):
     """The result of the function f in this code."""
-    return box("import numpy as np\n" + code).function("f")(*arguments)
+    return box("import numpy as np\n" + code, limits=limits).function("f")(*arguments)
+
+
+@contextlib.contextmanager
+def told(words, kind=StudentError):
+    """The block raises an error of a student, with these words."""
+    with pytest.raises(kind) as caught:
+        yield caught
+    assert re.search(words, caught.value.sentence), caught.value.sentence
 
 
 # ---- functions -------------------------------------------------------------------------------------------------------
@@ -214,7 +224,7 @@ def test_an_exception_names_line_and_function(box):
 
 def test_after_an_exception_the_next_call_works(box):
     f = box("def f(x): return 1 / x").function("f")
-    with pytest.raises(StudentError, match="ZeroDivisionError"):
+    with told("ZeroDivisionError"):
         f(0)
     assert f(4) == 0.25
 
@@ -231,12 +241,12 @@ def test_after_an_exception_the_next_call_works(box):
     ],
 )
 def test_a_file_that_does_not_load_is_told(box, code, words):
-    with pytest.raises(StudentError, match=words):
+    with told(words):
         box(code)
 
 
 def test_a_missing_function_is_told_with_those_there_are(box):
-    with pytest.raises(StudentError, match="there is no function relu; the file has rellu, forward"):
+    with told("there is no function relu; the file has rellu, forward"):
         box("def rellu(x): pass\ndef forward(x): pass").function("relu")
 
 
@@ -255,7 +265,7 @@ with plt.style.context("a"): plt.show()
 def f(): return 1
 """
     assert box(code, ignore=["matplotlib", "cv2"]).function("f")() == 1
-    with pytest.raises(StudentError, match="ModuleNotFoundError"):
+    with told("ModuleNotFoundError"):
         box(code)
 
 
@@ -272,7 +282,8 @@ def test_most_of_the_standard_library_can_be_imported(box):
     names = (
         "json csv argparse logging queue threading glob shutil collections.abc concurrent.futures unittest io os sys"
     )
-    code = f"import {', '.join(names.split())}\nimport numpy.random, numpy.linalg, numpy.fft, numpy.testing\ndef f(): return 1"
+    names += " numpy.random numpy.linalg numpy.fft numpy.testing"
+    code = f"import {', '.join(names.split())}\ndef f(): return 1"
     assert box(code).function("f")() == 1
 
 
@@ -422,8 +433,8 @@ HOSTILE = {
         "64 KB to standard error",
     ),
     "flood of all": (
-        "import os\ndef f(x):\n    while True:\n        for i in range(3, 99):\n            try: os.write(i, b'x' * 10**4)\n"
-        "            except OSError: pass",
+        "import os\ndef f(x):\n    while True:\n        for i in range(3, 99):\n"
+        "            try: os.write(i, b'x' * 10**4)\n            except OSError: pass",
         ChannelError,
         "channel of the grader",
     ),
@@ -457,11 +468,11 @@ HOSTILE = {
 def test_a_hostile_function_is_ended_quickly_and_told(box, name):
     code, kind, words = HOSTILE[name]
     begin = time.monotonic()
-    with pytest.raises(StudentError, match=words) as caught:
-        call(box, code, np.ones(3))
+    with told(words) as caught:
+        call(box, code, np.ones(3), limits=Limits(5 if "memory" in name else 1, 8, 300, 64, 16))
     assert type(caught.value) is kind or kind is StudentError
     assert caught.value.fatal == (kind is not StudentError) or name == "reading the channel"
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 10
 
 
 @pytest.mark.parametrize(
@@ -472,17 +483,21 @@ def test_a_hostile_function_is_ended_quickly_and_told(box, name):
         ("import os\nos.abort()", EndedError, "SIGABRT"),
         ("while True: print('all points')", OutputLimitError, "standard output"),
         ("a = [0] * 10**9", MemoryLimitError, "300 MB"),
-        ("import os\nfor i in range(3, 99):\n    try: os.write(i, b'fnn1' + b'x' * 99)\n    except OSError: pass", ChannelError, "channel"),
+        (
+            "import os\nfor i in range(3, 99):\n    try: os.write(i, b'fnn1' + b'x' * 99)\n    except OSError: pass",
+            ChannelError,
+            "channel of the grader",
+        ),
     ],
 )  # fmt: skip
 def test_a_hostile_file_is_ended_when_it_loads(box, code, kind, words):
-    with pytest.raises(kind, match=words):
+    with told(words, kind):
         box(code)
 
 
 def test_a_hook_of_its_own_sees_nothing(box):
-    code = "import sys\nseen = []\nsys.addaudithook(lambda *a: seen.append(a))\ndef f():\n    sys.audit('x')\n    return seen"
-    assert box(code).function("f")() == []
+    code = "import sys\nseen = []\nsys.addaudithook(lambda *a: seen.append(a))\ndef f(): return sys.audit('x'), seen"
+    assert box(code).function("f")() == (None, [])
 
 
 def test_after_its_end_every_call_says_why(box):
@@ -495,10 +510,10 @@ def test_after_its_end_every_call_says_why(box):
 
 
 def test_all_calls_together_have_a_limit(box):
-    f = box("import time\ndef f(): time.sleep(0.4)", limits=Limits(time=1, total=1)).function("f")
-    with pytest.raises(TimeLimitError, match="more than 1 s in all"):
-        for _ in range(9):
-            f()
+    f = box("import time\ndef f(): time.sleep(0.45)", limits=Limits(time=1, total=1)).function("f")
+    f(), f()
+    with told("more than 1 s in all"):
+        f()
 
 
 def test_a_fork_bomb_makes_no_process(box, refused):
@@ -519,23 +534,22 @@ def f():
     assert box(code).function("f")() == 0
 
 
-def test_forged_frames_give_nothing(box):
-    code = """
-import json, os, struct
+@pytest.mark.parametrize("number", ["None", "process._request"])
+def test_forged_frames_give_nothing(box, number):
+    code = f"""
+import json, os, struct, sys
 def f(x):
-    text = json.dumps({"reply": "result", "values": [1, [[], []]]}).encode()
-    forged = struct.pack("<4sIQ", b"fnn1", len(text), 0) + text
-    for i in range(3, 99):
-        try: os.write(i, forged)
-        except OSError: pass
+    process = sys._getframe(2).f_locals["self"]
+    text = json.dumps({{"reply": "result", "values": [1, [[], []]], "number": {number}}}).encode()
+    os.write(process._writes, struct.pack("<4sIQ", b"fnn1", len(text), 0) + text)
     return 2
 """
-    made = box(code)
-    f = made.function("f")
-    with pytest.raises(ChannelError):
-        # The first answer may be the forged one, a result like another; that there is a second is noticed.
-        for _ in range(2):
+    f = box(code).function("f")
+    if number != "None":  # then it is a result like any other, that is wrong; the second reply is noticed
+        with contextlib.suppress(ChannelError):
             assert f(1) == 1
+    with pytest.raises(ChannelError):
+        f(1)
 
 
 @pytest.mark.parametrize(
@@ -570,7 +584,7 @@ def f(x):
     process._send({reply!r}, [])
     while True: pass
 """
-    with pytest.raises(ChannelError, match="channel of the grader"):
+    with told("channel of the grader"):
         call(box, code, [1])
 
 
@@ -685,3 +699,10 @@ def test_a_limit_is_a_positive_number(name):
         Limits(**{name: 0})
     with pytest.raises(TypeError, match=name):
         Limits(**{name: "1"})
+
+
+def test_generators_of_numpy_travel_to_the_submission_only(box):
+    code = "def f(rng): return rng.normal(), rng"
+    value, rng = call(box, code, np.random.default_rng(3))
+    assert value == np.random.default_rng(3).normal()
+    assert isinstance(rng, Handle)

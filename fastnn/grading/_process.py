@@ -53,6 +53,7 @@ class ChildProcess:
         self._most_output, self._most_result = most_output, most_result
         self._received, self._failure = bytearray(), None  # type: bytearray, StudentError | None
         self._output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._number = 0  # of the last request
         self._selector = selectors.DefaultSelector()
         self._root = Path(tempfile.mkdtemp(prefix="fastnn-grading-")).resolve()
         self._process: subprocess.Popen[bytes] | None = None
@@ -163,7 +164,12 @@ class ChildProcess:
             raise self._failure
         try:
             self._drain()
-            return self._exchange(memoryview(transport.frame(message, buffers)), deadline, limit)
+            self._number += 1
+            request = transport.frame({**message, "request": self._number}, buffers)
+            reply, data = self._exchange(memoryview(request), deadline, limit)
+            if reply.get("request") != self._number:
+                raise ChannelError("the code wrote to the channel of the grader")
+            return reply, data
         except StudentError as error:
             self._failure = error
             self._kill()

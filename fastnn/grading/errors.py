@@ -11,7 +11,7 @@ __all__ = [
 
 
 class StudentError(Exception):
-    """A student's code raised an exception; the message begins with its type.
+    """A student's code raised an exception.
 
     Attributes:
         type_name: of the exception: "ValueError".
@@ -25,8 +25,13 @@ class StudentError(Exception):
 
     def __init__(self, type_name: str, message: str, line: int | None = None, trace: str = "") -> None:
         self.type_name, self.message, self.line, self.trace = type_name, message, line, trace
-        where = "" if line is None else f" (line {line})"
-        super().__init__(f"{type_name}: {message}{where}" if message else f"{type_name}{where}")
+        where = "" if line is None else f"(line {line})"
+        super().__init__(" ".join(filter(None, [message, where])))
+
+    @property
+    def sentence(self) -> str:
+        """The message, behind the name of the exception unless the sandbox itself ended the code."""
+        return f"{self.type_name}: {self}" if str(self) else self.type_name
 
 
 class _FatalError(StudentError):
@@ -34,6 +39,10 @@ class _FatalError(StudentError):
 
     def __init__(self, message: str, line: int | None = None, trace: str = "") -> None:
         super().__init__(type(self).__name__, message, line, trace)
+
+    @property
+    def sentence(self) -> str:
+        return str(self)
 
 
 class TimeLimitError(_FatalError):

@@ -13,6 +13,7 @@ grading in a container or a virtual machine as well, as Gradescope does.
 
 import importlib.util
 import inspect
+import json
 import keyword
 import os
 import sys
@@ -50,6 +51,9 @@ class Handle:
 
     def __init__(self, sandbox: "Sandbox", number: int, type_name: str) -> None:
         self._sandbox, self._number, self.type_name = sandbox, number, type_name
+
+    def __deepcopy__(self, memo: object) -> "Handle":
+        return self
 
     def __repr__(self) -> str:
         return f"<{self.type_name}, kept in the process of the submission>"
@@ -172,7 +176,9 @@ class Sandbox:
         except StudentError as error:
             raise OSError(f"Sandbox: the process for submissions cannot be started. {error}\n{self.stderr}") from None
         if reply.get("reply") != "started":
-            raise OSError(f"Sandbox: the process for submissions cannot be started. {self._student_error(reply)}")
+            raise OSError(
+                f"Sandbox: the process for submissions cannot be started. {self._student_error(reply).sentence}"
+            )
         return reply
 
     def _load(self, process: ChildProcess) -> None:
@@ -195,7 +201,7 @@ class Sandbox:
         for item in _rows(reply.get("failed"), int, dict):
             number, error = item
             if 0 <= number < len(submission.cells):
-                self.notes.append(f"{submission.cells[number].name} failed: {self._student_error(error)}")
+                self.notes.append(f"{submission.cells[number].name} failed: {self._student_error(error).sentence}")
 
     # ---- what may be asked -------------------------------------------------------------------------------------------
     @property
@@ -276,6 +282,8 @@ class Sandbox:
                 if value._sandbox is not self:
                     raise TypeError("Sandbox: a value of another sandbox")
                 return ["handle", value._number, "", None]
+            if isinstance(value, np.random.Generator):
+                return ["generator", json.dumps(value.bit_generator.state)]
             if callable(value):
                 callbacks.append(value)
                 return ["callback", len(callbacks) - 1, str(getattr(value, "__name__", "function"))]

@@ -9,6 +9,7 @@ None, booleans, numbers and texts are written as JSON has them; everything else 
     ["list", items], ["tuple", items], ["dict", pairs], ["complex", real, imaginary], ["dtype", text]
     ["handle", number, type, parameters]        an object that stays where it is
     ["callback", number, name]                  a function that stays where it is
+    ["generator", state]                        a np.random.Generator, from the grader only
 """
 
 import json
@@ -139,7 +140,7 @@ class Decoder:
     Args:
         data: the bytes of the arrays.
         handle, callback: give the value of a tree of this kind, or raise.
-        known: the arrays that `same` means; None if it means those of this message.
+        known: the arrays that `same` means; None if it means those of this message, which the grader has sent.
     """
 
     def __init__(
@@ -240,6 +241,14 @@ class Decoder:
     def _decode_handle(self, depth: int, number: int, name: str, parameters: list[Any] | None) -> Any:
         return self._handle(number, name, parameters)
 
+    def _decode_generator(self, depth: int, text: str) -> np.random.Generator:
+        if self._known is not self.arrays:
+            raise TransportError("a generator that is not the grader's")
+        state = json.loads(text)
+        generator = np.random.Generator(getattr(np.random, state["bit_generator"])())
+        generator.bit_generator.state = state
+        return generator
+
     def _decode_callback(self, depth: int, number: int, name: str) -> Any:
         return self._callback(number, name)
 
@@ -256,6 +265,7 @@ _CONTENTS: dict[str, tuple[type | tuple[type, ...], ...]] = {
     "dtype": (str,),
     "handle": (int, str, (list, type(None))),
     "callback": (int, str),
+    "generator": (str,),
 }
 
 

@@ -1,0 +1,318 @@
+"""Which mistake explains wrong numbers: the catalogue of the operation, general mistakes, and pairs of both.
+
+A mistake is named only if it gives the student's numbers in every case, the right ones included. If no mistake or pair
+does that, mistakes that explain some cases are named with those cases.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.grading import describing
+from fastnn.grading.calling import quiet
+from fastnn.grading.generic import changed_inputs, changed_results, named_factor
+from fastnn.grading.operation import Case, PartOfOperation, Wrong
+from fastnn.grading.tolerances import equal, largest
+
+__all__ = ["Observation", "explain"]
+
+# (words, from a case to the wrong numbers); the numbers are None where the mistake raises an exception.
+Hypothesis = tuple[str, Callable[["Observation"], "NDArray | None"]]
+
+_BATCHED = ("dy", "x", "scores")
+
+
+@dataclass
+class Observation:
+    """One result in one case.
+
+    Attributes:
+        case: what was called.
+        expected: the right numbers, in float64.
+        received: the student's, or None if there are none.
+        raised: whether there was an exception.
+        deviation: the largest difference that rounding explains.
+    """
+
+    case: Case
+    expected: NDArray
+    received: NDArray | None
+    raised: bool
+    deviation: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the result is right."""
+        return self.received is not None and equal(self.received, self.expected, self.deviation)
+
+    def explained(self, prediction: NDArray | None) -> bool:
+        """Whether a mistake with these numbers is what the student made, or may be."""
+        if self.received is None:
+            return self.raised  # whatever it is, it came after or before something else that is wrong
+        return prediction is not None and equal(self.received, prediction, self._closeness())
+
+    def _closeness(self) -> float:
+        """Much less than what the mistake changes, and not less than rounding."""
+        if self.received is None or self.received.shape != self.expected.shape:
+            return max(self.deviation, 1e-9 * largest(self.received if self.received is not None else np.zeros(1)))
+        with quiet():
+            changed = largest(self.received - self.expected)
+        return max(self.deviation, min(1e-3 * changed, 1e-6 * max(largest(self.expected), largest(self.received))))
+
+
+def explain(part: PartOfOperation, result: str, observations: list[Observation]) -> list[str]:
+    """What is wrong with a result, in sentences; at least one if any observation is wrong and has numbers."""
+    search = _Search(part, result, observations)
+    if not search.wrong:
+        return []
+    with quiet():
+        return search.run()
+
+
+class _Search:
+    def __init__(self, part: PartOfOperation, result: str, observations: list[Observation]) -> None:
+        self.part = part
+        self.result = result
+        self.all = observations
+        self.wrong = [o for o in observations if o.received is not None and not o.right]
+        # The case that tells most: of the right shape, finite, float64, with several entries.
+        self.pivot = min(self.wrong, key=_rank, default=None)
+        self._predictions: dict[tuple[int, Wrong], dict[str, Any] | None] = {}
+
+    # ---- predictions -------------------------------------------------------------------------------------------------
+    def _computed(self, observation: Observation, wrong: Wrong) -> NDArray | None:
+        key = id(observation), wrong
+        if key not in self._predictions:
+            try:
+                self._predictions[key] = self.part.compute(observation.case.inputs, wrong)
+            except Exception:  # shapes that do not fit are a consequence of some mistakes
+                self._predictions[key] = None
+        results = self._predictions[key]
+        return None if results is None or self.result not in results else np.asarray(results[self.result])
+
+    def _from_inputs(self, observation: Observation, index: int, wrong: Wrong = frozenset()) -> NDArray | None:
+        changes = changed_inputs(observation.case.inputs, self._batched(observation))
+        try:
+            inputs = changes[index][1](observation.case.inputs)
+            return np.asarray(self.part.compute(inputs, wrong)[self.result])
+        except Exception:
+            return None
+
+    def _batched(self, observation: Observation) -> list[str]:
+        inputs = observation.case.inputs
+        return [name for name in _BATCHED if getattr(inputs.get(name), "ndim", 0) >= 2]
+
+    # ---- hypotheses --------------------------------------------------------------------------------------------------
+    def _flags(self) -> Iterator[Hypothesis]:
+        for phrase in self.part.mistakes:
+            yield self._words(phrase), lambda o, phrase=phrase: self._computed(o, frozenset({phrase}))
+
+    def _words(self, phrase: str) -> str:
+        hint = self.part.mistakes[phrase]
+        return f"{phrase}: {hint}" if hint else phrase
+
+    def _results(self, wrong: Wrong = frozenset()) -> Iterator[Hypothesis]:
+        assert self.pivot is not None
+        base = self._computed(self.pivot, wrong)
+        if base is None:
+            return
+        words = [text for text, _ in changed_results(base, self.pivot.case.inputs)]
+        for index, text in enumerate(words):
+
+            def predict(o: Observation, index: int = index, text: str = text) -> NDArray | None:
+                own = self._computed(o, wrong)
+                if own is None:
+                    return None
+                found = next(itertools.islice(changed_results(own, o.case.inputs), index, None), None)
+                if found is None or found[0] != text:
+                    found = next((item for item in changed_results(own, o.case.inputs) if item[0] == text), None)
+                return None if found is None else found[1]
+
+            yield text, predict
+
+    def _arguments(self, wrong: Wrong = frozenset()) -> Iterator[Hypothesis]:
+        assert self.pivot is not None
+        inputs = self.pivot.case.inputs
+        for index, (text, _) in enumerate(changed_inputs(inputs, self._batched(self.pivot))):
+
+            def predict(o: Observation, index: int = index, text: str = text) -> NDArray | None:
+                changes = changed_inputs(o.case.inputs, self._batched(o))
+                if index < len(changes) and changes[index][0] == text:
+                    return self._from_inputs(o, index, wrong)
+                return self._computed(o, wrong)
+
+            yield text, predict
+
+    def _holds(self, hypothesis: Hypothesis) -> bool:
+        assert self.pivot is not None
+        predict = hypothesis[1]
+        return self.pivot.explained(predict(self.pivot)) and all(o.explained(predict(o)) for o in self.all)
+
+    # ---- the search --------------------------------------------------------------------------------------------------
+    def run(self) -> list[str]:
+        fitting = [text for text, predict in self._flags() if self._holds((text, predict))]
+        if fitting:
+            return [" -- or ".join(fitting[:2])]
+        for single in (self._factor(), self._of_results(), self._terms(), self._fields(), self._of_arguments()):
+            if single:
+                return [single]
+        pair = self._pairs()
+        if pair:
+            return [pair]
+        return self._cover() or [describing.describe(self.part, self.result, self.all)]
+
+    def _of_results(self) -> str | None:
+        return next((hypothesis[0] for hypothesis in self._results() if self._holds(hypothesis)), None)
+
+    def _of_arguments(self, wrong: Wrong = frozenset()) -> str | None:
+        return next((hypothesis[0] for hypothesis in self._arguments(wrong) if self._holds(hypothesis)), None)
+
+    def _factor(self, wrong: Wrong = frozenset()) -> str | None:
+        """A named factor of the whole result."""
+        factors, quantities = [], []
+        for o in self.all:
+            base = self._computed(o, wrong)
+            if o.received is None:
+                continue
+            if base is None or base.shape != o.received.shape:
+                return None
+            square = float(np.vdot(base, base))
+            if not np.isfinite(square) or not np.isfinite(o.received).all():
+                if equal(base, o.received, o.deviation):
+                    continue
+                return None
+            if square == 0 or largest(base) <= o.deviation:
+                continue
+            factor = float(np.vdot(base, o.received)) / square
+            if not equal(o.received, factor * base, max(o.deviation * max(1, abs(factor)), 1e-7 * largest(o.received))):
+                return None
+            factors.append(factor)
+            quantities.append(self.part.quantities(o.case.inputs))
+        if not factors or (max(factors) == 0 == min(factors)):
+            return None
+        return named_factor(factors, quantities, "the result")
+
+    def _terms(self) -> str | None:
+        """Which of the terms of a sum have a wrong factor."""
+        found: dict[str, list[float]] = {}
+        quantities = []
+        for o in self.all:
+            if o.received is None:
+                continue
+            terms = self.part.terms(o.case.inputs).get(self.result)
+            if not terms or o.received.shape != o.expected.shape or not np.isfinite(o.received).all():
+                return None
+            design = np.stack([np.broadcast_to(t, o.expected.shape).reshape(-1) for t in terms.values()], axis=1)
+            norms = np.linalg.norm(design, axis=0)
+            if not np.isfinite(norms).all() or (norms == 0).any() or len(design) <= len(terms):
+                continue
+            if np.linalg.matrix_rank(design / norms, tol=1e-6) < len(terms):
+                continue
+            factors = np.linalg.lstsq(design / norms, o.received.reshape(-1), rcond=None)[0] / norms
+            if not equal(design @ factors, o.received.reshape(-1), max(o.deviation, 1e-7 * largest(o.received))):
+                return None
+            if o.case.tolerance > 1e-6:  # float32 says whether it fits, not how well
+                continue
+            quantities.append(self.part.quantities(o.case.inputs))
+            for name, factor in zip(terms, factors, strict=True):
+                found.setdefault(name, []).append(float(factor))
+        words = []
+        for name, values in found.items():
+            if np.allclose(values, 1, rtol=2e-5):
+                continue
+            text = named_factor(values, quantities, f"the term {name}")
+            if text is None and np.ptp(values) <= 1e-5 * max(map(abs, values)):
+                text = f"the term {name} has the factor {values[0]:.6g}"
+            if text is None:
+                return None
+            words.append(text)
+        return "; ".join(words) or None
+
+    def _fields(self) -> str | None:
+        assert self.pivot is not None
+        for name in self.part.fields(self.pivot.case.inputs):
+            for power, words in _POWERS:
+
+                def predict(o: Observation, name: str = name, power: float = power) -> NDArray | None:
+                    try:
+                        return o.expected * self.part.fields(o.case.inputs)[name] ** power
+                    except ValueError:  # does not broadcast
+                        return None
+
+                if self._holds((words, predict)):
+                    return words.format(q=name)
+        return None
+
+    def _pairs(self) -> str | None:
+        """Two mistakes at once."""
+        phrases = list(self.part.mistakes)
+        for phrase in phrases:
+            factor = self._factor(frozenset({phrase}))
+            if factor:
+                return f"{self._words(phrase)}; and {factor}"
+        for a, b in itertools.combinations(phrases, 2):
+            both = frozenset({a, b})
+            if self._holds(("", lambda o, both=both: self._computed(o, both))):
+                return f"{self._words(a)}; and {self._words(b)}"
+        assert self.pivot is not None
+        if self.pivot.expected.size * len(phrases) > _MOST_WORK:
+            return None
+        for phrase in phrases:
+            for other in (self._arguments, self._results):
+                for text, predict in other(frozenset({phrase})):
+                    if self._holds((text, predict)):
+                        return f"{self._words(phrase)}; and {text}"
+        for a, b in itertools.combinations(phrases, 2):
+            factor = self._factor(frozenset({a, b}))
+            if factor:
+                return f"{self._words(a)}; and {self._words(b)}; and {factor}"
+        return None
+
+    def _cover(self) -> list[str]:
+        """Mistakes that explain some of the wrong cases each."""
+        left = list(self.wrong)
+        pool = [*self._flags(), *self._results(), *self._arguments()]
+        said = []
+        while left and len(said) < 3:
+            best, best_score, best_cases = "", 0.0, list[Observation]()
+            for text, predict in pool:
+                explained = [o for o in left if o.expected.size > 1 and o.explained(predict(o))]
+                explained = [o for o in explained if largest(o.received if o.received is not None else o.expected) > 0]
+                if not explained:
+                    continue
+                against = sum(o.right and not o.explained(predict(o)) for o in self.all)
+                score = len(explained) - 0.5 * against
+                if score > best_score:
+                    best, best_score, best_cases = text, score, explained
+            if not best:
+                break
+            labels = "; ".join(o.case.label for o in best_cases[:3])
+            more = "" if len(best_cases) <= 3 else f" and {len(best_cases) - 3} more"
+            said.append(f"{best} (this explains the case {labels}{more})")
+            left = [o for o in left if o not in best_cases]
+        if said and left:
+            said.append(describing.describe(self.part, self.result, self.all))
+        return said
+
+
+_MOST_WORK = 4000
+_POWERS = (
+    (-1.0, "not multiplied by {q}, or divided by {q} once too often"),
+    (1.0, "not divided by {q}, or multiplied by {q} once too often"),
+    (-2.0, "divided by {q} instead of multiplied, or divided by its square once too often"),
+    (2.0, "multiplied by {q} instead of divided, or multiplied by its square"),
+)
+
+
+def _rank(o: Observation) -> tuple[bool, bool, bool, int]:
+    assert o.received is not None
+    return (
+        o.received.shape != o.expected.shape,
+        not np.isfinite(o.received).all(),
+        o.case.tolerance > 1e-6 or o.expected.size < 4,
+        -min(o.expected.size, 40),
+    )
