@@ -14,11 +14,12 @@ from fastnn.grading.report import Part, Report
 from fastnn.grading.sandbox import Handle, Sandbox
 from fastnn.grading.spec import Method, Spec, Task, read_spec
 from fastnn.grading.submission import Submission, read_submission
+from fastnn.grading.text import clean
 
 __all__ = ["Assignment", "Result", "grade"]
 
 _MOST_OUTPUT = 4000
-_OUTPUT_OF_GRADESCOPE = 20_000
+_LONGEST_MISTAKE = 2000
 
 
 @dataclass
@@ -168,13 +169,19 @@ def _grade_task(submission: Submission, spec: Spec, task: Task, seed: int, notes
     except StudentError as error:
         trace = error.trace
         report = _nothing(task, error.sentence if error.fatal else f"the file cannot be loaded: {error.sentence}")
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # Of a result that the check was not made for: the next task and the next submission are graded all the same.
+        report = _nothing(task, f"the results could not be checked ({type(error).__name__}: {error}); tell the teacher")
+    for part in report.parts:
+        part.mistakes[:] = [clean(text[:_LONGEST_MISTAKE]) for text in part.mistakes]
+        part.details = clean(part.details[: 4 * _LONGEST_MISTAKE])
     for text in box.missing:
         notes[f"not available here: {text}"] = None
     for text in box.notes:
-        notes[text] = None
+        notes[clean(text)] = None
     printed = "\n".join(filter(None, [box.stdout.rstrip(), box.stderr.rstrip()]))
     hint = "" if report.passed else task.hint
-    return Result(task.name, report, hint, task.visibility, _shortened(printed), trace)
+    return Result(task.name, report, hint, task.visibility, clean(_shortened(printed)), clean(trace))
 
 
 def _check_task(box: Sandbox, task: Task, seed: int) -> Report:

@@ -259,7 +259,8 @@ class _Reader:
     def _functions(self, table: Any, operation: str, where: str, number: int) -> dict[str, str | Method]:
         parts = [part.name for part in OPERATIONS[operation].parts]
         if not isinstance(table, dict) or not table:
-            words = f'{where} needs functions: the names in the student\'s file, as functions = {{{parts[0]} = "my_{parts[0]}"}}'
+            example = f'functions = {{{parts[0]} = "my_{parts[0]}"}}'
+            words = f"{where} needs functions, the names in the student's file, as {example}"
             raise self._fail(words, "functions", number)
         for part in table:
             if part not in parts:
@@ -271,7 +272,8 @@ class _Reader:
         if isinstance(value, str) and _NAME.fullmatch(value):
             return value
         if not isinstance(value, dict):
-            reason = f"{where}: {part} must be the name of a function, or a table with class and method. Received: {value!r:.80}"
+            words = "must be the name of a function, or a table with class and method"
+            reason = f"{where}: {part} {words}. Received: {value!r:.80}"
             raise self._fail(reason, part, number)
         self._known(value, ("class", "method", "new", "params", "arguments"), f"{where}: {part}", number, "")
         names: dict[str, str] = {}
@@ -313,4 +315,9 @@ class _Reader:
             if name not in known:
                 words = f"its settings are {', '.join(known)}" if known else "it has none"
                 raise self._fail(f"{where}: {operation} has no setting {name!r}; {words}", name, number)
+        for name, allowed in OPERATIONS[operation].allowed.items():
+            if name in table and table[name] not in allowed:
+                words = ", ".join(map(repr, allowed))
+                reason = f"{where}: {name} must be one of {words}. Received: {table[name]!r:.80}"
+                raise self._fail(reason, name, number)
         return dict(table)
