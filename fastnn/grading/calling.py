@@ -96,7 +96,9 @@ def call(function: Callable[..., Any], binding: Binding, case: Case, cache: Any 
         outcome.problem, outcome.raised = _told(error), True
         return outcome
     outcome.changed = tuple(
-        role for role, value in before.items() if role not in binding.form.may_change and not _unchanged(values[role], value)
+        role
+        for role, value in before.items()
+        if role not in binding.form.may_change and not _unchanged(values[role], value)
     )
     try:
         outcome.results = _read(raw, binding.form, values, outcome)
@@ -120,7 +122,11 @@ def _told(error: BaseException) -> str:
 
 def _unchanged(now: Any, before: Any) -> bool:
     if isinstance(before, np.ndarray):
-        return isinstance(now, np.ndarray) and now.shape == before.shape and np.array_equal(now, before, equal_nan=now.dtype.kind == "f")
+        return (
+            isinstance(now, np.ndarray)
+            and now.shape == before.shape
+            and np.array_equal(now, before, equal_nan=now.dtype.kind == "f")
+        )
     if isinstance(before, dict):
         return all(key in now and _unchanged(now[key], value) for key, value in before.items())
     return True
@@ -167,14 +173,14 @@ def _several(raw: Any, form: Form, outcome: Outcome) -> dict[str, Any]:
     if isinstance(raw, dict):
         items = {n: raw[key] for n in names for key in _RESULT_ALIASES.get(n, (n,)) if key in raw}
         if len(items) < len(names):
-            outcome.problem = f"the dict that it returns has the keys {', '.join(map(str, raw))}; needed are {', '.join(names)}"
+            outcome.problem = (
+                f"the dict that it returns has the keys {', '.join(map(str, raw))}; needed are {', '.join(names)}"
+            )
         return items
     if raw is None:
         raise Misfit(f"it returns None: is a `return` missing? Expected are {len(names)} results: {', '.join(names)}")
     if not isinstance(raw, tuple | list):
-        raise Misfit(
-            f"it returns one result, {_shown(raw)}, instead of {len(names)}: ({', '.join(names)})"
-        )
+        raise Misfit(f"it returns one result, {_shown(raw)}, instead of {len(names)}: ({', '.join(names)})")
     if len(raw) != len(names):
         outcome.problem = (
             f"wrong number of results: it returns {len(raw)} results instead of {len(names)}: ({', '.join(names)})"

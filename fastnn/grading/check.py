@@ -153,7 +153,9 @@ def _points(points: Any, known: list[str], given: list[str]) -> dict[str, float]
     if isinstance(points, Mapping):
         unknown = [name for name in points if name not in known]
         if unknown:
-            raise ValueError(f"check: points are given for {', '.join(map(repr, unknown))}; the parts are {', '.join(known)}")
+            raise ValueError(
+                f"check: points are given for {', '.join(map(repr, unknown))}; the parts are {', '.join(known)}"
+            )
         wanted = {name: _check.number("check", f"points[{name!r}]", value, 0) for name, value in points.items()}
         return {name: _neat(wanted.get(name, 0.0)) for name in known if name in wanted or name in given}
     total = _check.number("check", "points", points, 0, finite=True)
@@ -216,7 +218,9 @@ class _Checker:
     def _run(self, part: PartOfOperation, bindings: list[Binding]) -> "_Run":
         """The calls, in the way that fits best: if it is not clear from the names, the one with the most right cases."""
         likely = [b for b in bindings if b.form.style == bindings[0].form.style and b.score == bindings[0].score]
-        others = [b for b in bindings if b not in likely] if bindings[0].score < 2 * len(bindings[0].form.required) else []
+        others = (
+            [b for b in bindings if b not in likely] if bindings[0].score < 2 * len(bindings[0].form.required) else []
+        )
         best: _Run | None = None
         for binding in [*likely, *others]:
             run = _Run(self, part, binding)
@@ -282,7 +286,11 @@ class _Run:
         again = self._outcome(checker, case)
         for name, array in first.results.items():
             other = again.results.get(name)
-            if other is None or other.shape != array.shape or not np.array_equal(array, other, equal_nan=array.dtype.kind == "f"):
+            if (
+                other is None
+                or other.shape != array.shape
+                or not np.array_equal(array, other, equal_nan=array.dtype.kind == "f")
+            ):
                 self.repeated = (
                     f"{name} differs when the function is called again with the same arguments: something is kept from "
                     "call to call (added to the old value, a global, a default argument, or random numbers)"
@@ -296,9 +304,10 @@ class _Run:
             terms = self.part.terms(case.inputs).get(name, {})
             deviation = allowed(case.tolerance, value, *terms.values())
             deviation = max(deviation, float(expected.get(f"{name} deviation", 0)))
+            alternatives = tuple(expected.get(f"{name} otherwise", ()))
             received = outcome.results.get(name)
             received = None if received is None else received.astype(np.float64)
-            found.append(Observation(case, value, received, outcome.raised, deviation))
+            found.append(Observation(case, value, received, outcome.raised, deviation, alternatives))
         return found
 
     def _share_right(self) -> float:
@@ -328,23 +337,38 @@ class _Run:
         return texts
 
     def _problems(self) -> list[str]:
-        found: dict[str, list[str]] = {}
+        """What is wrong beside numbers. Exceptions of one kind are told once."""
+        found: dict[str, list[Case]] = {}
+        words: dict[str, str] = {}
+        changed: list[str] = []
         for case, _, outcome in self.outcomes:
             if outcome.problem:
-                found.setdefault(outcome.problem, []).append(case.label)
-            for name in outcome.changed:
-                found.setdefault(
-                    f"the argument {name} is overwritten in place: work on a copy, since the caller still needs it", []
-                )
+                kind = outcome.problem.partition(":")[0]
+                words.setdefault(kind, outcome.problem)
+                found.setdefault(kind, []).append(case)
+            changed += outcome.changed
         texts = []
-        for problem, labels in list(found.items())[:3]:
-            everywhere = len(labels) in (0, len(self.outcomes))
-            texts.append(problem if everywhere else f"{problem} (in the case {'; '.join(labels[:2])})")
+        for kind, cases in found.items():
+            if len(cases) == len(self.outcomes):
+                texts.append(words[kind])
+                continue
+            others = [case for case, _, _ in self.outcomes if case not in cases]
+            hint = self._tag_of(cases, others)
+            texts.append(f"{words[kind]} (in the case {cases[0].label}{f'; {hint}' if hint else ''})")
+        for name in dict.fromkeys(changed):
+            texts.append(f"the argument {name} is overwritten in place: work on a copy, since the caller still needs it")
         if self.repeated:
             texts.append(self.repeated)
         if not self.outcomes:
             texts.append("no case fits this signature")
         return texts
+
+    def _tag_of(self, cases: list[Case], others: list[Case]) -> str:
+        """The hint of the tag that all these cases have, and no other has."""
+        for tag in cases[0].tags:
+            if all(tag in case.tags for case in cases) and not any(tag in case.tags for case in others):
+                return self.part.hints.get(tag, f"only with {tag}")
+        return ""
 
     def remarks(self) -> str:
         """What was not checked."""

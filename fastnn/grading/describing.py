@@ -19,7 +19,11 @@ def describe(part: PartOfOperation, result: str, observations: list) -> str:
     most = max(same_shape, key=lambda o: o.expected.size)
     detail = _by_factor(same_shape) or _by_place(most)
     if not words:
-        words = ["the numbers are wrong in every case" if not right else f"the numbers are wrong in {len(wrong)} of {len(wrong) + len(right)} cases"]
+        words = [
+            "the numbers are wrong in every case"
+            if not right
+            else f"the numbers are wrong in {len(wrong)} of {len(wrong) + len(right)} cases"
+        ]
     return f"{'; '.join(words)}{f'; {detail}' if detail else ''}; no known mistake gives these numbers"
 
 

@@ -144,10 +144,16 @@ def changed_results(value: NDArray, inputs: Inputs) -> Iterator[tuple[str, NDArr
             array = array.astype(np.float64)
             if array.shape == value.shape:
                 yield f"{name} is returned as it came", array
-                yield f"{name} is added to the right result (added to the old value instead of replacing it?)", value + array
+                yield (
+                    f"{name} is added to the right result (added to the old value instead of replacing it?)",
+                    value + array,
+                )
                 yield f"{name} is subtracted from the right result", value - array
                 yield f"the right result is multiplied by {name} once too often", value * array
-                yield f"the right result is not multiplied by {name}", np.divide(value, array, where=array != 0, out=np.zeros_like(value))
+                yield (
+                    f"the right result is not multiplied by {name}",
+                    np.divide(value, array, where=array != 0, out=np.zeros_like(value)),
+                )
 
 
 # ---- arguments -------------------------------------------------------------------------------------------------------
@@ -160,7 +166,10 @@ def changed_inputs(inputs: Inputs, batched: Sequence[str]) -> list[InputMistake]
     for name in batched:
         found += [
             (f"only the first sample is used: {name} of the others is ignored", _replaced(name, _only(0))),
-            (f"only the last sample is used: {name} of the others is ignored (assigned instead of added)", _replaced(name, _only(-1))),
+            (
+                f"only the last sample is used: {name} of the others is ignored (assigned instead of added)",
+                _replaced(name, _only(-1)),
+            ),
             (f"the first sample is left out: {name}[0] is ignored", _replaced(name, _without(0))),
             (f"the last sample is left out: {name}[-1] is ignored", _replaced(name, _without(-1))),
         ]
@@ -188,7 +197,10 @@ _OF_ARRAY: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("{name} is squared", np.square),
     ("{name} is transposed", lambda a: np.swapaxes(a, 0, 1)),
     ("{name} is transposed: its last two axes are exchanged", lambda a: np.swapaxes(a, -2, -1)),
-    ("{name} is flipped in both directions: a convolution in the place of a cross-correlation", lambda a: a[..., ::-1, ::-1]),
+    (
+        "{name} is flipped in both directions: a convolution in the place of a cross-correlation",
+        lambda a: a[..., ::-1, ::-1],
+    ),
     ("{name} is flipped along its last axis", lambda a: a[..., ::-1]),
     ("{name} is flipped along its rows", lambda a: a[..., ::-1, :]),
     ("{name} is averaged over the samples first", lambda a: np.broadcast_to(a.mean(0), a.shape)),

@@ -36,6 +36,7 @@ class Observation:
         received: the student's, or None if there are none.
         raised: whether there was an exception.
         deviation: the largest difference that rounding explains.
+        alternatives: other numbers that are right as well.
     """
 
     case: Case
@@ -43,17 +44,25 @@ class Observation:
     received: NDArray | None
     raised: bool
     deviation: float
+    alternatives: tuple[NDArray, ...] = ()
 
     @property
     def right(self) -> bool:
         """Whether the result is right."""
-        return self.received is not None and equal(self.received, self.expected, self.deviation)
+        return self.received is not None and self._accepts(self.received)
+
+    def _accepts(self, numbers: NDArray) -> bool:
+        return any(equal(numbers, right, self.deviation) for right in (self.expected, *self.alternatives))
 
     def explained(self, prediction: NDArray | None) -> bool:
         """Whether a mistake with these numbers is what the student made, or may be."""
         if self.received is None:
             return self.raised  # whatever it is, it came after or before something else that is wrong
-        return prediction is not None and equal(self.received, prediction, self._closeness())
+        if prediction is None:
+            return False
+        if self.alternatives and self.right:
+            return self._accepts(prediction)
+        return equal(self.received, prediction, self._closeness())
 
     def _closeness(self) -> float:
         """Much less than what the mistake changes, and not less than rounding."""

@@ -92,7 +92,8 @@ class PartOfOperation:
         name: the keyword of `check`: "forward".
         forms: the accepted signatures.
         cases: from (random generator, settings) to the cases.
-        right: the results, by the twin in `fastnn.reference`, in float64.
+        right: the results, by the twin in `fastnn.reference`, in float64. "dx otherwise" is a list of results that are
+            right as well, "dx deviation" how far a right result may be away.
         compute: the same with the given mistakes made; with none of them it equals `right`.
         mistakes: phrase -> what to look at.
         terms: results that are sums: result -> {name of the term: its values}.

@@ -8,13 +8,27 @@ from numpy.typing import NDArray
 from fastnn import reference
 from fastnn.grading.calling import first_of
 from fastnn.grading.operation import Case, Form, Inputs, Operation, PartOfOperation, Results, Settings, Wrong
+from fastnn.grading.operations._normalisation import (
+    AFFINE_MISTAKES,
+    EPS_MISTAKES,
+    affine,
+    backward_mistakes,
+    backward_terms,
+    backward_with,
+    inverse_with,
+    statistics_mistakes,
+    statistics_with,
+)
+from fastnn.grading.operations._shared import double
 from fastnn.grading.tolerances import FLOAT32
 
 __all__ = ["OPERATION"]
 
 
 def _cases(rng: np.random.Generator, settings: Settings) -> list[Case]:
-    def case(label: str, n: int, d: int, scale: float = 2.0, shift: float = 1.0, eps: float = 1e-5, **more: Any) -> Case:
+    def case(
+        label: str, n: int, d: int, scale: float = 2.0, shift: float = 1.0, eps: float = 1e-5, **more: Any
+    ) -> Case:
         dtype = more.pop("dtype", np.float64)
         x = scale * rng.standard_normal((n, d)) * rng.uniform(0.5, 1.5, d) + shift * rng.standard_normal(d)
         if more.pop("constant_column", False):
@@ -44,13 +58,9 @@ def _cases(rng: np.random.Generator, settings: Settings) -> list[Case]:
     ]
 
 
-def _double(inputs: Inputs) -> dict[str, Any]:
-    return {k: v.astype(np.float64) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else v for k, v in inputs.items()}
-
-
 # ---- training, forward -----------------------------------------------------------------------------------------------
 def _right_forward(inputs: Inputs) -> Results:
-    i = _double(inputs)
+    i = double(inputs)
     mean, var = reference.batch_norm_statistics(i["x"])
     n, momentum = len(i["x"]), i["momentum"]
     seen = var * n / max(n - 1, 1) if i.get("unbiased") else var
@@ -62,110 +72,20 @@ def _right_forward(inputs: Inputs) -> Results:
     }
 
 
-def _statistics(i: Inputs, wrong: Wrong) -> tuple[NDArray, NDArray]:
-    x = i["x"]
-    axis: int | None = 0
-    if "normalised along the wrong axis" in wrong:
-        axis = 1
-    if "normalised over the whole array" in wrong:
-        axis = None
-    mean = x.mean(axis, keepdims=True)
-    squares = np.square(x - mean)
-    if "mean of the squares for the variance" in wrong:
-        squares = np.square(x)
-    if "mean absolute deviation for the standard deviation" in wrong:
-        var = np.square(np.abs(x - mean).mean(axis, keepdims=True))
-    else:
-        var = squares.mean(axis, keepdims=True)
-    n = x.size // var.size
-    if "unbiased variance" in wrong:
-        var = var * n / np.float64(n - 1)
-    if "variance not divided by N" in wrong:
-        var = var * n
-    if "the mean is not subtracted" in wrong:
-        mean = np.zeros_like(mean)
-    return mean, var
-
-
-def _inverse(var: NDArray, eps: float, wrong: Wrong) -> NDArray:
-    if "eps missing" in wrong:
-        eps = 0.0
-    if "eps squared" in wrong:
-        eps = eps * eps
-    root = np.sqrt(var + eps)
-    if "eps outside the root" in wrong:
-        root = np.sqrt(var) + eps
-    if "eps subtracted" in wrong:
-        root = np.sqrt(var - eps)
-    if "eps as the smallest variance" in wrong:
-        root = np.sqrt(np.maximum(var, eps))
-    if "divided by the variance, not by its root" in wrong:
-        root = np.square(root)
-    if "divided by the variance, with eps missing" in wrong:
-        root = var
-    if "not divided by the standard deviation" in wrong:
-        root = np.ones_like(root)
-    if "multiplied by the standard deviation instead of divided" in wrong:
-        root = 1 / root
-    return 1 / root
-
-
-def _affine(x_hat: NDArray, i: Inputs, wrong: Wrong) -> NDArray:
-    weight, bias = i["weight"], i["bias"]
-    if "weight and bias exchanged" in wrong:
-        weight, bias = bias, weight
-    if "the weight (gamma) is not applied" in wrong:
-        weight = np.ones_like(weight)
-    if "the bias (beta) is not added" in wrong:
-        bias = np.zeros_like(bias)
-    if "the bias (beta) is subtracted" in wrong:
-        bias = -bias
-    if "the bias (beta) is multiplied by the weight" in wrong:
-        bias = bias * weight
-    return x_hat / weight + bias if "divided by the weight (gamma)" in wrong else x_hat * weight + bias
-
-
 def _forward(inputs: Inputs, wrong: Wrong) -> Results:
-    i = _double(inputs)
-    mean, var = _statistics(i, wrong)
-    inverse = _inverse(var, i["eps"], wrong)
+    i = double(inputs)
+    mean, var = statistics_with(i, wrong)
+    inverse = inverse_with(var, i["eps"], wrong)
     if "running statistics used in training" in wrong:
-        mean, inverse = i["running_mean"], _inverse(i["running_var"], i["eps"], wrong)
+        mean, inverse = i["running_mean"], inverse_with(i["running_var"], i["eps"], wrong)
     x_hat = (i["x"] - mean) * inverse
     if "the mean is added" in wrong:
         x_hat = (i["x"] + mean) * inverse
     if "the mean is subtracted after the division" in wrong:
         x_hat = i["x"] * inverse - mean
-    return {"y": _affine(x_hat, i, wrong), **_running(inputs, wrong)}
+    return {"y": affine(x_hat, i, wrong), **_running(inputs, wrong)}
 
 
-_EPS_MISTAKES = {
-    "eps missing": "the variance must have eps added before the root: 1 / sqrt(var + eps)",
-    "eps outside the root": "eps is added to the standard deviation; it belongs to the variance: sqrt(var + eps)",
-    "eps subtracted": "eps is added to the variance, not subtracted",
-    "eps squared": "eps itself is added to the variance, not its square",
-    "eps as the smallest variance": "eps is added to every variance, it is not a lower limit",
-    "divided by the variance, not by its root": "divide by the standard deviation sqrt(var + eps); the root is missing",
-    "divided by the variance, with eps missing": "divide by the standard deviation sqrt(var + eps)",
-    "not divided by the standard deviation": "x - mean must be divided by sqrt(var + eps)",
-    "multiplied by the standard deviation instead of divided": "divide by sqrt(var + eps)",
-}
-_STATISTICS_MISTAKES = {
-    "unbiased variance": "the squares are divided by N - 1; normalisation divides by N (np.var with ddof=0)",
-    "normalised along the wrong axis": "batch normalisation takes mean and variance of each column, over the samples: axis 0",
-    "normalised over the whole array": "each column has a mean and a variance of its own: axis=0 is missing",
-    "variance not divided by N": "the variance is the mean of the squares, not their sum",
-    "mean of the squares for the variance": "the variance is the mean of (x - mean)**2, not of x**2",
-    "mean absolute deviation for the standard deviation": "the standard deviation is the root of the mean of (x - mean)**2",
-}
-_AFFINE_MISTAKES = {
-    "the weight (gamma) is not applied": "y = weight * x_hat + bias",
-    "the bias (beta) is not added": "y = weight * x_hat + bias",
-    "the bias (beta) is subtracted": "y = weight * x_hat + bias",
-    "the bias (beta) is multiplied by the weight": "the bias is added after the multiplication: weight * x_hat + bias",
-    "weight and bias exchanged": "y = weight * x_hat + bias",
-    "divided by the weight (gamma)": "y = weight * x_hat + bias",
-}
 _RUNNING_MISTAKES = {
     "the momentum has the other convention": "is `momentum` the part of the old value that is kept (cs231n), or the part of "
     "the new one (PyTorch)? See the signature",
@@ -180,12 +100,12 @@ _RUNNING_MISTAKES = {
     "the running variance has eps added": "eps is no part of the running average",
 }
 _FORWARD_MISTAKES = {
-    **_EPS_MISTAKES,
-    **_STATISTICS_MISTAKES,
+    **EPS_MISTAKES,
+    **statistics_mistakes(0),
     "the mean is not subtracted": "x_hat = (x - mean) / sqrt(var + eps)",
     "the mean is added": "x_hat = (x - mean) / sqrt(var + eps)",
     "the mean is subtracted after the division": "brackets are missing: (x - mean) / sqrt(var + eps)",
-    **_AFFINE_MISTAKES,
+    **AFFINE_MISTAKES,
     "running statistics used in training": "in training, x is normalised by the statistics of the batch itself",
     **_RUNNING_MISTAKES,
 }
@@ -193,8 +113,8 @@ _FORWARD_MISTAKES = {
 
 # ---- running statistics ----------------------------------------------------------------------------------------------
 def _running(inputs: Inputs, wrong: Wrong) -> Results:
-    i = _double(inputs)
-    mean, var = _statistics(i, wrong - {"the mean is not subtracted"})
+    i = double(inputs)
+    mean, var = statistics_with(i, wrong - {"the mean is not subtracted"})
     mean, var = mean.reshape(-1), var.reshape(-1)
     n, new = len(i["x"]), i["momentum"]
     unbiased = i.get("unbiased", False)
@@ -238,133 +158,30 @@ def _running_cases(rng: np.random.Generator, settings: Settings) -> list[Case]:
 
 # ---- training, backward ----------------------------------------------------------------------------------------------
 def _right_backward(inputs: Inputs) -> Results:
-    i = _double(inputs)
+    i = double(inputs)
     mean, var = reference.batch_norm_statistics(i["x"])
     invstd = 1 / np.sqrt(var + i["eps"])
     gradients = reference.batch_norm_backward(i["dy"], i["x"], mean, invstd, i["weight"], True)
     return dict(zip(("dx", "dweight", "dbias"), gradients, strict=True))
 
 
-def _backward_terms(i: Inputs, wrong: Wrong) -> tuple[dict[str, NDArray], NDArray]:
-    x, dy, weight, n = i["x"], i["dy"], i["weight"], len(i["x"])
-    mean, var = _statistics(i, wrong)
-    inverse = _inverse(var, i["eps"], wrong)
-    x_hat = (x - mean) * inverse
-    g = dy if "not multiplied by the weight (gamma)" in wrong else dy * weight
-    if "divided by the weight (gamma)" in wrong:
-        g = dy / weight
-    along = 1 if "the means of the gradient are taken along the wrong axis" in wrong else 0
-    mean_of_g = g.mean(along, keepdims=True)
-    mean_of_product = (g * x_hat).mean(along, keepdims=True)
-    if "the mean and variance terms are not divided by N" in wrong:
-        mean_of_g, mean_of_product = mean_of_g * n, mean_of_product * n
-    if "the mean and variance terms are not multiplied by the weight (gamma)" in wrong:
-        mean_of_g, mean_of_product = dy.mean(along, keepdims=True), (dy * x_hat).mean(along, keepdims=True)
-    factor = inverse
-    if "not divided by the standard deviation in dx" in wrong:
-        factor = np.ones_like(inverse)
-    if "divided by the variance in dx, not by its root" in wrong:
-        factor = inverse**2
-    if "multiplied by the standard deviation in dx instead of divided" in wrong:
-        factor = 1 / inverse
-    variance_term = -factor * x_hat * mean_of_product
-    if "x - mean for x_hat in the variance term" in wrong:
-        variance_term = -factor * (x - mean) * mean_of_product
-    if "x for x - mean in the variance term" in wrong:
-        variance_term = -factor * x * inverse * (g * x_hat).mean(along, keepdims=True)
-    if "wrong power in the gradient of the variance: -1/2 for -3/2" in wrong:
-        variance_term = variance_term / inverse**2
-    if "wrong power in the gradient of the variance: -1 for -3/2" in wrong:
-        variance_term = variance_term / inverse
-    if "wrong power in the gradient of the variance: -2 for -3/2" in wrong:
-        variance_term = variance_term * inverse
-    terms = {"through x - mean": factor * g, "of the mean": -factor * mean_of_g, "of the variance": variance_term}
-    terms["of the mean"] = np.broadcast_to(terms["of the mean"], g.shape)
-    return terms, x_hat
-
-
 def _terms(inputs: Inputs) -> dict[str, dict[str, NDArray]]:
-    return {"dx": _backward_terms(_double(inputs), frozenset())[0]}
+    return {"dx": backward_terms(double(inputs), frozenset())[0]}
 
 
 def _backward(inputs: Inputs, wrong: Wrong) -> Results:
-    i = _double(inputs)
-    terms, x_hat = _backward_terms(i, wrong)
-    for name in list(terms):
-        if f"the term {name} is missing" in wrong:
-            terms[name] = 0 * terms[name]
-        if f"the term {name} has the wrong sign" in wrong:
-            terms[name] = -terms[name]
-    dy, x = i["dy"], i["x"]
-    along = 1 if "dweight and dbias summed along the wrong axis" in wrong else 0
-    seen = x_hat
-    if "dweight uses x instead of x_hat" in wrong:
-        seen = x
-    if "dweight uses x - mean instead of x_hat" in wrong:
-        seen = x - x.mean(0)
-    if "dweight uses y instead of x_hat" in wrong:
-        seen = x_hat * i["weight"] + i["bias"]
-    if "dweight is multiplied by the weight (gamma)" in wrong:
-        seen = x_hat * i["weight"]
-    dweight, dbias = (dy * seen).sum(along), dy.sum(along)
-    if "dweight without dy" in wrong:
-        dweight = seen.sum(along)
-    if "dweight and dbias averaged instead of summed" in wrong:
-        dweight, dbias = dweight / len(x), dbias / len(x)
-    if "dweight not summed over the batch" in wrong:
-        dweight = dy * seen
-    if "dbias not summed over the batch" in wrong:
-        dbias = dy
-    if "dweight and dbias exchanged" in wrong:
-        dweight, dbias = dbias, dweight
-    return {"dx": terms["through x - mean"] + terms["of the mean"] + terms["of the variance"], "dweight": dweight, "dbias": dbias}
-
-
-_BACKWARD_MISTAKES = {
-    "the term of the mean is missing": "the mean depends on every x of the column: dx needs - mean of the gradient",
-    "the term of the variance is missing": "the variance depends on every x of the column: dx needs "
-    "- x_hat * mean(dy * weight * x_hat) / std",
-    "the term through x - mean is missing": "the direct path dy * weight / std is missing",
-    "the term of the mean has the wrong sign": "the mean is subtracted, so its term has a minus",
-    "the term of the variance has the wrong sign": "1 / std falls when the variance grows: the term has a minus",
-    "the mean and variance terms are not divided by N": "they are means over the batch, not sums",
-    "not multiplied by the weight (gamma)": "dx_hat = dy * weight",
-    "the mean and variance terms are not multiplied by the weight (gamma)": "all three terms have the factor weight",
-    "divided by the weight (gamma)": "dx_hat = dy * weight",
-    "multiplied by the standard deviation in dx instead of divided": "all terms of dx are divided by sqrt(var + eps)",
-    "not divided by the standard deviation in dx": "all terms of dx are divided by sqrt(var + eps)",
-    "divided by the variance in dx, not by its root": "all terms of dx are divided by sqrt(var + eps) once",
-    **_EPS_MISTAKES,
-    **_STATISTICS_MISTAKES,
-    "the mean is not subtracted": "x_hat = (x - mean) / sqrt(var + eps)",
-    "the means of the gradient are taken along the wrong axis": "over the samples: axis 0",
-    "x - mean for x_hat in the variance term": "d(1/std) leaves (x - mean) / std in this term",
-    "x for x - mean in the variance term": "the derivative of the variance is 2 * (x - mean) / N",
-    "wrong power in the gradient of the variance: -1/2 for -3/2": "d/dv (v + eps)**-0.5 = -0.5 * (v + eps)**-1.5",
-    "wrong power in the gradient of the variance: -1 for -3/2": "d/dv (v + eps)**-0.5 = -0.5 * (v + eps)**-1.5",
-    "wrong power in the gradient of the variance: -2 for -3/2": "d/dv (v + eps)**-0.5 = -0.5 * (v + eps)**-1.5",
-    "dweight uses x instead of x_hat": "dweight = sum of dy * x_hat",
-    "dweight uses x - mean instead of x_hat": "dweight = sum of dy * x_hat; divide by the standard deviation",
-    "dweight uses y instead of x_hat": "dweight = sum of dy * x_hat",
-    "dweight is multiplied by the weight (gamma)": "dweight = sum of dy * x_hat",
-    "dweight without dy": "dweight = sum of dy * x_hat",
-    "dweight and dbias averaged instead of summed": "parameters act on every sample: sum over axis 0",
-    "dweight not summed over the batch": "dweight = sum over axis 0 of dy * x_hat, of shape (D,)",
-    "dbias not summed over the batch": "dbias = sum over axis 0 of dy, of shape (D,)",
-    "dweight and dbias summed along the wrong axis": "sum over the samples: axis 0",
-    "dweight and dbias exchanged": "return dx, dweight, dbias in this order",
-}
+    return backward_with(double(inputs), wrong)
 
 
 # ---- inference -------------------------------------------------------------------------------------------------------
 def _right_inference(inputs: Inputs) -> Results:
-    i = _double(inputs)
+    i = double(inputs)
     invstd = 1 / np.sqrt(i["running_var"] + i["eps"])
     return {"y": reference.batch_norm(i["x"], i["running_mean"], invstd, i["weight"], i["bias"])}
 
 
 def _inference(inputs: Inputs, wrong: Wrong) -> Results:
-    i = _double(inputs)
+    i = double(inputs)
     mean, var = i["running_mean"], i["running_var"]
     if "statistics of the batch used at inference" in wrong:
         mean, var = i["x"].mean(0), i["x"].var(0)
@@ -378,10 +195,10 @@ def _inference(inputs: Inputs, wrong: Wrong) -> Results:
         mean = np.zeros_like(mean)
     if "the running variance corrected for the sample size" in wrong:
         var = var * len(i["x"]) / np.float64(len(i["x"]) - 1)
-    x_hat = (i["x"] - mean) * _inverse(var, i["eps"], wrong)
+    x_hat = (i["x"] - mean) * inverse_with(var, i["eps"], wrong)
     if "not normalised at inference" in wrong:
         x_hat = i["x"]
-    return {"y": _affine(x_hat, i, wrong)}
+    return {"y": affine(x_hat, i, wrong)}
 
 
 _INFERENCE_MISTAKES = {
@@ -392,8 +209,8 @@ _INFERENCE_MISTAKES = {
     "running mean and running variance exchanged": "x_hat = (x - running_mean) / sqrt(running_var + eps)",
     "the running variance corrected for the sample size": "running_var is used as it is",
     "not normalised at inference": "x_hat = (x - running_mean) / sqrt(running_var + eps)",
-    **_EPS_MISTAKES,
-    **_AFFINE_MISTAKES,
+    **EPS_MISTAKES,
+    **AFFINE_MISTAKES,
 }
 
 
@@ -429,7 +246,7 @@ def _read_running(raw: Any, values: dict[str, Any]) -> Results:
 
 
 def _fields(inputs: Inputs) -> dict[str, NDArray]:
-    i = _double(inputs)
+    i = double(inputs)
     return {
         "the weight (gamma)": i["weight"],
         "the standard deviation": np.sqrt(i["x"].var(0) + i["eps"]),
@@ -468,7 +285,14 @@ cs231n:  running = momentum * running + (1 - momentum) * new, where new is the b
         PartOfOperation(
             name="forward",
             forms=(
-                Form("pytorch", "forward(x, weight, bias, eps=1e-5) -> y", ("x", "weight", "bias"), ("y",), _EPS, names=_PYTORCH),
+                Form(
+                    "pytorch",
+                    "forward(x, weight, bias, eps=1e-5) -> y",
+                    ("x", "weight", "bias"),
+                    ("y",),
+                    _EPS,
+                    names=_PYTORCH,
+                ),
                 Form(
                     "pytorch",
                     "forward(x, weight, bias, running_mean, running_var, momentum=0.1, eps=1e-5) -> y, with the running "
@@ -504,14 +328,29 @@ cs231n:  running = momentum * running + (1 - momentum) * new, where new is the b
         PartOfOperation(
             name="backward",
             forms=(
-                Form("pytorch", "backward(dy, x, weight, eps=1e-5) -> (dx, dweight, dbias)", ("dy", "x", "weight"), _GRADIENTS, _EPS, names=_PYTORCH),
-                Form("pytorch", "backward(dy, cache) -> (dx, dweight, dbias)", ("dy", "cache"), _GRADIENTS, names=_PYTORCH),
-                Form("cs231n", "backward(dout, cache) -> (dx, dgamma, dbeta)", ("dy", "cache"), _GRADIENTS, names=_CS231N),
+                Form(
+                    "pytorch",
+                    "backward(dy, x, weight, eps=1e-5) -> (dx, dweight, dbias)",
+                    ("dy", "x", "weight"),
+                    _GRADIENTS,
+                    _EPS,
+                    names=_PYTORCH,
+                ),
+                Form(
+                    "pytorch",
+                    "backward(dy, cache) -> (dx, dweight, dbias)",
+                    ("dy", "cache"),
+                    _GRADIENTS,
+                    names=_PYTORCH,
+                ),
+                Form(
+                    "cs231n", "backward(dout, cache) -> (dx, dgamma, dbeta)", ("dy", "cache"), _GRADIENTS, names=_CS231N
+                ),
             ),
             cases=_cases,
             right=_right_backward,
             compute=_backward,
-            mistakes=_BACKWARD_MISTAKES,
+            mistakes=backward_mistakes(0),
             terms=_terms,
             fields=_fields,
             quantities=_quantities,
@@ -561,7 +400,10 @@ cs231n:  running = momentum * running + (1 - momentum) * new, where new is the b
             cases=_running_cases,
             right=_right_running,
             compute=_running,
-            mistakes={**_RUNNING_MISTAKES, **{k: v for k, v in _STATISTICS_MISTAKES.items() if k != "unbiased variance"}},
+            mistakes={
+                **_RUNNING_MISTAKES,
+                **{k: v for k, v in statistics_mistakes(0).items() if k != "unbiased variance"},
+            },
             quantities=_quantities,
             hints=_HINTS,
         ),
