@@ -42,8 +42,7 @@ def grade_command(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--fail-under must be a number of points. Received: {arguments.fail_under}")
     if arguments.seed < 0:
         raise ValueError(f"--seed must be at least 0. Received: {arguments.seed}")
-    one = len(paths) == 1 and not Path(arguments.submissions[0]).is_dir() or paths == [Path(arguments.submissions[0])]
-    if one:
+    if paths == [Path(arguments.submissions[0])]:
         if arguments.csv is not None:
             raise ValueError("--csv is for several submissions")
         graded = [grade(paths[0], spec, arguments.seed)]
@@ -82,7 +81,9 @@ def _found(names: Sequence[str], spec: Spec) -> list[Path]:
             found.append(path)
         else:
             inside = sorted(path.iterdir())
-            here = [p for p in inside if (p.is_file() and p.suffix in _SUFFIXES) or (p.is_dir() and _is_submission(p, spec))]
+            here = [
+                p for p in inside if (p.is_file() and p.suffix in _SUFFIXES) or (p.is_dir() and _is_submission(p, spec))
+            ]
             if not here:
                 words = f", nor folders with the file {spec.file}" if spec.file else ""
                 raise ValueError(f"{name}: it has no files {' or '.join(_SUFFIXES)}{words}")
@@ -108,7 +109,9 @@ def _grade_all(paths: Sequence[Path], spec: Spec, arguments: argparse.Namespace)
             assignment = grade(path, spec, arguments.seed)
         except ValueError as error:  # no text, too large: the next one is graded all the same
             say(f"fastnn: {error}")
-            rows.append([name, "", sum(sum(task.points.values()) for task in spec.tasks), *("" for _ in spec.tasks), str(error)])
+            rows.append(
+                [name, "", sum(sum(task.points.values()) for task in spec.tasks), *("" for _ in spec.tasks), str(error)]
+            )
             continue
         graded.append(assignment)
         rows.append([name, assignment.points, assignment.max_points, *(r.points for r in assignment.reports), ""])

@@ -130,6 +130,12 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
     return _Reader(path, text).spec(table)
 
 
+def _has_key(line: str, key: str, at_the_beginning: bool) -> bool:
+    """Whether a line of TOML sets a key, also in an inline table."""
+    before = r"\s*" if at_the_beginning else r"(?:\s*|.*[{,.]\s*)"
+    return re.match(rf"""{before}["']?{re.escape(key)}["']?\s*[=.]""", line) is not None
+
+
 class _Reader:
     """Makes a spec of a table, and words what is wrong in it."""
 
@@ -143,23 +149,21 @@ class _Reader:
         return FileError(f"line {line}: {reason}" if line else reason, self._path)
 
     def _line(self, key: str, task: int | None, section: str) -> int | None:
-        """The line where a key stands: in the whole file, in a section, or in a task."""
-        is_key = re.compile(rf"""\s*(?:[\w."']+\s*\.\s*)?["']?{re.escape(key)}["']?\s*[=.]""")
+        """The line where a key stands: in a section, or of a task; or else that of the section or task."""
         number_of_task, header = -1, ""
         fallback: int | None = None
         for number, line in enumerate(self._lines, 1):
             if match := re.match(r"\s*\[+\s*([\w.]+)\s*\]+", line):
                 header = match[1]
-                number_of_task += header == "task" and "[[" in line
-                if (task is not None and number_of_task == task and header == "task") or (
-                    section and header == section
-                ):
-                    fallback = fallback or number
+                number_of_task += header == "task"
             inside = number_of_task == task if task is not None else not header.startswith("task")
-            if inside and (is_key.match(line) or re.search(rf"[{{,]\s*{re.escape(key)}\s*=", line)):
-                if section and task is None and header != section:
-                    continue
+            in_section = not section or header in (section, f"task.{section}") or _has_key(line, section, True)
+            if not inside:
+                continue
+            if in_section and _has_key(line, key, False):
                 return number
+            if in_section and (section or header == "task"):
+                fallback = fallback or number
         return fallback
 
     def _known(self, table: Mapping[str, Any], keys: Sequence[str], where: str, task: int | None, section: str) -> None:
@@ -176,9 +180,9 @@ class _Reader:
     ) -> str:
         value = table.get(key, default)
         if value is None:
-            raise self._fail(f"{where} lacks the key {key!r}, a text", key, task)
+            raise self._fail(f"{where} lacks the key {key!r}, a text", key, task, section)
         if not isinstance(value, str) or (default is None and not value.strip()):
-            raise self._fail(f"{where}: {key} must be a text. Received: {value!r:.80}", key, task)
+            raise self._fail(f"{where}: {key} must be a text. Received: {value!r:.80}", key, task, section)
         return value
 
     # ---- parts -------------------------------------------------------------------------------------------------------
@@ -265,7 +269,7 @@ class _Reader:
         for part in table:
             if part not in parts:
                 reason = f"{where}: {operation} has no part {part!r}; its parts are {', '.join(parts)}"
-                raise self._fail(reason, part, number)
+                raise self._fail(reason, part, number, "functions")
         return {part: self._function(table[part], part, where, number) for part in parts if part in table}
 
     def _function(self, value: Any, part: str, where: str, number: int) -> str | Method:
@@ -274,22 +278,24 @@ class _Reader:
         if not isinstance(value, dict):
             words = "must be the name of a function, or a table with class and method"
             reason = f"{where}: {part} {words}. Received: {value!r:.80}"
-            raise self._fail(reason, part, number)
-        self._known(value, ("class", "method", "new", "params", "arguments"), f"{where}: {part}", number, "")
+            raise self._fail(reason, part, number, "functions")
+        self._known(value, ("class", "method", "new", "params", "arguments"), f"{where}: {part}", number, "functions")
         names: dict[str, str] = {}
         for key, default in (("class", None), ("method", None), ("params", "params")):
-            names[key] = self._text(value, key, f"{where}: {part}", number, default)
+            names[key] = self._text(value, key, f"{where}: {part}", number, default, "functions")
             if not names[key].isidentifier():
-                raise self._fail(f"{where}: {key} must be a name. Received: {names[key]!r:.80}", key, number)
+                raise self._fail(
+                    f"{where}: {key} must be a name. Received: {names[key]!r:.80}", key, number, "functions"
+                )
         new, arguments = value.get("new", []), value.get("arguments", ["x", "y", "reg"])
         if not isinstance(new, list) or not all(isinstance(size, str) and _SIZE.fullmatch(size) for size in new):
             reason = f'{where}: new must list sizes of arrays, as ["W1.0", "W1.1"]. Received: {new!r:.80}'
-            raise self._fail(reason, "new", number)
+            raise self._fail(reason, "new", number, "functions")
         if not isinstance(arguments, list) or not all(
             isinstance(name, str) and name.isidentifier() for name in arguments
         ):
             reason = f'{where}: arguments must list names of parameters, as ["x", "y"]. Received: {arguments!r:.80}'
-            raise self._fail(reason, "arguments", number)
+            raise self._fail(reason, "arguments", number, "functions")
         return Method(names["class"], names["method"], tuple(new), names["params"], tuple(arguments))
 
     def _points(self, points: Any, parts: list[str], where: str, number: int) -> dict[str, float]:
