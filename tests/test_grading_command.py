@@ -178,7 +178,8 @@ HOSTILE = {
     "recursion": ("return relu_forward(*args)", "RecursionError"),
     "output": ("while True: print('x' * 1000)", "more than 64 KB"),
     "result that equals all": (
-        "class All:\n    def __eq__(self, other): return True\n    def __array__(self, *a, **k): return args[0]\nreturn All()",
+        "class All:\n    def __eq__(self, other): return True\n"
+        "    def __array__(self, *a, **k): return args[0]\nreturn All()",
         "All",
     ),
     "operators of its own": (

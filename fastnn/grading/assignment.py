@@ -197,9 +197,9 @@ def _check_task(box: Sandbox, task: Task, seed: int) -> Report:
     report = check(
         task.operation, points=dict(task.points), seed=seed, style=task.style, **functions, **dict(task.settings)
     )
-    for part in report.parts:
-        if part.name in lacking:
-            part.mistakes[:] = [lacking[part.name]]
+    for checked in report.parts:
+        if checked.name in lacking:
+            checked.mistakes[:] = [lacking[checked.name]]
     return report
 
 

@@ -12,9 +12,7 @@ grading in a container or a virtual machine as well, as Gradescope does.
 """
 
 import importlib.util
-import inspect
 import json
-import keyword
 import os
 import sys
 import sysconfig
@@ -29,6 +27,7 @@ import numpy as np
 from fastnn import _check
 from fastnn.grading._child.transport import Decoder, Encoder, TransportError
 from fastnn.grading._process import ChildProcess
+from fastnn.grading._replies import containers_in, mirror, rows_of, signature
 from fastnn.grading.errors import ChannelError, MemoryLimitError, StudentError
 from fastnn.grading.limits import Limits
 from fastnn.grading.submission import Submission, read_submission
@@ -37,7 +36,6 @@ __all__ = ["Handle", "Sandbox"]
 
 _SECONDS_TO_START = 60.0
 _DEEPEST_CALLBACK = 8
-_KINDS = {int(kind): kind for kind in inspect._ParameterKind}
 
 
 class Handle:
@@ -67,7 +65,7 @@ class _CallableHandle(Handle):
     def __init__(self, sandbox: "Sandbox", number: int, type_name: str, parameters: Any) -> None:
         super().__init__(sandbox, number, type_name)
         self.__name__ = type_name
-        self.__signature__ = _signature(parameters)
+        self.__signature__ = signature(parameters)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         return self._sandbox._call(self, None, arguments, options)
@@ -198,7 +196,7 @@ class Sandbox:
             what=f"loading the file took more than {self.limits.time:g} s; "
             "code that trains belongs into a function, or under `if __name__ == '__main__':`",
         )
-        for item in _rows(reply.get("failed"), int, dict):
+        for item in rows_of(reply.get("failed"), int, dict):
             number, error = item
             if 0 <= number < len(submission.cells):
                 self.notes.append(f"{submission.cells[number].name} failed: {self._student_error(error).sentence}")
@@ -237,8 +235,8 @@ class Sandbox:
         student.__name__ = student.__qualname__ = name.rpartition(".")[2]
         student.__module__ = self._submission.module
         student.__doc__ = None
-        if (signature := _signature(reply.get("parameters"))) is not None:
-            student.__signature__ = signature  # type: ignore[attr-defined]
+        if (parameters := signature(reply.get("parameters"))) is not None:
+            student.__signature__ = parameters  # type: ignore[attr-defined]
         return student
 
     def method(self, owner: Handle, name: str) -> Callable[..., Any]:
@@ -269,8 +267,8 @@ class Sandbox:
         known = Encoder(self._keeper(callbacks), sys.maxsize)
         values = [known.encode(value) for value in (target, arguments, dict(options), attribute)]
         containers: list[Any] = []
-        _collect(arguments, containers)
-        _collect(dict(options), containers)
+        containers_in(arguments, containers)
+        containers_in(dict(options), containers)
         name = attribute or (target if isinstance(target, str) else target.type_name)
         what = f"{name} took more than {self.limits.time:g} s"
         answer = self._exchange({"do": "call", "values": values}, known.buffers, what, callbacks)
@@ -354,7 +352,7 @@ class Sandbox:
         decoder = self._decoder(data, arrays)
         try:
             result = decoder.decode(values[0])
-            _mirror(decoder, values[1], arrays, containers)
+            mirror(decoder, values[1], arrays, containers)
             decoder.end()
         except TransportError as error:
             raise self._forged(str(error)) from None
@@ -386,7 +384,7 @@ class Sandbox:
         if not isinstance(name, str) or not isinstance(message, str):
             return ChannelError("the code wrote to the channel of the grader: an error of no type")
         name = name if name.isidentifier() and len(name) <= 100 else "Exception"
-        line, trace = self._submission.trace(_rows(reply.get("lines"), int, int, str))
+        line, trace = self._submission.trace(rows_of(reply.get("lines"), int, int, str))
         message = message[:2000]
         if name == "MemoryError":
             return MemoryLimitError(f"the code wanted more than {self.limits.memory} MB", line, trace)
@@ -427,35 +425,6 @@ def _place(name: str) -> Path:
     return Path(places[0]).resolve()
 
 
-def _signature(rows: Any) -> inspect.Signature | None:
-    """A signature of what the child says of it; None if that is none."""
-    parameters = []
-    for name, kind, has_default, default in _rows(rows, str, int, bool, object):
-        if not name.isidentifier() or keyword.iskeyword(name) or kind not in _KINDS:
-            return None
-        if type(default) not in (type(None), bool, int, float, str):
-            return None
-        given = default if has_default else inspect.Parameter.empty
-        parameters.append(inspect.Parameter(name, _KINDS[kind], default=given))
-    try:
-        return inspect.Signature(parameters) if isinstance(rows, list) else None
-    except ValueError:
-        return None
-
-
-def _rows(value: Any, *kinds: type) -> list[list[Any]]:
-    """Those items of a list that are lists of such values."""
-    if not isinstance(value, list):
-        return []
-    return [
-        row
-        for row in value[:200]
-        if isinstance(row, list)
-        and len(row) == len(kinds)
-        and all(kind is object or type(item) is kind for item, kind in zip(row, kinds, strict=True))
-    ]
-
-
 def _similar(names: list[str]) -> str:
     return f"; the file has {', '.join(names[:20])}" if names else "; the file has no functions"
 
@@ -466,64 +435,3 @@ def _no_callback(value: Any) -> list[Any]:
 
 def _refused_callback(number: int, name: str) -> Any:
     raise TransportError("a function that is not the submission's")
-
-
-def _collect(value: Any, containers: list[Any]) -> None:
-    """The lists and dicts in a value, in the order in which a decoder makes them."""
-    if isinstance(value, list | dict):
-        containers.append(value)
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _collect(key, containers)
-            _collect(item, containers)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _collect(item, containers)
-
-
-def _mirror(decoder: Decoder, changes: Any, arrays: list[np.ndarray], containers: list[Any]) -> None:
-    """Change arguments as the child says it has changed them. All is read before anything is changed."""
-    if type(changes) is not list or len(changes) != 2:
-        if changes == []:
-            return
-        raise TransportError("no changes")
-    new_arrays = []
-    for number, tree in _all_rows(changes[0], int, list):
-        value = decoder.decode(tree)
-        if not 0 <= number < len(arrays) or not isinstance(value, np.ndarray):
-            raise TransportError("a change of no argument")
-        if value.shape != arrays[number].shape or value.dtype != arrays[number].dtype:
-            raise TransportError("a change of an argument's shape")
-        new_arrays.append((arrays[number], value))
-    new_containers: list[tuple[Any, list[tuple[Any, Any]]]] = []
-    for number, rows in _all_rows(changes[1], int, list):
-        if not 0 <= number < len(containers):
-            raise TransportError("a change of no argument")
-        old, items = containers[number], []
-        for key_tree, is_kept, tree in _all_rows(rows, object, bool, object):
-            key = decoder.decode(key_tree)
-            try:
-                items.append((key, old[key] if is_kept else decoder.decode(tree)))
-            except (LookupError, TypeError):
-                raise TransportError("a change of no argument") from None
-        new_containers.append((old, items))
-    for array, value in new_arrays:
-        if array.flags.writeable:
-            array[...] = value
-    for container, items in new_containers:
-        container.clear()
-        if isinstance(container, dict):
-            container.update(items)
-        else:
-            container.extend(value for _, value in items)
-
-
-def _all_rows(value: Any, *kinds: type) -> list[list[Any]]:
-    if type(value) is not list or len(_rows_unlimited := value) > 100_000:
-        raise TransportError("no changes")
-    for row in _rows_unlimited:
-        if type(row) is not list or len(row) != len(kinds):
-            raise TransportError("no changes")
-        if not all(kind is object or type(item) is kind for item, kind in zip(row, kinds, strict=True)):
-            raise TransportError("no changes")
-    return value

@@ -176,7 +176,13 @@ class _Reader:
                 )
 
     def _text(
-        self, table: Mapping[str, Any], key: str, where: str, task: int | None, default: str | None = None
+        self,
+        table: Mapping[str, Any],
+        key: str,
+        where: str,
+        task: int | None,
+        default: str | None = None,
+        section: str = "",
     ) -> str:
         value = table.get(key, default)
         if value is None:
