@@ -31,6 +31,7 @@ class Outcome:
         changed: the parameters that were written into and may not be.
         cache: what came with the result of `forward`.
         arguments: what was passed, as text.
+        forward: the results of the forward pass whose cache was passed.
     """
 
     results: Results = field(default_factory=dict)
@@ -40,6 +41,7 @@ class Outcome:
     cache: Any = None
     has_cache: bool = False
     arguments: str = ""
+    forward: Results = field(default_factory=dict)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Check a student's functions: call them in many cases, compare with the twin, and name the mistakes."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -226,13 +227,13 @@ class _Checker:
             run = _Run(self, part, binding)
             if best is None or run.right > best.right:
                 best = run
-            if run.right == 1:
+            if run.right == 1 or run.has_cache:  # a function that works with the student's own cache is meant so
                 break
         assert best is not None
         return best
 
-    def cache(self, part: PartOfOperation, case: Case) -> Any:
-        """What the student's forward returns beside the result.
+    def forward(self, case: Case) -> Outcome:
+        """A call of the student's forward that returns a cache.
 
         Raises:
             Misfit: nothing.
@@ -247,7 +248,7 @@ class _Checker:
             raise Misfit(f"backward needs the cache of forward, but in forward {outcome.problem}")
         if not outcome.has_cache:
             raise Misfit("backward needs the cache of forward, which returned one result only; needed is (out, cache)")
-        return outcome.cache
+        return outcome
 
 
 class _Run:
@@ -260,37 +261,49 @@ class _Run:
         self.skipped: list[Case] = []
         self.outcomes: list[tuple[Case, Results, Outcome]] = []
         self.repeated = ""
+        self.has_cache = binding.form.takes_cache
         for case in checker.cases(part, binding.form):
             if not covers(binding, case):
                 self.skipped.append(case)
                 continue
-            self.outcomes.append((case, part.right(case.inputs), self._outcome(checker, case)))
+            outcome = self._outcome(checker, case)
+            if part.learn is not None:
+                case = replace(case, inputs=part.learn(case.inputs, outcome.results, outcome.forward))
+            self.outcomes.append((case, part.right(case.inputs), outcome))
         self._call_again(checker)
         self.results = {name: self._observations(name) for name in binding.form.results}
         self.right = self._share_right()
 
     def _outcome(self, checker: _Checker, case: Case) -> Outcome:
-        cache = None
-        if self.binding.form.takes_cache:
-            try:
-                cache = checker.cache(self.part, case)
-            except Misfit as misfit:
-                return Outcome(problem=str(misfit), raised=True)
-        return call(self.function, self.binding, case, cache)
+        if not self.binding.form.takes_cache:
+            return call(self.function, self.binding, case)
+        try:
+            forward = checker.forward(case)
+        except Misfit as misfit:
+            self.has_cache = False
+            return Outcome(problem=str(misfit), raised=True)
+        outcome = call(self.function, self.binding, case, forward.cache)
+        outcome.forward = forward.results
+        return outcome
 
     def _call_again(self, checker: _Checker) -> None:
-        """The same call must give the same result."""
-        if not self.outcomes or self.outcomes[0][2].raised or self.part.random:
+        """The same call must give the same result; if it is a random one, another."""
+        if not self.outcomes or self.outcomes[0][2].raised:
             return
         case, _, first = self.outcomes[0]
         again = self._outcome(checker, case)
+        if self.part.random:
+            drawn = [o.results.get("y") for o in (first, again)]
+            repeats = drawn[0] is not None and drawn[1] is not None and np.array_equal(drawn[0], drawn[1])
+            if repeats and len(np.unique(np.asarray(drawn[0]) == 0)) > 1 and not self.binding.roles & {"seed", "rng"}:
+                self.repeated = "the same mask in every call: the random numbers must go on, not start anew with a seed"
+            return
+        if first.forward and not np.array_equal(first.forward.get("y"), again.forward.get("y")):
+            return  # two random masks
         for name, array in first.results.items():
             other = again.results.get(name)
-            if (
-                other is None
-                or other.shape != array.shape
-                or not np.array_equal(array, other, equal_nan=array.dtype.kind == "f")
-            ):
+            is_float = array.dtype.kind == "f"
+            if other is None or other.shape != array.shape or not np.array_equal(array, other, equal_nan=is_float):
                 self.repeated = (
                     f"{name} differs when the function is called again with the same arguments: something is kept from "
                     "call to call (added to the old value, a global, a default argument, or random numbers)"
@@ -326,6 +339,8 @@ class _Run:
         return list(dict.fromkeys([*found, *self._problems()]))
 
     def _of_result(self, name: str, observations: list[Observation]) -> list[str]:
+        if name in self.part.messages:
+            return [self.part.messages[name]] if any(o.received is not None and not o.right for o in observations) else []
         texts = explain(self.part, name, observations)
         for o in observations:
             if o.received is not None and o.received.shape != o.expected.shape:

@@ -100,7 +100,10 @@ class PartOfOperation:
         fields: arrays that may be a forgotten factor, by name; they broadcast against the results.
         quantities: numbers that may be a wrong factor, by name: {"the batch size": 5}.
         hints: tag -> what to look at if exactly the cases with this tag are wrong.
-        random: whether two calls may differ.
+        random: whether two calls must differ, as far as the function draws its own random numbers.
+        messages: results that are no numbers of the operation -> what is wrong if they are not as expected.
+        learn: for random results: from (inputs, results, results of the forward pass whose cache was used) to inputs that
+            say what was drawn.
     """
 
     name: str
@@ -114,6 +117,8 @@ class PartOfOperation:
     quantities: Callable[[Inputs], dict[str, float]] = _nothing
     hints: Mapping[str, str] = field(default_factory=dict)
     random: bool = False
+    messages: Mapping[str, str] = field(default_factory=dict)
+    learn: Callable[[Inputs, Results, Results], Inputs] | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "eps": ("eps", "epsilon", "e"),
     "labels": ("labels", "y", "target", "targets", "t", "label", "ytrue", "gt", "classes", "yb", "truth"),
     "scores": ("scores", "x", "logits", "z", "input", "inputs", "s", "score", "output", "pred", "predictions", "f"),
-    "cache": ("cache", "ctx", "saved", "mem", "memory", "context", "caches", "saveddata", "state"),
+    "cache": ("cache", "ctx", "saved", "mem", "memory", "context", "caches", "saveddata", "state", "mask"),
     "running_mean": ("runningmean", "mean", "movingmean", "mu", "rm", "meanrunning"),
     "running_var": ("runningvar", "var", "variance", "runningvariance", "movingvar", "movingvariance", "rv", "varrunning"),
     "momentum": ("momentum", "mu", "m", "mom", "rho", "alpha", "beta", "gamma"),
