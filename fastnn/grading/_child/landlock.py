@@ -6,6 +6,7 @@ Source: the kernel's documentation, userspace-api/landlock.
 import ctypes
 import os
 import struct
+import sys
 from collections.abc import Iterable
 
 __all__ = ["restrict"]
@@ -25,6 +26,8 @@ def restrict(folders: Iterable[str], files: Iterable[str], listed: Iterable[str]
     Raises:
         OSError: this system has no Landlock.
     """
+    if sys.platform != "linux":
+        raise OSError("only Linux has it")
     libc = ctypes.CDLL(None, use_errno=True)
 
     def call(number: int, *arguments: object) -> int:

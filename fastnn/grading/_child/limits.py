@@ -28,7 +28,7 @@ def apply(settings: dict[str, Any]) -> list[str]:
     """
     missing: list[str] = []
     folders, files, listed = _readable(settings)
-    needs_root = not _can_be_read_by_others([*folders, *files])
+    needs_root = sys.platform == "linux" and not _can_be_read_by_others([*folders, *files])
 
     def layer(name: str, put_up: Any, *arguments: Any) -> None:
         try:
@@ -36,7 +36,7 @@ def apply(settings: dict[str, Any]) -> list[str]:
         except (OSError, AttributeError, ValueError, ImportError) as error:
             missing.append(f"{name} ({getattr(error, 'strerror', None) or error})")
 
-    layer("limits of memory, processor time and files", _limit_resources, settings)
+    layer("limits of resources", _limit_resources, settings)
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         layer("a user without rights", _become_nobody, needs_root)
     if sys.platform == "linux":
@@ -51,20 +51,28 @@ def apply(settings: dict[str, Any]) -> list[str]:
 def _limit_resources(settings: dict[str, Any]) -> None:
     import resource
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
-    seconds = settings["cpu"]
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-    if hasattr(resource, "RLIMIT_NPROC"):
-        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     # What the interpreter and NumPy take already is not the submission's.
     used = 0
     with contextlib.suppress(OSError, ValueError, IndexError):
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    most = used + settings["memory"]
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    seconds, memory = settings["cpu"], used + settings["memory"]
+    wanted = {
+        "CORE": (0, 0),
+        "FSIZE": (0, 0),
+        "NOFILE": (_FILES, _FILES),
+        "CPU": (seconds, seconds + 1),
+        "NPROC": (0, 0),
+        "AS": (memory, memory),
+    }
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    refused = []
+    for name, values in wanted.items():
+        try:
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), values)
+        except (AttributeError, OSError, ValueError):
+            refused.append(name)
+    if refused:
+        raise OSError(f"not {', '.join(refused)}")
 
 
 def _become_nobody(needs_root: bool) -> None:
@@ -82,7 +90,8 @@ def _become_nobody(needs_root: bool) -> None:
     os.setresuid(user, user, user)
     if needs_root:
         _keep_capabilities(1 << _DAC_READ_SEARCH)
-    _prctl(_SET_DUMPABLE, 0)
+    if sys.platform == "linux":
+        _prctl(_SET_DUMPABLE, 0)
 
 
 def _keep_capabilities(kept: int) -> None:

@@ -92,6 +92,8 @@ def restrict() -> None:
     Raises:
         OSError: this system has no seccomp, or this processor no table here.
     """
+    if sys.platform != "linux":
+        raise OSError("only Linux has it")
     if platform.machine() not in _ARCHITECTURES or sys.maxsize < 2**32:
         raise OSError(f"there is no table for {platform.machine()}")
     column, architecture = _ARCHITECTURES[platform.machine()]
