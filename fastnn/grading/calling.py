@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.grading.operation import Case, Form, Misfit, Results
+from fastnn.grading.operation import ANY, Case, Form, Misfit, Results
 from fastnn.grading.signatures import Binding
 
 __all__ = ["Fatal", "Outcome", "as_array", "call", "covers", "first_of", "quiet", "values_of_roles"]
@@ -64,7 +64,9 @@ def covers(binding: Binding, case: Case) -> bool:
     """Whether the function takes everything that the case varies."""
     values = values_of_roles(binding.form, case)
     for role, default in binding.form.optional.items():
-        if role not in binding.roles and role in values and not _same(values[role], default):
+        if role in binding.roles or role not in values or default is ANY:
+            continue
+        if not _same(values[role], default):
             return False
     return True
 

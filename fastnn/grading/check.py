@@ -124,7 +124,10 @@ def check(
         )
     settings = {**spec.settings, **{name: value for name, value in functions.items() if name in spec.settings}}
     for name, allowed_values in spec.allowed.items():
-        _check.one_of("check", name, settings[name], allowed_values)
+        if isinstance(allowed_values[0], bool):
+            settings[name] = _check.boolean("check", name, settings[name])
+        else:
+            _check.one_of("check", name, settings[name], allowed_values)
     given = {name: functions[name] for name in known if name in functions}
     maxima = _points(points, known, list(given))
     if not maxima:

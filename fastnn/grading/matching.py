@@ -268,7 +268,7 @@ class _Search:
             if self._holds(("", lambda o, both=both: self._computed(o, both))):
                 return f"{self._words(a)}; and {self._words(b)}"
         assert self.pivot is not None
-        if self.pivot.expected.size * len(phrases) > _MOST_WORK:
+        if self.part.expensive or len(phrases) > _MOST_PHRASES:
             return None
         for phrase in phrases:
             for other in (self._arguments, self._results):
@@ -308,7 +308,7 @@ class _Search:
         return said
 
 
-_MOST_WORK = 4000
+_MOST_PHRASES = 60
 _POWERS = (
     (-1.0, "not multiplied by {q}, or divided by {q} once too often"),
     (1.0, "not divided by {q}, or multiplied by {q} once too often"),

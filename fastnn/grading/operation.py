@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Case", "Form", "Inputs", "Misfit", "Operation", "PartOfOperation", "Results", "Settings", "Wrong"]
+__all__ = ["ANY", "Case", "Form", "Inputs", "Misfit", "Operation", "PartOfOperation", "Results", "Settings", "Wrong"]
 
 # Names of arrays and settings -> their values.
 Inputs = dict[str, Any]
 Results = dict[str, Any]
 Settings = Mapping[str, Any]
+# The default of a parameter that a function need not take, whatever its value in a case.
+ANY = object()
 # The mistakes that a computation is asked to make, by their phrases.
 Wrong = frozenset[str]
 
@@ -101,6 +103,7 @@ class PartOfOperation:
         quantities: numbers that may be a wrong factor, by name: {"the batch size": 5}.
         hints: tag -> what to look at if exactly the cases with this tag are wrong.
         random: whether two calls must differ, as far as the function draws its own random numbers.
+        expensive: whether `compute` takes long, so that fewer pairs of mistakes are tried.
         messages: results that are no numbers of the operation -> what is wrong if they are not as expected.
         learn: for random results: from (inputs, results, results of the forward pass whose cache was used) to inputs that
             say what was drawn.
@@ -117,6 +120,7 @@ class PartOfOperation:
     quantities: Callable[[Inputs], dict[str, float]] = _nothing
     hints: Mapping[str, str] = field(default_factory=dict)
     random: bool = False
+    expensive: bool = False
     messages: Mapping[str, str] = field(default_factory=dict)
     learn: Callable[[Inputs, Results, Results], Inputs] | None = None
 

@@ -391,6 +391,7 @@ every product of forward gives one term of dx and one of dweight; dbias = sum of
             terms=_terms,
             quantities=_quantities,
             hints=_HINTS,
+            expensive=True,
         ),
         PartOfOperation(
             name="backward",
@@ -437,6 +438,7 @@ every product of forward gives one term of dx and one of dweight; dbias = sum of
             },
             quantities=_quantities,
             hints=_HINTS,
+            expensive=True,
         ),
     ),
 )

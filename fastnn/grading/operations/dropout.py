@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.grading.calling import first_of
-from fastnn.grading.operation import Case, Form, Inputs, Operation, PartOfOperation, Results, Settings, Wrong
+from fastnn.grading.operation import ANY, Case, Form, Inputs, Operation, PartOfOperation, Results, Settings, Wrong
 from fastnn.grading.operations._shared import FLOAT32_HINT, double
 from fastnn.grading.tolerances import FLOAT32
 
@@ -356,7 +356,7 @@ PyTorch: p is the probability to drop. cs231n: p is the probability to keep, and
         PartOfOperation(
             name="inference",
             forms=(
-                Form("pytorch", "inference(x) -> y", ("x",), ("y",), {"p": 0.5, "training": False}, names=_PYTORCH),
+                Form("pytorch", "inference(x) -> y", ("x",), ("y",), {"p": ANY, "training": False}, names=_PYTORCH),
                 Form(
                     "pytorch",
                     "inference(x, p, training) -> y, called with training=False",

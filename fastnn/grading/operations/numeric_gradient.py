@@ -248,6 +248,7 @@ OPERATION = Operation(
             mistakes=_MISTAKES,
             quantities=_quantities,
             hints=_HINTS,
+            expensive=True,
         ),
     ),
 )
