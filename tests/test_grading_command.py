@@ -143,6 +143,27 @@ def test_the_specs_that_come_with_fastnn_are_listed(capsys):
     assert [line.split()[0] for line in out.splitlines()] == ["fudan", "hlcv", "itu", "pku"]
 
 
+def test_a_submission_is_no_link_to_the_solution_and_no_pipe(folder, capsys):
+    (folder / "all" / "cat").mkdir(parents=True)
+    (folder / "spec.toml").write_text('file = "work.py"\n' + SPEC)
+    (folder / "right.py").rename(folder / "solution.py")
+    (folder / "all" / "ann.py").symlink_to(folder / "solution.py")
+    (folder / "all" / "cat" / "work.py").symlink_to(folder / "solution.py")
+    os.mkfifo(folder / "pipe.py")
+    code, out, err = run(capsys, "all", "--spec", "spec.toml")
+    assert (code, out) == (0, "")
+    assert err.count("it is a link, which a submission may not be") == 2
+    code, _, err = run(capsys, "pipe.py", "--spec", "spec.toml")
+    assert code == 2
+    assert "pipe.py: it is no file" in err
+
+
+@pytest.mark.parametrize("name", ["numpy", "json", "__main__", "my work", "a-b"])
+def test_a_file_may_have_any_name(folder, name):
+    (folder / "right.py").rename(folder / f"{name}.py")
+    assert grading.grade(f"{name}.py", "spec.toml").passed
+
+
 # ---- notebooks -------------------------------------------------------------------------------------------------------
 def test_a_notebook_runs_cell_by_cell(folder):
     sources = ["%matplotlib inline\nimport numpy as np", "undefined + 1", "# text", *RIGHT.split("def ")]

@@ -157,7 +157,7 @@ def grade(
         submission = read_submission(submission, spec.file)
     notes: dict[str, None] = {}
     results = [_grade_task(submission, spec, task, seed, notes) for task in spec.tasks]
-    return Assignment(spec.title, submission.name, results, list(notes), seed)
+    return Assignment(spec.title, clean(submission.name), results, list(notes), seed)
 
 
 def _grade_task(submission: Submission, spec: Spec, task: Task, seed: int, notes: dict[str, None]) -> Result:

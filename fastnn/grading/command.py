@@ -11,6 +11,7 @@ from typing import Any
 from fastnn._terminal import say
 from fastnn.grading.assignment import Assignment, grade
 from fastnn.grading.spec import Spec, read_spec, spec_names
+from fastnn.grading.text import clean
 from fastnn.training import atomic_write
 
 __all__ = ["grade_command"]
@@ -103,19 +104,19 @@ def _grade_all(paths: Sequence[Path], spec: Spec, arguments: argparse.Namespace)
             os.makedirs(target, exist_ok=True)
     graded: list[Assignment] = []
     rows: list[list[Any]] = []
-    width = max(map(len, names))
+    width = max(len(clean(name)) for name in names)
     for name, path in zip(names, paths, strict=True):
         try:
             assignment = grade(path, spec, arguments.seed)
         except ValueError as error:  # no text, too large: the next one is graded all the same
-            say(f"fastnn: {error}")
+            say(f"fastnn: {clean(str(error))}")
             rows.append(
                 [name, "", sum(sum(task.points.values()) for task in spec.tasks), *("" for _ in spec.tasks), str(error)]
             )
             continue
         graded.append(assignment)
         rows.append([name, assignment.points, assignment.max_points, *(r.points for r in assignment.reports), ""])
-        print(f"{name:<{width}} {assignment.points:>8g} of {assignment.max_points:g}", flush=True)
+        print(f"{clean(name):<{width}} {assignment.points:>8g} of {assignment.max_points:g}", flush=True)
         for kind, (suffix, render) in _KINDS.items():
             if (target := getattr(arguments, kind)) is not None:
                 _write(Path(target) / f"{name}{suffix}", render(assignment))

@@ -1,6 +1,7 @@
 """A student's file as it is sent to the sandbox: a Python file, a notebook, or a folder with such a file in it."""
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,8 @@ def read_submission(path: str | os.PathLike[str], file: str | None = None) -> Su
     files: dict[str, bytes] = {}
     main = path
     if path.is_dir():
+        if path.is_symlink():
+            raise ValueError(f"{path}: it is a link, which a submission may not be")
         if file is None:
             raise ValueError(f"{path}: it is a folder, and the spec does not say which `file` in it is to be graded")
         main = path / file
@@ -107,7 +110,12 @@ def read_submission(path: str | os.PathLike[str], file: str | None = None) -> Su
 
 
 def _content(path: Path) -> bytes:
-    size = path.stat().st_size
+    if path.is_symlink():  # it could name the solution
+        raise ValueError(f"{path}: it is a link, which a submission may not be")
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path}: it is no file")
+    size = status.st_size
     if size > _LARGEST_FILE:
         raise ValueError(f"{path}: it has {size:,} bytes, {_LARGEST_FILE:,} are allowed")
     with path.open("rb") as stream:

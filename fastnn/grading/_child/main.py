@@ -96,9 +96,12 @@ class _Process:
 
     def _do_load(self, message: dict[str, Any], data: bytes, buffers: list[bytes]) -> dict[str, Any]:
         """Run the cells of a submission; a Python file is a single one."""
-        self._module.__name__ = message["name"]
+        name = message["name"]
+        if name in sys.modules or name in sys.stdlib_module_names:
+            name = "submission"
+        self._module.__name__ = name
         self._module.__file__ = message["file"]
-        sys.modules[message["name"]] = self._module
+        sys.modules[name] = self._module
         self._files = [name for name, _ in message["cells"]]
         failed = []
         for number, (name, code) in enumerate(message["cells"]):
