@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from grading_boxes import QUICK, box_fixture, call, nothing_is_left, told  # noqa: F401
 
-from fastnn.grading import Handle, Limits, StudentError
+from fastnn import grading
+from fastnn.grading import Handle, Limits, Sandbox, StudentError
 from fastnn.grading._child import transport
 from fastnn.grading.errors import ChannelError, EndedError, MemoryLimitError, OutputLimitError, TimeLimitError
 
@@ -25,8 +27,16 @@ _KERNEL_ALONE = """
 import ctypes, os, socket, sys
 sys.path.insert(0, sys.argv[1])
 sys.path.append(sys.argv[2])
-from grading_child import audit, limits
+from grading_child import audit, landlock, limits, seccomp
 audit.install = lambda readable: None  # the kernel's layers, without Python's
+if len(sys.argv) > 5:
+    def lacking(*arguments):
+        raise OSError(38, "Function not implemented")
+    landlock.restrict = seccomp.restrict = lacking
+    settings = {"folder": sys.argv[1], "packages": sys.argv[1], "real_packages": [], "standard": [], "links": [],
+                "memory": 1 << 28, "cpu": 5, "parent": os.getppid()}
+    print(limits.apply(settings))
+    sys.exit()
 settings = {"folder": sys.argv[1], "packages": sys.argv[1], "real_packages": [], "standard": [], "links": [],
             "memory": 1 << 28, "cpu": 5, "parent": os.getppid()}
 print(limits.apply(settings))
@@ -56,26 +66,24 @@ attempt("own", lambda: open(sys.argv[1] + "/own.txt"))
 """
 
 
+def under_the_kernel_alone(folder, victim, *more):
+    """The lines that a process without Python's hook writes."""
+    folder.chmod(0o755)
+    shutil.copytree(os.path.dirname(transport.__file__), folder / "grading_child", dirs_exist_ok=True)
+    arguments = [folder, os.path.dirname(os.path.dirname(np.__file__)), folder.parent / "new", victim, *more]
+    command = [sys.executable, "-s", "-c", _KERNEL_ALONE, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.splitlines()
+
+
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory):
-    """What the kernel alone refuses: no hook of Python is there. Each is tried once, harmlessly."""
-    import shutil
-
+    """What the kernel alone refuses. Each is tried once, harmlessly."""
     folder = tmp_path_factory.mktemp("kernel")
-    folder.chmod(0o755)
-    shutil.copytree(os.path.dirname(transport.__file__), folder / "grading_child")
     (folder / "own.txt").write_text("mine")
     victim = folder.parent / "victim.txt"
     victim.write_text("whole")
-    arguments = [folder, os.path.dirname(os.path.dirname(np.__file__)), folder.parent / "new", victim]
-    done = subprocess.run(
-        [sys.executable, "-s", "-c", _KERNEL_ALONE, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    missing, *lines = done.stdout.splitlines()
+    missing, *lines = under_the_kernel_alone(folder, victim)
     if missing != "[]":
         pytest.skip(f"this system lacks {missing}")
     assert victim.read_text() == "whole"
@@ -90,11 +98,33 @@ def test_the_kernel_refuses_all_that_a_submission_may_not(refused):
     assert len(refused) == 13
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are missing anyway")
+def test_the_other_layers_go_up_where_one_is_missing(tmp_path):
+    (lines,) = under_the_kernel_alone(tmp_path, tmp_path / "victim", "without")
+    assert lines == "['Landlock (Function not implemented)', 'seccomp (Function not implemented)']"
+
+
 def test_layers_that_are_missing_are_told(box):
     made = box("def f(): pass")
     assert all(isinstance(text, str) for text in made.missing)
     if sys.platform != "linux":
         assert any(text.startswith("seccomp") for text in made.missing)
+
+
+def test_a_layer_that_the_system_lacks_is_named(tmp_path, monkeypatch):
+    started = Sandbox._started
+
+    def without_landlock(self, message):
+        return {**started(self, message), "missing": ["Landlock (Function not implemented)"]}
+
+    monkeypatch.setattr(Sandbox, "_started", without_landlock)
+    path = tmp_path / "submission.py"
+    path.write_text("")
+    result = grading.grade(path, "pku")
+    assert list(result.notes) == ["not available here: Landlock (Function not implemented)"]
+    assert result.notes[0] in str(result)
+    assert result.notes[0] in result.to_html()
+    assert result.notes[0] in result.to_gradescope()
 
 
 # ---- hostile submissions ---------------------------------------------------------------------------------------------
@@ -189,6 +219,21 @@ HOSTILE = {
     "waiting for input": ("def f(x): return input()", StudentError, "EOFError"),
     "closing the channel": ("import os\ndef f(x): os.closerange(3, 99)", EndedError, "channel|exit code"),
     "reading the channel": ("import os\ndef f(x): return [os.read(i, 1) for i in range(3, 99)]", StudentError, "."),
+    "stopping itself": ("import signal\ndef f(x): signal.raise_signal(signal.SIGSTOP)", TimeLimitError, "f took more"),
+    "killing itself": ("import signal\ndef f(x): signal.raise_signal(signal.SIGKILL)", EndedError, "SIGKILL"),
+    "dripping": (
+        "import os, sys, time\ndef f(x):\n    process = sys._getframe(2).f_locals['self']\n"
+        "    while True:\n        os.write(process._writes, b'fnn1'[:1])\n        time.sleep(0.2)",
+        TimeLimitError,
+        "f took more",
+    ),
+    "frames of the loader": (
+        "import sys\ndef f(x):\n    frame = sys._getframe()\n    found = ''\n    while frame:\n"
+        "        found += str(frame.f_globals.keys()) + str(frame.f_locals.keys())\n        frame = frame.f_back\n"
+        "    assert 'expected' not in found and 'reference' not in found and 'Part' not in found\n    raise KeyError",
+        StudentError,
+        "KeyError",
+    ),
     "signals": (
         "import signal\ndef f(x):\n    for s in (2, 15, 24): signal.signal(s, signal.SIG_IGN)\n    while True: pass",
         TimeLimitError,
@@ -392,6 +437,12 @@ def test_exit_functions_do_not_run(box, tmp_path):
     assert made.function("f")() == 1
     made.close()
     assert "points" not in made.stdout
+
+
+def test_closed_streams_are_no_end(box):
+    code = "import os, sys\nos.close(1)\nos.close(2)\nsys.stdout = None\ndef f(x): return x + 1"
+    f = box(code).function("f")
+    assert (f(1), f(2)) == (2, 3)
 
 
 def test_what_is_printed_is_kept(box):
