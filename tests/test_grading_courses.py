@@ -146,6 +146,58 @@ def test_a_right_solution_has_all_points(tmp_path, name):
     assert result.points == result.max_points > 0
 
 
+LAYER = """
+import numpy as np
+class Layer:
+    def __init__(self): self.grads = {}
+class Linear(Layer):
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.W, self.b = np.random.randn(n_in, n_out), np.zeros(n_out)
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+    def backward(self, grad):
+        self.grads["W"], self.grads["b"] = self.x.T @ grad, grad.sum(0)
+        return grad @ self.W.T
+"""
+LAYER_SPEC = """
+title = "Layers"
+[[task]]
+name = "Linear"
+operation = "linear"
+[task.functions.forward]
+class = "Linear"
+method = "forward"
+arguments = ["x", "w", "b"]
+new = ["w.0", "w.1"]
+set = { W = "w", b = "b" }
+returns = ["result", "self"]
+[task.functions.backward]
+class = "Linear"
+method = "backward"
+arguments = ["dout", "cache"]
+returns = ["result", "grads.W", "grads.b"]
+"""
+
+
+def test_classes_with_forward_and_backward_are_graded(tmp_path):
+    (tmp_path / "spec.toml").write_text(LAYER_SPEC)
+    path = tmp_path / "layers.py"
+    path.write_text(LAYER)
+    result = grading.grade(path, tmp_path / "spec.toml")
+    assert (result.passed, result.points) == (True, 10), str(result)
+    path.write_text(LAYER.replace("grad.sum(0)", "grad.mean(0)"))
+    result = grading.grade(path, tmp_path / "spec.toml")
+    assert result.points == 5
+    (text,) = result.reports[0].mistakes
+    assert "db" in text or "dbias" in text
+    path.write_text(LAYER.replace("def backward", "def backwards"))
+    assert "there is no function Linear.backward" in str(grading.grade(path, tmp_path / "spec.toml"))
+    path.write_text(LAYER.replace('self.grads["W"],', "self.dW,"))
+    assert "grads has no item 'W'" in str(grading.grade(path, tmp_path / "spec.toml"))
+
+
 # The mistakes of published solutions: what was written instead, and words of the sentence that names it.
 QUICK = [
     ("itu", "+= 2 * reg", "+= reg", "factor 2"),

@@ -5,7 +5,8 @@ from grading_submissions import SPEC
 
 import fastnn
 from fastnn import grading
-from fastnn.grading.spec import Method, spec_names
+from fastnn.grading.methods import Method
+from fastnn.grading.spec import spec_names
 
 
 def read(tmp_path, text):
@@ -31,9 +32,11 @@ def test_points_are_shared_by_the_parts(tmp_path):
 
 
 def test_a_function_may_be_a_method(tmp_path):
-    method = '{ class = "Net", method = "loss", new = ["W1.0", "W2.1"], arguments = ["X", "y"] }'
+    method = (
+        '{ class = "A", method = "f", arguments = ["x", "w"], new = ["w.0"], set = { W = "w" }, returns = ["self"] }'
+    )
     task = read(tmp_path, SPEC.replace('"relu_forward"', method)).tasks[0]
-    assert task.functions["forward"] == Method("Net", "loss", ("W1.0", "W2.1"), "params", ("X", "y"))
+    assert task.functions["forward"] == Method("A", "f", ("x", "w"), ("w.0",), {"W": "w"}, ("self",))
 
 
 @pytest.mark.parametrize("name", spec_names())
@@ -71,8 +74,13 @@ WRONG = [
     ('"relu_forward"', "3", "line 13: .*forward must be the name of a function"),
     ('"relu_forward"', '"relu forward"', "line 13: .*forward must be the name of a function"),
     ('"relu_forward"', '{ class = "A" }', "line 13: .*forward lacks the key 'method'"),
-    ('"relu_forward"', '{ class = "A", method = "b", new = ["W1"] }', "line 13: .*new must list sizes of arrays"),
+    ('"relu_forward"', '{ class = "A", method = "b" }', "line 13: .*forward lacks the key 'arguments'"),
     ('"relu_forward"', '{ class = "A", method = "b.c" }', "line 13: .*method must be a name"),
+    ('"relu_forward"', '{ class = "A", method = "b", arguments = "x" }', "line 13: .*arguments must list the parameters"),
+    ('"relu_forward"', '{ class = "A", method = "b", arguments = ["x"], new = ["W1"] }', "line 13: .*new must list sizes"),
+    ('"relu_forward"', '{ class = "A", method = "b", arguments = ["x"], set = { a = "y" } }', "line 13: .*set must say"),
+    ('"relu_forward"', '{ class = "A", method = "b", arguments = ["x"], returns = 1 }', "line 13: .*returns must list"),
+    ('"relu_forward"', '{ class = "A", method = "b", argument = ["x"] }', "line 13: .*did you mean arguments"),
 ]  # fmt: skip
 
 

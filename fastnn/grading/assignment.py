@@ -1,8 +1,7 @@
 """Grade a submission: every task of a spec, each in a sandbox of its own."""
 
-import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,9 +9,10 @@ from fastnn import _check
 from fastnn.grading.check import check
 from fastnn.grading.errors import StudentError
 from fastnn.grading.limits import Limits
+from fastnn.grading.methods import Method, as_function
 from fastnn.grading.report import Part, Report
-from fastnn.grading.sandbox import Handle, Sandbox
-from fastnn.grading.spec import Method, Spec, Task, read_spec
+from fastnn.grading.sandbox import Sandbox
+from fastnn.grading.spec import Spec, Task, read_spec
 from fastnn.grading.submission import Submission, read_submission
 from fastnn.grading.text import clean
 
@@ -189,7 +189,7 @@ def _check_task(box: Sandbox, task: Task, seed: int) -> Report:
     lacking: dict[str, str] = {}
     for part, name in task.functions.items():
         try:
-            functions[part] = _method(box, name) if isinstance(name, Method) else box.function(name)
+            functions[part] = as_function(box, name) if isinstance(name, Method) else box.function(name)
         except StudentError as error:
             if error.fatal:
                 raise
@@ -205,26 +205,6 @@ def _check_task(box: Sandbox, task: Task, seed: int) -> Report:
 
 def _nothing(task: Task, reason: str) -> Report:
     return Report(task.operation, [Part(part, False, 0, most, [reason]) for part, most in task.points.items()])
-
-
-def _method(box: Sandbox, method: Method) -> Callable[..., Any]:
-    """A function `(params, *arguments)` that makes an object, gives it the parameters, and calls its method."""
-    make = box.function(method.class_name)
-    box.function(f"{method.class_name}.{method.method}")  # or the error that says that there is none
-
-    def student(params: dict[str, Any], *arguments: Any) -> Any:
-        sizes = [params[name].shape[int(axis)] for name, axis in (size.split(".") for size in method.new)]
-        made = make(*sizes)
-        if not isinstance(made, Handle):
-            raise StudentError("TypeError", f"{method.class_name} makes no object")
-        box.set(made, method.params, params)
-        return box.method(made, method.method)(*arguments)
-
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    names = ("params", *method.arguments)
-    student.__name__ = student.__qualname__ = method.method
-    student.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
-    return student
 
 
 def _shortened(text: str) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 
 from fastnn import FileError
 from fastnn.grading.limits import Limits
+from fastnn.grading.methods import Method
 from fastnn.grading.operations import OPERATIONS
 
-__all__ = ["Method", "Spec", "Task", "read_spec", "spec_names"]
+__all__ = ["Spec", "Task", "read_spec", "spec_names"]
 
 _FOLDER = Path(__file__).parent / "specs"
 _LARGEST = 1 << 20
@@ -22,26 +23,7 @@ _VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
 _STYLES = ("pytorch", "cs231n")
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _SIZE = re.compile(r"([^\W\d]\w*)\.(\d)")
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method of a class, as a function `(params, *arguments)`.
-
-    For each call an object of the class is made, and its attribute `params` is set to the first argument.
-
-    Attributes:
-        class_name, method: their names.
-        new: the arguments of the class: sizes of arrays in `params`, "W1.0" for the first axis of `params["W1"]`.
-        params: the name of the attribute.
-        arguments: the names of the other parameters.
-    """
-
-    class_name: str
-    method: str
-    new: tuple[str, ...] = ()
-    params: str = "params"
-    arguments: tuple[str, ...] = ("x", "y", "reg")
+_METHOD_KEYS = ("class", "method", "arguments", "new", "set", "returns")
 
 
 @dataclass(frozen=True)
@@ -285,24 +267,37 @@ class _Reader:
             words = "must be the name of a function, or a table with class and method"
             reason = f"{where}: {part} {words}. Received: {value!r:.80}"
             raise self._fail(reason, part, number, "functions")
-        self._known(value, ("class", "method", "new", "params", "arguments"), f"{where}: {part}", number, "functions")
-        names: dict[str, str] = {}
-        for key, default in (("class", None), ("method", None), ("params", "params")):
-            names[key] = self._text(value, key, f"{where}: {part}", number, default, "functions")
-            if not names[key].isidentifier():
-                raise self._fail(
-                    f"{where}: {key} must be a name. Received: {names[key]!r:.80}", key, number, "functions"
-                )
-        new, arguments = value.get("new", []), value.get("arguments", ["x", "y", "reg"])
-        if not isinstance(new, list) or not all(isinstance(size, str) and _SIZE.fullmatch(size) for size in new):
-            reason = f'{where}: new must list sizes of arrays, as ["W1.0", "W1.1"]. Received: {new!r:.80}'
-            raise self._fail(reason, "new", number, "functions")
-        if not isinstance(arguments, list) or not all(
-            isinstance(name, str) and name.isidentifier() for name in arguments
+        where = f"{where}: {part}"
+        self._known(value, _METHOD_KEYS, where, number, "functions")
+
+        def wrong(key: str, wanted: str) -> FileError:
+            return self._fail(f"{where}: {key} must {wanted}. Received: {value[key]!r:.80}", key, number, "functions")
+
+        def names(key: str, pattern: re.Pattern[str], wanted: str, default: list[str] | None = None) -> list[str]:
+            if key not in value and default is not None:
+                return default
+            found = value.get(key)
+            if not isinstance(found, list) or not all(
+                isinstance(name, str) and pattern.fullmatch(name) for name in found
+            ):
+                if key not in value:
+                    raise self._fail(f"{where} lacks the key {key!r}: it must {wanted}", key, number, "functions")
+                raise wrong(key, wanted)
+            return found
+
+        for key in ("class", "method"):
+            if not self._text(value, key, where, number, None, "functions").isidentifier():
+                raise wrong(key, "be a name")
+        arguments = names("arguments", _NAME, 'list the parameters of the function, as ["x", "w", "b"]')
+        new = names("new", _SIZE, 'list sizes of arrays, as ["w.0", "w.1"]', [])
+        returns = names("returns", _NAME, 'list attributes, "self" and "result", as ["result", "dW"]', ["result"])
+        attributes = value.get("set", {})
+        if not isinstance(attributes, dict) or not all(
+            _NAME.fullmatch(name) and isinstance(argument, str) and argument in arguments
+            for name, argument in attributes.items()
         ):
-            reason = f'{where}: arguments must list names of parameters, as ["x", "y"]. Received: {arguments!r:.80}'
-            raise self._fail(reason, "arguments", number, "functions")
-        return Method(names["class"], names["method"], tuple(new), names["params"], tuple(arguments))
+            raise wrong("set", 'say which attribute gets which of the arguments, as {W = "w"}')
+        return Method(value["class"], value["method"], tuple(arguments), tuple(new), dict(attributes), tuple(returns))
 
     def _points(self, points: Any, parts: list[str], where: str, number: int) -> dict[str, float]:
         def is_number(value: Any) -> bool:
