@@ -223,6 +223,8 @@ def f(): return 1
 def test_an_allowed_package_can_be_imported(box):
     code = "import tqdm\ndef f(): return tqdm.__name__"
     assert box(code, allow=["tqdm"]).function("f")() == "tqdm"
+    code = "import typing_extensions, PIL.Image\ndef f(): return PIL.Image.new('L', (2, 3)).size"
+    assert box(code, allow=["typing_extensions", "PIL"]).function("f")() == (2, 3)
     with pytest.raises(ValueError, match="fastnn has the answers"):
         box(code, allow=["fastnn"])
     with pytest.raises(ValueError, match="there is no package"):

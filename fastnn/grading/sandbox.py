@@ -11,6 +11,7 @@ What is not. All submissions run on the machine of the grader and share its kern
 grading in a container or a virtual machine as well, as Gradescope does.
 """
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -137,11 +138,11 @@ class Sandbox:
             self._process.close()
 
     def _open(self) -> None:
-        links = {**self._packages}
-        for place in self._packages.values():  # the libraries that wheels carry lie beside them
-            beside = place.parent / f"{place.name}.libs"
-            if beside.is_dir():
-                links[beside.name] = beside
+        links: dict[str, Path] = {}
+        for name, place in self._packages.items():
+            links[name if place.is_dir() else place.name] = place
+            for library in _libraries(name, place):
+                links[library.name] = library
         self._process = process = ChildProcess(
             self._submission.files, links, self.limits.output << 10, self.limits.result << 20
         )
@@ -409,7 +410,7 @@ def _standard_library() -> list[str]:
 
 
 def _place(name: str) -> Path:
-    """The folder of a package.
+    """The folder of a package, or the file of a module.
 
     Raises:
         ValueError: it is not installed, or is fastnn itself, which has the answers.
@@ -418,15 +419,19 @@ def _place(name: str) -> Path:
         raise ValueError("Sandbox: fastnn has the answers; it cannot be allowed")
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    if not places and spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
-        return Path(spec.origin).resolve()
+    if not places and spec is not None and spec.has_location and spec.origin is not None:
+        places = [spec.origin]
     if not places:
         raise ValueError(f"Sandbox: there is no package {name!r} to allow")
     return Path(places[0]).resolve()
 
 
-def _similar(names: list[str]) -> str:
-    return f"; the file has {', '.join(names[:20])}" if names else "; the file has no functions"
+def _libraries(name: str, place: Path) -> list[Path]:
+    """The folders of shared libraries that wheels put beside a package, under the name of their distribution."""
+    names = {name}
+    if name != "numpy":
+        names.update(importlib.metadata.packages_distributions().get(name, ()))
+    return [folder for folder in (place.parent / f"{each}.libs" for each in sorted(names)) if folder.is_dir()]
 
 
 def _no_callback(value: Any) -> list[Any]:
