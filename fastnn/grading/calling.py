@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _check
 from fastnn.grading.operation import ANY, Case, Form, Misfit, Results
 from fastnn.grading.signatures import Binding
 
@@ -138,7 +139,12 @@ def _unchanged(now: Any, before: Any) -> bool:
 
 def _read(raw: Any, form: Form, values: dict[str, Any], outcome: Outcome) -> Results:
     if form.read is not None:
-        items = form.read(raw, values)
+        try:
+            items = form.read(raw, values)
+        except Misfit:
+            raise
+        except Exception as error:  # it is not known what it is
+            raise Misfit(f"it returns {_shown(raw)}, which is not what is expected ({type(error).__name__})") from None
         if "cache" in items:
             outcome.cache, outcome.has_cache = items.pop("cache"), True
     elif len(form.results) == 1:
@@ -219,5 +225,4 @@ def _shown(value: Any) -> str:
         return f"({', '.join(map(_shown, value))})"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key!r}: {_shown(item)}" for key, item in value.items()) + "}"
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return _check.shown(value)

@@ -233,7 +233,16 @@ class _Checker:
             if run.right == 1 or run.has_cache:  # a function that works with the student's own cache is meant so
                 break
         assert best is not None
+        bindings.remove(best.binding)
+        bindings.insert(0, best.binding)  # for the backward pass, which needs its cache
         return best
+
+    def forward_covers(self, binding: Binding, case: Case) -> bool:
+        """Whether the forward pass, whose cache is needed, takes everything that the case varies."""
+        bindings = self.bindings.get("forward")
+        if not binding.form.takes_cache or not isinstance(bindings, list):
+            return True
+        return covers(bindings[0], bindings[0].form.adapted(case))
 
     def forward(self, case: Case) -> Outcome:
         """A call of the student's forward that returns a cache.
@@ -266,7 +275,7 @@ class _Run:
         self.repeated = ""
         self.has_cache = binding.form.takes_cache
         for case in checker.cases(part, binding.form):
-            if not covers(binding, case):
+            if not covers(binding, case) or not checker.forward_covers(binding, case):
                 self.skipped.append(case)
                 continue
             outcome = self._outcome(checker, case)
@@ -375,7 +384,7 @@ class _Run:
             texts.append(f"{words[kind]} (in the case {cases[0].label}{f'; {hint}' if hint else ''})")
         for name in dict.fromkeys(changed):
             texts.append(f"the argument {name} is overwritten in place: work on a copy, since the caller still needs it")
-        if self.repeated:
+        if self.repeated and not (self.part.learn and self.right < 1):
             texts.append(self.repeated)
         if not self.outcomes:
             texts.append("no case fits this signature")

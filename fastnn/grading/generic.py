@@ -140,7 +140,7 @@ def changed_results(value: NDArray, inputs: Inputs) -> Iterator[tuple[str, NDArr
         yield "the axes are in another order: channels last", value.transpose(0, 2, 3, 1)
         yield "the result is flattened", value.reshape(len(value), -1)
     for name, array in inputs.items():
-        if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+        if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not name.startswith("_"):
             array = array.astype(np.float64)
             if array.shape == value.shape:
                 yield f"{name} is returned as it came", array
@@ -160,7 +160,11 @@ def changed_results(value: NDArray, inputs: Inputs) -> Iterator[tuple[str, NDArr
 def changed_inputs(inputs: Inputs, batched: Sequence[str]) -> list[InputMistake]:
     """Ways in which an argument may be used wrongly: ignored, negative, transposed, only partly used, exchanged."""
     found: list[InputMistake] = []
-    arrays = [name for name, value in inputs.items() if isinstance(value, np.ndarray) and value.dtype.kind == "f"]
+    arrays = [
+        name
+        for name, value in inputs.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not name.startswith("_")
+    ]
     for name in arrays:
         found += [(words.format(name=name), _replaced(name, change)) for words, change in _OF_ARRAY]
     for name in batched:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastnn.grading import describing
 from fastnn.grading.calling import quiet
 from fastnn.grading.generic import changed_inputs, changed_results, named_factor
-from fastnn.grading.operation import Case, PartOfOperation, Wrong
+from fastnn.grading.operation import Case, Inputs, PartOfOperation, Wrong
 from fastnn.grading.tolerances import equal, largest
 
 __all__ = ["Observation", "explain"]
@@ -26,7 +26,7 @@ Hypothesis = tuple[str, Callable[["Observation"], "NDArray | None"]]
 _BATCHED = ("dy", "x", "scores")
 
 
-@dataclass
+@dataclass(eq=False)
 class Observation:
     """One result in one case.
 
@@ -103,14 +103,6 @@ class _Search:
         results = self._predictions[key]
         return None if results is None or self.result not in results else np.asarray(results[self.result])
 
-    def _from_inputs(self, observation: Observation, index: int, wrong: Wrong = frozenset()) -> NDArray | None:
-        changes = changed_inputs(observation.case.inputs, self._batched(observation))
-        try:
-            inputs = changes[index][1](observation.case.inputs)
-            return np.asarray(self.part.compute(inputs, wrong)[self.result])
-        except Exception:
-            return None
-
     def _batched(self, observation: Observation) -> list[str]:
         inputs = observation.case.inputs
         return [name for name in _BATCHED if getattr(inputs.get(name), "ndim", 0) >= 2]
@@ -124,37 +116,45 @@ class _Search:
         hint = self.part.mistakes[phrase]
         return f"{phrase}: {hint}" if hint else phrase
 
-    def _results(self, wrong: Wrong = frozenset()) -> Iterator[Hypothesis]:
+    def _changed_result(self, o: Observation, text: str, wrong: Wrong) -> list[NDArray]:
+        """The result of a case with a general change; some have several forms."""
+        base = self._computed(o, wrong)
+        return [] if base is None else [value for words, value in changed_results(base, o.case.inputs) if words == text]
+
+    def _of_results(self, wrong: Wrong = frozenset()) -> str | None:
+        """A general change of the result that explains all cases."""
         assert self.pivot is not None
         base = self._computed(self.pivot, wrong)
         if base is None:
-            return
-        words = [text for text, _ in changed_results(base, self.pivot.case.inputs)]
-        for index, text in enumerate(words):
+            return None
+        for text, value in changed_results(base, self.pivot.case.inputs):
+            if self.pivot.explained(value) and all(
+                any(o.explained(other) for other in self._changed_result(o, text, wrong) or [None]) for o in self.all
+            ):
+                return text
+        return None
 
-            def predict(o: Observation, index: int = index, text: str = text) -> NDArray | None:
-                own = self._computed(o, wrong)
-                if own is None:
-                    return None
-                found = next(itertools.islice(changed_results(own, o.case.inputs), index, None), None)
-                if found is None or found[0] != text:
-                    found = next((item for item in changed_results(own, o.case.inputs) if item[0] == text), None)
-                return None if found is None else found[1]
+    def _changed_argument(self, o: Observation, text: str, wrong: Wrong) -> NDArray | None:
+        for words, change in changed_inputs(o.case.inputs, self._batched(o)):
+            if words == text:
+                return self._from(o, change, wrong)
+        return self._computed(o, wrong)
 
-            yield text, predict
+    def _from(self, o: Observation, change: Callable[[Inputs], Inputs], wrong: Wrong) -> NDArray | None:
+        try:
+            return np.asarray(self.part.compute(change(o.case.inputs), wrong)[self.result])
+        except Exception:  # shapes that do not fit, numbers that are no numbers
+            return None
 
-    def _arguments(self, wrong: Wrong = frozenset()) -> Iterator[Hypothesis]:
+    def _of_arguments(self, wrong: Wrong = frozenset()) -> str | None:
+        """A wrong use of an argument that explains all cases."""
         assert self.pivot is not None
-        inputs = self.pivot.case.inputs
-        for index, (text, _) in enumerate(changed_inputs(inputs, self._batched(self.pivot))):
-
-            def predict(o: Observation, index: int = index, text: str = text) -> NDArray | None:
-                changes = changed_inputs(o.case.inputs, self._batched(o))
-                if index < len(changes) and changes[index][0] == text:
-                    return self._from_inputs(o, index, wrong)
-                return self._computed(o, wrong)
-
-            yield text, predict
+        for text, change in changed_inputs(self.pivot.case.inputs, self._batched(self.pivot)):
+            if self.pivot.explained(self._from(self.pivot, change, wrong)) and all(
+                o.explained(self._changed_argument(o, text, wrong)) for o in self.all
+            ):
+                return text
+        return None
 
     def _holds(self, hypothesis: Hypothesis) -> bool:
         assert self.pivot is not None
@@ -163,27 +163,21 @@ class _Search:
 
     # ---- the search --------------------------------------------------------------------------------------------------
     def run(self) -> list[str]:
+        """The mistakes, in sentences."""
         fitting = [text for text, predict in self._flags() if self._holds((text, predict))]
         if fitting:
             return [" -- or ".join(fitting[:2])]
-        for single in (self._factor(), self._of_results(), self._terms(), self._fields(), self._of_arguments()):
-            if single:
-                return [single]
-        pair = self._pairs()
-        if pair:
-            return [pair]
+        for attempt in (self._factor, self._of_results, self._terms, self._fields, self._of_arguments, self._pairs):
+            found = attempt()
+            if found:
+                return [found]
         return self._cover() or [describing.describe(self.part, self.result, self.all)]
-
-    def _of_results(self) -> str | None:
-        return next((hypothesis[0] for hypothesis in self._results() if self._holds(hypothesis)), None)
-
-    def _of_arguments(self, wrong: Wrong = frozenset()) -> str | None:
-        return next((hypothesis[0] for hypothesis in self._arguments(wrong) if self._holds(hypothesis)), None)
 
     def _factor(self, wrong: Wrong = frozenset()) -> str | None:
         """A named factor of the whole result."""
         factors, quantities = [], []
-        for o in self.all:
+        for o in [self.pivot, *self.all]:  # the pivot first: mostly, that ends it
+            assert o is not None
             base = self._computed(o, wrong)
             if o.received is None:
                 continue
@@ -257,7 +251,13 @@ class _Search:
         return None
 
     def _pairs(self) -> str | None:
-        """Two mistakes at once."""
+        """Two mistakes at once, and a factor."""
+        assert self.pivot is not None and self.pivot.received is not None
+        numbers = self.pivot.received
+        if numbers.shape != self.pivot.expected.shape or not np.isfinite(numbers).all():
+            return None
+        if numbers.size > 1 and np.ptp(numbers) == 0:  # a constant is no mixture of mistakes
+            return None
         phrases = list(self.part.mistakes)
         for phrase in phrases:
             factor = self._factor(frozenset({phrase}))
@@ -267,14 +267,13 @@ class _Search:
             both = frozenset({a, b})
             if self._holds(("", lambda o, both=both: self._computed(o, both))):
                 return f"{self._words(a)}; and {self._words(b)}"
-        assert self.pivot is not None
         if self.part.expensive or len(phrases) > _MOST_PHRASES:
             return None
         for phrase in phrases:
-            for other in (self._arguments, self._results):
-                for text, predict in other(frozenset({phrase})):
-                    if self._holds((text, predict)):
-                        return f"{self._words(phrase)}; and {text}"
+            for attempt in (self._of_results, self._of_arguments):
+                other = attempt(frozenset({phrase}))
+                if other:
+                    return f"{self._words(phrase)}; and {other}"
         for a, b in itertools.combinations(phrases, 2):
             factor = self._factor(frozenset({a, b}))
             if factor:
@@ -283,32 +282,47 @@ class _Search:
 
     def _cover(self) -> list[str]:
         """Mistakes that explain some of the wrong cases each."""
-        left = list(self.wrong)
-        pool = [*self._flags(), *self._results(), *self._arguments()]
+        assert self.pivot is not None
+        texts: dict[str, Callable[[Observation], list[NDArray | None]]] = {}
+        for text, predict in self._flags():
+            texts[text] = lambda o, predict=predict: [predict(o)]
+        for text, _ in changed_results(self.pivot.expected, self.pivot.case.inputs):
+            texts.setdefault(text, lambda o, text=text: list(self._changed_result(o, text, frozenset())))
+        for text, _ in changed_inputs(self.pivot.case.inputs, self._batched(self.pivot)):
+            texts.setdefault(text, lambda o, text=text: [self._changed_argument(o, text, frozenset())])
+        explained = {
+            text: [any(o.explained(value) for value in predictions(o)) for o in self.all]
+            for text, predictions in texts.items()
+        }
+        left = [index for index, o in enumerate(self.all) if o in self.wrong and o.expected.size > 1]
+        left = [index for index in left if largest(self._numbers(index)) > 0]
         said = []
         while left and len(said) < 3:
-            best, best_score, best_cases = "", 0.0, list[Observation]()
-            for text, predict in pool:
-                explained = [o for o in left if o.expected.size > 1 and o.explained(predict(o))]
-                explained = [o for o in explained if largest(o.received if o.received is not None else o.expected) > 0]
-                if not explained:
-                    continue
-                against = sum(o.right and not o.explained(predict(o)) for o in self.all)
-                score = len(explained) - 0.5 * against
-                if score > best_score:
-                    best, best_score, best_cases = text, score, explained
-            if not best:
+            scores = {
+                text: sum(found[index] for index in left)
+                - 0.5 * sum(o.right and not known for o, known in zip(self.all, found, strict=True))
+                for text, found in explained.items()
+                if any(found[index] for index in left)
+            }
+            best = max(scores, key=lambda text: scores[text], default="")
+            if not best or scores[best] <= 0:
                 break
-            labels = "; ".join(o.case.label for o in best_cases[:3])
-            more = "" if len(best_cases) <= 3 else f" and {len(best_cases) - 3} more"
+            cases = [index for index in left if explained[best][index]]
+            labels = "; ".join(self.all[index].case.label for index in cases[:3])
+            more = "" if len(cases) <= 3 else f" and {len(cases) - 3} more"
             said.append(f"{best} (this explains the case {labels}{more})")
-            left = [o for o in left if o not in best_cases]
+            left = [index for index in left if index not in cases]
         if said and left:
             said.append(describing.describe(self.part, self.result, self.all))
         return said
 
+    def _numbers(self, index: int) -> NDArray:
+        received = self.all[index].received
+        assert received is not None
+        return received
 
-_MOST_PHRASES = 60
+
+_MOST_PHRASES = 50
 _POWERS = (
     (-1.0, "not multiplied by {q}, or divided by {q} once too often"),
     (1.0, "not divided by {q}, or multiplied by {q} once too often"),

@@ -207,9 +207,11 @@ def recognise(
         forms = [form for form in part.forms if style in (None, form.style)]
         results = [(form, bind(function, form)) for form in forms]
         bindings = [binding for _, binding in results if isinstance(binding, Binding)]
+        if "forward" not in functions and any(not binding.form.takes_cache for binding in bindings):
+            bindings = [binding for binding in bindings if not binding.form.takes_cache]
         if bindings:
             found[name] = bindings
-            for known in {binding.form.style for binding in bindings}:
+            for known in dict.fromkeys(binding.form.style for binding in bindings):
                 best = max(binding.score for binding in bindings if binding.form.style == known)
                 scores[known] = scores.get(known, 0) + best
         else:
