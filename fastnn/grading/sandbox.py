@@ -434,6 +434,10 @@ def _libraries(name: str, place: Path) -> list[Path]:
     return [folder for folder in (place.parent / f"{each}.libs" for each in sorted(names)) if folder.is_dir()]
 
 
+def _similar(names: list[str]) -> str:
+    return f"; the file has {', '.join(names[:20])}" if names else "; the file has no functions"
+
+
 def _no_callback(value: Any) -> list[Any]:
     raise TypeError(f"Sandbox: a {type(value).__name__} cannot be sent to a submission")
 
