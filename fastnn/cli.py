@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_profile(commands)
     _add_bench(commands)
+    _add_grade(commands)
     return parser
 
 
@@ -300,6 +301,38 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench.set_defaults(run=_bench)
 
 
+def _add_grade(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    grade = commands.add_parser(
+        "grade",
+        help="grade students' functions, in a process with limits, and name their mistakes",
+        description="Run submissions, each in a process of its own with limits of time, memory and output, check their "
+        "functions against the right ones in many cases, and say what is wrong. A submission is a Python file or a "
+        "notebook. Of several, a table is shown. The exit code is 0 if the grading took place, whatever the points.",
+        allow_abbrev=False,
+    )
+    grade.add_argument(
+        "submissions", metavar="SUBMISSION", nargs="*", help="a file, a folder of submissions, or several"
+    )
+    grade.add_argument(
+        "--spec",
+        metavar="FILE|NAME",
+        required=True,
+        help="the assignment: a file in TOML, or the name of one that comes with fastnn; --spec list shows them",
+    )
+    many = "; of several submissions, a folder for one file each"
+    grade.add_argument("--html", metavar="FILE", help=f"write the report as HTML{many}")
+    grade.add_argument("--junit", metavar="FILE", help=f"write it as JUnit XML{many}")
+    grade.add_argument("--gradescope", metavar="FILE", help=f"write it as Gradescope's results.json{many}")
+    grade.add_argument("--csv", metavar="FILE", help="write the table of several submissions")
+    grade.add_argument("--seed", metavar="N", type=int, default=0, help="of the inputs (default: 0)")
+    grade.add_argument("--time", metavar="S", type=float, help="seconds for each call (default: the spec's, or 10)")
+    grade.add_argument("--memory", metavar="MB", type=int, help="default: the spec's, or 1024")
+    grade.add_argument(
+        "--fail-under", metavar="POINTS", type=float, help="exit with 1 if a submission has fewer points"
+    )
+    grade.set_defaults(run=_grade)
+
+
 def _train(arguments: argparse.Namespace) -> None:
     from fastnn import training
     from fastnn.training.plan import plan
@@ -407,6 +440,12 @@ def _bench(arguments: argparse.Namespace) -> None:
     from fastnn.benchmark.command import bench
 
     bench(arguments)
+
+
+def _grade(arguments: argparse.Namespace) -> int:
+    from fastnn.grading.command import grade_command
+
+    return grade_command(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -105,7 +105,7 @@ def test_packaging_sdist_holds_all_sources_and_nothing_built(sdist):
         names = {name.partition("/")[2] for name in archive.getnames()}
     copied = [path for folder in ("fastnn", "src_c", "tests", "benchmarks", "docs", "examples")
               for path in (ROOT / folder).rglob("*")
-              if path.suffix in (".py", ".pyx", ".pxi", ".pyi", ".c", ".h", ".md")]  # fmt: skip
+              if path.suffix in (".py", ".pyx", ".pxi", ".pyi", ".c", ".h", ".md", ".toml")]  # fmt: skip
     wanted = {str(path.relative_to(ROOT)) for path in copied if path.name != "_native.c"}
     wanted |= {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "pyproject.toml", "setup.py"}
     assert not wanted - names
@@ -119,6 +119,8 @@ def test_packaging_wheel_holds_the_package_only_and_is_small(wheel):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"fastnn"}
     assert not [name for name in names if name.endswith((".c", ".h", ".pyx", ".pxi"))]
     assert "fastnn/py.typed" in names
+    specs = [name for name in names if name.startswith("fastnn/grading/specs/")]
+    assert len(specs) == len(list((ROOT / "fastnn" / "grading" / "specs").glob("*.toml")))
     assert "License-Expression: BSD-3-Clause" in metadata
     assert wheel.stat().st_size <= 2.1e6
 
