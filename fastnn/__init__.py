@@ -33,6 +33,7 @@ _SUBMODULES = (
     "benchmark",
     "courses",
     "data",
+    "doctor",
     "functional",
     "insight",
     "models",
@@ -47,6 +48,7 @@ _SUBMODULES = (
 _LATE_FUNCTIONS = {
     "Op": ("autograd", "Op"),
     "Tensor": ("autograd", "Tensor"),
+    "diagnose": ("doctor", "diagnose"),
     "enable_grad": ("autograd", "enable_grad"),
     "grad": ("autograd", "grad"),
     "is_grad_enabled": ("autograd", "is_grad_enabled"),
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
     from fastnn import benchmark as benchmark
     from fastnn import courses as courses
     from fastnn import data as data
+    from fastnn import doctor as doctor
     from fastnn import functional as functional
     from fastnn import insight as insight
     from fastnn import models as models
@@ -102,6 +105,7 @@ if TYPE_CHECKING:
     from fastnn.autograd.tape import grad as grad
     from fastnn.autograd.tensor import Tensor as Tensor
     from fastnn.autograd.tensor import tensor as tensor
+    from fastnn.doctor import diagnose as diagnose
     from fastnn.profiling import profile as profile
     from fastnn.training import load_weights, save_weights
 
