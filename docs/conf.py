@@ -43,7 +43,7 @@ myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "
 myst_heading_anchors = 4
 myst_url_schemes = {"http": None, "https": None, "mailto": None, "repository": None}
 nb_execution_mode = "force"
-nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # a cell that fails is a warning, and with `make docs` an error
 nb_execution_in_temp = True  # files that a page writes are gone when it ends
 nb_execution_timeout = 300
 nb_merge_streams = True
@@ -55,7 +55,11 @@ os.environ["MATPLOTLIBRC"] = str(HERE / "_ext" / "matplotlibrc")  # one look for
 os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="fastnn-docs-")
 PROFILE = Path(os.environ["IPYTHONDIR"], "profile_default")
 PROFILE.mkdir()
-(PROFILE / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n")
+# Pages run in a folder of their own; what several pages share lies in these.
+SHARED = sorted(str(path.parent) for path in HERE.glob("*/pictures.py"))
+(PROFILE / "ipython_kernel_config.py").write_text(
+    f"c.IPKernelApp.log_level = 40\nc.IPKernelApp.exec_lines = ['import sys', 'sys.path += {SHARED}', 'del sys']\n"
+)
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",

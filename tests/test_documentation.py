@@ -32,7 +32,10 @@ def listed_in_reference():
             if line.startswith(".. currentmodule:: "):
                 module = line.split()[-1]
             entry = re.fullmatch(r"(?:   |\.\. py:data:: )([\w.]+)", line)
-            if entry and module:
+            whole = re.match(r"\.\. py:function:: ([\w.]+)\(", line)
+            if whole:
+                found.append(whole[1])
+            elif entry and module:
                 found.append(f"{module}.{entry[1]}")
     return found
 

@@ -17,15 +17,20 @@ ROOT = Path(__file__).parent.parent
 FAQ = ROOT / "docs" / "faq.md"
 WAY = ROOT / "docs" / "explanation" / "way_of_an_array.md"
 RESULTS = ROOT / "benchmarks" / "results"
+GENERATED = ROOT / "docs" / "gallery_pages"  # by the build of the site, which checks the links to it
 
 
 def documents():
     """Every document of the repository, without what is built or installed beside it."""
     try:
-        listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
-        paths = [ROOT / name for name in listed.stdout.split()]
-    except (OSError, subprocess.CalledProcessError):  # an unpacked archive
-        paths = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.md")]
+        listed = subprocess.run(
+            ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        listed = ""
+    folders = ("docs", "benchmarks")
+    unpacked = [*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*.md"))]
+    paths = [ROOT / name for name in listed.split()] or unpacked  # an archive of the sources has no git
     return sorted(path for path in paths if path.is_file())
 
 
@@ -93,6 +98,8 @@ def test_links_lead_to_files_and_headings(path):
     for link in relative_links(path.read_text()):
         name, _, anchor = link.partition("#")
         target = (path.parent / name).resolve() if name else path
+        if target.is_relative_to(GENERATED):
+            continue
         if not target.exists() or (anchor and anchor not in headings(target.read_text())):
             broken.append(link)
     assert broken == []
@@ -107,9 +114,14 @@ def test_links_in_code_are_left_out():
     assert relative_links("[a](b.md) `[c](d.md)` [e](https://x.org) [f](#g)") == ["b.md", "#g"]
 
 
-@pytest.mark.parametrize(
-    "code", re.findall(r"```python\n(.*?)```", FAQ.read_text(), re.DOTALL), ids=lambda code: code[-30:-1]
-)
+def programs_of_the_faq():
+    """Each program, by the question above it."""
+    for section in FAQ.read_text().split("\n### ")[1:]:
+        for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+            yield pytest.param(code, id=section.splitlines()[0])
+
+
+@pytest.mark.parametrize("code", list(programs_of_the_faq()))
 def test_program_of_the_faq_runs(code, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     exec(code, {})

@@ -1,5 +1,6 @@
 """The confusion matrix and the pictures: what is drawn where, without a window and without pyplot."""
 
+import itertools
 import sys
 
 import numpy as np
@@ -124,6 +125,18 @@ def test_plot_images_puts_each_image_in_its_place():
     np.testing.assert_allclose(np.asarray(same), tiles, atol=1 / 255)
 
 
+@pytest.mark.parametrize("words", ["cat", "cat\n0.7", "cat\n0.7\ndog"])
+def test_plot_images_titles_of_several_lines_cover_nothing(words):
+    ax = insight.plot_images(np.zeros((4, 3, 32, 32)), [words] * 4, columns=2, title="animals")
+    ax.figure.draw_without_rendering()
+    texts = [text.get_window_extent() for text in (*ax.texts, ax.title)]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(texts, 2))
+    lower = ax.texts[2].get_window_extent()  # of the second row; the first row of images ends above it
+
+    end_of_first = ax.transData.transform((0, ax.texts[0].get_position()[1] + 1 + 31.5))[1]
+    assert lower.y1 <= end_of_first
+
+
 def test_plot_filters_stretches_each_filter_and_keeps_channel_order():
     weight = np.zeros((2, 3, 1, 2))
     weight[0, :, 0, 1] = [1, 2, 3]
@@ -169,6 +182,30 @@ def test_plot_overlay_of_signed_map_has_zero_in_the_middle():
     assert insight.plot_overlay(np.zeros((1, 2, 2)), abs(heat)).images[1].get_clim() == (0, 3)
 
 
+def test_plot_overlay_in_a_grid_covers_no_neighbour():
+    from matplotlib.figure import Figure
+
+    heat = np.array([[1e4, -3e4], [0.0, 2e4]])
+
+    def overlaps(figure):
+        """Whether anything of one image, its bar included, lies over another one."""
+        figure.draw_without_rendering()
+        boxes = [ax.get_tightbbox() for ax in figure.axes]
+        return any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+    plain = Figure()
+    for ax in plain.subplots(2, 3).flat:
+        insight.plot_overlay(np.zeros((2, 2)), heat, ax)
+    assert not overlaps(plain)
+    assert len(plain.axes) == 6  # no bars
+    roomy = Figure(figsize=(9, 5), layout="constrained")
+    for ax in roomy.subplots(2, 3).flat:
+        insight.plot_overlay(np.zeros((2, 2)), heat, ax, colorbar=True)
+    assert not overlaps(roomy)
+    assert len(roomy.axes) == 12
+    assert len(insight.plot_overlay(np.zeros((2, 2)), heat).figure.axes) == 2  # alone it has one
+
+
 def test_plot_curves_takes_numbers_pairs_and_histories():
     rows = [{"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0, "val_loss": 4.0}]
     curves = {"a": [5.0, 6.0], "b": ([0, 10], [1.0, 2.0]), "c": rows, "d": History(rows), "e": np.array([1.0])}
@@ -183,6 +220,12 @@ def test_plot_curves_takes_numbers_pairs_and_histories():
     assert list(only.get_xdata()) == [2]
     assert only.get_marker() == "o"  # a single point shows
     assert all(tick == int(tick) for tick in only.axes.get_xticks())  # and no part of an epoch
+
+
+def test_plot_curves_names_its_axes_also_for_plain_numbers():
+    assert insight.plot_curves({"a": [5.0, 6.0]}).get_ylabel() == "value"
+    assert insight.plot_curves({"a": [5.0, 6.0]}, ylabel="loss").get_ylabel() == "loss"
+    assert insight.plot_curves({"a": [5.0, 6.0]}, ylabel="").get_ylabel() == ""  # if that is what is wanted
 
 
 def test_plot_bars_writes_numbers_behind_bars():

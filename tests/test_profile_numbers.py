@@ -96,8 +96,8 @@ def test_profile_head_and_foot_say_what_was_measured():
     ]
     assert lines[-6:] == [
         "avx2: the best",
-        "direct, in 1 layer: asked",  # one layer, though in two directions
-        "direct, in 1 layer: other",
+        "direct, in 0 (forward, backward data): asked",
+        "direct, in 1 (forward): other",
         "hidden copies: 3.50 MB a step",
         "  0, backward data: 2 to be pixel-major, 3.00 MB",
         "  0, backward data: 1 to be C-contiguous, 0.50 MB",
@@ -365,3 +365,55 @@ def test_work_of_a_transposed_convolution_counts_what_lies_within_its_result(set
     layer = nn.ConvTranspose2d(2, 3, 3, **settings)
     assert multiplications(layer, [np.zeros((1, 2, 4, 4), np.float32)]) == expected
     assert models.summarize(layer, (1, 2, 4, 4)).multiplications == 9 * 2 * 3 * 16
+
+
+# ---- what a reader is told of algorithms -----------------------------------------------------------------------------
+def made_of_blocks(algorithm="winograd24"):
+    """Five equal layers by `algorithm`, above the peak and below it, and another one."""
+
+    def row(path, direction, ms, algorithm, why, multiplications=300_000_000):
+        work = {"multiplications": multiplications, "bytes": 8_000_000, "seconds": ms / 1e3}
+        reason = {"algorithm": algorithm, "why": why}
+        return make_row(
+            PEAK, BANDWIDTH, path=path, kind="Conv2d", direction=direction, calls=1, share=0.1, **work, **reason
+        )
+
+    rows = [row(f"body.{i}", "forward", 3 + i, algorithm, "cheaper") for i in range(5)]
+    rows += [row(f"body.{i}", "backward weight", 4 + i, algorithm, "asked") for i in range(2)]
+    rows.append(row("head", "forward", 1, "direct", "few channels", 1_000_000))
+    return Profile(tuple(rows), 64, 3, 2, "float32", "avx2", "the best", "A CPU", PEAK, BANDWIDTH)
+
+
+def test_profile_notes_name_the_layers_and_directions_of_each_reason():
+    assert str(made_of_blocks()).splitlines()[-4:-1] == [
+        "winograd24, in body.0, body.1, body.2 and 2 more (forward): cheaper",
+        "winograd24, in body.0, body.1 (backward weight): asked",
+        "direct, in head (forward): few channels",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "saved", "tile"), [("winograd", 2.25, "2x2"), ("winograd24", 3, "2x4"), ("winograd4", 4, "4x4")]
+)
+def test_roofline_explains_what_is_above_the_peak(algorithm, saved, tile):
+    ax = made_of_blocks(algorithm).plot()
+    [above] = [line for line in ax.lines if "Winograd" in line.get_label() and line.get_linestyle() == ":"]
+    assert above.get_label() == f"{saved:g} times that: tiles of {tile} by Winograd"
+    assert list(above.get_ydata()) == [saved * PEAK] * 2
+    hollow = [line for line in ax.lines if line.get_label() == "forward, by Winograd"]
+    assert [(len(line.get_xdata()), line.get_markerfacecolor()) for line in hollow] == [(5, "white")]
+    assert max(hollow[0].get_ydata()) == 200 > PEAK  # 2 * 300e6 / 3 ms
+    assert ax.get_ylim()[1] > saved * PEAK
+
+
+def test_roofline_of_direct_layers_has_no_line_above_the_peak():
+    ax = made_of_blocks("direct").plot()
+    assert not any("Winograd" in line.get_label() for line in ax.lines)
+
+
+def test_roofline_numbers_layers_of_the_same_work_once():
+    ax = made_of_blocks().plot()
+    # body.2 to body.4 have no backward here, so they are others than body.0 and body.1.
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names[-3:] == ["1  body.0 and 1 like it, Conv2d", "2  body.2 and 2 like it, Conv2d", "3  head, Conv2d"]
+    assert sorted(text.get_text() for text in ax.texts) == ["1", "1", "2", "3"]  # 1 in both directions

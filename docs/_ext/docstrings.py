@@ -44,6 +44,8 @@ def _inline(text: str, scope: str) -> str:
         if i + 1 < len(pieces) and re.match(r"\w", pieces[i + 1]):
             pieces[i] += "\\ "
     line = "".join(pieces)
+    if line.startswith(":py:obj:"):
+        return line
     return f"\\{line}" if re.match(r"([-+*#:]|\.\.|\w+[.)]) ?", line) and not re.match(r"\w{2,}", line) else line
 
 

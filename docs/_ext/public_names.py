@@ -58,6 +58,12 @@ def all_names() -> frozenset[str]:
     return frozenset(found)
 
 
+@functools.cache
+def classes() -> dict[type, str]:
+    """Every public class, and its full name."""
+    return {_get(name): name for name in sorted(all_names(), reverse=True) if inspect.isclass(_get(name))}
+
+
 def _get(name: str) -> Any:
     """The object of a public name or of an attribute of one, or None."""
     for module in sorted(modules(), key=len, reverse=True):

@@ -53,8 +53,8 @@ class Loader:
         mean, std: x = (v - mean) / std, where bytes count as v / 255 and floats as they are: one number, or one for
             each channel. Default: 0 and 1. With several arrays, this is done to those of images, (M, C, H, W); of the
             others, floats become `dtype`, and integers stay.
-        seed: of the order and of the augmentation.
-        dtype: of x, float32 or float64.
+        seed: determines the order of the images and the augmentation.
+        dtype: the dtype of x, float32 or float64.
         prefetch: prepare batches ahead, in a thread.
         num_classes: for mixing integer labels; by default those that the data set names, else the largest
             label + 1.

@@ -217,7 +217,7 @@ def conv2d_backward(
     Args:
         dy: gradient of the loss with respect to the result.
         x, weight, stride, padding, dilation, groups, algorithm: as in `conv2d`; 'auto' chooses for dx and for dweight.
-        need_dx, need_dweight, need_dbias: what to compute.
+        need_dx, need_dweight, need_dbias: whether to compute these gradients; a gradient that is not needed is None.
         addend: added to dx where it is stored: a gradient of x that comes on another way, as at a residual block.
     Shape:
         - dy: (N, C_out, H_out, W_out)

@@ -66,6 +66,8 @@ def cross_entropy_and_gradient(
 ) -> tuple[Any, NDArray]:
     """`cross_entropy` and its gradient with respect to the input, from one pass over it.
 
+    Args:
+        input, target, weight, ignore_index, reduction, label_smoothing: as in `cross_entropy`.
     Shape:
         - input, target, weight: as in `cross_entropy`
         - Result: (loss, dx); dx has the shape of the input. With reduction='none', dx holds the gradient of each loss.

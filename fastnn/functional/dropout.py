@@ -80,6 +80,9 @@ class Dropout2d(Dropout):
 def dropout_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
     """The gradient with respect to x: `dropout` of dy with the same key.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        p, key: as in `dropout`.
     Shape:
         - dy: that of x, float32 or float64
         - Result: the same
@@ -119,6 +122,9 @@ def dropout2d(x: AnyArray, p: float = 0.5, training: bool = True, key: int | Non
 def dropout2d_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
     """The gradient with respect to x: `dropout2d` of dy with the same key.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        p, key: as in `dropout2d`.
     Shape:
         - dy: (N, C, H, W), float32 or float64
         - Result: the same

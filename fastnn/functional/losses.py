@@ -61,7 +61,14 @@ def _mse_loss(input: ArrayLike, target: ArrayLike, reduction: str) -> Any:
 
 
 def mse_loss_backward(dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> NDArray:
-    """The gradient of `mse_loss`: dloss times 2 (input - target)."""
+    """The gradient of `mse_loss`: dloss times 2 (input - target).
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, reduction: as in `mse_loss`.
+    Shape:
+        - Result: that of the input
+    """
     x, t = _pair("mse_loss_backward", input, target, reduction)
     gradient = _loss.upstream("mse_loss_backward", dloss, reduction, x.shape)
     return reference.mse_loss_backward(gradient, x, t, reduction)
@@ -93,7 +100,14 @@ def _l1_loss(input: ArrayLike, target: ArrayLike, reduction: str) -> Any:
 
 
 def l1_loss_backward(dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> NDArray:
-    """The gradient of `l1_loss`: dloss times sign(input - target)."""
+    """The gradient of `l1_loss`: dloss times sign(input - target).
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, reduction: as in `l1_loss`.
+    Shape:
+        - Result: that of the input
+    """
     x, t = _pair("l1_loss_backward", input, target, reduction)
     gradient = _loss.upstream("l1_loss_backward", dloss, reduction, x.shape)
     return reference.l1_loss_backward(gradient, x, t, reduction)
@@ -133,7 +147,14 @@ def _smooth_l1_loss(input: ArrayLike, target: ArrayLike, reduction: str, beta: f
 def smooth_l1_loss_backward(
     dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean", beta: float = 1.0
 ) -> NDArray:
-    """The gradient of `smooth_l1_loss`: dloss times (input - target) / beta, cut to [-1, 1]."""
+    """The gradient of `smooth_l1_loss`: dloss times (input - target) / beta, cut to [-1, 1].
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, reduction, beta: as in `smooth_l1_loss`.
+    Shape:
+        - Result: that of the input
+    """
     x, t = _pair("smooth_l1_loss_backward", input, target, reduction)
     beta = _check.number("smooth_l1_loss_backward", "beta", beta, 0)
     gradient = _loss.upstream("smooth_l1_loss_backward", dloss, reduction, x.shape)
@@ -182,7 +203,14 @@ def _huber_loss(input: ArrayLike, target: ArrayLike, reduction: str, delta: floa
 def huber_loss_backward(
     dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean", delta: float = 1.0
 ) -> NDArray:
-    """The gradient of `huber_loss`: dloss times input - target, cut to [-delta, delta]."""
+    """The gradient of `huber_loss`: dloss times input - target, cut to [-delta, delta].
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, reduction, delta: as in `huber_loss`.
+    Shape:
+        - Result: that of the input
+    """
     x, t = _pair("huber_loss_backward", input, target, reduction)
     delta = positive_delta("huber_loss_backward", delta)
     gradient = _loss.upstream("huber_loss_backward", dloss, reduction, x.shape)
@@ -210,7 +238,7 @@ def binary_cross_entropy(
     Args:
         input: probabilities.
         target: probabilities, mostly 0 or 1.
-        weight: of each element; anything that broadcasts to the input.
+        weight: a factor for the loss of each element; anything that broadcasts to the input.
         reduction: 'mean' over all elements, 'sum', or 'none'.
     Shape:
         - input, target: any, the same; float32 or float64
@@ -243,6 +271,12 @@ def binary_cross_entropy_backward(
     """The gradient of `binary_cross_entropy`: dloss times weight (input - target) / (input (1 - input)).
 
     The divisor is at least 1e-12, as in PyTorch.
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, weight, reduction: as in `binary_cross_entropy`.
+    Shape:
+        - Result: that of the input
     """
     operation = "binary_cross_entropy_backward"
     x, t, weight = _probabilities(operation, input, target, weight, reduction)
@@ -264,9 +298,10 @@ def binary_cross_entropy_with_logits(
     Args:
         input: scores of any size ("logits").
         target: probabilities, mostly 0 or 1.
-        weight: of each element; anything that broadcasts to the input.
+        weight: a factor for the loss of each element; anything that broadcasts to the input.
         reduction: 'mean' over all elements, 'sum', or 'none'.
-        pos_weight: of the positive part; above 1 it favours recall over precision. Broadcasts to the input.
+        pos_weight: a factor for the part of the loss that belongs to target 1; above 1 it favours recall over
+            precision. Broadcasts to the input.
     Shape:
         - input, target: any, the same; float32 or float64
         - Result: a float; with reduction='none' an array of this shape
@@ -304,7 +339,14 @@ def binary_cross_entropy_with_logits_backward(
     reduction: str = "mean",
     pos_weight: ArrayLike | None = None,
 ) -> NDArray:
-    """The gradient: dloss times weight ((1 - target) s(input) - pos_weight target s(-input))."""
+    """The gradient: dloss times weight ((1 - target) s(input) - pos_weight target s(-input)).
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, weight, reduction, pos_weight: as in `binary_cross_entropy_with_logits`.
+    Shape:
+        - Result: that of the input
+    """
     operation = "binary_cross_entropy_with_logits_backward"
     x, t = _pair(operation, input, target, reduction)
     weight = _loss.element_weight(operation, "weight", weight, x)

@@ -40,7 +40,7 @@ def plot_curves(
             (xs, ys) of sequences, or a `History` or list of dicts, of which `metric` is drawn over "epoch".
         ax: matplotlib axes; None for those of a new figure.
         metric: the column of histories: 'val_accuracy'.
-        xlabel, ylabel: of the axes; `ylabel` is `metric` if None.
+        xlabel, ylabel: of the axes; a `ylabel` of None is `metric`, or 'value' where that is None, too.
         logarithmic: the vertical axis.
         title: above the curves.
     Returns:
@@ -75,7 +75,7 @@ def plot_curves(
     ax.set_xlabel(xlabel)
     if xlabel == "epoch":
         count_epochs(ax)
-    ax.set_ylabel(metric or "" if ylabel is None else ylabel)
+    ax.set_ylabel((metric or "value") if ylabel is None else ylabel)
     ax.set_title(title)
     ax.grid(alpha=0.3)
     if points:

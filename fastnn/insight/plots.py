@@ -239,11 +239,12 @@ def plot_images(
         raise ValueError(f"plot_images: {len(batch)} titles are needed. Received: {len(names)}")
     n, _, h, w = batch.shape
     columns = columns or _columns(n)
-    gap = 1 if names is None else max(2, math.ceil(0.22 * h))  # room for a line of text
+    lines = max((name.count("\n") + 1 for name in names or ()), default=0)
+    gap = max(2, math.ceil(0.22 * h * lines)) if lines else 1  # room for the text
     pixels = np.clip(batch.transpose(0, 2, 3, 1), 0, 1)
     tiles = _mosaic(np.broadcast_to(pixels, (n, h, w, 3)), columns, 1.0, gap)
     axes = _arguments.axes("plot_images", ax)
-    ax = new_axes(_figure_size(tiles.shape, 1.0 if names is None else 1.25)) if axes is None else axes
+    ax = new_axes(_figure_size(tiles.shape, 1.25 if lines else 1.0)) if axes is None else axes
     ax.imshow(tiles, interpolation="nearest")
     for i, name in enumerate(names or ()):
         row, column = divmod(i, columns)
@@ -252,12 +253,18 @@ def plot_images(
             ha="center", va="bottom", fontsize=8, clip_on=False,
         )  # fmt: skip
     ax.set_axis_off()
-    ax.set_title(title, pad=18 if names else 6)
+    ax.set_title(title, pad=6 + 12 * lines)
     return ax
 
 
 def plot_overlay(
-    image: ArrayLike, heat: ArrayLike, ax: Any = None, *, alpha: float = 0.55, colorbar: bool = True, title: str = ""
+    image: ArrayLike,
+    heat: ArrayLike,
+    ax: Any = None,
+    *,
+    alpha: float = 0.55,
+    colorbar: bool | None = None,
+    title: str = "",
 ) -> Any:
     """Draw a heat map over an image: what is warm matters.
 
@@ -269,7 +276,8 @@ def plot_overlay(
         heat: (H, W), as `saliency`, `grad_cam` and `occlusion` give for one image.
         ax: matplotlib axes; None for those of a new figure.
         alpha: how much the map covers the image, in [0, 1].
-        colorbar: draw one.
+        colorbar: draw one. None: on new axes only, since in a grid its numbers reach into the next image, unless the
+            figure makes room for them: `plt.subplots(2, 4, layout="constrained")`.
         title: above the image.
     Returns:
         The axes.
@@ -281,7 +289,7 @@ def plot_overlay(
         2
     """
     _arguments.text("plot_overlay", "title", title)
-    colorbar = _check.boolean("plot_overlay", "colorbar", colorbar)
+    colorbar = ax is None if colorbar is None else _check.boolean("plot_overlay", "colorbar", colorbar)
     alpha = _check.number("plot_overlay", "alpha", alpha, 0, 1)
     picture, values = _check.numbers("plot_overlay", "image", image), _check.numbers("plot_overlay", "heat", heat)
     if picture.ndim == 3 and picture.shape[0] in (1, 3):

@@ -17,7 +17,7 @@ class Flatten(Module):
 
     Args:
         start_dim: the first axis to join; negative numbers count from the end.
-        end_dim: the last one.
+        end_dim: the last axis to join; negative numbers count from the end.
     Shape:
         - Input: any; with the defaults (N, C, H, W)
         - Output: with the defaults (N, C * H * W)

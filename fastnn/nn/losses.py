@@ -211,7 +211,7 @@ class BCELoss(Loss):
     """-weight (target log(input) + (1 - target) log(1 - input)), where no logarithm is less than -100.
 
     Args:
-        weight: of each element; anything that broadcasts to the input.
+        weight: a factor for the loss of each element; anything that broadcasts to the input.
         reduction: 'mean' over all elements, 'sum', or 'none'.
     Shape:
         - Input (probabilities), target: any, the same
@@ -239,9 +239,10 @@ class BCEWithLogitsLoss(Loss):
     """`BCELoss` of sigmoid(input), without its overflows and its loss of digits.
 
     Args:
-        weight: of each element; anything that broadcasts to the input.
+        weight: a factor for the loss of each element; anything that broadcasts to the input.
         reduction: 'mean' over all elements, 'sum', or 'none'.
-        pos_weight: of the positive part; above 1 it favours recall over precision. Broadcasts to the input.
+        pos_weight: a factor for the part of the loss that belongs to target 1; above 1 it favours recall over
+            precision. Broadcasts to the input.
     Shape:
         - Input (scores), target: any, the same
     Attributes:

@@ -14,6 +14,7 @@ __all__ = ["Copy", "Profile", "ProfileRow"]
 
 _HEAD = ("layer", "kind", "direction", "calls", "ms", "share", "10^6 mult.", "MB", "GF/s", "peak", "stream", "kernels")
 _LEFT = {0, 1, 2, 11}
+_NAMED = 3  # so many layers of one reason are named, the others counted
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,12 @@ class Profile:
     def plot(self, ax: Any = None) -> Any:
         """Draw the roofline: GF/s over the operations for each byte, one marker for each layer that multiplies.
 
-        No layer can be above the roof: below its slope, memory limits, below its flat part, arithmetic. Layers without
-        multiplications have no place in it; their `bandwidth_share` says how well they do.
+        Below the slope of the roof memory limits, below its flat part arithmetic. What lies in a cache can be above
+        the slope. Work is counted as by the definition, so layers that Winograd's algorithms compute, with hollow
+        markers, can be above the flat part: a dotted line says how far. Layers without multiplications have no place
+        in the picture; their `bandwidth_share` says how well they do.
+
+        A number stands for the layers that do the same work, whose markers are one above the other.
 
         Args:
             ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
@@ -208,17 +213,15 @@ class Profile:
         )  # fmt: skip
 
     def _reasons(self) -> list[str]:
-        """Why this instruction set, and why each algorithm."""
-        reasons: dict[tuple[str, str], set[str]] = {}
+        """Why this instruction set, and why each algorithm, with the layers and directions that it was taken in."""
+        reasons: dict[tuple[str, str], dict[str, list[str]]] = {}
         for row in self.rows:
             if row.algorithm:
-                reasons.setdefault((row.algorithm, row.why), set()).add(row.path)
+                layers = reasons.setdefault((row.algorithm, row.why), {})
+                layers.setdefault(row.path or ".", []).append(row.direction)
         return [
             f"{self.isa}: {self.isa_why}",
-            *(
-                f"{algorithm}, in {len(paths)} layer{'s' if len(paths) > 1 else ''}: {why}"
-                for (algorithm, why), paths in reasons.items()
-            ),
+            *(f"{algorithm}, in {_places(layers)}: {why}" for (algorithm, why), layers in reasons.items()),
         ]
 
     def _copy_lines(self) -> list[str]:
@@ -246,6 +249,18 @@ def make_row(peak_gflops: float | None, bandwidth_gbs: float | None, **values: A
         bandwidth_share=speed / bandwidth_gbs if speed is not None and bandwidth_gbs else None,
         **values,
     )
+
+
+def _places(layers: dict[str, list[str]]) -> str:
+    """Layers with their directions, those that have the same ones together."""
+    together: dict[tuple[str, ...], list[str]] = {}
+    for path, directions in layers.items():
+        together.setdefault(tuple(directions), []).append(path)
+    places = []
+    for taken, paths in together.items():
+        more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+        places.append(f"{', '.join(paths[:_NAMED])}{more} ({', '.join(taken)})")
+    return "; ".join(places)
 
 
 def _cells(row: ProfileRow) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS
+
 if TYPE_CHECKING:
     from fastnn.profiling.result import Profile, ProfileRow
 
@@ -29,18 +31,27 @@ def plot_roofline(profile: Profile, ax: Any = None) -> Any:
 
         ax = Figure(figsize=(10, 5.5), dpi=120, layout="constrained").add_subplot()
     rows = [row for row in profile.rows if row.intensity is not None and row.gflops is not None]
-    numbers = {path: index for index, path in enumerate(dict.fromkeys(row.path for row in rows), 1)}
+    alike = _alike(rows)
+    numbers = {path: index for index, paths in enumerate(alike, 1) for path in paths}
     ax.set_xscale("log")
     ax.set_yscale("log")
     _limits(ax, profile, rows)
-    _roofs(ax, profile)
+    _roofs(ax, profile, rows)
     for direction, style in _STYLES.items():
-        points = [row for row in rows if row.direction == direction]
-        if points:
-            ax.plot(*zip(*((row.intensity, row.gflops) for row in points), strict=True), linestyle="none",
-                    markersize=5, markeredgecolor="white", markeredgewidth=0.4, label=direction, **style)  # fmt: skip
+        for is_winograd in (False, True):
+            points = [
+                row for row in rows if row.direction == direction and (row.algorithm in WINOGRAD_OUTPUTS) == is_winograd
+            ]
+            if not points:
+                continue
+            look: dict[str, Any] = {**style, "markeredgecolor": "white", "markeredgewidth": 0.4}
+            if is_winograd:
+                look.update(markerfacecolor="white", markeredgecolor=style["color"], markeredgewidth=1.2)
+            x, y = zip(*((row.intensity, row.gflops) for row in points), strict=True)
+            label = f"{direction}, by Winograd" if is_winograd else direction
+            ax.plot(x, y, linestyle="none", markersize=5, label=label, **look)
     kinds = {row.path: row.kind for row in rows}
-    _legend(ax, [f"{number}  {path or '.'}, {kinds[path]}" for path, number in numbers.items()])
+    _legend(ax, [f"{number}  {_names(paths)}, {kinds[paths[0]]}" for number, paths in enumerate(alike, 1)])
     ax.set_xlabel("multiplications and additions for each byte moved at least")
     ax.set_ylabel("GF/s")
     threads = "1 thread" if profile.threads == 1 else f"{profile.threads} threads"
@@ -48,6 +59,22 @@ def plot_roofline(profile: Profile, ax: Any = None) -> Any:
     ax.grid(alpha=0.3, which="both", linewidth=0.4)
     _number_markers(ax, rows, numbers)  # last: what stands beside the axes takes room from them
     return ax
+
+
+def _alike(rows: list[ProfileRow]) -> list[list[str]]:
+    """The paths of the layers, those of one kind that do the same work together: their markers stand in one column."""
+    work: dict[str, list[Any]] = {}
+    for row in rows:
+        work.setdefault(row.path, [row.kind]).append((row.direction, row.multiplications, row.bytes))
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for path, done in work.items():
+        found.setdefault(tuple(done), []).append(path)
+    return list(found.values())
+
+
+def _names(paths: list[str]) -> str:
+    first = paths[0] or "."
+    return first if len(paths) == 1 else f"{first} and {len(paths) - 1} like it"
 
 
 def _limits(ax: Any, profile: Profile, rows: list[ProfileRow]) -> None:
@@ -62,7 +89,7 @@ def _limits(ax: Any, profile: Profile, rows: list[ProfileRow]) -> None:
         ax.set_ylim(min(y) / 2, max(y) * 2)
 
 
-def _roofs(ax: Any, profile: Profile) -> None:
+def _roofs(ax: Any, profile: Profile, rows: list[ProfileRow]) -> None:
     peak, bandwidth = profile.peak_gflops, profile.bandwidth_gbs
     if not peak or not bandwidth:
         return
@@ -71,16 +98,28 @@ def _roofs(ax: Any, profile: Profile) -> None:
     style: dict[str, Any] = {"color": "black", "linewidth": 1.2}
     ax.plot([left, corner], [left * bandwidth, peak], linestyle="--", label=f"{bandwidth:.1f} GB/s streamed", **style)
     ax.plot([corner, right], [peak, peak], linestyle="-", label=f"{peak:.0f} GF/s of multiply-adds", **style)
+    # A tile of so many outputs has 9 multiplications for each, as they are counted, and is made of fewer.
+    for down, across in sorted({WINOGRAD_OUTPUTS[row.algorithm] for row in rows if row.algorithm in WINOGRAD_OUTPUTS}):
+        saved = 9 * down * across / ((down + 2) * (across + 2))
+        ax.plot([corner, right], [saved * peak] * 2, linestyle=":", color="0.35", linewidth=1.2,
+                label=f"{saved:g} times that: tiles of {down}x{across} by Winograd")  # fmt: skip
+        ax.set_ylim(top=max(ax.get_ylim()[1], 1.5 * saved * peak))
 
 
 def _number_markers(ax: Any, rows: list[ProfileRow], numbers: dict[str, int]) -> None:
-    """Write the number of its layer beside each marker: at the nearest place where it covers no other."""
+    """Write the number of its layers beside the highest marker of each direction: where it covers no other marker."""
     figure = ax.figure
     figure.draw_without_rendering()  # only now are the positions in pixels known
     pixel = figure.dpi / 72
     at = [ax.transData.transform((row.intensity, row.gflops)) / pixel for row in rows]  # points
     taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in at]
-    for row, (x, y) in zip(rows, at, strict=True):
+    highest: dict[tuple[int, str], int] = {}
+    for i, row in enumerate(rows):
+        key = (numbers[row.path], row.direction)
+        if key not in highest or at[i][1] > at[highest[key]][1]:
+            highest[key] = i
+    for i in highest.values():
+        row, (x, y) = rows[i], at[i]
         text = str(numbers[row.path])
         width, height = 0.62 * _FONT_POINTS * len(text) + 1, _FONT_POINTS + 1
         dx, dy = _free_place(x, y, width, height, taken)
