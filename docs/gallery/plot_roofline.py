@@ -3,7 +3,7 @@ The roofline of a network
 =========================
 
 How fast each layer runs, beside what the machine could do. `fastnn.profile` measures a training step together
-with the machine's peak and bandwidth, and `.plot()` draws it. Layers that Winograd's algorithm computes have
+with the machine's peak and bandwidth, and ``.plot()`` draws it. Layers that Winograd's algorithm computes have
 hollow markers. They can lie above the peak, because work is counted as by the definition.
 """
 
