@@ -243,6 +243,11 @@ def test_most_of_the_standard_library_can_be_imported(box):
     assert box(code).function("f")() == 1
 
 
+def test_imports_work_after_the_caches_of_imports_are_gone(box):
+    code = "import importlib\nimportlib.invalidate_caches()\ndef f():\n    import colorsys\n    return colorsys.__name__"
+    assert box(code).function("f")() == "colorsys"
+
+
 def test_generators_of_numpy_travel_to_the_submission_only(box):
     code = "def f(rng): return rng.normal(), rng"
     value, rng = call(box, code, np.random.default_rng(3))

@@ -44,7 +44,8 @@ def apply(settings: dict[str, Any]) -> list[str]:
         layer("no new privileges", _prctl, _SET_NO_NEW_PRIVS, 1)
     layer("Landlock", landlock.restrict, folders, files, listed)
     layer("seccomp", seccomp.restrict)
-    audit.install((*(f"{folder}/" for folder in folders), *files, *(f"{folder}/" for folder in settings["links"])))
+    readable = (*(f"{folder}/" for folder in [*folders, *settings["links"]]), *files)
+    audit.install(readable, tuple(folder.rstrip("/") for folder in listed))
     return missing
 
 
