@@ -8,14 +8,14 @@ from fastnn.grading.operation import PartOfOperation
 __all__ = ["describe", "first_wrong_place"]
 
 
-def describe(part: PartOfOperation, result: str, observations: list) -> str:
-    """What the wrong cases, and the wrong entries in them, have in common."""
+def describe(part: PartOfOperation, observations: list) -> str:
+    """What the wrong cases, and the wrong entries in them, have in common; '' if only the shape is wrong."""
     wrong = [o for o in observations if o.received is not None and not o.right]
     right = [o for o in observations if o.right]
     words = _by_tags(part, wrong, right)
     same_shape = [o for o in wrong if o.received.shape == o.expected.shape]
     if not same_shape:
-        return "; ".join(words) if words else _shapes(result, wrong[0])
+        return "; ".join(words)
     most = max(same_shape, key=lambda o: o.expected.size)
     detail = _by_factor(same_shape) or _by_place(most)
     if not words:
@@ -25,10 +25,6 @@ def describe(part: PartOfOperation, result: str, observations: list) -> str:
             else f"the numbers are wrong in {len(wrong)} of {len(wrong) + len(right)} cases"
         ]
     return f"{'; '.join(words)}{f'; {detail}' if detail else ''}; no known mistake gives these numbers"
-
-
-def _shapes(result: str, o: object) -> str:
-    return f"the shape of {result} is {o.received.shape} instead of {o.expected.shape}"  # type: ignore[attr-defined]
 
 
 def _by_tags(part: PartOfOperation, wrong: list, right: list) -> list[str]:
@@ -59,7 +55,8 @@ def _by_factor(wrong: list) -> str:
         factors.append(factor)
     if max(factors) - min(factors) <= 1e-5 * max(map(abs, factors)):
         return f"they are {factors[0]:.6g} times the right ones in every case"
-    return f"they are proportional to the right ones, with another factor in each case ({factors[0]:.4g}, {factors[1]:.4g}, ...)"
+    some = ", ".join(f"{factor:.4g}" for factor in factors[:3])
+    return f"they are proportional to the right ones, with another factor in each case: {some}"
 
 
 def _by_axis(expected: NDArray, received: NDArray) -> str:
@@ -78,7 +75,7 @@ def _by_axis(expected: NDArray, received: NDArray) -> str:
 
 def _by_place(o: object) -> str:
     expected, received = o.expected, o.received  # type: ignore[attr-defined]
-    wrong = wrong_entries(expected, received, o.deviation)  # type: ignore[attr-defined]
+    wrong = np.asarray(wrong_entries(expected, received, o.deviation))  # type: ignore[attr-defined]
     if wrong.all() or not wrong.any() or expected.ndim == 0:
         return ""
     words = f"{int(wrong.sum())} of {wrong.size} entries are wrong"

@@ -226,7 +226,7 @@ def gradient_with(scores: NDArray, labels: NDArray, reduction: str, wrong: Wrong
         d = -target
     if "the gradient of a squared error through the softmax" in wrong:
         d = d * p * (1 - p)
-    if "the gradient of the squared error" in wrong:
+    if "the gradient is 2 times too large" in wrong:
         d = 2 * d
     if "only the first sample has a gradient" in wrong:
         d = np.where(np.arange(n)[:, None] == 0, d, 0)
@@ -266,8 +266,10 @@ GRADIENT_MISTAKES = {
     "the one-hot labels are added instead of subtracted": _GRADIENT,
     "the probabilities are missing": _GRADIENT,
     "the sign of the gradient is flipped": _GRADIENT,
-    "1 is subtracted in whole columns: p[:, labels]": "at the wrong place; one entry of each row: p[np.arange(N), labels] -= 1",
-    "1 is subtracted in whole rows: p[labels]": "at the wrong place; one entry of each row: p[np.arange(N), labels] -= 1",
+    "1 is subtracted in whole columns: p[:, labels]": "at the wrong place; one entry of each row: p[np.arange(N), "
+    "labels] -= 1",
+    "1 is subtracted in whole rows: p[labels]": "at the wrong place; one entry of each row: p[np.arange(N), labels] "
+    "-= 1",
     "the label's number is subtracted instead of 1": _GRADIENT,
     "the label is subtracted from the whole row": "the labels must be made one-hot: " + _GRADIENT,
     "only the probabilities are divided by the batch size": "subtract 1 before dividing by N",
@@ -276,7 +278,7 @@ GRADIENT_MISTAKES = {
     "the class of the label has no gradient": _GRADIENT,
     "the gradient with respect to the probabilities": "go on through the softmax: " + _GRADIENT,
     "the gradient of a squared error through the softmax": _GRADIENT,
-    "the gradient of the squared error": _GRADIENT,
+    "the gradient is 2 times too large": _GRADIENT,
     "the softmax is missing in the gradient": _GRADIENT,
     "the exponentials are not normalised in the gradient": _GRADIENT,
     "the logarithm of the softmax for the softmax": "take its exponential: " + _GRADIENT,
@@ -317,13 +319,15 @@ def _read_loss(raw: Any, values: dict[str, Any]) -> Results:
 
 _HINTS = {
     **FLOAT32_HINT,
-    "large differences": "logarithm of zero, or a clipped probability: wrong only where scores differ by hundreds, so that "
+    "large differences": "logarithm of zero, or a clipped probability: wrong only where scores differ by hundreds, "
+    "so that "
     "probabilities are 0; use log softmax = scores - max - log(sum(exp(scores - max)))",
-    "large scores": "overflow for large scores: exp of a score near 1000 is infinite; subtract the largest score of each row",
+    "large scores": "overflow for large scores: exp of a score near 1000 is infinite; subtract the largest score of "
+    "each row",
     "one sample": "wrong only for a batch of one sample",
 }
 _NAMES = ("scores", "labels")
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "cases": _cases,
     "right": _right,
     "compute": _compute,
