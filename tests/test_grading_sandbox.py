@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from grading_boxes import box_fixture, call, nothing_is_left, told  # noqa: F401
 
-from fastnn.grading import Handle, Limits, StudentError
+from fastnn.grading import Handle, Limits, Sandbox, StudentError
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="the sandbox needs a system of the family of Unix"),
@@ -244,8 +244,24 @@ def test_most_of_the_standard_library_can_be_imported(box):
 
 
 def test_imports_work_after_the_caches_of_imports_are_gone(box):
-    code = "import importlib\nimportlib.invalidate_caches()\ndef f():\n    import colorsys\n    return colorsys.__name__"
-    assert box(code).function("f")() == "colorsys"
+    code = "import importlib\nimportlib.invalidate_caches()\ndef f():\n    import colorsys\n    return 1"
+    assert box(code).function("f")() == 1
+
+
+def test_a_sandbox_is_used_once_and_within_its_block(tmp_path):
+    path = tmp_path / "submission.py"
+    path.write_text("def f(): return 1")
+    made = Sandbox(path)
+    with pytest.raises(ValueError, match="within a `with` block"):
+        made.function("f")
+    with made:
+        f = made.function("f")
+        assert f() == 1
+    for use in (f, lambda: made.function("f")):
+        with told("the sandbox is closed"):
+            use()
+    with pytest.raises(ValueError, match="it has been used"):
+        made.__enter__()
 
 
 def test_generators_of_numpy_travel_to_the_submission_only(box):
