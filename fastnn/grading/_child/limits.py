@@ -14,7 +14,7 @@ from . import audit, landlock, seccomp
 __all__ = ["apply"]
 
 _SET_PDEATHSIG, _SET_KEEPCAPS, _SET_DUMPABLE, _SET_NO_NEW_PRIVS = 1, 8, 4, 38
-_CAPABILITY_VERSION, _DAC_READ_SEARCH, _SETGID, _SETUID = 0x20080522, 2, 6, 7
+_CAPABILITY_VERSION, _DAC_READ_SEARCH = 0x20080522, 2
 _FIRST_USER, _N_USERS = 61_200, 300  # of numbers that systems leave to programs; none needs a name
 _FILES = 64
 
