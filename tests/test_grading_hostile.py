@@ -28,7 +28,7 @@ import ctypes, os, socket, sys
 sys.path.insert(0, sys.argv[1])
 sys.path.append(sys.argv[2])
 from grading_child import audit, landlock, limits, seccomp
-audit.install = lambda readable: None  # the kernel's layers, without Python's
+audit.install = lambda *arguments: None  # the kernel's layers, without Python's
 if len(sys.argv) > 5:
     def lacking(*arguments):
         raise OSError(38, "Function not implemented")

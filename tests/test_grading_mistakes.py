@@ -47,7 +47,11 @@ ACTIVATIONS = [
     ("softmax", "overflow for large scores", {"forward": lambda x: np.exp(x) / np.exp(x).sum(1, keepdims=True)}),
     ("softmax", "wrong axis", {"forward": lambda x: right.softmax(x.T).T}),
     ("softmax", "whole array", {"forward": lambda x: np.exp(x - x.max()) / np.exp(x - x.max()).sum()}),
-    ("softmax", "maximum of the whole array", {"forward": lambda x: np.exp(x - x.max()) / np.exp(x - x.max()).sum(1)[:, None]}),
+    (
+        "softmax",
+        "maximum of the whole array",
+        {"forward": lambda x: np.exp(x - x.max()) / np.exp(x - x.max()).sum(1)[:, None]},
+    ),
     ("softmax", "diagonal", {"backward": lambda dy, y: dy * y * (1 - y)}),
 ]
 
@@ -180,7 +184,7 @@ def _conv_backward_overwritten(dy, x, weight, stride=1, padding=0):
         for j in range(dy.shape[3]):
             rows, columns = slice(i * stride, i * stride + r), slice(j * stride, j * stride + s)
             dxp[:, :, rows, columns] = np.einsum("nk,kcpq->ncpq", dy[:, :, i, j], weight)
-    dx, dw, db = right.conv2d_backward(dy, x, weight, stride, padding)
+    _, dw, db = right.conv2d_backward(dy, x, weight, stride, padding)
     return dxp[:, :, p : p + x.shape[2], p : p + x.shape[3]], dw, db
 
 
@@ -198,8 +202,14 @@ CONV = [
     ("the bias is not added", {"forward": _conv(change_bias=lambda b: 0 * b)}),
     ("stride is not used for the place", {"forward": _conv_stride_forgotten}),
     ("padding on the right and at the bottom only", {"forward": _conv_one_side}),
-    ("the padding is ignored", {"forward": lambda x, weight, bias, stride, padding: right.conv2d(x, weight, bias, stride)}),
-    ("as large as for stride 1", {"forward": lambda x, weight, bias, stride, padding: right.conv2d(x, weight, bias, 1, padding)}),
+    (
+        "the padding is ignored",
+        {"forward": lambda x, weight, bias, stride, padding: right.conv2d(x, weight, bias, stride)},
+    ),
+    (
+        "as large as for stride 1",
+        {"forward": lambda x, weight, bias, stride, padding: right.conv2d(x, weight, bias, 1, padding)},
+    ),
     ("overwritten where windows overlap", {"backward": _conv_backward_overwritten}),
     ("gradient of the filter is flipped", {"backward": _conv_backward(dw=lambda g: g[..., ::-1, ::-1])}),
     ("dbias is averaged", {"backward": _conv_backward(db=lambda dy: dy.mean((0, 2, 3)))}),
@@ -236,20 +246,60 @@ def _max_backward_cs231n(dout, cache):
 
 
 POOLING = [
-    ("max_pool2d", "every one of equal maxima", {"backward": _max_backward(lambda w: w == w.max((2, 3), keepdims=True))}),
+    (
+        "max_pool2d",
+        "every one of equal maxima",
+        {"backward": _max_backward(lambda w: w == w.max((2, 3), keepdims=True))},
+    ),
     ("max_pool2d", "every pixel of the window", {"backward": _max_backward(lambda w: np.ones_like(w))}),
-    ("max_pool2d", "to the minimum", {"backward": _max_backward(lambda w: w == np.where(np.isinf(w), 99, w).min((2, 3), keepdims=True))}),
+    (
+        "max_pool2d",
+        "to the minimum",
+        {"backward": _max_backward(lambda w: w == np.where(np.isinf(w), 99, w).min((2, 3), keepdims=True))},
+    ),
     ("max_pool2d", "average instead", {"forward": right.avg_pool2d}),
-    ("max_pool2d", "starts at 0", {"forward": lambda x, kernel_size, stride, padding: np.maximum(right.max_pool2d(x, kernel_size, stride, padding), 0)}),
-    ("max_pool2d", "padded with zeros", {"forward": lambda x, kernel_size, stride, padding: right.max_pool2d(np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2)), kernel_size, stride)}),
+    (
+        "max_pool2d",
+        "starts at 0",
+        {
+            "forward": lambda x, kernel_size, stride, padding: np.maximum(
+                right.max_pool2d(x, kernel_size, stride, padding), 0
+            )
+        },
+    ),
+    (
+        "max_pool2d",
+        "padded with zeros",
+        {
+            "forward": lambda x, kernel_size, stride, padding: right.max_pool2d(
+                np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2)), kernel_size, stride
+            )
+        },
+    ),
     (
         "max_pool2d",
         "overwritten where windows overlap",
         {"forward": right.max_pool_forward_naive, "backward": _max_backward_cs231n},
     ),
     ("avg_pool2d", "maximum instead", {"forward": right.max_pool2d}),
-    ("avg_pool2d", "not divided", {"forward": lambda x, kernel_size, stride, padding: right.avg_pool2d(x, kernel_size, stride, padding) * np.prod(_size(kernel_size))}),
-    ("avg_pool2d", "not divided", {"backward": lambda dy, x, kernel_size, stride, padding: right.avg_pool2d_backward(dy, x, kernel_size, stride, padding) * np.prod(_size(kernel_size))}),
+    (
+        "avg_pool2d",
+        "not divided",
+        {
+            "forward": lambda x, kernel_size, stride, padding: (
+                right.avg_pool2d(x, kernel_size, stride, padding) * np.prod(_size(kernel_size))
+            )
+        },
+    ),
+    (
+        "avg_pool2d",
+        "not divided",
+        {
+            "backward": lambda dy, x, kernel_size, stride, padding: (
+                right.avg_pool2d_backward(dy, x, kernel_size, stride, padding) * np.prod(_size(kernel_size))
+            )
+        },
+    ),
 ]
 
 
@@ -289,7 +339,11 @@ def _lr_outside(w, dw, v, lr, mu, config):
 
 
 OPTIMISERS = [
-    ("sgd_momentum", "momentum is not used", lambda parameter, gradient, velocity, lr, momentum: (parameter - lr * gradient, velocity)),
+    (
+        "sgd_momentum",
+        "momentum is not used",
+        lambda parameter, gradient, velocity, lr, momentum: (parameter - lr * gradient, velocity),
+    ),
     (
         "sgd_momentum",
         "Nesterov",

@@ -53,6 +53,17 @@ def test_points_are_summed():
     assert "Task" in made.output
 
 
+def test_reports_of_check_can_be_written_too():
+    made = Assignment.of(
+        Report("relu", [Part("forward", True, 2, 2)]), Report("linear", [Part("forward", False, 0, 3)])
+    )
+    assert (made.points, made.max_points) == (2, 5)
+    assert str(made).startswith("Report: 2 of 5 points")
+    assert [test["name"] for test in json.loads(made.to_gradescope())["tests"]] == ["relu: forward", "linear: forward"]
+    assert "linear" in made.to_html()
+    assert made.to_junit().count("<testcase") == 2
+
+
 def test_html_is_one_file_with_everything_escaped():
     text = assignment().to_html()
     page = Page(text)

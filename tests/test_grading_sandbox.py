@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from grading_boxes import box_fixture, call, nothing_is_left, told  # noqa: F401
 
-from fastnn.grading import Handle, Limits, StudentError
+from fastnn.grading import Handle, Limits, Sandbox, StudentError
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="the sandbox needs a system of the family of Unix"),
@@ -220,11 +220,14 @@ def f(): return 1
         box(code)
 
 
-def test_an_allowed_package_can_be_imported(box):
+def test_an_allowed_package_can_be_imported(box, tmp_path, monkeypatch):
     code = "import tqdm\ndef f(): return tqdm.__name__"
     assert box(code, allow=["tqdm"]).function("f")() == "tqdm"
-    code = "import typing_extensions, PIL.Image\ndef f(): return PIL.Image.new('L', (2, 3)).size"
-    assert box(code, allow=["typing_extensions", "PIL"]).function("f")() == (2, 3)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "one_file.py").write_text("size = 3")
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    code = "import one_file, PIL.Image\ndef f(): return PIL.Image.new('L', (2, one_file.size)).size"
+    assert box(code, allow=["one_file", "PIL"]).function("f")() == (2, 3)
     with pytest.raises(ValueError, match="fastnn has the answers"):
         box(code, allow=["fastnn"])
     with pytest.raises(ValueError, match="there is no package"):
@@ -238,6 +241,27 @@ def test_most_of_the_standard_library_can_be_imported(box):
     names += " numpy.random numpy.linalg numpy.fft numpy.testing"
     code = f"import {', '.join(names.split())}\ndef f(): return 1"
     assert box(code).function("f")() == 1
+
+
+def test_imports_work_after_the_caches_of_imports_are_gone(box):
+    code = "import importlib\nimportlib.invalidate_caches()\ndef f():\n    import colorsys\n    return 1"
+    assert box(code).function("f")() == 1
+
+
+def test_a_sandbox_is_used_once_and_within_its_block(tmp_path):
+    path = tmp_path / "submission.py"
+    path.write_text("def f(): return 1")
+    made = Sandbox(path)
+    with pytest.raises(ValueError, match="within a `with` block"):
+        made.function("f")
+    with made:
+        f = made.function("f")
+        assert f() == 1
+    for use in (f, lambda: made.function("f")):
+        with told("the sandbox is closed"):
+            use()
+    with pytest.raises(ValueError, match="it has been used"):
+        made.__enter__()
 
 
 def test_generators_of_numpy_travel_to_the_submission_only(box):

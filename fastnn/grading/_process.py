@@ -128,6 +128,7 @@ class ChildProcess:
     def close(self) -> None:
         """End the process and all of its session, and remove its folder."""
         self._kill()
+        self._failure = self._failure or EndedError("the sandbox is closed")
         self._selector.close()
         for name in ("_reads", "_writes"):
             if (descriptor := self.__dict__.pop(name, None)) is not None:

@@ -73,6 +73,18 @@ class Assignment:
     notes: Sequence[str] = field(default_factory=tuple)
     seed: int = 0
 
+    @classmethod
+    def of(cls, *reports: Report, title: str = "Report", submission: str = "") -> "Assignment":
+        """The reports of `check`, each as a task, to be written as HTML, JUnit XML or Gradescope's JSON.
+
+        Example:
+            >>> from fastnn import grading
+            >>> report = grading.check("relu", forward=lambda x: x * (x > 0))
+            >>> "10 of 10 points" in grading.Assignment.of(report).to_html()
+            True
+        """
+        return cls(title, submission, [Result(report.operation, report) for report in reports])
+
     @property
     def reports(self) -> list[Report]:
         """The reports of the tasks."""
@@ -99,7 +111,8 @@ class Assignment:
         return "\n".join(f"{result.name}:\n{result.output}" for result in self.results if result.output)
 
     def __str__(self) -> str:
-        head = f"{self.title}: {self.submission}: {self.points:g} of {self.max_points:g} points"
+        name = ": ".join(filter(None, [self.title, self.submission]))
+        head = f"{name}: {self.points:g} of {self.max_points:g} points"
         notes = [f"Note: {note}" for note in self.notes]
         return "\n\n".join(["\n".join([head, *notes]), *map(str, self.results)])
 

@@ -120,6 +120,8 @@ class Sandbox:
 
     # ---- start and end -----------------------------------------------------------------------------------------------
     def __enter__(self) -> Self:
+        if self._process is not None:
+            raise ValueError("Sandbox: it has been used; make another one")
         try:
             self._open()
         except BaseException:

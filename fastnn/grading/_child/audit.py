@@ -22,19 +22,21 @@ _FORBIDDEN = (
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def install(readable: tuple[str, ...]) -> None:
+def install(readable: tuple[str, ...], listed: tuple[str, ...]) -> None:
     """From here on this interpreter opens for reading what lies in `readable`, and refuses what is forbidden.
 
     Args:
         readable: folders that end with a separator, and files; without links of which the target could change.
+        listed: folders of which the names may be read, as imports do.
     """
     forbidden = tuple(name for names in _FORBIDDEN for name in names)
     # The hook holds what it uses: names of modules could be given another meaning.
-    sys.addaudithook(_make_hook(readable, forbidden, _WRITES, os.getcwd, str, int, bytes, PermissionError))
+    sys.addaudithook(_make_hook(readable, listed, forbidden, _WRITES, os.getcwd, str, int, bytes, PermissionError))
 
 
 def _make_hook(
     readable: tuple[str, ...],
+    listed: tuple[str, ...],
     forbidden: tuple[str, ...],
     writes: int,
     where: Any,
@@ -79,6 +81,8 @@ def _make_hook(
             if part == "..":
                 raise refusal(f"a submission may not read this file: {path!s:.200}")
         plain = "/" + joins("/", parts)
+        if event != "open" and contains(listed, plain):
+            return
         if not starts_with(plain, readable) and not starts_with(f"{plain}/", readable):
             raise refusal(f"a submission may not read this file: {path!s:.200}")
 

@@ -14,7 +14,7 @@ from . import audit, landlock, seccomp
 __all__ = ["apply"]
 
 _SET_PDEATHSIG, _SET_KEEPCAPS, _SET_DUMPABLE, _SET_NO_NEW_PRIVS = 1, 8, 4, 38
-_CAPABILITY_VERSION, _DAC_READ_SEARCH, _SETGID, _SETUID = 0x20080522, 2, 6, 7
+_CAPABILITY_VERSION, _DAC_READ_SEARCH = 0x20080522, 2
 _FIRST_USER, _N_USERS = 61_200, 300  # of numbers that systems leave to programs; none needs a name
 _FILES = 64
 
@@ -44,7 +44,8 @@ def apply(settings: dict[str, Any]) -> list[str]:
         layer("no new privileges", _prctl, _SET_NO_NEW_PRIVS, 1)
     layer("Landlock", landlock.restrict, folders, files, listed)
     layer("seccomp", seccomp.restrict)
-    audit.install((*(f"{folder}/" for folder in folders), *files, *(f"{folder}/" for folder in settings["links"])))
+    readable = (*(f"{folder}/" for folder in [*folders, *settings["links"]]), *files)
+    audit.install(readable, tuple(folder.rstrip("/") for folder in listed))
     return missing
 
 
