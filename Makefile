@@ -31,7 +31,7 @@ C_SOURCES := $(shell find src_c -name '*.[ch]')
 CYTHON_SOURCES := fastnn/_native.pyx $(wildcard fastnn/_bindings/*.pxi)
 
 .DEFAULT_GOAL := help
-.PHONY: help install docs train test test-memory test-threads test-torch test-torchvision lint format bench bench-torch bench-operations clean
+.PHONY: help install docs linkcheck train test test-memory test-threads test-torch test-torchvision lint format bench bench-torch bench-operations clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,7 +67,12 @@ $(VENV)/.torch: $(VENV)/.created
 
 docs: $(VENV)/.installed $(VENV)/.docs-tools  ## build the documentation site into docs/_build/html, running the code of every page
 	rm -rf docs/_build docs/gallery_pages docs/reference/generated
-	$(RUN) -m sphinx --builder html --jobs auto --fail-on-warning --keep-going --quiet $(ARGS) docs docs/_build/html
+	started=$$(date +%s) && \
+	    $(RUN) -m sphinx --builder html --jobs auto --fail-on-warning --keep-going --quiet $(ARGS) docs docs/_build/html && \
+	    $(RUN) docs/_ext/check_site.py docs/_build/html $$started
+
+linkcheck: $(VENV)/.installed $(VENV)/.docs-tools  ## ask the network whether the links out of the documentation still lead somewhere
+	$(RUN) -m sphinx --builder linkcheck --define nb_execution_mode=off --define plot_gallery=0 --quiet $(ARGS) docs docs/_build/linkcheck
 
 install: $(VENV)/.installed  ## install the package into .venv
 

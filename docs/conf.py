@@ -1,7 +1,9 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import logging
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 # Networks on these pages are small. Threads of machines that do other things meanwhile would wait for each other.
@@ -28,6 +30,7 @@ extensions = [
     "myst_nb",
     "docstrings",  # ours, in _ext, like those that follow
     "code_links",
+    "commands",
     "notebooks",
     "offline",
     "repository_files",
@@ -42,11 +45,25 @@ myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "
 myst_heading_anchors = 4
 myst_url_schemes = {"http": None, "https": None, "mailto": None, "repository": None}
 nb_execution_mode = "force"
-nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # a cell that fails is a warning, and with `make docs` an error
+nb_execution_in_temp = True  # files that a page writes are gone when it ends
 nb_execution_timeout = 300
 nb_merge_streams = True
 nb_number_source_lines = False
-os.environ.setdefault("FASTNN_DATA", "")  # no page may depend on what lies on this machine
+
+logging.getLogger("traitlets").setLevel(logging.WARNING)  # no line for each page that is run
+
+# No page may depend on what lies on this machine: on data, on the user's settings of IPython.
+os.environ["FASTNN_DATA"] = ""
+os.environ["MATPLOTLIBRC"] = str(HERE / "_ext" / "matplotlibrc")  # one look for the pictures of all pages
+os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="fastnn-docs-")
+PROFILE = Path(os.environ["IPYTHONDIR"], "profile_default")
+PROFILE.mkdir()
+# Pages run in a folder of their own; what several pages share lies in these.
+SHARED = sorted(str(path.parent) for path in HERE.glob("*/pictures.py"))
+(PROFILE / "ipython_kernel_config.py").write_text(
+    f"c.IPKernelApp.log_level = 40\nc.IPKernelApp.exec_lines = {['import sys', f'sys.path += {SHARED}', 'del sys']}\n"
+)
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -78,7 +95,7 @@ html_theme = "furo"
 html_title = f"fastnn {release}"
 html_static_path = ["_static"]
 html_theme_options = {"navigation_with_keys": True}
-html_css_files = ["fastnn.css"]
+html_css_files = ["fastnn.css", "pages.css"]
 html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_copy_source = False

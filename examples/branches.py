@@ -1,4 +1,4 @@
-"""A network with branches and a skip connection. Only its forward is written: gradients find their own way back."""
+"""A network with branches and a skip connection. Only `forward` is written; fastnn computes the gradients."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Change an image, little by little, until a trained network sees another class: gradients of the input.
+"""Change an image step by step until a trained network predicts another class, with the gradient of the input.
 
 Every step moves each pixel by STEP grey levels of 256, in the direction in which the loss of the wanted class falls.
 Source: Goodfellow et al., 2015, "Explaining and harnessing adversarial examples".
@@ -21,7 +21,7 @@ def network():
 
 
 def fool(model, image, wanted):
-    """The image in which the model sees the class `wanted`, or the last one tried."""
+    """An image that the model takes for the class `wanted`, or the last image tried."""
     criterion, label = nn.CrossEntropyLoss(), np.array([wanted])
     x = fastnn.tensor(image[None], requires_grad=True)
     for _ in range(MOST_STEPS):

@@ -1,4 +1,4 @@
-"""Two networks against each other: one draws pictures out of noise, one tells them from real ones.
+"""Train two networks against each other: one makes images from noise, the other distinguishes them from real ones.
 
 Source: Radford et al., 2015, "Unsupervised representation learning with deep convolutional GANs".
 """
@@ -20,7 +20,7 @@ def smaller(c_in, c_out):
 
 
 def roughness(images):
-    """How much neighbours differ: noise has more of it than pictures."""
+    """The mean difference of neighbouring pixels in standard deviations: larger for noise than for images."""
     return abs(np.diff(images, axis=3)).mean() / images.std()
 
 

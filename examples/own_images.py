@@ -1,4 +1,4 @@
-"""Train on a folder of your own pictures, keep the weights, and name what is on a new one.
+"""Train on a folder of your own images, save the weights, and predict the class of a new image.
 
     python own_images.py FOLDER PICTURE
 

@@ -1,4 +1,4 @@
-"""An operation of one's own, mish(x) = x * tanh(log(1 + e^x)) (Misra, 2019), its gradient checked, in a network."""
+"""Write an operation, mish(x) = x * tanh(log(1 + e^x)) (Misra, 2019), check its gradient, and use it in a network."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Network(nn.Module):
 
 
 def spirals(n, rng):
-    """Points of two spirals, and on which of them each one lies."""
+    """Random points on two spirals, and the number of the spiral for each point."""
     labels, turn = rng.integers(0, 2, n), rng.uniform(0.5, 3, n)
     angle = np.pi * (turn + labels)
     return (turn * np.stack([np.cos(angle), np.sin(angle)])).T.astype(np.float32), labels

@@ -1,4 +1,4 @@
-"""A recurrent network, its cell written by hand: it must say at every step which symbol it saw DELAY steps before.
+"""A recurrent network with a hand-written cell. At every step it must name the symbol that it saw DELAY steps before.
 
 h[t] = tanh(x[t] W + h[t - 1] U + b). Source: Elman, 1990, "Finding structure in time".
 """
@@ -29,7 +29,7 @@ class Recurrent(nn.Module):
 
 
 def sequences(n, rng):
-    """Random symbols, one-hot, and what to say from step DELAY on."""
+    """Random symbols, one-hot, and the expected answers from step DELAY on."""
     symbols = rng.integers(0, SYMBOLS, (n, LENGTH))
     return np.eye(SYMBOLS, dtype=np.float32)[symbols], symbols[:, :-DELAY]
 

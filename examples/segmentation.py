@@ -1,4 +1,4 @@
-"""Say of every pixel what it belongs to: down, up again, looking back across, as U-Net (Ronneberger et al., 2015)."""
+"""Predict the class of every pixel with a small U-Net: down, up, and connections across (Ronneberger et al., 2015)."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from fastnn import nn, optim
 
 
 def pictures(n, rng, size=32):
-    """Noisy pictures of a disc and a box, and the class of every pixel: 0 ground, 1 disc, 2 box."""
+    """Noisy images of a disc and a box, and the class of every pixel: 0 background, 1 disc, 2 box."""
     y, x = np.mgrid[:size, :size]
     cy, cx, box_y, box_x = rng.integers(6, size - 6, (4, n, 1, 1))
     radius, height, width = rng.integers(4, 9, (3, n, 1, 1))

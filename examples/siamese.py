@@ -1,4 +1,4 @@
-"""Are these two views of one picture? One network looks at both, trained by contrastive loss (Hadsell et al., 2006)."""
+"""Decide whether two views show the same image: one network, trained by contrastive loss (Hadsell et al., 2006)."""
 
 import numpy as np
 
@@ -16,14 +16,14 @@ def network():
 
 
 def views(pictures, rng):
-    """The pictures mirrored, shifted and lit in some way."""
+    """The images with random mirroring, shift and brightness."""
     mirrored = np.where(rng.random((len(pictures), 1, 1, 1)) < 0.5, pictures[..., ::-1], pictures)
     lit = mirrored * rng.uniform(0.6, 1.4, (len(pictures), 1, 1, 1))
     return np.roll(lit, rng.integers(-6, 7, 2), axis=(2, 3)).astype(np.float32)
 
 
 def pairs(pictures, n, rng):
-    """n pairs of views, and whether they are of one picture, as half of them are."""
+    """n pairs of views, half of them of the same image, and whether they are."""
     first, second = rng.integers(0, len(pictures), (2, n))
     second[: n // 2] = first[: n // 2]
     return views(pictures[first], rng), views(pictures[second], rng), first == second

@@ -1,4 +1,4 @@
-"""Train a small network on CIFAR-10, the loop written out. Without the data: `Shapes32()` in place of `CIFAR10()`."""
+"""Train a small network on CIFAR-10 with a loop written by hand. Without the data, use `Shapes32` for `CIFAR10`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""One network, two heads, two losses: it names the shape, and draws a small picture of what it saw."""
+"""One network with two heads and two losses: it classifies a shape, and reconstructs a small image of it."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A small vision transformer on CIFAR-10: an image is a sequence of patches, which attend to each other.
+"""A small vision transformer on CIFAR-10: an image is a sequence of patches that attend to each other.
 
 Run it with `python examples/vision_transformer.py`; it takes a few minutes on two cores.
 """
@@ -11,7 +11,7 @@ WIDTH, HEADS, DEPTH, PATCH = 64, 4, 3, 4
 
 
 class Block(nn.Module):
-    """Attention, then a network for each patch; each adds to what goes past it."""
+    """Attention, then a small network for each patch, each with a skip connection."""
 
     def __init__(self):
         super().__init__()
@@ -26,7 +26,7 @@ class Block(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Patches of 4 x 4 pixels become vectors, which know where they come from by a learned position."""
+    """Patches of 4 x 4 pixels become vectors, to which a learned position is added."""
 
     def __init__(self, size=32, classes=10):
         super().__init__()

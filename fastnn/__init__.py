@@ -33,7 +33,9 @@ _SUBMODULES = (
     "benchmark",
     "courses",
     "data",
+    "doctor",
     "functional",
+    "grading",
     "insight",
     "models",
     "nn",
@@ -47,6 +49,7 @@ _SUBMODULES = (
 _LATE_FUNCTIONS = {
     "Op": ("autograd", "Op"),
     "Tensor": ("autograd", "Tensor"),
+    "diagnose": ("doctor", "diagnose"),
     "enable_grad": ("autograd", "enable_grad"),
     "grad": ("autograd", "grad"),
     "is_grad_enabled": ("autograd", "is_grad_enabled"),
@@ -86,7 +89,9 @@ if TYPE_CHECKING:
     from fastnn import benchmark as benchmark
     from fastnn import courses as courses
     from fastnn import data as data
+    from fastnn import doctor as doctor
     from fastnn import functional as functional
+    from fastnn import grading as grading
     from fastnn import insight as insight
     from fastnn import models as models
     from fastnn import nn as nn
@@ -102,6 +107,7 @@ if TYPE_CHECKING:
     from fastnn.autograd.tape import grad as grad
     from fastnn.autograd.tensor import Tensor as Tensor
     from fastnn.autograd.tensor import tensor as tensor
+    from fastnn.doctor import diagnose as diagnose
     from fastnn.profiling import profile as profile
     from fastnn.training import load_weights, save_weights
 

@@ -1,4 +1,4 @@
-"""The `fastnn` command. It reads options and words errors; what it does is elsewhere."""
+"""The `fastnn` command: reads the options, calls what does the work, and turns errors into sentences."""
 
 import argparse
 import contextlib
@@ -37,9 +37,9 @@ def _parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser(
         "train",
-        help="train a recipe and leave a folder of results",
-        description="Train a recipe. The results go to a new folder in runs/, or to --out: metrics.json, history.csv, "
-        "curves.png, weights.safetensors, and last.safetensors to continue from.",
+        help="train a recipe and write a folder of results",
+        description="Train a recipe. The results go to a new folder in runs/, or to --out: metrics.json, history.csv,"
+        " curves.png, weights.safetensors, and last.safetensors, from which a training can continue.",
         allow_abbrev=False,
     )
     train.add_argument(
@@ -50,22 +50,28 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--dataset",
         metavar="NAME",
-        help="cifar10, shapes32 (synthetic, needs no files), or auto (the default): cifar10 if it is found or can be "
-        "downloaded, else shapes32",
+        help="cifar10, shapes32 (synthetic, needs no files), or auto: cifar10 if it is found or can be downloaded, "
+        "else shapes32 (default: auto)",
     )
     train.add_argument("--data", metavar="DIR", help="where to look for the data set first")
-    train.add_argument("--download", action="store_true", help="fetch the data set if it is not there")
-    train.add_argument("--epochs", metavar="N", type=float, help="how often to see every image (default: the recipe's)")
-    train.add_argument("--seed", metavar="N", type=int, help="of initialisation, order and augmentation (default: 0)")
-    train.add_argument("--threads", metavar="N", type=int, help="results do not depend on it (default: all CPUs)")
-    train.add_argument("--train-images", metavar="N", type=int, help="use only the first N, for a quick trial")
-    train.add_argument("--test-images", metavar="N", type=int, help="use only the first N, for a quick trial")
-    train.add_argument("--out", metavar="DIR", help="folder of the results")
+    train.add_argument("--download", action="store_true", help="download the data set if it is not found")
+    train.add_argument(
+        "--epochs", metavar="N", type=float, help="number of passes over the training images (default: the recipe's)"
+    )
+    train.add_argument(
+        "--seed", metavar="N", type=int, help="seed of initialisation, order and augmentation (default: 0)"
+    )
+    train.add_argument(
+        "--threads", metavar="N", type=int, help="number of threads; results are the same (default: all CPUs)"
+    )
+    train.add_argument("--train-images", metavar="N", type=int, help="use only the first N training images")
+    train.add_argument("--test-images", metavar="N", type=int, help="use only the first N test images")
+    train.add_argument("--out", metavar="DIR", help="folder for the results")
     train.add_argument(
         "--resume",
         metavar="auto|PATH",
-        help="continue, bit for bit, from a checkpoint or the folder of one; auto: from the newest unfinished run of "
-        "the same recipe, data set and seed, if there is one",
+        help="continue, bit for bit, from a checkpoint or from the folder that contains one; auto continues the "
+        "newest unfinished run of the same recipe, data set and seed, if there is one",
     )
     train.set_defaults(run=_train)
 
@@ -73,13 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_check(commands)
 
-    info = commands.add_parser("info", help="what was built, what this CPU has, what runs", allow_abbrev=False)
+    info = commands.add_parser("info", help="show the build, the CPU and the kernels in use", allow_abbrev=False)
     info.set_defaults(run=_info)
 
     summary = commands.add_parser(
         "summary",
-        help="shapes, parameters, multiplications and memory of a network",
-        description="Run a batch of zeros through a network and show what every layer makes of it.",
+        help="show shapes, parameters, multiplications and memory of a network",
+        description="Run a batch of zeros through a network and show every layer's output shape, parameters, "
+        "multiplications and memory.",
         allow_abbrev=False,
     )
     summary.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
@@ -92,8 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# How the help calls a network of the user's.
-_OWN = "your own: net.py:make_net or module:make_net, a function without arguments (or a class) that gives a Module"
+# What the help calls a network of the user's.
+_OWN = "your own: net.py:make_net or module:make_net, a function without arguments (or a class) that returns a Module"
 
 
 def _add_input(parser: argparse.ArgumentParser, default: list[int] | None) -> None:
@@ -103,7 +110,7 @@ def _add_input(parser: argparse.ArgumentParser, default: list[int] | None) -> No
         metavar="N",
         type=int,
         default=default,
-        help="shape of one image, or of whatever the network takes (default: 3 32 32)",
+        help="shape of one image, or of one input of another kind (default: 3 32 32)",
     )
 
 
@@ -112,22 +119,28 @@ def _add_reproduce(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "reproduce",
         help="do an assignment of a course and compare every number with the published one",
         description="Run the recipe of an assignment. The results go to runs/NAME, or to --out: report.html and "
-        "report.md, metrics.json, history.csv, figures. The same command continues a run that was interrupted. It "
-        "fails if a number is not the expected one.",
+        "report.md, metrics.json, history.csv, figures. The same command continues a run that was interrupted. The "
+        "exit code is 1 if a number is not the expected one.",
         allow_abbrev=False,
     )
-    reproduce.add_argument("name", metavar="NAME|all", nargs="?", help="of the recipe")
+    reproduce.add_argument("name", metavar="NAME|all", nargs="?", help="name of the recipe, or all")
     reproduce.add_argument("--list", action="store_true", help="show the recipes, by course, with their options")
-    reproduce.add_argument("--quick", action="store_true", help="the same code on less data, in at most a minute")
-    reproduce.add_argument("--out", metavar="DIR", help="folder of the results; with all, each has a folder in it")
+    reproduce.add_argument("--quick", action="store_true", help="run the same code on less data, in at most a minute")
+    reproduce.add_argument(
+        "--out", metavar="DIR", help="folder for the results; with all, each recipe has a folder in it"
+    )
     reproduce.add_argument("--data", metavar="DIR", help="where to look for data first")
-    reproduce.add_argument("--epochs", metavar="N", type=int, help="how often to see every image")
+    reproduce.add_argument("--epochs", metavar="N", type=int, help="number of passes over the training images")
     reproduce.add_argument("--n-items", metavar="N", type=int, help="use only N training images")
-    reproduce.add_argument("--model", metavar="NAME", help="the network, where a recipe has a choice")
-    reproduce.add_argument("--image", metavar="FILE", help="the picture to show augmentation on")
-    reproduce.add_argument("--full", action="store_true", help="every point of a search, not a part of them")
-    reproduce.add_argument("--seed", metavar="N", type=int, default=0, help="of what the course leaves open")
-    reproduce.add_argument("--threads", metavar="N", type=int, help="results do not depend on it (default: all CPUs)")
+    reproduce.add_argument("--model", metavar="NAME", help="the network, for recipes that offer a choice")
+    reproduce.add_argument("--image", metavar="FILE", help="the image that shows the augmentation")
+    reproduce.add_argument("--full", action="store_true", help="search every point, not a part of them")
+    reproduce.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="seed of what the course leaves open (default: 0)"
+    )
+    reproduce.add_argument(
+        "--threads", metavar="N", type=int, help="number of threads; results are the same (default: all CPUs)"
+    )
     reproduce.set_defaults(run=_reproduce)
 
 
@@ -138,21 +151,22 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
         usage="%(prog)s [-h] [--quiet] [--with PACKAGE] SCRIPT [ARGUMENT ...]\n"
         "       %(prog)s [-h] [--quiet] [--with PACKAGE] -m MODULE [ARGUMENT ...]",
         description="Run a script that was written for PyTorch, without PyTorch. Its `import torch` and `import "
-        "torchvision` give fastnn's versions of these packages; all else is as with `python SCRIPT`. The cells of a "
-        "notebook run one after another, without commands such as %matplotlib and !pip. What a script needs that "
-        "fastnn lacks, `fastnn check SCRIPT` lists before it runs. This holds for the code in the script's folder "
-        "(with -m, the current folder) and below it, in folders that the script adds to sys.path, and in folders above "
-        "it that are on PYTHONPATH. Installed packages that import torch get fastnn only if --with names them.",
+        "torchvision` give fastnn's versions of these packages. Everything else is as with `python SCRIPT`. The cells"
+        " of a notebook run one after another, without commands such as %matplotlib and !pip. `fastnn check SCRIPT` "
+        "lists what a script needs that fastnn lacks. fastnn's versions are given to code in the script's folder "
+        "(with -m, the current folder) and below it, in folders that the script adds to sys.path, and in folders "
+        "above it that are on PYTHONPATH. Installed packages that import torch get them only if --with names these "
+        "packages.",
         allow_abbrev=False,
     )
-    run.add_argument("--quiet", action="store_true", help="do not say at the end what the script ran on")
+    run.add_argument("--quiet", action="store_true", help="leave out the last line, which says what the script ran on")
     run.add_argument(
         "--with",
         dest="guests",
         metavar="PACKAGE",
         action="append",
         default=[],
-        help="an installed package that is to get fastnn for torch as well, such as einops; may be given several times",
+        help="an installed package that gets fastnn's torch as well, such as einops; may be given several times",
     )
     run.add_argument(
         "-m",
@@ -173,12 +187,12 @@ def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="list what a script uses of PyTorch that fastnn lacks",
         description="Read scripts, without running them, and list what they use of torch and torchvision that fastnn "
         "lacks: file, line and column, the name, and what to use instead. Modules of the same project that a script "
-        "imports are read, too. A line with 'maybe' is of something that may not be lacking, or may never be reached. "
-        "The exit code is 1 if something is lacking for certain, else 0.",
+        "imports are read, too. 'maybe' marks what may be there after all, or may never be reached. The exit code is "
+        "1 if something is certainly lacking, else 0.",
         allow_abbrev=False,
     )
     check.add_argument(
-        "paths", metavar="SCRIPT", nargs="+", help="a file, a notebook, or a folder, of which all .py files are read"
+        "paths", metavar="SCRIPT", nargs="+", help="a file, a notebook, or a folder whose .py files are read"
     )
     check.add_argument("--json", action="store_true", help="print the findings as JSON, for programs")
     check.set_defaults(run=_check_script)
@@ -187,22 +201,22 @@ def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
     profile = commands.add_parser(
         "profile",
-        help="where the time of a training step goes, layer by layer",
+        help="show where the time of a training step goes, layer by layer",
         description="Time every layer of a training step on random images, forward and backward, and compare it with "
         "the multiply-add peak and the streaming bandwidth of this machine.",
         allow_abbrev=False,
     )
     profile.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
     _add_input(profile, [3, 32, 32])
-    profile.add_argument("--batch-size", metavar="N", type=int, help="images (default: the recipe's, or 128)")
-    profile.add_argument("--threads", metavar="N", type=int, help="default: all CPUs")
-    profile.add_argument("--rounds", metavar="N", type=int, default=7, help="steps that count (default: 7)")
+    profile.add_argument("--batch-size", metavar="N", type=int, help="images of a step (default: the recipe's, or 128)")
+    profile.add_argument("--threads", metavar="N", type=int, help="number of threads (default: all CPUs)")
+    profile.add_argument("--rounds", metavar="N", type=int, default=7, help="number of timed steps (default: 7)")
     profile.add_argument(
         "--forecast-threads",
         nargs="+",
         metavar="N",
         type=int,
-        help="how long a step would take on so many threads, and what limits it there, instead of the layers",
+        help="instead of the layers, predict how long a step takes on so many threads, and what limits it there",
     )
     profile.add_argument("--out", metavar="DIR", help="write profile.txt, profile.csv and roofline.png to this folder")
     profile.set_defaults(run=_profile)
@@ -212,27 +226,28 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench = commands.add_parser(
         "bench",
         help="time training steps or inference, in turns with PyTorch if it is installed",
-        description="Every contestant is a process that is built, warmed up and kept; then they take turns, one at a "
-        "time, and the table, in Markdown, has medians over the rounds. fastnn runs as it is and, as contestants of "
-        "their own, held to direct convolutions and to Winograd's with tiles of 4x4; PyTorch with NCHW and "
-        "channels_last tensors, each as it is and compiled, each with and without huge pages, and the ratios are to "
-        "the best of these. Before anything is timed, all compute the same from the same weights, and must agree. "
-        "Without PyTorch, only fastnn is timed.",
+        description="Compare training steps of fastnn and PyTorch. Every contestant is a process of its own. They are"
+        " warmed up and then take turns; the table, in Markdown, has the medians over the rounds. The contestants of "
+        "fastnn are fastnn as it is, and fastnn with one algorithm only: direct, Winograd's with tiles of 2x2, and "
+        "with tiles of 4x4. Those of PyTorch use NCHW or channels_last tensors, are compiled or not, and use huge "
+        "pages or not. Ratios compare with PyTorch's best. Before anything is timed, all contestants compute from the"
+        " same weights, and must agree. Without PyTorch, only fastnn is timed.",
         allow_abbrev=False,
     )
     bench.add_argument(
         "--suite",
         choices=("layers", "networks"),
-        help="layers: forward and backward of the convolutions and linear layers of published networks, each with 1, "
-        "8, 64 and 256 images where they fit; networks: training and inference of whole ones, at their own image "
-        "sizes, written with PyTorch's names; the geometric mean and the slowest (some 20 and 10 minutes)",
+        help="layers: time forward and backward of the convolutions and linear layers of published networks, with 1, "
+        "8, 64 and 256 images where they fit (about 20 minutes). networks: time training and inference of whole "
+        "published networks at their own image sizes (about 10 minutes). Both end with the geometric mean and the "
+        "slowest rows",
     )
     bench.add_argument(
         "--networks",
         nargs="+",
         metavar="NAME",
-        help=f"default: keras_cnn vgg_a vgg_a_bn resnet20 airbench94; or {_OWN}, which is timed in fastnn alone, since "
-        "there is no such network for PyTorch",
+        help=f"the networks (default: keras_cnn vgg_a vgg_a_bn resnet20 airbench94), or {_OWN}. A network of your own "
+        "is timed in fastnn alone",
     )
     _add_input(bench, None)
     bench.add_argument(
@@ -243,30 +258,32 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         type=int,
         help="images of a step (default: 128 512, with --inference 1 32 512, with --suite its own)",
     )
-    bench.add_argument("--inference", action="store_true", help="time the forward in eval mode, not training steps")
-    bench.add_argument("--threads", metavar="N", type=int, help="of every contestant (default: all CPUs)")
+    bench.add_argument(
+        "--inference", action="store_true", help="time the forward in eval mode instead of training steps"
+    )
+    bench.add_argument("--threads", metavar="N", type=int, help="threads of every contestant (default: all CPUs)")
     bench.add_argument(
         "--modes",
         nargs="*",
         metavar="MODE",
-        help="of PyTorch: nchw, channels_last, compile, compile_channels_last (default: all); --modes with nothing "
-        "after it times fastnn alone",
+        help="modes of PyTorch: nchw, channels_last, compile, compile_channels_last (default: all); --modes without a"
+        " value times fastnn alone",
     )
-    bench.add_argument("--rounds", metavar="N", type=int, help="default: 7, with --suite 3")
+    bench.add_argument("--rounds", metavar="N", type=int, help="number of rounds (default: 7, with --suite 3)")
     bench.add_argument(
         "--seconds",
         metavar="S",
         type=float,
-        help="of timed steps, each round and contestant (default: 1, with --suite layers 0.1)",
+        help="seconds of timed steps in each round, for each contestant (default: 1, with --suite layers 0.1)",
     )
     bench.add_argument(
         "--warmup",
         metavar="N",
         type=int,
-        help="rounds of two steps before any that counts (default: 3, with --suite 1)",
+        help="rounds of two steps that are not counted, at the start (default: 3, with --suite 1)",
     )
     bench.add_argument("--isa", metavar="NAME", help="hold all sides to baseline, avx2 or avx512")
-    bench.add_argument("--json", "--out", dest="json", metavar="FILE", help="write all figures to this file, too")
+    bench.add_argument("--json", "--out", dest="json", metavar="FILE", help="also write all figures to this file")
     bench.set_defaults(run=_bench)
 
 

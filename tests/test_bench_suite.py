@@ -88,8 +88,8 @@ def test_suite_tells_the_mean_and_the_slowest():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--networks", "resnet20"], "--suite has layers and networks of its own"),
-        (["--inference"], "--suite has layers and networks of its own"),
+        (["--networks", "resnet20"], "--suite times layers and networks of its own"),
+        (["--inference"], "--suite times layers and networks of its own"),
         (["--input", "3", "32", "32"], "it takes no --input"),
         (["--modes", "compile"], "--modes must be among nchw, channels_last with --suite. Received: 'compile'"),
         (["--batch-sizes", "0"], "--batch-sizes must be at least 1. Received: 0"),

@@ -411,3 +411,16 @@ def test_check_runs_as_a_command():
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.endswith("1 file read: 1 lacking\n")
+
+
+def test_check_needs_no_package_that_is_an_extra():
+    write("script.py", "import torch\nimport torchvision\nprint(torch.zeros(2), torchvision.transforms.ToTensor())")
+    program = """
+        import sys
+        for name in ("PIL", "tensorboardX", "optuna"):
+            sys.modules[name] = None  # whoever imports it is told that it is not installed
+        from fastnn import cli
+        sys.exit(cli.main(["check", "script.py"]))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 file read: nothing is lacking\n", "")

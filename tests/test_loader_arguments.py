@@ -73,6 +73,14 @@ def test_loader_says_how_to_cast_integers_and_to_augment_grey():
         data.Loader(np.zeros((2, 4, 4), np.uint8), augment=data.RandomCrop(1))
 
 
+def test_loader_says_how_to_give_symbols():
+    symbols = np.arange(12).reshape(4, 3)
+    with pytest.raises(TypeError, match=r"symbols, which stay integers, are given in a tuple: \(images,\)"):
+        data.Loader(symbols)
+    ((x,), y) = next(iter(data.Loader((symbols,), [0, 1, 0, 1])))
+    assert (x.dtype, x.tolist(), y.tolist()) == (np.int64, symbols.tolist(), [0, 1, 0, 1])
+
+
 # ---- settings --------------------------------------------------------------------------------------------------------
 def test_loader_default_settings(rng):
     images = rng.integers(0, 256, (300, 1, 2, 2), dtype=np.uint8)

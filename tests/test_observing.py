@@ -222,7 +222,7 @@ def test_hooks_of_a_layer_whose_class_calls_super_are_called_once():
 LOOKS = {
     "observe": lambda model, x: _observe(model, x),
     "summarize": lambda model, x: models.summarize(model, x.shape),
-    "find_non_finite": lambda model, x: training.diagnose.find_non_finite(model, x, np.nan, 1),
+    "find_non_finite": lambda model, x: training.non_finite.find_non_finite(model, x, np.nan, 1),
     "profile": lambda model, x: fastnn.profile(model, x, np.arange(len(x)) % 2, rounds=1),
     "gradcheck": lambda model, x: insight.gradcheck(model, x, max_entries=3),
     "grad_cam": lambda model, x: insight.grad_cam(model, x, "conv", 0),
@@ -422,11 +422,11 @@ def test_networks_of_several_results_are_looked_into(as_dict):
     profile = fastnn.profile(model, x, np.arange(2), lambda out, y: F.cross_entropy(out[name], y), rounds=1)
     calls = {(row.path, row.direction): row.calls for row in profile.rows}
     assert calls["head", "backward weight"] == calls["(loss)", "forward"] == calls["(loss)", "backward"] == 1
-    assert "every layer's result is finite" in str(training.diagnose.find_non_finite(model, x, np.nan, 1))
+    assert "every layer's result is finite" in str(training.non_finite.find_non_finite(model, x, np.nan, 1))
     model.net.head.weight.data[:] = 0
     model.net.head.bias.data[:] = 1
     model.head.weight.data[:] = 3e38
-    assert "layer head (Linear) is the first" in str(training.diagnose.find_non_finite(model, x, np.nan, 1))
+    assert "layer head (Linear) is the first" in str(training.non_finite.find_non_finite(model, x, np.nan, 1))
 
 
 def test_layers_of_several_results_are_looked_into():
@@ -441,7 +441,7 @@ def test_layers_of_several_results_are_looked_into():
     assert found["0", "backward"].bytes == 2 * 24 * 4
     pooled = models.summarize(nn.Sequential(nn.MaxPool2d(2, return_indices=True)), (1, 1, 4, 4)).layers[0]
     assert pooled.output_shape == ((1, 1, 2, 2), (1, 1, 2, 2))
-    broken = training.diagnose.find_non_finite(
+    broken = training.non_finite.find_non_finite(
         nn.Sequential(nn.Identity(), Split()), np.full((1, 2), 3e38, np.float32), np.nan, 1
     )
     assert "every layer's result is finite" in str(broken)
@@ -459,7 +459,7 @@ def test_nan_search_names_the_operation_between_layers():
 
     model = nn.Sequential(nn.Flatten(), Sum())
     model[1].inner.weight.data[:] = 1e38
-    error = training.diagnose.find_non_finite(model, np.ones((1, 2), np.float32), np.nan, 7)
+    error = training.non_finite.find_non_finite(model, np.ones((1, 2), np.float32), np.nan, 7)
     assert error.layer == "1"
     assert "layer 1 (Sum) is the first: its operation Add got finite numbers and gave others" in str(error)
 

@@ -580,9 +580,9 @@ def test_nan_search_draws_the_same_and_leaves_buffers_and_generator_as_they_were
     fastnn.manual_seed(large)
     before = fastnn.random_state()
     buffers = dict(model._buffers)
-    error = training.diagnose.find_non_finite(model, x, float("inf"), 3, at_the_time)
+    error = training.non_finite.find_non_finite(model, x, float("inf"), 3, at_the_time)
     assert "layer of the model (Replaces) is the first" in str(error)
     assert fastnn.random_state() == before
     assert all(model._buffers[name] is array and array[0] == 0 for name, array in buffers.items())
-    error = training.diagnose.find_non_finite(model, x, float("inf"), 3)
+    error = training.non_finite.find_non_finite(model, x, float("inf"), 3)
     assert "it is the loss function" in str(error)

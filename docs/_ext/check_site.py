@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import public_names  # noqa: E402
-from sphinx.util.inventory import InventoryFile  # noqa: E402
+import public_names
+from sphinx.util.inventory import InventoryFile
 
 # Elements that load what an attribute of theirs names; other links wait for a click.
 _LOADED = {

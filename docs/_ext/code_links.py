@@ -1,4 +1,4 @@
-"""Inline code that is the full name of something public becomes a link to its page: `nn.Conv2d`, `fastnn.training.fit`."""
+"""Inline code that names something public, such as `nn.Conv2d` or `fastnn.training.fit`, becomes a link to its page."""
 
 from typing import Any
 

@@ -16,7 +16,7 @@ _TITLES = {"Args": "Parameters", "Shape": "Shape", "Attributes": "Attributes", "
 _SECTION = re.compile(rf"({'|'.join(_TITLES)}|Example):(?: (.+))?$")
 # `x: ...`, `x, weight: ...`, `- Input: ...`, `- dy, y (the result of `relu`): ...`
 _ENTRY = re.compile(
-    r"(?:- )?((?:\*{0,2}[\w.]+|`[^`]+`)(?:,? (?:\*{0,2}[\w.]+|\.\.\.))*(?: \([^()]*\))?): (.*)", re.DOTALL
+    r"(?:- )?((?:\*{0,2}[\w.]+|`[^`]+`|'[\w ]+')(?:,? (?:\*{0,2}[\w.]+|\.\.\.))*(?: \([^()]*\))?): (.*)", re.DOTALL
 )
 # `y = ...`, `y[n, k] = ...`, `dx, dy = ...`
 _FORMULA = re.compile(r"-?[\w'^]+(?:\[[^\]]*\])?(?:, [\w']+(?:\[[^\]]*\])?)* +=")
@@ -44,6 +44,8 @@ def _inline(text: str, scope: str) -> str:
         if i + 1 < len(pieces) and re.match(r"\w", pieces[i + 1]):
             pieces[i] += "\\ "
     line = "".join(pieces)
+    if line.startswith(":py:obj:"):
+        return line
     return f"\\{line}" if re.match(r"([-+*#:]|\.\.|\w+[.)]) ?", line) and not re.match(r"\w{2,}", line) else line
 
 
@@ -141,7 +143,7 @@ def _entries(lines: list[str], scope: str) -> Iterator[str]:
         head = " ".join(item[: nested[0]] if nested else item)
         found = _ENTRY.match(head)
         if found:
-            yield f"- **{escaped(found[1].replace('`', ''))}** -- {_inline(found[2], scope)}".replace(" -- ", " – ", 1)
+            yield f"- **{escaped(found[1].replace('`', ''))}**: {_inline(found[2], scope)}"
         else:
             yield f"- {_inline(head.removeprefix('- '), scope)}"
         if nested:

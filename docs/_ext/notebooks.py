@@ -1,6 +1,7 @@
 """Every page with code can be had as a notebook: at its top stands a link to it.
 
-What only the site understands (directives, roles, links between pages) becomes plain Markdown in the notebook.
+What only the site understands (directives, roles, links between pages) becomes plain Markdown in the notebook,
+and a module beside the page that it imports is written by the first cell.
 """
 
 import re
@@ -8,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import jupytext
+from nbformat.v4 import new_code_cell
 
 _FOLDER = "_notebooks"
 # What a notebook must say of its kernel, and a page need not.
 _KERNEL = r"\1name: python3\n\1display_name: Python 3\n\1language: python"
 _HEADER = re.compile(r"\A---\n.*?^file_format: *mystnb$.*?^---$", re.MULTILINE | re.DOTALL)
+_IMPORT = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
 _OPEN = re.compile(r"^(\s*)(`{3,}|:{3,})\{([\w:-]+)\} *(.*)$")
 _OPTION = re.compile(r"^\s*:[\w-]+:(?: .*)?$")
 _ROLE = re.compile(r"\{([\w:-]+)\}`([^`]+)`")
@@ -63,7 +66,7 @@ def plain(text: str) -> str:
             i = end + 1
         elif line.lstrip().startswith("```"):  # a block of code stays as it is
             end = i + 1
-            while end < len(lines) and not lines[end].strip() == "```":
+            while end < len(lines) and lines[end].strip() != "```":
                 end += 1
             result += lines[i : end + 1]
             i = end + 1
@@ -112,17 +115,24 @@ def write(app: Any, error: Exception | None) -> None:
     for page in sorted(app.env.found_docs):
         if not _is_notebook(app, page):
             continue
-        text = Path(app.env.doc2path(page)).read_text(encoding="utf-8")
+        path = Path(app.env.doc2path(page))
+        text = path.read_text(encoding="utf-8")
         notebook = jupytext.reads(
             re.sub(r"^( +)name: python3$", _KERNEL, text, count=1, flags=re.MULTILINE), fmt="md:myst"
         )
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = plain(cell.source)
+        shared = (path.with_name(f"{name}.py") for name in sorted(set(_IMPORT.findall(text))))
+        notebook.cells[:0] = [
+            new_code_cell(f"%%writefile {file.name}\n{file.read_text(encoding='utf-8')}")
+            for file in shared
+            if file.exists()
+        ]
         notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
-        path = Path(app.outdir) / _FOLDER / f"{page}.ipynb"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        jupytext.write(notebook, path)
+        target = Path(app.outdir) / _FOLDER / f"{page}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        jupytext.write(notebook, target)
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""What is public: the modules that the reference has a page for, the names in them, and what a short name stands for."""
+"""What is public: the modules that the reference describes, the names in them, and what a short name stands for."""
 
 import functools
 import importlib
@@ -28,7 +28,11 @@ MODULES = (
     "fastnn.doctor",
 )
 # Shown in a module by its own name, described in another.
-DESCRIBED_IN = {"fastnn": "fastnn.autograd", "fastnn.optim": "fastnn.optim.schedules"}
+DESCRIBED_IN = {
+    "fastnn": "fastnn.autograd",
+    "fastnn.optim": "fastnn.optim.schedules",
+    "fastnn.training": "fastnn.doctor",
+}
 # As examples import them.
 SHORT_NAMES = {"F": "fastnn.functional", "np": "numpy"}
 
@@ -56,6 +60,12 @@ def all_names() -> frozenset[str]:
             names = [name for name in names if name not in known]
         found.update(f"{module}.{name}" for name in names)
     return frozenset(found)
+
+
+@functools.cache
+def classes() -> dict[type, str]:
+    """Every public class, and its full name."""
+    return {_get(name): name for name in sorted(all_names(), reverse=True) if inspect.isclass(_get(name))}
 
 
 def _get(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Links between a layer, the function that it calls and that function's NumPy twin, whose source stands on its page."""
+"""Links from a class to its base, and between a layer, its function and the NumPy twin, whose source is on its page."""
 
 import ast
 import functools
@@ -66,8 +66,18 @@ def source_of(function: Any) -> str:
     return "\n\n".join(found.values())
 
 
+def _bases(described: type) -> list[str]:
+    """The public classes that a class is derived from."""
+    public = public_names.classes()
+    found = [public[base] for base in described.__mro__[1:] if base in public]
+    links = ", ".join(f":py:obj:`~{name}`" for name in found)
+    return [f":Base class: {links}", ""] if found else []
+
+
 def process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     module, _, last = name.rpartition(".")
+    if inspect.isclass(obj):
+        lines += _bases(obj)
     if module == "fastnn.nn" and inspect.isclass(obj):
         function = function_of(last)
         if function:

@@ -60,9 +60,7 @@ _INPUT = [3, 32, 32]
 def _bench_suite(arguments: argparse.Namespace, torch: str | None) -> None:
     for name in _NOT_OF_SUITE:
         if getattr(arguments, name):
-            raise ValueError(
-                f"--suite has layers and networks of its own, and times what it says: it takes no --{name}"
-            )
+            raise ValueError(f"--suite times layers and networks of its own: it takes no --{name}")
     if arguments.modes is None:
         arguments.modes = suite.MODES
     for mode in arguments.modes:

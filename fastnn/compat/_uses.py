@@ -72,7 +72,11 @@ def known_attributes(layers: Mapping[str, str]) -> set[str]:
         package = importlib.import_module(layer)
         classes += _classes(package)
         for module in pkgutil.walk_packages(getattr(package, "__path__", []), f"{layer}."):
-            classes += _classes(importlib.import_module(module.name))
+            try:
+                classes += _classes(importlib.import_module(module.name))
+            except ModuleNotFoundError as error:  # of an extra, such as Pillow, which is not installed
+                if error.name is None or error.name.partition(".")[0] == layer.partition(".")[0]:
+                    raise
     return {name for kind in classes for name in dir(kind)}
 
 

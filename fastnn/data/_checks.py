@@ -131,14 +131,14 @@ def _has_channels_last(shape: tuple[int, ...]) -> bool:
     return last in _FEW_CHANNELS and first > 4 and second > 4 and (last > 1 or first == second)
 
 
-def normalisable(name: str, images: NDArray[Any], argument: str = "images") -> NDArray[Any]:
-    """Images of uint8, float32 or float64; anything else is an error that shows the cast."""
+def normalisable(name: str, images: NDArray[Any], argument: str = "images", otherwise: str = "") -> NDArray[Any]:
+    """Images of uint8, float32 or float64; anything else is an error that shows the cast, and `otherwise`."""
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind in "iub":
         raise TypeError(
             f"{name}: {argument} has dtype {images.dtype}; bytes in 0..255 are {argument}.astype(numpy.uint8), "
-            f"other numbers {argument}.astype(numpy.float32)"
+            f"other numbers {argument}.astype(numpy.float32){otherwise}"
         )
     return _check.floats(name, argument, images)
 

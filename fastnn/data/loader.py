@@ -53,8 +53,8 @@ class Loader:
         mean, std: x = (v - mean) / std, where bytes count as v / 255 and floats as they are: one number, or one for
             each channel. Default: 0 and 1. With several arrays, this is done to those of images, (M, C, H, W); of the
             others, floats become `dtype`, and integers stay.
-        seed: of the order and of the augmentation.
-        dtype: of x, float32 or float64.
+        seed: determines the order of the images and the augmentation.
+        dtype: the dtype of x, float32 or float64.
         prefetch: prepare batches ahead, in a thread.
         num_classes: for mixing integer labels; by default those that the data set names, else the largest
             label + 1.
@@ -102,7 +102,8 @@ class Loader:
         self.images = _checks.inputs("Loader", images)
         is_several = isinstance(self.images, dict | tuple)
         if not is_several:
-            self.images = np.ascontiguousarray(_checks.normalisable("Loader", self.images))
+            symbols = "; symbols, which stay integers, are given in a tuple: (images,)"
+            self.images = np.ascontiguousarray(_checks.normalisable("Loader", self.images, otherwise=symbols))
         self._n = _several.first_length(self.images) or 0
         self.labels = None if labels is None else _checks.targets("Loader", labels, self._n, self.dtype)
         self.batch_size = _check.integer("Loader", "batch_size", batch_size, 1)

@@ -47,7 +47,7 @@ class Shapes32(Dataset):
 
     Args:
         n: how many images; default 10,000 for training and 2,000 for testing.
-        seed: which set.
+        seed: determines the images; another seed draws another set.
         train: the training images, or test images from another stream.
     Shape:
         - images: (n, 3, 32, 32), uint8; labels: (n,), int64 in [0, 10)

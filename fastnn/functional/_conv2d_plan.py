@@ -1,9 +1,9 @@
 """The plans of a convolution, made once for each combination of shapes, dtype and settings.
 
-To check the arguments of a convolution and to plan it takes longer than a small one. A network asks for the same few in
-every step, so the answer is kept: a `Plan`, which runs on arrays that lie as the kernels read them, pixels (H, W, N, C)
-and taps (kernel_h, kernel_w, C_in / groups, C_out). What is decided, src_c/ops/conv2d.c decides: by shapes and by the
-instruction set, never by threads or by what ran before, so that the same program gives the same bits.
+Checking the arguments of a convolution and planning it takes longer than a small convolution. A network needs the same
+few plans in every step, so they are kept. A `Plan` runs on arrays that lie as the kernels read them: pixels
+(H, W, N, C) and taps (kernel_h, kernel_w, C_in / groups, C_out). src_c/ops/conv2d.c makes all decisions. They depend on
+the shapes and the instruction set, never on threads or on what ran before. So the same program gives the same bits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Gradients = tuple[NDArray | None, NDArray | None, NDArray | None]  # of x, weigh
 
 
 class Norm(NamedTuple):
-    """Batch norm with running statistics, and what comes after it, where a convolution stores its result.
+    """Batch norm with running statistics and the activation after it, applied where a convolution stores its result.
 
     The arrays have C_out values each, are C-contiguous, of the dtype of x.
     """
@@ -46,12 +46,12 @@ class Plan:
     """All directions of one convolution.
 
     Attributes:
-        key: what it is for; the last of it is what `_runtime.choices()` gave.
-        geometry: what follows from the settings.
-        algorithm: as it was asked for.
-        why: who wants it, if it is not 'auto'.
-        x, taps, y: shapes, as the kernels read the arrays.
-        uses_reference: whether the NumPy twin is to run instead.
+        key: shapes, dtype and settings that the plan is for; the last item is the value of `_runtime.choices()`.
+        geometry: sizes that follow from the settings.
+        algorithm: the requested algorithm.
+        why: where the request comes from, if it is not 'auto'.
+        x, taps, y: shapes of the arrays as the kernels read them.
+        uses_reference: whether the NumPy twin runs instead.
     """
 
     def __init__(self, key: tuple[Any, ...], g: Geometry) -> None:
@@ -73,7 +73,7 @@ class Plan:
         self._forward, self._backward_data, self._backward_weight = self.directions.values()
 
     def now(self) -> Plan:
-        """The plan for the same by the number of threads, the instruction set and the backend of now."""
+        """The plan for the same convolution with the present threads, instruction set and backend."""
         if _runtime.choices() == self.key[-1]:
             return self
         return plan_for("conv2d", *self.key[:-1])
@@ -81,7 +81,7 @@ class Plan:
     def forward(
         self, x: NDArray, taps: NDArray, bias: NDArray | None, norm: Norm | None = None, residual: NDArray | None = None
     ) -> NDArray:
-        """The pixels of y: with a norm, of that of y, plus the pixels `residual`."""
+        """The pixels of y. With a norm, they are normalised, `residual` is added, and they are activated."""
         y, plan = _memory.empty(self.y, self.dtype), self._forward
         if plan is None:
             return y
@@ -151,8 +151,8 @@ class Explanation(NamedTuple):
 
     Attributes:
         algorithm: 'direct', 'im2col' or one of Winograd's.
-        why: in a few words.
-        way: which way through C it takes: 'in runs', 'gathered', ..., a file of src_c/ops/.
+        why: the reason, in a few words.
+        way: the way through C: 'in runs', 'gathered', ...; each is a file of src_c/ops/.
     """
 
     algorithm: str
@@ -180,7 +180,7 @@ def explain(
         dtype: of the arrays.
     Raises:
         ValueError: as `conv2d`; or there is no such direction.
-        RuntimeError: the reference backend computes, which has one way for all.
+        RuntimeError: the reference backend is in use, which has one way only.
     Example:
         >>> explain((128, 64, 32, 32), (64, 64, 3, 3), padding=1)
         Explanation(algorithm='winograd24', why='winograd24: 0.43 of the multiplications of direct', way='in tiles')
@@ -214,7 +214,7 @@ def explain(
 
 
 def are_ready(x: Any, weight: Any, bias: Any, ndim: int) -> bool:
-    """Whether these are arrays of one dtype of floats, as nearly always, with a weight of `ndim` dimensions."""
+    """Whether these are arrays of one floating-point dtype, with a weight of `ndim` dimensions; the usual case."""
     return (
         type(x) is type(weight) is np.ndarray
         and x.dtype is weight.dtype
@@ -229,9 +229,10 @@ def _is_pair(value: Any) -> bool:
 
 
 def kept(given: Any, array: NDArray, read: NDArray) -> NDArray:
-    """What to keep of the input `given`, which is `array` and lies in memory as the kernels read it in `read`.
+    """The array to keep for backward: the input `given` itself, or a copy that the caller cannot change.
 
-    That is the input itself, of which the tape knows whose it is, or an array of our own.
+    `array` is the input as an array, and `read` has its values in the layout that the kernels read. The tape knows who
+    owns the input itself.
     """
     if read is given:
         return given

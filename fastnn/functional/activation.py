@@ -77,6 +77,8 @@ class FromResult(Op):
 def relu(x: AnyArray) -> AnyArray:
     """max(x, 0), element by element.
 
+    Args:
+        x: any array.
     Shape:
         - x: any, float32 or float64
         - Result: the same
@@ -98,6 +100,9 @@ def relu(x: AnyArray) -> AnyArray:
 def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     """The gradient with respect to x: dy where y > 0, else 0 (the derivative at 0 is taken as 0).
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        y: the result of `relu`.
     Shape:
         - dy, y (the result of `relu`): the same, float32 or float64
         - Result: the same
@@ -108,6 +113,9 @@ def relu_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
 def leaky_relu(x: AnyArray, negative_slope: float = 0.01) -> AnyArray:
     """x where x > 0, else negative_slope * x.
 
+    Args:
+        x: any array.
+        negative_slope: the slope where x is negative.
     Shape:
         - x: any, float32 or float64
         - Result: the same
@@ -125,6 +133,9 @@ def leaky_relu(x: AnyArray, negative_slope: float = 0.01) -> AnyArray:
 def leaky_relu_backward(dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.01) -> NDArray:
     """The gradient with respect to x: dy where x > 0, else negative_slope * dy.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        x, negative_slope: as in `leaky_relu`.
     Shape:
         - dy, x: the same, float32 or float64
         - Result: the same
@@ -136,6 +147,9 @@ def leaky_relu_backward(dy: ArrayLike, x: ArrayLike, negative_slope: float = 0.0
 def elu(x: AnyArray, alpha: float = 1.0) -> AnyArray:
     """x where x > 0, else alpha * (exp(x) - 1).
 
+    Args:
+        x: any array.
+        alpha: the result tends to -alpha for large negative x.
     Shape:
         - x: any, float32 or float64
         - Result: the same
@@ -153,6 +167,9 @@ def elu(x: AnyArray, alpha: float = 1.0) -> AnyArray:
 def elu_backward(dy: ArrayLike, x: ArrayLike, alpha: float = 1.0) -> NDArray:
     """The gradient with respect to x: dy where x > 0, else dy * alpha * exp(x).
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        x, alpha: as in `elu`.
     Shape:
         - dy, x: the same, float32 or float64
         - Result: the same
@@ -191,6 +208,9 @@ def gelu_backward(dy: ArrayLike, x: ArrayLike, approximate: str = "none") -> NDA
 
     With approximate='tanh', that of the approximation.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        x, approximate: as in `gelu`.
     Shape:
         - dy, x: the same, float32 or float64
         - Result: the same
@@ -203,6 +223,8 @@ def silu(x: AnyArray) -> AnyArray:
 
     At -inf the result is NaN, as in PyTorch.
 
+    Args:
+        x: any array.
     Shape:
         - x: any, float32 or float64
         - Result: the same
@@ -225,6 +247,9 @@ def silu(x: AnyArray) -> AnyArray:
 def silu_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
     """The gradient with respect to x: dy * s * (1 + x * (1 - s)) with s = sigmoid(x).
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        x: as in `silu`.
     Shape:
         - dy, x: the same, float32 or float64
         - Result: the same
@@ -235,6 +260,8 @@ def silu_backward(dy: ArrayLike, x: ArrayLike) -> NDArray:
 def sigmoid(x: AnyArray) -> AnyArray:
     """1 / (1 + exp(-x)).
 
+    Args:
+        x: any array.
     Shape:
         - x: any, float32 or float64
         - Result: the same
@@ -252,6 +279,9 @@ def sigmoid(x: AnyArray) -> AnyArray:
 def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     """The gradient with respect to x: dy * y * (1 - y).
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        y: the result of `sigmoid`.
     Shape:
         - dy, y (the result of `sigmoid`): the same, float32 or float64
         - Result: the same
@@ -262,6 +292,8 @@ def sigmoid_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
 def tanh(x: AnyArray) -> AnyArray:
     """The hyperbolic tangent.
 
+    Args:
+        x: any array.
     Shape:
         - x: any, float32 or float64
         - Result: the same
@@ -279,6 +311,9 @@ def tanh(x: AnyArray) -> AnyArray:
 def tanh_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
     """The gradient with respect to x: dy * (1 - y^2).
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        y: the result of `tanh`.
     Shape:
         - dy, y (the result of `tanh`): the same, float32 or float64
         - Result: the same
@@ -289,6 +324,10 @@ def tanh_backward(dy: ArrayLike, y: ArrayLike) -> NDArray:
 def softplus(x: AnyArray, beta: float = 1.0, threshold: float = 20.0) -> AnyArray:
     """log(1 + exp(beta * x)) / beta, and x itself where beta * x > threshold.
 
+    Args:
+        x: any array.
+        beta: how sharply the curve bends; not 0.
+        threshold: the value of beta * x above which the result is x itself.
     Shape:
         - x: any, float32 or float64
         - Result: the same
@@ -306,6 +345,9 @@ def softplus(x: AnyArray, beta: float = 1.0, threshold: float = 20.0) -> AnyArra
 def softplus_backward(dy: ArrayLike, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> NDArray:
     """The gradient with respect to x: dy * sigmoid(beta * x), and dy where beta * x > threshold.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        x, beta, threshold: as in `softplus`.
     Shape:
         - dy, x: the same, float32 or float64
         - Result: the same
@@ -316,6 +358,9 @@ def softplus_backward(dy: ArrayLike, x: ArrayLike, beta: float = 1.0, threshold:
 def prelu(x: AnyArray, weight: ArrayLike) -> AnyArray:
     """x where x > 0, else weight * x, with one learned weight for each channel or one for all.
 
+    Args:
+        x: any array.
+        weight: the slope where x is negative, one for all channels or one for each.
     Shape:
         - x: any, float32 or float64; the channels are axis 1
         - weight: (1,) or (C,), the dtype of x
@@ -367,6 +412,9 @@ def prelu_backward(dy: ArrayLike, x: ArrayLike, weight: ArrayLike) -> tuple[NDAr
     dx      = dy where x > 0, else weight * dy
     dweight = the sum of dy * x where x <= 0, over all elements that share a weight
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        x, weight: as in `prelu`.
     Shape:
         - dy, x: the same, float32 or float64
         - weight: (1,) or (C,)

@@ -72,6 +72,9 @@ class AdaptiveAvgPool2d(Op):
 def adaptive_avg_pool2d_backward(dy: ArrayLike, input_size: Sequence[int]) -> NDArray:
     """The gradient of `adaptive_avg_pool2d` with respect to images of shape `input_size`.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        input_size: shape of the images.
     Shape:
         - dy: (N, C, H_out, W_out)
         - Result: input_size, (N, C, H, W)
@@ -132,6 +135,9 @@ class AdaptiveMaxPool2d(Op):
 def adaptive_max_pool2d_taps(x: ArrayLike, output_size: OutputSize) -> tuple[NDArray, NDArray]:
     """`adaptive_max_pool2d`, with the taps that `adaptive_max_pool2d_backward` needs.
 
+    Args:
+        output_size: as in `adaptive_max_pool2d`.
+        x: images.
     Shape:
         - x: (N, C, H, W), float32 or float64
         - Result: (y, taps), both (N, C, H_out, W_out); taps are uint8, or int32 if a window has more than 256 pixels
@@ -150,6 +156,9 @@ def adaptive_max_pool2d_taps(x: ArrayLike, output_size: OutputSize) -> tuple[NDA
 def adaptive_max_pool2d_indices(taps: ArrayLike, input_size: Sequence[int]) -> NDArray[np.int64]:
     """The positions in the H * W pixels of an image that the taps of `adaptive_max_pool2d_taps` stand for.
 
+    Args:
+        taps: those of `adaptive_max_pool2d_taps`.
+        input_size: shape of the images.
     Shape:
         - taps, result: (N, C, H_out, W_out); input_size: (N, C, H, W)
     Raises:
@@ -171,6 +180,10 @@ def adaptive_max_pool2d_indices(taps: ArrayLike, input_size: Sequence[int]) -> N
 def adaptive_max_pool2d_backward(dy: ArrayLike, taps: ArrayLike, input_size: Sequence[int]) -> NDArray:
     """The gradient of `adaptive_max_pool2d` with respect to images of shape `input_size`.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        taps: those of `adaptive_max_pool2d_taps`.
+        input_size: shape of the images.
     Shape:
         - dy, taps (from `adaptive_max_pool2d_taps`): (N, C, H_out, W_out)
         - Result: input_size, (N, C, H, W)

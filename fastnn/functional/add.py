@@ -17,6 +17,9 @@ __all__ = ["add"]
 def add(a: AnyArray, b: ArrayLike) -> AnyArray:
     """a + b, element by element. Its gradient with respect to both a and b is dy itself.
 
+    Args:
+        a: an array.
+        b: another of the same shape.
     Shape:
         - a, b: the same, float32 or float64; nothing is broadcast
         - Result: the same, in the memory order of a

@@ -91,9 +91,9 @@ def scaled_dot_product_attention(
     """softmax(query @ key.T * scale + mask) @ value, over the last two axes.
 
     Args:
-        query: what is asked, by L places.
-        key: what the S places offer.
-        value: what they give.
+        query: the L queries, vectors of E numbers.
+        key: the S keys, with which the queries are compared.
+        value: the S values, whose weighted means are the result.
         attn_mask: True where a query may look at a key, or numbers to add, -inf where it may not. The result for a
             query that may look at nothing is 0.
         dropout_p: the probability that a weight is dropped.

@@ -44,13 +44,13 @@ def augment_batch(
     Args:
         images: the set. uint8 takes one pass in C, float32 and float64 take NumPy's.
         indices: which images, in [0, M).
-        shifts: in pixels, less than the image's size; default none.
+        shifts: how far the window moves down and right, in pixels, less than the image's size; default none.
         flips: mirror left and right; default none.
         boxes: lower bounds included, upper ones excluded; default empty.
         fill: v inside the boxes, one number or one per channel.
         mean, std: one number or one per channel, in units of v.
         padding_mode: 'zeros' or 'reflect'.
-        dtype: of the result, float32 or float64.
+        dtype: the dtype of the result, float32 or float64.
     Shape:
         - images: (M, C, H, W); indices, flips: (N,); shifts: (N, 2); boxes: (N, 4)
         - Result: (N, C, H, W), pixel-major in memory
@@ -120,6 +120,10 @@ def warp_batch(x: ArrayLike, maps: ArrayLike, fill: float = 0.0) -> NDArray:
     Result[k, :, i, j] = x[k, :, a, b] with (a, b) = maps[k] @ (i, j, 1): maps lead from the result to the
     source.
 
+    Args:
+        x: a batch of images.
+        maps: an affine map for each image.
+        fill: the value outside of an image.
     Shape:
         - x: (N, C, H, W), float32 or float64; maps: (N, 2, 3)
         - Result: as x

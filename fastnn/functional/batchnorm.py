@@ -419,7 +419,7 @@ def batch_norm_backward(
     Args:
         dy: gradient of the loss with respect to y.
         x, weight, training: as in `batch_norm`.
-        mean, invstd: from its result.
+        mean, invstd: those in the result of `batch_norm`.
         need_dx: whether to compute dx.
     Shape:
         - dy, x: (N, C), (N, C, L) or (N, C, H, W)

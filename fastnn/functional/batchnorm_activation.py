@@ -77,7 +77,7 @@ def batch_norm_activation_backward(
     Args:
         dy: gradient of the loss with respect to y.
         x, weight, bias, training, activation: as in `batch_norm_activation`.
-        mean, invstd: from its result.
+        mean, invstd: those in the result of `batch_norm_activation`.
         y: from its result if there was a residual, else None.
         need_dx: whether to compute dx.
     Shape:

@@ -81,7 +81,14 @@ def nll_loss_backward(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> NDArray:
-    """The gradient of `nll_loss`: dloss times -weight[label] at the label, 0 elsewhere."""
+    """The gradient of `nll_loss`: dloss times -weight[label] at the label, 0 elsewhere.
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, weight, ignore_index, reduction: as in `nll_loss`.
+    Shape:
+        - Result: that of the input
+    """
     arguments = _nll("nll_loss_backward", input, target, weight, ignore_index, reduction)
     gradient = _loss.upstream("nll_loss_backward", dloss, reduction, arguments[1].shape)
     return reference.nll_loss_backward(gradient, *arguments)
@@ -133,7 +140,7 @@ def multi_margin_loss(
         input: scores.
         target: labels, of any integer dtype.
         p: 1, or 2 for squared margins.
-        margin: how much lower.
+        margin: by how much another class should score lower.
         weight: one for each class; it is cast to the dtype of the input.
         reduction: 'mean' over the rows, 'sum', or 'none'.
     Shape:
@@ -168,7 +175,14 @@ def multi_margin_loss_backward(
     weight: ArrayLike | None = None,
     reduction: str = "mean",
 ) -> NDArray:
-    """The gradient of `multi_margin_loss`; 0 for a margin of exactly 0."""
+    """The gradient of `multi_margin_loss`; 0 for a margin of exactly 0.
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, p, margin, weight, reduction: as in `multi_margin_loss`.
+    Shape:
+        - Result: that of the input
+    """
     arguments = _multi_margin("multi_margin_loss_backward", input, target, p, margin, weight, reduction)
     gradient = _loss.upstream("multi_margin_loss_backward", dloss, reduction, arguments[1].shape)
     return reference.multi_margin_loss_backward(gradient, *arguments)
@@ -189,14 +203,14 @@ def focal_loss(
     alpha: ArrayLike | None = None,
     reduction: str = "mean",
 ) -> Any:
-    """Cross-entropy that looks away from what is already right.
+    """Cross-entropy with less weight on examples that are already classified well.
 
     loss = -alpha[label] * (1 - p)^gamma * log(p),    p = softmax(input)[label]
 
     Args:
         input: scores before softmax ("logits").
         target: labels, of any integer dtype.
-        gamma: how far to look away; 0 gives cross-entropy.
+        gamma: how much less; 0 gives cross-entropy.
         alpha: weight of each class; it is cast to the dtype of the input.
         reduction: 'mean' over the rows (whatever their alpha), 'sum', or 'none'.
     Shape:
@@ -231,6 +245,12 @@ def focal_loss_backward(
     """The gradient of `focal_loss`:
 
     dloss * alpha[label] * (1 - p)^gamma * (gamma p log(p) / (1 - p) - 1) * (onehot(label) - softmax(input))
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, gamma, alpha, reduction: as in `focal_loss`.
+    Shape:
+        - Result: that of the input
     """
     arguments = _focal("focal_loss_backward", input, target, gamma, alpha, reduction)
     gradient = _loss.upstream("focal_loss_backward", dloss, reduction, arguments[1].shape)

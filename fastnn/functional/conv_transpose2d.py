@@ -247,7 +247,7 @@ def conv_transpose2d_backward(
     Args:
         dy: gradient of the loss with respect to the result.
         x, weight, stride, padding, output_padding, groups, dilation: as in `conv_transpose2d`.
-        need_dx, need_dweight, need_dbias: what to compute.
+        need_dx, need_dweight, need_dbias: whether to compute these gradients; a gradient that is not needed is None.
     Shape:
         - dy: (N, C_out, H_out, W_out)
         - Result: (dx, dweight, dbias) with the shapes of x, weight, bias; None where it is not needed

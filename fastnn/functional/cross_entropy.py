@@ -66,6 +66,8 @@ def cross_entropy_and_gradient(
 ) -> tuple[Any, NDArray]:
     """`cross_entropy` and its gradient with respect to the input, from one pass over it.
 
+    Args:
+        input, target, weight, ignore_index, reduction, label_smoothing: as in `cross_entropy`.
     Shape:
         - input, target, weight: as in `cross_entropy`
         - Result: (loss, dx); dx has the shape of the input. With reduction='none', dx holds the gradient of each loss.
@@ -119,7 +121,7 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """How unlikely the softmax of the input finds the target.
+    """The cross-entropy of the target and the softmax of the input.
 
     For a row x and its target distribution q (one-hot for a label),
 

@@ -16,7 +16,7 @@ __all__ = ["dropout", "dropout2d", "dropout2d_backward", "dropout_backward"]
 
 
 def dropout(x: AnyArray, p: float = 0.5, training: bool = True, key: int | None = None) -> AnyArray:
-    """0 with probability p, else x / (1 - p): the expectation stays x.
+    """Set each element to 0 with probability p and divide the others by 1 - p, so that the expectation stays x.
 
     The mask is a function of `key` and of an element's index alone: it is the same for every number of threads,
     every instruction set and every memory layout. Dropped elements are 0 even where x is NaN.
@@ -80,6 +80,9 @@ class Dropout2d(Dropout):
 def dropout_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
     """The gradient with respect to x: `dropout` of dy with the same key.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        p, key: as in `dropout`.
     Shape:
         - dy: that of x, float32 or float64
         - Result: the same
@@ -119,6 +122,9 @@ def dropout2d(x: AnyArray, p: float = 0.5, training: bool = True, key: int | Non
 def dropout2d_backward(dy: ArrayLike, p: float, key: int) -> NDArray:
     """The gradient with respect to x: `dropout2d` of dy with the same key.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        p, key: as in `dropout2d`.
     Shape:
         - dy: (N, C, H, W), float32 or float64
         - Result: the same

@@ -119,7 +119,7 @@ def group_norm_backward(
     Args:
         dy: gradient of the loss with respect to y.
         x, weight: as in `group_norm`.
-        mean, invstd: from its result.
+        mean, invstd: those in the result of `group_norm`.
         need_dx: whether to compute dx.
     Shape:
         - dy, x: (N, C), (N, C, L) or (N, C, H, W)

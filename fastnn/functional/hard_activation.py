@@ -56,6 +56,10 @@ class Hard(Op):
 def hardtanh(x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """min(max(x, min_val), max_val); the derivative at the bounds is taken as 0.
 
+    Args:
+        x: any array.
+        min_val: the least value of the result.
+        max_val: the largest value of the result.
     Shape:
         - x: any, float32 or float64
         - Result: the same
@@ -73,6 +77,8 @@ def hardtanh(x: ArrayLike, min_val: float = -1.0, max_val: float = 1.0) -> Any:
 def relu6(x: ArrayLike) -> Any:
     """min(max(x, 0), 6); the derivative at 0 and 6 is taken as 0.
 
+    Args:
+        x: any array.
     Shape:
         - x: any, float32 or float64
         - Result: the same
@@ -99,6 +105,8 @@ def relu6_backward(dy: NDArray, x: NDArray) -> NDArray:
 def hardsigmoid(x: ArrayLike) -> Any:
     """min(max(x + 3, 0), 6) / 6.
 
+    Args:
+        x: any array.
     Shape:
         - x: any, float32 or float64
         - Result: the same
@@ -118,6 +126,8 @@ def hardswish(x: ArrayLike) -> Any:
 
     At -inf the result is NaN, as in PyTorch.
 
+    Args:
+        x: any array.
     Shape:
         - x: any, float32 or float64
         - Result: the same

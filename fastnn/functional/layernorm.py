@@ -165,7 +165,7 @@ def layer_norm_backward(
     Args:
         dy: gradient of the loss with respect to y.
         x, normalized_shape, weight: as in `layer_norm`.
-        mean, invstd: from its result.
+        mean, invstd: those in the result of `layer_norm`.
         need_dx: whether to compute dx.
         need_dweight: whether to compute dweight and dbias.
     Shape:

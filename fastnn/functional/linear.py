@@ -124,6 +124,10 @@ def _transposed(weight: NDArray) -> NDArray:
 def linear(x: AnyArray, weight: ArrayLike, bias: ArrayLike | None = None) -> AnyArray:
     """y = x @ weight.T + bias.
 
+    Args:
+        x: rows of features.
+        weight: one row of weights for each output feature.
+        bias: one value for each output feature, or None.
     Shape:
         - x: (..., in_features), float32 or float64
         - weight: (out_features, in_features); bias: (out_features,) or None
@@ -134,6 +138,8 @@ def linear(x: AnyArray, weight: ArrayLike, bias: ArrayLike | None = None) -> Any
     Example:
         >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([0.5, 0.0]))
         array([[11.5,  2. ]])
+
+    Source: PyTorch's definition.
     """
     return run(Linear(), x, weight, bias)
 
@@ -148,6 +154,10 @@ def linear_backward(
 ) -> Gradients:
     """Gradients of `linear`: dx = dy @ weight, dweight = dy.T @ x, dbias = the sum of dy over all axes but the last.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        x, weight: as in `linear`.
+        need_dx, need_dweight, need_dbias: whether to compute these gradients; a gradient that is not needed is None.
     Shape:
         - dy: (..., out_features); x, weight: as in `linear`
         - Result: (dx, dweight, dbias) with the shapes of x, weight, bias; None where it is not needed

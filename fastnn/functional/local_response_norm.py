@@ -23,8 +23,8 @@ def local_response_norm(x: AnyArray, size: int, alpha: float = 1e-4, beta: float
 
     Args:
         x: images.
-        size: neighbouring channels.
-        alpha, beta, k: see the formula; alpha is divided by `size`.
+        size: how many neighbouring channels are summed.
+        alpha, beta, k: constants of the formula, in which alpha is divided by `size`.
     Shape:
         - x: (N, C, H, W), float32 or float64
         - Result: the same
@@ -77,6 +77,9 @@ def local_response_norm_backward(
 ) -> NDArray:
     """The gradient of `local_response_norm` with respect to x.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        x, size, alpha, beta, k: as in `local_response_norm`.
     Shape:
         - dy, x: (N, C, H, W), float32 or float64
         - Result: the same

@@ -36,7 +36,7 @@ def _pair(operation: str, input: ArrayLike, target: ArrayLike, reduction: str) -
 
 
 def mse_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
-    """The squared difference, (input - target)^2.
+    """The squared error, (input - target)^2.
 
     Args:
         input: predictions.
@@ -50,6 +50,8 @@ def mse_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> An
     Example:
         >>> mse_loss(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
         4.5
+
+    Source: PyTorch's definition.
     """
     of_target = _loss.difference_of_target(mse_loss_backward)
     return run(_loss.LossOf(_mse_loss, mse_loss_backward, of_target, reduction=reduction), input, target)
@@ -61,14 +63,21 @@ def _mse_loss(input: ArrayLike, target: ArrayLike, reduction: str) -> Any:
 
 
 def mse_loss_backward(dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> NDArray:
-    """The gradient of `mse_loss`: dloss times 2 (input - target)."""
+    """The gradient of `mse_loss`: dloss times 2 (input - target).
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, reduction: as in `mse_loss`.
+    Shape:
+        - Result: that of the input
+    """
     x, t = _pair("mse_loss_backward", input, target, reduction)
     gradient = _loss.upstream("mse_loss_backward", dloss, reduction, x.shape)
     return reference.mse_loss_backward(gradient, x, t, reduction)
 
 
 def l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
-    """The distance, |input - target|.
+    """The absolute error, |input - target|.
 
     Args:
         input: predictions.
@@ -82,6 +91,8 @@ def l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any
     Example:
         >>> l1_loss(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
         1.5
+
+    Source: PyTorch's definition.
     """
     of_target = _loss.difference_of_target(l1_loss_backward)
     return run(_loss.LossOf(_l1_loss, l1_loss_backward, of_target, reduction=reduction), input, target)
@@ -93,14 +104,23 @@ def _l1_loss(input: ArrayLike, target: ArrayLike, reduction: str) -> Any:
 
 
 def l1_loss_backward(dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> NDArray:
-    """The gradient of `l1_loss`: dloss times sign(input - target)."""
+    """The gradient of `l1_loss`: dloss times sign(input - target).
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, reduction: as in `l1_loss`.
+    Shape:
+        - Result: that of the input
+    """
     x, t = _pair("l1_loss_backward", input, target, reduction)
     gradient = _loss.upstream("l1_loss_backward", dloss, reduction, x.shape)
     return reference.l1_loss_backward(gradient, x, t, reduction)
 
 
 def smooth_l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """(input - target)^2 / (2 beta) where they are closer than beta, else |input - target| - beta / 2.
+    """The squared error where it is small, the absolute error where it is large; continuous, with a continuous slope.
+
+    (input - target)^2 / (2 beta) where |input - target| < beta, else |input - target| - beta / 2
 
     Args:
         input: predictions.
@@ -133,7 +153,14 @@ def _smooth_l1_loss(input: ArrayLike, target: ArrayLike, reduction: str, beta: f
 def smooth_l1_loss_backward(
     dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean", beta: float = 1.0
 ) -> NDArray:
-    """The gradient of `smooth_l1_loss`: dloss times (input - target) / beta, cut to [-1, 1]."""
+    """The gradient of `smooth_l1_loss`: dloss times (input - target) / beta, cut to [-1, 1].
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, reduction, beta: as in `smooth_l1_loss`.
+    Shape:
+        - Result: that of the input
+    """
     x, t = _pair("smooth_l1_loss_backward", input, target, reduction)
     beta = _check.number("smooth_l1_loss_backward", "beta", beta, 0)
     gradient = _loss.upstream("smooth_l1_loss_backward", dloss, reduction, x.shape)
@@ -149,7 +176,9 @@ def positive_delta(operation: str, delta: float) -> float:
 
 
 def huber_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean", delta: float = 1.0) -> Any:
-    """(input - target)^2 / 2 where they are closer than delta, else delta (|input - target| - delta / 2).
+    """The squared error where it is small, the absolute error where it is large.
+
+    (input - target)^2 / 2 where |input - target| < delta, else delta (|input - target| - delta / 2)
 
     Args:
         input: predictions.
@@ -182,7 +211,14 @@ def _huber_loss(input: ArrayLike, target: ArrayLike, reduction: str, delta: floa
 def huber_loss_backward(
     dloss: ArrayLike, input: ArrayLike, target: ArrayLike, reduction: str = "mean", delta: float = 1.0
 ) -> NDArray:
-    """The gradient of `huber_loss`: dloss times input - target, cut to [-delta, delta]."""
+    """The gradient of `huber_loss`: dloss times input - target, cut to [-delta, delta].
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, reduction, delta: as in `huber_loss`.
+    Shape:
+        - Result: that of the input
+    """
     x, t = _pair("huber_loss_backward", input, target, reduction)
     delta = positive_delta("huber_loss_backward", delta)
     gradient = _loss.upstream("huber_loss_backward", dloss, reduction, x.shape)
@@ -205,12 +241,14 @@ def _probabilities(
 def binary_cross_entropy(
     input: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None, reduction: str = "mean"
 ) -> Any:
-    """-weight (target log(input) + (1 - target) log(1 - input)), where no logarithm is less than -100.
+    """Binary cross-entropy of probabilities.
+
+    loss = -weight (target log(input) + (1 - target) log(1 - input)), where no logarithm is less than -100
 
     Args:
         input: probabilities.
         target: probabilities, mostly 0 or 1.
-        weight: of each element; anything that broadcasts to the input.
+        weight: a factor for the loss of each element; anything that broadcasts to the input.
         reduction: 'mean' over all elements, 'sum', or 'none'.
     Shape:
         - input, target: any, the same; float32 or float64
@@ -243,6 +281,12 @@ def binary_cross_entropy_backward(
     """The gradient of `binary_cross_entropy`: dloss times weight (input - target) / (input (1 - input)).
 
     The divisor is at least 1e-12, as in PyTorch.
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, weight, reduction: as in `binary_cross_entropy`.
+    Shape:
+        - Result: that of the input
     """
     operation = "binary_cross_entropy_backward"
     x, t, weight = _probabilities(operation, input, target, weight, reduction)
@@ -257,16 +301,17 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: ArrayLike | None = None,
 ) -> Any:
-    """`binary_cross_entropy` of sigmoid(input), without its overflows and its loss of digits.
+    """`binary_cross_entropy` of sigmoid(input), computed without overflow and loss of precision.
 
     -weight (pos_weight target log s(input) + (1 - target) log s(-input)), with s(x) = 1 / (1 + exp(-x)).
 
     Args:
         input: scores of any size ("logits").
         target: probabilities, mostly 0 or 1.
-        weight: of each element; anything that broadcasts to the input.
+        weight: a factor for the loss of each element; anything that broadcasts to the input.
         reduction: 'mean' over all elements, 'sum', or 'none'.
-        pos_weight: of the positive part; above 1 it favours recall over precision. Broadcasts to the input.
+        pos_weight: a factor for the part of the loss that belongs to target 1; above 1 it favours recall over
+            precision. Broadcasts to the input.
     Shape:
         - input, target: any, the same; float32 or float64
         - Result: a float; with reduction='none' an array of this shape
@@ -275,6 +320,8 @@ def binary_cross_entropy_with_logits(
     Example:
         >>> binary_cross_entropy_with_logits(np.array([1e4, -1e4]), np.array([1.0, 1.0]), reduction="none")
         array([    0., 10000.])
+
+    Source: PyTorch's definition.
     """
     settings = {"weight": weight, "reduction": reduction, "pos_weight": pos_weight}
     of_target = _binary_cross_entropy_with_logits_of_target
@@ -304,7 +351,16 @@ def binary_cross_entropy_with_logits_backward(
     reduction: str = "mean",
     pos_weight: ArrayLike | None = None,
 ) -> NDArray:
-    """The gradient: dloss times weight ((1 - target) s(input) - pos_weight target s(-input))."""
+    """The gradient of `binary_cross_entropy_with_logits`.
+
+    dloss times weight ((1 - target) s(input) - pos_weight target s(-input)).
+
+    Args:
+        dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.
+        input, target, weight, reduction, pos_weight: as in `binary_cross_entropy_with_logits`.
+    Shape:
+        - Result: that of the input
+    """
     operation = "binary_cross_entropy_with_logits_backward"
     x, t = _pair(operation, input, target, reduction)
     weight = _loss.element_weight(operation, "weight", weight, x)

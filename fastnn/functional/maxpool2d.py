@@ -170,6 +170,8 @@ def max_pool2d_taps(
 ) -> tuple[NDArray, NDArray]:
     """`max_pool2d`, with the taps that `max_pool2d_backward` needs: p * kernel_w + q of each maximum.
 
+    Args:
+        x, kernel_size, stride, padding, dilation, ceil_mode: as in `max_pool2d`.
     Shape:
         - x: (N, C, H, W), float32 or float64
         - Result: (y, taps), both (N, C, H_out, W_out); taps are uint8, or int32 if a window has more than 256 pixels

@@ -19,6 +19,8 @@ def mish(x: ArrayLike) -> Any:
 
     At -inf the result is NaN, as in PyTorch.
 
+    Args:
+        x: any array.
     Shape:
         - x: any, float32 or float64
         - Result: the same

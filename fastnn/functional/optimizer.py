@@ -147,8 +147,8 @@ def sgd_step(
     parameter = parameter - lr * u             (nesterov: lr * (d + momentum * u);  no buffer: lr * d)
 
     Args:
-        parameter: changed in place.
-        gradient: of what is minimised.
+        parameter: the parameter, changed in place.
+        gradient: the gradient of what is minimised with respect to the parameter.
         momentum_buffer: u, changed in place; zeros before the first step, whose dampening is 0 by convention.
         lr, momentum, dampening, weight_decay, nesterov: as in the formula.
         maximize: change the sign of the gradient.
@@ -205,8 +205,8 @@ def adam_step(
     where m = exp_avg / (1 - beta1^step) and v = exp_avg_sq / (1 - beta2^step).
 
     Args:
-        parameter: changed in place.
-        gradient: of what is minimised.
+        parameter: the parameter, changed in place.
+        gradient: the gradient of what is minimised with respect to the parameter.
         exp_avg, exp_avg_sq: changed in place; zeros before the first step.
         max_exp_avg_sq: changed in place to the largest exp_avg_sq so far, which then takes its place (AMSGrad).
         step: the number of this step, from 1.
@@ -271,8 +271,8 @@ def rmsprop_step(
     parameter  = parameter - lr * u                             (without one: lr * r)
 
     Args:
-        parameter: changed in place.
-        gradient: of what is minimised.
+        parameter: the parameter, changed in place.
+        gradient: the gradient of what is minimised with respect to the parameter.
         square_avg, momentum_buffer, grad_avg: changed in place; zeros before the first step.
         lr, alpha, eps, weight_decay, momentum: as in the formula.
         maximize: change the sign of the gradient.
@@ -322,8 +322,8 @@ def adagrad_step(
     parameter = parameter - lr * d / (sqrt(total) + eps)
 
     Args:
-        parameter: changed in place.
-        gradient: of what is minimised.
+        parameter: the parameter, changed in place.
+        gradient: the gradient of what is minimised with respect to the parameter.
         total: changed in place; zeros or a positive constant before the first step.
         lr, eps, weight_decay: as in the formula.
         maximize: change the sign of the gradient.
@@ -353,7 +353,7 @@ def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
     """Move a running mean towards a value: average = decay * average + (1 - decay) * value.
 
     Args:
-        average: changed in place.
+        average: the average, changed in place.
         value: the new value.
         decay: what remains of the old mean; 0 takes the value, up to rounding.
     Shape:
@@ -377,6 +377,8 @@ def average_step(average: NDArray, value: ArrayLike, decay: float) -> None:
 def sum_of_squares(x: ArrayLike) -> float:
     """The sum of the squares of all elements, accumulated in double in a fixed order.
 
+    Args:
+        x: any array.
     Shape:
         - x: any, float32 or float64
         - Result: a float
@@ -420,7 +422,7 @@ def newton_schulz(
     Args:
         matrix: the matrix.
         steps: the number of steps.
-        coefficients: of the polynomial.
+        coefficients: a, b and c of the polynomial.
         eps: the least norm to divide by.
     Shape:
         - matrix: (rows, columns), float32 or float64

@@ -80,8 +80,8 @@ def adadelta_step(
     Computed in NumPy by one thread, and slower than the optimisers that have a kernel in C.
 
     Args:
-        parameter: changed in place.
-        gradient: of what is minimised.
+        parameter: the parameter, changed in place.
+        gradient: the gradient of what is minimised with respect to the parameter.
         square_avg, acc_delta: changed in place; zeros before the first step.
         lr, rho, eps, weight_decay: as in the formula.
         maximize: change the sign of the gradient.
@@ -133,10 +133,10 @@ def nadam_step(
     Computed in NumPy by one thread, and slower than the optimisers that have a kernel in C.
 
     Args:
-        parameter: changed in place.
-        gradient: of what is minimised.
+        parameter: the parameter, changed in place.
+        gradient: the gradient of what is minimised with respect to the parameter.
         exp_avg, exp_avg_sq: changed in place; zeros before the first step.
-        step: t, from 1.
+        step: the number of the step, t, counted from 1.
         mu_product: p_{t-1}, the result of the step before; 1 before the first.
         lr, betas, eps, weight_decay, momentum_decay: as in the formula.
         decoupled_decay: first multiply the parameter by 1 - lr * decoupled_decay.
@@ -196,8 +196,8 @@ def lion_step(
     Computed in NumPy by one thread, and slower than the optimisers that have a kernel in C.
 
     Args:
-        parameter: changed in place.
-        gradient: of what is minimised.
+        parameter: the parameter, changed in place.
+        gradient: the gradient of what is minimised with respect to the parameter.
         exp_avg: changed in place; zeros before the first step.
         lr, betas, decoupled_decay: as in the formula.
         maximize: change the sign of the gradient.

@@ -104,6 +104,9 @@ def pixel_shuffle(x: ArrayLike, upscale_factor: int) -> NDArray:
 def pixel_shuffle_backward(dy: ArrayLike, upscale_factor: int) -> NDArray:
     """The gradient of `pixel_shuffle`, which is `pixel_unshuffle` of dy.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        upscale_factor: as in `pixel_shuffle`.
     Shape:
         - dy: (N, C, H r, W r)
         - Result: (N, C r^2, H, W)
@@ -139,6 +142,9 @@ def pixel_unshuffle(x: ArrayLike, downscale_factor: int) -> NDArray:
 def pixel_unshuffle_backward(dy: ArrayLike, downscale_factor: int) -> NDArray:
     """The gradient of `pixel_unshuffle`, which is `pixel_shuffle` of dy.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        downscale_factor: as in `pixel_unshuffle`.
     Shape:
         - dy: (N, C r^2, H, W)
         - Result: (N, C, H r, W r)

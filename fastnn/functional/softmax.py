@@ -55,6 +55,10 @@ def softmax(x: AnyArray, dim: int | None = None) -> AnyArray:
 def softmax_backward(dy: ArrayLike, y: ArrayLike, dim: int | None = None) -> NDArray:
     """The gradient with respect to x: y * (dy - sum of dy * y along dim).
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        dim: as in `softmax`.
+        y: the result of `softmax`.
     Shape:
         - dy, y (the result of `softmax`): the same, float32 or float64
         - Result: the same
@@ -84,6 +88,10 @@ def log_softmax(x: AnyArray, dim: int | None = None) -> AnyArray:
 def log_softmax_backward(dy: ArrayLike, y: ArrayLike, dim: int | None = None) -> NDArray:
     """The gradient with respect to x: dy - exp(y) * sum of dy along dim.
 
+    Args:
+        dy: gradient of the loss with respect to the result.
+        dim: as in `log_softmax`.
+        y: the result of `log_softmax`.
     Shape:
         - dy, y (the result of `log_softmax`): the same, float32 or float64
         - Result: the same

@@ -32,7 +32,7 @@ class MultiheadAttention(Module):
         embed_dim: features of queries and results; num_heads divides it.
         num_heads: number of heads.
         dropout: the probability with which a weight of the attention is dropped in training.
-        bias: whether there are biases.
+        bias: whether to add biases.
         add_bias_kv, add_zero_attn: accepted for scripts written for PyTorch; only False is possible.
         kdim, vdim: features of keys and of values; None for embed_dim.
         batch_first: whether input and output are (N, L, ...) instead of (L, N, ...).

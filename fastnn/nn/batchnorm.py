@@ -104,12 +104,12 @@ class BatchNorm1d(_BatchNorm):
     `eval()`, they are the running ones.
 
     Args:
-        num_features: C.
+        num_features: the number of features, C.
         eps: added to the variance.
         momentum: weight of a batch in the running statistics; None for their mean over all batches. Some courses call
             one minus this the momentum.
-        affine: whether there are a weight and a bias.
-        track_running_stats: whether there are running statistics; without them, `eval()` uses those of the batch, too.
+        affine: whether to learn a weight and a bias for each channel.
+        track_running_stats: whether to keep running statistics; without them, `eval()` uses those of the batch, too.
     Shape:
         - Input, output: (N, C) or (N, C, L), float32 or float64
     Attributes:
@@ -140,8 +140,8 @@ class BatchNorm2d(_BatchNorm):
         num_features: C, the number of channels.
         eps: added to the variance.
         momentum: weight of a batch in the running statistics; None for their mean over all batches.
-        affine: whether there are a weight and a bias.
-        track_running_stats: whether there are running statistics; without them, `eval()` uses those of the batch, too.
+        affine: whether to learn a weight and a bias for each channel.
+        track_running_stats: whether to keep running statistics; without them, `eval()` uses those of the batch, too.
     Shape:
         - Input, output: (N, C, H, W), float32 or float64
     Raises:

@@ -27,15 +27,15 @@ class Conv2d(Module):
         weight[k, c, p, q] * x_padded[n, c, i * stride_h + p * dilation_h, j * stride_w + q * dilation_w]
 
     Args:
-        in_channels: C_in.
-        out_channels: C_out, the number of filters.
+        in_channels: the number of input channels, C_in.
+        out_channels: the number of filters, C_out.
         kernel_size: height and width of the filters, one number or two.
         stride: pixels between two positions of a filter.
         padding: rows and columns of zeros around the image, 'valid' for none, 'same' to keep its size.
         dilation: pixels between two taps of a filter.
         groups: cut the channels into groups with filters of their own; groups=in_channels is a depthwise convolution.
         bias: whether to add one.
-        padding_mode: only 'zeros'.
+        padding_mode: only 'zeros' is possible.
         algorithm: 'auto', 'direct', 'winograd', 'winograd24', 'winograd4' or 'im2col'; see `functional.conv2d`.
     Shape:
         - Input: (N, C_in, H, W), float32 or float64

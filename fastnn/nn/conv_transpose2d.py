@@ -27,8 +27,8 @@ class ConvTranspose2d(Module):
     With kernel_size=2 and stride=2, or 4, 2 and padding=1, it doubles height and width.
 
     Args:
-        in_channels: C_in.
-        out_channels: C_out.
+        in_channels: the number of input channels, C_in.
+        out_channels: the number of output channels, C_out.
         kernel_size: height and width of the filters, one number or two.
         stride: pixels of the output between two pixels of the input.
         padding: rows and columns that are cut off all around the output.
@@ -37,7 +37,7 @@ class ConvTranspose2d(Module):
         groups: cut the channels into groups with filters of their own.
         bias: whether to add one.
         dilation: pixels of the output between two taps of a filter.
-        padding_mode: only 'zeros'.
+        padding_mode: only 'zeros' is possible.
     Shape:
         - Input: (N, C_in, H, W), float32 or float64
         - Output: (N, C_out, H_out, W_out),

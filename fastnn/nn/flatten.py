@@ -17,7 +17,7 @@ class Flatten(Module):
 
     Args:
         start_dim: the first axis to join; negative numbers count from the end.
-        end_dim: the last one.
+        end_dim: the last axis to join; negative numbers count from the end.
     Shape:
         - Input: any; with the defaults (N, C, H, W)
         - Output: with the defaults (N, C * H * W)
@@ -27,6 +27,8 @@ class Flatten(Module):
     Example:
         >>> nn.Flatten()(np.zeros((2, 3, 4, 4))).shape
         (2, 48)
+
+    Source: PyTorch's definition.
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:

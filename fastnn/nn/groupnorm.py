@@ -21,9 +21,9 @@ class GroupNorm(Module):
 
     Args:
         num_groups: number of groups; divides num_channels.
-        num_channels: C.
+        num_channels: the number of channels, C.
         eps: added to the variance.
-        affine: whether there are a weight and a bias.
+        affine: whether to learn a weight and a bias for each channel.
     Shape:
         - Input, output: (N, C), (N, C, L) or (N, C, H, W), float32 or float64
     Attributes:

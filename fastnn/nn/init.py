@@ -107,6 +107,9 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one value.
 
+    Args:
+        tensor: the parameter or array that is filled, in place.
+        val: the value.
     Example:
         >>> constant_(np.empty(3), 0.5)
         array([0.5, 0.5, 0.5])
@@ -117,13 +120,21 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fill with 0."""
+    """Fill with 0.
+
+    Args:
+        tensor: the parameter or array that is filled, in place.
+    """
     _array("zeros_", tensor)[...] = 0
     return tensor
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fill with 1."""
+    """Fill with 1.
+
+    Args:
+        tensor: the parameter or array that is filled, in place.
+    """
     _array("ones_", tensor)[...] = 1
     return tensor
 
@@ -131,6 +142,8 @@ def ones_(tensor: Tensor) -> Tensor:
 def eye_(tensor: Tensor) -> Tensor:
     """Fill a matrix with the identity: a linear layer that returns its input.
 
+    Args:
+        tensor: the parameter or array that is filled, in place.
     Raises:
         ValueError: not a matrix.
     Example:
@@ -180,6 +193,11 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
     """Draw from the uniform distribution on [a, b).
 
+    Args:
+        tensor: the parameter or array that is filled, in place.
+        a: the lower bound, included.
+        b: the upper bound, excluded.
+        generator: where numbers are drawn from; None for the generator that `fastnn.manual_seed` seeds.
     Raises:
         ValueError: a > b.
     """
@@ -196,6 +214,11 @@ def normal_(
 ) -> Tensor:
     """Draw from the normal distribution.
 
+    Args:
+        tensor: the parameter or array that is filled, in place.
+        mean: the mean.
+        std: the standard deviation.
+        generator: where numbers are drawn from; None for the generator that `fastnn.manual_seed` seeds.
     Raises:
         ValueError: std < 0.
     """
@@ -216,8 +239,10 @@ def trunc_normal_(
     """Draw from the normal distribution, again and again until a value lies in [a, b].
 
     Args:
-        mean, std: of the distribution before it is cut.
+        tensor: the parameter or array that is filled, in place.
+        mean, std: mean and standard deviation of the distribution before it is cut.
         a, b: the values, not multiples of std, where it is cut.
+        generator: where numbers are drawn from; None for the generator that `fastnn.manual_seed` seeds.
     Raises:
         ValueError: a > b, or std <= 0.
     Example:
@@ -254,6 +279,10 @@ def trunc_normal_(
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
     """Uniform in +-gain * sqrt(6 / (fan_in + fan_out)).
 
+    Args:
+        tensor: the parameter or array that is filled, in place.
+        gain: a factor, for example of `calculate_gain`.
+        generator: where numbers are drawn from; None for the generator that `fastnn.manual_seed` seeds.
     Raises:
         ValueError: fewer than two dimensions.
 
@@ -269,6 +298,10 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: np.random.Gene
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
     """Normal with standard deviation gain * sqrt(2 / (fan_in + fan_out)).
 
+    Args:
+        tensor: the parameter or array that is filled, in place.
+        gain: a factor, for example of `calculate_gain`.
+        generator: where numbers are drawn from; None for the generator that `fastnn.manual_seed` seeds.
     Raises:
         ValueError: fewer than two dimensions.
 
@@ -297,9 +330,11 @@ def kaiming_uniform_(
     """Uniform in +-gain * sqrt(3 / fan).
 
     Args:
+        tensor: the parameter or array that is filled, in place.
         a: negative slope of the leaky_relu that follows; sqrt(5) gives the default of Conv2d and Linear.
         mode: 'fan_in' keeps the scale of activations, 'fan_out' that of gradients.
-        nonlinearity: see `calculate_gain`.
+        nonlinearity: the activation that follows, a name that `calculate_gain` knows.
+        generator: where numbers are drawn from; None for the generator that `fastnn.manual_seed` seeds.
     Raises:
         ValueError: fewer than two dimensions, or an unknown mode or nonlinearity.
 
@@ -318,7 +353,12 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: np.random.Generator | None = None,
 ) -> Tensor:
-    """Normal with standard deviation gain / sqrt(fan); arguments as in `kaiming_uniform_`.
+    """Normal with standard deviation gain / sqrt(fan).
+
+    Args:
+        tensor: the parameter or array that is filled, in place.
+        a, mode, nonlinearity: as in `kaiming_uniform_`.
+        generator: where numbers are drawn from; None for the generator that `fastnn.manual_seed` seeds.
 
     Source: He et al., 2015.
     """
@@ -333,6 +373,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generato
 
     Axes after the first are taken as one.
 
+    Args:
+        tensor: the parameter or array that is filled, in place.
+        gain: a factor, for example of `calculate_gain`.
+        generator: where numbers are drawn from; None for the generator that `fastnn.manual_seed` seeds.
     Raises:
         ValueError: fewer than two dimensions.
     Example:

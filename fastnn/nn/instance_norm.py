@@ -81,11 +81,11 @@ class InstanceNorm1d(_InstanceNorm):
     after `eval()`; without them, training and evaluation do not differ.
 
     Args:
-        num_features: C.
+        num_features: the number of features, C.
         eps: added to the variance.
         momentum: weight of a batch in the running statistics.
-        affine: whether there are a weight and a bias.
-        track_running_stats: whether there are running statistics.
+        affine: whether to learn a weight and a bias for each channel.
+        track_running_stats: whether to keep running statistics.
     Shape:
         - Input, output: (N, C, L), float32 or float64
     Attributes:
@@ -115,8 +115,8 @@ class InstanceNorm2d(_InstanceNorm):
         num_features: C, the number of channels.
         eps: added to the variance.
         momentum: weight of a batch in the running statistics.
-        affine: whether there are a weight and a bias.
-        track_running_stats: whether there are running statistics.
+        affine: whether to learn a weight and a bias for each channel.
+        track_running_stats: whether to keep running statistics.
     Shape:
         - Input, output: (N, C, H, W), float32 or float64
     Raises:

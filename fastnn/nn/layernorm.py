@@ -23,8 +23,8 @@ class LayerNorm(Module):
     Args:
         normalized_shape: the sizes of the axes that are normalised together, one number or several.
         eps: added to the variance.
-        elementwise_affine: whether there is a weight.
-        bias: whether there is a bias, too.
+        elementwise_affine: whether to learn a weight for each element.
+        bias: whether to learn a bias, too.
     Shape:
         - Input, output: (..., *normalized_shape), float32 or float64
     Attributes:

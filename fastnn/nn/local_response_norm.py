@@ -19,8 +19,8 @@ class LocalResponseNorm(Module):
     where c' runs from c - size // 2 to c + (size - 1) // 2, as far as there are channels.
 
     Args:
-        size: neighbouring channels.
-        alpha, beta, k: see the formula; alpha is divided by `size`.
+        size: how many neighbouring channels are summed.
+        alpha, beta, k: constants of the formula, in which alpha is divided by `size`.
     Shape:
         - Input, output: (N, C, H, W), float32 or float64
     Raises:

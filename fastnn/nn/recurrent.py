@@ -168,7 +168,7 @@ class LSTM(_Sequence):
         input_size: features of the input.
         hidden_size: features of the states.
         num_layers: layers one above the other.
-        bias: whether there are biases.
+        bias: whether to add biases.
         batch_first: whether input and output are (N, L, ...) instead of (L, N, ...); the states are not concerned.
         dropout: the probability with which an element between two layers is dropped in training.
         bidirectional: whether a second set of layers goes from the last step to the first; results lie side by side.
@@ -233,7 +233,7 @@ class GRU(_Sequence):
         input_size: features of the input.
         hidden_size: features of the state.
         num_layers: layers one above the other.
-        bias: whether there are biases.
+        bias: whether to add biases.
         batch_first: whether input and output are (N, L, ...) instead of (L, N, ...); the state is not concerned.
         dropout: the probability with which an element between two layers is dropped in training.
         bidirectional: whether a second set of layers goes from the last step to the first; results lie side by side.
@@ -286,8 +286,8 @@ class RNN(_Sequence):
         input_size: features of the input.
         hidden_size: features of the state.
         num_layers: layers one above the other.
-        nonlinearity: 'tanh' or 'relu'.
-        bias: whether there are biases.
+        nonlinearity: 'tanh' or 'relu', applied to the sum.
+        bias: whether to add biases.
         batch_first: whether input and output are (N, L, ...) instead of (L, N, ...); the state is not concerned.
         dropout: the probability with which an element between two layers is dropped in training.
         bidirectional: whether a second set of layers goes from the last step to the first; results lie side by side.
@@ -371,7 +371,7 @@ class LSTMCell(_Cell):
     Args:
         input_size: features of the input.
         hidden_size: features of the states.
-        bias: whether there are biases.
+        bias: whether to add biases.
     Shape:
         - Input: x (N, input_size) or (input_size,), float32 or float64; and, if the states are not zeros, hx = (h, c),
           each (N, hidden_size) or (hidden_size,)
@@ -404,7 +404,7 @@ class GRUCell(_Cell):
     Args:
         input_size: features of the input.
         hidden_size: features of the state.
-        bias: whether there are biases.
+        bias: whether to add biases.
     Shape:
         - Input: x (N, input_size) or (input_size,), float32 or float64; and, if the state is not zeros, hx
           (N, hidden_size) or (hidden_size,)
@@ -435,8 +435,8 @@ class RNNCell(_Cell):
     Args:
         input_size: features of the input.
         hidden_size: features of the state.
-        bias: whether there are biases.
-        nonlinearity: 'tanh' or 'relu'.
+        bias: whether to add biases.
+        nonlinearity: 'tanh' or 'relu', applied to the sum.
     Shape:
         - Input: x (N, input_size) or (input_size,), float32 or float64; and, if the state is not zeros, hx
           (N, hidden_size) or (hidden_size,)

@@ -23,7 +23,7 @@ class RMSNorm(Module):
     Args:
         normalized_shape: the sizes of the axes that are normalised together, one number or several.
         eps: added to the mean square; None for the machine epsilon of the dtype of x.
-        elementwise_affine: whether there is a weight.
+        elementwise_affine: whether to learn a weight for each element.
     Shape:
         - Input, output: (..., *normalized_shape), float32 or float64
     Attributes:

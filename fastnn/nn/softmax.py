@@ -45,7 +45,7 @@ class LogSoftmax(Module):
     """y = x - log(sum of exp(x) along `dim`).
 
     Args:
-        dim: as in `Softmax`.
+        dim: the axis, as in `Softmax`.
     Shape:
         - Input, output: any of at least one dimension, float32 or float64
     Raises:

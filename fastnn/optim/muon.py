@@ -42,7 +42,7 @@ class Muon(Optimizer):
         weight_decay: times lr, the share of w that every step takes away.
         momentum: what remains of the last direction.
         nesterov: look one step ahead.
-        ns_coefficients: of the polynomial; see `functional.newton_schulz`.
+        ns_coefficients: coefficients of the polynomial; see `functional.newton_schulz`.
         eps: the least norm to divide by.
         ns_steps: iterations of the polynomial.
         adjust_lr_fn: the factor. None or 'original': sqrt(max(1, rows / columns)); 'match_rms_adamw':

@@ -23,7 +23,7 @@ class OneCycleLR(LRScheduler):
     Args:
         optimizer: the optimiser; with cycle_momentum, one with momentum or betas.
         max_lr: the peak, one or a list of one for each group.
-        total_steps: of the cycle; or give epochs and steps_per_epoch.
+        total_steps: the number of steps of the cycle; or give epochs and steps_per_epoch.
         epochs, steps_per_epoch: total_steps is their product.
         pct_start: the share of the way up.
         anneal_strategy: 'cos' or 'linear'.

@@ -21,7 +21,7 @@ class ReduceLROnPlateau:
     Args:
         optimizer: the optimiser.
         mode: 'min' if the metric is to fall, 'max' if it is to rise.
-        factor: in [0, 1).
+        factor: what the learning rate is multiplied by, in [0, 1).
         patience: steps without improvement that are accepted.
         threshold: what counts as an improvement.
         threshold_mode: 'rel' measures it as a share of the best value, 'abs' as a difference.

@@ -146,7 +146,7 @@ class ConstantLR(LRScheduler):
 
     Args:
         optimizer: the optimiser.
-        factor: in [0, 1].
+        factor: the factor, in [0, 1].
         total_iters: steps for which it holds.
         last_epoch: see `LRScheduler`.
     """
@@ -167,8 +167,8 @@ class LinearLR(LRScheduler):
 
     Args:
         optimizer: the optimiser.
-        start_factor: in (0, 1].
-        end_factor: in [0, 1].
+        start_factor: the factor at the first step, in (0, 1].
+        end_factor: the factor after total_iters steps, in [0, 1].
         total_iters: steps of the ramp.
         last_epoch: see `LRScheduler`.
     """
@@ -199,7 +199,7 @@ class PolynomialLR(LRScheduler):
     Args:
         optimizer: the optimiser.
         total_iters: steps down to 0.
-        power: of the polynomial.
+        power: the exponent of the polynomial.
         last_epoch: see `LRScheduler`.
     """
 

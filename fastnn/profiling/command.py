@@ -19,7 +19,7 @@ _BATCH_SIZE = 128
 
 
 def profile_command(arguments: argparse.Namespace) -> None:
-    """Do what the command line says: print the table, and leave the files in a folder if one is given."""
+    """Do what the command line says: print the table, and write the files to a folder if one is given."""
     for name in ("batch_size", "rounds", "threads"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
@@ -28,7 +28,7 @@ def profile_command(arguments: argparse.Namespace) -> None:
         if not 1 <= n <= 4096:
             raise ValueError(f"--forecast-threads must be between 1 and 4096. Received: {n}")
     if arguments.forecast_threads and arguments.out is not None:
-        raise ValueError("--forecast-threads is only printed: leave out --out")
+        raise ValueError("--forecast-threads prints its result and writes no files: leave out --out")
     if arguments.forecast_threads and arguments.threads is not None:
         raise ValueError("--forecast-threads measures on one thread and on all CPUs: leave out --threads")
     if min(arguments.input) < 1:

@@ -16,7 +16,10 @@ __all__ = ["scaled_dot_product_attention"]
 def scaled_dot_product_attention(
     query: NDArray, key: NDArray, value: NDArray, attn_mask: Any = None, scale: float | None = None
 ) -> NDArray:
-    """y[i] = sum over j of a[i, j] * value[j],  a[i] = softmax of (query[i] . key[j] * scale + mask[i, j]) over j
+    """For each query, the mean of the values, weighted by how well their keys fit it.
+
+    a[i, j] = softmax over j of (query[i] @ key[j] * scale + mask[i, j])
+    y[i]    = sum over j of a[i, j] * value[j]
 
     The mask is True where j may be looked at, or numbers to add. Rows that may look at nothing are 0.
     """

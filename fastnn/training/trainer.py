@@ -26,11 +26,11 @@ from fastnn.training._passes import Pass, run_batch
 from fastnn.training._state import check_state
 from fastnn.training.callbacks import Callback, checked_callbacks, watched
 from fastnn.training.checkpoint import CheckpointError, load_state, save_state
-from fastnn.training.diagnose import find_non_finite
 from fastnn.training.evaluate import check_tta, evaluate
 from fastnn.training.history import History
 from fastnn.training.interrupts import Interrupted, InterruptFlag
 from fastnn.training.metrics import Meter, Metric, loss_weight, named_metrics
+from fastnn.training.non_finite import find_non_finite
 from fastnn.training.progress import Progress
 
 __all__ = ["Trainer", "count_steps"]
@@ -78,6 +78,7 @@ class Trainer:
         meter: training loss and metrics of the running epoch.
         train_seconds: time of all training steps; evaluation and files not counted.
         images_seen: images of all training steps.
+        loaders: the training and the validation loader of the running `fit`, or None.
         stop_reason: why training stopped early, or None.
         saved_to: file to which an interruption saved, or None.
 
@@ -145,6 +146,7 @@ class Trainer:
         self.meter = self._new_meter()
         self.train_seconds = 0.0
         self.images_seen = 0
+        self.loaders: tuple[Any, Any] | None = None
         self.stop_reason: str | None = None
         self.saved_to: Path | None = None
         self._epoch_seconds = 0.0
@@ -222,6 +224,7 @@ class Trainer:
         self.total_steps = count_steps(epochs, self.batches_per_epoch)
         self.total_epochs = -(-self.total_steps // self.batches_per_epoch)
         self._begin(train_loader)
+        self.loaders = train_loader, val_loader
         with self._prepared(), InterruptFlag() as interrupt:
             self._call("on_fit_begin")
             while self.step < self.total_steps and self.stop_reason is None:
@@ -260,6 +263,7 @@ class Trainer:
         finally:
             self.model.input_grad = input_grad
             self._call("on_exit")
+            self.loaders = None
 
     def _train_epoch(self, loader: Any, interrupt: InterruptFlag) -> None:
         """Train to the end of the epoch that `step` lies in."""
