@@ -54,7 +54,7 @@ nb_number_source_lines = False
 logging.getLogger("traitlets").setLevel(logging.WARNING)  # no line for each page that is run
 
 # No page may depend on what lies on this machine: on data, on the user's settings of IPython.
-os.environ.setdefault("FASTNN_DATA", "")
+os.environ["FASTNN_DATA"] = ""
 os.environ["MATPLOTLIBRC"] = str(HERE / "_ext" / "matplotlibrc")  # one look for the pictures of all pages
 os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="fastnn-docs-")
 PROFILE = Path(os.environ["IPYTHONDIR"], "profile_default")

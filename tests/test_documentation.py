@@ -1,5 +1,7 @@
 """The documentation is complete: what needs no build of it. `make docs` checks the rest."""
 
+import importlib
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -14,12 +16,18 @@ WRITTEN = {"gallery_pages/index"}
 
 
 @pytest.fixture
-def public_names(monkeypatch):
+def extension(monkeypatch):
+    """Imports one of our extensions of Sphinx."""
     monkeypatch.syspath_prepend(DOCS / "_ext")
-    import public_names
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in {"docstrings", "public_names"} - before:
+        sys.modules.pop(name, None)
 
-    yield public_names
-    sys.modules.pop("public_names")
+
+@pytest.fixture
+def public_names(extension):
+    return extension("public_names")
 
 
 def listed_in_reference():
@@ -86,3 +94,73 @@ def test_a_page_has_one_title(page):
 @pytest.mark.parametrize("page", [p for p in PAGES if "{code-cell}" in p.read_text(encoding="utf-8")], ids=str)
 def test_a_page_with_code_is_a_notebook(page):
     assert re.match(r"---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n", page.read_text(encoding="utf-8"))
+
+
+def converted(extension, text, scope="fastnn.nn.Conv2d"):
+    return extension("docstrings").converted(inspect.cleandoc(text).split("\n"), scope)
+
+
+def test_every_public_docstring_becomes_restructured_text(extension, public_names):
+    for name in sorted(public_names.all_names()):
+        module, _, last = name.rpartition(".")
+        described = getattr(importlib.import_module(module), last)
+        if callable(described):
+            assert extension("docstrings").converted((inspect.getdoc(described) or "").split("\n"), name)
+
+
+def test_a_formula_keeps_its_lines(extension):
+    lines = converted(
+        extension,
+        """Text.
+
+        y[n] = a * x +
+            b
+        """,
+    )
+    at = lines.index(".. code-block:: none")
+    assert lines[at + 3 : at + 5] == ["   y[n] = a * x +", "       b"]
+
+
+def test_characters_that_mean_something_are_escaped(extension):
+    assert "a\\*b, \\|x\\|, x\\_" in converted(extension, "Text.\n\nAlso a*b, |x|, x_ here.")[2]
+
+
+def test_names_between_backquotes_are_links_if_they_are_public(extension):
+    line = converted(extension, "See `functional.conv2d` and `whatever`.")[0]
+    assert line == "See :py:obj:`functional.conv2d <fastnn.functional.conv2d>` and ``whatever``."
+
+
+def test_arguments_become_a_list_with_lists_in_it(extension):
+    lines = converted(
+        extension,
+        """Text.
+
+        Args:
+            x: images,
+                many.
+            algorithm: one of these.
+                - 'a': the first
+        """,
+    )
+    at = lines.index(":Parameters:")
+    assert [line for line in lines[at + 1 :] if line.strip()] == [
+        "   - **x**: images, many.",
+        "   - **algorithm**: one of these.",
+        "     - **'a'**: the first",
+    ]
+
+
+def test_an_example_is_code(extension):
+    lines = converted(extension, "Text.\n\nExample:\n    >>> 1 + 1\n    2")
+    assert [line for line in lines if line] == [
+        "Text.",
+        ".. rubric:: Example",
+        ".. code-block:: pycon",
+        "   >>> 1 + 1",
+        "   2",
+    ]
+
+
+def test_a_backquote_without_another_is_an_error(extension):
+    with pytest.raises(ValueError, match="backquote"):
+        converted(extension, "A lone ` here.")

@@ -16,7 +16,7 @@ _TITLES = {"Args": "Parameters", "Shape": "Shape", "Attributes": "Attributes", "
 _SECTION = re.compile(rf"({'|'.join(_TITLES)}|Example):(?: (.+))?$")
 # `x: ...`, `x, weight: ...`, `- Input: ...`, `- dy, y (the result of `relu`): ...`
 _ENTRY = re.compile(
-    r"(?:- )?((?:\*{0,2}[\w.]+|`[^`]+`)(?:,? (?:\*{0,2}[\w.]+|\.\.\.))*(?: \([^()]*\))?): (.*)", re.DOTALL
+    r"(?:- )?((?:\*{0,2}[\w.]+|`[^`]+`|'[\w ]+')(?:,? (?:\*{0,2}[\w.]+|\.\.\.))*(?: \([^()]*\))?): (.*)", re.DOTALL
 )
 # `y = ...`, `y[n, k] = ...`, `dx, dy = ...`
 _FORMULA = re.compile(r"-?[\w'^]+(?:\[[^\]]*\])?(?:, [\w']+(?:\[[^\]]*\])?)* +=")

@@ -27,15 +27,16 @@ class Memory(Observer):
 fastnn.manual_seed(0)
 model, criterion = models.resnet20(), nn.CrossEntropyLoss()
 x = np.random.default_rng(0).normal(size=(16, 3, 32, 32)).astype(np.float32)
+before = fastnn.memory_info()["used"] / 1e6
 with observing(memory := Memory()):
     loss = criterion(model(fastnn.tensor(x)), np.arange(16) % 10)
     loss.backward()
 
 figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
-start = 0
-for (phase, used), colour in zip(memory.used.items(), ("#0072B2", "#D55E00"), strict=True):
-    ax.fill_between(range(start, start + len(used)), used, step="post", color=colour, label=phase)
-    start += len(used)
+used = np.array(memory.used["forward"] + memory.used["backward"]) - before
+number, turn = np.arange(len(used)), len(memory.used["forward"])
+ax.bar(number[:turn], used[:turn], width=1, color="#0072B2", label="forward")
+ax.bar(number[turn:], used[turn:], width=1, color="#D55E00", label="backward")
 ax.set(xlabel="number of the operation", ylabel="MB in use", title="resnet20, 16 images", ylim=(0, None))
 ax.legend()
 plt.show()

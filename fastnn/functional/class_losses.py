@@ -203,14 +203,14 @@ def focal_loss(
     alpha: ArrayLike | None = None,
     reduction: str = "mean",
 ) -> Any:
-    """Cross-entropy that looks away from what is already right.
+    """Cross-entropy with less weight on examples that are already classified well.
 
     loss = -alpha[label] * (1 - p)^gamma * log(p),    p = softmax(input)[label]
 
     Args:
         input: scores before softmax ("logits").
         target: labels, of any integer dtype.
-        gamma: how far to look away; 0 gives cross-entropy.
+        gamma: how much less; 0 gives cross-entropy.
         alpha: weight of each class; it is cast to the dtype of the input.
         reduction: 'mean' over the rows (whatever their alpha), 'sum', or 'none'.
     Shape:

@@ -162,16 +162,19 @@ def conv2d(
             (needs stride 1; an odd one goes below and to the right).
         dilation: pixels between two taps of the filter.
         groups: channels are cut into so many groups, each with filters of its own.
-        algorithm: 'direct' sums small matrix products over the taps of the filter; 'winograd' computes tiles of
-            2 x 2 outputs with 16 multiplications instead of 36, for 3 x 3 filters with stride 1, dilation 1,
-            one group and padding 0 to 2; 'winograd24' takes tiles of 2 x 4, with 24 instead of 72
-            multiplications and about the rounding error of 'direct'; 'winograd4' takes tiles of 4 x 4, with 36
-            instead of 144 multiplications and two to four times the rounding error of 'direct'; 'im2col' copies
-            every patch into the row of a matrix, some hundred at a time, and makes one product of it (the
-            gradient of the weights is as with 'direct'). 'auto' takes the one that `fastnn.conv2d_algorithm` or
-            FASTNN_CONV2D_ALGORITHM prefers, or else the cheapest for these shapes, but never 'winograd4'; they
-            differ by rounding, which with Winograd is a fraction of the largest value in a tile: for images
-            with a few huge values take 'direct'.
+        algorithm: how to compute it. Results differ by rounding only. With Winograd the rounding error is a fraction
+            of the largest value in a tile: for images with a few huge values take 'direct'.
+            - 'auto': the one that `fastnn.conv2d_algorithm` or FASTNN_CONV2D_ALGORITHM prefers, or else the cheapest
+              for these shapes, but never 'winograd4'
+            - 'direct': sums of small matrix products over the taps of the filter
+            - 'im2col': every patch is copied into the row of a matrix, some hundred at a time, and one product is made
+              of it; the gradient of the weights is as with 'direct'
+            - 'winograd': tiles of 2 x 2 outputs with 16 multiplications instead of 36, for 3 x 3 filters with
+              stride 1, dilation 1, one group and padding 0 to 2
+            - 'winograd24': tiles of 2 x 4, with 24 instead of 72 multiplications and about the rounding error of
+              'direct'
+            - 'winograd4': tiles of 4 x 4, with 36 instead of 144 multiplications and two to four times the rounding
+              error of 'direct'
     Shape:
         - x: (N, C_in, H, W), float32 or float64
         - weight: (C_out, C_in / groups, kernel_h, kernel_w), the dtype of x

@@ -121,7 +121,7 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """How unlikely the softmax of the input finds the target.
+    """The cross-entropy of the target and the softmax of the input.
 
     For a row x and its target distribution q (one-hot for a label),
 

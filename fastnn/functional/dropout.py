@@ -16,7 +16,7 @@ __all__ = ["dropout", "dropout2d", "dropout2d_backward", "dropout_backward"]
 
 
 def dropout(x: AnyArray, p: float = 0.5, training: bool = True, key: int | None = None) -> AnyArray:
-    """0 with probability p, else x / (1 - p): the expectation stays x.
+    """Set each element to 0 with probability p and divide the others by 1 - p, so that the expectation stays x.
 
     The mask is a function of `key` and of an element's index alone: it is the same for every number of threads,
     every instruction set and every memory layout. Dropped elements are 0 even where x is NaN.

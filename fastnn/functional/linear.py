@@ -138,6 +138,8 @@ def linear(x: AnyArray, weight: ArrayLike, bias: ArrayLike | None = None) -> Any
     Example:
         >>> linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([0.5, 0.0]))
         array([[11.5,  2. ]])
+
+    Source: PyTorch's definition.
     """
     return run(Linear(), x, weight, bias)
 

@@ -36,7 +36,7 @@ def _pair(operation: str, input: ArrayLike, target: ArrayLike, reduction: str) -
 
 
 def mse_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
-    """The squared difference, (input - target)^2.
+    """The squared error, (input - target)^2.
 
     Args:
         input: predictions.
@@ -50,6 +50,8 @@ def mse_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> An
     Example:
         >>> mse_loss(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
         4.5
+
+    Source: PyTorch's definition.
     """
     of_target = _loss.difference_of_target(mse_loss_backward)
     return run(_loss.LossOf(_mse_loss, mse_loss_backward, of_target, reduction=reduction), input, target)
@@ -75,7 +77,7 @@ def mse_loss_backward(dloss: ArrayLike, input: ArrayLike, target: ArrayLike, red
 
 
 def l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any:
-    """The distance, |input - target|.
+    """The absolute error, |input - target|.
 
     Args:
         input: predictions.
@@ -89,6 +91,8 @@ def l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean") -> Any
     Example:
         >>> l1_loss(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
         1.5
+
+    Source: PyTorch's definition.
     """
     of_target = _loss.difference_of_target(l1_loss_backward)
     return run(_loss.LossOf(_l1_loss, l1_loss_backward, of_target, reduction=reduction), input, target)
@@ -114,7 +118,9 @@ def l1_loss_backward(dloss: ArrayLike, input: ArrayLike, target: ArrayLike, redu
 
 
 def smooth_l1_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """(input - target)^2 / (2 beta) where they are closer than beta, else |input - target| - beta / 2.
+    """The squared error where it is small, the absolute error where it is large; continuous, with a continuous slope.
+
+    (input - target)^2 / (2 beta) where |input - target| < beta, else |input - target| - beta / 2
 
     Args:
         input: predictions.
@@ -170,7 +176,9 @@ def positive_delta(operation: str, delta: float) -> float:
 
 
 def huber_loss(input: ArrayLike, target: ArrayLike, reduction: str = "mean", delta: float = 1.0) -> Any:
-    """(input - target)^2 / 2 where they are closer than delta, else delta (|input - target| - delta / 2).
+    """The squared error where it is small, the absolute error where it is large.
+
+    (input - target)^2 / 2 where |input - target| < delta, else delta (|input - target| - delta / 2)
 
     Args:
         input: predictions.
@@ -233,7 +241,9 @@ def _probabilities(
 def binary_cross_entropy(
     input: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None, reduction: str = "mean"
 ) -> Any:
-    """-weight (target log(input) + (1 - target) log(1 - input)), where no logarithm is less than -100.
+    """Binary cross-entropy of probabilities.
+
+    loss = -weight (target log(input) + (1 - target) log(1 - input)), where no logarithm is less than -100
 
     Args:
         input: probabilities.
@@ -291,7 +301,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: ArrayLike | None = None,
 ) -> Any:
-    """`binary_cross_entropy` of sigmoid(input), without its overflows and its loss of digits.
+    """`binary_cross_entropy` of sigmoid(input), computed without overflow and loss of precision.
 
     -weight (pos_weight target log s(input) + (1 - target) log s(-input)), with s(x) = 1 / (1 + exp(-x)).
 
@@ -310,6 +320,8 @@ def binary_cross_entropy_with_logits(
     Example:
         >>> binary_cross_entropy_with_logits(np.array([1e4, -1e4]), np.array([1.0, 1.0]), reduction="none")
         array([    0., 10000.])
+
+    Source: PyTorch's definition.
     """
     settings = {"weight": weight, "reduction": reduction, "pos_weight": pos_weight}
     of_target = _binary_cross_entropy_with_logits_of_target
@@ -339,7 +351,9 @@ def binary_cross_entropy_with_logits_backward(
     reduction: str = "mean",
     pos_weight: ArrayLike | None = None,
 ) -> NDArray:
-    """The gradient: dloss times weight ((1 - target) s(input) - pos_weight target s(-input)).
+    """The gradient of `binary_cross_entropy_with_logits`.
+
+    dloss times weight ((1 - target) s(input) - pos_weight target s(-input)).
 
     Args:
         dloss: gradient of what is minimised with respect to this loss; an array with reduction='none'.

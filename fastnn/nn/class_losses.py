@@ -33,6 +33,8 @@ class NLLLoss(Loss):
     Example:
         >>> round(nn.NLLLoss()(np.log([[0.5, 0.5], [0.25, 0.75]]), np.array([0, -100])), 4)
         0.6931
+
+    Source: PyTorch's definition.
     """
 
     targets_are_classes = True
@@ -70,6 +72,8 @@ class MultiMarginLoss(Loss):
     Example:
         >>> nn.MultiMarginLoss()(np.array([[0.5, 0.0, -1.0, 2.0]]), np.array([0]))
         0.75
+
+    Source: PyTorch's definition.
     """
 
     targets_are_classes = True
@@ -92,7 +96,9 @@ class MultiMarginLoss(Loss):
 
 
 class FocalLoss(Loss):
-    """-alpha[label] * (1 - p)^gamma * log(p), with p = softmax(input)[label].
+    """Cross-entropy with less weight on examples that are already classified well.
+
+    loss = -alpha[label] * (1 - p)^gamma * log(p),    p = softmax(input)[label]
 
     Args:
         gamma: how far to look away from what is already right; 0 gives cross-entropy.

@@ -15,7 +15,7 @@ __all__ = ["CrossEntropyLoss"]
 
 
 class CrossEntropyLoss(Loss):
-    """How unlikely the softmax of the input finds the target.
+    """The cross-entropy of the target and the softmax of the input.
 
     For a row x and its target distribution q (one-hot for a label),
 

@@ -13,7 +13,7 @@ __all__ = ["Dropout", "Dropout2d"]
 
 
 class Dropout(Module):
-    """In training, 0 with probability p, else x / (1 - p); in evaluation, x.
+    """In training, set each element to 0 with probability p and divide the others by 1 - p; in evaluation, x itself.
 
     The mask is not stored: each forward pass draws a key of 64 bits, and backward computes the mask again.
 
@@ -47,7 +47,7 @@ class Dropout(Module):
 
 
 class Dropout2d(Module):
-    """In training, whole channels of each image are 0 with probability p, else x / (1 - p); in evaluation, x.
+    """In training, set whole channels to 0 with probability p and divide the others by 1 - p; in evaluation, x itself.
 
     Args:
         p: the probability that a channel is dropped.

@@ -27,6 +27,8 @@ class Flatten(Module):
     Example:
         >>> nn.Flatten()(np.zeros((2, 3, 4, 4))).shape
         (2, 48)
+
+    Source: PyTorch's definition.
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:

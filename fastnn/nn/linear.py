@@ -33,6 +33,8 @@ class Linear(Module):
     Example:
         >>> nn.Linear(8, 3)(np.zeros((2, 8), np.float32)).shape
         (2, 3)
+
+    Source: PyTorch's definition.
     """
 
     weight: Parameter

@@ -111,7 +111,7 @@ def labels_weight(labels: NDArray, ignore_index: int, weight: NDArray | None) ->
 
 
 class MSELoss(Loss):
-    """(input - target)^2.
+    """The squared error, (input - target)^2.
 
     Args:
         reduction: 'mean' over all elements, 'sum', or 'none'.
@@ -124,6 +124,8 @@ class MSELoss(Loss):
         >>> criterion = nn.MSELoss()
         >>> criterion(np.array([1.0, 2.0]), np.array([1.0, 5.0])), criterion.backward()
         (4.5, array([ 0., -3.]))
+
+    Source: PyTorch's definition.
     """
 
     targets_are_classes = False
@@ -131,7 +133,7 @@ class MSELoss(Loss):
 
 
 class L1Loss(Loss):
-    """|input - target|; its gradient at 0 is 0.
+    """The absolute error, |input - target|; its gradient at 0 is 0.
 
     Args:
         reduction: 'mean' over all elements, 'sum', or 'none'.
@@ -143,6 +145,8 @@ class L1Loss(Loss):
     Example:
         >>> nn.L1Loss()(np.array([1.0, 2.0]), np.array([1.0, 5.0]))
         1.5
+
+    Source: PyTorch's definition.
     """
 
     targets_are_classes = False
@@ -150,7 +154,9 @@ class L1Loss(Loss):
 
 
 class SmoothL1Loss(Loss):
-    """(input - target)^2 / (2 beta) where they are closer than beta, else |input - target| - beta / 2.
+    """The squared error where it is small, the absolute error where it is large; continuous, with a continuous slope.
+
+    (input - target)^2 / (2 beta) where |input - target| < beta, else |input - target| - beta / 2
 
     Args:
         reduction: 'mean' over all elements, 'sum', or 'none'.
@@ -179,7 +185,9 @@ class SmoothL1Loss(Loss):
 
 
 class HuberLoss(Loss):
-    """(input - target)^2 / 2 where they are closer than delta, else delta (|input - target| - delta / 2).
+    """The squared error where it is small, the absolute error where it is large.
+
+    (input - target)^2 / 2 where |input - target| < delta, else delta (|input - target| - delta / 2)
 
     Args:
         reduction: 'mean' over all elements, 'sum', or 'none'.
@@ -208,7 +216,9 @@ class HuberLoss(Loss):
 
 
 class BCELoss(Loss):
-    """-weight (target log(input) + (1 - target) log(1 - input)), where no logarithm is less than -100.
+    """Binary cross-entropy of probabilities.
+
+    loss = -weight (target log(input) + (1 - target) log(1 - input)), where no logarithm is less than -100
 
     Args:
         weight: a factor for the loss of each element; anything that broadcasts to the input.
@@ -222,6 +232,8 @@ class BCELoss(Loss):
     Example:
         >>> round(nn.BCELoss()(np.array([0.5, 1.0]), np.array([1.0, 1.0])), 4)
         0.3466
+
+    Source: PyTorch's definition.
     """
 
     targets_are_classes = False
@@ -236,7 +248,7 @@ class BCELoss(Loss):
 
 
 class BCEWithLogitsLoss(Loss):
-    """`BCELoss` of sigmoid(input), without its overflows and its loss of digits.
+    """Binary cross-entropy of scores: `BCELoss` of sigmoid(input), computed without overflow and loss of precision.
 
     Args:
         weight: a factor for the loss of each element; anything that broadcasts to the input.
@@ -253,6 +265,8 @@ class BCEWithLogitsLoss(Loss):
     Example:
         >>> nn.BCEWithLogitsLoss(reduction="none")(np.array([1e4, -1e4]), np.array([1.0, 1.0]))
         array([    0., 10000.])
+
+    Source: PyTorch's definition.
     """
 
     targets_are_classes = False
