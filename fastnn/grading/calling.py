@@ -116,8 +116,11 @@ def call(function: Callable[..., Any], binding: Binding, case: Case, cache: Any 
 
 
 def _told(error: BaseException) -> str:
-    kind, words = type(error).__name__, str(error)
-    name = getattr(error, "type_name", kind)  # of an exception in another process
+    name = str(getattr(error, "type_name", type(error).__name__))  # of an exception in another process
+    try:
+        words = str(error)
+    except Exception:  # of somebody else's __str__
+        words = ""
     if name == "NotImplementedError" or isinstance(error, NotImplementedError):
         return "not written yet: it raises NotImplementedError"
     if isinstance(error, SystemExit):
