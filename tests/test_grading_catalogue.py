@@ -12,7 +12,11 @@ from fastnn.grading.operations import OPERATIONS
 
 PARTS = [(operation.name, part.name) for operation in OPERATIONS.values() for part in operation.parts]
 # What is random is tested in test_grading_mistakes.py, with functions that draw their own masks.
-DETERMINISTIC = [parts for parts in PARTS if parts[0] != "dropout"]
+DETERMINISTIC = [
+    pytest.param(*parts, marks=pytest.mark.slow if parts[0] == "two_layer_network" else ())
+    for parts in PARTS
+    if parts[0] != "dropout"
+]
 
 # Mistakes that can be made only in a form that hands over its state in a dict, or that are told as another one that
 # gives the same numbers.
@@ -31,7 +35,7 @@ def _settings(operation):
     return [
         dict(zip(names, values, strict=True))
         for values in itertools.product(*(operation.allowed[name] for name in names))
-        if values[names.index("labels")] == "indices" or "labels" not in names
+        if values[names.index("labels")] == "indices"
     ] if "labels" in names else [
         dict(zip(names, values, strict=True)) for values in itertools.product(*(operation.allowed[n] for n in names))
     ]  # fmt: skip

@@ -185,8 +185,6 @@ def backward_with(i: Inputs, wrong: Wrong, axis: int = 0) -> Results:
         dweight = dy * seen
     if "dbias not summed over the batch" in wrong:
         dbias = dy
-    if "dweight and dbias exchanged" in wrong:
-        dweight, dbias = dbias, dweight
     return {
         "dx": terms["through x - mean"] + terms["of the mean"] + terms["of the variance"],
         "dweight": dweight,
@@ -233,5 +231,4 @@ def backward_mistakes(axis: int) -> dict[str, str]:
         "dweight not summed over the batch": "dweight = sum over axis 0 of dy * x_hat, of shape (D,)",
         "dbias not summed over the batch": "dbias = sum over axis 0 of dy, of shape (D,)",
         "dweight and dbias summed along the wrong axis": "sum over the samples: axis 0",
-        "dweight and dbias exchanged": "return dx, dweight, dbias in this order",
     }

@@ -104,8 +104,6 @@ def _compute(inputs: Inputs, wrong: Wrong) -> Results:
         velocity = v
     if "the step is returned as the velocity" in wrong:
         velocity = after * move
-    if "parameter and velocity are returned in the other order" in wrong:
-        parameter, velocity = velocity, parameter
     return {"parameter": parameter, "velocity": velocity}
 
 
@@ -234,7 +232,6 @@ cs231n:  v = momentum * v - learning_rate * dw; w = w + v""",
                 "the step is returned as the velocity": _STEP,
                 "the parameter is not changed": "return the new parameter",
                 "the step is returned, not the parameter": "add the step to the old parameter",
-                "parameter and velocity are returned in the other order": "return (parameter, velocity)",
             },
             terms=_terms,
             quantities=_quantities,
