@@ -59,7 +59,9 @@ def signatures(operation: str) -> str:
     spec = _operation("signatures", operation)
     functions = ", ".join(f"{part.name}=..." for part in spec.parts)
     lines = [f'{spec.title}: grading.check("{spec.name}", {functions})', spec.formula]
-    lines += [f"setting of check: {name}={value!r}" for name, value in spec.settings.items()]
+    for name, value in spec.settings.items():
+        choices = " or ".join(map(repr, spec.allowed[name]))
+        lines.append(f"setting of check: {name}={choices}; the default is {value!r}")
     for part in spec.parts:
         lines += [part.name, accepted(part)]
     return "\n".join(lines)

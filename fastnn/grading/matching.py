@@ -60,7 +60,7 @@ class Observation:
     def explained(self, prediction: NDArray | None) -> bool:
         """Whether a mistake with these numbers is what the student made, or may be."""
         if self.received is None:
-            return self.raised  # whatever it is, it came after or before something else that is wrong
+            return True  # an exception, or no result: that is told beside the numbers
         if prediction is None:
             return False
         if self.alternatives and self.right:
@@ -180,7 +180,7 @@ class _Search:
         attempts: list[Callable[[], str | None]] = [self._factor, self._of_results]
         hopeless = all(_says_nothing(o) for o in self.wrong)
         if not hopeless:
-            attempts += [self._terms, self._fields, self._of_arguments, self._pairs]
+            attempts += [self._terms, self._fields, self._of_arguments, self._scaled_terms, self._pairs]
         for attempt in attempts:
             found = attempt()
             if found:
@@ -217,8 +217,18 @@ class _Search:
             return None
         return named_factor(factors, quantities, "the result")
 
-    def _terms(self) -> str | None:
-        """Which of the terms of a sum have a wrong factor."""
+    def _scaled_terms(self) -> str | None:
+        """A forgotten factor, and wrong terms beside it."""
+        assert self.pivot is not None
+        for name in self.part.fields(self.pivot.case.inputs):
+            for power, words in _POWERS[:2]:
+                found = self._terms(name, power)
+                if found:
+                    return f"{words.format(q=name)}; {found}"
+        return None
+
+    def _terms(self, field: str = "", power: float = 1.0) -> str | None:
+        """Which of the terms of a sum have a wrong factor; all of them multiplied by a field."""
         found: dict[str, list[float]] = {}
         quantities = []
         for o in self.all:
@@ -227,7 +237,12 @@ class _Search:
             terms = self.part.terms(o.case.inputs).get(self.result)
             if not terms or o.received.shape != o.expected.shape or not np.isfinite(o.received).all():
                 return None
-            design = np.stack([np.broadcast_to(t, o.expected.shape).reshape(-1) for t in terms.values()], axis=1)
+            scale = self.part.fields(o.case.inputs)[field] ** power if field else 1.0
+            try:
+                scaled = [np.broadcast_to(t * scale, o.expected.shape).reshape(-1) for t in terms.values()]
+            except ValueError:  # the field does not broadcast against this result
+                return None
+            design = np.stack(scaled, axis=1)
             norms = np.linalg.norm(design, axis=0)
             if not np.isfinite(norms).all() or (norms == 0).any() or len(design) <= len(terms):
                 continue
