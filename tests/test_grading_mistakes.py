@@ -561,3 +561,50 @@ def test_mistakes_of_the_penalty():
     named("l2_penalty", "the factor 2 of the gradient is missing", gradient=lambda weight, reg: reg * weight)
     named("l2_penalty", "the root is too many", penalty=lambda weight, reg: reg * np.linalg.norm(weight))
     named("l2_penalty", "L1", gradient=lambda weight, reg: reg * np.sign(weight))
+
+
+# ---- two mistakes at once, and others that are found by what is general ----------------------------------------------
+def _both_terms_and_gamma(dy, x, weight, eps=1e-5):
+    invstd = 1 / np.sqrt(x.var(0) + eps)
+    return dy * invstd, (dy * (x - x.mean(0)) * invstd).sum(0), dy.sum(0)
+
+
+def _unbiased_without_eps(x, weight, bias, eps=1e-5):
+    return (x - x.mean(0)) / x.std(0, ddof=1) * weight + bias
+
+
+def test_several_mistakes_at_once_are_named():
+    for phrase in ("not multiplied by the weight", "term of the mean is missing", "term of the variance is missing"):
+        named("batch_norm", phrase, backward=_both_terms_and_gamma)
+    named("batch_norm", "eps missing", forward=_unbiased_without_eps)
+    named("batch_norm", "unbiased variance", forward=_unbiased_without_eps)
+    flipped = {"loss_and_gradient": _ce(gradient_factor=-1.0)}
+    named("softmax_cross_entropy", "the sign of the gradient is flipped", **flipped)
+
+
+def test_general_mistakes_are_named():
+    named("linear", "only the last sample", backward=lambda dy, x, weight: (dy @ weight, dy.T @ x, dy[-1]))
+    named("linear", "added to the old value", backward=lambda dy, x, weight: (x + dy @ weight, dy.T @ x, dy.sum(0)))
+    named("linear", "rounded to integers", forward=lambda x, weight, bias: np.trunc(x @ weight.T + bias))
+    named(
+        "batch_norm",
+        "eps is not used: 1e-08",
+        forward=lambda x, weight, bias, eps=1e-5: right.batch_norm(x, weight, bias, 1e-8),
+    )
+    named("sigmoid", "shape", forward=lambda x: right.sigmoid(x).reshape(-1))
+
+
+def test_where_nothing_fits_it_is_said_where_it_is_wrong():
+    def forward(x):
+        y = right.softmax(x)
+        y[:, 0] += 0.1
+        return y
+
+    named("softmax", "no known mistake", forward=forward)
+    named("softmax", "at index 0 of axis 1", forward=forward)
+
+    def only_large(x):
+        y = right.relu(x)
+        return np.where(x > 100, y + 1, y)
+
+    named("relu", "large numbers", forward=only_large)

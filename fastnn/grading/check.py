@@ -53,6 +53,7 @@ def signatures(operation: str) -> str:
           cs231n: forward(x) -> (out, cache), or -> out
         backward
           pytorch: backward(dy, y) -> dx
+          pytorch: backward(dy, x) -> dx
           pytorch: backward(dy, cache) -> dx
           cs231n: backward(dout, cache) -> dx
     """

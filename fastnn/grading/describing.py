@@ -17,7 +17,7 @@ def describe(part: PartOfOperation, observations: list) -> str:
     if not same_shape:
         return "; ".join(words)
     most = max(same_shape, key=lambda o: o.expected.size)
-    detail = _by_factor(same_shape) or _by_place(most)
+    detail = _by_place(most) or _by_factor(same_shape)
     if not words:
         words = [
             "the numbers are wrong in every case"
