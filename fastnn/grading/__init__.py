@@ -3,8 +3,16 @@
 report = grading.check("batch_norm", forward=my_forward, backward=my_backward)
 print(report)
 
-`operations()` lists what can be checked, `signatures(operation)` prints the accepted signatures. `grade(file, spec)`
-checks all tasks of an assignment in a process of its own, with limits; so does the command `fastnn grade`.
+`operations()` lists what can be checked. `signatures(operation)` prints its formula, its settings, and every accepted
+signature: plain functions of arrays as in PyTorch, or functions with a cache as in the course cs231n.
+
+A report has a `Part` for each function, with its points, its mistakes in sentences, and the details of the first wrong
+call. A mistake is named only if making it gives the student's numbers in every case; two mistakes at once are found,
+too. Where no known mistake does, the report says where and how the numbers are wrong.
+
+`check` runs the functions in this process: it is for students who check their own work. A function that never returns
+stops it. `grade(file, spec)` checks all tasks of an assignment in a process of its own, with limits; so does the command
+`fastnn grade`.
 """
 
 from fastnn.grading.assignment import Assignment, grade

@@ -63,6 +63,8 @@ def values_of_roles(form: Form, case: Case) -> dict[str, Any]:
 
 def covers(binding: Binding, case: Case) -> bool:
     """Whether the function takes everything that the case varies."""
+    if not binding.form.suits(case):
+        return False
     values = values_of_roles(binding.form, case)
     for role, default in binding.form.optional.items():
         if role in binding.roles or role not in values or default is ANY:
@@ -116,8 +118,11 @@ def call(function: Callable[..., Any], binding: Binding, case: Case, cache: Any 
 
 
 def _told(error: BaseException) -> str:
-    kind, words = type(error).__name__, str(error)
-    name = getattr(error, "type_name", kind)  # of an exception in another process
+    name = str(getattr(error, "type_name", type(error).__name__))  # of an exception in another process
+    try:
+        words = str(error)
+    except Exception:  # of somebody else's __str__
+        words = ""
     if name == "NotImplementedError" or isinstance(error, NotImplementedError):
         return "not written yet: it raises NotImplementedError"
     if isinstance(error, SystemExit):

@@ -10,12 +10,12 @@ import numpy as np
 from fastnn import _check
 from fastnn.grading import describing
 from fastnn.grading.calling import Fatal, Outcome, call, covers, same
-from fastnn.grading.matching import Observation, explain
+from fastnn.grading.matching import Observation, Predictions, explain
 from fastnn.grading.operation import Case, Form, Misfit, Operation, PartOfOperation, Results
 from fastnn.grading.operations import OPERATIONS
 from fastnn.grading.report import Part, Report
 from fastnn.grading.signatures import Binding, accepted, described, recognise
-from fastnn.grading.tolerances import allowed, equal
+from fastnn.grading.tolerances import allowed, equal, largest
 
 __all__ = ["check", "operations", "signatures"]
 
@@ -53,13 +53,16 @@ def signatures(operation: str) -> str:
           cs231n: forward(x) -> (out, cache), or -> out
         backward
           pytorch: backward(dy, y) -> dx
+          pytorch: backward(dy, x) -> dx
           pytorch: backward(dy, cache) -> dx
           cs231n: backward(dout, cache) -> dx
     """
     spec = _operation("signatures", operation)
     functions = ", ".join(f"{part.name}=..." for part in spec.parts)
     lines = [f'{spec.title}: grading.check("{spec.name}", {functions})', spec.formula]
-    lines += [f"setting of check: {name}={value!r}" for name, value in spec.settings.items()]
+    for name, value in spec.settings.items():
+        choices = " or ".join(map(repr, spec.allowed[name]))
+        lines.append(f"setting of check: {name}={choices}; the default is {value!r}")
     for part in spec.parts:
         lines += [part.name, accepted(part)]
     return "\n".join(lines)
@@ -283,7 +286,8 @@ class _Run:
             if part.learn is not None:
                 case = replace(case, inputs=part.learn(case.inputs, outcome.results, outcome.forward))
             self.outcomes.append((case, part.right(case.inputs), outcome))
-        self._call_again(checker)
+            if len(self.outcomes) == 1:
+                self._call_again(checker)
         self.results = {name: self._observations(name) for name in binding.form.results}
         self.right = self._share_right()
 
@@ -301,7 +305,7 @@ class _Run:
 
     def _call_again(self, checker: _Checker) -> None:
         """The same call must give the same result; if it is a random one, another."""
-        if not self.outcomes or self.outcomes[0][2].raised:
+        if self.outcomes[0][2].raised:
             return
         case, _, first = self.outcomes[0]
         again = self._outcome(checker, case)
@@ -344,6 +348,7 @@ class _Run:
     def mistakes(self, checker: _Checker) -> list[str]:
         """All mistakes, each in a sentence."""
         exchanged = self._exchanged()
+        predictions: Predictions = {}  # what the mistakes compute is the same for all results
         texts: dict[str, list[str]] = {}  # sentence -> results
         for name, observations in self.results.items():
             if name in exchanged:
@@ -351,7 +356,7 @@ class _Run:
                     name
                 )
                 continue
-            for text in self._of_result(name, observations):
+            for text in self._of_result(name, observations, predictions):
                 texts.setdefault(text, []).append(name)
         several = len(self.binding.form.results) > 1
         found = [f"{', '.join(names)}: {text}" if several and names[0] else text for text, names in texts.items()]
@@ -363,18 +368,20 @@ class _Run:
         for name, observations in self.results.items():
             for other, right in self.results.items():
                 pairs = list(zip(observations, right, strict=True))
+                if {name, other} & set(self.part.messages) or not any(largest(r.expected) for r in right):
+                    continue
                 if name == other or any(o.received is None for o in observations) or all(o.right for o in observations):
                     continue
                 if all(equal(o.received, r.expected, r.deviation) for o, r in pairs if o.received is not None):
                     found[name] = other
         return found
 
-    def _of_result(self, name: str, observations: list[Observation]) -> list[str]:
+    def _of_result(self, name: str, observations: list[Observation], predictions: Predictions) -> list[str]:
         if name in self.part.messages:
             return (
                 [self.part.messages[name]] if any(o.received is not None and not o.right for o in observations) else []
             )
-        texts = explain(self.part, name, observations)
+        texts = explain(self.part, name, observations, predictions)
         for o in observations:
             if o.received is not None and o.received.shape != o.expected.shape:
                 return [*texts, f"wrong shape: {o.received.shape} instead of {o.expected.shape} ({o.case.label})"]

@@ -119,6 +119,9 @@ def changed_results(value: NDArray, inputs: Inputs) -> Iterator[tuple[str, NDArr
     yield "it is all ones", np.ones_like(value)
     yield "the absolute value is taken", np.abs(value)
     yield "negative numbers are cut off", np.maximum(value, 0)
+    yield "it is rounded to integers (is it written into an array of integers?)", np.trunc(value)
+    yield "it is rounded to integers", np.round(value)
+    yield "it is rounded down to integers", np.floor(value)
     yield "it is squared", np.square(value)
     yield "it is the reciprocal of the right one", 1 / value
     yield "it is the root of the right one", np.sqrt(value)
@@ -185,6 +188,11 @@ def changed_inputs(inputs: Inputs, batched: Sequence[str]) -> list[InputMistake]
     scalars = [n for n, value in inputs.items() if isinstance(value, float) and not isinstance(value, bool)]
     for name in scalars:
         found += [(words.format(name=name), _replaced(name, change)) for words, change in _OF_NUMBER]
+        for fixed in _FIXED:
+            if fixed != inputs[name]:
+                found.append(
+                    (f"{name} is not used: {fixed:g} is taken, whatever it is", _replaced(name, _constant(fixed)))
+                )
     for a, b in itertools.combinations(scalars, 2):
         found.append((f"{a} and {b} are exchanged", _exchanged(a, b)))
     for name, value in inputs.items():
@@ -231,6 +239,13 @@ _OF_PAIR: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("the vertical {name} is used for both directions", lambda v: (v[0], v[0])),
     ("the horizontal {name} is used for both directions", lambda v: (v[1], v[1])),
 )
+
+
+_FIXED = (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
+
+
+def _constant(value: float) -> Callable[[Any], Any]:
+    return lambda ignored: value
 
 
 def _replaced(name: str, change: Callable[[Any], Any]) -> Callable[[Inputs], Inputs]:

@@ -18,10 +18,13 @@ from fastnn.grading.generic import changed_inputs, changed_results, named_factor
 from fastnn.grading.operation import Case, Inputs, PartOfOperation, Wrong
 from fastnn.grading.tolerances import equal, largest
 
-__all__ = ["Observation", "explain"]
+__all__ = ["Observation", "Predictions", "explain"]
 
 # (words, from a case to the wrong numbers); the numbers are None where the mistake raises an exception.
 Hypothesis = tuple[str, Callable[["Observation"], "NDArray | None"]]
+
+# (number of the case, mistakes) -> what the part computes with these mistakes; None if that raises an exception.
+Predictions = dict[tuple[int, Wrong], dict[str, Any] | None]
 
 _BATCHED = ("dy", "x", "scores")
 
@@ -57,7 +60,7 @@ class Observation:
     def explained(self, prediction: NDArray | None) -> bool:
         """Whether a mistake with these numbers is what the student made, or may be."""
         if self.received is None:
-            return self.raised  # whatever it is, it came after or before something else that is wrong
+            return True  # an exception, or no result: that is told beside the numbers
         if prediction is None:
             return False
         if self.alternatives and self.right:
@@ -73,9 +76,9 @@ class Observation:
         return max(self.deviation, min(1e-3 * changed, 1e-6 * max(largest(self.expected), largest(self.received))))
 
 
-def explain(part: PartOfOperation, result: str, observations: list[Observation]) -> list[str]:
+def explain(part: PartOfOperation, result: str, observations: list[Observation], predictions: Predictions) -> list[str]:
     """What is wrong with the numbers of a result, in sentences; none if only the shape can be named."""
-    search = _Search(part, result, observations)
+    search = _Search(part, result, observations, predictions)
     if not search.wrong:
         return []
     with quiet():
@@ -83,18 +86,21 @@ def explain(part: PartOfOperation, result: str, observations: list[Observation])
 
 
 class _Search:
-    def __init__(self, part: PartOfOperation, result: str, observations: list[Observation]) -> None:
+    def __init__(
+        self, part: PartOfOperation, result: str, observations: list[Observation], predictions: Predictions
+    ) -> None:
         self.part = part
         self.result = result
         self.all = observations
         self.wrong = [o for o in observations if o.received is not None and not o.right]
         # The case that tells most: of the right shape, finite, float64, with several entries.
         self.pivot = min(self.wrong, key=_rank, default=None)
-        self._predictions: dict[tuple[int, Wrong], dict[str, Any] | None] = {}
+        self._predictions = predictions
+        self._numbers_of_cases = {id(o): number for number, o in enumerate(observations)}
 
     # ---- predictions -------------------------------------------------------------------------------------------------
     def _computed(self, observation: Observation, wrong: Wrong) -> NDArray | None:
-        key = id(observation), wrong
+        key = self._numbers_of_cases[id(observation)], wrong
         if key not in self._predictions:
             try:
                 self._predictions[key] = self.part.compute(observation.case.inputs, wrong)
@@ -171,11 +177,15 @@ class _Search:
         fitting = [text for text, predict in self._flags() if self._holds((text, predict))]
         if fitting:
             return [" -- or ".join(fitting[:2])]
-        for attempt in (self._factor, self._of_results, self._terms, self._fields, self._of_arguments, self._pairs):
+        attempts: list[Callable[[], str | None]] = [self._factor, self._of_results]
+        hopeless = all(_says_nothing(o) for o in self.wrong)
+        if not hopeless:
+            attempts += [self._terms, self._fields, self._of_arguments, self._scaled_terms, self._pairs]
+        for attempt in attempts:
             found = attempt()
             if found:
                 return [found]
-        cover = self._cover()
+        cover = [] if hopeless else self._cover()
         if cover:
             return cover
         description = describing.describe(self.part, self.all)
@@ -207,8 +217,18 @@ class _Search:
             return None
         return named_factor(factors, quantities, "the result")
 
-    def _terms(self) -> str | None:
-        """Which of the terms of a sum have a wrong factor."""
+    def _scaled_terms(self) -> str | None:
+        """A forgotten factor, and wrong terms beside it."""
+        assert self.pivot is not None
+        for name in self.part.fields(self.pivot.case.inputs):
+            for power, words in _POWERS[:2]:
+                found = self._terms(name, power)
+                if found:
+                    return f"{words.format(q=name)}; {found}"
+        return None
+
+    def _terms(self, field: str = "", power: float = 1.0) -> str | None:
+        """Which of the terms of a sum have a wrong factor; all of them multiplied by a field."""
         found: dict[str, list[float]] = {}
         quantities = []
         for o in self.all:
@@ -217,7 +237,12 @@ class _Search:
             terms = self.part.terms(o.case.inputs).get(self.result)
             if not terms or o.received.shape != o.expected.shape or not np.isfinite(o.received).all():
                 return None
-            design = np.stack([np.broadcast_to(t, o.expected.shape).reshape(-1) for t in terms.values()], axis=1)
+            scale = self.part.fields(o.case.inputs)[field] ** power if field else 1.0
+            try:
+                scaled = [np.broadcast_to(t * scale, o.expected.shape).reshape(-1) for t in terms.values()]
+            except ValueError:  # the field does not broadcast against this result
+                return None
+            design = np.stack(scaled, axis=1)
             norms = np.linalg.norm(design, axis=0)
             if not np.isfinite(norms).all() or (norms == 0).any() or len(design) <= len(terms):
                 continue
@@ -342,6 +367,13 @@ _POWERS = (
     (-2.0, "divided by {q} instead of multiplied, or divided by its square once too often"),
     (2.0, "multiplied by {q} instead of divided, or multiplied by its square"),
 )
+
+
+def _says_nothing(o: Observation) -> bool:
+    """Whether no number is finite, or all are the same."""
+    assert o.received is not None
+    finite = np.isfinite(o.received)
+    return not finite.any() or (o.expected.size > 1 and np.ptp(o.received[finite]) == 0)
 
 
 def _rank(o: Observation) -> tuple[bool, bool, bool, int]:

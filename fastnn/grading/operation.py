@@ -41,6 +41,10 @@ class Case:
     tolerance: float = 1e-9
 
 
+def _always(case: Case) -> bool:
+    return True
+
+
 def _nothing(inputs: Inputs) -> dict[str, Any]:
     return {}
 
@@ -61,6 +65,7 @@ class Form:
         extra: inputs that this form adds to those of the case.
         transposed: arguments and results whose axes this style keeps in the opposite order.
         may_change: parameters that may be written into.
+        suits: whether this form can receive a case.
         names: the usual names of parameters in this style, by which it is recognised.
     """
 
@@ -74,6 +79,7 @@ class Form:
     extra: Mapping[str, Any] = field(default_factory=dict)
     transposed: frozenset[str] = frozenset()
     may_change: frozenset[str] = frozenset()
+    suits: Callable[[Case], bool] = _always
     names: tuple[str, ...] = ()
 
     def adapted(self, case: Case) -> Case:

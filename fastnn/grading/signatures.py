@@ -209,6 +209,8 @@ def recognise(
         fitting = [binding for _, binding in results if isinstance(binding, Binding)]
         if "forward" not in functions and any(not binding.form.takes_cache for binding in fitting):
             fitting = [binding for binding in fitting if not binding.form.takes_cache]
+        if "forward" not in functions and all(b.form.takes_cache and b.score < 1 for b in fitting):
+            fitting = []  # two parameters of any name are no sign of a cache
         if fitting:
             found[name] = fitting
             for known in dict.fromkeys(binding.form.style for binding in fitting):

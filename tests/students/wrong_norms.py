@@ -214,7 +214,7 @@ class _:
         return dx, dbias, dweight
 
 
-@wrong("batch_norm", "gradient of the bias is a mean", r"mean|divided")
+@wrong("batch_norm", "gradient of the bias is a mean", r"averaged|divided")
 class _:
     forward = batch_norm
 

@@ -134,7 +134,11 @@ def backward_terms(i: Inputs, wrong: Wrong, axis: int = 0) -> tuple[dict[str, ND
         mean_of_g, mean_of_product = mean_of_g * n, mean_of_product * n
     if "the mean and variance terms are not multiplied by the weight (gamma)" in wrong:
         mean_of_g, mean_of_product = dy.mean(along, keepdims=True), (dy * x_hat).mean(along, keepdims=True)
+    if "the weight (gamma) stands outside of the means in dx" in wrong:
+        mean_of_g, mean_of_product = weight * dy.mean(along, keepdims=True), weight * (dy * x_hat).mean(along, keepdims=True)
     factor = inverse
+    if "mean and variance are taken for constants, and multiplied by the root in dx instead of divided" in wrong:
+        mean_of_g, mean_of_product, factor = np.zeros_like(mean_of_g), np.zeros_like(mean_of_product), 1 / inverse
     if "not divided by the standard deviation in dx" in wrong:
         factor = np.ones_like(inverse)
     if "divided by the variance in dx, not by its root" in wrong:
@@ -185,8 +189,6 @@ def backward_with(i: Inputs, wrong: Wrong, axis: int = 0) -> Results:
         dweight = dy * seen
     if "dbias not summed over the batch" in wrong:
         dbias = dy
-    if "dweight and dbias exchanged" in wrong:
-        dweight, dbias = dbias, dweight
     return {
         "dx": terms["through x - mean"] + terms["of the mean"] + terms["of the variance"],
         "dweight": dweight,
@@ -197,7 +199,14 @@ def backward_with(i: Inputs, wrong: Wrong, axis: int = 0) -> Results:
 def backward_mistakes(axis: int) -> dict[str, str]:
     """Mistakes of the gradients; axis as in `statistics_mistakes`."""
     group = ("column", "row")[axis]
+    of_rows = {
+        "the weight (gamma) stands outside of the means in dx": "the weight differs within a row, so it belongs into the "
+        "means: mean(dy * weight) and mean(dy * weight * x_hat)",
+    }
     return {
+        **(of_rows if axis == 1 else {}),
+        "mean and variance are taken for constants, and multiplied by the root in dx instead of divided": "the terms of the "
+        "mean and of the variance are missing, and all of dx is divided by sqrt(var + eps)",
         "the term of the mean is missing": f"the mean depends on every x of the {group}: dx needs - mean of the "
         "gradient",
         "the term of the variance is missing": f"the variance depends on every x of the {group}: dx needs "
@@ -233,5 +242,4 @@ def backward_mistakes(axis: int) -> dict[str, str]:
         "dweight not summed over the batch": "dweight = sum over axis 0 of dy * x_hat, of shape (D,)",
         "dbias not summed over the batch": "dbias = sum over axis 0 of dy, of shape (D,)",
         "dweight and dbias summed along the wrong axis": "sum over the samples: axis 0",
-        "dweight and dbias exchanged": "return dx, dweight, dbias in this order",
     }

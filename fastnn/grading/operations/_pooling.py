@@ -156,6 +156,11 @@ def _pool_param_plain(i: Inputs) -> dict[str, Any]:
     return {"pool_param": param, "padding": i["padding"]}
 
 
+def _is_square(case: Case) -> bool:
+    height, width = case.inputs["kernel"]
+    return height == width
+
+
 def forward_forms() -> tuple[Form, ...]:
     """The accepted signatures of forward."""
     return (
@@ -165,6 +170,7 @@ def forward_forms() -> tuple[Form, ...]:
             ("x", "kernel_size", "stride"),
             ("y",),
             _OPTIONS,
+            suits=_is_square,
             names=_PYTORCH,
         ),
         Form(
@@ -188,6 +194,7 @@ def backward_forms() -> tuple[Form, ...]:
             ("dy", "x", "kernel_size", "stride"),
             ("dx",),
             _OPTIONS,
+            suits=_is_square,
             names=_PYTORCH,
         ),
         Form("pytorch", "backward(dy, cache) -> dx", ("dy", "cache"), ("dx",), names=("dy",)),

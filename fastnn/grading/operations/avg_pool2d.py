@@ -134,7 +134,7 @@ OPERATION = Operation(
 y[n, c, i, j] = sum of x[n, c, i * stride + p, j * stride + q] over the window, divided by the area of the window
 padding is zeros, which count (count_include_pad=True in PyTorch)
 dx: every dy, divided by the area, is added to all pixels of its window
-kernel_size and stride are integers; kernel_size is (height, width) in one of the cases""",
+kernel_size and stride are integers; with pool_param, height and width of the window differ in one of the cases""",
     parts=(
         PartOfOperation(
             name="forward",

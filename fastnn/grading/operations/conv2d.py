@@ -189,7 +189,11 @@ def _forward(inputs: Inputs, wrong: Wrong) -> Results:
         bias = np.full_like(bias, bias.sum())
     if "the first bias is added to every channel" in wrong:
         bias = np.full_like(bias, bias[0])
-    y = np.where(filled, y + bias[:, None, None], 0)
+    if "the bias is added along the columns of the image" in wrong:
+        bias = np.broadcast_to(bias, y.shape[-1:])
+    else:
+        bias = bias[:, None, None]
+    y = np.where(filled, y + bias, 0)
     if "only the first image is computed" in wrong:
         y[1:] = 0
     if "only the last image is computed" in wrong:
@@ -240,6 +244,8 @@ def _backward(inputs: Inputs, wrong: Wrong) -> Results:
         if "twice the padding is cut off from dx at the start" in wrong:
             first = 2 * p
         dx = dx[:, :, first : first + h, first : first + w]
+    if "without padding, dx is empty: dx[p:-p]" in wrong:
+        dx = dx if p else dx[:, :, 0:-0, 0:-0]
     if "the gradient of the filter is flipped" in wrong:
         dweight = dweight[..., ::-1, ::-1]
     if "dweight is divided by the batch size" in wrong:
@@ -392,6 +398,8 @@ every product of forward gives one term of dx and one of dweight; dbias = sum of
                 "the bias is added once for each product": "the bias is added once, after the sum",
                 "the sum of the bias is added to every channel": "channel k belongs to bias[k]",
                 "the first bias is added to every channel": "channel k belongs to bias[k]",
+                "the bias is added along the columns of the image": "its axis must be that of the channels: "
+                "bias[:, None, None]",
                 "only the first image is computed": "go through all images",
                 "only the last image is computed": "go through all images",
                 "a ReLU is applied": "the layer itself has no activation",
@@ -430,6 +438,8 @@ every product of forward gives one term of dx and one of dweight; dbias = sum of
                 "the weight is missing in dx": "dx sums dy times weight",
                 "x is missing in dweight": "dweight sums dy times x",
                 **_WINDOW_MISTAKES,
+                "without padding, dx is empty: dx[p:-p]": "-0 is 0, so that nothing is left: dx_padded[:, :, p:p + "
+                "H, p:p + W]",
                 "the padding is not cut off from dx": "dx has the shape of x: dx_padded[:, :, p:-p, p:-p]",
                 "the padding is cut off from dx on the wrong side": "dx_padded[:, :, p:p + H, p:p + W]",
                 "twice the padding is cut off from dx at the start": "dx_padded[:, :, p:p + H, p:p + W]",

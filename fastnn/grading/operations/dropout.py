@@ -19,7 +19,7 @@ def _cases(rng: np.random.Generator, settings: Settings) -> list[Case]:
         mask = rng.random(shape) >= p
         arrays = {"x": rng.uniform(1, 2, shape) * rng.choice([-1, 1], shape), "dy": rng.standard_normal(shape)}
         inputs: Inputs = {name: array.astype(dtype) for name, array in arrays.items()}
-        inputs |= {"p": p, "mask": mask, "training": True}
+        inputs |= {"p": p, "mask": mask, "training": True, "rng": np.random.default_rng(int(rng.integers(2**32)))}
         return Case(f"{label}shape {shape}, probability to drop {p:g}", inputs, **more)
 
     return [

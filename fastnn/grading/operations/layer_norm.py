@@ -77,6 +77,8 @@ def _forward(inputs: Inputs, wrong: Wrong) -> Results:
         x_hat = i["x"] * inverse - mean
     if "root mean square normalisation: the mean is ignored" in wrong:
         x_hat = i["x"] * inverse_with(np.square(i["x"]).mean(1, keepdims=True), i["eps"], wrong)
+    if "mean and variance have lost their axis" in wrong:
+        x_hat = (i["x"] - i["x"].mean(1)) / np.sqrt(i["x"].var(1) + i["eps"])
     return {"y": affine(x_hat, i, wrong)}
 
 
@@ -161,6 +163,9 @@ dweight = sum(dy * x_hat) and dbias = sum(dy) over the samples""",
                 "the mean is not subtracted": "x_hat = (x - mean) / sqrt(var + eps)",
                 "the mean is added": "x_hat = (x - mean) / sqrt(var + eps)",
                 "the mean is subtracted after the division": "brackets are missing: (x - mean) / sqrt(var + eps)",
+                "mean and variance have lost their axis": "keepdims=True is missing, so that the mean of a row is "
+                "subtracted "
+                "from a column",
                 "root mean square normalisation: the mean is ignored": "subtract the mean: (x - mean) / sqrt(var + "
                 "eps)",
                 **AFFINE_MISTAKES,

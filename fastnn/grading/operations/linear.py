@@ -137,7 +137,7 @@ _HINTS = {
 OPERATION = Operation(
     name="linear",
     title="Fully connected layer",
-    formula="""\\
+    formula="""\
 PyTorch, weight (out, in): y = x @ weight.T + bias; dx = dy @ weight, dweight = dy.T @ x, dbias = sum of dy over axis 0
 cs231n,  w (in, out):      y = x @ w + b;           dx = dy @ w.T,    dw = x.T @ dy,      db = sum of dy over axis 0""",
     parts=(

@@ -130,7 +130,7 @@ OPERATION = Operation(
     formula="""\
 y[n, c, i, j] = max of x[n, c, i * stride + p, j * stride + q] over p, q < kernel_size; padding counts as -infinity
 dx: every dy is added to the place of its maximum; of equal maxima one gets it, the first or the last
-kernel_size and stride are integers; kernel_size is (height, width) in one of the cases""",
+kernel_size and stride are integers; with pool_param, height and width of the window differ in one of the cases""",
     parts=(
         PartOfOperation(
             name="forward",

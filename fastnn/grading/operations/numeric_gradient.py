@@ -81,6 +81,12 @@ def _differences(f: Callable[[NDArray], float], x: NDArray, h: float) -> NDArray
 
 def _compute(inputs: Inputs, wrong: Wrong) -> Results:
     f, h = inputs["f"], inputs["h"]
+    if "df is ignored: the entries of f are summed without it" in wrong:
+        values = inputs["values"]
+
+        def f(x: NDArray) -> float:
+            return float(values(x).sum())
+
     x = inputs["x"].copy()
     dx = np.zeros_like(x)
     kept = "x is not restored: it stays at x + h" in wrong
@@ -152,6 +158,7 @@ def _compute(inputs: Inputs, wrong: Wrong) -> Results:
 _RIGHT = "dx[i] = (f(x with x[i] + h) - f(x with x[i] - h)) / (2 * h)"
 _RESTORE = "put the old number back after each entry, or work on a copy; else later entries are taken at another point"
 _MISTAKES = {
+    "df is ignored: the entries of f are summed without it": "sum((f(x + h) - f(x - h)) * df) / (2 * h)",
     "one-sided difference: f(x + h) - f(x)": "its error is proportional to h, not to h squared: " + _RIGHT,
     "one-sided difference: f(x) - f(x - h)": "its error is proportional to h, not to h squared: " + _RIGHT,
     "divided by h instead of 2 h": "h not doubled: the points x + h and x - h are 2 h apart: " + _RIGHT,

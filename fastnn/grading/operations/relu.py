@@ -147,7 +147,7 @@ def _quantities(inputs: Inputs) -> dict[str, float]:
 OPERATION = Operation(
     name="relu",
     title="ReLU",
-    formula="""\\
+    formula="""\
 y = max(x, 0)
 dx = dy where x > 0, and 0 elsewhere; at x = 0 either is right""",
     parts=(

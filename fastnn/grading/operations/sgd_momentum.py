@@ -104,8 +104,6 @@ def _compute(inputs: Inputs, wrong: Wrong) -> Results:
         velocity = v
     if "the step is returned as the velocity" in wrong:
         velocity = after * move
-    if "parameter and velocity are returned in the other order" in wrong:
-        parameter, velocity = velocity, parameter
     return {"parameter": parameter, "velocity": velocity}
 
 
@@ -211,10 +209,11 @@ cs231n:  v = momentum * v - learning_rate * dw; w = w + v""",
                 "the momentum is not used: plain gradient descent": _STEP,
                 "Nesterov momentum instead of the plain one": _STEP,
                 "Nesterov momentum of cs231n: -momentum * v_old + (1 + momentum) * v": _STEP,
+                "the velocity has the other sign": "the steps are right, but this style keeps the velocity with the "
+                "other sign: " + _STEP,
                 "the momentum has the wrong sign": _STEP,
                 "the gradient has the wrong sign": _STEP,
                 "the step has the wrong sign: gradient ascent": "the sign is flipped: " + _STEP,
-                "the velocity has the other sign": _STEP,
                 "the learning rate is in the wrong place: inside the velocity": "v = momentum * v + gradient; lr "
                 "multiplies v in the step of the parameter",
                 "the learning rate is in the wrong place: outside the velocity": "v = momentum * v - learning_rate * "
@@ -234,7 +233,6 @@ cs231n:  v = momentum * v - learning_rate * dw; w = w + v""",
                 "the step is returned as the velocity": _STEP,
                 "the parameter is not changed": "return the new parameter",
                 "the step is returned, not the parameter": "add the step to the old parameter",
-                "parameter and velocity are returned in the other order": "return (parameter, velocity)",
             },
             terms=_terms,
             quantities=_quantities,

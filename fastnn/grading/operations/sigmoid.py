@@ -138,7 +138,7 @@ _NAMES = ("x", "y", "dy")
 OPERATION = Operation(
     name="sigmoid",
     title="Sigmoid",
-    formula=f"""\\
+    formula=f"""\
 {_RIGHT}
 {_RIGHT_BACKWARD}, where y is the result of forward""",
     parts=(

@@ -186,7 +186,7 @@ _NAMES = ("x", "y", "dy")
 OPERATION = Operation(
     name="softmax",
     title="Softmax of x (N, C) along axis 1",
-    formula=f"""\\
+    formula=f"""\
 y = exp(x - max) / sum(exp(x - max)), max and sum of each row
 {_SUM}""",
     parts=(

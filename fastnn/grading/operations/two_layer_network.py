@@ -236,6 +236,11 @@ _BACKWARD_MISTAKES = {
 }
 
 
+def _without_sums(mistakes: dict[str, str]) -> dict[str, str]:
+    """Without those that only a loss with reduction="sum" can have."""
+    return {phrase: hint for phrase, hint in mistakes.items() if not phrase.endswith("is divided by the batch size")}
+
+
 def _terms(inputs: Inputs) -> dict[str, dict[str, NDArray]]:
     i = double(inputs)
     reg = i["reg"] * (0.5 if i["half"] else 1.0)
@@ -382,8 +387,8 @@ style="pytorch": weights have the shapes (H, D) and (C, H)""",
             mistakes={
                 **_PENALTY_MISTAKES,
                 **_BACKWARD_MISTAKES,
-                **GRADIENT_MISTAKES,
-                **LOSS_MISTAKES,
+                **_without_sums(GRADIENT_MISTAKES),
+                **_without_sums(LOSS_MISTAKES),
                 **_FORWARD_MISTAKES,
             },
             **_COMMON,
