@@ -349,6 +349,7 @@ def test_non_finite_weights_before_the_first_update_are_of_step_one():
     model = nn.Linear(2, 1)
     model.weight.data[0, 0] = np.nan
     errors = [
-        training.non_finite.find_non_finite(model, np.ones((1, 2), np.float32), math.nan, step).step for step in (1, 2, 5)
+        training.non_finite.find_non_finite(model, np.ones((1, 2), np.float32), math.nan, step).step
+        for step in (1, 2, 5)
     ]
     assert errors == [1, 1, 4]

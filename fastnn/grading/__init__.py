@@ -11,8 +11,8 @@ call. A mistake is named only if making it gives the student's numbers in every 
 too. Where no known mistake does, the report says where and how the numbers are wrong.
 
 `check` runs the functions in this process: it is for students who check their own work. A function that never returns
-stops it. `grade(file, spec)` checks all tasks of an assignment in a process of its own, with limits; so does the command
-`fastnn grade`.
+stops it. `grade(file, spec)` checks all tasks of an assignment in a process of its own, with limits; the command
+`fastnn grade` does so, too.
 """
 
 from fastnn.grading.assignment import Assignment, grade

@@ -446,7 +446,11 @@ class _:
         return -log_p.mean(), d / d.size
 
 
-@wrong("softmax_cross_entropy", "the 1 is subtracted from the whole column", r"column|every (row|sample)|label|one-hot|subtract")
+@wrong(
+    "softmax_cross_entropy",
+    "the 1 is subtracted from the whole column",
+    r"column|every (row|sample)|label|one-hot|subtract",
+)
 class _:
     def loss_and_gradient(scores, labels):
         n, p, log_p = _cross_entropy(scores, labels)

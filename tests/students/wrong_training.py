@@ -285,7 +285,7 @@ def two_layers(x, y, w1, b1, w2, b2, reg=0.0):
 
 @right("two_layer_network", "one function")
 class _:
-    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):  # noqa: N803 (as the course writes them)
+    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):
         return two_layers(x, y, W1, b1, W2, b2, reg)
 
 
@@ -332,7 +332,7 @@ def _back(x, y, w1, b1, w2, b2, reg):
 
 @wrong("two_layer_network", "the gradient of the penalty lacks the 2", r"2|half|twice")
 class _:
-    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):  # noqa: N803
+    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):
         loss, d, hidden = _back(x, y, W1, b1, W2, b2, reg)
         dh = d @ W2.T * (hidden > 0)
         return loss, {
@@ -345,7 +345,7 @@ class _:
 
 @wrong("two_layer_network", "no ReLU in backward", r"ReLU|relu|mask")
 class _:
-    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):  # noqa: N803
+    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):
         loss, d, hidden = _back(x, y, W1, b1, W2, b2, reg)
         dh = d @ W2.T
         return loss, {
@@ -358,7 +358,7 @@ class _:
 
 @wrong("two_layer_network", "the biases are penalised, too", r"bias")
 class _:
-    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):  # noqa: N803
+    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):
         loss, grads = two_layers(x, y, W1, b1, W2, b2, reg)
         loss += reg * ((b1**2).sum() + (b2**2).sum())
         return loss, grads | {"b1": grads["b1"] + 2 * reg * b1, "b2": grads["b2"] + 2 * reg * b2}
@@ -366,7 +366,7 @@ class _:
 
 @wrong("two_layer_network", "not divided by the batch size", r"not divided by the batch size|batch size")
 class _:
-    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):  # noqa: N803
+    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):
         loss, d, hidden = _back(x, y, W1, b1, W2, b2, reg)
         d = d * len(x)
         dh = d @ W2.T * (hidden > 0)
@@ -380,13 +380,13 @@ class _:
 
 @wrong("two_layer_network", "the penalty is in the gradient only", r"penalt|regulari[sz]")
 class _:
-    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):  # noqa: N803
+    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):
         loss, grads = two_layers(x, y, W1, b1, W2, b2, reg)
         return loss - reg * ((W1**2).sum() + (W2**2).sum()), grads
 
 
 @wrong("two_layer_network", "no penalty of the second layer", r"W2|second|penalt")
 class _:
-    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):  # noqa: N803
+    def loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0):
         loss, grads = two_layers(x, y, W1, b1, W2, b2, reg)
         return loss - reg * (W2**2).sum(), grads | {"W2": grads["W2"] - 2 * reg * W2}

@@ -135,7 +135,8 @@ def backward_terms(i: Inputs, wrong: Wrong, axis: int = 0) -> tuple[dict[str, ND
     if "the mean and variance terms are not multiplied by the weight (gamma)" in wrong:
         mean_of_g, mean_of_product = dy.mean(along, keepdims=True), (dy * x_hat).mean(along, keepdims=True)
     if "the weight (gamma) stands outside of the means in dx" in wrong:
-        mean_of_g, mean_of_product = weight * dy.mean(along, keepdims=True), weight * (dy * x_hat).mean(along, keepdims=True)
+        mean_of_g = weight * dy.mean(along, keepdims=True)
+        mean_of_product = weight * (dy * x_hat).mean(along, keepdims=True)
     factor = inverse
     if "mean and variance are taken for constants, and multiplied by the root in dx instead of divided" in wrong:
         mean_of_g, mean_of_product, factor = np.zeros_like(mean_of_g), np.zeros_like(mean_of_product), 1 / inverse
@@ -200,13 +201,13 @@ def backward_mistakes(axis: int) -> dict[str, str]:
     """Mistakes of the gradients; axis as in `statistics_mistakes`."""
     group = ("column", "row")[axis]
     of_rows = {
-        "the weight (gamma) stands outside of the means in dx": "the weight differs within a row, so it belongs into the "
-        "means: mean(dy * weight) and mean(dy * weight * x_hat)",
+        "the weight (gamma) stands outside of the means in dx": "the weight differs within a row, so it belongs into "
+        "the means: mean(dy * weight) and mean(dy * weight * x_hat)",
     }
     return {
         **(of_rows if axis == 1 else {}),
-        "mean and variance are taken for constants, and multiplied by the root in dx instead of divided": "the terms of the "
-        "mean and of the variance are missing, and all of dx is divided by sqrt(var + eps)",
+        "mean and variance are taken for constants, and multiplied by the root in dx instead of divided": "the terms of "
+        "the mean and of the variance are missing, and all of dx is divided by sqrt(var + eps)",
         "the term of the mean is missing": f"the mean depends on every x of the {group}: dx needs - mean of the "
         "gradient",
         "the term of the variance is missing": f"the variance depends on every x of the {group}: dx needs "
