@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from fastnn.doctor.loop import Loop
 from fastnn.doctor.probe import probe_labels
 from fastnn.doctor.run import begins_with_norm
 from fastnn.training.callbacks import Callback
+from fastnn.training.non_finite import NonFiniteLoss
 from fastnn.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -213,7 +215,10 @@ class Doctor(Callback):
     def on_exit(self, trainer: "Trainer") -> None:
         self._end_look()
         if self._steps and self._collected.record.losses:
-            # The loss that ended the training was of a step that did not end.
+            error = sys.exception()
+            if isinstance(error, NonFiniteLoss):
+                self._collected.add([_non_finite(error)])
+                self._collected.record.losses.append(math.nan)  # of the step that did not end
             self._collected.see_losses(trainer.total_steps, is_scheduled(trainer.optimizer))
         self._seen = self._weights = self._progress = None
 
@@ -248,6 +253,17 @@ class Doctor(Callback):
             yield loop
         self._steps = loop.steps
         loop.finish()
+
+
+def _non_finite(error: NonFiniteLoss) -> Finding:
+    return Finding(
+        "non_finite_loss",
+        "error",
+        str(error),
+        "numbers that grew beyond what float32 holds, a logarithm or a division of 0, or such inputs",
+        "a lower learning rate, max_grad_norm=1; or a check of the inputs with np.isfinite",
+        error.layer,
+    )
 
 
 def train_is_unknown(samples: tuple[Sample | None, Sample | None]) -> bool:
