@@ -1,7 +1,9 @@
 """Each finding of the doctor, on the smallest thing that has it, and on one that has not."""
 
 import math
+import pathlib
 import random
+import re
 
 import numpy as np
 import pytest
@@ -652,3 +654,16 @@ def test_the_range_test_refuses_what_makes_no_sense(rng, change):
     model, x, labels = small(rng)
     with pytest.raises(ValueError, match="lr_range_test"):
         training.lr_range_test(model, [(x, labels)], **change)
+
+
+def test_the_guide_lists_every_finding():
+    folder = pathlib.Path(fastnn.__file__).parent / "doctor"
+    source = "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
+    # The name is the first argument, or one of two.
+    named = set(re.findall(r'Finding\(\s*"([a-z_]+)"', source))
+    for pair in re.findall(r'Finding\(\s*"([a-z_]+)" if \w+ else "([a-z_]+)"', source):
+        named |= set(pair)
+    guide = (pathlib.Path(__file__).parents[1] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`([a-z_]+)`", "\n".join(line.rpartition("|")[0].split("|")[1]
+                                                      for line in guide.splitlines() if line.startswith("| `"))))  # fmt: skip
+    assert named == listed

@@ -163,7 +163,7 @@ class Doctor(Callback):
                 self._set_unit(trainer)
             collected.see_step(trainer.model, seen, is_scheduled(trainer.optimizer))
         collected.see_loss(trainer.last_loss, trainer.model)
-        if train_is_unknown(self._samples) and collected.examined == FIRST_STEPS:
+        if _train_is_unknown(self._samples) and collected.examined == FIRST_STEPS:
             collected.see_inputs(begins_with_norm(trainer.model), trainer.criterion)
 
     def _set_unit(self, trainer: "Trainer") -> None:
@@ -266,7 +266,7 @@ def _non_finite(error: NonFiniteLoss) -> Finding:
     )
 
 
-def train_is_unknown(samples: tuple[Sample | None, Sample | None]) -> bool:
+def _train_is_unknown(samples: tuple[Sample | None, Sample | None]) -> bool:
     """Whether the training images can be seen in the steps only."""
     return samples[0] is None
 
