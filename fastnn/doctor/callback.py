@@ -47,9 +47,9 @@ class Doctor(Callback):
     and then of every `every`-th, and at losses and accuracies after each epoch. It changes nothing: weights are what
     they would be without it, bit for bit.
 
-    An examined step takes up to twice its time, for a copy of the weights and a look at each activation: with
-    `every=50` about 1 to 2 % of the training. The data are looked at once, which takes a second or so for 50,000
-    images of 32 x 32.
+    What it costs, measured on a network of three convolutions with 64 images of 32 x 32 in a batch and `every=50`: 2 %
+    of 320 steps, the first five among them, and once, before the first step, 0.13 s for 2,000 images. Where nothing is
+    learned that holds for the validation images, a linear classifier is fitted once, which takes a second or so.
 
     Args:
         every: steps between two that are examined.

@@ -59,6 +59,7 @@ def plot_record(record: Record) -> Any:
     values = np.ma.masked_invalid(record.loss_array())
     if values.count():
         loss.plot(np.arange(1, len(values) + 1), values, color=_BLUE, linewidth=1.3)
+    loss.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     loss.set_xlabel("step")
     loss.set_ylabel("loss")
     loss.set_title("loss of the steps", fontsize=10)
