@@ -206,8 +206,8 @@ def backward_mistakes(axis: int) -> dict[str, str]:
     }
     return {
         **(of_rows if axis == 1 else {}),
-        "mean and variance are taken for constants, and multiplied by the root in dx instead of divided": "the terms of "
-        "the mean and of the variance are missing, and all of dx is divided by sqrt(var + eps)",
+        "mean and variance are taken for constants, and multiplied by the root in dx instead of divided": "the terms "
+        "of the mean and of the variance are missing, and all of dx is divided by sqrt(var + eps)",
         "the term of the mean is missing": f"the mean depends on every x of the {group}: dx needs - mean of the "
         "gradient",
         "the term of the variance is missing": f"the variance depends on every x of the {group}: dx needs "
