@@ -89,7 +89,7 @@ python_maximum_signature_line_length = 80
 python_display_short_literal_types = True
 add_module_names = False
 smartquotes = False  # "--" is an option, not a dash
-default_role = "py:obj"
+default_role = "literal"  # which code_links makes a link if it is a public name
 
 html_theme = "furo"
 html_title = f"fastnn {release}"
