@@ -15,8 +15,8 @@ plt.rcParams.update({
 })  # fmt: skip
 
 
-def panels(rows=1, columns=1, width=6.0, height=3.0, **options):
-    """A figure that can still be read on a telephone: 6 inches wide; and its axes."""
+def panels(rows=1, columns=1, width=5.5, height=3.0, **options):
+    """A figure whose words can still be read on a telephone, so it is narrow; and its axes."""
     return plt.subplots(rows, columns, figsize=(width, height), **options)
 
 
