@@ -47,7 +47,11 @@ ACTIVATIONS = [
     ("softmax", "overflow for large scores", {"forward": lambda x: np.exp(x) / np.exp(x).sum(1, keepdims=True)}),
     ("softmax", "wrong axis", {"forward": lambda x: right.softmax(x.T).T}),
     ("softmax", "whole array", {"forward": lambda x: np.exp(x - x.max()) / np.exp(x - x.max()).sum()}),
-    ("softmax", "maximum of the whole array", {"forward": lambda x: np.exp(x - x.max()) / np.exp(x - x.max()).sum(1)[:, None]}),
+    (
+        "softmax",
+        "maximum of the whole array",
+        {"forward": lambda x: np.exp(x - x.max()) / np.exp(x - x.max()).sum(1)[:, None]},
+    ),
     ("softmax", "diagonal", {"backward": lambda dy, y: dy * y * (1 - y)}),
 ]
 
@@ -180,7 +184,7 @@ def _conv_backward_overwritten(dy, x, weight, stride=1, padding=0):
         for j in range(dy.shape[3]):
             rows, columns = slice(i * stride, i * stride + r), slice(j * stride, j * stride + s)
             dxp[:, :, rows, columns] = np.einsum("nk,kcpq->ncpq", dy[:, :, i, j], weight)
-    dx, dw, db = right.conv2d_backward(dy, x, weight, stride, padding)
+    _, dw, db = right.conv2d_backward(dy, x, weight, stride, padding)
     return dxp[:, :, p : p + x.shape[2], p : p + x.shape[3]], dw, db
 
 
@@ -198,8 +202,14 @@ CONV = [
     ("the bias is not added", {"forward": _conv(change_bias=lambda b: 0 * b)}),
     ("stride is not used for the place", {"forward": _conv_stride_forgotten}),
     ("padding on the right and at the bottom only", {"forward": _conv_one_side}),
-    ("the padding is ignored", {"forward": lambda x, weight, bias, stride, padding: right.conv2d(x, weight, bias, stride)}),
-    ("as large as for stride 1", {"forward": lambda x, weight, bias, stride, padding: right.conv2d(x, weight, bias, 1, padding)}),
+    (
+        "the padding is ignored",
+        {"forward": lambda x, weight, bias, stride, padding: right.conv2d(x, weight, bias, stride)},
+    ),
+    (
+        "as large as for stride 1",
+        {"forward": lambda x, weight, bias, stride, padding: right.conv2d(x, weight, bias, 1, padding)},
+    ),
     ("overwritten where windows overlap", {"backward": _conv_backward_overwritten}),
     ("gradient of the filter is flipped", {"backward": _conv_backward(dw=lambda g: g[..., ::-1, ::-1])}),
     ("dbias is averaged", {"backward": _conv_backward(db=lambda dy: dy.mean((0, 2, 3)))}),
@@ -236,20 +246,60 @@ def _max_backward_cs231n(dout, cache):
 
 
 POOLING = [
-    ("max_pool2d", "every one of equal maxima", {"backward": _max_backward(lambda w: w == w.max((2, 3), keepdims=True))}),
+    (
+        "max_pool2d",
+        "every one of equal maxima",
+        {"backward": _max_backward(lambda w: w == w.max((2, 3), keepdims=True))},
+    ),
     ("max_pool2d", "every pixel of the window", {"backward": _max_backward(lambda w: np.ones_like(w))}),
-    ("max_pool2d", "to the minimum", {"backward": _max_backward(lambda w: w == np.where(np.isinf(w), 99, w).min((2, 3), keepdims=True))}),
+    (
+        "max_pool2d",
+        "to the minimum",
+        {"backward": _max_backward(lambda w: w == np.where(np.isinf(w), 99, w).min((2, 3), keepdims=True))},
+    ),
     ("max_pool2d", "average instead", {"forward": right.avg_pool2d}),
-    ("max_pool2d", "starts at 0", {"forward": lambda x, kernel_size, stride, padding: np.maximum(right.max_pool2d(x, kernel_size, stride, padding), 0)}),
-    ("max_pool2d", "padded with zeros", {"forward": lambda x, kernel_size, stride, padding: right.max_pool2d(np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2)), kernel_size, stride)}),
+    (
+        "max_pool2d",
+        "starts at 0",
+        {
+            "forward": lambda x, kernel_size, stride, padding: np.maximum(
+                right.max_pool2d(x, kernel_size, stride, padding), 0
+            )
+        },
+    ),
+    (
+        "max_pool2d",
+        "padded with zeros",
+        {
+            "forward": lambda x, kernel_size, stride, padding: right.max_pool2d(
+                np.pad(x, ((0, 0), (0, 0), (padding,) * 2, (padding,) * 2)), kernel_size, stride
+            )
+        },
+    ),
     (
         "max_pool2d",
         "overwritten where windows overlap",
         {"forward": right.max_pool_forward_naive, "backward": _max_backward_cs231n},
     ),
     ("avg_pool2d", "maximum instead", {"forward": right.max_pool2d}),
-    ("avg_pool2d", "not divided", {"forward": lambda x, kernel_size, stride, padding: right.avg_pool2d(x, kernel_size, stride, padding) * np.prod(_size(kernel_size))}),
-    ("avg_pool2d", "not divided", {"backward": lambda dy, x, kernel_size, stride, padding: right.avg_pool2d_backward(dy, x, kernel_size, stride, padding) * np.prod(_size(kernel_size))}),
+    (
+        "avg_pool2d",
+        "not divided",
+        {
+            "forward": lambda x, kernel_size, stride, padding: (
+                right.avg_pool2d(x, kernel_size, stride, padding) * np.prod(_size(kernel_size))
+            )
+        },
+    ),
+    (
+        "avg_pool2d",
+        "not divided",
+        {
+            "backward": lambda dy, x, kernel_size, stride, padding: (
+                right.avg_pool2d_backward(dy, x, kernel_size, stride, padding) * np.prod(_size(kernel_size))
+            )
+        },
+    ),
 ]
 
 
@@ -289,7 +339,11 @@ def _lr_outside(w, dw, v, lr, mu, config):
 
 
 OPTIMISERS = [
-    ("sgd_momentum", "momentum is not used", lambda parameter, gradient, velocity, lr, momentum: (parameter - lr * gradient, velocity)),
+    (
+        "sgd_momentum",
+        "momentum is not used",
+        lambda parameter, gradient, velocity, lr, momentum: (parameter - lr * gradient, velocity),
+    ),
     (
         "sgd_momentum",
         "Nesterov",
@@ -428,3 +482,82 @@ def test_mistakes_of_numeric_gradients(phrase, function):
 @pytest.mark.parametrize(("phrase", "function"), NETWORK)
 def test_mistakes_of_the_two_layer_network(phrase, function):
     named("two_layer_network", phrase, loss_and_gradient=function)
+
+
+def _batchnorm_unbiased(x, gamma, beta, bn_param):
+    out, cache = right.batchnorm_forward(x, gamma, beta, {**bn_param})
+    kept = bn_param["momentum"]
+    n = max(len(x) - 1, 1)
+    bn_param["running_mean"] = kept * bn_param["running_mean"] + (1 - kept) * x.mean(0)
+    bn_param["running_var"] = kept * bn_param["running_var"] + (1 - kept) * x.var(0) * len(x) / n
+    return out, cache
+
+
+def _batchnorm_other_momentum(x, gamma, beta, bn_param):
+    param = {**bn_param, "momentum": 1 - bn_param["momentum"]}
+    result = right.batchnorm_forward(x, gamma, beta, param)
+    bn_param.update({name: param[name] for name in ("running_mean", "running_var")})
+    return result
+
+
+def test_mistakes_of_running_statistics():
+    named("batch_norm", "unbiased running variance", forward=_batchnorm_unbiased)
+    named("batch_norm", "other convention", forward=_batchnorm_other_momentum)
+    named(
+        "batch_norm",
+        "biased running variance",
+        running=lambda x, running_mean, running_var, momentum=0.1: (
+            (1 - momentum) * running_mean + momentum * x.mean(0),
+            (1 - momentum) * running_var + momentum * x.var(0),
+        ),
+    )
+    named(
+        "batch_norm",
+        "training statistics used at inference",
+        inference=lambda x, weight, bias, running_mean, running_var, eps=1e-5: right.batch_norm(x, weight, bias, eps),
+    )
+
+
+def _drop(x, p):
+    return np.random.rand(*x.shape) >= p  # noqa: NPY002
+
+
+DROPOUT = [
+    ("not scaled", {"forward": lambda x, p: x * _drop(x, p)}),
+    ("scaled by p rather than 1 - p", {"forward": lambda x, p: x * _drop(x, p) / p}),
+    ("p is taken for the probability to keep", {"forward": lambda x, p: x * _drop(x, 1 - p) / (1 - p)}),
+    ("multiplied by the probability to keep", {"forward": lambda x, p: x * _drop(x, p) * (1 - p)}),
+    ("randn for rand", {"forward": lambda x, p: x * (np.random.randn(*x.shape) >= p) / (1 - p)}),  # noqa: NPY002
+    ("one mask for all samples", {"forward": lambda x, p: x * _drop(x[0], p) / (1 - p)}),
+    (
+        "the same mask in every call",
+        {"forward": lambda x, p: x * (np.random.default_rng(0).random(x.shape) >= p) / (1 - p)},
+    ),
+    ("nothing is dropped", {"forward": lambda x, p: x}),
+    ("everything is dropped", {"forward": lambda x, p: 0 * x}),
+    ("half of the entries", {"forward": lambda x, p: x * _drop(x, 0.5) / (1 - p)}),
+    (
+        "another mask is drawn",
+        {
+            "forward": right.dropout_forward,
+            "backward": lambda dout, cache: dout * _drop(dout, 1 - cache[0]["p"]) / cache[0]["p"],
+        },
+    ),
+    ("mask is ignored", {"forward": right.dropout, "backward": lambda dy, mask: dy}),
+    ("not scaled", {"forward": right.dropout, "backward": lambda dy, mask: dy * (mask > 0)}),
+    ("active at inference", {"inference": lambda x, p: x * _drop(x, p) / (1 - p)}),
+    ("scaled at inference", {"inference": lambda x, p: x * (1 - p)}),
+]
+
+
+@pytest.mark.parametrize(("phrase", "functions"), DROPOUT)
+def test_mistakes_of_dropout(phrase, functions):
+    np.random.seed(0)  # noqa: NPY002
+    named("dropout", phrase, **functions)
+
+
+def test_mistakes_of_the_penalty():
+    named("l2_penalty", "factor 1/2", penalty=lambda weight, reg: reg * np.sum(weight**2) / 2)
+    named("l2_penalty", "the factor 2 of the gradient is missing", gradient=lambda weight, reg: reg * weight)
+    named("l2_penalty", "the root is too many", penalty=lambda weight, reg: reg * np.linalg.norm(weight))
+    named("l2_penalty", "L1", gradient=lambda weight, reg: reg * np.sign(weight))

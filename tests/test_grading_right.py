@@ -353,10 +353,16 @@ RIGHT = [
     ("relu", {"backward": lambda dy, y: dy * (y > 0)}),
     ("relu", {"forward": relu_forward, "backward": relu_backward_cache}),
     ("sigmoid", {"forward": sigmoid, "backward": sigmoid_backward}),
-    ("sigmoid", {"forward": lambda x: (sigmoid(x), sigmoid(x)), "backward": lambda dout, cache: dout * cache * (1 - cache)}),
+    (
+        "sigmoid",
+        {"forward": lambda x: (sigmoid(x), sigmoid(x)), "backward": lambda dout, cache: dout * cache * (1 - cache)},
+    ),
     ("sigmoid", {"backward": lambda dy, x: dy * sigmoid(x) * (1 - sigmoid(x))}),
     ("softmax", {"forward": softmax, "backward": softmax_backward}),
-    ("softmax", {"forward": lambda x: (softmax(x), softmax(x)), "backward": lambda dout, cache: softmax_backward(dout, cache)}),
+    (
+        "softmax",
+        {"forward": lambda x: (softmax(x), softmax(x)), "backward": lambda dout, cache: softmax_backward(dout, cache)},
+    ),
     ("softmax_cross_entropy", {"loss_and_gradient": loss_and_gradient}),
     ("softmax_cross_entropy", {"loss_and_gradient": lambda x, y: loss_and_gradient(x, y)}),
     (

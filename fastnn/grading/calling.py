@@ -14,7 +14,7 @@ from fastnn import _check
 from fastnn.grading.operation import ANY, Case, Form, Misfit, Results
 from fastnn.grading.signatures import Binding
 
-__all__ = ["Fatal", "Outcome", "as_array", "call", "covers", "first_of", "quiet", "values_of_roles"]
+__all__ = ["Fatal", "Outcome", "as_array", "call", "covers", "first_of", "quiet", "same", "values_of_roles"]
 
 
 class Fatal(Exception):
@@ -67,12 +67,13 @@ def covers(binding: Binding, case: Case) -> bool:
     for role, default in binding.form.optional.items():
         if role in binding.roles or role not in values or default is ANY:
             continue
-        if not _same(values[role], default):
+        if not same(values[role], default):
             return False
     return True
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are equal arrays, or equal numbers, or the same object."""
     try:
         return bool(np.array_equal(a, b))
     except Exception:  # objects that cannot be compared
@@ -115,8 +116,11 @@ def call(function: Callable[..., Any], binding: Binding, case: Case, cache: Any 
 
 
 def _told(error: BaseException) -> str:
-    kind, words = type(error).__name__, str(error)
-    name = getattr(error, "type_name", kind)  # of an exception in another process
+    name = str(getattr(error, "type_name", type(error).__name__))  # of an exception in another process
+    try:
+        words = str(error)
+    except Exception:  # of somebody else's __str__
+        words = ""
     if name == "NotImplementedError" or isinstance(error, NotImplementedError):
         return "not written yet: it raises NotImplementedError"
     if isinstance(error, SystemExit):

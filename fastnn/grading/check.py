@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import _check
 from fastnn.grading import describing
-from fastnn.grading.calling import Fatal, Outcome, call, covers
+from fastnn.grading.calling import Fatal, Outcome, call, covers, same
 from fastnn.grading.matching import Observation, explain
 from fastnn.grading.operation import Case, Form, Misfit, Operation, PartOfOperation, Results
 from fastnn.grading.operations import OPERATIONS
@@ -221,7 +221,7 @@ class _Checker:
         return [form.adapted(case) for case in part.cases(rng, self.settings)]
 
     def _run(self, part: PartOfOperation, bindings: list[Binding]) -> "_Run":
-        """The calls, in the way that fits best: if it is not clear from the names, the one with the most right cases."""
+        """The calls, in the way that fits best: if the names do not say it, the one with the most right cases."""
         likely = [b for b in bindings if b.form.style == bindings[0].form.style and b.score == bindings[0].score]
         others = (
             [b for b in bindings if b not in likely] if bindings[0].score < 2 * len(bindings[0].form.required) else []
@@ -307,11 +307,11 @@ class _Run:
         again = self._outcome(checker, case)
         if self.part.random:
             drawn = [o.results.get("y") for o in (first, again)]
-            repeats = drawn[0] is not None and drawn[1] is not None and np.array_equal(drawn[0], drawn[1])
+            repeats = drawn[0] is not None and drawn[1] is not None and same(drawn[0], drawn[1])
             if repeats and len(np.unique(np.asarray(drawn[0]) == 0)) > 1 and not self.binding.roles & {"seed", "rng"}:
                 self.repeated = "the same mask in every call: the random numbers must go on, not start anew with a seed"
             return
-        if first.forward and not np.array_equal(first.forward.get("y"), again.forward.get("y")):
+        if first.forward and not same(first.forward.get("y"), again.forward.get("y")):
             return  # two random masks
         for name, array in first.results.items():
             other = again.results.get(name)
@@ -347,7 +347,9 @@ class _Run:
         texts: dict[str, list[str]] = {}  # sentence -> results
         for name, observations in self.results.items():
             if name in exchanged:
-                texts.setdefault(f"the results are in another order: it is the right {exchanged[name]}", []).append(name)
+                texts.setdefault(f"the results are in another order: it is the right {exchanged[name]}", []).append(
+                    name
+                )
                 continue
             for text in self._of_result(name, observations):
                 texts.setdefault(text, []).append(name)
@@ -369,7 +371,9 @@ class _Run:
 
     def _of_result(self, name: str, observations: list[Observation]) -> list[str]:
         if name in self.part.messages:
-            return [self.part.messages[name]] if any(o.received is not None and not o.right for o in observations) else []
+            return (
+                [self.part.messages[name]] if any(o.received is not None and not o.right for o in observations) else []
+            )
         texts = explain(self.part, name, observations)
         for o in observations:
             if o.received is not None and o.received.shape != o.expected.shape:
@@ -400,7 +404,9 @@ class _Run:
             hint = self._tag_of(cases, others)
             texts.append(f"{words[kind]} (in the case {cases[0].label}{f'; {hint}' if hint else ''})")
         for name in dict.fromkeys(changed):
-            texts.append(f"the argument {name} is overwritten in place: work on a copy, since the caller still needs it")
+            texts.append(
+                f"the argument {name} is overwritten in place: work on a copy, since the caller still needs it"
+            )
         if self.repeated and not (self.part.learn and self.right < 1):
             texts.append(self.repeated)
         if not self.outcomes:

@@ -55,7 +55,8 @@ def _by_factor(wrong: list) -> str:
         factors.append(factor)
     if max(factors) - min(factors) <= 1e-5 * max(map(abs, factors)):
         return f"they are {factors[0]:.6g} times the right ones in every case"
-    return f"they are proportional to the right ones, with another factor in each case ({factors[0]:.4g}, {factors[1]:.4g}, ...)"
+    some = ", ".join(f"{factor:.4g}" for factor in factors[:3])
+    return f"they are proportional to the right ones, with another factor in each case: {some}"
 
 
 def _by_axis(expected: NDArray, received: NDArray) -> str:
@@ -74,7 +75,7 @@ def _by_axis(expected: NDArray, received: NDArray) -> str:
 
 def _by_place(o: object) -> str:
     expected, received = o.expected, o.received  # type: ignore[attr-defined]
-    wrong = wrong_entries(expected, received, o.deviation)  # type: ignore[attr-defined]
+    wrong: NDArray = wrong_entries(expected, received, o.deviation)  # type: ignore[attr-defined]
     if wrong.all() or not wrong.any() or expected.ndim == 0:
         return ""
     words = f"{int(wrong.sum())} of {wrong.size} entries are wrong"
@@ -82,7 +83,7 @@ def _by_place(o: object) -> str:
         found = np.unique(np.nonzero(wrong)[axis])
         if len(found) == 1 and expected.shape[axis] > 1:
             return f"{words}, all at index {found[0]} of axis {axis}"
-        whole = wrong.all(axis=tuple(a for a in range(expected.ndim) if a != axis))
+        whole = np.asarray(wrong.all(axis=tuple(a for a in range(expected.ndim) if a != axis)))
         if 0 < len(found) < expected.shape[axis] and whole[found].all():
             return f"{words}, all those at the indices {', '.join(map(str, found))} of axis {axis}"
     if expected.ndim == 4 and not wrong[:, :, 1:-1, 1:-1].any():

@@ -74,7 +74,7 @@ class Observation:
 
 
 def explain(part: PartOfOperation, result: str, observations: list[Observation]) -> list[str]:
-    """What is wrong with the numbers of a result, in sentences; none if nothing is, or if only the shape can be named."""
+    """What is wrong with the numbers of a result, in sentences; none if only the shape can be named."""
     search = _Search(part, result, observations)
     if not search.wrong:
         return []
@@ -108,9 +108,12 @@ class _Search:
         return [name for name in _BATCHED if getattr(inputs.get(name), "ndim", 0) >= 2]
 
     # ---- hypotheses --------------------------------------------------------------------------------------------------
+    def _making(self, *phrases: str) -> Callable[[Observation], NDArray | None]:
+        return lambda o: self._computed(o, frozenset(phrases))
+
     def _flags(self) -> Iterator[Hypothesis]:
         for phrase in self.part.mistakes:
-            yield self._words(phrase), lambda o, phrase=phrase: self._computed(o, frozenset({phrase}))
+            yield self._words(phrase), self._making(phrase)
 
     def _words(self, phrase: str) -> str:
         hint = self.part.mistakes[phrase]
@@ -129,7 +132,8 @@ class _Search:
             return None
         for text, value in changed_results(base, self.pivot.case.inputs):
             if self.pivot.explained(value) and all(
-                any(o.explained(other) for other in self._changed_result(o, text, wrong) or [None]) for o in self.all
+                any(o.explained(other) for other in self._changed_result(o, text, wrong)) or o.received is None
+                for o in self.all
             ):
                 return text
         return None
@@ -256,7 +260,8 @@ class _Search:
 
     def _pairs(self) -> str | None:
         """Two mistakes at once, and a factor."""
-        assert self.pivot is not None and self.pivot.received is not None
+        assert self.pivot is not None
+        assert self.pivot.received is not None
         numbers = self.pivot.received
         if numbers.shape != self.pivot.expected.shape or not np.isfinite(numbers).all():
             return None
@@ -268,8 +273,7 @@ class _Search:
             if factor:
                 return f"{self._words(phrase)}; and {factor}"
         for a, b in itertools.combinations(phrases, 2):
-            both = frozenset({a, b})
-            if self._holds(("", lambda o, both=both: self._computed(o, both))):
+            if self._holds(("", self._making(a, b))):
                 return f"{self._words(a)}; and {self._words(b)}"
         if self.part.expensive or len(phrases) > _MOST_PHRASES:
             return None
@@ -293,20 +297,19 @@ class _Search:
     def _cover(self) -> list[str]:
         """Mistakes that explain some of the wrong cases each."""
         assert self.pivot is not None
-        texts: dict[str, Callable[[Observation], list[NDArray | None]]] = {}
+        explained: dict[str, list[bool]] = {}
         for text, predict in self._flags():
-            texts[text] = lambda o, predict=predict: [predict(o)]
+            explained[text] = [o.explained(predict(o)) for o in self.all]
         for text, _ in changed_results(self.pivot.expected, self.pivot.case.inputs):
-            texts.setdefault(text, lambda o, text=text: list(self._changed_result(o, text, frozenset())))
+            explained.setdefault(
+                text,
+                [any(o.explained(value) for value in self._changed_result(o, text, frozenset())) for o in self.all],
+            )
         for text, _ in changed_inputs(self.pivot.case.inputs, self._batched(self.pivot)):
-            texts.setdefault(text, lambda o, text=text: [self._changed_argument(o, text, frozenset())])
-        explained = {
-            text: [any(o.explained(value) for value in predictions(o)) for o in self.all]
-            for text, predictions in texts.items()
-        }
+            explained.setdefault(text, [o.explained(self._changed_argument(o, text, frozenset())) for o in self.all])
         left = [index for index, o in enumerate(self.all) if o in self.wrong and o.expected.size > 1]
         left = [index for index in left if largest(self._numbers(index)) > 0]
-        said = []
+        said: list[str] = []
         while left and len(said) < 3:
             scores = {
                 text: sum(found[index] for index in left)

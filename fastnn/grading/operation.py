@@ -105,8 +105,8 @@ class PartOfOperation:
         random: whether two calls must differ, as far as the function draws its own random numbers.
         expensive: whether `compute` takes long, so that fewer pairs of mistakes are tried.
         messages: results that are no numbers of the operation -> what is wrong if they are not as expected.
-        learn: for random results: from (inputs, results, results of the forward pass whose cache was used) to inputs that
-            say what was drawn.
+        learn: for random results: from (inputs, results, results of the forward pass whose cache was used) to inputs
+            that say what was drawn.
     """
 
     name: str

@@ -10,58 +10,58 @@ from fastnn.grading.operation import Form, Misfit, Operation, PartOfOperation
 __all__ = ["Binding", "accepted", "bind", "described", "recognise"]
 
 # Names that students give to each parameter, in lower case and without underscores.
-_ALIASES: dict[str, tuple[str, ...]] = {
-    "x": ("x", "input", "inputs", "data", "inp", "xin", "image", "images", "img", "features", "a", "z", "scores",
-          "logits", "batch", "tensor", "feature", "xs", "u", "v", "xarray"),
-    "weight": ("weight", "weights", "w", "kernel", "kernels", "filter", "filters", "gamma", "scale", "theta", "k",
-               "param", "params", "parameter", "parameters", "g", "f"),
-    "bias": ("bias", "b", "beta", "shift", "offset", "biases"),
-    "dy": ("dy", "dout", "gradoutput", "gradout", "grad", "upstream", "dldy", "dz", "da", "delta", "outgrad", "dupstream",
-           "gradoutputs", "g", "gy", "dlout", "dldout", "dh", "gradient", "grady", "do", "dl", "upstreamgrad", "dj", "dprobabilities", "dp", "ds"),
-    "y": ("y", "out", "output", "a", "s", "probabilities", "probs", "p", "yout", "activation", "result", "sigma"),
-    "eps": ("eps", "epsilon", "e"),
-    "labels": ("labels", "y", "target", "targets", "t", "label", "ytrue", "gt", "classes", "yb", "truth"),
-    "scores": ("scores", "x", "logits", "z", "input", "inputs", "s", "score", "output", "pred", "predictions", "f"),
-    "cache": ("cache", "ctx", "saved", "mem", "memory", "context", "caches", "saveddata", "state", "mask"),
-    "running_mean": ("runningmean", "mean", "movingmean", "mu", "rm", "meanrunning"),
-    "running_var": ("runningvar", "var", "variance", "runningvariance", "movingvar", "movingvariance", "rv", "varrunning"),
-    "momentum": ("momentum", "mu", "m", "mom", "rho", "alpha", "beta", "gamma"),
-    "stride": ("stride", "strides", "s", "step"),
-    "padding": ("padding", "pad", "p", "pads"),
-    "kernel_size": ("kernelsize", "kernel", "size", "poolsize", "pool", "k", "window", "ksize", "windowsize", "filtersize"),
-    "p": ("p", "rate", "prob", "dropprob", "pdrop", "keepprob", "dropout", "dropoutrate", "probability", "droprate", "ratio"),
-    "mask": ("mask", "m", "keep", "kept", "cache"),
-    "training": ("training", "train", "istraining", "mode", "trainmode", "istrain"),
-    "rng": ("rng", "generator", "randomstate", "random"),
-    "seed": ("seed",),
-    "gradient": ("gradient", "grad", "dw", "g", "dweight", "grads", "dparam", "dp", "dtheta", "d", "gradients", "dx"),
-    "parameter": ("parameter", "w", "param", "weight", "weights", "theta", "p", "x", "params"),
-    "velocity": ("velocity", "v", "buffer", "momentumbuffer", "vel", "buf", "u", "state"),
-    "lr": ("lr", "learningrate", "rate", "alpha", "eta", "stepsize"),
-    "config": ("config", "state", "conf", "cfg"),
-    "m": ("m", "expavg", "firstmoment", "m1", "moment1", "s", "mt"),
-    "v": ("v", "expavgsq", "secondmoment", "m2", "moment2", "r", "vt"),
-    "t": ("t", "step", "i", "iteration", "k", "timestep", "n", "it"),
-    "beta1": ("beta1", "b1", "rho1"),
-    "beta2": ("beta2", "b2", "rho2"),
-    "betas": ("betas",),
-    "f": ("f", "func", "function", "fn", "fun", "loss", "lossfn", "objective"),
-    "df": ("df", "dout", "dy", "grad"),
-    "h": ("h", "eps", "epsilon", "delta", "step", "dx"),
-    "verbose": ("verbose",),
-    "w1": ("w1", "weight1", "weights1", "win", "fc1weight"),
-    "b1": ("b1", "bias1", "biases1", "fc1bias"),
-    "w2": ("w2", "weight2", "weights2", "wout", "fc2weight"),
-    "b2": ("b2", "bias2", "biases2", "fc2bias"),
-    "params": ("params", "parameters", "weights", "model", "p", "theta", "net"),
-    "reg": ("reg", "regularization", "regularisation", "lam", "lambda", "lmbda", "lambd", "weightdecay", "l2",
-            "strength", "alpha", "wd", "regstrength", "decay", "l2reg"),
-    "conv_param": ("convparam", "params", "param", "convparams"),
-    "pool_param": ("poolparam", "params", "param", "poolparams"),
-    "bn_param": ("bnparam", "params", "param", "bnparams"),
-    "ln_param": ("lnparam", "params", "param", "lnparams"),
-    "dropout_param": ("dropoutparam", "params", "param", "dropoutparams"),
-}  # fmt: skip
+_WORDS = {
+    "x": "x input inputs data inp xin image images img features a z scores logits batch tensor feature xs u v xarray",
+    "weight": "weight weights w kernel kernels filter filters gamma scale theta k param params parameter parameters "
+    "g f",
+    "bias": "bias b beta shift offset biases",
+    "dy": "dy dout gradoutput gradout grad upstream dldy dz da delta outgrad dupstream gradoutputs g gy dlout dldout "
+    "dh gradient grady do dl upstreamgrad dj dprobabilities dp ds",
+    "y": "y out output a s probabilities probs p yout activation result sigma",
+    "eps": "eps epsilon e",
+    "labels": "labels y target targets t label ytrue gt classes yb truth",
+    "scores": "scores x logits z input inputs s score output pred predictions f",
+    "cache": "cache ctx saved mem memory context caches saveddata state mask",
+    "running_mean": "runningmean mean movingmean mu rm meanrunning",
+    "running_var": "runningvar var variance runningvariance movingvar movingvariance rv varrunning",
+    "momentum": "momentum mu m mom rho alpha beta gamma",
+    "stride": "stride strides s step",
+    "padding": "padding pad p pads",
+    "kernel_size": "kernelsize kernel size poolsize pool k window ksize windowsize filtersize",
+    "p": "p rate prob dropprob pdrop keepprob dropout dropoutrate probability droprate ratio",
+    "mask": "mask m keep kept cache",
+    "training": "training train istraining mode trainmode istrain",
+    "rng": "rng generator randomstate random",
+    "seed": "seed",
+    "gradient": "gradient grad dw g dweight grads dparam dp dtheta d gradients dx",
+    "parameter": "parameter w param weight weights theta p x params",
+    "velocity": "velocity v buffer momentumbuffer vel buf u state",
+    "lr": "lr learningrate rate alpha eta stepsize",
+    "config": "config state conf cfg",
+    "m": "m expavg firstmoment m1 moment1 s mt",
+    "v": "v expavgsq secondmoment m2 moment2 r vt",
+    "t": "t step i iteration k timestep n it",
+    "beta1": "beta1 b1 rho1",
+    "beta2": "beta2 b2 rho2",
+    "betas": "betas",
+    "f": "f func function fn fun loss lossfn objective",
+    "df": "df dout dy grad",
+    "h": "h eps epsilon delta step dx",
+    "verbose": "verbose",
+    "w1": "w1 weight1 weights1 win fc1weight",
+    "b1": "b1 bias1 biases1 fc1bias",
+    "w2": "w2 weight2 weights2 wout fc2weight",
+    "b2": "b2 bias2 biases2 fc2bias",
+    "params": "params parameters weights model p theta net",
+    "reg": "reg regularization regularisation lam lambda lmbda lambd weightdecay l2 strength alpha wd regstrength "
+    "decay l2reg",
+    "conv_param": "convparam params param convparams",
+    "pool_param": "poolparam params param poolparams",
+    "bn_param": "bnparam params param bnparams",
+    "ln_param": "lnparam params param lnparams",
+    "dropout_param": "dropoutparam params param dropoutparams",
+}
+_ALIASES = {role: tuple(words.split()) for role, words in _WORDS.items()}
 
 
 @dataclass(frozen=True)
@@ -206,13 +206,13 @@ def recognise(
         part = operation.part(name)
         forms = [form for form in part.forms if style in (None, form.style)]
         results = [(form, bind(function, form)) for form in forms]
-        bindings = [binding for _, binding in results if isinstance(binding, Binding)]
-        if "forward" not in functions and any(not binding.form.takes_cache for binding in bindings):
-            bindings = [binding for binding in bindings if not binding.form.takes_cache]
-        if bindings:
-            found[name] = bindings
-            for known in dict.fromkeys(binding.form.style for binding in bindings):
-                best = max(binding.score for binding in bindings if binding.form.style == known)
+        fitting = [binding for _, binding in results if isinstance(binding, Binding)]
+        if "forward" not in functions and any(not binding.form.takes_cache for binding in fitting):
+            fitting = [binding for binding in fitting if not binding.form.takes_cache]
+        if fitting:
+            found[name] = fitting
+            for known in dict.fromkeys(binding.form.style for binding in fitting):
+                best = max(binding.score for binding in fitting if binding.form.style == known)
                 scores[known] = scores.get(known, 0) + best
         else:
             reasons = "; ".join(dict.fromkeys(str(reason) for _, reason in results))
@@ -220,13 +220,12 @@ def recognise(
                 f"the signature is not an accepted one: {reasons}\n"
                 f"Received: {described(function)}\nAccepted:\n{accepted(part, style)}"
             )
-    for bindings in found.values():
-        if isinstance(bindings, list):
-            only = {binding.form.style for binding in bindings}
-            if len(only) == 1:  # this function can be of one style only, so the others are taken to be, too
-                scores[only.pop()] += 100
+    recognised = [bindings for bindings in found.values() if isinstance(bindings, list)]
+    for bindings in recognised:
+        only = {binding.form.style for binding in bindings}
+        if len(only) == 1:  # this function can be of one style only, so the others are taken to be, too
+            scores[only.pop()] += 100
     chosen = max(scores, key=lambda known: scores[known], default=None)
-    for bindings in found.values():
-        if isinstance(bindings, list):
-            bindings.sort(key=lambda binding: (binding.form.style != chosen, -binding.score))
+    for bindings in recognised:
+        bindings.sort(key=lambda binding: (binding.form.style != chosen, -binding.score))
     return found

@@ -1,7 +1,5 @@
 """Normalisation with mistakes: of the columns of a matrix (batch norm) and of its rows (layer norm)."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -94,11 +92,14 @@ EPS_MISTAKES = {
     "not divided by the standard deviation": "x - mean must be divided by sqrt(var + eps)",
     "multiplied by the standard deviation instead of divided": "divide by sqrt(var + eps)",
 }
+
+
 def statistics_mistakes(axis: int) -> dict[str, str]:
     """Mistakes of mean and variance along this axis: 0 for batch norm, 1 for layer norm."""
     group, name, letter = (("column", "batch", "N"), ("row", "layer", "D"))[axis]
     return {
-        "unbiased variance": f"the squares are divided by {letter} - 1; normalisation divides by {letter} (np.var with ddof=0)",
+        "unbiased variance": f"the squares are divided by {letter} - 1; normalisation divides by {letter} (np.var "
+        "with ddof=0)",
         "normalised along the wrong axis": f"{name} normalisation takes mean and variance of each {group}: axis {axis}",
         "normalised over the whole array": f"each {group} has a mean and a variance of its own: axis={axis} is missing",
         "variance is a sum, not a mean": f"not divided by {letter}: the variance is the mean of the squares",
@@ -116,6 +117,8 @@ AFFINE_MISTAKES = {
     "weight and bias exchanged": "y = weight * x_hat + bias",
     "divided by the weight (gamma)": "y = weight * x_hat + bias",
 }
+
+
 def backward_terms(i: Inputs, wrong: Wrong, axis: int = 0) -> tuple[dict[str, NDArray], NDArray]:
     x, dy, weight, n = i["x"], i["dy"], i["weight"], i["x"].shape[axis]
     mean, var = statistics_with(i, wrong, axis)
@@ -184,24 +187,32 @@ def backward_with(i: Inputs, wrong: Wrong, axis: int = 0) -> Results:
         dbias = dy
     if "dweight and dbias exchanged" in wrong:
         dweight, dbias = dbias, dweight
-    return {"dx": terms["through x - mean"] + terms["of the mean"] + terms["of the variance"], "dweight": dweight, "dbias": dbias}
+    return {
+        "dx": terms["through x - mean"] + terms["of the mean"] + terms["of the variance"],
+        "dweight": dweight,
+        "dbias": dbias,
+    }
 
 
 def backward_mistakes(axis: int) -> dict[str, str]:
     """Mistakes of the gradients; axis as in `statistics_mistakes`."""
     group = ("column", "row")[axis]
     return {
-        "the term of the mean is missing": f"the mean depends on every x of the {group}: dx needs - mean of the gradient",
+        "the term of the mean is missing": f"the mean depends on every x of the {group}: dx needs - mean of the "
+        "gradient",
         "the term of the variance is missing": f"the variance depends on every x of the {group}: dx needs "
         "- x_hat * mean(dy * weight * x_hat) / std",
         "the term through x - mean is missing": "the direct path dy * weight / std is missing",
         "the term of the mean has the wrong sign": "the mean is subtracted, so its term has a minus",
         "the term of the variance has the wrong sign": "1 / std falls when the variance grows: the term has a minus",
-        "the mean and variance terms are sums, not means": "not divided by the number of values that are normalised together",
+        "the mean and variance terms are sums, not means": "not divided by the number of values that are normalised "
+        "together",
         "not multiplied by the weight (gamma)": "dx_hat = dy * weight",
-        "the mean and variance terms are not multiplied by the weight (gamma)": "all three terms have the factor weight",
+        "the mean and variance terms are not multiplied by the weight (gamma)": "all three terms have the factor "
+        "weight",
         "divided by the weight (gamma)": "dx_hat = dy * weight",
-        "multiplied by the standard deviation in dx instead of divided": "all terms of dx are divided by sqrt(var + eps)",
+        "multiplied by the standard deviation in dx instead of divided": "all terms of dx are divided by sqrt(var + "
+        "eps)",
         "not divided by the standard deviation in dx": "all terms of dx are divided by sqrt(var + eps)",
         "divided by the variance in dx, not by its root": "all terms of dx are divided by sqrt(var + eps) once",
         **EPS_MISTAKES,

@@ -9,7 +9,16 @@ from fastnn.grading.operation import Case, Form, Inputs, Settings, Wrong
 from fastnn.grading.operations._shared import FLOAT32_HINT
 from fastnn.grading.tolerances import FLOAT32
 
-__all__ = ["HINTS", "WINDOW_MISTAKES", "backward_forms", "forward_forms", "out_shape", "places", "pool_cases", "quantities"]
+__all__ = [
+    "HINTS",
+    "WINDOW_MISTAKES",
+    "backward_forms",
+    "forward_forms",
+    "out_shape",
+    "places",
+    "pool_cases",
+    "quantities",
+]
 
 
 def pool_cases(ties: bool) -> Callable[[np.random.Generator, Settings], list[Case]]:
@@ -41,10 +50,14 @@ def pool_cases(ties: bool) -> Callable[[np.random.Generator, Settings], list[Cas
         found = [
             case("", (2, 3, 4, 6), (2, 2), 2),
             case("", (2, 2, 6, 9), (3, 3), 3),
-            case("negative numbers, ", (2, 2, 4, 4), (2, 2), 2, shift=-10.0, tags=("negative numbers", "square images")),
+            case(
+                "negative numbers, ", (2, 2, 4, 4), (2, 2), 2, shift=-10.0, tags=("negative numbers", "square images")
+            ),
             case("overlapping windows, ", (2, 2, 5, 7), (3, 3), 2),
             case("overlapping windows, ", (1, 2, 4, 5), (2, 2), 1, tags=("one image",)),
-            case("size that is no multiple, ", (2, 1, 5, 7), (2, 2), 2, tags=("one channel", "size that is no multiple")),
+            case(
+                "size that is no multiple, ", (2, 1, 5, 7), (2, 2), 2, tags=("one channel", "size that is no multiple")
+            ),
             case("gaps, ", (2, 2, 7, 8), (2, 2), 3),
             case("padding, ", (2, 2, 4, 6), (2, 2), 2, 1),
             case("padding, ", (2, 2, 5, 6), (3, 3), 2, 1, shift=-5.0),
@@ -88,7 +101,10 @@ def places(i: Inputs, wrong: Wrong) -> Iterator[tuple[int, int, slice, slice]]:
     down = right = stride
     if "the stride is not used for the place of the window" in wrong or "the stride is ignored" in wrong:
         down = right = 1
-    if "the size of the window is used as the stride" in wrong or "the size of the window is used for its place" in wrong:
+    if (
+        "the size of the window is used as the stride" in wrong
+        or "the size of the window is used for its place" in wrong
+    ):
         down, right = r, s
     first = 1 if "the window starts one pixel too late" in wrong else 0
     if "the window is one pixel too small" in wrong:
@@ -110,7 +126,8 @@ def places(i: Inputs, wrong: Wrong) -> Iterator[tuple[int, int, slice, slice]]:
 
 
 WINDOW_MISTAKES = {
-    "the stride is not used for the place of the window": "for output (i, j) the window starts at (i * stride, j * stride)",
+    "the stride is not used for the place of the window": "for output (i, j) the window starts at (i * stride, j * "
+    "stride)",
     "the size of the window is used for its place": "for output (i, j) the window starts at (i * stride, j * stride)",
     "the stride is used as the size of the window": "the window has the size kernel_size, whatever the stride",
     "the window starts one pixel too late": "off by one: the first window starts at pixel 0 of the padded image",
@@ -118,7 +135,8 @@ WINDOW_MISTAKES = {
     "the window is one pixel too large": "off by one: the window is x[i * stride : i * stride + kernel_size]",
     "height and width of the window are exchanged": "kernel_size is (height, width)",
     "the last row and column of the output are left out": "off by one: the loops must reach every output",
-    "rows and columns of the window are exchanged": "the first index is the row (height), the second the column (width)",
+    "rows and columns of the window are exchanged": "the first index is the row (height), the second the column "
+    "(width)",
 }
 
 _OPTIONS = {"padding": 0}
@@ -195,7 +213,8 @@ def quantities(inputs: Inputs) -> dict[str, float]:
 
 HINTS = {
     **FLOAT32_HINT,
-    "overlapping windows": "wrong only where windows overlap (the stride is smaller than the window): gradients must be "
+    "overlapping windows": "wrong only where windows overlap (the stride is smaller than the window): gradients must "
+    "be "
     "added, not assigned, and the window starts at i * stride",
     "gaps": "wrong only where the stride is larger than the window",
     "padding": "right without padding, wrong with it",

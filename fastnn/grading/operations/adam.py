@@ -292,7 +292,8 @@ OPERATION = Operation(
             forms=(
                 Form(
                     "pytorch",
-                    "step(parameter, gradient, m, v, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8) -> (parameter, m, v), or None "
+                    "step(parameter, gradient, m, v, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8) -> (parameter, m, "
+                    "v), or None "
                     "with all three changed in place; t is 1 in the first step",
                     _STATE,
                     ("parameter", "m", "v"),
@@ -314,7 +315,8 @@ OPERATION = Operation(
                 ),
                 Form(
                     "cs231n",
-                    "step(w, dw, config) -> (w, config), with config = {learning_rate, beta1, beta2, epsilon, m, v, t}; t is 0 "
+                    "step(w, dw, config) -> (w, config), with config = {learning_rate, beta1, beta2, epsilon, m, v, "
+                    "t}; t is 0 "
                     "before the first step and counted up",
                     ("parameter", "gradient", "config"),
                     ("parameter", "m", "v", "t"),

@@ -113,7 +113,8 @@ def _backward(inputs: Inputs, wrong: Wrong) -> Results:
 
 
 _DIVISOR_MISTAKES = {
-    "the padding is not counted: divided by the pixels of the image only": "wrong count at the border: divide by the area of "
+    "the padding is not counted: divided by the pixels of the image only": "wrong count at the border: divide by the "
+    "area of "
     "the window everywhere (count_include_pad=True in PyTorch)",
     "not divided: the sum instead of the average": "divide by the area of the window",
     "divided by the height of the window only": "divide by height times width",
@@ -130,7 +131,7 @@ OPERATION = Operation(
     name="avg_pool2d",
     title="Average pooling of x (N, C, H, W)",
     formula="""\
-y[n, c, i, j] = sum of x[n, c, i * stride + p, j * stride + q] over p, q < kernel_size, divided by the area of the window
+y[n, c, i, j] = sum of x[n, c, i * stride + p, j * stride + q] over the window, divided by the area of the window
 padding is zeros, which count (count_include_pad=True in PyTorch)
 dx: every dy, divided by the area, is added to all pixels of its window
 kernel_size and stride are integers; kernel_size is (height, width) in one of the cases""",
@@ -150,11 +151,13 @@ kernel_size and stride are integers; kernel_size is (height, width) in one of th
                 "averaged over the whole batch": "every image and channel has an average of its own: axis=(2, 3)",
                 **_pooling.WINDOW_MISTAKES,
                 "the stride is ignored": "for output (i, j) the window starts at (i * stride, j * stride)",
-                "the size of the window is used as the stride": "for output (i, j) the window starts at (i * stride, j * stride)",
+                "the size of the window is used as the stride": "for output (i, j) the window starts at (i * stride, "
+                "j * stride)",
                 "the padding is ignored": "the windows start at -padding",
                 "the size of the output is one too small": "off by one: (H + 2 * padding - kernel_size) // stride + 1",
                 "the size of the output is rounded up": "(H + 2 * padding - kernel_size) // stride + 1, rounded down",
-                "the size of the output is the size of x divided by the stride": "(H + 2 * padding - kernel_size) // stride + 1",
+                "the size of the output is the size of x divided by the stride": "(H + 2 * padding - kernel_size) // "
+                "stride + 1",
                 "only the first image is computed": "go through all images",
                 "only the first channel is computed": "go through all channels",
             },

@@ -87,7 +87,8 @@ def _forward(inputs: Inputs, wrong: Wrong) -> Results:
 
 
 _RUNNING_MISTAKES = {
-    "the momentum has the other convention": "is `momentum` the part of the old value that is kept (cs231n), or the part of "
+    "the momentum has the other convention": "is `momentum` the part of the old value that is kept (cs231n), or the "
+    "part of "
     "the new one (PyTorch)? See the signature",
     "unbiased running variance": "this style keeps the running average of the biased variance, divided by N",
     "biased running variance": "PyTorch keeps the running average of the unbiased variance, divided by N - 1",
@@ -202,7 +203,8 @@ def _inference(inputs: Inputs, wrong: Wrong) -> Results:
 
 
 _INFERENCE_MISTAKES = {
-    "statistics of the batch used at inference": "training statistics used at inference: use running_mean and running_var",
+    "statistics of the batch used at inference": "training statistics used at inference: use running_mean and "
+    "running_var",
     "mean of the batch used at inference": "training statistics used at inference: use running_mean",
     "variance of the batch used at inference": "training statistics used at inference: use running_var",
     "the running mean is not subtracted": "x_hat = (x - running_mean) / sqrt(running_var + eps)",
@@ -295,7 +297,8 @@ cs231n:  running = momentum * running + (1 - momentum) * new, where new is the b
                 ),
                 Form(
                     "pytorch",
-                    "forward(x, weight, bias, running_mean, running_var, momentum=0.1, eps=1e-5) -> y, with the running "
+                    "forward(x, weight, bias, running_mean, running_var, momentum=0.1, eps=1e-5) -> y, with the "
+                    "running "
                     "statistics updated in place, or -> (y, running_mean, running_var)",
                     ("x", "weight", "bias", *_RUNNING),
                     ("y", *_RUNNING),

@@ -58,14 +58,14 @@ def _out(size: int, kernel: int, stride: int, padding: int) -> int:
     return (size + 2 * padding - kernel) // stride + 1
 
 
-def _settings(i: Inputs) -> tuple[tuple[int, int], ...]:
+def _settings(i: Inputs) -> tuple[Any, Any, Any]:
     return (i["stride"],) * 2, (i["padding"],) * 2, (1, 1)
 
 
 def _right_forward(inputs: Inputs) -> Results:
     i = double(inputs)
-    out = tuple(_out(i["x"].shape[2 + a], i["weight"].shape[2 + a], i["stride"], i["padding"]) for a in (0, 1))
-    return {"y": reference.conv2d(i["x"], i["weight"], i["bias"], *_settings(i), 1, out)}
+    h, w = (_out(i["x"].shape[2 + a], i["weight"].shape[2 + a], i["stride"], i["padding"]) for a in (0, 1))
+    return {"y": reference.conv2d(i["x"], i["weight"], i["bias"], *_settings(i), 1, (h, w))}
 
 
 def _pads(p: int, wrong: Wrong) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -269,13 +269,15 @@ def _backward(inputs: Inputs, wrong: Wrong) -> Results:
 
 
 _WINDOW_MISTAKES = {
-    "the stride is not used for the place of the window": "for output (i, j) the window starts at (i * stride, j * stride)",
+    "the stride is not used for the place of the window": "for output (i, j) the window starts at (i * stride, j * "
+    "stride)",
     "the stride is used for the rows only": "for output (i, j) the window starts at (i * stride, j * stride)",
     "the stride is used for the columns only": "for output (i, j) the window starts at (i * stride, j * stride)",
     "the filter's size is used as the stride": "for output (i, j) the window starts at (i * stride, j * stride)",
     "the window starts one pixel too late": "off by one: the first window starts at pixel 0 of the padded image",
     "the last row and column of the output are left out": "off by one: the loops must reach every output",
-    "rows and columns of the window are exchanged": "the first index is the row (height), the second the column (width)",
+    "rows and columns of the window are exchanged": "the first index is the row (height), the second the column "
+    "(width)",
     "the padding is ignored": "x must be padded with zeros on all four sides",
     "padding on the right and at the bottom only": "wrong padding side: pad all four sides with `padding` zeros",
     "padding on the left and at the top only": "wrong padding side: pad all four sides with `padding` zeros",
@@ -285,7 +287,8 @@ _WINDOW_MISTAKES = {
     "padded with the pixels of the border instead of zeros": "pad with zeros",
 }
 _FLIP = {
-    "the filter is flipped": "rotated by 180 degrees: a true convolution; deep learning uses the cross-correlation, without a flip",
+    "the filter is flipped": "rotated by 180 degrees: a true convolution; deep learning uses the cross-correlation, "
+    "without a flip",
     "the filter is flipped vertically": "the filter is used as it is",
     "the filter is flipped horizontally": "the filter is used as it is",
     "rows and columns of the filter are exchanged": "the filter is transposed",
@@ -327,9 +330,11 @@ def _conv_param(i: Inputs) -> dict[str, Any]:
 _OPTIONS = {"stride": 1, "padding": 0}
 _HINTS = {
     **FLOAT32_HINT,
-    "stride 2 or 3": "right for stride 1, wrong for larger strides: is the stride used for the size of the output and for the "
+    "stride 2 or 3": "right for stride 1, wrong for larger strides: is the stride used for the size of the output "
+    "and for the "
     "place of every window?",
-    "padding": "right without padding, wrong with it: is x padded with zeros on all four sides, and dx cut accordingly?",
+    "padding": "right without padding, wrong with it: is x padded with zeros on all four sides, and dx cut "
+    "accordingly?",
     "filter that is not square": "wrong only for a filter that is not square: are its height and width told apart?",
     "one image": "wrong only for a batch of one image",
     "one channel": "wrong only for one channel",
@@ -376,7 +381,8 @@ every product of forward gives one term of dx and one of dweight; dbias = sum of
                 "padded once instead of on both sides, at the end": "wrong padding side: pad all four sides",
                 "padded once instead of on both sides, at the start": "wrong padding side: pad all four sides",
                 "the padding counts once in the size of the output": "the size is (H + 2 * padding - R) // stride + 1",
-                "the size of the output is one too small": "off by one: the size is (H + 2 * padding - R) // stride + 1",
+                "the size of the output is one too small": "off by one: the size is (H + 2 * padding - R) // stride "
+                "+ 1",
                 "the output is as large as for stride 1": "the stride is ignored",
                 "averaged over the window instead of summed": "nothing is divided",
                 "averaged over the channels instead of summed": "nothing is divided",
@@ -406,7 +412,9 @@ every product of forward gives one term of dx and one of dweight; dbias = sum of
                     _OPTIONS,
                     names=_PYTORCH,
                 ),
-                Form("pytorch", "backward(dy, cache) -> (dx, dweight, dbias)", ("dy", "cache"), GRADIENTS, names=("dy",)),
+                Form(
+                    "pytorch", "backward(dy, cache) -> (dx, dweight, dbias)", ("dy", "cache"), GRADIENTS, names=("dy",)
+                ),
                 Form("cs231n", "backward(dout, cache) -> (dx, dw, db)", ("dy", "cache"), GRADIENTS, names=_CS231N),
             ),
             cases=_cases,
@@ -415,7 +423,8 @@ every product of forward gives one term of dx and one of dweight; dbias = sum of
             mistakes={
                 "overwritten where windows overlap in dx: assigned instead of added": "dx[window] += ...",
                 "overwritten in dweight: assigned instead of added": "dweight += ... for every position",
-                "overwritten in dweight by each window of the last image": "dweight += ... for every image and position",
+                "overwritten in dweight by each window of the last image": "dweight += ... for every image and "
+                "position",
                 **_FLIP,
                 "the gradient of the filter is flipped": "dweight has the orientation of the weight",
                 "the weight is missing in dx": "dx sums dy times weight",

@@ -97,7 +97,8 @@ def _forward(inputs: Inputs, wrong: Wrong) -> Results:
 
 
 _SCALE_MISTAKES = {
-    "not scaled: the kept entries must be divided by the probability to keep": "inverted dropout: y = x * mask / (1 - p), so that "
+    "not scaled: the kept entries must be divided by the probability to keep": "inverted dropout: y = x * mask / (1 "
+    "- p), so that "
     "nothing has to be done at inference",
     "scaled by p rather than 1 - p: divided by the probability to drop": "divide by the probability to keep",
     "multiplied by the probability to keep instead of divided": "divide by the probability to keep",
@@ -109,11 +110,14 @@ _SCALE_MISTAKES = {
 _FORWARD_MISTAKES = {
     "nothing is dropped": "x is returned with no zeros: draw a mask",
     "everything is dropped": "is the mask made of integers, or is p taken for something else?",
-    "p is taken for the probability to keep": "the wrong share is dropped. In PyTorch p is the probability to drop, in cs231n "
+    "p is taken for the probability to keep": "the wrong share is dropped. In PyTorch p is the probability to drop, "
+    "in cs231n "
     "to keep; see the signature",
     "half of the entries are dropped, whatever p is": "use p",
-    "a normal random number is compared with p (randn for rand)": "the mask needs uniform random numbers: np.random.rand",
-    "a normal random number is compared with 1 - p (randn for rand)": "the mask needs uniform random numbers: np.random.rand",
+    "a normal random number is compared with p (randn for rand)": "the mask needs uniform random numbers: "
+    "np.random.rand",
+    "a normal random number is compared with 1 - p (randn for rand)": "the mask needs uniform random numbers: "
+    "np.random.rand",
     "the square of the probability": "two masks in place of one?",
     **_SCALE_MISTAKES,
     "the mask is returned, not multiplied by x": "y = x * mask / (1 - p)",
@@ -234,7 +238,8 @@ def _inference(inputs: Inputs, wrong: Wrong) -> Results:
 _INFERENCE_MISTAKES = {
     "active at inference: entries are dropped and scaled": "at inference, dropout returns x as it is",
     "active at inference: entries are dropped": "at inference, dropout returns x as it is",
-    "scaled at inference, too: multiplied by the probability to keep": "inverted dropout scales in training, so nothing is done "
+    "scaled at inference, too: multiplied by the probability to keep": "inverted dropout scales in training, so "
+    "nothing is done "
     "at inference",
     "scaled at inference, too: divided by the probability to keep": "at inference, dropout returns x as it is",
     "scaled at inference, too: multiplied by the probability to drop": "at inference, dropout returns x as it is",
@@ -268,7 +273,9 @@ _HINTS = {
     "one sample": "wrong only for a batch of one sample",
     "small p": "wrong only where little is dropped",
 }
-_SHARED = {"same_for_all_samples": "one mask for all samples: each sample needs a mask of its own (draw an array of x.shape)"}
+_SHARED = {
+    "same_for_all_samples": "one mask for all samples: each sample needs a mask of its own (draw an array of x.shape)"
+}
 _RESULTS = ("y", "share_kept", "same_for_all_samples")
 _PYTORCH = ("x", "p", "training", "dy", "mask", "rng", "seed")
 _CS231N = ("x", "dropout_param", "dout", "cache")
@@ -296,7 +303,8 @@ PyTorch: p is the probability to drop. cs231n: p is the probability to keep, and
                 ),
                 Form(
                     "cs231n",
-                    "forward(x, dropout_param) -> (out, cache), with dropout_param = {mode: 'train', p}, where p is the "
+                    "forward(x, dropout_param) -> (out, cache), with dropout_param = {mode: 'train', p}, where p is "
+                    "the "
                     "probability to keep",
                     ("x", "dropout_param"),
                     _RESULTS,

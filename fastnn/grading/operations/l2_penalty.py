@@ -112,7 +112,8 @@ def _compute(inputs: Inputs, wrong: Wrong) -> Results:
 _LOSS = "penalty = reg * sum(weight**2)"
 _GRADIENT = "its derivative is 2 * reg * weight"
 PENALTY_MISTAKES = {
-    "a factor 1/2 in the penalty that does not belong there": _LOSS + ", without 1/2 (the setting half=True asks for 1/2)",
+    "a factor 1/2 in the penalty that does not belong there": _LOSS
+    + ", without 1/2 (the setting half=True asks for 1/2)",
     "the factor 1/2 of the penalty is missing": "half=True asks for reg / 2 * sum(weight**2)",
     "a factor 2 in the penalty that does not belong there": _LOSS,
     "the norm instead of its square: the root is too many": _LOSS,
@@ -159,7 +160,13 @@ _HINTS = {
     "reg 0": "wrong only for reg = 0",
 }
 _ARGUMENTS = ("weight", "reg")
-_COMMON: dict[str, Any] = {"cases": _cases, "right": _right, "compute": _compute, "quantities": _quantities, "hints": _HINTS}
+_COMMON: dict[str, Any] = {
+    "cases": _cases,
+    "right": _right,
+    "compute": _compute,
+    "quantities": _quantities,
+    "hints": _HINTS,
+}
 
 
 def _forms(function: str, text: str, results: tuple[str, ...]) -> tuple[Form, ...]:

@@ -161,7 +161,8 @@ dweight = sum(dy * x_hat) and dbias = sum(dy) over the samples""",
                 "the mean is not subtracted": "x_hat = (x - mean) / sqrt(var + eps)",
                 "the mean is added": "x_hat = (x - mean) / sqrt(var + eps)",
                 "the mean is subtracted after the division": "brackets are missing: (x - mean) / sqrt(var + eps)",
-                "root mean square normalisation: the mean is ignored": "subtract the mean: (x - mean) / sqrt(var + eps)",
+                "root mean square normalisation: the mean is ignored": "subtract the mean: (x - mean) / sqrt(var + "
+                "eps)",
                 **AFFINE_MISTAKES,
             },
             fields=_fields,
@@ -179,8 +180,12 @@ dweight = sum(dy * x_hat) and dbias = sum(dy) over the samples""",
                     _EPS,
                     names=_PYTORCH,
                 ),
-                Form("pytorch", "backward(dy, cache) -> (dx, dweight, dbias)", ("dy", "cache"), GRADIENTS, names=("dy",)),
-                Form("cs231n", "backward(dout, cache) -> (dx, dgamma, dbeta)", ("dy", "cache"), GRADIENTS, names=_CS231N),
+                Form(
+                    "pytorch", "backward(dy, cache) -> (dx, dweight, dbias)", ("dy", "cache"), GRADIENTS, names=("dy",)
+                ),
+                Form(
+                    "cs231n", "backward(dout, cache) -> (dx, dgamma, dbeta)", ("dy", "cache"), GRADIENTS, names=_CS231N
+                ),
             ),
             cases=_cases,
             right=_right_backward,

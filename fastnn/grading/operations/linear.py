@@ -158,7 +158,8 @@ cs231n,  w (in, out):      y = x @ w + b;           dx = dy @ w.T,    dw = x.T @
             right=_right_forward,
             compute=_forward,
             mistakes={
-                "the weight is not transposed": "weight has the shape (out, in): y = x @ weight.T + bias; for w of shape "
+                "the weight is not transposed": "weight has the shape (out, in): y = x @ weight.T + bias; for w of "
+                "shape "
                 "(in, out), x @ w",
                 "the product is taken in the other order": "y = x @ weight.T + bias",
                 "the bias is not added": "the bias is forgotten: y = x @ weight.T + bias",
@@ -208,14 +209,16 @@ cs231n,  w (in, out):      y = x @ w + b;           dx = dy @ w.T,    dw = x.T @
             right=_right_backward,
             compute=_backward,
             mistakes={
-                "dx uses the transposed weight": "each input gets the sum over the outputs: dx = dy @ weight for weight "
+                "dx uses the transposed weight": "each input gets the sum over the outputs: dx = dy @ weight for "
+                "weight "
                 "(out, in), dout @ w.T for w (in, out)",
                 "dx without the weight": "dx = dy @ weight",
                 "dx without dy": "dy is ignored: dx = dy @ weight",
                 "dx averaged over the batch": "dx has a row for each sample; nothing is averaged",
                 "dweight is transposed": "the gradient has the shape of the weight",
                 "the product for dweight is taken in the wrong order": "it must sum over the samples",
-                "dweight averaged over the batch instead of summed": "divided by the batch size; dy holds that factor already",
+                "dweight averaged over the batch instead of summed": "divided by the batch size; dy holds that "
+                "factor already",
                 "dweight without x": "dweight sums dy times x",
                 "dweight without dy": "dy is ignored: dweight sums dy times x",
                 "dweight uses only the first sample": "sum over all samples",

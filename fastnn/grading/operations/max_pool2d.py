@@ -152,11 +152,13 @@ kernel_size and stride are integers; kernel_size is (height, width) in one of th
                 "padded with zeros instead of -infinity": "zeros of the padding win over negative numbers",
                 **_pooling.WINDOW_MISTAKES,
                 "the stride is ignored": "for output (i, j) the window starts at (i * stride, j * stride)",
-                "the size of the window is used as the stride": "for output (i, j) the window starts at (i * stride, j * stride)",
+                "the size of the window is used as the stride": "for output (i, j) the window starts at (i * stride, "
+                "j * stride)",
                 "the padding is ignored": "the windows start at -padding",
                 "the size of the output is one too small": "off by one: (H + 2 * padding - kernel_size) // stride + 1",
                 "the size of the output is rounded up": "(H + 2 * padding - kernel_size) // stride + 1, rounded down",
-                "the size of the output is the size of x divided by the stride": "(H + 2 * padding - kernel_size) // stride + 1",
+                "the size of the output is the size of x divided by the stride": "(H + 2 * padding - kernel_size) // "
+                "stride + 1",
                 "only the first image is computed": "go through all images",
                 "only the first channel is computed": "go through all channels",
             },
@@ -170,11 +172,13 @@ kernel_size and stride are integers; kernel_size is (height, width) in one of th
             right=_right_backward,
             compute=_backward,
             mistakes={
-                "the gradient goes to every one of equal maxima": "every tie gets the whole gradient; only one of equal maxima "
+                "the gradient goes to every one of equal maxima": "every tie gets the whole gradient; only one of "
+                "equal maxima "
                 "may get it, since dy would be counted several times",
                 "the gradient is divided among equal maxima": "one of equal maxima gets it",
                 "overwritten where windows overlap: assigned instead of added": "dx[window] += ...",
-                "overwritten where maxima coincide: assigned instead of added": "a pixel may be the maximum of several windows: add",
+                "overwritten where maxima coincide: assigned instead of added": "a pixel may be the maximum of "
+                "several windows: add",
                 "the gradient goes to every pixel of the window": "only to the maximum",
                 "the gradient is spread evenly over the window, as in average pooling": "only to the maximum",
                 "the gradient goes to the minimum": "to the maximum",

@@ -208,7 +208,8 @@ dx = dy where x > 0, and 0 elsewhere; at x = 0 either is right""",
             mistakes={
                 "the mask is inverted": "the gradient passes where x is positive",
                 "the mask is taken from dy instead of x": "the gradient passes where x, not dy, is positive",
-                "the mask is y >= 0, which is always true": "dy is handed on as it came; y is 0 where x is negative, so the mask is y > 0",
+                "the mask is y >= 0, which is always true": "dy is handed on as it came; y is 0 where x is negative, "
+                "so the mask is y > 0",
                 "the threshold of the mask is 1, not 0": "the gradient passes where x > 0",
                 "dy is ignored: the mask alone is returned": "multiply the mask by dy",
                 "multiplied by y instead of by its mask": "the derivative is 1, not y, where y > 0",

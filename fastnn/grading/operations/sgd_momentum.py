@@ -14,8 +14,12 @@ __all__ = ["OPERATION"]
 
 
 def _cases(rng: np.random.Generator, settings: Settings) -> list[Case]:
-    def case(label: str, shape: tuple[int, ...], lr: float, momentum: float, dtype: Any = np.float64, **more: Any) -> Case:
-        inputs: Inputs = {name: rng.standard_normal(shape).astype(dtype) for name in ("parameter", "gradient", "velocity")}
+    def case(
+        label: str, shape: tuple[int, ...], lr: float, momentum: float, dtype: Any = np.float64, **more: Any
+    ) -> Case:
+        inputs: Inputs = {
+            name: rng.standard_normal(shape).astype(dtype) for name in ("parameter", "gradient", "velocity")
+        }
         if "first step" in more.get("tags", ()):
             inputs["velocity"] = np.zeros(shape, dtype)
         inputs |= {"lr": lr, "momentum": momentum}
@@ -120,7 +124,11 @@ def _terms(inputs: Inputs) -> dict[str, dict[str, NDArray]]:
 
 
 def _quantities(inputs: Inputs) -> dict[str, float]:
-    return {"the learning rate": inputs["lr"], "the momentum": inputs["momentum"], "the number of entries": inputs["parameter"].size}
+    return {
+        "the learning rate": inputs["lr"],
+        "the momentum": inputs["momentum"],
+        "the number of entries": inputs["parameter"].size,
+    }
 
 
 def _config(i: Inputs) -> dict[str, Any]:
@@ -149,7 +157,11 @@ def _read_step(raw: Any, values: dict[str, Any]) -> Results:
     return {"parameter": raw, "velocity": values["velocity"]}
 
 
-_STEP = "velocity = momentum * velocity + gradient; parameter -= lr * velocity (PyTorch); v = momentum * v - lr * dw; w += v (cs231n)"
+_STEP = (
+    "velocity = momentum * velocity + gradient; parameter -= lr * velocity (PyTorch); v = momentum * v - lr * dw; w "
+    "+= v "
+    "(cs231n)"
+)
 _RESULTS = ("parameter", "velocity")
 _HINTS = {
     **FLOAT32_HINT,
@@ -170,7 +182,8 @@ cs231n:  v = momentum * v - learning_rate * dw; w = w + v""",
             forms=(
                 Form(
                     "pytorch",
-                    "step(parameter, gradient, velocity, lr, momentum) -> (parameter, velocity), or None with both changed in place",
+                    "step(parameter, gradient, velocity, lr, momentum) -> (parameter, velocity), or None with both "
+                    "changed in place",
                     ("parameter", "gradient", "velocity", "lr", "momentum"),
                     _RESULTS,
                     read=_read_step,
@@ -179,7 +192,8 @@ cs231n:  v = momentum * v - learning_rate * dw; w = w + v""",
                 ),
                 Form(
                     "cs231n",
-                    "step(w, dw, config) -> (w, config), with config = {learning_rate, momentum, velocity}; at the first step "
+                    "step(w, dw, config) -> (w, config), with config = {learning_rate, momentum, velocity}; at the "
+                    "first step "
                     "config has no velocity",
                     ("parameter", "gradient", "config"),
                     _RESULTS,
@@ -201,8 +215,10 @@ cs231n:  v = momentum * v - learning_rate * dw; w = w + v""",
                 "the gradient has the wrong sign": _STEP,
                 "the step has the wrong sign: gradient ascent": "the sign is flipped: " + _STEP,
                 "the velocity has the other sign": _STEP,
-                "the learning rate is in the wrong place: inside the velocity": "v = momentum * v + gradient; lr multiplies v in the step of the parameter",
-                "the learning rate is in the wrong place: outside the velocity": "v = momentum * v - learning_rate * dw",
+                "the learning rate is in the wrong place: inside the velocity": "v = momentum * v + gradient; lr "
+                "multiplies v in the step of the parameter",
+                "the learning rate is in the wrong place: outside the velocity": "v = momentum * v - learning_rate * "
+                "dw",
                 "the learning rate is missing": _STEP,
                 "the learning rate is applied twice": _STEP,
                 "dampening: the gradient is multiplied by 1 - momentum": "the gradient has the factor 1: " + _STEP,
@@ -212,7 +228,8 @@ cs231n:  v = momentum * v - learning_rate * dw; w = w + v""",
                 "the momentum multiplies velocity and gradient": _STEP,
                 "the gradient is missing in the velocity": _STEP,
                 "the old velocity is not used": _STEP,
-                "the old velocity moves the parameter": "update the velocity first, then the parameter with the new one",
+                "the old velocity moves the parameter": "update the velocity first, then the parameter with the new "
+                "one",
                 "the velocity is not updated": "return the new velocity, or store it: config['velocity'] = v",
                 "the step is returned as the velocity": _STEP,
                 "the parameter is not changed": "return the new parameter",

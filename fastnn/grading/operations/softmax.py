@@ -174,7 +174,8 @@ def _quantities(inputs: Inputs) -> dict[str, float]:
 
 _HINTS = {
     **FLOAT32_HINT,
-    "large scores": "overflow for large scores: exp of a score near 1000 is infinite, and of -1000 zero; subtract the largest "
+    "large scores": "overflow for large scores: exp of a score near 1000 is infinite, and of -1000 zero; subtract "
+    "the largest "
     "score of each row first",
     "one sample": "wrong only for a batch of one sample",
     "one class": "wrong only for a single class",
@@ -244,7 +245,8 @@ y = exp(x - max) / sum(exp(x - max)), max and sum of each row
                 "dy is handed on as it came": _SUM,
                 "softmax is applied to y again": "y is the result of softmax already",
                 "x is taken for y": _SUM + ", with y = softmax(x)",
-                "the formula of the cross-entropy: y - dy": "that holds for softmax and cross-entropy together, not for softmax",
+                "the formula of the cross-entropy: y - dy": "that holds for softmax and cross-entropy together, not "
+                "for softmax",
                 "the formula of the log-softmax": _SUM,
             },
             terms=_terms,

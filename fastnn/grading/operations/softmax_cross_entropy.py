@@ -266,8 +266,10 @@ GRADIENT_MISTAKES = {
     "the one-hot labels are added instead of subtracted": _GRADIENT,
     "the probabilities are missing": _GRADIENT,
     "the sign of the gradient is flipped": _GRADIENT,
-    "1 is subtracted in whole columns: p[:, labels]": "at the wrong place; one entry of each row: p[np.arange(N), labels] -= 1",
-    "1 is subtracted in whole rows: p[labels]": "at the wrong place; one entry of each row: p[np.arange(N), labels] -= 1",
+    "1 is subtracted in whole columns: p[:, labels]": "at the wrong place; one entry of each row: p[np.arange(N), "
+    "labels] -= 1",
+    "1 is subtracted in whole rows: p[labels]": "at the wrong place; one entry of each row: p[np.arange(N), labels] "
+    "-= 1",
     "the label's number is subtracted instead of 1": _GRADIENT,
     "the label is subtracted from the whole row": "the labels must be made one-hot: " + _GRADIENT,
     "only the probabilities are divided by the batch size": "subtract 1 before dividing by N",
@@ -317,13 +319,15 @@ def _read_loss(raw: Any, values: dict[str, Any]) -> Results:
 
 _HINTS = {
     **FLOAT32_HINT,
-    "large differences": "logarithm of zero, or a clipped probability: wrong only where scores differ by hundreds, so that "
+    "large differences": "logarithm of zero, or a clipped probability: wrong only where scores differ by hundreds, "
+    "so that "
     "probabilities are 0; use log softmax = scores - max - log(sum(exp(scores - max)))",
-    "large scores": "overflow for large scores: exp of a score near 1000 is infinite; subtract the largest score of each row",
+    "large scores": "overflow for large scores: exp of a score near 1000 is infinite; subtract the largest score of "
+    "each row",
     "one sample": "wrong only for a batch of one sample",
 }
 _NAMES = ("scores", "labels")
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "cases": _cases,
     "right": _right,
     "compute": _compute,

@@ -175,7 +175,14 @@ def _compute(inputs: Inputs, wrong: Wrong) -> Results:
         db1, db2 = db1 + 2 * reg * i["b1"], db2 + 2 * reg * i["b2"]
     if "the scores are probabilities: the softmax is included" in wrong:
         scores = reference.softmax(scores, 1)
-    return {"scores": scores, "loss": loss + in_loss * penalised, "dw1": dw1 + own1, "db1": db1, "dw2": dw2 + own2, "db2": db2}
+    return {
+        "scores": scores,
+        "loss": loss + in_loss * penalised,
+        "dw1": dw1 + own1,
+        "db1": db1,
+        "dw2": dw2 + own2,
+        "db2": db2,
+    }
 
 
 _FORWARD_MISTAKES = {
@@ -213,7 +220,8 @@ _PENALTY_MISTAKES = {
     "reg is not used: the penalty has the factor 1": _PENALTY,
 }
 _BACKWARD_MISTAKES = {
-    "the ReLU is missing in backward": "the gradient passes where the hidden layer is positive: dhidden[hidden <= 0] = 0",
+    "the ReLU is missing in backward": "the gradient passes where the hidden layer is positive: dhidden[hidden <= 0] "
+    "= 0",
     "the mask of the ReLU is taken from its gradient": "the mask is where the hidden layer is positive",
     "the mask of the ReLU is inverted": "the gradient passes where the hidden layer is positive",
     "multiplied by the hidden layer instead of its mask": "the derivative of ReLU is 1 or 0",
@@ -257,7 +265,9 @@ def _params(i: Inputs) -> dict[str, Any]:
 
 def _read(raw: Any, values: dict[str, Any]) -> Results:
     if not isinstance(raw, tuple | list) or len(raw) < 2:
-        raise Misfit("the results are (loss, gradients); gradients is a dict with W1, b1, W2, b2, or (dW1, db1, dW2, db2)")
+        raise Misfit(
+            "the results are (loss, gradients); gradients is a dict with W1, b1, W2, b2, or (dW1, db1, dW2, db2)"
+        )
     loss, grads, *more = raw
     if more:
         grads = [grads, *more]
@@ -267,7 +277,9 @@ def _read(raw: Any, values: dict[str, Any]) -> Results:
         found = {names.get(key, key): value for key, value in found.items()}
         missing = [name for name in _WEIGHTS if name not in found]
         if missing:
-            raise Misfit(f"the dict of gradients has no {', '.join(missing)}; it has the keys {', '.join(map(str, grads))}")
+            raise Misfit(
+                f"the dict of gradients has no {', '.join(missing)}; it has the keys {', '.join(map(str, grads))}"
+            )
         grads = [found[name] for name in _WEIGHTS]
     if not isinstance(grads, tuple | list) or len(grads) != 4:
         raise Misfit("wrong number of results: four gradients are needed, (dW1, db1, dW2, db2) or a dict")
@@ -308,7 +320,14 @@ style="pytorch": weights have the shapes (H, D) and (C, H)""",
             name="forward",
             forms=(
                 Form("cs231n", "forward(x, W1, b1, W2, b2) -> scores", ("x", *_WEIGHTS), ("scores",), names=_CS231N),
-                Form("cs231n", "forward(params, x) -> scores, with params = {W1, b1, W2, b2}", ("params", "x"), ("scores",), arguments=_params, names=_CS231N),
+                Form(
+                    "cs231n",
+                    "forward(params, x) -> scores, with params = {W1, b1, W2, b2}",
+                    ("params", "x"),
+                    ("scores",),
+                    arguments=_params,
+                    names=_CS231N,
+                ),
                 Form(
                     "pytorch",
                     "forward(x, weight1, bias1, weight2, bias2) -> scores",
@@ -329,7 +348,8 @@ style="pytorch": weights have the shapes (H, D) and (C, H)""",
             forms=(
                 Form(
                     "cs231n",
-                    "loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0) -> (loss, {W1, b1, W2, b2}), or -> (loss, (dW1, db1, dW2, db2))",
+                    "loss_and_gradient(x, y, W1, b1, W2, b2, reg=0.0) -> (loss, {W1, b1, W2, b2}), or -> (loss, "
+                    "(dW1, db1, dW2, db2))",
                     ("x", "labels", *_WEIGHTS),
                     _LOSS_RESULTS,
                     _REG,
@@ -338,7 +358,8 @@ style="pytorch": weights have the shapes (H, D) and (C, H)""",
                 ),
                 Form(
                     "cs231n",
-                    "loss_and_gradient(params, x, y, reg=0.0) -> (loss, {W1, b1, W2, b2}), with params = {W1, b1, W2, b2}",
+                    "loss_and_gradient(params, x, y, reg=0.0) -> (loss, {W1, b1, W2, b2}), with params = {W1, b1, "
+                    "W2, b2}",
                     ("params", "x", "labels"),
                     _LOSS_RESULTS,
                     _REG,
@@ -348,7 +369,8 @@ style="pytorch": weights have the shapes (H, D) and (C, H)""",
                 ),
                 Form(
                     "pytorch",
-                    "loss_and_gradient(x, labels, weight1, bias1, weight2, bias2, reg=0.0) -> (loss, (dweight1, dbias1, dweight2, dbias2))",
+                    "loss_and_gradient(x, labels, weight1, bias1, weight2, bias2, reg=0.0) -> (loss, (dweight1, "
+                    "dbias1, dweight2, dbias2))",
                     ("x", "labels", *_WEIGHTS),
                     _LOSS_RESULTS,
                     _REG,
@@ -357,7 +379,13 @@ style="pytorch": weights have the shapes (H, D) and (C, H)""",
                     names=_PYTORCH,
                 ),
             ),
-            mistakes={**_PENALTY_MISTAKES, **_BACKWARD_MISTAKES, **GRADIENT_MISTAKES, **LOSS_MISTAKES, **_FORWARD_MISTAKES},
+            mistakes={
+                **_PENALTY_MISTAKES,
+                **_BACKWARD_MISTAKES,
+                **GRADIENT_MISTAKES,
+                **LOSS_MISTAKES,
+                **_FORWARD_MISTAKES,
+            },
             **_COMMON,
         ),
     ),
