@@ -1,7 +1,9 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import atexit
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -57,6 +59,7 @@ logging.getLogger("traitlets").setLevel(logging.WARNING)  # no line for each pag
 os.environ["FASTNN_DATA"] = ""
 os.environ["MATPLOTLIBRC"] = str(HERE / "_ext" / "matplotlibrc")  # one look for the pictures of all pages
 os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="fastnn-docs-")
+atexit.register(shutil.rmtree, os.environ["IPYTHONDIR"], ignore_errors=True)
 PROFILE = Path(os.environ["IPYTHONDIR"], "profile_default")
 PROFILE.mkdir()
 # Pages run in a folder of their own; what several pages share lies in these.
