@@ -11,7 +11,7 @@ from pathlib import Path
 # Networks on these pages are small. Threads of machines that do other things meanwhile would wait for each other.
 for _threads in ("FASTNN_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "_ext"))
 
 import fastnn  # noqa: E402  (the installed package: pages are of what a user gets)
