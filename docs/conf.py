@@ -1,7 +1,9 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import atexit
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 # Networks on these pages are small. Threads of machines that do other things meanwhile would wait for each other.
 for _threads in ("FASTNN_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "_ext"))
 
 import fastnn  # noqa: E402  (the installed package: pages are of what a user gets)
@@ -57,6 +59,7 @@ logging.getLogger("traitlets").setLevel(logging.WARNING)  # no line for each pag
 os.environ["FASTNN_DATA"] = ""
 os.environ["MATPLOTLIBRC"] = str(HERE / "_ext" / "matplotlibrc")  # one look for the pictures of all pages
 os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="fastnn-docs-")
+atexit.register(shutil.rmtree, os.environ["IPYTHONDIR"], ignore_errors=True)
 PROFILE = Path(os.environ["IPYTHONDIR"], "profile_default")
 PROFILE.mkdir()
 # Pages run in a folder of their own; what several pages share lies in these.
@@ -89,7 +92,7 @@ python_maximum_signature_line_length = 80
 python_display_short_literal_types = True
 add_module_names = False
 smartquotes = False  # "--" is an option, not a dash
-default_role = "py:obj"
+default_role = "literal"  # which code_links makes a link if it is a public name
 
 html_theme = "furo"
 html_title = f"fastnn {release}"
