@@ -112,6 +112,15 @@ def test_plot_confusion_matrix_writes_numbers_readably():
     assert parts.texts[0].get_text() == "0.75"
 
 
+def test_plot_confusion_matrix_has_no_grid_in_any_style():
+    import matplotlib
+
+    with matplotlib.rc_context({"axes.grid": True}):
+        ax = insight.plot_confusion_matrix([[3, 1], [0, 2]])
+    lines = [*ax.get_xgridlines(), *ax.get_ygridlines()]
+    assert lines and not any(line.get_visible() for line in lines)
+
+
 def test_plot_images_puts_each_image_in_its_place():
     batch = np.zeros((3, 1, 2, 2))
     batch[:, 0] = np.array([0.25, 0.5, 2.0])[:, None, None]

@@ -63,6 +63,7 @@ def plot_confusion_matrix(
     rows = cells.sum(axis=1, keepdims=True)
     parts = np.divide(cells, rows, out=np.zeros(cells.shape), where=rows > 0)
     image = ax.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    ax.grid(visible=False)  # that of a style sheet would lie over the numbers
     bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label("part of the true class")
     counts = np.issubdtype(cells.dtype, np.integer)
