@@ -118,7 +118,8 @@ def test_plot_confusion_matrix_has_no_grid_in_any_style():
     with matplotlib.rc_context({"axes.grid": True}):
         ax = insight.plot_confusion_matrix([[3, 1], [0, 2]])
     lines = [*ax.get_xgridlines(), *ax.get_ygridlines()]
-    assert lines and not any(line.get_visible() for line in lines)
+    assert lines
+    assert not any(line.get_visible() for line in lines)
 
 
 def test_plot_images_puts_each_image_in_its_place():
