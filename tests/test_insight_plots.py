@@ -1,13 +1,15 @@
 """The confusion matrix and the pictures: what is drawn where, without a window and without pyplot."""
 
+import io
 import itertools
 import sys
 
 import numpy as np
 import pytest
 from oracle import output_of
+from PIL import Image
 
-from fastnn import insight, nn
+from fastnn import insight, nn, training
 from fastnn.training import History
 
 
@@ -89,6 +91,21 @@ def test_plot_draws_on_the_given_axes_or_on_new_ones_that_can_be_saved(plot, tmp
     assert fresh.figure is not plot(None).figure
     fresh.figure.savefig(tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        lambda: insight.plot_images(np.zeros((2, 3, 4, 4))),
+        lambda: insight.plot_curves({"a": [1, 2]}, ylabel="loss"),
+        lambda: insight.plot_loss_landscape(insight.LossLandscape(np.arange(3.0), None, np.ones(3))),
+        lambda: training.plot_history(History([{"epoch": 1, "train_loss": 1.0}])),
+    ],
+)
+def test_plots_show_themselves_in_a_notebook(plot):
+    picture = Image.open(io.BytesIO(plot()._repr_png_()))
+    assert picture.format == "PNG"
+    assert len(picture.getcolors(1 << 24)) > 1  # something is drawn
 
 
 def test_plots_do_not_touch_pyplot():
