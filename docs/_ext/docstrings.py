@@ -93,20 +93,34 @@ def _body(lines: list[str], scope: str) -> Iterator[str]:
             yield from _entries(paragraph, scope)
         elif first.startswith("Source: "):
             yield f":Source: {_inline(' '.join(paragraph).removeprefix('Source: '), scope)}"
-        elif number == 0 and len(paragraph) == 1:
-            yield _summary(first, scope)
-        elif _FORMULA.match(first) or any(line.startswith("    ") for line in paragraph):
+        elif number == 0 and (len(paragraph) == 1 or not _is_formula(paragraph)):
+            yield _summary(" ".join(paragraph), scope)
+        elif _is_formula(paragraph):
             # A sentence may lead to the formula.
             at = next((i for i, line in enumerate(paragraph) if line.startswith("    ") or _FORMULA.match(line)), 0)
             if at:
                 yield _inline(" ".join(paragraph[:at]), scope)
                 yield ""
             yield from _block(textwrap.dedent("\n".join(paragraph[at:])).split("\n"), "none")
+        elif _FORMULA.match(first):  # a sentence that begins with one
+            formula, *rest = _WORDS.split(" ".join(paragraph), maxsplit=1)
+            yield from _block([formula], "none")
+            yield _inline("".join(rest[1:]), scope)
         else:
             yield _inline(" ".join(paragraph), scope)
         yield ""
     if code:
         yield from _code(code)
+
+
+def _is_formula(paragraph: list[str]) -> bool:
+    """Whether lines are formulas, what continues one indented below it, or columns; not a sentence that begins so."""
+    starts = [line for line in paragraph if not line.startswith("    ")]
+    if len(starts) < len(paragraph) or any("   " in line for line in paragraph):
+        return True
+    return all(_FORMULA.match(line) or line.startswith(("with ", "where ")) for line in starts) and bool(
+        _FORMULA.match(starts[0])
+    )
 
 
 def _code(lines: list[str]) -> list[str]:

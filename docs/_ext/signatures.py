@@ -1,6 +1,7 @@
 """Signatures as they are written in the source, so that `ArrayLike` stays one word."""
 
 import ast
+import dataclasses
 import inspect
 import textwrap
 from types import FunctionType
@@ -32,12 +33,36 @@ def _is_bound(what: str, obj: Any, definition: ast.FunctionDef) -> bool:
     return what in ("class", "exception", "method") and not static
 
 
+def _of_dataclass(described: type) -> str:
+    """The arguments of a dataclass, in the words of its source."""
+    annotations = {}
+    for kind in reversed([kind for kind in described.__mro__ if dataclasses.is_dataclass(kind)]):
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+        for node in definition.body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                annotations[node.target.id] = _shown(node.annotation)
+    arguments = []
+    for field in dataclasses.fields(described):
+        if not field.init:
+            continue
+        if field.kw_only and "*" not in arguments:
+            arguments.append("*")
+        default = ""
+        if field.default is not dataclasses.MISSING:
+            default = f" = {field.default!r}"
+        elif field.default_factory is not dataclasses.MISSING:
+            default = f" = {field.default_factory.__name__}()"
+        arguments.append(f"{field.name}: {annotations[field.name]}{default}")
+    return f"({', '.join(arguments)})"
+
+
 def process(app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> tuple | None:
     if what not in ("class", "exception", "function", "method") or not signature:
         return None
     definition = _definition(obj)
     if definition is None:
-        return None
+        own = inspect.isclass(obj) and dataclasses.is_dataclass(obj) and "<" not in _of_dataclass(obj)
+        return (_of_dataclass(obj), None) if own else None
     arguments = definition.args
     every = [*arguments.posonlyargs, *arguments.args]
     if _is_bound(what, obj, definition):
