@@ -8,7 +8,7 @@ import pytest
 import fastnn
 from fastnn import data, nn, optim, training
 from fastnn import functional as F
-from fastnn.autograd import observers
+from fastnn.autograd.observer import observers
 
 
 def small(rng, n=256):
@@ -41,10 +41,9 @@ def test_nothing_is_said_of_a_training_that_works_and_the_numbers_are_kept(rng):
     doctor.diagnosis.plot()
 
 
-@pytest.mark.parametrize("has_doctor", [True])
-def test_weights_are_the_same_with_and_without_a_doctor(rng, has_doctor):
+def test_weights_are_the_same_with_and_without_a_doctor():
     results = []
-    for callbacks in ([training.Doctor(every=2)] * has_doctor, []):
+    for callbacks in ([training.Doctor(every=2)], []):
         model, train, val = small(np.random.default_rng(0))
         optimizer = optim.Adam(model.parameters(), lr=0.01)
         history = training.fit(model, train, 2, optimizer, val_loader=val, callbacks=callbacks, progress=False)
@@ -57,9 +56,7 @@ def test_each_finding_is_said_once_and_at_once(rng):
     model, train, _ = small(rng)
     batches = [(x * 200, y) for x, y in train]
     said, doctor = fitted(nn.Sequential(*list(model)[:1], *list(model)[2:]), batches)
-    assert [line.split()[:3] for line in said if "input_range" in line] == [
-        ["doctor:", "warning:", "input_range"]
-    ] or said[0].startswith("doctor: warning: input_range (train_loader)")
+    assert said[0].startswith("doctor: warning: input_range (train_loader): inputs lie in ")
     assert len(said) == len(set(said))
     assert "input_range" in doctor.diagnosis.names
 
@@ -96,7 +93,7 @@ def test_a_loss_that_breaks_is_named_though_the_training_ends_by_an_error(rng):
     optimizer = optim.SGD(model.parameters(), lr=1e9)
     with pytest.raises(training.NonFiniteLoss), np.errstate(all="ignore"):
         training.fit(model, train, 5, optimizer, callbacks=[doctor], progress=False)
-    assert {"learning_rate_too_high", "update_ratio_high"} & set(doctor.diagnosis.names)
+    assert set(doctor.diagnosis.names) == {"non_finite_loss", "learning_rate_too_high"}
     assert observers() == ()
 
 

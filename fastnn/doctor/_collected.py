@@ -209,22 +209,22 @@ class Collected:
                     )
                 ]
             )
-        quarter = len(finite) // 4
-        has_broken = len(finite) < len(losses)
-        if quarter >= LEAST_EXAMINED or has_broken:
-            first = float(finite[: max(quarter, 1)].mean()) if len(finite) else math.nan
-            last = float(finite[-max(quarter, 1) :].mean()) if len(finite) else math.nan
-            floor = first if self.unit is None else max(first, self.unit)
-            if has_broken or last > RISEN * floor > 0:
-                end = "is not finite" if has_broken else f"is {last:.4g} in the last quarter of the steps"
-                self.add(
-                    [
-                        Finding(
-                            "learning_rate_too_high",
-                            "warning",
-                            f"the loss was {first:.4g} in the first quarter of the steps and {end}",
-                            "a learning rate that is too high",
-                            "a tenth of it, max_grad_norm, or training.lr_range_test",
-                        )
-                    ]
-                )
+        quarter = max(len(finite) // 4, 1)
+        if len(finite) < 2 or (quarter < LEAST_EXAMINED and len(finite) == len(losses)):
+            return
+        first, last = float(finite[:quarter].mean()), float(finite[-quarter:].mean())
+        floor = first if self.unit is None else max(first, self.unit)
+        if last > RISEN * floor > 0:
+            broken = ", and then is not finite" if len(finite) < len(losses) else ""
+            self.add(
+                [
+                    Finding(
+                        "learning_rate_too_high",
+                        "warning",
+                        f"the loss is {first:.4g} in the first quarter of the steps and {last:.4g} in the last one"
+                        f"{broken}",
+                        "a learning rate that is too high",
+                        "a tenth of it, max_grad_norm, or training.lr_range_test",
+                    )
+                ]
+            )

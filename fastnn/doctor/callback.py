@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from fastnn.doctor.loop import Loop
 from fastnn.doctor.probe import probe_labels
 from fastnn.doctor.run import begins_with_norm
 from fastnn.training.callbacks import Callback
+from fastnn.training.non_finite import NonFiniteLoss
 from fastnn.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -45,9 +47,9 @@ class Doctor(Callback):
     and then of every `every`-th, and at losses and accuracies after each epoch. It changes nothing: weights are what
     they would be without it, bit for bit.
 
-    An examined step takes up to twice its time, for a copy of the weights and a look at each activation: with
-    `every=50` about 1 to 2 % of the training. The data are looked at once, which takes a second or so for 50,000
-    images of 32 x 32.
+    What it costs, measured on a network of three convolutions with 64 images of 32 x 32 in a batch and `every=50`: 2 %
+    of 320 steps, the first five among them, and once, before the first step, 0.13 s for 2,000 images. Where nothing is
+    learned that holds for the validation images, a linear classifier is fitted once, which takes a second or so.
 
     Args:
         every: steps between two that are examined.
@@ -161,7 +163,7 @@ class Doctor(Callback):
                 self._set_unit(trainer)
             collected.see_step(trainer.model, seen, is_scheduled(trainer.optimizer))
         collected.see_loss(trainer.last_loss, trainer.model)
-        if train_is_unknown(self._samples) and collected.examined == FIRST_STEPS:
+        if _train_is_unknown(self._samples) and collected.examined == FIRST_STEPS:
             collected.see_inputs(begins_with_norm(trainer.model), trainer.criterion)
 
     def _set_unit(self, trainer: "Trainer") -> None:
@@ -213,7 +215,10 @@ class Doctor(Callback):
     def on_exit(self, trainer: "Trainer") -> None:
         self._end_look()
         if self._steps and self._collected.record.losses:
-            # The loss that ended the training was of a step that did not end.
+            error = sys.exception()
+            if isinstance(error, NonFiniteLoss):
+                self._collected.add([_non_finite(error)])
+                self._collected.record.losses.append(math.nan)  # of the step that did not end
             self._collected.see_losses(trainer.total_steps, is_scheduled(trainer.optimizer))
         self._seen = self._weights = self._progress = None
 
@@ -250,7 +255,18 @@ class Doctor(Callback):
         loop.finish()
 
 
-def train_is_unknown(samples: tuple[Sample | None, Sample | None]) -> bool:
+def _non_finite(error: NonFiniteLoss) -> Finding:
+    return Finding(
+        "non_finite_loss",
+        "error",
+        str(error),
+        "numbers that grew beyond what float32 holds, a logarithm or a division of 0, or such inputs",
+        "a lower learning rate, max_grad_norm=1; or a check of the inputs with np.isfinite",
+        error.layer,
+    )
+
+
+def _train_is_unknown(samples: tuple[Sample | None, Sample | None]) -> bool:
     """Whether the training images can be seen in the steps only."""
     return samples[0] is None
 

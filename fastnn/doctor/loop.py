@@ -45,7 +45,6 @@ class Loop(Watching):
         self._has_checked = True  # of the backward since the last step
         self._untrained = 0  # forwards in training mode that record nothing
         self._where = ""
-        self._is_examined = False
 
     # ---- what runs ---------------------------------------------------------------------------------------------------
     def begins(self, what: Any, phase: str, inputs: tuple[Any, ...]) -> None:

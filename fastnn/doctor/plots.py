@@ -55,10 +55,11 @@ def plot_record(record: Record) -> Any:
     rows = min(_MOST_NAMES, max(len(norms), len(ratios), len(record.dead_units), 4))
     figure = Figure(figsize=(12, 2 + 0.22 * rows + 3.2), dpi=100, layout="constrained")
     grid = figure.add_gridspec(2, 3, height_ratios=(3.2, 1 + 0.22 * rows))
-    loss = figure.add_subplot(grid[0, :])
+    loss: Any = figure.add_subplot(grid[0, :])
     values = np.ma.masked_invalid(record.loss_array())
     if values.count():
         loss.plot(np.arange(1, len(values) + 1), values, color=_BLUE, linewidth=1.3)
+    loss.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     loss.set_xlabel("step")
     loss.set_ylabel("loss")
     loss.set_title("loss of the steps", fontsize=10)
