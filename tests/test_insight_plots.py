@@ -1,13 +1,15 @@
 """The confusion matrix and the pictures: what is drawn where, without a window and without pyplot."""
 
+import io
 import itertools
 import sys
 
 import numpy as np
 import pytest
 from oracle import output_of
+from PIL import Image
 
-from fastnn import insight, nn
+from fastnn import insight, nn, training
 from fastnn.training import History
 
 
@@ -91,6 +93,21 @@ def test_plot_draws_on_the_given_axes_or_on_new_ones_that_can_be_saved(plot, tmp
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    "plot",
+    [
+        lambda: insight.plot_images(np.zeros((2, 3, 4, 4))),
+        lambda: insight.plot_curves({"a": [1, 2]}, ylabel="loss"),
+        lambda: insight.plot_loss_landscape(insight.LossLandscape(np.arange(3.0), None, np.ones(3))),
+        lambda: training.plot_history(History([{"epoch": 1, "train_loss": 1.0}])),
+    ],
+)
+def test_plots_show_themselves_in_a_notebook(plot):
+    picture = Image.open(io.BytesIO(plot()._repr_png_()))
+    assert picture.format == "PNG"
+    assert len(picture.getcolors(1 << 24)) > 1  # something is drawn
+
+
 def test_plots_do_not_touch_pyplot():
     code = (
         "import sys; from fastnn import insight; assert 'matplotlib' not in sys.modules;"
@@ -110,6 +127,16 @@ def test_plot_confusion_matrix_writes_numbers_readably():
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("predicted class", "true class", "test")
     parts = insight.plot_confusion_matrix(np.array([[0.75, 0.25], [0.0, 1.0]]))
     assert parts.texts[0].get_text() == "0.75"
+
+
+def test_plot_confusion_matrix_has_no_grid_in_any_style():
+    import matplotlib
+
+    with matplotlib.rc_context({"axes.grid": True}):
+        ax = insight.plot_confusion_matrix([[3, 1], [0, 2]])
+    lines = [*ax.get_xgridlines(), *ax.get_ygridlines()]
+    assert lines
+    assert not any(line.get_visible() for line in lines)
 
 
 def test_plot_images_puts_each_image_in_its_place():

@@ -6,21 +6,15 @@ from typing import Any
 import numpy as np
 
 from fastnn import _arguments, _check
+from fastnn._figures import new_axes
 from fastnn.training.history import History
 from fastnn.training.plots import count_epochs
 
-__all__ = ["PALETTE", "new_axes", "plot_bars", "plot_curves"]
+__all__ = ["PALETTE", "plot_bars", "plot_curves"]
 
 # Of Okabe and Ito: colour-blind people can tell them apart, too. Lines differ in their style as well.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
-
-
-def new_axes(size: tuple[float, float]) -> Any:
-    """The axes of a new figure of so many inches, which no window shows."""
-    from matplotlib.figure import Figure  # not pyplot: it has a global state and would choose a backend
-
-    return Figure(figsize=size, dpi=120, layout="constrained").add_subplot()
 
 
 def plot_curves(
@@ -59,7 +53,7 @@ def plot_curves(
     logarithmic = _check.boolean("plot_curves", "logarithmic", logarithmic)
     curves = _check.mapping("plot_curves", "curves", curves)
     points = {name: _points(name, curve, metric) for name, curve in curves.items()}
-    ax = new_axes((5.5, 4)) if _arguments.axes("plot_curves", ax) is None else ax
+    ax = new_axes((5.5, 4), 120) if _arguments.axes("plot_curves", ax) is None else ax
     for i, (name, (xs, ys)) in enumerate(points.items()):
         ax.plot(
             xs,
@@ -160,7 +154,7 @@ def plot_bars(
     if unknown:
         raise ValueError(f"plot_bars: there is no bar for the errors of {', '.join(sorted(unknown))}")
     axes = _arguments.axes("plot_bars", ax)
-    ax = new_axes((5.5, max(1.8, 0.36 * len(values) + 1.1))) if axes is None else axes
+    ax = new_axes((5.5, max(1.8, 0.36 * len(values) + 1.1)), 120) if axes is None else axes
     places = range(len(values))
     lengths = list(values.values())
     spread = [float((errors or {}).get(name, 0.0)) for name in values]

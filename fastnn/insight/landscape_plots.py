@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _arguments, _check
+from fastnn._figures import new_axes
 from fastnn.insight.landscape import LossLandscape
 
 __all__ = ["plot_beta_smoothness", "plot_gradient_predictiveness", "plot_loss_landscape", "plot_lr_band"]
@@ -22,11 +23,7 @@ Series = Mapping[str, tuple[ArrayLike, ArrayLike]]
 
 def _axes(operation: str, ax: Any) -> Any:
     """`ax`, or those of a new figure, which no window shows."""
-    if _arguments.axes(operation, ax) is not None:
-        return ax
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(6, 4), layout="constrained").add_subplot()
+    return new_axes((6, 4)) if _arguments.axes(operation, ax) is None else ax
 
 
 def _style(index: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Pictures of filters, feature maps, heat maps, curves and tables.
 
 Every function draws on the axes that it is given, or on those of a new figure that no window shows, and returns the
-axes: `ax.figure.savefig("picture.png")` writes a file.
+axes: `ax.figure.savefig("picture.png")` writes a file, and as the last line of a notebook's cell they are shown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _arguments, _check
-from fastnn.insight.curves import new_axes, plot_bars, plot_curves
+from fastnn._figures import new_axes
+from fastnn.insight.curves import plot_bars, plot_curves
 
 __all__ = [
     "plot_bars",
@@ -59,10 +60,11 @@ def plot_confusion_matrix(
     if len(names) != n:
         raise ValueError(f"plot_confusion_matrix: {n} class names are needed. Received: {len(names)}")
     side = max(3.5, 0.62 * n + 1.5)
-    ax = new_axes((side + 0.6, side)) if _arguments.axes("plot_confusion_matrix", ax) is None else ax
+    ax = new_axes((side + 0.6, side), 120) if _arguments.axes("plot_confusion_matrix", ax) is None else ax
     rows = cells.sum(axis=1, keepdims=True)
     parts = np.divide(cells, rows, out=np.zeros(cells.shape), where=rows > 0)
     image = ax.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    ax.grid(visible=False)  # that of a style sheet would lie over the numbers
     bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label("part of the true class")
     counts = np.issubdtype(cells.dtype, np.integer)
@@ -133,7 +135,7 @@ def plot_filters(
     k, channels, h, w = filters.shape
     top = float(np.abs(filters).max()) or 1.0
     tiles = _mosaic(filters.reshape(k * channels, h, w), channels, np.nan)
-    ax = new_axes(_figure_size(tiles.shape)) if _arguments.axes(name, ax) is None else ax
+    ax = new_axes(_figure_size(tiles.shape), 120) if _arguments.axes(name, ax) is None else ax
     image = ax.imshow(np.ma.masked_invalid(tiles), cmap="PuOr_r", vmin=-top, vmax=top, interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03).set_label("weight")
     ax.set_facecolor("0.3")  # the gaps; white means 0
@@ -187,7 +189,7 @@ def plot_feature_maps(
         columns or _columns(len(channels)),
         np.nan,
     )
-    ax = new_axes(_figure_size(tiles.shape)) if _arguments.axes(name, ax) is None else ax
+    ax = new_axes(_figure_size(tiles.shape), 120) if _arguments.axes(name, ax) is None else ax
     image = ax.imshow(np.ma.masked_invalid(tiles), cmap="viridis", interpolation="nearest")
     if same_scale:
         ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03).set_label("activation")
@@ -244,7 +246,7 @@ def plot_images(
     pixels = np.clip(batch.transpose(0, 2, 3, 1), 0, 1)
     tiles = _mosaic(np.broadcast_to(pixels, (n, h, w, 3)), columns, 1.0, gap)
     axes = _arguments.axes("plot_images", ax)
-    ax = new_axes(_figure_size(tiles.shape, 1.25 if lines else 1.0)) if axes is None else axes
+    ax = new_axes(_figure_size(tiles.shape, 1.25 if lines else 1.0), 120) if axes is None else axes
     ax.imshow(tiles, interpolation="nearest")
     for i, name in enumerate(names or ()):
         row, column = divmod(i, columns)
@@ -299,7 +301,7 @@ def plot_overlay(
             f"plot_overlay: an image (C, H, W) and a map (H, W) are needed. "
             f"Received: image.shape={picture.shape}, heat.shape={values.shape}"
         )
-    ax = new_axes((4.2 if colorbar else 3.5, 3.5)) if _arguments.axes("plot_overlay", ax) is None else ax
+    ax = new_axes((4.2 if colorbar else 3.5, 3.5), 120) if _arguments.axes("plot_overlay", ax) is None else ax
     ax.imshow(_stretched(picture), cmap="gray", vmin=0, vmax=1)
     top = float(np.abs(values).max(initial=0)) or 1.0
     signed = bool((values < 0).any())

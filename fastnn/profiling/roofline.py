@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from fastnn._figures import new_axes
 from fastnn.functional._conv2d_algorithm import WINOGRAD_OUTPUTS
 
 if TYPE_CHECKING:
@@ -26,10 +27,7 @@ _LINES = 34
 
 def plot_roofline(profile: Profile, ax: Any = None) -> Any:
     """Draw `profile`; see `Profile.plot`."""
-    if ax is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(10, 5.5), dpi=120, layout="constrained").add_subplot()
+    ax = new_axes((10, 5.5), 120) if ax is None else ax
     rows = [row for row in profile.rows if row.intensity is not None and row.gflops is not None]
     alike = _alike(rows)
     numbers = {path: index for index, paths in enumerate(alike, 1) for path in paths}

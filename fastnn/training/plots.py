@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastnn import _arguments, _check
+from fastnn._figures import new_axes
 from fastnn.training._arguments import described, path_of
 from fastnn.training.checkpoint import atomic_write
 from fastnn.training.history import History
@@ -39,10 +40,7 @@ def plot_history(history: History, metric: str = "loss", ax: Any = None, names: 
     there = _metrics_of(history)
     if metric not in there and (history.rows or history.steps):
         raise ValueError(f"plot_history: the history has no metric {metric!r}; it has {', '.join(there) or 'none'}")
-    if ax is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(5, 4), layout="constrained").add_subplot()
+    ax = new_axes((5, 4)) if ax is None else ax
     for part, style in _STYLES.items():
         points = _points(history, f"{part}_{metric}")
         if points:
