@@ -245,7 +245,13 @@ def _max_backward_cs231n(dout, cache):
     return dx
 
 
+def _exchanged(x, pool_param):
+    (r, s), stride = _window(pool_param)
+    return right.max_pool2d(x, (s, r), stride), None
+
+
 POOLING = [
+    ("max_pool2d", "height and width of the window are exchanged", {"forward": _exchanged}),
     (
         "max_pool2d",
         "every one of equal maxima",

@@ -279,7 +279,7 @@ _SHARED = {
 _RESULTS = ("y", "share_kept", "same_for_all_samples")
 _PYTORCH = ("x", "p", "training", "dy", "mask", "rng", "seed")
 _CS231N = ("x", "dropout_param", "dout", "cache")
-_OPTIONS = {"training": True, "rng": None, "seed": None}
+_OPTIONS = {"training": True, "rng": ANY, "seed": None}
 
 OPERATION = Operation(
     name="dropout",
@@ -369,7 +369,7 @@ PyTorch: p is the probability to drop. cs231n: p is the probability to keep, and
                     "inference(x, p, training) -> y, called with training=False",
                     ("x", "p"),
                     ("y",),
-                    {"training": False, "rng": None, "seed": None},
+                    {"training": False, "rng": ANY, "seed": None},
                     names=_PYTORCH,
                 ),
                 Form(
