@@ -24,7 +24,6 @@ ELSEWHERE = {
     "unbiased running variance",
     "the learning rate is in the wrong place: outside the velocity",
     "t is not counted up",
-    "height and width of the window are exchanged",
     # Without the maximum, all of these overflow or underflow in the same cases.
     "the mean is subtracted instead of the maximum",
     "the maximum is added instead of subtracted",

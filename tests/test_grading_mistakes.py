@@ -251,7 +251,7 @@ def _exchanged(x, pool_param):
 
 
 POOLING = [
-    ("max_pool2d", "height and width of the window are exchanged", {"forward": _exchanged}),
+    ("max_pool2d", "the two numbers of kernel are exchanged", {"forward": _exchanged}),
     (
         "max_pool2d",
         "every one of equal maxima",

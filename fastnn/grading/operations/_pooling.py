@@ -111,8 +111,6 @@ def places(i: Inputs, wrong: Wrong) -> Iterator[tuple[int, int, slice, slice]]:
         r, s = max(r - 1, 1), max(s - 1, 1)
     if "the window is one pixel too large" in wrong:
         r, s = r + 1, s + 1
-    if "height and width of the window are exchanged" in wrong:
-        r, s = s, r
     if "the stride is used as the size of the window" in wrong:
         r = s = stride
     if "the last row and column of the output are left out" in wrong:
@@ -133,7 +131,6 @@ WINDOW_MISTAKES = {
     "the window starts one pixel too late": "off by one: the first window starts at pixel 0 of the padded image",
     "the window is one pixel too small": "off by one: the window is x[i * stride : i * stride + kernel_size]",
     "the window is one pixel too large": "off by one: the window is x[i * stride : i * stride + kernel_size]",
-    "height and width of the window are exchanged": "kernel_size is (height, width)",
     "the last row and column of the output are left out": "off by one: the loops must reach every output",
     "rows and columns of the window are exchanged": "the first index is the row (height), the second the column "
     "(width)",
