@@ -121,6 +121,19 @@ def test_diagnose_confirms_a_learning_rate_by_others(rng):
         assert "went" in diagnosis[name].evidence
 
 
+@pytest.mark.parametrize("lr", [10.0, 1000.0])
+def test_diagnose_names_a_learning_rate_that_breaks_the_loss_also_where_no_other_one_learns_in_so_few_steps(lr):
+    images = data.Shapes32(300)
+    fastnn.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4),
+        nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(256, 10))  # fmt: skip
+    loader = data.Loader(images, batch_size=50, shuffle=True, mean=images.mean, std=images.std)
+    diagnosis = fastnn.diagnose(model, loader, optimizer=optim.SGD(model.parameters(), lr=lr), steps=8)
+    assert "learning_rate_too_high" in diagnosis.names, str(diagnosis)
+    assert "diverged" in diagnosis["learning_rate_too_high"].evidence
+
+
 def test_a_network_of_zeros_is_stuck_at_chance(rng):
     model, x, labels = small(rng)
     model = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))

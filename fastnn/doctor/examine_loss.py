@@ -21,7 +21,8 @@ FACTORS_UP = (100.0, 1e4, 10.0, 1e3, 1e5)
 FASTER = 20.0
 # It is too high if it ends no better than a network that knows nothing, also after four times as many steps, since
 # losses rise at first in many trainings that work, and a lower one ends clearly below that. Without such a measure: if
-# it doubles the loss, and a lower one does not raise it.
+# it doubles the loss, and a lower one does not raise it. Where the loss becomes vast or NaN, it is enough that a lower
+# one does not raise it.
 LONGER = 4
 FACTORS_DOWN = (0.1, 0.01, 0.001, 0.0001)
 DOUBLED = 2.0
@@ -91,10 +92,15 @@ def examine_rate(
     if not lr > 0:
         return []
     if _fails(trial, unit) and (trial.diverged or _fails(again(1.0, LONGER * steps), unit)):
+        whole = None  # the first factor with which the loss at least stays where it is
         for factor in FACTORS_DOWN:
             other = again(factor, steps)
             if _works(other, unit):
                 return [_too_high(trial, other, lr, factor, steps, suggest())]
+            if whole is None and other.decrease > -STANDS_STILL:
+                whole = factor, other
+        if trial.diverged and whole is not None:
+            return [_too_high(trial, whole[1], lr, whole[0], steps, suggest())]
     is_untrained = unit is None or trial.start > unit / 2
     if not trial.diverged and is_untrained and abs(trial.decrease) < STANDS_STILL:
         suggestion = suggest()
