@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_training import same_weights, sgd
+from small_training import Batches, network, same_weights, sgd
 
 from fastnn import data, nn, optim, training
 
@@ -128,3 +128,32 @@ def test_fit_with_a_loss_for_each_element_says_what_to_do():
     model = nn.Linear(5, 1)
     with pytest.raises(ValueError, match=r"MSELoss gives one loss for each element.*reduction='mean'"):
         training.fit(model, [arrays], 1, sgd(model), nn.MSELoss(reduction="none"), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "interval", "words"),
+    [
+        (lambda o: optim.OneCycleLR(o, 0.1, total_steps=12), "epoch", "scheduler_interval='step'"),
+        (lambda o: optim.CosineAnnealingLR(o, 12), "epoch", "scheduler_interval='step'"),
+        (lambda o: optim.CosineAnnealingLR(o, 2), "step", "scheduler_interval='epoch'"),
+    ],
+)
+def test_schedule_of_another_length_than_it_is_stepped_warns(schedule, interval, words):
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    with pytest.warns(UserWarning, match=words):
+        training.fit(model, Batches(), 2, optimizer, scheduler=schedule(optimizer), scheduler_interval=interval)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "interval"),
+    [
+        (lambda o: optim.OneCycleLR(o, 0.1, total_steps=12), "step"),
+        (lambda o: optim.CosineAnnealingLR(o, 2), "epoch"),
+        (lambda o: optim.LinearLR(o, total_iters=2), "step"),  # a warm-up
+    ],
+)
+def test_schedule_of_the_right_length_does_not_warn(schedule, interval):
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    training.fit(model, Batches(), 2, optimizer, scheduler=schedule(optimizer), scheduler_interval=interval)

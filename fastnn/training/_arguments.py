@@ -20,6 +20,7 @@ __all__ = [
     "path_of",
     "scalar",
     "warn_of_hidden_modules",
+    "warn_of_schedule_length",
 ]
 
 
@@ -146,6 +147,29 @@ def check_trains_model(owner: str, optimizer: Any, model: nn.Module) -> None:
         raise ValueError(
             f"{owner}: the optimizer has none of the model's {len(trained)} trainable parameters: "
             "make it with this model's parameters()"
+        )
+
+
+def warn_of_schedule_length(scheduler: Any, interval: str, n_steps: int, n_epochs: int) -> None:
+    """Warn of a schedule as long as the batches that is stepped after epochs, or the other way round."""
+    lengths = [getattr(scheduler, name, None) for name in ("total_steps", "T_max", "total_iters")]
+    length = next((length for length in lengths if isinstance(length, int)), None)
+    if length is None or n_steps == n_epochs:
+        return
+    name = type(scheduler).__name__
+    if interval == "epoch" and length >= n_steps:
+        warnings.warn(
+            f"{name}: the schedule has {length} steps but is stepped after each of {n_epochs} epochs, so it hardly "
+            "begins; pass scheduler_interval='step' to step it after each batch",
+            UserWarning,
+            stacklevel=4,
+        )
+    elif interval == "step" and length == n_epochs and not hasattr(scheduler, "total_iters"):  # which may be a warm-up
+        warnings.warn(
+            f"{name}: the schedule has {length} steps, as many as epochs, but is stepped after each of {n_steps} "
+            "batches; pass scheduler_interval='epoch' to step it after each epoch",
+            UserWarning,
+            stacklevel=4,
         )
 
 

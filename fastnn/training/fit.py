@@ -31,13 +31,20 @@ def fit(
     """Train a model; the short way to a `Trainer`.
 
     Args:
-        model, train_loader, epochs, scheduler, val_loader, resume, callbacks: see `Trainer`.
-        optimizer: SGD with learning rate 0.005, Nesterov momentum 0.9 and weight decay 5e-4 if None.
-        criterion: cross-entropy if None; see `Trainer`.
+        model: the network; it is trained in place.
+        train_loader: gives batches (x, y), such as a `data.Loader` or a list of pairs.
+        epochs: how often every batch is seen; the last epoch may be a part of one, as in 2.5.
+        optimizer: has the model's parameters; by default SGD with learning rate 0.005, Nesterov momentum 0.9 and weight
+            decay 5e-4.
+        criterion: the loss, a module or a function of (outputs, y); by default the cross-entropy.
+        scheduler: changes the learning rate after each epoch, or after each batch with scheduler_interval="step".
+        val_loader: batches on which the network is evaluated after each epoch.
+        callbacks: are called at the beginning and end of training, epochs and steps; see `training.Callback`.
+        resume: a checkpoint to continue from.
         out: a folder, made if missing, for history.csv, history.json, curves.png, last.safetensors, best.safetensors,
             and, when training has ended, metrics.json and weights.safetensors. `fastnn.load` reads all three files of
             weights.
-        **kwargs: go to `Trainer`.
+        **kwargs: further arguments of `Trainer`, such as metrics, max_grad_norm, progress or scheduler_interval.
 
     Example:
         >>> import numpy as np

@@ -21,6 +21,7 @@ from fastnn.training._arguments import (
     name_of,
     path_of,
     warn_of_hidden_modules,
+    warn_of_schedule_length,
 )
 from fastnn.training._passes import Pass, run_batch
 from fastnn.training._state import check_state
@@ -223,6 +224,7 @@ class Trainer:
         self._loader_seed = getattr(train_loader, "seed", None)
         self.total_steps = count_steps(epochs, self.batches_per_epoch)
         self.total_epochs = -(-self.total_steps // self.batches_per_epoch)
+        warn_of_schedule_length(self.scheduler, self.scheduler_interval, self.total_steps, self.total_epochs)
         self._begin(train_loader)
         self.loaders = train_loader, val_loader
         with self._prepared(), InterruptFlag() as interrupt:
