@@ -211,7 +211,7 @@ def test_notebooks_get_escaped_html():
     [
         ((3,), TypeError, "explain: a layer, a function of fastnn.functional, an Op or a name is needed. Received: 3"),
         ((np.exp,), TypeError, "explain: a layer"),
-        (("conv3d",), ValueError, "explain: there is no operation 'conv3d', but .*conv2d"),
+        (("conv3d",), ValueError, "explain: there is no operation 'conv3d'; known are .*conv2d"),
         (("relu", 3), TypeError, "explain: shape must be several integers"),
         (("cross_entropy", (2, 3)), ValueError, "explain: with a shape, give a layer rather than cross_entropy"),
         ((nn.Linear(3, 2), (2, 4)), ValueError, "linear: x has 4 features, weight expects 3"),
@@ -238,7 +238,7 @@ def test_explain_command(capsys, tmp_path, monkeypatch):
     assert cli.main(["explain", "resnet20"]) == 0
     assert capsys.readouterr().out.startswith("Chain")
     assert cli.main(["explain", "nonsense"]) == 2
-    assert capsys.readouterr().err.startswith("fastnn: explain: there is no operation 'nonsense', but")
+    assert capsys.readouterr().err.startswith("fastnn: explain: there is no operation 'nonsense'; known are")
     assert cli.main(["explain", "relu", "--shape", "3x4"]) == 2
     assert (
         capsys.readouterr().err == "fastnn: --shape must be integers with commas, as in 128,64,16,16. Received: '3x4'\n"

@@ -176,7 +176,7 @@ def _of_name(name: str) -> _Subject:
     if not inspect.isfunction(function):
         known = [*{names[0]: None for names in FUNCTIONS.values() if names}, *(kind.__name__ for kind in FUNCTIONS)]
         near = difflib.get_close_matches(str(name), known, 3, 0.5) or ["conv2d", "batch_norm", "Linear"]
-        raise ValueError(f"explain: there is no operation {_check.shown(name)}, but {', '.join(near)}")
+        raise ValueError(f"explain: there is no operation {_check.shown(name)}; known are {', '.join(near)} and more")
     base = name.removesuffix("_backward")
     base = base if hasattr(functional, base) else name
     return _Subject(name, getattr(functional, base), (base,))
