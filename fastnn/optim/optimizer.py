@@ -352,7 +352,7 @@ def can_wait(update: Callable[..., None]) -> Callable[..., None]:
 
 
 def slot(state: dict[str, Any], name: str, parameter: NDArray, fill: float = 0.0) -> NDArray:
-    """The array `state[name]`, in the memory order of the parameter. It is made at its first use, filled with `fill`."""
+    """The array `state[name]`, in the memory order of the parameter; made at its first use and filled with `fill`."""
     if name not in state:
         state[name] = _layout.empty_like(_layout.dense(parameter))
         state[name][...] = fill
