@@ -41,9 +41,9 @@ def _fill(out: NDArray, x: NDArray) -> None:
 
 
 def conversions() -> int:
-    """How many activations were converted to the pixel-major layout since the start of the process.
+    """The number of activations that were copied to the pixel-major memory layout since the process started.
 
-    A network whose layers are fastnn's converts its input and nothing else.
+    A network made of fastnn's layers copies at most its input. Other copies cost time: `fastnn.profile` shows where.
     """
     return _conversions
 

@@ -141,7 +141,7 @@ class Placement:
 
 
 class PlacementAugmentation(Augmentation):
-    """The base class of augmentations that only move, mirror or cover: a `Loader` does them while it gathers a batch."""
+    """The base class of augmentations that only move, mirror or cover, done by a `Loader` while it gathers a batch."""
 
     @abc.abstractmethod
     def place(self, placement: Placement, rng: np.random.Generator) -> bool:
@@ -279,7 +279,7 @@ class Cutout(PlacementAugmentation):
 
 
 def add_flips(placement: Placement, draw: Callable[[], NDArray[np.bool_]]) -> bool:
-    """Add the flips that `draw()` returns to `placement`, unless something is covered there; return whether it was done."""
+    """Add the flips that `draw()` returns to `placement`, unless something is covered there. Return whether it did."""
     if placement.boxes is not None:
         return False
     flips = draw()

@@ -266,7 +266,7 @@ class Loader:
 
     # ---- iteration -----------------------------------------------------------------------------------------
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """The number of batches in an epoch."""
         whole, rest = divmod(self._n, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 

@@ -82,19 +82,21 @@ class Preprocessing:
         object.__setattr__(self, "classes", classes)
 
     def __call__(self, images: Any, dtype: DTypeLike = np.float32) -> NDArray:
-        """What the network takes: images as they come, of `channels` and `size`, normalised as a `data.Loader` does it.
+        """Prepare images for the network: convert them to `channels` and `size`, and normalise them.
 
         Args:
-            images: one image or a list of them: a path, an image of Pillow, or an array of bytes (C, H, W), (H, W, C)
-                or (H, W), of 1, 3 or 4 channels (see `read_image`); or an array of many, (N, C, H, W) or (N, H, W, C).
-                Arrays of floats count as they are, as in a loader, and must have the right channels and size.
-            dtype: of the result, float32 or float64.
+            images: one image or a list of them. An image is a path, a Pillow image, or an array of bytes (C, H, W),
+                (H, W, C) or (H, W) with 1, 3 or 4 channels (see `read_image`). Or an array of several images, (N, C, H,
+                W) or (N, H, W, C). Arrays of floats are normalised only, as a `data.Loader` does; they must have the
+                right channels and size.
+            dtype: the dtype of the result, float32 (default) or float64.
         Shape:
-            - Result: (N, channels, height, width); one image has N = 1
+            - Output: (N, channels, height, width); N = 1 for one image
         Raises:
-            ValueError, TypeError: something is no image, or if `size` is None images differ; the message says which.
+            ValueError, TypeError: something is not an image, or images differ in size while `size` is None. The message
+                says which.
             DataError, OSError: a file cannot be read.
-            ImportError: Pillow is needed, and missing.
+            ImportError: Pillow is needed and not installed.
         """
         name = "Preprocessing"
         dtype = _check.float_dtype(name, dtype)
