@@ -1,4 +1,4 @@
-"""The roofline of a profile."""
+"""The roofline plot of a profile."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LINES = 34
 
 
 def plot_roofline(profile: Profile, ax: Any = None) -> Any:
-    """Draw `profile`; see `Profile.plot`."""
+    """Plot the roofline of `profile`; see `Profile.plot`."""
     if ax is None:
         from matplotlib.figure import Figure
 
