@@ -188,7 +188,7 @@ class Airbench(Chain):
         return self
 
     def train_whitening(self, on: bool) -> None:
-        """Whether to train the bias of the first layer. If not, `backward` stops before that layer, which saves time."""
+        """Train the bias of the first layer, or do not: `backward` then stops before that layer, which saves time."""
         on = _check.boolean("train_whitening", "on", on)
         self.whitening.bias.requires_grad = on
 

@@ -51,14 +51,19 @@ def _init_weights(module: nn.Module) -> None:
 def vgg_a(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidden: int = 512) -> Chain:
     """VGG-A: eight 3x3 convolutions in five stages, a pool after each, and three linear layers. 9,750,922 parameters.
 
+    Weights are initialised with Xavier's normal distribution, biases with 0.
+
     Args:
         num_classes: the number of classes. Default 10.
-        stages: the channels of the convolutions, a sequence for each stage. Each stage halves the image, and the last
-            must leave one pixel.
+        stages: the channels of the convolutions, a list for each stage. Each stage halves the image, and the last must
+            leave one pixel.
         hidden: the number of units of the two hidden layers. Default 512.
     Shape:
         - Input: (N, 3, 32, 32) for five stages
         - Output: (N, num_classes)
+    Raises:
+        TypeError: stages is not a list of lists of integers.
+        ValueError: a number is not positive.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.vgg_a().parameters())

@@ -211,7 +211,7 @@ def _optimizer_bytes(optimizer: optim.Optimizer) -> int:
 
 @contextlib.contextmanager
 def left_as_found(model: nn.Module, optimizer: optim.Optimizer | None) -> Iterator[None]:
-    """A context manager that restores what `preserved` does not: what layers keep and draw from, and the optimiser's state."""
+    """A context manager that restores what `preserved` does not: what layers keep and draw from, and the optimiser."""
     attributes = [(module, dict(vars(module))) for module in model.modules()]
     own = [value for _, values in attributes for value in values.values() if isinstance(value, np.random.Generator)]
     states = [(generator, generator.bit_generator.state) for generator in own]
