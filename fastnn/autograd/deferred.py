@@ -55,7 +55,7 @@ class Deferred:
     )
 
     def then(self, activation: str) -> Any:
-        """An activation, computed together with this tensor; None if it is already computed, or if that is not possible."""
+        """An activation, computed together with this tensor; None if it is already computed, or if it cannot be."""
         pending = _waiting(self)
         return None if pending is None or not RECORDING.get() else pending.then(activation)
 

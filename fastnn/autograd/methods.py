@@ -26,7 +26,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def gradient_of(*functions: Any) -> Callable[[_Function], _Function]:
-    """Decorate the function that computes these NumPy functions for tensors. It need not take all of their arguments."""
+    """Decorate the function that computes these NumPy functions for tensors. It may lack some of their arguments."""
 
     def register(function: _Function) -> _Function:
         parameters = inspect.signature(function).parameters.values()

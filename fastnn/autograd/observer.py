@@ -14,7 +14,7 @@ __all__ = ["Observer", "observed", "observers", "observing", "running_in", "runn
 
 
 class Observer:
-    """The base class of observers, whose methods are called for what runs within `observing`. Subclasses define some of them.
+    """The base class of observers. Their methods are called for what runs within `observing`; subclasses define some.
 
     Attributes:
         lets_join: whether containers may still compute neighbouring layers in one pass while it observes.
@@ -95,7 +95,7 @@ class Observer:
 
 @contextlib.contextmanager
 def observing(observer: Observer) -> Iterator[None]:
-    """A context manager in which `observer` sees every operation and every module of the calling thread. Blocks may be nested."""
+    """A context manager in which `observer` sees every operation and module of the calling thread. Blocks may be nested."""
     seeing = (*OBSERVERS.get(), observer)
     # No ExitStack: after an interrupt it can be part of a cycle, and its blocks end when that is found.
     with joined_layers(joined_layers() and observer.lets_join), set_within(OBSERVERS, seeing):

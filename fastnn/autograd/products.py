@@ -124,7 +124,7 @@ def transposed_product(a: NDArray, b: NDArray) -> NDArray:
 
 
 class Matmul(Op):
-    """a @ b. Matrices are in the last two axes, and the axes before are broadcast. A vector is one row or one column."""
+    """a @ b for matrices in the last two axes. The axes before are broadcast. A vector is one row or one column."""
 
     is_exact = True
     is_fresh = True

@@ -220,16 +220,9 @@ class Tensor(ArrayMethods):
             dy: the gradient with respect to this tensor, of its shape. None (default): 1, if it is a single number.
             retain_graph: keep what was recorded for another backward. Default False.
         Raises:
-            RuntimeError: nothing was recorded, it was released by an earlier backward, or an array that an operation
-                keeps was changed.
+            RuntimeError: nothing was recorded, an earlier backward released it, or an array that is still needed was
+                changed.
             ValueError: dy is missing or has another shape.
-        Example:
-            >>> import fastnn
-            >>> x = fastnn.tensor([1.0, 2.0], requires_grad=True)
-            >>> y = 3 * x
-            >>> y.backward([1.0, 10.0])
-            >>> x.grad
-            array([ 3., 30.])
         """
         gradient = seed("Tensor.backward", self, dy)
         if self._op is not None:
@@ -417,14 +410,7 @@ def mapped(function: Callable[[Any], Any], value: Any) -> Any:
 
 
 def array_of(value: Any) -> Any:
-    """The array of a tensor. In tuples, lists and dicts, tensors are replaced by their arrays. Anything else is unchanged.
-
-    Example:
-        >>> import fastnn
-        >>> from fastnn.autograd import array_of
-        >>> array_of((fastnn.tensor([1.0, 2.0]), "name"))
-        (array([1., 2.]), 'name')
-    """
+    """The array of a tensor; in tuples, lists and dicts, arrays in place of tensors; anything else unchanged."""
     if isinstance(value, Tensor):
         return value._data
     return mapped(array_of, value) if isinstance(value, tuple | list | dict) else value
@@ -491,7 +477,7 @@ def seed(operation: str, y: Tensor, dy: Any) -> NDArray:
 
 
 def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor with a copy of `data`.
+    """A tensor with a copy of `data`, as PyTorch defines it; but Python floats become float64, as in NumPy.
 
     Args:
         data: an array, a number, nested lists of numbers, or a tensor, whose gradient is not carried on.
@@ -505,8 +491,6 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
         >>> (x * x).sum().backward()
         >>> x.grad
         array([[2., 4.]])
-
-    Source: PyTorch's definition; but Python floats become float64, as in NumPy.
     """
     data = array_of(data)
     if type(data) in (list, tuple):

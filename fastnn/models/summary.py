@@ -134,7 +134,7 @@ def bytes_text(n: int) -> str:
 
 
 def multiplications_of(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
-    """The multiplications in one forward of a convolution or linear layer, the padding included; 0 for any other layer."""
+    """The multiplications in one forward of a convolution or linear layer, padding included; 0 for any other layer."""
     if isinstance(layer, nn.ConvTranspose2d):
         return x.size * math.prod(layer.weight.shape[1:])
     if results and isinstance(layer, nn.Conv2d | nn.Linear):
