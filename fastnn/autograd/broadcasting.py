@@ -15,7 +15,7 @@ __all__ = ["axes_of", "unbroadcast"]
 
 
 def unbroadcast(gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    """The gradient with respect to an input of this shape and dtype that was broadcast: the sum over its broadcast axes."""
+    """The gradient with respect to an input of this shape and dtype that was broadcast: a sum over broadcast axes."""
     if type(gradient) is not np.ndarray:
         gradient = np.asarray(gradient)
     if gradient.shape != shape:

@@ -95,7 +95,7 @@ class Observer:
 
 @contextlib.contextmanager
 def observing(observer: Observer) -> Iterator[None]:
-    """A context manager in which `observer` sees every operation and module of the calling thread. Blocks may be nested."""
+    """A context manager in which `observer` sees every operation and module of this thread. Blocks may be nested."""
     seeing = (*OBSERVERS.get(), observer)
     # No ExitStack: after an interrupt it can be part of a cycle, and its blocks end when that is found.
     with joined_layers(joined_layers() and observer.lets_join), set_within(OBSERVERS, seeing):

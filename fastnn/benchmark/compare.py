@@ -108,7 +108,7 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
 
 
 def take_turns(sides: Sequence[Contestant], settings: Settings) -> None:
-    """Compare the results of all contestants, then time each in every round; `medians` of each holds its seconds per step.
+    """Compare the results of all contestants, then time each in every round. Its `medians` are its seconds per step.
 
     Raises:
         ArithmeticError: two contestants compute different results, or one computes infinities or NaN.

@@ -24,7 +24,7 @@ def resident() -> int:
 
 
 def reset_peak() -> None:
-    """Let `peak` start again from the present value. Where the system forbids it, `peak` stays that of the whole process."""
+    """Reset `peak` to the present value. Where the system forbids it, `peak` stays that of the whole process."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

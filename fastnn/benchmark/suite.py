@@ -144,7 +144,7 @@ def _times(sides: Sequence[Contestant], s: Settings, **request: Any) -> dict[str
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:
-    """The result of the suite of layers as text, with two tables in Markdown: one by network, one of the slowest layers.
+    """The result of the suite of layers as text, with two tables in Markdown: networks, and the slowest layers.
 
     Without PyTorch there is one table of all layers with the times of fastnn.
     """

@@ -141,7 +141,7 @@ class ScriptedNetwork:
         self.model.train(not inference)
 
     def results(self) -> dict[str, NDArray]:
-        """The results for the first batch in evaluation mode, without dropout: the output, or the loss and all gradients."""
+        """The results for the first batch, in evaluation mode: the output, or the loss and all gradients."""
         x, y = self.batches[0]
         self.model.eval()
         if self.inference:

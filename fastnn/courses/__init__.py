@@ -57,7 +57,7 @@ def get(name: str) -> Recipe:
 
 
 def default_folder(name: str, quick: bool = False) -> Path:
-    """The default folder for the results of a recipe. It is always the same, so that running a recipe again continues it.
+    """The default folder for the results of a recipe. It never changes, so that running a recipe again continues it.
 
     Args:
         name: the name of the recipe.

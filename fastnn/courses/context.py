@@ -209,7 +209,7 @@ class Context(Progress):
         *,
         work: float | Callable[[int], float] = 1.0,
     ) -> training.History:
-        """Train with a progress bar, and with a checkpoint after each epoch from which an interrupted training continues.
+        """Train with a progress bar, and with a checkpoint after each epoch. An interrupted training continues from it.
 
         Args:
             key: the name of the stage that this training belongs to. The checkpoint is kept until the stage is stored.

@@ -75,7 +75,7 @@ class TwoLayerNet:
 
     # ---- values ------------------------------------------------------------------------------------------------------
     def parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters by the course's names. Weights have the shape of `nn.Linear`, the transpose of the course's."""
+        """The parameters by the course's names. Weights have `nn.Linear`'s shape, the transpose of the course's."""
         return dict(self._parameters)
 
     def values(self) -> dict[str, NDArray]:

@@ -34,7 +34,7 @@ def valid_multiplications(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> int:
-    """The number of multiplications of a convolution without those by the padding's zeros. It is equal in all directions.
+    """The number of multiplications of a convolution, in any direction, without those by the padding's zeros.
 
     Args:
         x: the input of `functional.conv2d`, or anything with its shape.
