@@ -38,9 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="train a recipe and write a folder of results",
-        description="Train a recipe: a network with its data set, optimiser, schedule and number of epochs. The results "
-        "go to a new folder in runs/, or to --out: metrics.json, history.csv, curves.png, weights.safetensors (the "
-        "trained weights) and last.safetensors (a checkpoint, from which --resume continues).",
+        description="Train a recipe: a network with its data set, optimiser, schedule and number of epochs. The "
+        "results go to a new folder in runs/, or to --out: metrics.json, history.csv, curves.png, weights.safetensors "
+        "(the trained weights) and last.safetensors (a checkpoint, from which --resume continues).",
         allow_abbrev=False,
     )
     train.add_argument(
@@ -323,8 +323,8 @@ def _add_grade(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "grade",
         help="grade functions that students wrote, and name their mistakes",
         description="Grade submissions: compare their functions with correct ones in many cases, and say what is "
-        "wrong. Each runs in its own process, with limits of time, memory and output. A submission is a Python file or a "
-        "notebook. For several, a table is shown. The exit code is 0 if the grading took place, whatever the points.",
+        "wrong. Each runs in its own process, with limits of time, memory and output. A submission is a Python file or "
+        "a notebook. For several, a table is shown. The exit code is 0 if the grading took place, whatever the points.",
         allow_abbrev=False,
     )
     grade.add_argument(

@@ -131,7 +131,7 @@ class Tensor(ArrayMethods):
         if value is not True and value is not False:
             value = _check.boolean(type(self).__name__, "requires_grad", value)
         if self._op is not None and not value:
-            raise RuntimeError("Tensor.requires_grad: a recorded result has it from its inputs; detach() gives it up")
+            raise RuntimeError("Tensor.requires_grad: a recorded result takes it from its inputs; use detach()")
         if value and self._data.dtype.kind != "f":
             raise TypeError(f"{type(self).__name__}: only floats have gradients. Received: dtype={self._data.dtype}")
         self._requires_grad = value
@@ -291,7 +291,7 @@ class Tensor(ArrayMethods):
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.ndim:
-            raise TypeError(f"{type(self).__name__}: one without axes cannot be gone through")
+            raise TypeError(f"{type(self).__name__}: a tensor without axes cannot be iterated over")
         parts: Iterator[Tensor] = FUNCTIONS[iter](self)
         return parts
 

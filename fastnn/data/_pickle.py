@@ -134,7 +134,7 @@ class _Machine:
     def append(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if not isinstance(target, list):
-            raise DataError("damaged, it appends to what is no list")
+            raise DataError("damaged, it appends to something that is not a list")
         target.extend(items)
 
     def set_items(self, items: list[Any]) -> None:

@@ -97,7 +97,7 @@ class Loader:
     ) -> None:
         if hasattr(dataset, "images"):
             if labels is not None:
-                raise ValueError("Loader: labels are given twice, by the data set and by themselves")
+                raise ValueError("Loader: labels are given twice, in the data set and as an argument")
             images, labels = dataset.images, getattr(dataset, "labels", None)
         else:
             images = dataset
@@ -255,9 +255,9 @@ class Loader:
             raise ValueError(f"{name}: a state has 'seed', 'epoch' and 'batch'. Received: {_check.shown(state)}")
         seed, epoch, batch = (_check.integer(name, key, state[key], 0) for key in ("seed", "epoch", "batch"))
         if seed != self.seed:
-            raise ValueError(f"{name}: the state is of seed {seed}, this loader has {self.seed}")
+            raise ValueError(f"{name}: the state belongs to a loader with seed {seed}, this one has seed {self.seed}")
         if batch > len(self):
-            raise ValueError(f"{name}: the state is of batch {batch}, an epoch of this loader has {len(self)}")
+            raise ValueError(f"{name}: the state is at batch {batch}, an epoch of this loader has {len(self)} batches")
         self._go_to(epoch, batch)
 
     def _go_to(self, epoch: int, batch: int) -> None:

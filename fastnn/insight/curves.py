@@ -103,7 +103,7 @@ def _points(name: str, curve: Any, metric: str | None) -> tuple[Any, Any]:
         ys = _check.numbers("plot_curves", f"curves[{name!r}]", rows)
         xs = range(1, len(ys) + 1) if ys.ndim else ()
     if np.ndim(xs) != 1 or np.ndim(ys) != 1:
-        raise ValueError(f"plot_curves: curves[{name!r}] must be numbers in a row. Received: shape {np.shape(ys)}")
+        raise ValueError(f"plot_curves: curves[{name!r}] must be a sequence of numbers. Received: shape {np.shape(ys)}")
     if len(xs) != len(ys):
         raise ValueError(f"plot_curves: {name!r} has {len(xs)} xs and {len(ys)} ys")
     return xs, ys

@@ -113,7 +113,7 @@ class Muon(Optimizer):
     def check_parameter(self, parameter: Parameter) -> None:
         if parameter.ndim < 2:
             raise ValueError(
-                f"Muon: a parameter of shape {parameter.shape} is no matrix; give parameters with less than two "
+                f"Muon: a parameter of shape {parameter.shape} is not a matrix; give parameters with fewer than two "
                 "dimensions to another optimiser, for example SGD"
             )
 
