@@ -291,7 +291,7 @@ class Tensor(ArrayMethods):
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.ndim:
-            raise TypeError(f"{type(self).__name__}: a tensor without axes cannot be iterated over")
+            raise TypeError(f"{type(self).__name__}: one without axes cannot be gone through")
         parts: Iterator[Tensor] = FUNCTIONS[iter](self)
         return parts
 

@@ -194,4 +194,4 @@ class GzipReader:
         while self.read(_CHUNK):
             pass
         if self._stream.unused_data or self._file.read(1):
-            raise DataError("there is more data after the compressed data")
+            raise DataError("there is something behind the compressed data")

@@ -59,7 +59,7 @@ def read_npz(path: str | os.PathLike[str], needed: Collection[str] = ()) -> dict
 def _array(content: bytes) -> NDArray:
     magic = _MAGIC.match(content)
     if magic is None:
-        raise DataError("one of its members is not an array")
+        raise DataError("one of its members is no array")
     end = magic.end() + int.from_bytes(magic[1] or magic[2], "little")
     header = _HEADER.fullmatch(content, magic.end(), end)
     if header is None:

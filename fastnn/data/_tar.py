@@ -74,5 +74,5 @@ def _parse(header: bytes) -> tuple[str, int, bytes]:
 def _octal(field: bytes) -> int:
     digits = field.strip(b" \0") or b"0"
     if digits.strip(b"01234567"):
-        raise DataError(f"damaged, {field!r} in a header of the archive is not an octal number")
+        raise DataError(f"damaged, {field!r} in a header of the archive is no octal number")
     return int(digits, 8)
