@@ -136,8 +136,14 @@ def random_state() -> dict[str, Any]:
 def set_random_state(state: Any) -> None:
     """Restore a state of this thread's random generator that `random_state` returned.
 
+    Args:
+        state: the result of `random_state`, also after a passage through JSON.
     Raises:
         TypeError, ValueError: it is not such a state. Nothing is changed.
+    Example:
+        >>> import json, fastnn
+        >>> state = json.loads(json.dumps(fastnn.random_state()))
+        >>> fastnn.set_random_state(state)
     """
     global _of_main
     bit_generator = np.random.PCG64()

@@ -146,6 +146,9 @@ def set_num_threads(n: int) -> None:
         ValueError: n is not between 1 and 4096.
         RuntimeError: the system cannot start so many threads.
         TypeError: n is not an integer.
+    Example:
+        >>> import fastnn
+        >>> fastnn.set_num_threads(fastnn.num_threads())
     """
     _THREADS.process = _check_threads("set_num_threads", n)
 
@@ -390,6 +393,9 @@ def set_flush_denormal(on: bool) -> None:
         on: True or False.
     Raises:
         TypeError, ValueError: `on` is neither True nor False.
+    Example:
+        >>> import fastnn
+        >>> fastnn.set_flush_denormal(True)
     """
     on = _truth("set_flush_denormal", "on", on)
     if _native is not None:

@@ -136,6 +136,12 @@ def run(op: Op, *inputs: Any) -> Any:
 
     For arrays alone the results are arrays. If there is a tensor among the inputs, the results are tensors. They are
     recorded if a gradient is needed.
+
+    Args:
+        op: the operation; an `Op` object stands for one call.
+        *inputs: arrays and tensors.
+    Returns:
+        The results of `op.forward`.
     """
     if op.number:
         raise RuntimeError(f"{type(op).__name__}: an operation is one call: make a new one for each")

@@ -62,6 +62,10 @@ def default_folder(name: str, quick: bool = False) -> Path:
     Args:
         name: the name of the recipe.
         quick: whether it is the folder of a quick run.
+    Example:
+        >>> from fastnn import courses
+        >>> courses.default_folder("pku-mlp").as_posix()
+        'runs/pku-mlp'
     """
     _arguments.text("default_folder", "name", name)
     quick = _check.boolean("default_folder", "quick", quick)

@@ -12,7 +12,7 @@ _LEFT = {0, 1, 4, 8}
 
 
 class GradientError(ArithmeticError):
-    """A gradient is wrong. The message holds the whole table and the likely causes."""
+    """A gradient is wrong. The message holds the whole table and the likely causes. See `GradcheckResult`."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class GradcheckResult:
         tolerance: the largest relative error that was accepted.
         notes: remarks, such as which layer of a network is wrong.
         faults: mistakes other than wrong numbers, such as a layer that changed its input.
+    Example:
+        >>> from fastnn import insight
+        >>> result = insight.gradcheck(nn.Linear(3, 2), np.ones((4, 3)))
+        >>> result.ok, result["weight"].shape, result["weight"].checked
+        (True, (2, 3), 6)
     """
 
     rows: tuple[GradientRow, ...]

@@ -33,6 +33,10 @@ class Explanation:
         name: the layer with its settings, or the operation.
         sections: the sections (title, text). Titles are, for example, 'Formula', 'Forward in NumPy', 'Backward in
             NumPy'.
+    Example:
+        >>> from fastnn import insight
+        >>> insight.explain("relu")["Formula"]
+        'max(x, 0), element by element.'
     """
 
     name: str

@@ -32,6 +32,8 @@ class Scale(nn.Module):
     Shape:
         - Input: any
         - Output: that of the input
+    Raises:
+        TypeError, ValueError: factor is not a finite number.
     Example:
         >>> from fastnn.models import Scale
         >>> Scale(0.5)(np.array([2.0, 4.0]))
@@ -125,6 +127,9 @@ class Airbench(Chain):
     Shape:
         - Input: (N, 3, H, W), H and W at least 25 with three groups (31 pixels -> 15 -> 7 -> 3 for H = 32)
         - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import data, models
         >>> images = data.Shapes32(100).images.astype(np.float32) / 255
@@ -232,6 +237,9 @@ def airbench(num_classes: int = 10, widths: Sequence[int] = (64, 256, 256), **kw
     Shape:
         - Input: (N, 3, H, W)
         - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import models
         >>> models.airbench(widths=(16, 32, 32))(np.zeros((2, 3, 32, 32), np.float32)).shape
@@ -250,6 +258,9 @@ def airbench94(num_classes: int = 10) -> Airbench:
     Shape:
         - Input: (N, 3, H, W)
         - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.airbench94().parameters())

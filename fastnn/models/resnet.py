@@ -34,6 +34,9 @@ def resnet20(num_classes: int = 10, widths: Sequence[int] = (16, 32, 64), blocks
     Shape:
         - Input: (N, 3, H, W)
         - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.resnet20().parameters())

@@ -86,6 +86,9 @@ def vgg_a_bn(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, h
     Shape:
         - Input: (N, 3, 32, 32) for five stages
         - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.vgg_a_bn().parameters())
@@ -107,6 +110,9 @@ def vgg_a_light(num_classes: int = 10, hidden: int = 128) -> Chain:
     Shape:
         - Input: (N, 3, 32, 32)
         - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.vgg_a_light().parameters())
@@ -126,6 +132,9 @@ def vgg_a_light_bn(num_classes: int = 10, hidden: int = 128) -> Chain:
     Shape:
         - Input: (N, 3, 32, 32)
         - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.vgg_a_light_bn().parameters())
