@@ -82,7 +82,9 @@ class Mixing(abc.ABC):
 class MixUp(Mixing):
     """Replace each image by the weighted mean of itself and another image of the batch.
 
-    x = part * x[i] + (1 - part) * x[j], with part drawn from Beta(alpha, alpha). The labels are mixed in the same way.
+    x = part * x[i] + (1 - part) * x[j]
+
+    part is drawn from Beta(alpha, alpha), once for each batch. The labels are mixed in the same way.
 
     Args:
         alpha: the parameter of the Beta distribution. 1 (default) is uniform; smaller values mix less.

@@ -25,8 +25,10 @@ _MOST_PIXELS, _MOST_NAMES = 1 << 16, 1 << 20
 class Preprocessing:
     """How images become the input of a network: their size, channels and normalisation, and the names of the classes.
 
-    x = (v - mean) / std, where v is a pixel in 0..1. `training.fit` sets it as `model.preprocessing`; `fastnn.save`
-    writes it to the file of the weights; `fastnn.load` restores it; `training.predict_classes` applies it.
+    x = (v - mean) / std
+
+    v is a pixel in 0..1. `training.fit` sets the preprocessing as `model.preprocessing`, and `fastnn.save` writes it to
+    the file of the weights. `fastnn.load` restores it, and `training.predict_classes` applies it.
 
     Args:
         mean: the number, or the number for each channel, that is subtracted, where 0 is black and 1 is full brightness.

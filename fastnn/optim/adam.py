@@ -107,7 +107,9 @@ def beta(owner: str, name: str, value: Any) -> float:
 class AdamW(Adam):
     """Adam with decoupled weight decay.
 
-    w = (1 - lr * weight_decay) * w comes first; then the step of `Adam`, whose gradient has no weight decay added.
+    w = (1 - lr * weight_decay) * w
+
+    Then follows the step of `Adam`, without weight decay in the gradient.
 
     Args:
         params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
