@@ -353,9 +353,10 @@ def conv2d_algorithm(name: str) -> Block: ...
 def conv2d_algorithm(name: Any = NOW) -> Any:
     """The algorithm for convolutions with algorithm='auto'; or, with an argument, a block in which another one is used.
 
-    With 'auto' (default) the planner takes the cheapest for the shape. A convolution that the algorithm cannot compute
-    is computed by 'direct'. The reference backend always computes the definition. `with conv2d_algorithm(name):` holds
-    within the block; `@conv2d_algorithm(name)` holds in a function.
+    With 'auto' (default) the planner takes the cheapest for the shape, except 'winograd4', whose rounding errors are
+    larger. A convolution that the algorithm cannot compute is computed by 'direct'. The reference backend always
+    computes the definition. `with conv2d_algorithm(name):` holds within the block; `@conv2d_algorithm(name)` holds in a
+    function.
 
     Args:
         name: 'auto', 'direct', 'winograd', 'winograd24', 'winograd4' or 'im2col'; see `functional.conv2d`. Without it,

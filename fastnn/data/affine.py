@@ -48,7 +48,7 @@ class Translate(AffineAugmentation):
     Args:
         pixels: the largest distance in pixels, in each direction; >= 0.
     Raises:
-        ValueError: pixels is negative or not finite.
+        ValueError: pixels is outside [0, 1e6].
     Example:
         >>> from fastnn import data
         >>> data.Translate(2.5)(np.ones((4, 3, 32, 32), np.float32), np.random.default_rng(0)).shape

@@ -252,7 +252,7 @@ class Cutout(PlacementAugmentation):
         fill: the value of the covered pixels in 0..1: one number, or one for each channel. Default 0.5. The paper uses
             the mean of the data set (`data.CIFAR10.mean` for CIFAR-10), which normalisation turns into 0.
     Raises:
-        ValueError: size is negative, or fill is not in 0..1.
+        ValueError: size is negative, or fill is neither one number nor one for each channel.
     Example:
         >>> from fastnn import data
         >>> data.Cutout(1, fill=0)(np.ones((1, 1, 2, 2)), np.random.default_rng(0))

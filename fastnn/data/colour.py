@@ -176,7 +176,7 @@ class GaussianNoise(Augmentation):
     Args:
         sigma: the standard deviation of the noise for images in 0..1; for bytes it is multiplied by 255. Default 0.1.
     Raises:
-        ValueError: sigma is negative.
+        ValueError: sigma is outside [0, 1000].
     Example:
         >>> from fastnn import data
         >>> noisy = data.GaussianNoise(0.1)(np.full((1, 1, 100, 100), 0.5), np.random.default_rng(0))

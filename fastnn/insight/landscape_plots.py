@@ -53,6 +53,8 @@ def plot_loss_landscape(landscape: LossLandscape, ax: Any = None, label: str | N
             tenfold.
     Returns:
         The matplotlib axes; `ax.figure.savefig(...)` writes a file.
+    Raises:
+        TypeError: landscape is not a `LossLandscape`.
     Example:
         >>> from fastnn import insight
         >>> line = insight.LossLandscape(np.linspace(-1, 1, 3), None, np.array([2.0, 1.0, 3.0]))
@@ -160,6 +162,8 @@ def plot_gradient_predictiveness(series: Series, ax: Any = None) -> Any:
         ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
     Returns:
         The matplotlib axes; `ax.figure.savefig(...)` writes a file.
+    Raises:
+        ValueError: the number of values is not that of the steps.
     Example:
         >>> from fastnn import insight
         >>> insight.plot_gradient_predictiveness({"VGG-A": ([1, 20], [[0.1, 0.4], [0.2, 0.9]])}).get_xlabel()
@@ -183,6 +187,8 @@ def plot_beta_smoothness(series: Series, ax: Any = None) -> Any:
         ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
     Returns:
         The matplotlib axes; `ax.figure.savefig(...)` writes a file.
+    Raises:
+        ValueError: the number of values is not that of the steps.
     Example:
         >>> from fastnn import insight
         >>> ax = insight.plot_beta_smoothness({"VGG-A": ([1, 20], [[0.1, 0.4], [0.2, 0.9]])})
