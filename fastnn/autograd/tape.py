@@ -86,13 +86,7 @@ class Op:
     _outputs: Any = ()  # shapes and dtypes of several results
 
     def forward(self, *inputs: Any) -> Any:
-        """Compute the result. Subclasses define it.
-
-        Args:
-            *inputs: the inputs, arrays.
-        Returns:
-            An array, or a tuple of arrays.
-        """
+        """Compute the result, an array or a tuple of arrays, from the input arrays. Subclasses define it."""
         raise TypeError(f"{type(self).__name__} does not define forward()")
 
     def backward(self, *gradients: Any) -> Any:

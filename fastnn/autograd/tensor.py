@@ -58,8 +58,7 @@ class Tensor(ArrayMethods):
     Example:
         >>> import numpy as np, fastnn
         >>> w = fastnn.tensor([1.0, 2.0], requires_grad=True)
-        >>> loss = np.square(w).sum()
-        >>> loss.backward()
+        >>> np.square(w).sum().backward()
         >>> w.grad
         array([2., 4.])
     """
@@ -249,10 +248,7 @@ class Tensor(ArrayMethods):
         return self._memory
 
     def written(self) -> None:
-        """Note that the array was written to. An operation that keeps it will refuse to go back with the new values.
-
-        Assignments and operators call it themselves. Call it after writing to `data`.
-        """
+        """Call it after writing to `data`: an operation that keeps the array then refuses to go back with new values."""
         if self._memory is not None:
             self._memory.version += 1
 

@@ -94,7 +94,7 @@ class Profile:
         batch_size: the number of images in the step.
         rounds: the number of steps that were measured.
         threads: the number of threads.
-        dtype: the dtype of the parameters.
+        dtype: the dtype of the input, float32 if it has no floats.
         isa: the instruction set whose kernels ran; 'reference' for the NumPy twins.
         isa_why: the reason for that instruction set.
         cpu: the name of the CPU.
