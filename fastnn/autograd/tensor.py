@@ -248,7 +248,7 @@ class Tensor(ArrayMethods):
         return self._memory
 
     def written(self) -> None:
-        """Call it after writing to `data`: an operation that keeps the array then refuses to go back with new values."""
+        """Call it after writing to `data`: an operation that keeps the array refuses to go back with new values."""
         if self._memory is not None:
             self._memory.version += 1
 
