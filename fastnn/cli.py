@@ -324,7 +324,7 @@ def _add_grade(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="grade functions that students wrote, and name their mistakes",
         description="Grade submissions: compare their functions with correct ones in many cases, and say what is "
         "wrong. Each runs in its own process, with limits of time, memory and output. A submission is a Python file or "
-        "a notebook. For several, a table is shown. The exit code is 0 if the grading took place (but see --fail-under).",
+        "a notebook. For several, a table is shown. The exit code is 0 if the grading took place (see --fail-under).",
         allow_abbrev=False,
     )
     grade.add_argument(
