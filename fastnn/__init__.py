@@ -1,7 +1,8 @@
-"""fastnn: train convolutional networks on a CPU, from NumPy.
+"""fastnn: train convolutional networks on a CPU, with NumPy arrays.
 
-Arrays in, arrays out, or tensors in, tensors out. A network needs a `forward` only; every operation is a small class
-with `forward` and `backward` side by side; and the arithmetic runs in C, in kernels chosen for the CPU at run time.
+Functions and layers take arrays and return arrays, or take tensors and return tensors that carry gradients. A network
+only needs a `forward`. Every operation is a small class with `forward` and `backward` side by side. The arithmetic runs
+in C, in kernels that are chosen for the CPU at run time.
 
     from fastnn import nn, optim, data, models, functional as F
 """

@@ -37,6 +37,12 @@ def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/
 
 
 def available_threads() -> int:
-    """Threads that this process can run at once: its CPU affinity, cut to the quota of its container."""
+    """The number of threads that this process can run at once: its CPU affinity, limited by the quota of its container.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.available_threads() >= 1
+        True
+    """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(affinity, math.ceil(min(_cgroup_cpus(), affinity))))

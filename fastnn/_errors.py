@@ -1,4 +1,4 @@
-"""The errors of files that are not what they should be."""
+"""The error for damaged and unexpected files."""
 
 import os
 
@@ -8,13 +8,16 @@ _LONGEST_MESSAGE = 8000  # room for the names of twenty files
 
 
 class FileError(ValueError):
-    """A file is not what it should be: damaged, truncated, of another kind, or hostile. Nothing was changed by it.
+    """A file is damaged, truncated, of another kind, or contains what it should not. Reading it has changed nothing.
 
-    Every reader of this package raises this or a subclass, whatever is wrong inside the file. The message begins with
-    the file's name. A file that is not there, or may not be read, is Python's own `OSError`.
+    Every reader of this package raises this error or a subclass, whatever is wrong inside the file. The message begins
+    with the name of the file. A file that does not exist or may not be read raises Python's own `OSError`.
 
+    Args:
+        message: what is wrong.
+        path: the name of the file. Default: '', unknown.
     Attributes:
-        path: the name of the file, or '' if it has none.
+        path: the name of the file, or ''.
     Example:
         >>> import fastnn
         >>> error = fastnn.FileError("not an image", "cat.png")

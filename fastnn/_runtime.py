@@ -1,15 +1,16 @@
-"""The running machine: threads, instruction set, backend, algorithm, joined layers.
+"""Settings of the running process: threads, instruction set, backend, convolution algorithm, joined layers.
 
-Each can be set by an environment variable, which is read here, once; by a `with` block, which can also decorate a
-function; and the first two for the whole process. What makes no sense in the environment is told at the first use of
-an operation or of a setting rather than while importing, where the `fastnn` command could not answer with a sentence.
+Each setting has an environment variable, which is read once, here. Within a `with` block, or in a function that is
+decorated, another value holds. Threads and instruction set can also be set for the whole process. An invalid value in
+the environment raises an error at the first use of an operation or of the setting. It does not while importing, so
+that the `fastnn` command can report it in one sentence.
 
 FASTNN_NUM_THREADS       threads of every operation (default: OMP_NUM_THREADS, else what the machine grants us)
 FASTNN_ISA               baseline, avx2 or avx512: force one instead of the best that the CPU supports
 FASTNN_BACKEND           native or reference
-FASTNN_CONV2D_ALGORITHM  direct, winograd, winograd24, winograd4 or im2col: for convolutions that leave it open, instead
-                         of the cheapest of all but winograd4
-FASTNN_JOINED_LAYERS     1 or 0: whether containers compute some neighbours in one pass
+FASTNN_CONV2D_ALGORITHM  direct, winograd, winograd24, winograd4 or im2col: for convolutions with algorithm='auto',
+                         instead of the cheapest of all but winograd4
+FASTNN_JOINED_LAYERS     1 or 0: whether containers compute some neighbouring layers in one pass
 """
 
 import contextlib
@@ -112,13 +113,16 @@ def num_threads() -> int: ...
 @overload
 def num_threads(n: int) -> Block: ...
 def num_threads(n: Any = NOW) -> Any:
-    """The number of threads that operations use; or, with an argument, within a block of this thread.
+    """The number of threads that operations use; or, with an argument, a block in which this thread uses n threads.
 
-    Results do not depend on it, bit for bit. In a forked child it is 1.
+    `with num_threads(n):` holds within the block; `@num_threads(n)` holds in a function. Results do not depend on the
+    number of threads, bit for bit. A forked child process uses one thread.
 
+    Args:
+        n: the number of threads, from 1 to 4096. Without it, the present number is returned.
     Raises:
         ValueError: n is not between 1 and 4096.
-        RuntimeError: the system cannot make so many threads.
+        RuntimeError: the system cannot start so many threads.
         TypeError: n is not an integer.
     Example:
         >>> import fastnn
@@ -133,19 +137,33 @@ def num_threads(n: Any = NOW) -> Any:
 
 
 def set_num_threads(n: int) -> None:
-    """Let every operation of the process use up to `n` threads. Results do not depend on it, bit for bit.
+    """Set the number of threads that operations of the whole process use. Results do not depend on it, bit for bit.
 
+    Args:
+        n: the number of threads, from 1 to 4096. Default, if it is never called: the environment variable
+            FASTNN_NUM_THREADS, else OMP_NUM_THREADS, else `available_threads()`.
     Raises:
         ValueError: n is not between 1 and 4096.
-        RuntimeError: the system cannot make so many threads.
+        RuntimeError: the system cannot start so many threads.
         TypeError: n is not an integer.
+    Example:
+        >>> import fastnn
+        >>> fastnn.set_num_threads(fastnn.num_threads())
     """
     _THREADS.process = _check_threads("set_num_threads", n)
 
 
 # ---- instruction set -------------------------------------------------------------------------------------------------
 def available_isas() -> list[str]:
-    """Names of the instruction sets that were built and that this CPU and its system support, least capable first."""
+    """The instruction sets that were compiled and that this CPU and its operating system support, the slowest first.
+
+    Returns:
+        A list of names: 'baseline', 'avx2', 'avx512'; empty without a compiled module.
+    Example:
+        >>> import fastnn
+        >>> set(fastnn.available_isas()) <= {"baseline", "avx2", "avx512"}
+        True
+    """
     if _native is None:
         return []
     supported = _native.isa_supported()
@@ -157,13 +175,21 @@ def isa() -> str: ...
 @overload
 def isa(name: str) -> Block: ...
 def isa(name: Any = NOW) -> Any:
-    """The name of the instruction set whose kernels run, or 'reference' without a compiled module.
+    """The instruction set whose kernels run; or, with an argument, a block in which another one's run.
 
-    With an argument, run those of `name` within a block; unlike other settings, this holds for all threads.
+    `with isa(name):` holds within the block; `@isa(name)` holds in a function. Unlike other settings it holds for all
+    threads of the process.
 
+    Args:
+        name: one of `available_isas()`. Without it, the present name is returned: 'reference' without a compiled
+            module.
     Raises:
-        RuntimeError: `name` was not built, or this CPU or its operating system lacks it.
-        TypeError: `name` is not a text.
+        RuntimeError: the instruction set was not compiled, or this CPU or its operating system lacks it.
+        TypeError: `name` is not a string.
+    Example:
+        >>> import fastnn
+        >>> fastnn.isa() in {"baseline", "avx2", "avx512", "reference"}
+        True
     """
     if name is not NOW:
         return _isa_within(_checked_isa("isa", _text("isa", "name", name)))
@@ -187,11 +213,14 @@ def _isa_within(name: str) -> Iterator[None]:
 
 
 def set_isa(name: str) -> None:
-    """Run the kernels of instruction set `name`.
+    """Run the kernels of another instruction set in the whole process.
 
+    Args:
+        name: one of `available_isas()`. Default, if it is never called: the environment variable FASTNN_ISA, else the
+            fastest.
     Raises:
-        RuntimeError: `name` was not built, or this CPU or its operating system lacks it.
-        TypeError: `name` is not a text.
+        RuntimeError: the instruction set was not compiled, or this CPU or its operating system lacks it.
+        TypeError: `name` is not a string.
     """
     _native_or_fail("set_isa").isa_select(_checked_isa("set_isa", _text("set_isa", "name", name)))
 
@@ -243,15 +272,17 @@ def backend() -> str: ...
 @overload
 def backend(name: str) -> Block: ...
 def backend(name: Any = NOW) -> Any:
-    """Within the block, run every operation in C ('native') or as its readable NumPy twin ('reference').
+    """The backend that runs operations; or, with an argument, a block in which another one does.
 
-    It can also decorate a function, and then holds within each of its calls. Without an argument: the one that runs
-    now.
+    'native' runs every operation in C, 'reference' as its readable twin in NumPy. `with backend(name):` holds within
+    the block; `@backend(name)` holds in a function.
 
+    Args:
+        name: 'native' or 'reference'. Without it, the present name is returned.
     Raises:
         ValueError: there is no such backend.
         RuntimeError: the compiled module is missing.
-        TypeError: `name` is not a text.
+        TypeError: `name` is not a string.
     Example:
         >>> import numpy as np, fastnn
         >>> x = np.array([-1.0, 2.0])
@@ -286,12 +317,14 @@ def joined_layers() -> bool: ...
 @overload
 def joined_layers(on: bool) -> Block: ...
 def joined_layers(on: Any = NOW) -> Any:
-    """Within the block, containers compute some neighbours, such as batch norm and ReLU, in one pass, or do not.
+    """Whether containers compute neighbouring layers in one pass; or, with an argument, a block with this setting.
 
-    Results are the same, bit for bit. It is on by default; without it every layer runs on its own, and what
-    goes from one to the next can be looked at. It can also decorate a function. Without an argument: whether they do
-    now.
+    Joined are, for example, batch norm and ReLU. Results are the same, bit for bit. Joining is on by default. Without
+    it every layer runs by itself, and the result of each can be inspected. `with joined_layers(on):` holds within the
+    block; `@joined_layers(on)` holds in a function.
 
+    Args:
+        on: True or False. Without it, the present value is returned.
     Raises:
         TypeError, ValueError: `on` is neither True nor False.
     Example:
@@ -318,15 +351,19 @@ def conv2d_algorithm() -> str: ...
 @overload
 def conv2d_algorithm(name: str) -> Block: ...
 def conv2d_algorithm(name: Any = NOW) -> Any:
-    """Within the block, compute convolutions by the algorithm `name` where they leave it open (algorithm='auto').
+    """The algorithm for convolutions with algorithm='auto'; or, with an argument, a block in which another one is used.
 
-    A convolution that the algorithm cannot do is computed by 'direct'. With 'auto' the cheaper one is taken. On the
-    reference backend there is no preference: what leaves it open is computed by the definition. It can also decorate a
-    function. Without an argument: the one that is preferred now.
+    With 'auto' (default) the planner takes the cheapest for the shape, except 'winograd4', whose rounding errors are
+    larger. A convolution that the algorithm cannot compute is computed by 'direct'. The reference backend always
+    computes the definition. `with conv2d_algorithm(name):` holds within the block; `@conv2d_algorithm(name)` holds in a
+    function.
 
+    Args:
+        name: 'auto', 'direct', 'winograd', 'winograd24', 'winograd4' or 'im2col'; see `functional.conv2d`. Without it,
+            the present name is returned.
     Raises:
-        ValueError: there is no such algorithm; see `functional.conv2d`.
-        TypeError: `name` is not a text.
+        ValueError: there is no such algorithm.
+        TypeError: `name` is not a string.
     Example:
         >>> import numpy as np, fastnn
         >>> x, weight = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
@@ -349,12 +386,17 @@ def choices() -> tuple[str, str, int, str]:
 
 # ---- denormals -------------------------------------------------------------------------------------------------------
 def set_flush_denormal(on: bool) -> None:
-    """Treat denormal numbers as zero inside the C kernels (on by default: they can be a hundred times slower).
+    """Treat denormal numbers as zero inside the C kernels. On by default, since they can be a hundred times slower.
 
     The floating-point mode of the calling thread is restored when an operation returns.
 
+    Args:
+        on: True or False.
     Raises:
         TypeError, ValueError: `on` is neither True nor False.
+    Example:
+        >>> import fastnn
+        >>> fastnn.set_flush_denormal(True)
     """
     on = _truth("set_flush_denormal", "on", on)
     if _native is not None:
@@ -363,8 +405,12 @@ def set_flush_denormal(on: bool) -> None:
 
 # ---- information -----------------------------------------------------------------------------------------------------
 def build_info() -> dict[str, Any]:
-    """What was built, what this CPU has, and what runs.
+    """What was compiled, what this CPU supports, and which settings hold. Include it in bug reports.
 
+    Returns:
+        "version": of fastnn; "compiled": whether there is a compiled module; "built_isas": the instruction sets
+        compiled; "available_isas": those that this machine supports; "isa", "threads", "backend" and
+        "conv2d_algorithm": the present settings; "openmp": the version of OpenMP as yyyymm, 0 without it.
     Example:
         >>> import fastnn
         >>> sorted(fastnn.build_info())

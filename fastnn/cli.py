@@ -38,40 +38,43 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser(
         "train",
         help="train a recipe and write a folder of results",
-        description="Train a recipe. The results go to a new folder in runs/, or to --out: metrics.json, history.csv,"
-        " curves.png, weights.safetensors, and last.safetensors, from which a training can continue.",
+        description="Train a recipe: a network with its data set, optimiser, schedule and number of epochs. The "
+        "results go to a new folder in runs/, or to --out: metrics.json, history.csv, curves.png, weights.safetensors "
+        "(the trained weights) and last.safetensors (a checkpoint, from which --resume continues).",
         allow_abbrev=False,
     )
     train.add_argument(
         "--recipe",
         metavar="NAME",
-        help="what to train and how, for example cifar10-94 (default: cifar10-75); --recipe list shows them all",
+        help="the recipe, for example cifar10-94 (default: cifar10-75); --recipe list shows all of them",
     )
     train.add_argument(
         "--dataset",
         metavar="NAME",
-        help="cifar10, shapes32 (synthetic, needs no files), or auto: cifar10 if it is found or can be downloaded, "
-        "else shapes32 (default: auto)",
+        help="cifar10; shapes32, a synthetic data set that needs no files; or auto (default): cifar10 if it is "
+        "found or can be downloaded, else shapes32",
     )
-    train.add_argument("--data", metavar="DIR", help="where to look for the data set first")
+    train.add_argument(
+        "--data",
+        metavar="DIR",
+        help="the first folder to look for the data set in; then FASTNN_DATA and the cache folder are searched",
+    )
     train.add_argument("--download", action="store_true", help="download the data set if it is not found")
+    train.add_argument("--epochs", metavar="N", type=float, help="number of epochs (default: the recipe's)")
     train.add_argument(
-        "--epochs", metavar="N", type=float, help="number of passes over the training images (default: the recipe's)"
+        "--seed", metavar="N", type=int, help="seed of weights, order of images and augmentation (default: 0)"
     )
     train.add_argument(
-        "--seed", metavar="N", type=int, help="seed of initialisation, order and augmentation (default: 0)"
-    )
-    train.add_argument(
-        "--threads", metavar="N", type=int, help="number of threads; results are the same (default: all CPUs)"
+        "--threads", metavar="N", type=int, help="number of threads (default: all CPUs); results do not depend on it"
     )
     train.add_argument("--train-images", metavar="N", type=int, help="use only the first N training images")
     train.add_argument("--test-images", metavar="N", type=int, help="use only the first N test images")
-    train.add_argument("--out", metavar="DIR", help="folder for the results")
+    train.add_argument("--out", metavar="DIR", help="folder for the results (default: a new one in runs/)")
     train.add_argument(
         "--resume",
         metavar="auto|PATH",
-        help="continue, bit for bit, from a checkpoint or from the folder that contains one; auto continues the "
-        "newest unfinished run of the same recipe, data set and seed, if there is one",
+        help="continue from a checkpoint, or from the folder that contains one, bit for bit; auto continues the newest "
+        "unfinished run of the same recipe, data set and seed, or begins if there is none",
     )
     train.set_defaults(run=_train)
 
@@ -79,7 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_check(commands)
 
-    info = commands.add_parser("info", help="show the build, the CPU and the kernels in use", allow_abbrev=False)
+    info = commands.add_parser(
+        "info",
+        help="show the version, the CPU and the kernels in use",
+        description="Show the version, the instruction sets that were compiled and that the CPU supports, and the "
+        "settings in use. Include it in bug reports.",
+        allow_abbrev=False,
+    )
     info.set_defaults(run=_info)
 
     summary = commands.add_parser(
@@ -91,20 +100,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     summary.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
     _add_input(summary, [3, 32, 32])
-    summary.add_argument("--batch", metavar="N", type=int, default=1, help="images (default: 1)")
+    summary.add_argument("--batch", metavar="N", type=int, default=1, help="number of images in the batch (default: 1)")
     summary.set_defaults(run=_summary)
 
     explain = commands.add_parser(
         "explain",
-        help="formula, NumPy twin and source of a layer or an operation, and how it runs for a shape",
-        description="Show what a layer or an operation computes: formula, forward and backward in NumPy, source. With "
-        "--shape also sizes, multiplications, memory, kernels, and the algorithms of convolutions and why they run.",
+        help="explain a layer or an operation: formula, NumPy code, source, and how it runs",
+        description="Show what a layer or an operation computes: its formula, forward and backward in NumPy, and the "
+        "source. With --shape, show also sizes, multiplications, memory, kernels, and for convolutions the algorithms "
+        "and the reasons for them.",
         allow_abbrev=False,
     )
     explain.add_argument(
         "what", metavar="NAME", help=f"conv2d, batch_norm, Linear, ...; the name of a model or of a recipe; or {_OWN}"
     )
-    explain.add_argument("--shape", metavar="N,C,H,W", help="shape of the input, for example 128,64,16,16")
+    explain.add_argument("--shape", metavar="N,C,H,W", help="input shape with the batch, for example 128,64,16,16")
     explain.set_defaults(run=_explain)
 
     _add_profile(commands)
@@ -131,29 +141,30 @@ def _add_input(parser: argparse.ArgumentParser, default: list[int] | None) -> No
 def _add_reproduce(commands: "argparse._SubParsersAction[_Parser]") -> None:
     reproduce = commands.add_parser(
         "reproduce",
-        help="do an assignment of a course and compare every number with the published one",
-        description="Run the recipe of an assignment. The results go to runs/NAME, or to --out: report.html and "
-        "report.md, metrics.json, history.csv, figures. The same command continues a run that was interrupted. The "
-        "exit code is 1 if a number is not the expected one.",
+        help="run a course assignment and compare its numbers with the published ones",
+        description="Run the recipe of a course assignment. The results go to runs/NAME, or to --out: report.html and "
+        "report.md, metrics.json, history.csv, figures. If a run was interrupted, the same command continues it. The "
+        "exit code is 1 if a number is not the expected one, else 0. Options such as --epochs belong to some recipes "
+        "only; --list shows which.",
         allow_abbrev=False,
     )
-    reproduce.add_argument("name", metavar="NAME|all", nargs="?", help="name of the recipe, or all")
+    reproduce.add_argument("name", metavar="NAME|all", nargs="?", help="the name of a recipe, or all")
     reproduce.add_argument("--list", action="store_true", help="show the recipes, by course, with their options")
     reproduce.add_argument("--quick", action="store_true", help="run the same code on less data, in at most a minute")
     reproduce.add_argument(
-        "--out", metavar="DIR", help="folder for the results; with all, each recipe has a folder in it"
+        "--out", metavar="DIR", help="folder for the results (default: runs/NAME); with all, it gets a folder for each"
     )
-    reproduce.add_argument("--data", metavar="DIR", help="where to look for data first")
-    reproduce.add_argument("--epochs", metavar="N", type=int, help="number of passes over the training images")
+    reproduce.add_argument("--data", metavar="DIR", help="the first folder to look for data in")
+    reproduce.add_argument("--epochs", metavar="N", type=int, help="number of epochs, passes over the training images")
     reproduce.add_argument("--n-items", metavar="N", type=int, help="use only N training images")
     reproduce.add_argument("--model", metavar="NAME", help="the network, for recipes that offer a choice")
-    reproduce.add_argument("--image", metavar="FILE", help="the image that shows the augmentation")
-    reproduce.add_argument("--full", action="store_true", help="search every point, not a part of them")
+    reproduce.add_argument("--image", metavar="FILE", help="an image file of your own, to illustrate the augmentation")
+    reproduce.add_argument("--full", action="store_true", help="search all points of a grid instead of some of them")
     reproduce.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="seed of what the course leaves open (default: 0)"
+        "--seed", metavar="N", type=int, default=0, help="seed of what the course does not fix (default: 0)"
     )
     reproduce.add_argument(
-        "--threads", metavar="N", type=int, help="number of threads; results are the same (default: all CPUs)"
+        "--threads", metavar="N", type=int, help="number of threads (default: all CPUs); results do not depend on it"
     )
     reproduce.set_defaults(run=_reproduce)
 
@@ -161,7 +172,7 @@ def _add_reproduce(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
     run = commands.add_parser(
         "run",
-        help="run a script written for PyTorch, as it is, on fastnn",
+        help="run a PyTorch script, unchanged, on fastnn",
         usage="%(prog)s [-h] [--quiet] [--with PACKAGE] SCRIPT [ARGUMENT ...]\n"
         "       %(prog)s [-h] [--quiet] [--with PACKAGE] -m MODULE [ARGUMENT ...]",
         description="Run a script that was written for PyTorch, without PyTorch. Its `import torch` and `import "
@@ -198,7 +209,7 @@ def _add_run(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
     check = commands.add_parser(
         "check",
-        help="list what a script uses of PyTorch that fastnn lacks",
+        help="list what a PyTorch script uses that fastnn does not have",
         description="Read scripts, without running them, and list what they use of torch and torchvision that fastnn "
         "lacks: file, line and column, the name, and what to use instead. Modules of the same project that a script "
         "imports are read, too. 'maybe' marks what may be there after all, or may never be reached. The exit code is "
@@ -217,12 +228,12 @@ def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "profile",
         help="show where the time of a training step goes, layer by layer",
         description="Time every layer of a training step on random images, forward and backward, and compare it with "
-        "the multiply-add peak and the streaming bandwidth of this machine.",
+        "the peak arithmetic speed and the memory bandwidth of this machine.",
         allow_abbrev=False,
     )
     profile.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
     _add_input(profile, [3, 32, 32])
-    profile.add_argument("--batch-size", metavar="N", type=int, help="images of a step (default: the recipe's, or 128)")
+    profile.add_argument("--batch-size", metavar="N", type=int, help="images in a step (default: the recipe's, or 128)")
     profile.add_argument("--threads", metavar="N", type=int, help="number of threads (default: all CPUs)")
     profile.add_argument("--rounds", metavar="N", type=int, default=7, help="number of timed steps (default: 7)")
     profile.add_argument(
@@ -230,7 +241,7 @@ def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
         nargs="+",
         metavar="N",
         type=int,
-        help="instead of the layers, predict how long a step takes on so many threads, and what limits it there",
+        help="predict how long a step takes on these numbers of threads and what limits it, instead of timing layers",
     )
     profile.add_argument("--out", metavar="DIR", help="write profile.txt, profile.csv and roofline.png to this folder")
     profile.set_defaults(run=_profile)
@@ -239,7 +250,7 @@ def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
 def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench = commands.add_parser(
         "bench",
-        help="time training steps or inference, in turns with PyTorch if it is installed",
+        help="time training or inference, compared with PyTorch if it is installed",
         description="Compare training steps of fastnn and PyTorch. Every contestant is a process of its own. They are"
         " warmed up and then take turns; the table, in Markdown, has the medians over the rounds. The contestants of "
         "fastnn are fastnn as it is, and fastnn with one algorithm only: direct, Winograd's with tiles of 2x2, and "
@@ -270,18 +281,18 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         nargs="+",
         metavar="N",
         type=int,
-        help="images of a step (default: 128 512, with --inference 1 32 512, with --suite its own)",
+        help="images in a step (default: 128 512; with --inference 1 32 512; with --suite its own)",
     )
     bench.add_argument(
-        "--inference", action="store_true", help="time the forward in eval mode instead of training steps"
+        "--inference", action="store_true", help="time inference (forward in evaluation mode) instead of training steps"
     )
     bench.add_argument("--threads", metavar="N", type=int, help="threads of every contestant (default: all CPUs)")
     bench.add_argument(
         "--modes",
         nargs="*",
         metavar="MODE",
-        help="modes of PyTorch: nchw, channels_last, compile, compile_channels_last (default: all); --modes without a"
-        " value times fastnn alone",
+        help="modes of PyTorch: nchw, channels_last, compile, compile_channels_last (default: all); without a value, "
+        "only fastnn is timed",
     )
     bench.add_argument("--rounds", metavar="N", type=int, help="number of rounds (default: 7, with --suite 3)")
     bench.add_argument(
@@ -294,24 +305,30 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--warmup",
         metavar="N",
         type=int,
-        help="rounds of two steps that are not counted, at the start (default: 3, with --suite 1)",
+        help="number of rounds at the start, of two steps each, that are not counted (default: 3, with --suite 1)",
     )
-    bench.add_argument("--isa", metavar="NAME", help="hold all sides to baseline, avx2 or avx512")
-    bench.add_argument("--json", "--out", dest="json", metavar="FILE", help="also write all figures to this file")
+    bench.add_argument(
+        "--isa",
+        metavar="NAME",
+        help="restrict all contestants to baseline, avx2 or avx512 (default: the one that fastnn info shows)",
+    )
+    bench.add_argument(
+        "--json", "--out", dest="json", metavar="FILE", help="also write all results to this file, as JSON"
+    )
     bench.set_defaults(run=_bench)
 
 
 def _add_grade(commands: "argparse._SubParsersAction[_Parser]") -> None:
     grade = commands.add_parser(
         "grade",
-        help="grade students' functions, in a process with limits, and name their mistakes",
-        description="Run submissions, each in a process of its own with limits of time, memory and output, check their "
-        "functions against the right ones in many cases, and say what is wrong. A submission is a Python file or a "
-        "notebook. Of several, a table is shown. The exit code is 0 if the grading took place, whatever the points.",
+        help="grade functions that students wrote, and name their mistakes",
+        description="Grade submissions: compare their functions with correct ones in many cases, and say what is "
+        "wrong. Each runs in its own process, with limits of time, memory and output. A submission is a Python file or "
+        "a notebook. For several, a table is shown. The exit code is 0 if the grading took place (see --fail-under).",
         allow_abbrev=False,
     )
     grade.add_argument(
-        "submissions", metavar="SUBMISSION", nargs="*", help="a file, a folder of submissions, or several"
+        "submissions", metavar="SUBMISSION", nargs="*", help="a Python file, a notebook or a folder of them"
     )
     grade.add_argument(
         "--spec",
@@ -319,16 +336,22 @@ def _add_grade(commands: "argparse._SubParsersAction[_Parser]") -> None:
         required=True,
         help="the assignment: a file in TOML, or the name of one that comes with fastnn; --spec list shows them",
     )
-    many = "; of several submissions, a folder for one file each"
+    many = "; for several submissions FILE is a folder, which gets one file for each"
     grade.add_argument("--html", metavar="FILE", help=f"write the report as HTML{many}")
-    grade.add_argument("--junit", metavar="FILE", help=f"write it as JUnit XML{many}")
-    grade.add_argument("--gradescope", metavar="FILE", help=f"write it as Gradescope's results.json{many}")
-    grade.add_argument("--csv", metavar="FILE", help="write the table of several submissions")
-    grade.add_argument("--seed", metavar="N", type=int, default=0, help="of the inputs (default: 0)")
-    grade.add_argument("--time", metavar="S", type=float, help="seconds for each call (default: the spec's, or 10)")
-    grade.add_argument("--memory", metavar="MB", type=int, help="default: the spec's, or 1024")
+    grade.add_argument("--junit", metavar="FILE", help=f"write the report as JUnit XML{many}")
+    grade.add_argument("--gradescope", metavar="FILE", help=f"write the report as Gradescope's results.json{many}")
+    grade.add_argument("--csv", metavar="FILE", help="write the table of points of all submissions as CSV")
     grade.add_argument(
-        "--fail-under", metavar="POINTS", type=float, help="exit with 1 if a submission has fewer points"
+        "--seed", metavar="N", type=int, default=0, help="seed of the inputs to the functions (default: 0)"
+    )
+    grade.add_argument(
+        "--time", metavar="S", type=float, help="time limit of each call in seconds (default: the assignment's, or 10)"
+    )
+    grade.add_argument(
+        "--memory", metavar="MB", type=int, help="memory limit in megabytes (default: the assignment's, or 1024)"
+    )
+    grade.add_argument(
+        "--fail-under", metavar="POINTS", type=float, help="exit with code 1 if a submission has fewer points"
     )
     grade.set_defaults(run=_grade)
 

@@ -1,8 +1,9 @@
-"""Search for good settings: all points of a grid, or points drawn at random or by TPE. A thin layer over Optuna.
+"""Hyper-parameter search: all points of a grid, or points drawn at random or by TPE. A thin layer over Optuna.
 
-An objective is a function of a dict of settings that returns a number. With `storage`, a file, each result is kept
-when it is known: the same call on the same file goes on where it was interrupted, and gives what it would have given
-without the interruption. Optuna is an extra, `pip install fastnn[tune]`, and is loaded by the first search.
+An objective is a function that takes a dict of settings and returns a number. With `storage`, each result is saved to a
+file as soon as it is known. The same call with the same file then continues where it was interrupted, and returns what
+it would have returned without the interruption. Optuna is installed with `pip install fastnn[tune]`; it is imported by
+the first search.
 """
 
 import contextlib
@@ -41,17 +42,20 @@ def grid_search(
     Several processes may share a storage: each takes points that no other has begun.
 
     Args:
-        objective: settings -> number. NaN, the result of a training that diverged, counts as the worst possible value.
-        grid: the values of each setting: str, int, float, bool or None.
-        storage: an SQLite file that keeps the results; made if it does not exist. None keeps them in memory.
-        maximize: whether a larger value is better.
-        on_start: called before the first evaluation with the rows that the storage holds already.
-        on_result: called after each evaluation with its row, the number of points done and the number of all points.
+        objective: the function to evaluate: it takes a dict of settings and returns a number. NaN, the result of a
+            training that diverged, counts as the worst possible value.
+        grid: the values of each setting, by name: str, int, float, bool or None.
+        storage: an SQLite file that keeps the results; it is created if it does not exist. None (default) keeps them in
+            memory.
+        maximize: whether a larger value is better. Default True.
+        on_start: called before the first evaluation, with the rows that the storage already holds.
+        on_result: called after each evaluation, with its row, the number of points done and the number of all points.
     Returns:
-        A row for each point, in the order of evaluation: its settings, `value`, and `seconds` that it took.
+        A list of dicts in the order of evaluation, one for each point: its settings, `value`, and `seconds`, the time
+        of the evaluation.
     Raises:
         ImportError: Optuna is not installed.
-        ValueError: a list is empty or has the same value twice, or the storage holds another search.
+        ValueError: a list of values is empty or has a value twice, or the storage holds another search.
         OSError: the storage cannot be opened.
     Example:
         >>> from fastnn import tune
@@ -98,17 +102,23 @@ def search(
     maximize: bool = True,
     on_result: OnResult | None = None,
 ) -> list[dict[str, Any]]:
-    """Evaluate `n_trials` points of a space.
+    """Evaluate `n_trials` points of a search space, drawn at random or by TPE.
 
     Args:
-        objective, storage, maximize, on_result: as in `grid_search`.
-        space: of each setting a list of values, or a range as a tuple: (low, high), or (low, high, 'log') to draw the
-            logarithm uniformly. A range of two integers gives integers; both ends belong to it.
-        n_trials: points in all, those included that the storage holds already.
-        sampler: 'random', or 'tpe': ten random points, then points that resemble the better ones so far.
-        seed: the same seed gives the same points, interrupted or not.
+        objective: the function to evaluate: it takes a dict of settings and returns a number. NaN, the result of a
+            training that diverged, counts as the worst possible value.
+        space: for each setting, by name, a list of values or a range. A range is a tuple (low, high), both included; or
+            (low, high, 'log') to draw the logarithm uniformly. A range of two integers gives integers.
+        n_trials: the total number of points, including those that the storage already holds.
+        sampler: 'tpe' (default): ten random points, then points that resemble the better ones so far; or 'random'.
+        seed: the seed of the points. The same seed gives the same points, interrupted or not. Default 0.
+        storage: an SQLite file that keeps the results; it is created if it does not exist. None (default) keeps them in
+            memory.
+        maximize: whether a larger value is better. Default True.
+        on_result: called after each evaluation, with its row, the number of points done and the number of all points.
     Returns:
-        A row for each point, in the order of evaluation: its settings, `value`, and `seconds` that it took.
+        A list of dicts in the order of evaluation, one for each point: its settings, `value`, and `seconds`, the time
+        of the evaluation.
     Raises:
         ImportError: Optuna is not installed.
         ValueError: the space is not as described, or the storage holds another search.
@@ -153,11 +163,18 @@ def search(
 
 
 def best(rows: Sequence[dict[str, Any]], maximize: bool = True) -> dict[str, Any]:
-    """The row with the best value; of equal ones the first.
+    """The row with the best value; if several are equal, the first.
 
+    Args:
+        rows: the result of `grid_search` or `search`.
+        maximize: whether a larger value is better. Default True.
     Raises:
         ValueError: there are no rows.
-        TypeError: they are not those of a search.
+        TypeError: the rows are not the result of a search.
+    Example:
+        >>> from fastnn import tune
+        >>> tune.best([{"lr": 0.1, "value": 0.91}, {"lr": 0.01, "value": 0.88}])["lr"]
+        0.1
     """
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         raise TypeError(f"best: rows must be a list, the result of a search. Received: {_check.shown(rows)}")

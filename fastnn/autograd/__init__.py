@@ -1,4 +1,4 @@
-"""Gradients of whatever is computed: tensors, the operations that made them, and the way back."""
+"""Automatic differentiation: tensors, operations, and the backward pass through them."""
 
 from fastnn.autograd import numpy_functions  # noqa: F401 - says what NumPy's functions do with tensors
 from fastnn.autograd.modes import enable_grad, is_grad_enabled, no_grad

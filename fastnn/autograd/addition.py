@@ -10,7 +10,7 @@ __all__ = ["added"]
 
 
 def added(a: NDArray, b: NDArray) -> NDArray:
-    """a + b, of one shape, in the memory order of a; a fresh array."""
+    """a + b for arrays of one shape, as a new array in the memory order of a."""
     if _runtime.uses_reference():
         return np.asarray(reference.add(a, b))
     if a.dtype != b.dtype or a.dtype not in _check.FLOATS or not a.ndim:

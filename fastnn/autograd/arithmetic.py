@@ -1,4 +1,4 @@
-"""Sums, differences, products and quotients: NumPy's own, to the bit, of large arrays on all threads."""
+"""Sums, differences, products and quotients. The results are NumPy's, bit for bit; large arrays use all threads."""
 
 import math
 from typing import Any
@@ -35,12 +35,12 @@ def multiply(a: Any, b: Any) -> Any:
 
 
 def divide(a: Any, b: Any) -> Any:
-    """a / b; of a large array, NumPy's warnings of infinities and NaN are not given."""
+    """a / b. For a large array, NumPy's warnings about infinities and NaN are not given."""
     return _large(np.true_divide, a, b, None) if _is_large(a, b) else np.true_divide(a, b)
 
 
 def write(ufunc: np.ufunc, array: NDArray, other: Any) -> None:
-    """array = ufunc(array, other), in its memory."""
+    """Compute array = ufunc(array, other) in place."""
     if array.size < LARGE or ufunc not in _NAMES or _large(ufunc, array, other, array) is None:
         ufunc(array, other, out=array, casting="same_kind")
 

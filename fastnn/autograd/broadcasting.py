@@ -1,4 +1,4 @@
-"""The way back from a broadcast, and axes."""
+"""The gradient of a broadcast, and axes."""
 
 import math
 import operator
@@ -15,7 +15,7 @@ __all__ = ["axes_of", "unbroadcast"]
 
 
 def unbroadcast(gradient: Any, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    """The gradient with respect to an input of this shape and dtype that was broadcast: the sum over what it met."""
+    """The gradient with respect to an input of this shape and dtype that was broadcast: a sum over broadcast axes."""
     if type(gradient) is not np.ndarray:
         gradient = np.asarray(gradient)
     if gradient.shape != shape:
@@ -56,7 +56,7 @@ def _rows_summed(x: NDArray, shape: tuple[int, ...]) -> NDArray | None:
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
-    """The axes that `axis` means, counted from the front: all if it is None."""
+    """The axes that `axis` means, as a tuple of numbers >= 0; all axes if it is None."""
     if axis is None:
         return tuple(range(ndim))
     axes = tuple(axis) if isinstance(axis, tuple | list) else (axis,)

@@ -1,11 +1,11 @@
-"""Results that are computed when somebody looks at them; until then, what comes next may join.
+"""Results that are computed only when they are needed, so that a following operation can be computed with them.
 
-In `F.relu(self.bn(self.conv(x)))` nobody knows, when the batch norm runs, that a ReLU will follow, with which it could
-share one pass over memory. So its result waits: it is a tensor of a class of its own, which answers to everything by
-computing itself and becoming a plain tensor, and which a ReLU, or a `+` before one, asks to be computed with them.
+In `F.relu(self.bn(self.conv(x)))` it is not known, when the batch norm runs, that a ReLU follows, with which it could
+share one pass over memory. Its result is therefore a tensor of a special class. It computes itself, and becomes a plain
+tensor, as soon as anything of it is used. A ReLU, or a `+` before one, asks to be computed together with it.
 
-Only what is recorded waits, and only for inputs that are recorded results, which nothing can write into. Who looks at
-it after it was joined gets it all the same, and gradients go through it then.
+Only recorded operations are deferred, and only if their inputs are recorded results, which nothing can overwrite. A
+deferred result that was joined is still available afterwards; gradients then go through it.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ __all__ = ["Deferred", "Pending", "defer", "frozen", "may_wait", "recorded", "se
 
 
 class Pending:
-    """What is to be computed, of a shape and dtype that are known."""
+    """A computation that is still to be done, whose result has a known shape and dtype."""
 
     __slots__ = ("dtype", "shape")
 
@@ -31,20 +31,20 @@ class Pending:
         self.shape, self.dtype = like.shape, like.dtype
 
     def compute(self) -> Any:
-        """The result as a tensor, always the same one."""
+        """The result as a tensor. Every call returns the same one."""
         raise NotImplementedError
 
     def then(self, activation: str) -> Any:
-        """An activation of it, computed with it; None if that cannot be."""
+        """An activation of the result, computed together with it; None if that is not possible."""
         return None
 
     def plus(self, residual: Any) -> "Pending | None":
-        """The same and a tensor of its shape; None if that cannot be computed with it."""
+        """The sum with a tensor of the same shape, still to be computed; None if that is not possible."""
         return None
 
 
 class Deferred:
-    """A tensor that has not been computed yet. In the place of its array it has a `Pending`."""
+    """A tensor that has not been computed yet. It holds a `Pending` instead of an array."""
 
     __slots__ = ()
 
@@ -55,12 +55,12 @@ class Deferred:
     )
 
     def then(self, activation: str) -> Any:
-        """An activation of it, computed with it; None if it has been computed, or if it cannot be."""
+        """An activation, computed together with this tensor; None if it is already computed, or if it cannot be."""
         pending = _waiting(self)
         return None if pending is None or not RECORDING.get() else pending.then(activation)
 
     def fits(self, y: Tensor) -> bool:
-        """Whether y, which is recorded, has its shape and dtype, while it still waits."""
+        """Whether the recorded tensor y has the same shape and dtype, while this one is not yet computed."""
         pending = _waiting(self)
         if pending is None or y._op is None:
             return False
@@ -85,7 +85,7 @@ class Deferred:
 
 
 def may_wait(x: Any) -> bool:
-    """Whether the result of an operation on x may be computed later."""
+    """Whether the result of an operation on x may be deferred."""
     return (
         isinstance(x, Tensor)
         and RECORDING.get()
@@ -97,7 +97,7 @@ def may_wait(x: Any) -> bool:
 
 
 def frozen(x: Tensor) -> Tensor:
-    """A recorded result as it is now, whatever its tensor becomes; nobody gets its array to write into."""
+    """A recorded result as it is now, even if its tensor is changed later. Nobody gets its array to write into."""
     if x._memory is None:
         x._memory = KEPT
     y = new_tensor(x._data, x._memory, x._kind)
@@ -106,7 +106,7 @@ def frozen(x: Tensor) -> Tensor:
 
 
 def defer(pending: Pending, kind: type[Tensor]) -> Any:
-    """A tensor of this kind that is computed when somebody looks at it."""
+    """A tensor of this class that is computed when it is first used."""
     result: Any = _new(_waiting_kind(kind))
     _set_data(result, pending)
     result._requires_grad, result._grad = True, None
@@ -114,7 +114,7 @@ def defer(pending: Pending, kind: type[Tensor]) -> Any:
 
 
 def settle(x: Any, y: Tensor) -> Any:
-    """Let a tensor that waits be what y is."""
+    """Turn a deferred tensor into what y is."""
     _set_op(x, y._op)
     _set_memory(x, y._memory)
     _set_data(x, y._data)
@@ -154,7 +154,7 @@ def _computed(x: Any) -> Any:
 
 
 def recorded(compute: Callable[[], Any]) -> Any:
-    """The result of what was recorded when it was called for, whether or not the one who looks records."""
+    """The result of what was recorded when it was called, whether or not recording is on now."""
     token = RECORDING.set(True)
     try:
         return compute()

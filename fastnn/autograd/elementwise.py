@@ -1,6 +1,6 @@
-"""What NumPy computes element by element, and its derivatives: tables of rules.
+"""NumPy's element-by-element functions and their derivatives, as tables of rules.
 
-A rule takes the gradient `dy` and, by name, what the forward is to keep for it: inputs or the result `y`.
+A rule takes the gradient `dy` and, by name, the values that the forward must keep for it: inputs, or the result `y`.
 """
 
 import inspect
@@ -167,7 +167,7 @@ class Unary(Op):
 
 
 class Binary(Op):
-    """A function of two inputs that are broadcast against each other."""
+    """A function of two inputs, element by element, with broadcasting."""
 
     is_exact = True
     keeps: ClassVar = {0: "a", 1: "b"}
@@ -294,7 +294,7 @@ UFUNCS[np.floor_divide] = _without_gradient(np.floor_divide)
 
 
 class Where(Op):
-    """a where the condition holds, else b."""
+    """a where the condition is true, else b."""
 
     is_exact = True
     is_fresh = True
@@ -345,7 +345,7 @@ _FEW = 4096
 
 
 class Clip(Op):
-    """x within [least, most]; the gradient passes at the bounds."""
+    """x clipped to [least, most]. At the bounds themselves the gradient passes."""
 
     is_exact = True
     is_fresh = True
@@ -385,7 +385,7 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = _MISSING, 
 
 
 class NanToNum(Op):
-    """x with numbers for NaN and infinities, through which no gradient goes."""
+    """x with NaN and infinities replaced by numbers. No gradient flows through the replaced elements."""
 
     is_exact = True
     is_fresh = True
@@ -436,7 +436,7 @@ def _sinc(x: Any) -> Any:
 
 
 class Round(Op):
-    """x to so many decimals, which is flat almost everywhere."""
+    """x rounded to a number of decimals. The gradient is 0."""
 
     is_exact = True
     is_fresh = True

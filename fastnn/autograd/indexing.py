@@ -1,4 +1,4 @@
-"""Parts of tensors by their places: x[...], np.take, np.pad, np.sort."""
+"""Parts of tensors: x[...], np.take, np.pad, np.sort."""
 
 import operator
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from fastnn.autograd.tensor import Tensor, array_of, kind_of, tensor_of, wrap
 
 
 class Slice(Op):
-    """x[index] of integers, slices, None and ...: a view."""
+    """x[index] with integers, slices, None and ...: a view."""
 
     adds = adds_in_place = True
     is_exact = True
@@ -44,10 +44,10 @@ class Slice(Op):
 
 
 class Unbind(Op):
-    """All parts of x along its first axis: views.
+    """All parts of x along its first axis, as views.
 
-    As with `Slice`, the gradient lies like x, so that what turned the axes of x turns those of the gradient back
-    without a copy.
+    As with `Slice`, the gradient has the memory order of x. A transposition before it is therefore undone without a
+    copy.
     """
 
     is_exact = True
@@ -75,7 +75,7 @@ def _parts(x: Tensor) -> Iterator[Tensor]:
 
 
 class Pick(Op):
-    """x[index] with arrays or masks. What is picked several times gets the sum of the gradients."""
+    """x[index] with integer arrays or masks. The gradients of an element that is picked several times are added."""
 
     is_exact = True
     is_fresh = True
@@ -98,7 +98,7 @@ class Pick(Op):
 
 
 class Take(Op):
-    """x.take(indices, axis), of whole slices across an axis."""
+    """x.take(indices, axis): whole slices along an axis."""
 
     is_exact = True
     is_fresh = True
@@ -126,7 +126,7 @@ class Take(Op):
 
 
 class TakeAlongAxis(Op):
-    """np.take_along_axis(x, indices, axis); without the axis if there is one index and not `keepdims`."""
+    """np.take_along_axis(x, indices, axis). A single index without `keepdims` removes the axis."""
 
     is_exact = True
     is_fresh = True
@@ -156,7 +156,7 @@ class TakeAlongAxis(Op):
 
 
 class Pad(Op):
-    """x with constants around it."""
+    """x padded with constants."""
 
     is_exact = True
     keeps: ClassVar = {}

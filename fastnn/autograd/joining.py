@@ -1,4 +1,4 @@
-"""Tensors joined, cut, and repeated."""
+"""Tensors concatenated, stacked, split and repeated."""
 
 import math
 import operator
@@ -18,7 +18,7 @@ from fastnn.autograd.tensor import array_of, operand
 
 
 class Concatenate(Op):
-    """Arrays one after the other along an axis that they have."""
+    """Arrays joined along an existing axis."""
 
     is_exact = True
     keeps: ClassVar = {}
@@ -81,7 +81,7 @@ def _join_rows(cuts: bool, parts: tuple[NDArray, ...], whole: NDArray, axis: int
 
 
 class Stack(Op):
-    """Arrays one after the other along a new axis."""
+    """Arrays joined along a new axis."""
 
     is_exact = True
     keeps: ClassVar = {}
@@ -104,7 +104,7 @@ class Stack(Op):
 
 
 class Split(Op):
-    """Pieces along an axis, cut at these places."""
+    """Pieces of an array, cut along an axis at given indices."""
 
     is_exact = True
     is_view = True

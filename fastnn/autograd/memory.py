@@ -1,15 +1,15 @@
-"""Whose an array is, and whether an operation still needs it."""
+"""Who owns the memory of a tensor, and whether an operation still needs it."""
 
 __all__ = ["BORROWED", "KEPT", "Memory"]
 
 
 class Memory:
-    """What is known of the memory of a tensor and of all its views.
+    """What is known about the memory that a tensor and all its views share.
 
     Attributes:
-        version: how often it was written into.
+        version: the number of times that it was written to.
         kept: whether an operation keeps it for its backward.
-        borrowed: whether it is an array of the caller, who may write into it at any time.
+        borrowed: whether it belongs to an array of the caller, who may write to it at any time.
     """
 
     __slots__ = ("borrowed", "kept", "version")

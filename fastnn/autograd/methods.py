@@ -26,7 +26,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def gradient_of(*functions: Any) -> Callable[[_Function], _Function]:
-    """Decorate what computes these functions of NumPy for tensors. It has their names of arguments, maybe not all."""
+    """Decorate the function that computes these NumPy functions for tensors. It may lack some of their arguments."""
 
     def register(function: _Function) -> _Function:
         parameters = inspect.signature(function).parameters.values()
@@ -42,7 +42,7 @@ def gradient_of(*functions: Any) -> Callable[[_Function], _Function]:
 
 
 def takes(function: Any, args: Sequence[Any], keywords: Any) -> bool:
-    """Whether what computes `function` for tensors knows these arguments."""
+    """Whether the tensor version of `function` accepts these arguments."""
     most, names = _ARGUMENTS[function]
     return len(args) <= most and names.issuperset(keywords)
 
@@ -68,7 +68,7 @@ def _in_place(ufunc: np.ufunc) -> "Callable[[Any, Any], Any]":
 
 
 class ArrayMethods:
-    """What a tensor has in common with an array."""
+    """The operators and methods that tensors share with arrays."""
 
     __slots__ = ()
 

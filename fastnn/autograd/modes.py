@@ -23,7 +23,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Mode(AbstractContextManager[None], Protocol):
-    """What holds within a block, or within a function that it decorates."""
+    """A setting that holds within a `with` block, or within a function that it decorates."""
 
     def __call__(self, function: _Function, /) -> _Function: ...
 
@@ -41,9 +41,9 @@ def no_grad() -> Mode: ...
 @overload
 def no_grad(function: _Function) -> _Function: ...
 def no_grad(function: Any = None) -> Any:
-    """Within the block, operations leave nothing behind: results carry no gradient, and nothing is kept for one.
+    """A context manager that turns recording off: results carry no gradient, and nothing is kept for a backward pass.
 
-    It holds for the running thread, and can also decorate a function.
+    It holds for the calling thread. As a decorator, `@no_grad` or `@no_grad()`, it holds within a function.
 
     Example:
         >>> import numpy as np, fastnn
@@ -52,6 +52,8 @@ def no_grad(function: Any = None) -> Any:
         ...     y = w * 2
         >>> y.requires_grad
         False
+
+    Source: PyTorch's definition.
     """
     return _mode("no_grad", False, function)
 
@@ -61,7 +63,9 @@ def enable_grad() -> Mode: ...
 @overload
 def enable_grad(function: _Function) -> _Function: ...
 def enable_grad(function: Any = None) -> Any:
-    """Within the block, operations are recorded again, as they are outside of `no_grad`.
+    """A context manager that turns recording on again within a `no_grad` block.
+
+    It holds for the calling thread. As a decorator, `@enable_grad` or `@enable_grad()`, it holds within a function.
 
     Example:
         >>> import numpy as np, fastnn
@@ -70,10 +74,19 @@ def enable_grad(function: Any = None) -> Any:
         ...     y = w * 2
         >>> y.requires_grad
         True
+
+    Source: PyTorch's definition.
     """
     return _mode("enable_grad", True, function)
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations are recorded in this thread."""
+    """Whether operations are recorded in the calling thread.
+
+    Example:
+        >>> import fastnn
+        >>> with fastnn.no_grad():
+        ...     fastnn.is_grad_enabled()
+        False
+    """
     return RECORDING.get()

@@ -1,4 +1,4 @@
-"""NumPy's functions on tensors: all of those with a gradient, and those that need none."""
+"""NumPy's functions on tensors: those with a gradient, and those that need none."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Looking at what runs: every operation, and every module."""
+"""Observing what runs: every operation and every module."""
 
 import contextlib
 import contextvars
@@ -14,10 +14,10 @@ __all__ = ["Observer", "observed", "observers", "observing", "running_in", "runn
 
 
 class Observer:
-    """Sees what runs within `observing`; a subclass defines what it wants to see.
+    """The base class of observers. Their methods are called for what runs within `observing`; subclasses define some.
 
     Attributes:
-        lets_join: whether containers may compute neighbours together while it looks.
+        lets_join: whether containers may still compute neighbouring layers in one pass while it observes.
         sees_gradients: whether `module` is also called in the backward of every module.
     Example:
         >>> from fastnn import nn
@@ -38,40 +38,64 @@ class Observer:
     sees_gradients: ClassVar[bool] = False
 
     def begins(self, what: Any, phase: str, inputs: tuple[Any, ...]) -> None:
-        """Before whatever `operation` or `module` tells of, an operation or a module; what failed has no end.
+        """Called before every operation or module that `operation` or `module` is called after.
 
-        Only of modules that write their own backward is there a beginning of that.
+        If it fails, there is no second call. In the backward pass it is called only for modules that write their own
+        backward.
+
+        Args:
+            what: the operation or the module.
+            phase: 'forward' or 'backward'.
+            inputs: the arrays that go in.
         """
 
     def operation(self, op: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
-        """After each forward of an operation, with the arrays that came in and out, and after each backward.
+        """Called after each forward and each backward of an operation.
 
-        `phase` is 'forward' or 'backward'; in a backward, `inputs` are the gradients with respect to the results, and
-        `results` those with respect to the inputs. `op.module` is the module that ran it, or None.
+        Args:
+            op: the operation. `op.module` is the module that ran it, or None.
+            phase: 'forward' or 'backward'.
+            inputs: the input arrays; in a backward, the gradients with respect to the results.
+            results: the resulting arrays; in a backward, the gradients with respect to the inputs.
+            seconds: the time that it took.
         """
 
     def module(self, module: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
-        """After each forward of a module, with its arguments and its result, tensors as arrays.
+        """Called after each forward of a module, and after each backward that a module writes itself.
 
-        In a backward, `inputs` are the gradients with respect to its results, and `results` those with respect to its
-        arguments: what a backward that a module writes itself got and gave; of any other, which is in its operations,
-        only if `sees_gradients`, as a tuple, and seconds are 0.
+        With `sees_gradients` it is also called in the backward of other modules, which consists of their operations.
+
+        Args:
+            module: the module.
+            phase: 'forward' or 'backward'.
+            inputs: the arguments, with arrays in place of tensors; in a backward, the gradients with respect to the
+                results.
+            results: the result, likewise; in a backward, the gradients with respect to the arguments, a tuple if the
+                module does not write its own backward.
+            seconds: the time that it took; 0 in a backward that the module does not write itself.
         """
 
     def kernel(self, name: str, *details: Any) -> None:
-        """After each run of a function of the compiled module.
+        """Called after each run of a function of the compiled module.
 
-        Of a convolution, `details` are the filters as they lie, (kernel_h, kernel_w, C_in / groups, C_out), and its
-        settings, (stride, padding, dilation, groups, algorithm).
+        Args:
+            name: the name of the function.
+            details: for a convolution, the filters as they lie in memory, (kernel_h, kernel_w, C_in / groups, C_out),
+                and the settings (stride, padding, dilation, groups, algorithm).
         """
 
     def copied(self, purpose: str, copy: Any) -> None:
-        """After each copy of an array that was made because of how it lay; `purpose` says what it was copied to."""
+        """Called after each copy that was made because of an array's memory layout or dtype.
+
+        Args:
+            purpose: the property that the copy has and the array did not, for instance 'pixel-major'.
+            copy: the copy.
+        """
 
 
 @contextlib.contextmanager
 def observing(observer: Observer) -> Iterator[None]:
-    """Within the block, `observer` sees every operation and every module of this thread. Observers nest."""
+    """A context manager in which `observer` sees every operation and module of this thread. Blocks may be nested."""
     seeing = (*OBSERVERS.get(), observer)
     # No ExitStack: after an interrupt it can be part of a cycle, and its blocks end when that is found.
     with joined_layers(joined_layers() and observer.lets_join), set_within(OBSERVERS, seeing):
@@ -79,7 +103,7 @@ def observing(observer: Observer) -> Iterator[None]:
 
 
 def observers() -> tuple[Observer, ...]:
-    """Those that look now."""
+    """The observers that are active now."""
     return OBSERVERS.get()
 
 
@@ -87,17 +111,17 @@ _running: contextvars.ContextVar[Any] = contextvars.ContextVar("fastnn_running_m
 
 
 def running_in(module: Any) -> contextlib.AbstractContextManager[None]:
-    """Within the block, `module` is what runs operations, for observers."""
+    """A context manager in which observers see `module` as the one that runs operations."""
     return set_within(_running, module)
 
 
 def running_module() -> Any:
-    """The module whose forward is running, while somebody observes."""
+    """The module whose forward is running. It is known only while there are observers."""
     return _running.get()
 
 
 def observed(op: Any, phase: str, function: Callable[..., Any], inputs: Sequence[Any], **keywords: Any) -> Any:
-    """The results of `function(*inputs)`, the forward or backward of `op`, after telling whoever looks."""
+    """Call `function(*inputs)`, the forward or backward of `op`, tell the observers, and return its results."""
     if op.is_hidden:
         return function(*inputs, **keywords)
     if phase == "forward":

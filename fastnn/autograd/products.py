@@ -1,7 +1,7 @@
-"""Products of matrices and what comes down to them.
+"""Matrix products and what can be computed by them.
 
-Floats go through fastnn's own kernels, since what NumPy's BLAS gives depends on the number of its threads: small
-matrices and many at once through `src_c/ops/matmul.c`, a large one through the convolution, which packs it.
+Floats go through fastnn's own kernels, since the results of NumPy's BLAS depend on its number of threads. Small
+matrices, and many at once, use `src_c/ops/matmul.c`; a large one uses the convolution, which packs it.
 """
 
 import functools
@@ -109,22 +109,22 @@ def _packed(native: Any, kind: str, a: NDArray, b: NDArray, y: NDArray) -> None:
 
 
 def product(a: NDArray, b: NDArray) -> NDArray:
-    """a @ b, of two matrices, for operations that compute with arrays."""
+    """a @ b for two matrices, for operations that compute with arrays."""
     return _product(a, b)
 
 
 def product_transposed(a: NDArray, b: NDArray) -> NDArray:
-    """a @ b.T, of two matrices."""
+    """a @ b.T for two matrices."""
     return _product(a, b, b_turned=True)
 
 
 def transposed_product(a: NDArray, b: NDArray) -> NDArray:
-    """a.T @ b, of two matrices."""
+    """a.T @ b for two matrices."""
     return _product(a, b, a_turned=True)
 
 
 class Matmul(Op):
-    """a @ b, of matrices in the last two axes; the axes before are broadcast, a vector stands for one row or column."""
+    """a @ b for matrices in the last two axes. The axes before are broadcast. A vector is one row or one column."""
 
     is_exact = True
     is_fresh = True

@@ -1,4 +1,4 @@
-"""Sums, means, extremes, products and norms of tensors, along axes."""
+"""Sums, means, extremes, products and norms of tensors along axes."""
 
 import math
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ _multiply_up: Any = np.multiply.reduce
 
 
 class Reduction(Op):
-    """What reduces axes: None for all of them, one or several."""
+    """The base class of reductions along axes: one, several, or all of them (None)."""
 
     is_exact = True
     is_fresh = True
@@ -63,7 +63,7 @@ class Mean(Sum):
 
 
 class Var(Reduction):
-    """The mean square of the distances to the mean; the sum of the squares is divided by the count less `ddof`."""
+    """The variance: the sum of the squared distances to the mean, divided by the count minus `ddof`."""
 
     keeps: ClassVar = {0: "x"}
 
@@ -85,7 +85,7 @@ class Var(Reduction):
 
 
 class Std(Var):
-    """The root of the variance; where that is 0, so is the gradient."""
+    """The standard deviation, the root of the variance. Where it is 0, its gradient is taken as 0."""
 
     keeps_result = True
 
@@ -103,7 +103,7 @@ class Std(Var):
 
 
 class Max(Reduction):
-    """The largest along axes; those that are equal share the gradient evenly."""
+    """The maximum along axes. Equal maxima share the gradient evenly."""
 
     keeps: ClassVar = {0: "x"}
     keeps_result = True
@@ -124,13 +124,13 @@ class Max(Reduction):
 
 
 class Min(Max):
-    """The smallest along axes; those that are equal share the gradient evenly."""
+    """The minimum along axes. Equal minima share the gradient evenly."""
 
     ufunc = np.minimum
 
 
 class Norm(Reduction):
-    """The root of the sum of squares; its gradient at 0 is 0."""
+    """The root of the sum of squares. Its gradient at 0 is taken as 0."""
 
     keeps: ClassVar = {0: "x"}
     keeps_result = True
@@ -156,7 +156,7 @@ def _products_before(x: NDArray) -> NDArray:
 
 
 class Prod(Reduction):
-    """The product along axes. That of all others is the gradient, also where there are zeros."""
+    """The product along axes. The gradient of an element is the product of all others, also where there are zeros."""
 
     keeps: ClassVar = {0: "x"}
 
@@ -177,7 +177,7 @@ class Prod(Reduction):
 
 
 class Cumsum(Op):
-    """The sums of all up to each place along an axis."""
+    """The cumulative sums along an axis."""
 
     is_exact = True
     is_fresh = True
@@ -194,7 +194,7 @@ class Cumsum(Op):
 
 
 class Cumprod(Op):
-    """The products of all up to each place along an axis."""
+    """The cumulative products along an axis."""
 
     is_exact = True
     is_fresh = True

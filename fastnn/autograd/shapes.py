@@ -1,4 +1,4 @@
-"""Tensors in other shapes and orders: views, joins, cuts."""
+"""Tensors in other shapes and orders."""
 
 import operator
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Reshape(Op):
 
 
 class Transpose(Op):
-    """The axes in another order; None turns them round."""
+    """The axes in another order; None reverses it."""
 
     is_exact = True
     is_view = True
@@ -49,7 +49,7 @@ class Transpose(Op):
 
 
 class BroadcastTo(Op):
-    """The same elements again and again, until the shape is full."""
+    """The elements repeated until they fill the shape."""
 
     is_exact = True
     is_view = True
@@ -67,7 +67,7 @@ class BroadcastTo(Op):
 
 
 class Diagonal(Op):
-    """The elements where two indices are equal, but for an offset."""
+    """The diagonal of two axes, at an offset from the main one."""
 
     is_exact = True
     is_view = True
@@ -90,7 +90,7 @@ class Diagonal(Op):
 
 
 class DiagonalMatrix(Op):
-    """The matrix with this diagonal."""
+    """The matrix with a given diagonal."""
 
     is_exact = True
     keeps: ClassVar = {}
@@ -106,7 +106,7 @@ class DiagonalMatrix(Op):
 
 
 class Triangle(Op):
-    """Zeros above (`np.tril`) or below (`np.triu`) a diagonal."""
+    """The lower (`np.tril`) or upper (`np.triu`) triangle: the other elements are 0."""
 
     is_exact = True
     is_fresh = True
@@ -123,7 +123,7 @@ class Triangle(Op):
 
 
 class Roll(Op):
-    """Shifted along axes; what falls off at the end comes in at the front."""
+    """The elements shifted along axes. Those that leave at the end come in at the front."""
 
     is_exact = True
     is_fresh = True
@@ -140,7 +140,7 @@ class Roll(Op):
 
 
 class Astype(Op):
-    """The same numbers in another precision."""
+    """The same numbers in another dtype."""
 
     is_exact = True
     is_fresh = True

@@ -1,7 +1,8 @@
-"""Recording what operations do, and going back.
+"""Recording operations, and the backward pass through them.
 
-There is no list of operations: a result refers to the operation that it came from, and that to where its inputs came
-from. Nothing refers the other way, so what was recorded is freed with the last result, without a garbage collector.
+There is no list of operations. A result refers to the operation that it came from, and the operation to where its
+inputs came from. Nothing refers in the other direction, so all that was recorded is freed together with the last
+result, without a garbage collector.
 """
 
 import itertools
@@ -27,14 +28,15 @@ next_number = itertools.count(1).__next__
 
 
 class Op:
-    """One call of a differentiable operation.
+    """One call of a differentiable operation. Subclasses define operations.
 
-    A subclass has `forward`, which takes arrays and gives an array (or a tuple of them), and `backward`, which takes
-    the gradient with respect to that and gives those with respect to the inputs. What backward needs, forward keeps on
-    `self`: an instance is one call, and calling it runs it. Settings are arguments of `__init__`.
+    A subclass defines `forward`, which takes arrays and returns an array or a tuple of them, and `backward`, which
+    takes the gradients with respect to these results and returns those with respect to the inputs. `forward` keeps what
+    `backward` needs on `self`: an instance stands for one call, and calling it runs it. Settings are arguments of
+    `__init__`.
 
     Attributes:
-        needs_grad: for every input, whether its gradient is wanted; known in `forward`, too.
+        needs_grad: for every input, whether its gradient is needed. It is known in `forward` too.
     Example:
         >>> import numpy as np, fastnn
         >>> class Cube(fastnn.Op):
@@ -84,23 +86,30 @@ class Op:
     _outputs: Any = ()  # shapes and dtypes of several results
 
     def forward(self, *inputs: Any) -> Any:
-        """The result for these arrays."""
+        """Compute the result, an array or a tuple of arrays, from the input arrays. Subclasses define it."""
         raise TypeError(f"{type(self).__name__} does not define forward()")
 
     def backward(self, *gradients: Any) -> Any:
-        """The gradients with respect to the inputs, one or a tuple; None for an input that has none."""
+        """Compute the gradients with respect to the inputs. Subclasses define it.
+
+        Args:
+            *gradients: the gradients with respect to the results, arrays of their shapes.
+        Returns:
+            The gradient with respect to the input, of its shape; for several inputs a tuple, with None for those that
+            have no gradient.
+        """
         raise TypeError(f"{type(self).__name__} does not define backward()")
 
     @property
     def author(self) -> Any:
-        """Whose forward and backward these are, for errors."""
+        """The object whose forward and backward these are, named in error messages."""
         return self
 
     def __call__(self, *inputs: Any) -> Any:
         return run(self, *inputs)
 
     def start_backward(self, y: Tensor, dy: NDArray, retain_graph: bool) -> None:
-        """`y.backward(dy)`, of a tensor that is a result of this operation."""
+        """Run `y.backward(dy)` for a tensor y that is a result of this operation."""
         go_back([(y, dy)], retain_graph=retain_graph)
 
 
@@ -117,10 +126,16 @@ class _Result:
 
 
 def run(op: Op, *inputs: Any) -> Any:
-    """Run `op` on arrays and tensors: the one place that every operation passes.
+    """Run `op` on arrays and tensors. Every operation passes through this function.
 
-    Arrays give arrays. A tensor among the inputs makes the results tensors, which are recorded if its gradient is
-    wanted.
+    For arrays alone the results are arrays. If there is a tensor among the inputs, the results are tensors. They are
+    recorded if a gradient is needed.
+
+    Args:
+        op: the operation; an `Op` object stands for one call.
+        *inputs: arrays and tensors.
+    Returns:
+        The results of `op.forward`.
     """
     if op.number:
         raise RuntimeError(f"{type(op).__name__}: an operation is one call: make a new one for each")
@@ -302,16 +317,16 @@ def go_back(
 ) -> list[NDArray | None]:
     """Carry gradients from results back to the leaves.
 
-    The operation that was called last goes first, so that all gradients with respect to a result have come together
-    before they go on, and always in the same order.
+    The operation that was called last goes first. All gradients with respect to a result have therefore been added up,
+    and always in the same order, before they go on.
 
     Args:
-        seeds: recorded tensors and the gradients with respect to them.
-        wanted: tensors whose gradients are returned instead of added to their `grad`.
-        retain_graph: do not release what was recorded.
-        others: whether the leaves that are not wanted get their gradients.
+        seeds: pairs of a recorded tensor and the gradient with respect to it.
+        wanted: tensors whose gradients are returned, and not added to their `grad`.
+        retain_graph: keep what was recorded for another backward. Default False.
+        others: whether the leaves that are not wanted get their gradients. Default True.
     Returns:
-        The gradients with respect to `wanted`, None where none arrived; no two share memory.
+        The gradients with respect to `wanted`; None for those that have none. No two share memory.
     """
     pending: dict[Any, Any] = {}  # operation -> gradient that has arrived, or a list of them
     heap: list[tuple[int, Op]] = []
@@ -448,23 +463,26 @@ def _fitting(op: Op, gradients: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def grad(y: Tensor, inputs: Any, dy: ArrayLike | None = None, retain_graph: bool = False) -> Any:
-    """The gradients of `y` with respect to `inputs`; no `grad` is changed.
+    """The gradients of `y` with respect to `inputs`. No tensor's `grad` is changed.
 
     Args:
-        y: a tensor that was recorded.
-        inputs: a tensor or several; leaves, or results on the way.
-        dy: gradient with respect to y, of its shape. A single number needs none.
-        retain_graph: keep what was recorded for another backward.
+        y: a recorded tensor.
+        inputs: a tensor or a list of them: leaves, or intermediate results.
+        dy: the gradient with respect to y, of its shape. None (default): 1, if y is a single number.
+        retain_graph: keep what was recorded for another backward. Default False.
     Returns:
-        An array of the shape of `inputs`, or a list of them; None for what y does not depend on.
+        An array with the shape of `inputs`, or a list of arrays; None for a tensor that y does not depend on.
     Raises:
-        TypeError: these are no tensors.
-        RuntimeError: nothing was recorded, or it was released by a backward before.
+        TypeError: y or inputs are not tensors.
+        ValueError: dy is missing or has another shape.
+        RuntimeError: nothing was recorded, or it was released by an earlier backward.
     Example:
         >>> import numpy as np, fastnn
         >>> x = fastnn.tensor([1.0, 2.0], requires_grad=True)
         >>> fastnn.grad((x**3).sum(), x)
         array([ 3., 12.])
+
+    Source: PyTorch's definition.
     """
     several = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
     for name, value in (("y", y), *(("inputs", value) for value in several)):

@@ -1,4 +1,4 @@
-"""An array that knows how it came about."""
+"""Tensors: arrays that remember the operation that they came from."""
 
 from __future__ import annotations
 
@@ -41,25 +41,24 @@ AnyArray = TypeVar("AnyArray", "Tensor", NDArray[Any])
 
 
 class Tensor(ArrayMethods):
-    """An array, and the operation that it came from, so that gradients can go back through both.
+    """An array together with the operation that it came from, so that gradients can flow back through both.
 
-    Operators, indices, methods and NumPy's functions take tensors and give tensors. What a result remembers of how it
-    came about is dropped with it, or once a `backward` has passed.
+    Operators, indexing, methods and NumPy's functions take tensors and return tensors. What is recorded of a result is
+    freed with the result, or by the first `backward` through it.
 
     Args:
-        data: an array, which is not copied; `fastnn.tensor` copies.
-        requires_grad: whether `backward` is to put the gradient with respect to it into `grad`.
+        data: an array, which is not copied. (`fastnn.tensor` copies.)
+        requires_grad: whether `backward` adds the gradient with respect to this tensor to `grad`. Default False.
     Attributes:
         data: the array. That of a recorded result is read-only.
-        grad: the gradient, an array, or None before the first backward.
-        requires_grad: whether gradients go through it.
+        grad: the gradient, an array of the same shape; None before the first backward.
+        requires_grad: whether gradients flow through this tensor.
     Raises:
-        TypeError: gradients are wanted of what is not float32 or float64.
+        TypeError: requires_grad is set, and the data is not float32 or float64.
     Example:
         >>> import numpy as np, fastnn
         >>> w = fastnn.tensor([1.0, 2.0], requires_grad=True)
-        >>> loss = np.square(w).sum()
-        >>> loss.backward()
+        >>> np.square(w).sum().backward()
         >>> w.grad
         array([2., 4.])
     """
@@ -131,19 +130,19 @@ class Tensor(ArrayMethods):
         if value is not True and value is not False:
             value = _check.boolean(type(self).__name__, "requires_grad", value)
         if self._op is not None and not value:
-            raise RuntimeError("Tensor.requires_grad: a recorded result has it from its inputs; detach() gives it up")
+            raise RuntimeError("Tensor.requires_grad: a recorded result takes it from its inputs; use detach()")
         if value and self._data.dtype.kind != "f":
             raise TypeError(f"{type(self).__name__}: only floats have gradients. Received: dtype={self._data.dtype}")
         self._requires_grad = value
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Set `requires_grad`, and give the tensor."""
+        """Set `requires_grad`, and return the tensor."""
         self.requires_grad = requires_grad
         return self
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it is no recorded result; gradients end here."""
+        """Whether the tensor is a leaf: not a recorded result. Gradients are collected in leaves."""
         return self._op is None
 
     @property
@@ -171,7 +170,7 @@ class Tensor(ArrayMethods):
         return self._data.itemsize
 
     def numpy(self) -> Any:
-        """`data`."""
+        """The array, `data`. It is not copied."""
         return self._for_reading()
 
     def item(self) -> Any:
@@ -185,12 +184,12 @@ class Tensor(ArrayMethods):
         return self._data.tolist()
 
     def detach(self) -> Tensor:
-        """A tensor with the same array, through which no gradient goes."""
+        """A tensor with the same array, through which no gradient flows."""
         # Nobody may write into what operations may keep.
         return new_tensor(self._data, self._shared_memory() if self._op is None else BORROWED, self._kind)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
-        """The data, for NumPy: `np.asarray(x)` shares memory, `np.array(x)` does not.
+        """The data, for NumPy: `np.asarray(x)` shares memory, `np.array(x)` copies.
 
         Raises:
             TypeError: the tensor is a recorded result, whose gradient would be lost.
@@ -212,15 +211,16 @@ class Tensor(ArrayMethods):
 
     # ---- gradients ---------------------------------------------------------------------------------------------------
     def backward(self, dy: ArrayLike | None = None, retain_graph: bool = False) -> None:
-        """Add to `grad` of every leaf behind this tensor the gradient with respect to it.
+        """Add the gradient of this tensor with respect to every leaf that it was computed from to the leaf's `grad`.
 
-        What was recorded is released on the way, so that memory sinks; a second backward needs another forward.
+        What was recorded is released on the way, which frees memory. Another backward needs another forward.
 
         Args:
-            dy: gradient with respect to this tensor, of its shape. A single number needs none.
-            retain_graph: keep what was recorded for one more backward.
+            dy: the gradient with respect to this tensor, of its shape. None (default): 1, if it is a single number.
+            retain_graph: keep what was recorded for another backward. Default False.
         Raises:
-            RuntimeError: nothing was recorded, it was released by a backward before, or a kept array was changed.
+            RuntimeError: nothing was recorded, an earlier backward released it, or an array that is still needed was
+                changed.
             ValueError: dy is missing or has another shape.
         """
         gradient = seed("Tensor.backward", self, dy)
@@ -234,7 +234,7 @@ class Tensor(ArrayMethods):
             )
 
     def accumulate(self, gradient: NDArray, fresh: bool) -> None:
-        """Add to `grad`; `fresh` says that nobody else has this array."""
+        """Add a gradient to `grad`. `fresh` says that nobody else holds this array, so that it need not be copied."""
         if self._grad is None:
             self._grad = gradient if fresh else gradient.copy("K")
         else:
@@ -248,10 +248,7 @@ class Tensor(ArrayMethods):
         return self._memory
 
     def written(self) -> None:
-        """Note that the array is written into: who keeps it for a backward will refuse to go back with the new values.
-
-        Assignments and operators do so themselves; this is for those who write into `data`.
-        """
+        """Call it after writing to `data`: an operation that keeps the array refuses to go back with new values."""
         if self._memory is not None:
             self._memory.version += 1
 
@@ -366,13 +363,13 @@ _new = Tensor.__new__
 
 
 def refuse_gradients(name: str, values: Any) -> None:
-    """Raise if a gradient that goes through `values` would end here."""
+    """Raise an error if `values` carry gradients, which would be lost here."""
     if RECORDING.get() and any(value._requires_grad for value in tensors_in(values)):
         raise TypeError(f"{name} has no gradient here: detach() its arguments, or write a fastnn.Op")
 
 
 def operand(name: str, value: Any) -> Any:
-    """A tensor as it is, anything else as an array; within lists, tensors may not carry gradients."""
+    """A tensor as it is, and anything else as an array. Tensors within lists may not carry gradients."""
     if isinstance(value, Tensor):
         return value
     if type(value) is not np.ndarray:
@@ -382,7 +379,7 @@ def operand(name: str, value: Any) -> Any:
 
 
 def tensor_of(name: str, value: Any) -> Tensor:
-    """`operand` as a tensor, where a tensor among other arguments makes the result one."""
+    """`operand` as a tensor, for functions whose result is a tensor if any argument is one."""
     value = operand(name, value)
     return value if isinstance(value, Tensor) else new_tensor(value, BORROWED)
 
@@ -399,7 +396,7 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
 
 
 def mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """`function` of each part of tuples, lists and dicts, in their place; or of `value`, if it is none of them."""
+    """Apply `function` to each part of tuples, lists and dicts, and keep their structure; or to `value` itself."""
     if isinstance(value, dict):
         return {key: mapped(function, part) for key, part in value.items()}
     if isinstance(value, tuple | list):
@@ -409,14 +406,14 @@ def mapped(function: Callable[[Any], Any], value: Any) -> Any:
 
 
 def array_of(value: Any) -> Any:
-    """The array of a tensor; tuples, lists and dicts with arrays for tensors; anything else as it is."""
+    """The array of a tensor; in tuples, lists and dicts, arrays in place of tensors; anything else unchanged."""
     if isinstance(value, Tensor):
         return value._data
     return mapped(array_of, value) if isinstance(value, tuple | list | dict) else value
 
 
 def wrap(result: Any, kind: type[Tensor] = Tensor) -> Any:
-    """Arrays as tensors without a gradient; what NumPy gives beside them stays."""
+    """Arrays as tensors without a gradient. Other results of NumPy's functions are unchanged."""
     if isinstance(result, np.ndarray | np.generic):
         return new_tensor(np.asarray(result), None, kind)
     if type(result) in (tuple, list):
@@ -425,7 +422,7 @@ def wrap(result: Any, kind: type[Tensor] = Tensor) -> Any:
 
 
 def kind_of(*values: Any) -> type[Tensor]:
-    """What a result with these inputs is."""
+    """The class of a result with these inputs."""
     kinds = [value._kind for value in values if isinstance(value, Tensor)]
     return next((kind for kind in kinds if kind is not Tensor), Tensor)
 
@@ -440,7 +437,7 @@ def _unnoticed(result: Any, values: Any, kind: type[Tensor]) -> Any:
 
 
 def shares_memory(y: NDArray, x: NDArray) -> bool:
-    """Whether y may be a view of x, found out quickly if it plainly is."""
+    """Whether y may be a view of x. Clear cases are decided quickly."""
     base = y.base
     if base is None:  # y owns its memory
         return y is x or x.base is y
@@ -448,7 +445,7 @@ def shares_memory(y: NDArray, x: NDArray) -> bool:
 
 
 def new_tensor(data: NDArray, memory: Memory | None, kind: type[Tensor] = Tensor) -> Tensor:
-    """A leaf without gradient."""
+    """A leaf without a gradient."""
     result = _new(kind)
     result._data, result._memory, result._op, result._requires_grad, result._grad = data, memory, None, False, None
     return result
@@ -462,7 +459,7 @@ def _restored(kind: type[Tensor], data: NDArray, requires_grad: bool, grad: Any)
 
 
 def seed(operation: str, y: Tensor, dy: Any) -> NDArray:
-    """The gradient that a backward starts with: `dy` in the shape and dtype of y, or 1."""
+    """The gradient with which a backward starts: `dy` in the shape and dtype of y, or 1."""
     data = y._data
     if dy is None:
         if data.size != 1:
@@ -476,14 +473,14 @@ def seed(operation: str, y: Tensor, dy: Any) -> NDArray:
 
 
 def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
-    """A tensor with a copy of `data`.
+    """A tensor with a copy of `data`, as PyTorch defines it; but Python floats become float64, as in NumPy.
 
     Args:
-        data: an array, numbers, nested lists of them, or a tensor, of which no gradient is carried on.
-        dtype: that of the tensor; None for that of the data.
-        requires_grad: whether `backward` is to put the gradient with respect to it into `grad`.
+        data: an array, a number, nested lists of numbers, or a tensor, whose gradient is not carried on.
+        dtype: the dtype of the tensor. None (default): that of the data.
+        requires_grad: whether `backward` adds the gradient with respect to this tensor to `grad`. Default False.
     Raises:
-        TypeError: data holds no numbers, or gradients are wanted of what is not float32 or float64.
+        TypeError: data holds no numbers; or requires_grad is set, and the dtype is not float32 or float64.
     Example:
         >>> import fastnn
         >>> x = fastnn.tensor([[1.0, 2.0]], requires_grad=True)

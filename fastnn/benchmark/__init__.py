@@ -1,4 +1,4 @@
-"""Timing training steps and inference, in turns with PyTorch if it is installed: `fastnn bench`."""
+"""Timing training steps and inference, alternating with PyTorch if it is installed: `fastnn bench`."""
 
 from fastnn.benchmark.compare import Settings, compare
 

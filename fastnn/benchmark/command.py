@@ -1,4 +1,4 @@
-"""`fastnn bench`: the comparison of several networks and batch sizes, as a table in Markdown."""
+"""The command `fastnn bench`: compare several networks and batch sizes, as a table in Markdown."""
 
 import argparse
 import importlib.metadata
@@ -27,7 +27,7 @@ _VARIANTS = [name.removeprefix("fastnn ") for name in FASTNN_ALGORITHMS if name 
 
 
 def bench(arguments: argparse.Namespace) -> None:
-    """Do what the command line says; the table goes to standard output, all else to standard error."""
+    """Run the comparison. The table goes to standard output, everything else to standard error."""
     torch = _torch_version()
     if arguments.suite is not None:
         _bench_suite(arguments, torch)
@@ -161,9 +161,9 @@ def _progress(row: dict[str, Any]) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The results of `compare` as a table in Markdown; PyTorch's columns only if it ran.
+    """The results of `compare` as a table in Markdown, with columns for PyTorch if it ran.
 
-    MB is the peak of memory in a step beyond that of the process with its libraries loaded.
+    MB is the peak increase of memory during a step over that of the process with its libraries loaded.
 
     Example:
         >>> row = {"network": "resnet20", "batch": 8, "mode": "training", "best_torch": None,

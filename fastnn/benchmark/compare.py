@@ -25,20 +25,21 @@ PAUSE = 0.05
 
 @dataclass(frozen=True)
 class Settings:
-    """How to compare.
+    """The settings of a comparison.
 
     Attributes:
-        threads: of every contestant.
-        isa: 'baseline', 'avx2' or 'avx512', for all sides; 'reference' leaves it to them.
-        modes: of PyTorch, keys of `TORCH_MODES`, each with and without huge pages; none runs fastnn alone.
-        inference: time the forward in eval mode rather than training steps.
-        rounds: turns of each contestant.
-        seconds: of timed steps in each turn.
-        warmup: turns of two steps before any that counts.
-        shape: of one image.
-        classes: of the labels.
+        threads: the number of threads of every contestant.
+        isa: the instruction set for all contestants: 'baseline', 'avx2' or 'avx512'; 'reference' leaves it to them.
+        modes: the modes of PyTorch, keys of `TORCH_MODES`. Each runs with and without huge pages. Empty for fastnn
+            alone.
+        inference: time the forward in evaluation mode instead of training steps.
+        rounds: the number of turns of each contestant that count.
+        seconds: the time of each turn in seconds.
+        warmup: the number of turns of two steps before those that count.
+        shape: the shape of one image.
+        classes: the number of classes of the labels.
     Raises:
-        TypeError, ValueError: one of them makes no sense.
+        TypeError, ValueError: a setting is invalid.
     """
 
     threads: int
@@ -64,16 +65,23 @@ class Settings:
 
 
 def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
-    """Time steps of one network, of fastnn as it is and with other convolutions, and of PyTorch.
+    """Time steps of one network with fastnn, with fastnn restricted to single convolution algorithms, and with PyTorch.
 
+    Every contestant is a process of its own. All must compute the same results; then they take turns.
+
+    Args:
+        network: one of `models.names()`, or a network of the user's, 'net.py:make_net'.
+        batch: the number of images in a step.
+        settings: the settings of the comparison.
     Returns:
-        network, batch, mode ('training' or 'inference'); seconds_per_step, images_per_second and memory by contestant;
-        best_torch, the fastest of PyTorch's; ratio_to_best_torch, for each contestant of fastnn how many times as fast
-        it is: median, lowest and highest over the rounds. Without PyTorch there is no best (None) and no ratio ({}).
+        A dict: "network"; "batch"; "mode", 'training' or 'inference'; "seconds_per_step", "images_per_second" and
+        "memory", by contestant; "best_torch", the fastest mode of PyTorch; "ratio_to_best_torch", by contestant of
+        fastnn, how many times as fast it is: median, lowest and highest over the rounds. Without PyTorch, "best_torch"
+        is None and "ratio_to_best_torch" is empty.
     Raises:
-        ArithmeticError: two contestants compute different things, or one computes what is not finite.
-        RuntimeError: a contestant broke off.
-        TypeError, ValueError: there is no such network, or batch is no positive integer.
+        ArithmeticError: two contestants compute different results, or one computes infinities or NaN.
+        RuntimeError: the process of a contestant ended early.
+        TypeError, ValueError: there is no such network, or batch is not a positive integer.
     """
     if not isinstance(network, str) or not (network in models.names() or is_user_network(network)):
         raise ValueError(f"compare: there is no model {_check.shown(network)}; choose from {', '.join(models.names())}")
@@ -100,10 +108,10 @@ def compare(network: str, batch: int, settings: Settings) -> dict[str, Any]:
 
 
 def take_turns(sides: Sequence[Contestant], settings: Settings) -> None:
-    """Let all agree, then time each in every round: the seconds stand in its `medians`.
+    """Compare the results of all contestants, then time each in every round. Its `medians` are its seconds per step.
 
     Raises:
-        ArithmeticError: two contestants compute different things, or one computes what is not finite.
+        ArithmeticError: two contestants compute different results, or one computes infinities or NaN.
     """
     _check_agreement(sides)
     for _ in range(settings.warmup):

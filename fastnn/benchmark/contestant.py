@@ -1,4 +1,4 @@
-"""The processes that take turns."""
+"""The processes that are timed in turn."""
 
 import contextlib
 import json
@@ -42,13 +42,13 @@ class Contestant:
     """A worker process and the times of its steps.
 
     Args:
-        name: for people.
-        settings: of the worker: its library and the arguments of the class in `worker` that runs it.
-        environment: variables that it gets besides those of this process.
+        name: the name in tables.
+        settings: the settings of the worker: its library, and the arguments of the class in `worker` that runs it.
+        environment: environment variables that it gets in addition to those of this process.
         worker: the module that it runs.
     Attributes:
         library: 'fastnn' or 'torch'.
-        medians: seconds of a step, one for each round that counted.
+        medians: the seconds of a step, one number for each round that counted.
     """
 
     def __init__(
@@ -86,22 +86,22 @@ class Contestant:
         return json.loads(line)
 
     def load(self, **what: Any) -> None:
-        """Make what is to be timed next, in a worker that has several things to time."""
+        """Make what is timed next, in a worker that times several things."""
         self._ask(do="load", **what)
         self.medians, self._steps = [], 0
 
     def results(self, folder: str) -> dict[str, NDArray]:
-        """What it computes: see `worker.Fastnn.results`."""
+        """The results of a step, for comparison; see `worker.Fastnn.results`."""
         path = str(Path(folder) / "results.npz")
         self._ask(do="results", path=path)
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
 
     def run(self, seconds: float) -> float:
-        """The median time of the steps of a turn that lasts so many seconds.
+        """Run steps for this many seconds, and return the median of their times in seconds.
 
         Raises:
-            ArithmeticError: what it computes is not finite.
+            ArithmeticError: the results are not finite.
         """
         answer = self._ask(do="time", first=self._steps, seconds=seconds)
         if not np.isfinite(answer["value"]):
@@ -110,11 +110,11 @@ class Contestant:
         return statistics.median(answer["seconds"])
 
     def memory(self) -> dict[str, int]:
-        """Bytes that a step needs at most: see `worker.peak_memory`."""
+        """The bytes that a step needs at most; see `worker.peak_memory`."""
         return self._ask(do="memory", first=self._steps)
 
     def close(self) -> None:
-        """Let the process end."""
+        """End the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):  # it is gone, and never read the line it was sent

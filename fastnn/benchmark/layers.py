@@ -1,6 +1,6 @@
-"""The layers of published networks, at the sizes that they have there: shapes that nobody chose for being fast.
+"""The layers of published networks, at their published sizes: shapes that were not chosen for being fast.
 
-Each distinct shape of a network stands once. Convolutions and linear layers, which take the time.
+Only convolutions and linear layers, which take most of the time. Each distinct shape of a network occurs once.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ class Layer:
     """A layer of a network.
 
     Attributes:
-        network: where it stands, the first one that has it.
-        c_in, c_out: channels, or features of a linear layer.
-        size: height and width of its image; 0 for a linear layer.
-        kernel, stride, padding, groups: of a convolution, else 0.
-        rows: of a linear layer for each image: tokens, else 1.
-        is_first: nobody asks for the gradient of its input.
+        network: the first network that has it.
+        c_in: the number of input channels, or input features of a linear layer.
+        c_out: the number of output channels or features.
+        size: the height and width of the input image in pixels; 0 for a linear layer.
+        kernel, stride, padding, groups: the settings of a convolution; 0 for a linear layer.
+        rows: the rows of a linear layer for each image: the number of tokens, or 1.
+        is_first: whether it is the first layer, whose input needs no gradient.
     """
 
     network: str
@@ -36,7 +37,7 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """For people.
+        """A description for tables.
 
         Example:
             >>> Layer("ResNet-18", 64, 128, 56, 3, 2, 1, 1).name
@@ -49,16 +50,16 @@ class Layer:
         return f"{self.kernel}x{self.kernel} {self.c_in} -> {self.c_out}, {self.size}x{self.size}{stride}{kind}"
 
     def shape(self, batch: int) -> tuple[int, ...]:
-        """Of its input."""
+        """The shape of the input for this many images."""
         return (batch, self.c_in, self.size, self.size) if self.size else (batch * self.rows, self.c_in)
 
     @property
     def out_size(self) -> int:
-        """Height and width of its result; 1 for a linear layer."""
+        """The height and width of the output in pixels; 1 for a linear layer."""
         return (self.size + 2 * self.padding - self.kernel) // self.stride + 1 if self.size else 1
 
     def multiplications(self, batch: int) -> int:
-        """Of the direct algorithm, forward.
+        """The multiplications of one forward by the direct algorithm, for this many images.
 
         Example:
             >>> Layer("ResNet-18", 64, 128, 56, 3, 2, 1, 1).multiplications(8)
@@ -68,11 +69,11 @@ class Layer:
         return outputs * (self.c_in // self.groups * self.kernel**2 if self.size else self.c_in)
 
     def values(self, batch: int) -> int:
-        """Numbers in its input and its result."""
+        """The number of values in its input and its output, for this many images."""
         return batch * self.rows * (self.c_in * max(1, self.size) ** 2 + self.c_out * self.out_size**2)
 
     def make(self) -> nn.Sequential:
-        """The layer, with weights of its own."""
+        """The layer as a network, with new weights."""
         if not self.size:
             return nn.Sequential(nn.Linear(self.c_in, self.c_out))
         return nn.Sequential(

@@ -1,4 +1,4 @@
-"""How much memory this process has, and has had at most."""
+"""The memory of this process, now and at its peak."""
 
 import contextlib
 import re
@@ -19,18 +19,18 @@ def _status(name: str) -> int:
 
 
 def resident() -> int:
-    """Bytes in memory now."""
+    """The bytes of this process in memory now."""
     return _status("VmRSS")
 
 
 def reset_peak() -> None:
-    """Let `peak` start from what is in memory now. Where the system forbids it, `peak` is that of the whole process."""
+    """Reset `peak` to the present value. Where the system forbids it, `peak` stays that of the whole process."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak() -> int:
-    """Bytes that were in memory at most since `reset_peak`.
+    """The largest number of bytes of this process in memory since `reset_peak`.
 
     Example:
         >>> from fastnn.benchmark import memory

@@ -1,6 +1,6 @@
 """Published networks, written once with PyTorch's names, for PyTorch and for `fastnn.compat.torch`.
 
-As their papers have them, with random weights: what `fastnn bench --suite networks` times on both sides.
+They are as in their papers, with random weights. `fastnn bench --suite networks` times them on both sides.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,12 @@ class Network:
     """What a network takes, and how it is timed.
 
     Attributes:
-        name: for people, and for `make`.
-        shape: of one image.
-        classes: of its labels.
-        training, inference: images of a step.
-        labels: shape of the labels of one image; () for one label.
+        name: its name, for tables and for `make`.
+        shape: the shape of one image.
+        classes: the number of classes of its labels.
+        training: the number of images in a training step.
+        inference: the number of images in an inference step.
+        labels: the shape of the labels of one image; () for one label.
     """
 
     name: str
@@ -48,12 +49,13 @@ NETWORKS = (
 
 
 def make(torch: Any, name: str) -> Any:
-    """The network of this name, of the layers of `torch`.
+    """Make the network of this name from the layers of `torch`.
 
     Args:
-        torch: the module: PyTorch, or `fastnn.compat.torch`.
+        torch: the module PyTorch, or `fastnn.compat.torch`.
+        name: the name of the network.
     Raises:
-        ValueError: there is no such network.
+        ValueError: there is no network of that name.
     Example:
         >>> import fastnn.compat.torch as torch
         >>> sum(p.numel() for p in make(torch, "MobileNetV2").parameters())

@@ -1,4 +1,4 @@
-"""What benchmarks tell: ratios with their range, tables in Markdown, files of results."""
+"""The results of benchmarks: ratios with their range, tables in Markdown, files."""
 
 import json
 import os
@@ -13,16 +13,20 @@ __all__ = ["markdown", "ratio", "ratio_text", "where", "write_json"]
 
 
 def where(isa: str, threads: int) -> str:
-    """The machine and what ran on it, in a few words."""
+    """A short description of the machine, the instruction set and the number of threads."""
     n_threads = "1 thread" if threads == 1 else f"{threads} threads"
     return f"{_machine.cpu_name()}, {isa}, {n_threads}, fastnn {fastnn.__version__}"
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
-    """How many times as fast we are, given the seconds of each round.
+    """How many times as fast fastnn is, from the seconds of each round.
 
-    The ratio is taken of each round, since neighbours in time share the clock; then its median and range over them.
+    The ratio is taken in each round, since measurements close in time share the clock frequency. The result is its
+    median and its range over the rounds.
 
+    Args:
+        ours: the seconds of fastnn, one number for each round.
+        theirs: the seconds of the other library.
     Example:
         >>> ratio([1.0, 2.0, 4.0], [3.0, 4.0, 6.0])
         {'median': 2.0, 'lowest': 1.5, 'highest': 3.0}
@@ -32,7 +36,7 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
 
 
 def ratio_text(ratio: dict[str, float]) -> str:
-    """A result of `ratio` for people.
+    """A result of `ratio` as text.
 
     Example:
         >>> ratio_text({"median": 2.0, "lowest": 1.5, "highest": 3.0})
@@ -42,7 +46,7 @@ def ratio_text(ratio: dict[str, float]) -> str:
 
 
 def markdown(rows: Sequence[dict[str, str]]) -> str:
-    """Rows, {column: cell}, as a table in Markdown.
+    """A table in Markdown of rows {column: cell}.
 
     Example:
         >>> print(markdown([{"network": "resnet20", "batch": "8"}, {"network": "vgg_a", "batch": "16"}]))
@@ -56,7 +60,7 @@ def markdown(rows: Sequence[dict[str, str]]) -> str:
 
 
 def write_json(path: str | os.PathLike[str] | None, results: dict[str, Any]) -> None:
-    """Write the results to `path`, if one was asked for: all of them, or the file stays what it was."""
+    """Write the results to the file `path`, unless it is None. If writing fails, an existing file is unchanged."""
     if path is not None:
         from fastnn.training import atomic_write  # only here: the contestants need none of it
 

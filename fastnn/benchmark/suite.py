@@ -1,4 +1,4 @@
-"""`fastnn bench --suite`: all layers of `layers`, or all networks of `networks`, in turns with PyTorch."""
+"""`fastnn bench --suite`: all layers of `layers`, or all networks of `networks`, alternating with PyTorch."""
 
 import contextlib
 import math
@@ -26,7 +26,7 @@ _WORST = 10
 
 
 def geometric_mean(values: Sequence[float]) -> float:
-    """The mean of ratios.
+    """The geometric mean of ratios.
 
     Example:
         >>> geometric_mean([0.5, 2.0, 8.0])
@@ -48,18 +48,21 @@ def fits(layer: Layer, batch: int) -> bool:
 def run_layers(
     settings: Settings, batches: Sequence[int], layers: Sequence[int], done: Callable[[dict[str, Any]], None]
 ) -> list[dict[str, Any]]:
-    """Time forward and backward of the layers with these numbers in `LAYERS`, with so many images each, where they fit.
+    """Time forward and backward of layers, for each batch size that the suite includes.
 
-    Contestants are fastnn and PyTorch in the modes of `settings`, of which nchw and channels_last make sense here. They
-    agree on outputs and gradients before they are timed.
+    The contestants are fastnn and PyTorch in the modes of `settings`; 'nchw' and 'channels_last' make sense here. Their
+    outputs and gradients must agree before they are timed.
 
     Args:
-        done: told each row as soon as it is there.
+        settings: the settings of the comparison.
+        batches: the numbers of images.
+        layers: the indices of the layers in `LAYERS`.
+        done: called with each row as soon as it is complete.
     Returns:
-        Rows: network, layer, batch, multiplications, seconds (of each contestant, a median for each round), best_torch
-        and ratio (median, lowest, highest; None without PyTorch).
+        A list of dicts: "network"; "layer"; "batch"; "multiplications"; "seconds", by contestant, a median for each
+        round; "best_torch"; "ratio", with median, lowest and highest; None without PyTorch.
     Raises:
-        ArithmeticError, RuntimeError: as `compare`.
+        ArithmeticError, RuntimeError: as for `compare`.
     """
     rows = []
     with _sides(settings) as sides:
@@ -80,15 +83,18 @@ def run_networks(
     networks: Sequence[Network],
     done: Callable[[dict[str, Any]], None],
 ) -> list[dict[str, Any]]:
-    """Time training steps and inference of these networks, of `NETWORKS`.
+    """Time training steps and inference of networks.
 
     Args:
-        batches: images of a step; None for those of each network.
-        done: told each row as soon as it is there.
+        settings: the settings of the comparison.
+        batches: the numbers of images in a step. None: those of each network.
+        networks: networks from `NETWORKS`.
+        done: called with each row as soon as it is complete.
     Returns:
-        Rows: network, mode ('training' or 'inference'), batch, and the rest as of `run_layers`.
+        A list of dicts: "network"; "mode", 'training' or 'inference'; "batch"; "seconds", "best_torch" and "ratio" as
+        for `run_layers`.
     Raises:
-        ArithmeticError, RuntimeError: as `compare`.
+        ArithmeticError, RuntimeError: as for `compare`.
     """
     rows = []
     with _sides(settings) as sides:
@@ -138,9 +144,9 @@ def _times(sides: Sequence[Contestant], s: Settings, **request: Any) -> dict[str
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:
-    """The result of the suite in words and two tables in Markdown: by network, and the worst layers.
+    """The result of the suite of layers as text, with two tables in Markdown: networks, and the slowest layers.
 
-    Without PyTorch, all layers with the time of fastnn.
+    Without PyTorch there is one table of all layers with the times of fastnn.
     """
     if any(row["ratio"] is None for row in rows):
         return markdown([_cells(row) for row in rows])
@@ -160,7 +166,7 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def report_networks(rows: Sequence[dict[str, Any]]) -> str:
-    """The result of the suite of networks in words and a table in Markdown."""
+    """The result of the suite of networks as text, with a table in Markdown."""
     lines = []
     for mode in ("training", "inference"):
         ratios = [row["ratio"]["median"] for row in rows if row["mode"] == mode and row["ratio"] is not None]

@@ -1,6 +1,6 @@
-"""One contestant of a suite: makes the layers or networks that it is told, one after the other, and times each.
+"""The worker process of a suite: it makes the requested layers or networks one after the other, and times each.
 
-Requests and answers: as `worker`.
+Requests and answers are those of `worker`.
 """
 
 from collections.abc import Callable
@@ -67,13 +67,13 @@ class FastnnLayer:
         return {"output": y, **({} if self.x.grad is None else {"input": self.x.grad}), **gradients}
 
     def step(self, number: int) -> float:
-        """Once; a number of the result."""
+        """Run forward and backward once. Returns a number of the result."""
         y = self._run().data
         return float(y[(0,) * y.ndim])
 
 
 class TorchLayer:
-    """The same of PyTorch."""
+    """Forward and backward of the same layer of PyTorch."""
 
     def __init__(self, layer: Layer, batch: int, threads: int, channels_last: bool) -> None:
         import torch
@@ -106,7 +106,7 @@ class TorchLayer:
 
 
 def torch_of(library: str) -> Any:
-    """PyTorch, or what fastnn has of its names."""
+    """PyTorch, or fastnn's version of it."""
     if library == "torch":
         import torch
 
@@ -117,7 +117,7 @@ def torch_of(library: str) -> Any:
 
 
 class ScriptedNetwork:
-    """Training steps or inference of a network as a script of PyTorch writes them, for either library."""
+    """Training steps or inference of a network, written as a PyTorch script, for either library."""
 
     def __init__(
         self, library: str, network: Network, batch: int, threads: int, inference: bool, channels_last: bool = False
@@ -141,7 +141,7 @@ class ScriptedNetwork:
         self.model.train(not inference)
 
     def results(self) -> dict[str, NDArray]:
-        """Of the first batch, in eval mode, where nothing is dropped: the output, or the loss and all gradients."""
+        """The results for the first batch, in evaluation mode: the output, or the loss and all gradients."""
         x, y = self.batches[0]
         self.model.eval()
         if self.inference:
@@ -158,7 +158,7 @@ class ScriptedNetwork:
             return self.model(x)
 
     def step(self, number: int) -> float:
-        """Train on a batch, or only run it; a number that tells whether all is finite."""
+        """Train on a batch, or run the forward only. Returns a number that is finite if all results are."""
         x, y = self.batches[number % len(self.batches)]
         if self.inference:
             scores = self._scores(x)

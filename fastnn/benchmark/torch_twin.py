@@ -1,6 +1,6 @@
-"""The PyTorch twin of a network made of fastnn's layers: the same structure, the same names, the same weights.
+"""The PyTorch twin of a network of fastnn's layers: the same structure, the same names, the same weights.
 
-PyTorch is imported when the first twin is made, since this package works without it.
+PyTorch is imported when the first twin is made, since fastnn works without it.
 """
 
 import functools
@@ -15,11 +15,13 @@ __all__ = ["twin"]
 
 
 def twin(model: nn.Module) -> Any:
-    """The same network in PyTorch, with a copy of the weights, buffers and `requires_grad` of `model`.
+    """The same network in PyTorch, with copies of the weights and buffers, and the same `requires_grad`.
 
+    Args:
+        model: the network.
     Raises:
-        ImportError: there is no PyTorch.
-        TypeError: PyTorch's twin of a layer is not known.
+        ImportError: PyTorch is not installed.
+        TypeError: a layer has no known twin in PyTorch.
     """
     import torch
 

@@ -1,6 +1,6 @@
-"""One contestant, in a process of its own: builds a network, shows what it computes, times it when asked.
+"""A contestant in a process of its own: it builds a network, reports what it computes, and times it on request.
 
-Requests come as JSON lines on stdin, answers go as JSON lines to stdout. Whatever libraries print goes to stderr.
+Requests come as JSON lines on stdin, and answers go as JSON lines to stdout. Whatever libraries print goes to stderr.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ MEMORY_STEPS = 3  # the most that several steps needed, since blocks of one may 
 
 
 def build(network: str) -> Any:
-    """The network with the weights that all contestants have."""
+    """The network of this name, with the weights that all contestants use."""
     fastnn.manual_seed(0)
     own = _user_network.is_user_network(network)
     model = _user_network.load_network(network) if own else fastnn.models.create(network)
@@ -43,7 +43,7 @@ def data(batch: int, shape: Sequence[int] = (3, 32, 32), classes: int = 10) -> l
 
 
 class Fastnn:
-    """Steps of fastnn."""
+    """Training steps or inference of fastnn."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Fastnn:
         self.inference = inference
 
     def results(self) -> dict[str, NDArray]:
-        """Of the first batch: the loss and all gradients; or the output."""
+        """The results for the first batch: the loss and all gradients in training, the output in inference."""
         x, y = self.batches[0]
         if self.inference:
             with fastnn.no_grad():
@@ -77,7 +77,7 @@ class Fastnn:
         return {"loss": np.array(loss), **gradients}
 
     def step(self, number: int) -> float:
-        """Train on a batch, or only run it; a number that tells whether all is finite."""
+        """Train on a batch, or run the forward only. Returns a number that is finite if all results are."""
         x, y = self.batches[number % BATCHES]
         if self.inference:
             with fastnn.no_grad():
@@ -90,7 +90,7 @@ class Fastnn:
 
 
 class Torch:
-    """The same steps of PyTorch: NCHW or channels_last, as it is or compiled."""
+    """The same steps of PyTorch, with NCHW or channels_last tensors, compiled or not."""
 
     def __init__(
         self,
@@ -145,12 +145,12 @@ class Torch:
 
 
 def time_steps(step: Callable[[int], Any], first: int, seconds: float) -> dict[str, Any]:
-    """Call `step(first)`, `step(first + 1)` and so on for so many seconds.
+    """Call `step(first)`, `step(first + 1)` and so on for this many seconds.
 
-    The first call is not timed: while others ran, caches went cold and threads fell asleep.
+    The first call is not timed: while other contestants ran, caches went cold and threads went to sleep.
 
     Returns:
-        seconds of each other call, at least one; value, the last result.
+        "seconds": the times of the other calls, at least one; "value": the last result.
     """
     value = step(first)
     times: list[float] = []
@@ -162,7 +162,7 @@ def time_steps(step: Callable[[int], Any], first: int, seconds: float) -> dict[s
 
 
 def peak_memory(side: Any, first: int, before: int) -> dict[str, int]:
-    """Bytes that steps need at most beyond those of the process with its libraries, before the network was there."""
+    """The bytes that steps need at most, over those of the process with its libraries before the network was made."""
     memory.reset_peak()
     for number in range(MEMORY_STEPS):
         side.step(first + number)
@@ -170,7 +170,7 @@ def peak_memory(side: Any, first: int, before: int) -> dict[str, int]:
 
 
 def answer(side: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """To a request for what a side computes, or for its times."""
+    """Answer a request for results or for times."""
     if request["do"] == "results":
         np.savez(request["path"], **side.results())
         return {}
@@ -178,7 +178,7 @@ def answer(side: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve(begin: Callable[[dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
-    """Answer requests until there are no more, with what `begin` makes of the settings."""
+    """Answer requests until there are no more. `begin` makes the function that answers them from the settings."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # from here on, what is printed does not mix with the answers
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches all contestants; whoever started them tells of it

@@ -2,7 +2,7 @@
 
     report = courses.run("pku-mlp", out="runs/pku-mlp")
 
-Every file of this package, in the folder of its course, whose functions carry `@recipe` adds to the list.
+A recipe is a function with the decorator `@recipe`, in a file in the folder of its course. All of them are found.
 """
 
 import importlib
@@ -26,7 +26,13 @@ _EXTRAS = {"optuna": ("Optuna", "tune"), "PIL": ("Pillow", "image")}
 
 
 def names() -> list[str]:
-    """The names of all recipes."""
+    """The names of all recipes.
+
+    Example:
+        >>> from fastnn import courses
+        >>> "pku-mlp" in courses.names()
+        True
+    """
     for module in pkgutil.walk_packages(__path__, f"{__name__}."):
         importlib.import_module(module.name)
     return sorted(_recipes.registry)
@@ -36,7 +42,11 @@ def get(name: str) -> Recipe:
     """The recipe of this name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no recipe of that name.
+    Example:
+        >>> from fastnn import courses
+        >>> courses.get("pku-mlp").name
+        'pku-mlp'
     """
     known = names()
     if not isinstance(name, str):
@@ -47,7 +57,16 @@ def get(name: str) -> Recipe:
 
 
 def default_folder(name: str, quick: bool = False) -> Path:
-    """Where the results of a recipe go unless told: always the same folder, so that running it again continues."""
+    """The default folder for the results of a recipe. It never changes, so that running a recipe again continues it.
+
+    Args:
+        name: the name of the recipe.
+        quick: whether it is the folder of a quick run.
+    Example:
+        >>> from fastnn import courses
+        >>> courses.default_folder("pku-mlp").as_posix()
+        'runs/pku-mlp'
+    """
     _arguments.text("default_folder", "name", name)
     quick = _check.boolean("default_folder", "quick", quick)
     return Path("runs") / (f"{name}-quick" if quick else name)
@@ -63,23 +82,23 @@ def run(
     say: Callable[[str], Any] | None = None,
     **options: Any,
 ) -> Report:
-    """Run a recipe and write its report; stages that are stored in `out` from an earlier run are not run again.
+    """Run a recipe and write its report. Stages that an earlier run stored in `out` are not run again.
 
     Args:
         name: one of `names()`.
-        quick: the same code on less data, in at most a minute.
-        out: folder of the results; None for `default_folder`.
-        data: where to look for data first.
-        seed: of everything random that the course does not fix.
-        say: is told what happens; None prints it on standard error.
-        options: of the recipe, such as `epochs=2`; None stands for the recipe's own value.
+        quick: run the same code on less data, in at most a minute. Default False.
+        out: the folder for the results. None (default): `default_folder(name, quick)`.
+        data: the first folder to look for data in. None (default) skips it.
+        seed: the seed of everything random that the course does not fix. Default 0.
+        say: a function that is called with messages. None (default) prints them to standard error.
+        options: options of the recipe, such as `epochs=2`. None stands for the recipe's own value.
     Returns:
-        The report; `report.failed` names the rows that do not have the expected number.
+        The report. `report.failed` lists the rows whose number is not the expected one.
     Raises:
-        ValueError: there is no such recipe, or it has no such option, or the data is damaged.
-        MissingExtraError: a package is not installed that the recipe needs.
-        OSError: the folder cannot be written, or the data is not there.
-        KeyboardInterrupt: interrupted; the same call continues.
+        ValueError: there is no such recipe, it has no such option, or the data is damaged.
+        MissingExtraError: the recipe needs a package that is not installed.
+        OSError: the folder cannot be written, or the data is not found.
+        KeyboardInterrupt: the run was interrupted. The same call continues it.
     """
     recipe = get(name)
     quick = _check.boolean("run", "quick", quick)

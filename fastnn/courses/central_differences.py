@@ -1,4 +1,4 @@
-"""Gradients by differences of losses, to check those of a backward pass."""
+"""Gradients by central differences, to check a backward pass."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,12 +9,14 @@ __all__ = ["central_differences"]
 
 
 def central_differences(arrays: Mapping[str, NDArray], loss: Callable[[], float], h: float) -> dict[str, NDArray]:
-    """(loss(w + h) - loss(w - h)) / (2 h) for each element w of each array.
+    """The gradient by central differences: (loss(w + h) - loss(w - h)) / (2 h) for each element w of each array.
 
     Args:
-        arrays: what the loss depends on, by name; elements are changed in place, and put back.
-        loss: computes it from the arrays.
-        h: the distance.
+        arrays: the arrays that the loss depends on, by name. Elements are changed in place, and restored.
+        loss: a function without arguments that computes the loss from the arrays.
+        h: the step.
+    Returns:
+        The gradients by name, arrays of the same shapes.
     Example:
         >>> x = np.array([1.0, 2.0])
         >>> central_differences({"x": x}, lambda: float((x**2).sum()), h=1e-5)["x"].round(6)

@@ -1,4 +1,4 @@
-"""`fastnn reproduce`: runs recipes and tells which rows do not have the expected number."""
+"""The command `fastnn reproduce`: run recipes, and report the rows whose number is not the expected one."""
 
 import argparse
 import textwrap
@@ -15,7 +15,7 @@ __all__ = ["reproduce"]
 
 
 def reproduce(arguments: argparse.Namespace) -> int:
-    """Do what the command line says; 0 if every row of every report passes, else 1."""
+    """Run the command. Returns 0 if every row of every report passes, else 1."""
     if arguments.list:
         _list()
         return 0

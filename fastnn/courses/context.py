@@ -34,27 +34,27 @@ _OFFICIAL_CIFAR10 = 2743666080
 
 
 class MissingExtraError(ImportError):
-    """A recipe needs a package that is not installed."""
+    """A recipe needs a package that is not installed. The message names it."""
 
 
 class Context(Progress):
-    """The surroundings of one run of a recipe.
+    """The settings, data and folder of one run of a recipe.
 
     Args:
-        recipe: what runs.
-        out: folder of the results; it is made, and it is an error now, not in an hour, if it cannot be written.
-        quick, data, seed, options: see `courses.run`.
-        say: is told what happens; None prints on standard error.
+        recipe: the recipe that runs.
+        out: the folder for the results. It is created; if it cannot be written, that is an error at once.
+        quick, data, seed, options: as for `courses.run`.
+        say: a function that is called with messages. None (default) prints them to standard error.
     Attributes:
-        report: to be filled by the recipe.
-        quick: use less data; at most a minute in all.
-        out: folder of the results.
-        data: where to look for data first, or None: the `root` of `data.CIFAR10`.
-        seed: of everything random that the course does not fix.
-        data_settings: what distinguishes the images from the official ones: nothing, or a checksum. Goes into the
-            settings of whatever is stored.
+        report: the report, which the recipe fills.
+        quick: whether to use less data, so that all takes at most a minute.
+        out: the folder for the results.
+        data: the first folder to look for data in, or None; the `root` of `data.CIFAR10`.
+        seed: the seed of everything random that the course does not fix.
+        data_settings: what distinguishes the images from the official ones: empty, or a checksum. It becomes part of
+            the settings of all stored stages.
     Raises:
-        OSError: the folder cannot be written, or there is no folder `data`.
+        OSError: the folder `out` cannot be written, or there is no folder `data`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Context(Progress):
 
     # ---- settings ----------------------------------------------------------------------------------------------------
     def option(self, name: str, default: _T) -> _T:
-        """The value that the user gave for an option of the recipe, or `default`.
+        """The value that the user gave for an option of the recipe, or else `default`.
 
         Raises:
             ValueError: the recipe was not registered with this option.
@@ -94,10 +94,10 @@ class Context(Progress):
         return self._options.get(name, default)
 
     def find(self, name: str) -> Path:
-        """The file or folder `name` of the courses' data, for example 'pku-mnist-subset/0.png'.
+        """The path of a file or folder of the courses' data, for example 'pku-mnist-subset/0.png'.
 
         Raises:
-            DataNotFoundError: it is nowhere; the message says where it was looked for.
+            DataNotFoundError: it is not found. The message lists the folders searched.
         """
         for place in places(self.data):
             if (place / name).exists():
@@ -112,11 +112,11 @@ class Context(Progress):
     def cifar10(self) -> tuple[_data.Dataset, _data.Dataset]:
         """The training and the test images of CIFAR-10.
 
-        A recipe asks for both before its first stage on them: whatever is missing is told then, and stages that were
-        computed from other images are not used.
+        A recipe asks for both before its first stage that uses them. Missing data is then reported at once, and stages
+        that were computed from other images are not used.
 
         Raises:
-            DataNotFoundError: they are nowhere; the message says where they were looked for.
+            DataNotFoundError: they are not found. The message lists the folders searched.
             DataError: a file is damaged or missing.
         """
         try:
@@ -130,15 +130,15 @@ class Context(Progress):
 
     # ---- stages ------------------------------------------------------------------------------------------------------
     def stage(self, key: str, compute: Callable[[], Any]) -> Any:
-        """The result of `compute()`, from the folder if an earlier run with the same settings has stored it there.
+        """The result of `compute()`; or, if an earlier run with the same settings stored it in the folder, that result.
 
-        A stage draws from a generator of its own, seeded by `seed` and `key`, so that what comes out does not depend
-        on which stages were computed and which were read. For the same reason the result is what was stored: numbers
-        of NumPy are those of Python.
+        A stage draws from its own random generator, seeded by `seed` and `key`. Its result does therefore not depend on
+        which other stages were computed and which were read. For the same reason the stored form is returned, in which
+        NumPy numbers are Python numbers.
 
         Args:
-            key: name of the stage, each of which runs once.
-            compute: returns dicts, lists, tuples, numbers, texts and arrays.
+            key: the name of the stage. Each name is used once.
+            compute: a function that returns dicts, lists, tuples, numbers, strings and arrays.
         """
         if key in self._stages:
             raise ValueError(f"there are two stages {key!r}")
@@ -209,14 +209,14 @@ class Context(Progress):
         *,
         work: float | Callable[[int], float] = 1.0,
     ) -> training.History:
-        """Fit with a bar, and with a checkpoint each epoch, from which the training goes on if it was interrupted.
+        """Train with a progress bar, and with a checkpoint after each epoch. An interrupted training continues from it.
 
         Args:
-            key: name of the stage that this is the training of. The checkpoint lasts until the stage is stored.
-            trainer: made without a bar. Its `config` becomes the settings of the stage: a checkpoint of others is not
-                used.
-            loader, epochs, val_loader: see `Trainer.fit`.
-            work: of each step in the units of `forecast`, or a function that tells it of step 1, 2, ...
+            key: the name of the stage that this training belongs to. The checkpoint is kept until the stage is stored.
+            trainer: the trainer, made without a bar. Its `config` becomes part of the stage's settings: a checkpoint
+                with other settings is not used.
+            loader, epochs, val_loader: as for `Trainer.fit`.
+            work: the work of each step in the units of `forecast`, or a function that returns it for step 1, 2, ...
         Raises:
             NonFiniteLoss: the training diverges.
         """

@@ -1,4 +1,4 @@
-"""What the figures of all courses share: colours, an empty figure, and what every axis gets in the end."""
+"""What the figures of all courses share: colours, empty figures and the finish of axes."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ MARKERS = ("o", "s", "^", "D")
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty matplotlib Figure of so many inches."""
+    """An empty matplotlib Figure of this size in inches."""
     from matplotlib.figure import Figure  # not pyplot: it has a global state and would choose a backend
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def finish(*axes: Any, x: str = "epoch", which: str = "major", legend: bool = True) -> None:
-    """Name the x axis, draw the grid and the legend; epochs are counted in whole numbers."""
+    """Label the x axis, and draw the grid and the legend. Epochs get whole numbers."""
     for ax in axes:
         if x == "epoch":
             count_epochs(ax)

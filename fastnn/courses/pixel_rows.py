@@ -1,4 +1,4 @@
-"""Images as rows of numbers, which are made when they are asked for."""
+"""Images as rows of floats that are computed when they are needed."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -9,23 +9,23 @@ __all__ = ["PixelRows", "Rows", "Splits"]
 
 
 class Rows(Protocol):
-    """Samples: an array (N, inputs), or anything that gives the rows of one for indices or a slice."""
+    """Samples: an array (N, inputs), or an object whose indices and slices give rows of one."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: Any, /) -> NDArray: ...
 
 
 class PixelRows:
-    """Rows pixels / divisor - mean of floating-point numbers.
+    """The rows pixels / divisor - mean, as floats that are computed when they are indexed.
 
-    All rows of CIFAR-10 in float64 would fill 1.2 GB, so bytes are kept, and `rows[index]` converts what is selected.
-    The numbers are the same, since bytes are exact in any floating-point type.
+    All rows of CIFAR-10 in float64 would need 1.2 GB. Therefore bytes are kept, and `rows[index]` converts the selected
+    ones. The numbers are the same, since bytes are exact in any floating-point type.
 
     Args:
-        pixels: (N, ...), uint8.
-        mean: is subtracted, after the division; of a shape that broadcasts with one image.
-        dtype: of what `rows[index]` gives.
-        divisor: of the pixels.
+        pixels: the images, (N, ...), uint8.
+        mean: subtracted after the division; its shape broadcasts with that of one image.
+        dtype: the dtype of the rows. Default float64.
+        divisor: the number by which pixels are divided. Default 1.
     Example:
         >>> rows = PixelRows(np.array([[0, 255], [51, 0]], np.uint8), np.array([0.5, 0.5]), divisor=255)
         >>> rows[[1]]
@@ -48,17 +48,17 @@ class PixelRows:
         return rows.reshape(len(rows), -1)
 
     def astype(self, dtype: DTypeLike) -> "PixelRows":
-        """The same rows in another precision."""
+        """The same rows in another dtype."""
         return PixelRows(self.pixels, self.mean, dtype, self.divisor)
 
 
 class Splits(NamedTuple):
-    """Rows and labels to train on, to choose settings by, and to test once."""
+    """Rows and labels for training, for choosing settings (validation), and for one final test."""
 
     train: tuple[PixelRows, NDArray[np.int64]]
     val: tuple[PixelRows, NDArray[np.int64]]
     test: tuple[PixelRows, NDArray[np.int64]]
 
     def astype(self, dtype: DTypeLike) -> "Splits":
-        """The same in another precision."""
+        """The same splits in another dtype."""
         return Splits(*((rows.astype(dtype), labels) for rows, labels in self))

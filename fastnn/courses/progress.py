@@ -1,4 +1,4 @@
-"""What the user is told while a recipe runs: words, bars, and once how long the rest takes."""
+"""What the user sees while a recipe runs: messages, progress bars, and once an estimate of the remaining time."""
 
 import sys
 import time
@@ -18,11 +18,11 @@ _SECONDS_MEASURED, _SHORTEST_FORECAST = 3.0, 20.0
 
 
 class Progress:
-    """Tells the user, and counts the work that is done.
+    """Shows messages and progress bars, and counts the work that is done.
 
     Args:
-        name: of what runs.
-        say: is told what happens; None prints on standard error.
+        name: the name of the recipe.
+        say: a function that is called with messages. None (default) prints them to standard error.
     """
 
     def __init__(self, name: str, say: Callable[[str], Any] | None = None) -> None:
@@ -33,7 +33,7 @@ class Progress:
         self._announced = False
 
     def say(self, text: str) -> None:
-        """Tell the user, without tearing a progress bar."""
+        """Show a message without breaking a progress bar."""
         if self._say is not None:
             self._say(text)
             return
@@ -45,11 +45,11 @@ class Progress:
             say(text)
 
     def forecast(self, total_work: float, unit: str = "steps") -> None:
-        """Announce how much there is to do in the whole recipe, so that the first steps can tell how long it takes.
+        """Announce the amount of work of the whole recipe, so that the first steps can tell how long it takes.
 
         Args:
-            total_work: of all loops over `progress`, also those in stages that may be stored already.
-            unit: what is counted, a plural.
+            total_work: the work of all loops over `progress`, including stages that may already be stored.
+            unit: the unit of work, a plural. Default 'steps'.
         """
         self._total_work, self._unit, self._announced = float(total_work), unit, False
 
@@ -61,14 +61,14 @@ class Progress:
         *,
         work: float | Callable[[int], float] = 1.0,
     ) -> Generator[_T, None, None]:
-        """Go through `iterable` with a bar that shows the time left, if standard error is a terminal.
+        """Iterate with a progress bar that shows the remaining time, if standard error is a terminal.
 
         Args:
-            iterable: what to go through.
-            label: what the bar says.
-            total: how many there are, if `iterable` has no length.
-            work: what each counts in the units of `forecast`, or a function that tells it of the first, second, ...
-                (0, 1, ...). In nested loops only the innermost count.
+            iterable: what to iterate over.
+            label: the text of the bar.
+            total: the number of items, if `iterable` has no length.
+            work: the work of each item in the units of `forecast`, or a function that returns it for item 0, 1, ... In
+                nested loops only the innermost counts.
         """
         from tqdm import tqdm
 
@@ -93,7 +93,7 @@ class Progress:
                     self._announce()
 
     def skip(self, work: float) -> None:
-        """Count work as done that is not to be done: its results are kept elsewhere, or a loop has ended early."""
+        """Count work as done that is not needed: its results are stored, or a loop has ended early."""
         self._done += work
 
     def _announce(self) -> None:
@@ -111,12 +111,12 @@ class Progress:
 
 
 class StepBar(training.Callback):
-    """Shows the steps of a training, and counts their work for the forecast.
+    """A callback that shows the steps of a training, and counts their work for the forecast.
 
     Args:
-        progress: of the recipe.
-        label: what the bar says.
-        work: of step 1, 2, ...
+        progress: the progress of the recipe.
+        label: the text of the bar.
+        work: a function that returns the work of step 1, 2, ...
     """
 
     def __init__(self, progress: Progress, label: str, work: Callable[[int], float]) -> None:
@@ -141,7 +141,7 @@ class StepBar(training.Callback):
 
 
 def duration(seconds: float) -> str:
-    """For people.
+    """A time in seconds as text.
 
     Example:
         >>> duration(3.21), duration(750), duration(12000)

@@ -1,4 +1,4 @@
-"""How a function becomes a recipe."""
+"""Recipes, and the decorator that registers them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ class Recipe:
     """An assignment, and the function that does it.
 
     Attributes:
-        name: by which it is run.
-        course: whose assignment it is.
-        title: of the report.
+        name: the name under which it is run.
+        course: the course whose assignment it is.
+        title: the title of the report.
         about: one sentence for the report and the list of recipes.
-        function: runs it, filling `context.report`.
-        options: names of the settings that it takes, as `context.option` knows them.
-        drawing_options: those of them that change drawings only; stored stages are used whatever they are.
-        version: to be raised when the function computes something else, so that stored stages are not used again.
+        function: the function that does it, and fills `context.report`.
+        options: the names of its options, as `context.option` takes them.
+        drawing_options: the options among them that only change drawings. Stored stages are used whatever their values.
+        version: a number to increase when the function computes something else, so that stored stages are not used.
     """
 
     name: str
@@ -49,7 +49,7 @@ def recipe(
     drawing_options: tuple[str, ...] = (),
     version: int = 1,
 ) -> "Callable[[Callable[[Context], None]], Callable[[Context], None]]":
-    """Register the function below as a recipe; see `Recipe` for the arguments.
+    """Register the decorated function as a recipe. The arguments are the attributes of `Recipe`.
 
     Raises:
         ValueError: there is another recipe of that name, or a drawing option is not among the options.

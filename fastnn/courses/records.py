@@ -1,4 +1,4 @@
-"""Numbers of a training that its history does not have."""
+"""Numbers of a training that are not in its history."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ __all__ = ["Records"]
 
 
 class Records(training.Callback):
-    """Keeps lists of numbers, and of rows of numbers, which a checkpoint of the training holds too.
+    """A callback that keeps lists of numbers, and of rows of numbers. Checkpoints of the training include them.
 
-    Subclasses append to `records` at the moments that they define.
+    Subclasses append to `records` when they choose.
 
     Args:
-        names: of the lists.
+        names: the names of the lists.
     """
 
     def __init__(self, *names: str) -> None:
         self.records: dict[str, list[Any]] = {name: [] for name in names}
 
     def arrays(self) -> dict[str, NDArray]:
-        """The lists by name."""
+        """The lists as arrays, by name."""
         return {name: np.array(values) for name, values in self.records.items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a recipe found: task by task the numbers beside the expected ones, tables and figures."""
+"""The results of a recipe: by task, the numbers beside the expected ones, tables and figures."""
 
 import json
 import math
@@ -23,7 +23,7 @@ _DPI = 120
 
 @dataclass(frozen=True)
 class Row:
-    """An expected number and ours. Of arrays these are the two elements that are worst."""
+    """An expected number and ours. For arrays they are the two elements that differ most."""
 
     task: str
     what: str
@@ -72,13 +72,14 @@ class Report:
     """Collects results and writes report.md, report.html, metrics.json, history.csv and the figures.
 
     Args:
-        title, course, about: what stands at the top.
+        title: the title of the report.
         out: an existing folder.
-        quick: says so in the report; rows that need the full run are not judged.
+        course: the course, shown at the top.
+        about: one sentence, shown at the top.
+        quick: whether this is a quick run. The report says so, and does not judge rows that need the full run.
     Attributes:
         tasks: the sections.
-        facts: of the run, by name, for the top of the report.
-
+        facts: facts about the run, by name, shown at the top.
     Example:
         >>> import tempfile
         >>> from fastnn.courses import Report
@@ -106,11 +107,17 @@ class Report:
 
     # ---- filling -----------------------------------------------------------------------------------------------------
     def task(self, heading: str, asked: str = "", done: str = "") -> None:
-        """Start a section: what the course asks for, and what was done here."""
+        """Start a section.
+
+        Args:
+            heading: its heading.
+            asked: what the course asks for.
+            done: what was done here.
+        """
         self.tasks.append(Task(heading, asked, done))
 
     def text(self, markdown: str) -> None:
-        """Add paragraphs, lists (`- `), code, **bold** and sub-headings (`### `)."""
+        """Add text in Markdown: paragraphs, lists (`- `), code, **bold** and sub-headings (`### `)."""
         self._add(Text(markdown))
 
     def check(
@@ -126,15 +133,17 @@ class Report:
         full_only: bool = False,
         note: str = "",
     ) -> bool:
-        """Add a row that compares a number, a text or an array of numbers with what is expected.
+        """Add a row that compares a number, a string or an array of numbers with what is expected.
 
         Args:
             what: the name of the row.
-            expected, ours: of the same shape; of arrays the worst element decides and is shown.
-            tolerance: largest difference allowed; None wants equality.
-            relative: differences are divided by the size of what is expected.
-            at_least, at_most: expected is a bound, which `tolerance` widens.
-            full_only: a quick run cannot have this number, and does not judge it.
+            expected: the expected value.
+            ours: our value, of the same shape. Of arrays, the element that differs most decides and is shown.
+            tolerance: the largest difference that passes. None (default) demands equality.
+            relative: divide differences by the magnitude of the expected value. Default False.
+            at_least: `expected` is a lower bound, reduced by `tolerance`. Default False.
+            at_most: `expected` is an upper bound, increased by `tolerance`. Default False.
+            full_only: a quick run cannot produce this number, and does not judge it. Default False.
             note: a remark.
         Returns:
             Whether the row passes, or is not judged.
@@ -169,10 +178,14 @@ class Report:
         return row.verdict != FAIL
 
     def table(self, caption: str, columns: list[str], rows: list[list[Any]]) -> None:
-        """Add a table of numbers and texts.
+        """Add a table of numbers and strings.
 
+        Args:
+            caption: the caption.
+            columns: the names of the columns.
+            rows: the cells of each row.
         Raises:
-            ValueError: a row has not as many cells as there are columns.
+            ValueError: a row does not have as many cells as there are columns.
         """
         columns = _arguments.sequence("table", "columns", columns)
         cells = [
@@ -183,7 +196,7 @@ class Report:
         self._add(Table(caption, list(columns), cells))
 
     def figure(self, name: str, figure: Any, caption: str) -> None:
-        """Write a matplotlib Figure to `name`.png and show it.
+        """Write a matplotlib Figure to `name`.png and show it in the report.
 
         Raises:
             ValueError: the name is not a plain file name, or was used before.
@@ -201,7 +214,7 @@ class Report:
         self._add(Figure(name, caption, path.read_bytes()))
 
     def metric(self, name: str, value: Any) -> None:
-        """Keep a number in metrics.json that is no row."""
+        """Add a number to metrics.json that is not a row of the report."""
         _arguments.text("metric", "name", name)
         self._metrics[name] = value
 
@@ -214,8 +227,8 @@ class Report:
         """Add a line to history.csv for each point of some curves.
 
         Args:
-            columns: the numbers by column, as many in each.
-            labels: columns that are the same in all of these lines; they stand first.
+            columns: the numbers of each column, equally many.
+            labels: columns that have the same value in all these lines. They come first.
         """
         points = zip(*(np.asarray(values).tolist() for values in columns.values()), strict=True)
         self.history([{**labels, **dict(zip(columns, point, strict=True))} for point in points])
@@ -223,16 +236,16 @@ class Report:
     # ---- reading -----------------------------------------------------------------------------------------------------
     @property
     def rows(self) -> list[Row]:
-        """All that were checked."""
+        """All rows that `check` added."""
         return [row for task in self.tasks for item in task.items if isinstance(item, Checks) for row in item.rows]
 
     @property
     def failed(self) -> list[str]:
-        """The names of the rows that do not have the expected number."""
+        """The names of the rows whose number is not the expected one."""
         return [row.what for row in self.rows if row.verdict == FAIL]
 
     def verdict(self) -> str:
-        """One sentence."""
+        """The result of all rows in one sentence."""
         judged = [row for row in self.rows if row.verdict != NOT_RUN]
         left = len(self.rows) - len(judged)
         passed = len(judged) - len(self.failed)
@@ -243,7 +256,7 @@ class Report:
 
     # ---- writing -----------------------------------------------------------------------------------------------------
     def write(self) -> None:
-        """Write the files; figures have been written before."""
+        """Write all files but the figures, which are already written."""
         from fastnn.courses import report_pages
 
         for name, text in (

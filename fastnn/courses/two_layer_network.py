@@ -20,17 +20,17 @@ _ROWS_AT_ONCE = 1000  # when all of a data set is classified
 
 
 class TwoLayerNet:
-    """Linear, ReLU, Linear, with the mean cross-entropy of its softmax and a penalty on large weights.
+    """Linear, ReLU, Linear, with the mean cross-entropy of the softmax and an L2 penalty on the weights.
 
     scores = max(0, x @ W1 + b1) @ W2 + b2;  loss = mean cross-entropy + reg * (sum of W1^2 + sum of W2^2)
 
-    There is no factor 1/2 before the penalty, so its gradient is 2 * reg * W. Biases are not penalised.
+    The penalty has no factor 1/2, so its gradient is 2 * reg * W. Biases are not penalised.
 
     Args:
-        w1, b1, w2, b2: initial values; they are copied.
-        penalty_factor: the gradient of the penalty is taken to be penalty_factor * reg * W. Anything but 2 is wrong;
-            1 is the error of one published solution, kept to show what it does.
-        dtype: of parameters and arithmetic.
+        w1, b1, w2, b2: the initial values, which are copied.
+        penalty_factor: the gradient of the penalty is taken as penalty_factor * reg * W. Default 2, the right value. 1
+            is the mistake of a published solution, which a recipe reproduces.
+        dtype: the dtype of parameters and arithmetic. Default float64.
     Shape:
         - w1: (inputs, hidden); b1: (hidden,); w2: (hidden, classes); b2: (classes,)
     """
@@ -68,59 +68,59 @@ class TwoLayerNet:
         penalty_factor: float = 2.0,
         dtype: DTypeLike = np.float64,
     ) -> "TwoLayerNet":
-        """Weights std * randn(rows, columns), W1 drawn before W2, and biases 0."""
+        """A network with weights std * randn(rows, columns), W1 drawn before W2, and zero biases."""
         w1 = std * randn(n_inputs, n_hidden)
         w2 = std * randn(n_hidden, n_classes)
         return cls(w1, np.zeros(n_hidden), w2, np.zeros(n_classes), penalty_factor, dtype)
 
     # ---- values ------------------------------------------------------------------------------------------------------
     def parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters by the course's names; weights have `nn.Linear`'s shape, the transpose of the course's."""
+        """The parameters by the course's names. Weights have `nn.Linear`'s shape, the transpose of the course's."""
         return dict(self._parameters)
 
     def values(self) -> dict[str, NDArray]:
-        """Views of W1, b1, W2, b2 in the course's shapes: what is written into them changes the network."""
+        """Views of W1, b1, W2, b2 in the course's shapes. Writing to them changes the network."""
         return {name: parameter.data.T for name, parameter in self.parameters().items()}
 
     # ---- forward -----------------------------------------------------------------------------------------------------
     def scores(self, x: NDArray) -> NDArray:
-        """(N, classes), before softmax."""
+        """The scores, (N, classes), before the softmax."""
         return self.network(x)
 
     def probabilities(self, x: NDArray) -> NDArray:
-        """(N, classes), the softmax of the scores."""
+        """The softmax of the scores, (N, classes)."""
         return F.softmax(self.scores(x), dim=1)
 
     def predict(self, x: Rows) -> NDArray[np.int64]:
-        """The class of the highest score of each row."""
+        """The class with the highest score for each row."""
         starts = range(0, len(x), _ROWS_AT_ONCE)
         parts = [self.scores(x[start : start + _ROWS_AT_ONCE]).argmax(axis=1) for start in starts]
         return np.concatenate(parts)
 
     def accuracy(self, x: Rows, y: NDArray) -> float:
-        """The part of the rows that is classified correctly, in [0, 1]."""
+        """The fraction of the rows that is classified correctly."""
         return float((self.predict(x) == y).mean())
 
     def penalty(self, reg: float) -> float:
-        """reg * (sum of W1^2 + sum of W2^2)."""
+        """The penalty, reg * (sum of W1^2 + sum of W2^2)."""
         weights = self.first.weight.data, self.second.weight.data
         return reg * sum(float(np.einsum("ij,ij->", weight, weight)) for weight in weights)
 
     def loss(self, x: NDArray, y: NDArray, reg: float) -> float:
-        """Mean cross-entropy and penalty."""
+        """The mean cross-entropy plus the penalty."""
         return float(self.criterion(self.scores(x), y)) + self.penalty(reg)
 
     # ---- backward ----------------------------------------------------------------------------------------------------
     def backward(self) -> None:
         """Set `.grad` of all parameters to the gradient of the cross-entropy of the last `loss`, without the penalty.
 
-        `train` leaves the penalty to the weight decay of the optimiser, which adds it to the gradient in passing.
+        `train` leaves the penalty to the weight decay of the optimiser.
         """
         self.network.zero_grad()
         self.network.backward(self.criterion.backward())
 
     def gradients(self, x: NDArray, y: NDArray, reg: float) -> dict[str, NDArray]:
-        """Gradients of `loss` by the course's names and in its shapes."""
+        """The gradients of `loss`, by the course's names and in its shapes."""
         self.loss(x, y, reg)
         self.backward()
         result = {name: np.array(parameter.grad.T) for name, parameter in self.parameters().items()}
@@ -130,5 +130,5 @@ class TwoLayerNet:
         return result
 
     def numeric_gradients(self, x: NDArray, y: NDArray, reg: float, h: float = 1e-5) -> dict[str, NDArray]:
-        """The same by central differences of `loss` at distance h."""
+        """The same gradients by central differences of `loss` with step h."""
         return central_differences(self.values(), lambda: self.loss(x, y, reg), h)

@@ -16,12 +16,12 @@ __all__ = ["TrainingLog", "train"]
 
 @dataclass
 class TrainingLog:
-    """What `train` saw.
+    """The result of `train`.
 
     Attributes:
-        losses: of the batch of each step, before its update, penalty included.
-        epochs: a row for each epoch begun: step, batch_accuracy (of the last batch, after its update), val_accuracy,
-            lr (of that update).
+        losses: the loss of each step's batch before its update, penalty included.
+        epochs: a dict for each epoch begun: "step", "batch_accuracy" (of the last batch, after its update),
+            "val_accuracy", "lr" (of that update).
     """
 
     losses: list[float] = field(default_factory=list)
@@ -42,22 +42,26 @@ def train(
     validation: tuple[Rows, NDArray] | None = None,
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> TrainingLog:
-    """The courses' loop: gradient descent on random batches, and at the beginning of each epoch a smaller step.
+    """The courses' training loop: gradient descent on random batches, with a smaller learning rate in each epoch.
 
     An epoch has max(N // batch_size, 1) steps. The learning rate is multiplied by `decay` **after** step 0 and after
-    each step whose number is a multiple of an epoch's steps: the first step alone has the learning rate that was asked
-    for, and with fewer samples than batch_size the learning rate falls at every step.
+    each step whose number is a multiple of an epoch's steps. Only the first step has the full learning rate. With fewer
+    samples than batch_size, the learning rate falls at every step.
 
     Args:
-        net: is trained in place.
+        net: the network, which is trained in place.
         x, y: samples and labels.
-        draw: draw(N, batch_size) gives the indices of a batch, with replacement as the courses sample:
-            `np.random.RandomState(seed).choice`. None takes all samples in every step.
-        n_steps, lr, reg, decay, batch_size: as above; the last two are the courses' own.
+        draw: draw(N, batch_size) returns the indices of a batch, with replacement as the courses sample:
+            `np.random.RandomState(seed).choice`. None uses all samples in every step.
+        n_steps: the number of steps.
+        lr: the learning rate of the first step.
+        reg: the factor of the penalty.
+        decay: the factor of the learning rate in each epoch. Default 0.95, as in the courses.
+        batch_size: the number of samples in a batch. Default 200, as in the courses.
         validation: samples and labels whose accuracy is measured once in an epoch.
-        progress: wraps the range of steps, to show a bar.
+        progress: a function that wraps the range of steps, to show a bar.
     Returns:
-        The log. A training whose loss is no longer a number ends with that step.
+        The log. A training whose loss becomes NaN ends with that step.
     """
     parameters = net.parameters()
     groups: list[dict[str, Any]] = [

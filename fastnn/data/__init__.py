@@ -1,4 +1,4 @@
-"""Images for training: one's own, CIFAR-10, MNIST, a synthetic set; batches from memory, and augmentation."""
+"""Data sets, batches and augmentation: your own images, CIFAR-10, MNIST, a synthetic set, all from memory."""
 
 from fastnn.data._files import DataError, DataNotFoundError
 from fastnn.data.affine import Rotate, Scale, Translate

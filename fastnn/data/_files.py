@@ -23,11 +23,11 @@ _SECONDS = 30  # without a single byte, after which a mirror counts as dead
 
 
 class DataError(FileError):
-    """A file of a data set is not what it should be: truncated, of another format, or hostile."""
+    """A file of a data set is truncated, in another format, or contains what it should not. See `fastnn.FileError`."""
 
 
 class DataNotFoundError(FileNotFoundError):
-    """A data set is nowhere to be found, or could not be downloaded."""
+    """A data set was not found on this machine, or could not be downloaded."""
 
 
 def cache_folder() -> Path:

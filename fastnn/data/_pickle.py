@@ -134,7 +134,7 @@ class _Machine:
     def append(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if not isinstance(target, list):
-            raise DataError("damaged, it appends to what is no list")
+            raise DataError("damaged, it appends to something that is not a list")
         target.extend(items)
 
     def set_items(self, items: list[Any]) -> None:
@@ -201,14 +201,14 @@ _INSTRUCTIONS: dict[bytes, Any] = {
 def read_batch(
     content: bytes, labels_key: str = "labels", most: int = _MOST_INSTRUCTIONS
 ) -> tuple[NDArray[np.uint8], list[Any]]:
-    """The matrix `data` and the list `labels` of a batch file's content.
+    """Read the matrix `data` and the list `labels` from the content of a batch file.
 
     Args:
-        content: of the file.
-        labels_key: what the list is called.
-        most: instructions that the pickle may have.
+        content: the content of the file.
+        labels_key: the name of the list of labels.
+        most: the largest number of instructions that the pickle may have.
     Raises:
-        DataError: not such a pickle, or one that does more than hold data.
+        DataError: it is not such a pickle, or one that does more than hold data.
     """
     try:
         batch = _Machine(content, most).run()

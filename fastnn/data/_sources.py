@@ -37,10 +37,10 @@ class Images(Source):
     """Images (M, C, H, W) that are augmented and normalised, or features (M, C, ...) that are normalised.
 
     Args:
-        array: uint8, float32 or float64.
-        mean, std: numbers, or one for each channel.
-        dtype: of batches.
-        steps: augmentations, of images only.
+        array: the images or features, uint8, float32 or float64.
+        mean, std: the numbers, or the numbers for each channel, for normalisation.
+        dtype: the dtype of the batches.
+        steps: the augmentations, for images only.
     """
 
     def __init__(

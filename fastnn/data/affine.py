@@ -1,4 +1,4 @@
-"""Augmentations that move, turn and scale images smoothly: one bilinear sampler with a map for each image."""
+"""Affine augmentations: translation, rotation and scaling of images by bilinear sampling."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from fastnn.data.augment import Augmentation, checked_images, in_unit_range
 
 
 class AffineAugmentation(Augmentation):
-    """Sample each image along an affine map around its centre; black comes in from outside."""
+    """Sample each image through its own affine map about its centre. Pixels from outside the image are black."""
 
     @abc.abstractmethod
     def maps(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """For each image a 2 by 3 matrix that leads from (row, column, 1) of the result to (row, column) of
-        the source, both counted in pixels from the centre of the image."""
+        """The affine maps of a batch, an (n, 2, 3) array.
+
+        Each maps (row, column, 1) of the new image to (row, column) of the source. Both are counted in pixels from the
+        centre of the image.
+
+        Args:
+            n: the number of images.
+            rng: the generator to draw from.
+        """
 
     def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
         images, rng = checked_images(type(self).__name__, images), generator(type(self).__name__, rng)
@@ -34,9 +41,18 @@ def _identities(n: int) -> NDArray[np.float64]:
 
 
 class Translate(AffineAugmentation):
-    """Move each image by up to `pixels` in each direction, by fractions of pixels too.
+    """Translate each image by a random distance in each direction, fractions of a pixel included.
 
-    `RandomCrop` moves by whole pixels, which is faster and keeps the image sharp.
+    What comes in from outside is black. `RandomCrop` moves by whole pixels, which is faster and keeps the image sharp.
+
+    Args:
+        pixels: the largest distance in pixels, in each direction; >= 0.
+    Raises:
+        ValueError: pixels is outside [0, 1e6].
+    Example:
+        >>> from fastnn import data
+        >>> data.Translate(2.5)(np.ones((4, 3, 32, 32), np.float32), np.random.default_rng(0)).shape
+        (4, 3, 32, 32)
     """
 
     def __init__(self, pixels: float) -> None:
@@ -49,10 +65,13 @@ class Translate(AffineAugmentation):
 
 
 class Rotate(AffineAugmentation):
-    """Turn each image by a random angle about its centre.
+    """Rotate each image by a random angle about its centre. What comes in from outside is black.
 
     Args:
-        degrees: the largest angle either way, or (least, largest); positive is counter-clockwise.
+        degrees: the largest angle in degrees, in both directions; or (least, largest), in [-360, 360]. Positive angles
+            are counter-clockwise.
+    Raises:
+        ValueError: an angle is outside the range, or least > largest.
     Example:
         >>> from fastnn import data
         >>> image = np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
@@ -74,10 +93,17 @@ class Rotate(AffineAugmentation):
 
 
 class Scale(AffineAugmentation):
-    """Enlarge or shrink each image about its centre.
+    """Scale each image by a random factor about its centre. What comes in from outside is black.
 
     Args:
-        scale: 1 plus or minus this much, or (least, largest); above 1 enlarges.
+        scale: the factor lies in [1 - scale, 1 + scale]; or in [least, largest] for a pair (least, largest) of factors
+            from 0.001 to 1000. A factor above 1 enlarges.
+    Raises:
+        ValueError: a factor is outside the range, or least > largest.
+    Example:
+        >>> from fastnn import data
+        >>> data.Scale((0.8, 1.2))(np.ones((4, 3, 32, 32), np.float32), np.random.default_rng(0)).shape
+        (4, 3, 32, 32)
     """
 
     def __init__(self, scale: float | Sequence[float]) -> None:

@@ -1,10 +1,12 @@
 """Augmentations of whole batches.
 
-An augmentation is called with images and a generator, `augmentation(images, rng)`, and returns new images of
-the same shape and dtype. Without a generator it draws from the one that `fastnn.manual_seed` seeds. It sees
-images before normalisation: floats in 0..1, or bytes in 0..255. Every image of the batch gets its own random
-parameters. In a `Loader`, the leading crops, flips and cutouts of the list are one pass in C together with the
-gathering and the normalisation; used alone, each does the same by itself.
+An augmentation is called with images and a random generator, `augmentation(images, rng)`, and returns new images of
+the same shape and dtype. Without a generator it draws from the one that `fastnn.manual_seed` seeds. Every image of
+the batch gets its own random parameters.
+
+Augmentations come before normalisation: they take floats in 0..1 or bytes in 0..255. A `Loader` does the crops, flips
+and cutouts at the head of its list in one pass in C, together with gathering and normalising the batch. Used alone,
+each of them works by itself.
 """
 
 from __future__ import annotations
@@ -22,25 +24,28 @@ from fastnn.functional.augment import per_channel
 
 
 class Augmentation(abc.ABC):
-    """Something that makes new images of given ones: `augmentation(images, rng)`.
+    """The base class of augmentations: `augmentation(images, rng)` returns new images.
+
+    A subclass defines `__call__`.
 
     Example:
         >>> import fastnn
         >>> from fastnn import data
-        >>> fastnn.manual_seed(0)  # what it draws if no generator is given
+        >>> fastnn.manual_seed(0)  # seeds the generator that is used if none is given
         >>> data.RandomHorizontalFlip()(np.arange(3, dtype=np.uint8).reshape(1, 1, 1, 3))
         array([[[[0, 1, 2]]]], dtype=uint8)
     """
 
     @abc.abstractmethod
     def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
-        """New images; `images` stay as they are.
+        """Return augmented images. The given images are not changed.
 
         Args:
-            rng: what to draw from; by default the generator that `fastnn.manual_seed` seeds.
+            images: the images, before normalisation.
+            rng: the generator to draw from. None (default): the one that `fastnn.manual_seed` seeds.
         Shape:
-            - images: (N, C, H, W), uint8 in 0..255 or float32, float64 in 0..1
-            - Result: the same
+            - images: (N, C, H, W), uint8 in 0..255, or float32 or float64 in 0..1
+            - Output: the same shape and dtype
         """
 
     def __repr__(self) -> str:
@@ -49,8 +54,12 @@ class Augmentation(abc.ABC):
 
 
 class Compose(Augmentation):
-    """Augmentations one after the other.
+    """Apply several augmentations one after the other.
 
+    Args:
+        steps: the augmentations, in order.
+    Raises:
+        TypeError: a step is not an augmentation.
     Example:
         >>> from fastnn import data
         >>> both = data.Compose([data.RandomCrop(4), data.RandomHorizontalFlip()])
@@ -82,13 +91,17 @@ _LARGEST = 1 << 20  # pixels: no image is larger, and sums of few such numbers f
 
 @dataclass
 class Placement:
-    """How the images of one batch are cut from the set: what `functional.augment_batch` does in one pass.
+    """How the images of one batch are cut from the data set: the arguments of one call of `functional.augment_batch`.
 
     Attributes:
-        indices: which images of the set.
-        size: (H, W).
-        epoch: the number of times that the set was gone through before.
-        shifts, flips, boxes, fill, padding_mode: as there; None for nothing of the kind.
+        indices: (N,), int64, the indices of the images in the data set.
+        size: (height, width) of the images in pixels.
+        epoch: the number of epochs before this one.
+        shifts: (N, 2), int64, the pixels by which the window of each image moves down and right; None for no move.
+        flips: (N,), bool, the images that are mirrored left to right; None for none.
+        boxes: (N, 4), int64, the rectangle (top, left, bottom, right) of each image that is covered; None for none.
+        fill: the value in 0..1 that covers the boxes: one number, or one for each channel.
+        padding_mode: what is seen beyond the edge of a moved image, 'zeros' or 'reflect'.
     """
 
     indices: NDArray[np.int64]
@@ -103,7 +116,16 @@ class Placement:
     def apply(
         self, images: NDArray, mean: ArrayLike = 0.0, std: ArrayLike = 1.0, dtype: DTypeLike = np.float32
     ) -> NDArray:
-        """The batch, normalised."""
+        """Cut, augment and normalise the batch.
+
+        Args:
+            images: all images of the data set, (M, C, H, W).
+            mean: the number, or the number for each channel, that is subtracted.
+            std: the number, or the number for each channel, to divide by afterwards.
+            dtype: the dtype of the result.
+        Returns:
+            The batch, (N, C, H, W).
+        """
         return functional.augment_batch(
             images,
             self.indices,
@@ -119,11 +141,14 @@ class Placement:
 
 
 class PlacementAugmentation(Augmentation):
-    """An augmentation that only moves, mirrors or covers: part of the one pass that gathers a batch."""
+    """The base class of augmentations that only move, mirror or cover, done by a `Loader` while it gathers a batch."""
 
     @abc.abstractmethod
     def place(self, placement: Placement, rng: np.random.Generator) -> bool:
-        """Add this augmentation to `placement`; or draw nothing and return False if it cannot follow what is there."""
+        """Add this augmentation to `placement`, and return True.
+
+        Return False, and draw nothing, if it cannot follow what `placement` already holds.
+        """
 
     def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
         images, rng = checked_images(type(self).__name__, images), _checks.generator(type(self).__name__, rng)
@@ -133,11 +158,15 @@ class PlacementAugmentation(Augmentation):
 
 
 class RandomCrop(PlacementAugmentation):
-    """A window of the image's own size, anywhere on the image with `padding` pixels around it.
+    """Pad each image on all sides and crop it back to its own size at a random position.
 
     Args:
-        padding: by how much the window may move, in each direction.
-        mode: what the padding shows: 'zeros' (black) or 'reflect' (a mirror image without the edge itself).
+        padding: the number of pixels on each side, and so the largest move in each direction; less than the height and
+            the width of the image.
+        mode: how the padding is filled: 'zeros' (default), black; or 'reflect', the mirror image without the edge
+            pixels themselves.
+    Raises:
+        ValueError: padding is negative or not less than the size of the image, or mode is another word.
     Example:
         >>> from fastnn import data
         >>> data.RandomCrop(1)(np.full((1, 1, 2, 2), 9, np.uint8), np.random.default_rng(0))
@@ -166,7 +195,17 @@ class RandomCrop(PlacementAugmentation):
 
 
 class RandomHorizontalFlip(PlacementAugmentation):
-    """Mirror left and right, each image with probability `p`."""
+    """Mirror each image left to right with probability p.
+
+    Args:
+        p: the probability, in [0, 1]. Default 0.5.
+    Raises:
+        ValueError: p is outside [0, 1].
+    Example:
+        >>> from fastnn import data
+        >>> data.RandomHorizontalFlip(p=1)(np.array([[[[1.0, 2.0, 3.0]]]]))
+        array([[[[3., 2., 1.]]]])
+    """
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = _check.number("RandomHorizontalFlip", "p", p, 0, 1)
@@ -176,13 +215,23 @@ class RandomHorizontalFlip(PlacementAugmentation):
 
 
 class AlternatingFlip(PlacementAugmentation):
-    """Mirror a random half of the set in even epochs and the other half in odd ones.
+    """Mirror a random half of the data set in even epochs, and the other half in odd epochs.
 
-    Any two consecutive epochs show every image in both ways, where independent flips show only one half the
-    time. Outside of a `Loader`, image i of a batch counts as image i of the set in epoch 0.
+    In any two consecutive epochs the network sees every image both ways. With independent flips that holds for only
+    half of the images. Outside of a `Loader`, image i of a batch counts as image i of the data set in epoch 0.
 
     Args:
-        seed: determines which half is mirrored first.
+        seed: an integer >= 0 that determines which half is mirrored first. Default 0.
+    Raises:
+        ValueError: seed is negative.
+    Example:
+        >>> from fastnn import data
+        >>> images = np.tile(np.array([0.0, 1.0]), (4, 1, 1, 1))
+        >>> data.AlternatingFlip(seed=0)(images)[:, 0, 0]  # the third image is mirrored
+        array([[0., 1.],
+               [0., 1.],
+               [1., 0.],
+               [0., 1.]])
 
     Source: Jordan, 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3.6.
     """
@@ -196,12 +245,19 @@ class AlternatingFlip(PlacementAugmentation):
 
 
 class Cutout(PlacementAugmentation):
-    """Cover a square of `size` pixels, centred anywhere on the image, so that some of it may lie outside.
+    """Cover a square of each image. Its centre is a random pixel of the image, so part of the square may lie outside.
 
     Args:
-        size: the side of the square.
-        fill: its colour in 0..1, one number or one for each channel. The paper covers with the set's mean
-            (for CIFAR-10, `data.CIFAR10.mean`), which becomes 0 when images are normalised.
+        size: the side of the square in pixels, >= 0.
+        fill: the value of the covered pixels in 0..1: one number, or one for each channel. Default 0.5. The paper uses
+            the mean of the data set (`data.CIFAR10.mean` for CIFAR-10), which normalisation turns into 0.
+    Raises:
+        ValueError: size is negative, or fill is neither one number nor one for each channel.
+    Example:
+        >>> from fastnn import data
+        >>> data.Cutout(1, fill=0)(np.ones((1, 1, 2, 2)), np.random.default_rng(0))
+        array([[[[1., 1.],
+                 [1., 0.]]]])
 
     Source: DeVries and Taylor, 2017, "Improved regularization of convolutional neural networks with cutout".
     """
@@ -223,7 +279,7 @@ class Cutout(PlacementAugmentation):
 
 
 def add_flips(placement: Placement, draw: Callable[[], NDArray[np.bool_]]) -> bool:
-    """Mirror the images that `draw()` chooses, unless something was covered before."""
+    """Add the flips that `draw()` returns to `placement`, unless something is covered there. Return whether it did."""
     if placement.boxes is not None:
         return False
     flips = draw()
@@ -242,10 +298,11 @@ def _mixed_bits(indices: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
 
 # ---- shared by all augmentations ---------------------------------------------------------------------------
 def checked_images(name: str, images: ArrayLike) -> NDArray:
-    """`images` as (N, C, H, W) bytes or floats.
+    """`images` as an (N, C, H, W) array of bytes or floats.
 
     Raises:
-        TypeError, ValueError: they are something else.
+        TypeError: images are not numbers of such a dtype.
+        ValueError: images do not have four dimensions.
     """
     images = _check.array(name, "images", images)
     if images.ndim != 4:
@@ -255,7 +312,7 @@ def checked_images(name: str, images: ArrayLike) -> NDArray:
 
 
 def in_unit_range(images: NDArray, function: Callable[[NDArray], NDArray]) -> NDArray:
-    """`function` of the images in 0..1: bytes are converted and, rounded, back."""
+    """Apply `function` to the images as floats in 0..1. Bytes are converted before it, and rounded back after it."""
     if images.dtype != np.uint8:
         return function(images)
     result = function(images.astype(np.float32) / np.float32(255))

@@ -39,25 +39,30 @@ SOURCES = (
 class CIFAR10(Dataset):
     """The 50,000 training or 10,000 test images of CIFAR-10, in their official order.
 
-    Looks in `root`, in the folder that FASTNN_DATA names and in the cache folder, for the binary or the
-    Python version, as a folder (cifar-10-batches-bin, cifar-10-batches-py) or as the archive it comes in
-    (cifar-10-binary.tar.gz, cifar-10-python.tar.gz). `root` may also be such a folder or archive itself.
-    Of several of these in one place, the first that is whole is read. Archives are read in memory and never extracted,
-    and no pickle is executed: what a file may contain is known, and anything else is an error.
+    The data is looked for in `root`, then in the folder named by the environment variable FASTNN_DATA, then in the
+    cache folder. In each it may be the binary or the Python version, as a folder (cifar-10-batches-bin,
+    cifar-10-batches-py) or as an archive (cifar-10-binary.tar.gz, cifar-10-python.tar.gz). `root` may also be such a
+    folder or archive itself. If there are several, the first complete one is read. Archives are read in memory and are
+    not extracted. No pickle is
+    executed: a file may only contain what a CIFAR-10 file contains, and anything else is an error.
 
     Args:
-        root: where to look first.
-        train: the training images, or the test images.
-        download: if the data is nowhere, fetch an archive into `root`, or into the cache folder if that is None; its
-            SHA-256 is verified.
+        root: the first folder to look in. None (default) skips it.
+        train: True (default) for the training images, False for the test images.
+        download: download an archive if the data is not found. It is saved in `root`, or in the cache folder if root is
+            None, and its SHA-256 is verified. Default False.
     Shape:
-        - images: (N, 3, 32, 32), uint8; labels: (N,), int64 in [0, 10)
+        - images: (N, 3, 32, 32), uint8 in 0..255
+        - labels: (N,), int64 in [0, 10)
     Attributes:
-        images, labels, classes: the data.
-        mean, std: of each channel over the training images, in units of 0..1.
+        images: the images.
+        labels: the class of each image.
+        classes: the names of the ten classes.
+        mean: the mean of each channel over the training images, where 0 is black and 1 is full brightness.
+        std: the standard deviation of each channel, likewise.
     Raises:
-        DataNotFoundError: it is nowhere; the message says where it was looked for.
-        DataError: a file is truncated, damaged, of another format, or hostile.
+        DataNotFoundError: the data is not found, or cannot be downloaded. The message lists the folders searched.
+        DataError: a file is truncated, damaged, in another format, or contains what it should not.
     Example:
         >>> from fastnn import data
         >>> data.CIFAR10.mean

@@ -1,4 +1,4 @@
-"""Augmentations of colour and light, as torchvision's ColorJitter and GaussianNoise define them."""
+"""Augmentations of colour and brightness, as defined by torchvision's ColorJitter and GaussianNoise."""
 
 from __future__ import annotations
 
@@ -16,17 +16,22 @@ _GREY = (0.299, 0.587, 0.114)  # weights of red, green, blue in a pixel's bright
 
 
 class ColourAugmentation(Augmentation):
-    """Change pixels by one random number for each image; results are cut to 0..1."""
+    """The base class of augmentations that change each image by one random number. Results are clipped to 0..1."""
 
     least_channels = 1
 
     @abc.abstractmethod
     def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """One number for each image."""
+        """Draw one random number for each of n images, an (n,) array."""
 
     @abc.abstractmethod
     def change(self, x: NDArray, factor: NDArray) -> NDArray:
-        """The images `x` in 0..1, (N, C, H, W), changed by `factor`, (N, 1, 1, 1)."""
+        """Change the images.
+
+        Args:
+            x: the images in 0..1, (N, C, H, W).
+            factor: the random number of each image, (N, 1, 1, 1).
+        """
 
     def __call__(self, images: NDArray, rng: np.random.Generator | None = None) -> NDArray:
         images, rng = checked_images(type(self).__name__, images), generator(type(self).__name__, rng)
@@ -51,14 +56,18 @@ class _Blend(ColourAugmentation):
 
 
 class Brightness(_Blend):
-    """Multiply each image by a factor.
+    """Multiply each image by a random factor. Results are clipped to the range of the images.
 
     Args:
-        amount: the factor is 1 plus or minus this much (but not negative), or lies in (least, largest).
+        amount: the factor lies in [max(0, 1 - amount), 1 + amount]; or in [least, largest] for a pair (least, largest).
+    Raises:
+        ValueError: amount is negative, or least > largest.
     Example:
         >>> from fastnn import data
         >>> data.Brightness((2, 2))(np.array([[[[0.25, 0.75]]]]), np.random.default_rng(0))
         array([[[[0.5, 1. ]]]])
+
+    Source: torchvision's ColorJitter.
     """
 
     def change(self, x: NDArray, factor: NDArray) -> NDArray:
@@ -66,11 +75,19 @@ class Brightness(_Blend):
 
 
 class Contrast(_Blend):
-    """Move each image's pixels away from its mean brightness, or towards it.
+    """Change the contrast of each image: x becomes mean + factor * (x - mean), with its mean brightness.
 
     Args:
-        amount: the factor is 1 plus or minus this much (but not negative), or lies in (least, largest); 0
-            gives grey.
+        amount: the factor lies in [max(0, 1 - amount), 1 + amount]; or in [least, largest] for a pair (least, largest).
+            A factor of 0 gives a uniformly grey image.
+    Raises:
+        ValueError: amount is negative, or least > largest.
+    Example:
+        >>> from fastnn import data
+        >>> data.Contrast((0.5, 0.5))(np.array([[[[0.25, 0.75]]]]), np.random.default_rng(0))
+        array([[[[0.375, 0.625]]]])
+
+    Source: torchvision's ColorJitter.
     """
 
     def change(self, x: NDArray, factor: NDArray) -> NDArray:
@@ -79,11 +96,22 @@ class Contrast(_Blend):
 
 
 class Saturation(_Blend):
-    """Move each pixel's colour away from grey of its brightness, or towards it.
+    """Change the saturation of each image: x becomes grey + factor * (x - grey).
+
+    grey is the brightness of the pixel, 0.299 R + 0.587 G + 0.114 B. Images must have three channels.
 
     Args:
-        amount: the factor is 1 plus or minus this much (but not negative), or lies in (least, largest); 0
-            gives grey.
+        amount: the factor lies in [max(0, 1 - amount), 1 + amount]; or in [least, largest] for a pair (least, largest).
+            A factor of 0 gives a grey image.
+    Raises:
+        ValueError: amount is negative, or least > largest; or, when it is called, the images do not have 3 channels.
+    Example:
+        >>> from fastnn import data
+        >>> pixel = np.array([1.0, 0.0, 0.0]).reshape(1, 3, 1, 1)
+        >>> data.Saturation((0, 0))(pixel, np.random.default_rng(0)).ravel().round(3)
+        array([0.299, 0.299, 0.299])
+
+    Source: torchvision's ColorJitter.
     """
 
     least_channels = 3
@@ -94,10 +122,23 @@ class Saturation(_Blend):
 
 
 class Hue(ColourAugmentation):
-    """Turn each image's colours around the colour circle.
+    """Shift the hue of each image, that is, rotate its colours around the colour circle.
+
+    Images must have three channels (red, green, blue).
 
     Args:
-        amount: the largest turn either way as a fraction of the circle, up to 0.5, or (least, largest).
+        amount: the largest shift in both directions as a fraction of the circle, at most 0.5; or (least, largest), each
+            in [-0.5, 0.5].
+    Raises:
+        ValueError: a shift is outside the range, or least > largest; or, when it is called, the images do not have 3
+            channels.
+    Example:
+        >>> from fastnn import data
+        >>> red = np.array([1.0, 0.0, 0.0]).reshape(1, 3, 1, 1)
+        >>> data.Hue((0.5, 0.5))(red, np.random.default_rng(0)).ravel()
+        array([0., 1., 1.])
+
+    Source: torchvision's ColorJitter.
     """
 
     least_channels = 3
@@ -130,10 +171,19 @@ class Hue(ColourAugmentation):
 
 
 class GaussianNoise(Augmentation):
-    """Add independent normal noise to each value; results are cut to 0..1.
+    """Add independent normal noise to each value. Results are clipped to the range of the images.
 
     Args:
-        sigma: the standard deviation, for images in 0..1 (bytes are divided by 255 before).
+        sigma: the standard deviation of the noise for images in 0..1; for bytes it is multiplied by 255. Default 0.1.
+    Raises:
+        ValueError: sigma is outside [0, 1000].
+    Example:
+        >>> from fastnn import data
+        >>> noisy = data.GaussianNoise(0.1)(np.full((1, 1, 100, 100), 0.5), np.random.default_rng(0))
+        >>> noisy.std().round(2).item()
+        0.1
+
+    Source: torchvision's GaussianNoise.
     """
 
     def __init__(self, sigma: float = 0.1) -> None:

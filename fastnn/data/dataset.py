@@ -1,4 +1,4 @@
-"""A set of images in memory."""
+"""A data set of images in memory."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ class Dataset:
     """Images with labels, all in memory.
 
     Args:
-        images: the images, all of one size; for a network that takes several arrays, a tuple or a dict of them, of one
-            length.
-        labels: an integer for each; booleans count as 0 and 1. Other targets (numbers to predict, several classes at
-            once) go to a loader beside the images: `data.Loader(images, targets)`; or they are a tuple or a dict of
-            arrays, for a network with several outputs.
-        classes: the names of the classes, if they have any.
+        images: the images, all of one size. For a network with several inputs: a tuple or a dict of arrays that all
+            have the same length.
+        labels: the class of each image, an integer; booleans count as 0 and 1. For a network with several outputs: a
+            tuple or a dict of arrays. Other targets, such as numbers to predict or several classes at once, go to a
+            loader instead: `data.Loader(images, targets)`.
+        classes: the names of the classes. Default: none.
     Shape:
-        - images: (N, C, H, W), usually uint8; labels: (N,); or several arrays (N, ...)
+        - images: (N, C, H, W), usually uint8; or several arrays (N, ...)
+        - labels: (N,); or several arrays (N, ...)
     Attributes:
-        images, labels (int64), classes: as given.
-        mean, std: of each channel over the training images in units of 0..1, if they are known; else None.
+        images: the images, as given.
+        labels: the labels, int64.
+        classes: the names of the classes, a tuple.
+        mean: the mean of each channel over the training images, where 0 is black and 1 is full brightness; None if it
+            is not known.
+        std: the standard deviation of each channel, likewise.
     Raises:
-        ValueError: lengths or sizes differ, or a label has no class.
-        TypeError: labels are no integers, or images no numbers.
+        ValueError: lengths or sizes differ, or a label has no name in classes.
+        TypeError: labels are not integers, or images are not numbers.
     Example:
         >>> from fastnn import data
         >>> two = data.Dataset(np.zeros((2, 3, 32, 32), np.uint8), [0, 1], ["cat", "dog"])
@@ -66,12 +71,17 @@ class Dataset:
         return image, label if _several.is_several(self.labels) else int(label)
 
     def subset(self, indices: ArrayLike | slice) -> Self:
-        """The images that `indices` (integers, booleans or a slice) select; a slice shares memory.
+        """A data set of some of the images.
 
-        All else, as `classes`, `mean` and `std`, is that of the whole.
+        `classes`, `mean`, `std` and everything else stay those of the whole set.
 
+        Args:
+            indices: the images to take: integers, booleans (one for each image), or a slice. A slice shares memory with
+                the whole set; otherwise images are copied.
         Raises:
-            TypeError, ValueError, IndexError: `indices` are no integers or booleans, or lead outside.
+            TypeError: indices are neither integers nor booleans.
+            ValueError: indices have more than one dimension, or the number of booleans is not that of the images.
+            IndexError: an index is out of range.
         Example:
             >>> from fastnn import data
             >>> train = data.Shapes32(100)
@@ -92,16 +102,18 @@ class Dataset:
         return part
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Self, Self]:
-        """Two subsets, the second with about `fraction` of the images of each class: for training and validation.
+        """Split the set in two, for training and validation. Each class is divided in the same proportion.
 
-        Of a class of two images or more, each side gets at least one; a single image stays in the first. The order
-        within each is that of the whole.
+        From a class of two images or more, each part gets at least one. The only image of a class goes to the first
+        part. Both parts keep the order of the whole set.
 
         Args:
-            fraction: between 0 and 1; of each class the nearest whole number.
-            seed: which images; the same seed gives the same on every machine.
+            fraction: the fraction of each class that goes to the second part, between 0 and 1; rounded to whole images.
+            seed: determines which images go to the second part. The same seed selects the same images on every machine.
+        Returns:
+            Two data sets, the first with about 1 - fraction of the images, the second with the rest.
         Raises:
-            ValueError: no class has two images.
+            ValueError: fraction is not between 0 and 1, or no class has two images.
         Example:
             >>> from fastnn import data
             >>> train, validation = data.Shapes32(1000).split(0.2)

@@ -1,4 +1,4 @@
-"""Reading images, of any kind that is in use, and making them one size."""
+"""Reading image files of all common formats, and resizing them."""
 
 from __future__ import annotations
 
@@ -43,27 +43,28 @@ def read_image(
     resize: str = "crop",
     max_pixels: int = MOST_PIXELS,
 ) -> NDArray[np.uint8]:
-    """The image in a file, as bytes.
+    """Read an image file as bytes, resized if wanted.
 
-    JPEG, PNG, BMP, GIF, WebP, TIFF and PPM are read, by Pillow. An image is turned as its EXIF orientation says;
-    where it is transparent, white shines through; of 16 bits the upper 8 count; an animation is its first frame;
-    colour becomes grey by 0.299 R + 0.587 G + 0.114 B.
+    Pillow reads JPEG, PNG, BMP, GIF, WebP, TIFF and PPM. The image is rotated according to its EXIF orientation.
+    Transparent parts show white. Of 16-bit values the upper 8 bits are used, and of an animation the first frame.
+    Colour is converted to grey as 0.299 R + 0.587 G + 0.114 B.
 
     Args:
         path: the file.
-        size: (height, width), or one number for a square; None leaves it as it is.
-        channels: 1 for grey, 3 for colour.
-        resize: 'crop' scales it to cover `size` and cuts off what stands over on the longer side, evenly; 'squash'
-            scales each side on its own; 'pad' scales it to fit, the rest black. Scaling is bilinear, over all pixels
-            that fall into one.
-        max_pixels: a larger image is an error, before it is decoded. (Pillow has a limit of its own,
-            PIL.Image.MAX_IMAGE_PIXELS.)
+        size: (height, width) in pixels of the result, or one number for a square. None (default) keeps the size.
+        channels: 1 for grey, 3 (default) for red, green and blue.
+        resize: how an image of another shape is brought to `size`. 'crop' (default) scales it until it covers `size`
+            and cuts the excess evenly from both ends of the longer side. 'squash' scales each side separately. 'pad'
+            scales it until it fits into `size` and fills the rest with black. Scaling is bilinear, with anti-aliasing.
+        max_pixels: the largest number of pixels allowed, checked before the image is decoded. (Pillow has its own
+            limit, PIL.Image.MAX_IMAGE_PIXELS.)
     Shape:
-        - Result: (channels, height, width), uint8
+        - Output: (channels, height, width), uint8
     Raises:
-        DataError: the file is no such image, damaged, truncated, or too large; the message begins with its name.
-        OSError: it is not there, or may not be read.
-        ImportError: Pillow is missing.
+        DataError: the file is damaged, truncated, too large or not an image of these formats. The message begins with
+            its name.
+        OSError: the file does not exist or cannot be read.
+        ImportError: Pillow is not installed.
     Example:
         >>> from PIL import Image
         >>> from fastnn import data
@@ -93,7 +94,7 @@ def checked_path(name: str, path: Any, argument: str = "path") -> str:
 
 
 def checked_form(name: str, size: Any, channels: Any, resize: Any) -> tuple[tuple[int, int] | None, int, str]:
-    """The form that images get: (height, width) or None, 1 or 3, and one of RESIZES."""
+    """Check size, channels and resize. The size becomes (height, width) or None."""
     if size is not None:
         sides = tuple(size) if _checks.is_list(size) else (size, size)
         if len(sides) != 2:
@@ -107,7 +108,7 @@ def checked_form(name: str, size: Any, channels: Any, resize: Any) -> tuple[tupl
 
 
 def needs_pillow(name: str) -> None:
-    """Raise ImportError, with what to do, if Pillow is missing."""
+    """Raise ImportError, which says how to install it, if Pillow is not installed."""
     try:
         import PIL.Image  # noqa: F401
     except ImportError:
@@ -116,9 +117,9 @@ def needs_pillow(name: str) -> None:
 
 @contextlib.contextmanager
 def only_our_warnings() -> Iterator[None]:
-    """Pillow's warnings about odd files are silent in the block, but the one of far too many pixels is an error.
+    """A context manager that silences Pillow's warnings about odd files. Its warning of too many pixels is an error.
 
-    Filters are of the process: enter this once, around all threads that read.
+    Warning filters belong to the whole process: enter this once, around all threads that read.
     """
     from PIL import Image
 
@@ -154,13 +155,17 @@ def read(
 
 
 def check_png(file: IO[bytes], most_pixels: int, path: str = "") -> tuple[int, int] | None:
-    """Look at what a PNG says it is, before Pillow does: (width, height), or None for a file of another kind.
+    """Check what the header of a PNG file promises, before Pillow acts on it.
 
-    Of more than `most_pixels` it says no more: that they are too many is for the caller to tell.
-
+    Args:
+        file: the open file.
+        most_pixels: an image with more pixels is not examined further; the caller reports it.
+        path: the name of the file, for errors.
+    Returns:
+        (width, height), or None if the file is not a PNG.
     Raises:
-        DataError: it is too small for its pixels, whose memory Pillow takes before it reads the first; or it has more
-            chunks than any picture, through which Pillow goes one by one.
+        DataError: the file is too small for its pixels, for which Pillow would allocate memory before reading the
+            first; or it has more chunks than any real picture, all of which Pillow would read.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -245,7 +250,7 @@ def _fitted(image: Image, size: tuple[int, int], resize: str) -> Image:
 
 
 def from_array(pixels: NDArray[np.uint8]) -> Image:
-    """Bytes (C, H, W) with C of 1, 3 or 4, the last being transparency, as an image of Pillow."""
+    """A Pillow image of (C, H, W) bytes. With C = 4 the last channel is the transparency; C may also be 1 or 3."""
     needs_pillow("Preprocessing")
     from PIL import Image
 
@@ -253,6 +258,6 @@ def from_array(pixels: NDArray[np.uint8]) -> Image:
 
 
 def is_pillow_image(value: Any) -> bool:
-    """Whether `value` is an image of Pillow, which is not imported for that."""
+    """Whether `value` is a Pillow image. Pillow is not imported for the test."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(value, module.Image)

@@ -1,4 +1,4 @@
-"""Images of one's own: a folder with a folder for each class."""
+"""Your own images: a folder that holds one folder for each class."""
 
 from __future__ import annotations
 
@@ -28,38 +28,45 @@ Form = tuple[tuple[int, int] | None, int, str, int]  # size, channels, resize, m
 
 
 class ImageFolder(Dataset):
-    """The images in `path/<class>/`, in memory: one folder for each class, whose name is the folder's.
+    """The images in `path/<class>/`, read into memory. Each folder is a class, and its name is that of the class.
 
         flowers/daisy/1.jpg
         flowers/daisy/garden/2.png
         flowers/tulip/3.jpg
 
-    Read are the files called .jpg, .jpeg, .png, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm and .pnm, in folders
-    below a class too; hidden files and folders (.name) are not. Classes are sorted by name, and the files of each by
-    path, so that the order is the same everywhere. `read_image` tells what becomes of each kind of image.
+    Files that end in .jpg, .jpeg, .png, .bmp, .gif, .webp, .tif, .tiff, .ppm, .pgm, .pbm and .pnm are read, also in
+    folders within the folder of a class. Hidden files and folders (.name) are skipped. Classes are sorted by name, and
+    the files of a class by path, so that the order is the same on every machine. See `read_image` for how each kind of
+    image is converted.
 
     Args:
-        path: the folder of the classes.
-        size: (height, width), or one number for a square: what each image is resized to. None if all have one size.
-        channels: 1 for grey, 3 for colour.
-        resize: 'crop' scales an image to cover `size` and cuts off what stands over on the longer side, evenly;
-            'squash' scales each side on its own; 'pad' scales it to fit, the rest black.
-        classes: the names in the order of their labels, for a folder that has not all of them: a test set gets those of
-            the training set, `classes=train.classes`. By default the folders.
-        skip_broken: leave out files that cannot be read, with one warning that names them.
-        max_pixels: an image of more counts as broken.
+        path: the folder that holds the folders of the classes.
+        size: (height, width) in pixels to which each image is resized, or one number for a square. None (default) if
+            all images have the same size.
+        channels: 1 for grey, 3 (default) for red, green and blue.
+        resize: how an image of another shape is brought to `size`. 'crop' (default) scales it until it covers `size`
+            and cuts the excess evenly from both ends of the longer side. 'squash' scales each side separately. 'pad'
+            scales it until it fits into `size` and fills the rest with black.
+        classes: the names of the classes in the order of their labels. Default: the names of the folders. For a test
+            set whose folder lacks some classes, give those of the training set, `classes=train.classes`.
+        skip_broken: skip files that cannot be read, with one warning that lists them. Default False: an error.
+        max_pixels: an image with more pixels counts as broken.
     Shape:
-        - images: (N, channels, height, width), uint8; labels: (N,), int64
+        - images: (N, channels, height, width), uint8
+        - labels: (N,), int64
     Attributes:
-        images, labels, classes: the data.
+        images: the images.
+        labels: the class of each image.
+        classes: the names of the classes.
         files: the path of each image.
-        mean, std: of each channel over all images, in units of 0..1; the deviation of a channel that never varies is 1.
-        preprocessing: what was done to an image to bring it here, and mean, std and classes.
+        mean: the mean of each channel over all images, where 0 is black and 1 is full brightness.
+        std: the standard deviation of each channel, likewise; 1 for a channel that never varies.
+        preprocessing: the `Preprocessing` that prepares other images in the same way.
     Raises:
-        DataNotFoundError: the folder, a class in it or an image in a class is missing.
-        DataError: files cannot be read; the message names them all, if there are no more than 20.
-        ValueError: `size` is None, and there are several sizes.
-        ImportError: Pillow is missing.
+        DataNotFoundError: there is no such folder, there is no class in it, or there is no image in a class.
+        DataError: files cannot be read. The message lists them, up to 20.
+        ValueError: `size` is None, and the images have different sizes.
+        ImportError: Pillow is not installed.
     Example:
         >>> from PIL import Image
         >>> from fastnn import data

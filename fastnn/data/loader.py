@@ -1,4 +1,4 @@
-"""Batches from memory."""
+"""Batches of a data set in memory."""
 
 from __future__ import annotations
 
@@ -25,45 +25,48 @@ Batch = tuple[Any, Any]
 
 
 class Loader:
-    """Goes through a data set in batches, augmented, normalised and in the memory layout that layers like best.
+    """Iterate over a data set in batches that are shuffled, augmented, normalised and laid out as the layers prefer.
 
-    One thread prepares the next batches while the present one is used. The content of a batch is a function
-    of the seed, the epoch and the batch's number in it, so that training can be continued anywhere, bit for
-    bit: from the start of an epoch with `set_epoch`, in the middle of one with `state_dict`.
+    A thread prepares the next batches while the current one is used. A batch depends only on the seed, the epoch and
+    its number in the epoch. Training can therefore be continued, bit for bit, at the start of an epoch with
+    `set_epoch`, or in the middle of one with `load_state_dict`.
 
-    Each `iter(loader)` begins an epoch of its own: the first epoch 0, or the one set, each later one the next, however
-    far the others got. So `zip(loader, loader)` and a loop in a loop see independent orders. `epoch` and `state_dict`
-    tell the position of the iteration that began last; `set_epoch` does not disturb one that is going on, which no
-    longer counts.
+    Each `iter(loader)` begins a new epoch: the first is epoch 0, or the one that was set; each later one is the next.
+    It does not matter whether earlier iterations were finished, so `zip(loader, loader)` and nested loops see
+    independent orders. `epoch` and `state_dict` describe the iteration that began last. `set_epoch` does not disturb an
+    iteration that is under way.
 
     Args:
-        dataset: anything with `images` and `labels` (and `classes`), or an array of images or features, or a list of
-            images of one size. For a network that takes several arrays, a tuple or a dict of arrays of one length, of
-            which batches are made in their place.
-        labels: with arrays: one target for each image. Integers are classes, and booleans 0 and 1. Floats, and
-            booleans for several classes at once, become `dtype`: probabilities of classes, or numbers to predict,
-            which for a network with one output have shape (M, 1) as it has. A tuple or a dict of arrays gives batches
-            of each. None gives batches (x, None).
-        batch_size: images in a batch.
-        shuffle: a new random order in each epoch.
-        drop_last: leave out the last batch of an epoch if it is smaller.
-        augment: an augmentation or a list of them, `MixUp` and `CutMix` last; these make labels probabilities.
-        augment_parts: with several arrays: the position or name of the one that is augmented, or a list of them, each
-            of which gets random numbers of its own. Default: the only one of images.
-        mean, std: x = (v - mean) / std, where bytes count as v / 255 and floats as they are: one number, or one for
-            each channel. Default: 0 and 1. With several arrays, this is done to those of images, (M, C, H, W); of the
-            others, floats become `dtype`, and integers stay.
-        seed: determines the order of the images and the augmentation.
-        dtype: the dtype of x, float32 or float64.
-        prefetch: prepare batches ahead, in a thread.
-        num_classes: for mixing integer labels; by default those that the data set names, else the largest
-            label + 1.
+        dataset: an object with `images` and `labels` (and `classes`), such as `data.Dataset`; or an array of images or
+            features; or a list of images of one size. For a network with several inputs: a tuple or a dict of arrays of
+            the same length.
+        labels: the targets, if `dataset` does not have them: one for each image. Integers are classes, and one boolean
+            for each image counts as class 0 or 1. Floats, and booleans for several classes at once, are converted to
+            `dtype`: probabilities of classes, or numbers to predict. For a network with one output, the numbers have
+            shape (M, 1) like that output. A tuple or a dict of arrays gives batches of each. None (default) gives
+            batches (x, None).
+        batch_size: the number of images in a batch. Default 128.
+        shuffle: use a new random order in each epoch. Default False.
+        drop_last: leave out the last batch of an epoch if it is smaller. Default False.
+        augment: an augmentation or a list of them, in order. `MixUp` and `CutMix` come last; they turn labels into
+            probabilities of the classes. Default: none.
+        augment_parts: for several input arrays: the position or the name of the array to augment, or a list of them.
+            Each gets its own random numbers. Default: the only array of images.
+        mean: the number, or the number for each channel, that is subtracted: x = (v - mean) / std, where v is a byte
+            divided by 255 or a float as it is. Default 0. Of several arrays, those of images, (M, C, H, W), are
+            normalised; other floats are converted to `dtype`, and integers stay as they are.
+        std: the number, or the number for each channel, to divide by. Default 1.
+        seed: an integer that determines the orders and the augmentation. Default 0.
+        dtype: the dtype of x, float32 (default) or float64.
+        prefetch: prepare batches ahead in a thread. Default True.
+        num_classes: the number of classes, for mixing integer labels. Default: that of the names in the data set, else
+            the largest label + 1.
     Shape:
-        - images: (M, C, H, W) of uint8, float32 or float64; or without augmentation (M, ...); or several of these
-        - x: (N, C, H, W), pixel-major in memory; or (N, ...); or a tuple or dict of these
-        - y: (N,) int64; (N, ...) of `dtype` if labels are no classes, (N, classes) if they are mixed
+        - images: (M, C, H, W), uint8, float32 or float64; without augmentation also (M, ...); or several of these
+        - x: (N, C, H, W), pixel-major in memory; or (N, ...); or a tuple or a dict of these
+        - y: (N,), int64, for classes; (N, classes) of `dtype` if they are mixed; (N, ...) of `dtype` for other targets
     Raises:
-        ValueError, TypeError: the arguments do not fit; the message shows them.
+        ValueError, TypeError: the arguments are invalid or do not fit together. The message shows them.
     Example:
         >>> from fastnn import data
         >>> train = data.Shapes32(256)
@@ -94,7 +97,7 @@ class Loader:
     ) -> None:
         if hasattr(dataset, "images"):
             if labels is not None:
-                raise ValueError("Loader: labels are given twice, by the data set and by themselves")
+                raise ValueError("Loader: labels are given twice, in the data set and as an argument")
             images, labels = dataset.images, getattr(dataset, "labels", None)
         else:
             images = dataset
@@ -185,9 +188,10 @@ class Loader:
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        """What makes an image one of this loader's: its normalisation, with size, channels and classes of the set.
+        """The `Preprocessing` that prepares a single image like this loader: normalisation, size, channels and classes.
 
-        None if no image is prepared like that: for features, for floats outside of 0..1, and for several arrays.
+        None if the loader does not prepare single images in this way: for features, for floats outside 0..1, and for
+        several input arrays.
         """
         if self._sources is not None:
             return None
@@ -218,32 +222,42 @@ class Loader:
     # ---- position ------------------------------------------------------------------------------------------
     @property
     def epoch(self) -> int:
-        """The epoch that is being gone through, or after its end the next."""
+        """The number of the current epoch; after its last batch, that of the next."""
         return self._position[0]
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration be epoch `epoch`, from its start."""
+        """Make the next iteration start at the beginning of this epoch.
+
+        Args:
+            epoch: the number of the epoch, an integer >= 0.
+        Raises:
+            ValueError, TypeError: epoch is not such an integer.
+        """
         self._go_to(_check.integer("Loader.set_epoch", "epoch", epoch, 0), 0)
 
     def state_dict(self) -> dict[str, int]:
-        """Where the loader is: the epoch, and how many batches of it were handed out."""
+        """The position, {"seed": ..., "epoch": ..., "batch": ...}.
+
+        "batch" is the number of batches of the epoch that were already returned.
+        """
         epoch, batch = self._position
         return {"seed": self.seed, "epoch": epoch, "batch": batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next iteration hand out the batches that were still to come.
+        """Make the next iteration continue from a position that `state_dict` returned.
 
         Raises:
-            ValueError: the state is not of a loader with this seed and as many batches, or not one at all.
+            ValueError: the state is not that of a loader with this seed, or has more batches than an epoch of this
+                loader.
         """
         name = "Loader.load_state_dict"
         if not isinstance(state, Mapping) or set(state) != {"seed", "epoch", "batch"}:
             raise ValueError(f"{name}: a state has 'seed', 'epoch' and 'batch'. Received: {_check.shown(state)}")
         seed, epoch, batch = (_check.integer(name, key, state[key], 0) for key in ("seed", "epoch", "batch"))
         if seed != self.seed:
-            raise ValueError(f"{name}: the state is of seed {seed}, this loader has {self.seed}")
+            raise ValueError(f"{name}: the state belongs to a loader with seed {seed}, this one has seed {self.seed}")
         if batch > len(self):
-            raise ValueError(f"{name}: the state is of batch {batch}, an epoch of this loader has {len(self)}")
+            raise ValueError(f"{name}: the state is at batch {batch}, an epoch of this loader has {len(self)} batches")
         self._go_to(epoch, batch)
 
     def _go_to(self, epoch: int, batch: int) -> None:
@@ -252,7 +266,7 @@ class Loader:
 
     # ---- iteration -----------------------------------------------------------------------------------------
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """The number of batches in an epoch."""
         whole, rest = divmod(self._n, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 

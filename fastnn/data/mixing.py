@@ -1,4 +1,4 @@
-"""Augmentations that mix images and their labels: `mixing(images, labels, rng)` returns both anew."""
+"""Augmentations that mix images and their labels: `mixing(images, labels, rng)` returns mixed ones."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ MOST_CLASSES = 1 << 20
 
 
 class Mixing(abc.ABC):
-    """Mix every image of a batch with another one of it, and the labels in the same proportion.
+    """The base class of mixings: each image of a batch is mixed with another, and the labels in the same proportion.
 
     Args:
-        alpha: the image's part is drawn, once a batch, from the distribution Beta(alpha, alpha): 1 is uniform,
-            smaller values favour images that are nearly whole.
+        alpha: the parameter of the distribution Beta(alpha, alpha) from which the weight of the first image is drawn,
+            once for each batch. 1 (default) is the uniform distribution; smaller values leave images nearly unmixed.
+    Raises:
+        ValueError: alpha is not in [1e-6, 1e6].
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
@@ -35,15 +37,19 @@ class Mixing(abc.ABC):
         rng: np.random.Generator | None = None,
         num_classes: int | None = None,
     ) -> tuple[NDArray, NDArray]:
-        """Mixed images, and their labels as probabilities of the classes.
+        """Return mixed images, and their labels as probabilities of the classes.
 
         Args:
-            rng: what to draw from; by default the generator that `fastnn.manual_seed` seeds.
-            num_classes: how many there are, for integer labels.
+            images: the images, before normalisation.
+            labels: the class of each image, or its probabilities of the classes.
+            rng: the generator to draw from. None (default): the one that `fastnn.manual_seed` seeds.
+            num_classes: the number of classes; needed if labels are integers.
         Shape:
             - images: (N, C, H, W), uint8, float32 or float64
-            - labels: (N,) integers, for which num_classes is needed, or (N, classes) probabilities
-            - Result: as images; (N, classes), float32 or as the probabilities given
+            - labels: (N,) integers, or (N, classes) probabilities
+            - Output: images like those given; (N, classes) probabilities, float32 or of the dtype of those given
+        Raises:
+            ValueError: there is not one label for each image, or num_classes is missing.
         """
         name = type(self).__name__
         images, rng = checked_images(name, images), _checks.generator(name, rng)
@@ -61,12 +67,29 @@ class Mixing(abc.ABC):
     def mix(
         self, images: NDArray, partner: NDArray[np.int64], part: float, rng: np.random.Generator
     ) -> tuple[NDArray, float]:
-        """`images` mixed with images[partner], and the part of the first that is in the result."""
+        """Mix each image with its partner.
+
+        Args:
+            images: the images, (N, C, H, W).
+            partner: (N,), the index of the image with which each is mixed.
+            part: the weight of the first image, in [0, 1].
+            rng: the generator to draw from.
+        Returns:
+            The mixed images, and the weight that the first image actually has in them.
+        """
 
 
 class MixUp(Mixing):
-    """Each image becomes the weighted mean of itself and another.
+    """Replace each image by the weighted mean of itself and another image of the batch.
 
+    x = part * x[i] + (1 - part) * x[j]
+
+    part is drawn from Beta(alpha, alpha), once for each batch. The labels are mixed in the same way.
+
+    Args:
+        alpha: the parameter of the Beta distribution. 1 (default) is uniform; smaller values mix less.
+    Raises:
+        ValueError: alpha is not in [1e-6, 1e6].
     Example:
         >>> from fastnn import data
         >>> images, rng = np.zeros((4, 3, 32, 32), np.float32), np.random.default_rng(0)
@@ -88,10 +111,24 @@ class MixUp(Mixing):
 
 
 class CutMix(Mixing):
-    """A rectangle of each image is replaced by that of another; labels mix by the areas.
+    """Replace a random rectangle of each image by that of another image of the batch.
+
+    The labels are mixed in proportion to the areas. The rectangle has an area of about 1 - part, with part drawn from
+    Beta(alpha, alpha); it is the same for all images of a batch.
+
+    Args:
+        alpha: the parameter of the Beta distribution. 1 (default) is uniform; smaller values mix less.
+    Raises:
+        ValueError: alpha is not in [1e-6, 1e6].
+    Example:
+        >>> from fastnn import data
+        >>> images, rng = np.zeros((4, 3, 32, 32), np.float32), np.random.default_rng(0)
+        >>> mixed, probabilities = data.CutMix()(images, [0, 1, 2, 1], rng, num_classes=3)
+        >>> mixed.shape, probabilities.shape
+        ((4, 3, 32, 32), (4, 3))
 
     Source: Yun et al., 2019, "CutMix: Regularization strategy to train strong classifiers with localizable
-        features".
+    features".
     """
 
     def mix(
@@ -109,7 +146,7 @@ class CutMix(Mixing):
 
 
 def one_hot(labels: ArrayLike, num_classes: int | None) -> NDArray[np.float32]:
-    """Labels as probabilities: 1 for the class, 0 for the others."""
+    """Integer labels (N,) as probabilities (N, num_classes), float32: 1 for the class, 0 for the others."""
     labels = _check.array("one_hot", "labels", labels)
     if num_classes is None:
         raise ValueError("one_hot: num_classes is needed with integer labels")

@@ -33,22 +33,29 @@ _MOST_IMAGES = {"train": 60_000, "t10k": 10_000}  # fewer are welcome
 
 
 class MNIST(Dataset):
-    """The 60,000 training or 10,000 test images of MNIST.
+    """The 60,000 training or 10,000 test images of MNIST, in their official order.
 
-    Looks in `root`, in the folder that FASTNN_DATA names and in the cache folder, each with and without a
-    subfolder `mnist`, `MNIST` or `MNIST/raw`, for the four IDX files under their usual names
-    (train-images-idx3-ubyte or train-images.idx3-ubyte), plain or compressed (.gz).
+    The data is looked for in `root`, then in the folder named by the environment variable FASTNN_DATA, then in the
+    cache folder; in each of them directly, or in a subfolder `mnist`, `MNIST` or `MNIST/raw`. It consists of four IDX
+    files under their usual names (train-images-idx3-ubyte or train-images.idx3-ubyte), compressed (.gz) or not.
 
     Args:
-        root: where to look first.
-        train: the training images, or the test images.
-        download: if the data is nowhere, fetch it into `root`, or into the cache folder if that is None; its SHA-256 is
-            verified.
+        root: the first folder to look in. None (default) skips it.
+        train: True (default) for the training images, False for the test images.
+        download: download the files if they are not found. They are saved in `root`, or in the cache folder if root is
+            None, and their SHA-256 is verified. Default False.
     Shape:
-        - images: (N, 1, 28, 28), uint8; labels: (N,), int64 in [0, 10)
+        - images: (N, 1, 28, 28), uint8 in 0..255
+        - labels: (N,), int64 in [0, 10)
+    Attributes:
+        images: the images; 0 is the background, 255 the ink.
+        labels: the digit of each image.
+        classes: the names of the classes, '0' to '9'.
+        mean: the mean over the training images, where 0 is black and 1 is full brightness.
+        std: the standard deviation, likewise.
     Raises:
-        DataNotFoundError: it is nowhere; the message says where it was looked for.
-        DataError: a file is truncated, damaged, or of another format.
+        DataNotFoundError: the data is not found, or cannot be downloaded. The message lists the folders searched.
+        DataError: a file is truncated, damaged, or in another format.
     Example:
         >>> from fastnn import data
         >>> data.MNIST.names[3]
@@ -71,14 +78,14 @@ class MNIST(Dataset):
 
 
 class Origin(NamedTuple):
-    """Where the four files of MNIST, or of a set in its form, lie and come from.
+    """The location of the four files of MNIST, or of a data set in the same format.
 
     Attributes:
-        name: of the set.
-        folders: in a place where data is looked for.
-        mirrors: what the names of files are appended to.
-        sha256: of each compressed file.
-        into: the folder, in the one that is given, that downloads go to.
+        name: the name of the data set, for messages.
+        folders: the subfolders in which the files are looked for.
+        mirrors: the addresses to which file names are appended for a download.
+        sha256: the SHA-256 of each compressed file.
+        into: the subfolder in which downloads are saved.
     """
 
     name: str
@@ -91,10 +98,10 @@ class Origin(NamedTuple):
 def read(
     origin: Origin, root: str | os.PathLike[str] | None, train: bool, download: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images (N, 28, 28) and labels (N,) of ten classes.
+    """Read the images, (N, 28, 28), and the labels, (N,), of ten classes.
 
     Raises:
-        DataNotFoundError, DataError: as `MNIST` does.
+        DataNotFoundError, DataError: as for `MNIST`.
     """
     split = "train" if train else "t10k"
     image_path, label_path = (_locate(origin, split, what, root, download) for what in ("images-idx3", "labels-idx1"))

@@ -1,4 +1,4 @@
-"""What has to be done to an image before a network sees it, as one value that is kept with the weights."""
+"""What must be done to an image before a network sees it, kept as one value together with the weights."""
 
 from __future__ import annotations
 
@@ -23,20 +23,24 @@ _MOST_PIXELS, _MOST_NAMES = 1 << 16, 1 << 20
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images become the input of a network: x = (v - mean) / std, of images of one size, and what the classes mean.
+    """How images become the input of a network: their size, channels and normalisation, and the names of the classes.
 
-    `training.fit` puts it on the model (`model.preprocessing`), `fastnn.save` writes it into the file of the weights,
-    `fastnn.load` brings it back, and `training.predict_classes` uses it.
+    x = (v - mean) / std
+
+    v is a pixel in 0..1. `training.fit` sets the preprocessing as `model.preprocessing`, and `fastnn.save` writes it to
+    the file of the weights. `fastnn.load` restores it, and `training.predict_classes` applies it.
 
     Args:
-        mean, std: one number, or one for each channel, in units of 0..1.
-        size: (height, width) of the images; None if the network takes any.
-        channels: 1 for grey, 3 for colour.
-        resize: what is done to an image of another size: 'crop' scales it to cover `size` and cuts off what stands over
-            on the longer side, evenly; 'squash' scales each side on its own; 'pad' scales it to fit, the rest black.
+        mean: the number, or the number for each channel, that is subtracted, where 0 is black and 1 is full brightness.
+        std: the number, or the number for each channel, to divide by.
+        size: (height, width) of the images in pixels; None if the network takes any size.
+        channels: 1 for grey, 3 for red, green and blue.
+        resize: how an image of another shape is brought to `size`. 'crop' scales it until it covers `size` and cuts the
+            excess evenly from both ends of the longer side. 'squash' scales each side separately. 'pad' scales it until
+            it fits into `size` and fills the rest with black.
         classes: the names of the classes; empty if they have none.
     Raises:
-        TypeError, ValueError: a value makes no sense; the message shows it.
+        TypeError, ValueError: a value is invalid. The message shows it.
     Example:
         >>> from fastnn import data
         >>> seen = data.Preprocessing(mean=(0.5,), std=(0.25,), size=(28, 28), channels=1, classes=("cat", "dog"))
@@ -80,19 +84,21 @@ class Preprocessing:
         object.__setattr__(self, "classes", classes)
 
     def __call__(self, images: Any, dtype: DTypeLike = np.float32) -> NDArray:
-        """What the network takes: images as they come, of `channels` and `size`, normalised as a `data.Loader` does it.
+        """Prepare images for the network: convert them to `channels` and `size`, and normalise them.
 
         Args:
-            images: one image or a list of them: a path, an image of Pillow, or an array of bytes (C, H, W), (H, W, C)
-                or (H, W), of 1, 3 or 4 channels (see `read_image`); or an array of many, (N, C, H, W) or (N, H, W, C).
-                Arrays of floats count as they are, as in a loader, and must have the right channels and size.
-            dtype: of the result, float32 or float64.
+            images: one image or a list of them. An image is a path, a Pillow image, or an array of bytes (C, H, W),
+                (H, W, C) or (H, W) with 1, 3 or 4 channels (see `read_image`). Or an array of several images, (N, C, H,
+                W) or (N, H, W, C). Arrays of floats are normalised only, as a `data.Loader` does; they must have the
+                right channels and size.
+            dtype: the dtype of the result, float32 (default) or float64.
         Shape:
-            - Result: (N, channels, height, width); one image has N = 1
+            - Output: (N, channels, height, width); N = 1 for one image
         Raises:
-            ValueError, TypeError: something is no image, or if `size` is None images differ; the message says which.
+            ValueError, TypeError: something is not an image, or images differ in size while `size` is None. The message
+                says which.
             DataError, OSError: a file cannot be read.
-            ImportError: Pillow is needed, and missing.
+            ImportError: Pillow is needed and not installed.
         """
         name = "Preprocessing"
         dtype = _check.float_dtype(name, dtype)
@@ -107,15 +113,15 @@ class Preprocessing:
         return functional.augment_batch(batch, np.arange(len(batch)), mean=self.mean, std=self.std, dtype=dtype)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, of JSON's types."""
+        """All fields as a dict of types that JSON can hold."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`.
+        """Restore a `Preprocessing` from the result of `to_dict`.
 
         Raises:
-            TypeError, ValueError: it is not the result of one.
+            TypeError, ValueError: `values` is not such a result.
         """
         names = cls.__dataclass_fields__
         if not isinstance(values, Mapping) or set(values) != set(names):

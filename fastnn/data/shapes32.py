@@ -1,4 +1,4 @@
-"""A synthetic set of 32 x 32 colour images that needs no download."""
+"""A synthetic data set of 32 x 32 colour images that needs no download."""
 
 from __future__ import annotations
 
@@ -38,19 +38,21 @@ def _length(u: Plane, v: Plane) -> Plane:
 
 
 class Shapes32(Dataset):
-    """Ten kinds of shapes at random places, sizes, angles and colours, on uneven, noisy grounds.
+    """Ten kinds of shapes at random positions, sizes, angles and colours, on uneven, noisy backgrounds.
 
-    Where the shape is and what colour it has says nothing about its class: a linear model stays below 25 %, a
-    small convolutional network passes 90 % in a few epochs. Everything is computed with operations that IEEE
-    arithmetic defines exactly, so a seed gives the same bytes everywhere; the first images of a larger set
-    are those of a smaller one.
+    Position and colour say nothing about the class. A linear model stays below 25 % accuracy; a small convolutional
+    network passes 90 % in a few epochs. The images are computed with operations that IEEE arithmetic defines exactly,
+    so a seed gives the same bytes on every machine. The first images of a larger set are those of a smaller one.
 
     Args:
-        n: how many images; default 10,000 for training and 2,000 for testing.
-        seed: determines the images; another seed draws another set.
-        train: the training images, or test images from another stream.
+        n: the number of images. Default: 10,000 for training and 2,000 for testing.
+        seed: an integer >= 0 that determines the images. Default 0.
+        train: True (default) for training images, False for test images, which are drawn independently.
     Shape:
-        - images: (n, 3, 32, 32), uint8; labels: (n,), int64 in [0, 10)
+        - images: (n, 3, 32, 32), uint8
+        - labels: (n,), int64 in [0, 10)
+    Raises:
+        ValueError: n or seed is negative.
     Example:
         >>> from fastnn import data
         >>> shapes = data.Shapes32(1000, seed=0)

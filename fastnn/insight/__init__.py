@@ -1,7 +1,11 @@
-"""Looking inside: are the gradients right, what does the network look at, what does it confuse.
+"""Insight into networks: gradient checks, saliency maps, loss landscapes, confusion matrices, explanations, plots.
 
-insight.gradcheck(MyLayer(), x).raise_if_wrong()
-insight.plot_overlay(image, insight.grad_cam(model, image[None], "features.8")[0])
+For example:
+
+    from fastnn import insight
+
+    insight.gradcheck(MyLayer(), x).raise_if_wrong()
+    insight.plot_overlay(image, insight.grad_cam(model, image[None], "features.8")[0])
 """
 
 from fastnn.insight.confusion import confusion_matrix, per_class_accuracy

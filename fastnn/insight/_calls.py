@@ -22,11 +22,12 @@ class Call:
     """The last run of a layer within a network.
 
     Attributes:
-        path, module: of the layer.
-        arguments: copies of what forward was given.
-        dy: a copy of what backward was given.
+        path: the path of the layer.
+        module: the layer.
+        arguments: copies of the arguments of forward.
+        dy: a copy of the argument of backward.
         faults: what it did that a layer must not do, each once.
-        misfit: why the layer before may refuse what backward gave, or ''.
+        misfit: why the layer before may refuse the result of backward, or ''.
     """
 
     path: str

@@ -21,13 +21,13 @@ class Evidence:
 
     Attributes:
         value: the parameter, or the input.
-        given: the gradient in question, whole.
-        positions: entries, in C order, of which `numeric` has the right values.
-        numeric: see `positions`.
-        dy: what the backward of the module that owns the parameter was given.
-        counts: numbers of which a factor may be one, by name: `{"the batch size": 8}`.
+        given: the whole wrong gradient.
+        positions: the entries, in C order, that were checked.
+        numeric: the right values at these positions.
+        dy: the argument of backward of the module that owns the parameter.
+        counts: numbers that the wrong gradient may have as a factor, by name: `{"the batch size": 8}`.
         is_input: whether `value` is the input of a layer, so that its axes are images and channels.
-        scales: vectors of which a factor of every channel may be one, by name: the parameters of the layer.
+        scales: vectors that may be a factor of the channels, by name: the parameters of the layer.
     """
 
     value: NDArray

@@ -1,4 +1,4 @@
-"""What a gradient check found, as rows and as a table."""
+"""The result of a gradient check, as rows and as a table."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ _LEFT = {0, 1, 4, 8}
 
 
 class GradientError(ArithmeticError):
-    """A gradient is wrong; the message has the whole table and the likely causes."""
+    """A gradient is wrong. The message holds the whole table and the likely causes. See `GradcheckResult`."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,17 @@ class GradientRow:
     """The check of one gradient.
 
     Attributes:
-        name: the parameter's path, or 'input'.
-        shape: of the gradient.
-        checked: the number of entries that were checked; not all of them if the array is large.
-        error: the largest |analytic - numeric| of an entry, over the sum of the largest |analytic| and |numeric|.
-        worst: the index of that entry.
-        analytic, numeric: its two values. At a kink, `numeric` is the nearest value that would be right.
-        kinks: entries at which the function has a kink: their left and right derivatives differ.
-        cause: what is wrong, or ''.
-        wrong, wrong_at_kinks: the number of entries that are wrong, and how many of them lie at kinks.
+        name: the path of the parameter, or 'input'.
+        shape: the shape of the gradient.
+        checked: the number of entries that were checked. For large arrays it is not all of them.
+        error: the largest |analytic - numeric| over all entries, divided by max |analytic| + max |numeric|.
+        worst: the index of the entry with that error.
+        analytic: the gradient from `backward` at that entry.
+        numeric: the gradient from finite differences at that entry; at a kink, the nearest value that would be right.
+        kinks: the number of entries at which the left and the right derivative differ.
+        cause: what is wrong, or '' if the gradient is right.
+        wrong: the number of wrong entries.
+        wrong_at_kinks: the number of wrong entries at kinks.
     """
 
     name: str
@@ -51,13 +53,18 @@ class GradientRow:
 
 @dataclass(frozen=True)
 class GradcheckResult:
-    """What `gradcheck` found; it prints as a table.
+    """The result of `gradcheck`. It prints as a table; `result["weight"]` is the row of one gradient.
 
     Attributes:
-        rows: one for each gradient.
-        tolerance: as given.
-        notes: which layer of a network is to blame.
-        faults: what is wrong beside the numbers, such as an array of the caller's that was written into.
+        rows: one `GradientRow` for each gradient.
+        tolerance: the largest relative error that was accepted.
+        notes: remarks, such as which layer of a network is wrong.
+        faults: mistakes other than wrong numbers, such as a layer that changed its input.
+    Example:
+        >>> from fastnn import insight
+        >>> result = insight.gradcheck(nn.Linear(3, 2), np.ones((4, 3)))
+        >>> result.ok, result["weight"].shape, result["weight"].checked
+        (True, (2, 3), 6)
     """
 
     rows: tuple[GradientRow, ...]
@@ -67,12 +74,12 @@ class GradcheckResult:
 
     @property
     def ok(self) -> bool:
-        """Whether all gradients are right, and nothing else is wrong."""
+        """Whether all gradients are right and no other mistake was found."""
         return not self.faults and all(row.ok for row in self.rows)
 
     @property
     def kinks(self) -> int:
-        """The entries at which one-sided derivatives decided."""
+        """The number of entries, over all gradients, at which the left and the right derivative differ."""
         return sum(row.kinks for row in self.rows)
 
     def __getitem__(self, name: str) -> GradientRow:
@@ -82,7 +89,7 @@ class GradcheckResult:
         raise KeyError(f"no gradient of {name!r} was checked; there are {', '.join(row.name for row in self.rows)}")
 
     def raise_if_wrong(self) -> None:
-        """Raise GradientError unless all is right."""
+        """Raise GradientError, with the table as its message, unless everything is right."""
         if not self.ok:
             raise GradientError(f"a gradient is wrong\n{self}")
 

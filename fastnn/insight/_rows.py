@@ -23,10 +23,10 @@ class Context:
     """What the rows of one check share.
 
     Attributes:
-        differences: of the function.
-        max_entries: of larger arrays, so many entries are checked.
-        rng: chooses them.
-        counts: numbers of which a factor may be one, by name.
+        differences: the finite differences of the function.
+        max_entries: the number of entries that are checked in larger arrays.
+        rng: the generator that chooses them.
+        counts: numbers that a wrong gradient may have as a factor, by name.
         scales: vectors that may be missing as a factor, by name: the layer's own parameters.
     """
 
@@ -104,13 +104,13 @@ def repeats(first: NDArray, second: NDArray) -> bool:
 
 
 def accumulated(row: GradientRow, first: Any, prior: NDArray | None, second: Any) -> GradientRow:
-    """The row, wrong if a second backward says so.
+    """The row; marked as wrong if the gradients of a second backward were not added.
 
     Args:
-        row: of a gradient that is right.
+        row: the row of a gradient that is right.
         first: the gradient after the first backward.
         prior: what `.grad` held before the second one; None for the input, whose gradients do not add up.
-        second: the gradient after that.
+        second: the gradient after the second backward.
     """
     alone = np.zeros(row.shape) if first is None else np.asarray(first, np.float64)
     if second is None and first is None and prior is None:

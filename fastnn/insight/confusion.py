@@ -1,4 +1,4 @@
-"""Which classes a network takes for which."""
+"""The confusion matrix: which classes a network mistakes for which."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ _SUMS = {"true": 1, "pred": 0, "all": None}  # the axes that sum to one
 def confusion_matrix(
     targets: ArrayLike, predictions: ArrayLike, num_classes: int | None = None, normalize: str | None = None
 ) -> NDArray:
-    """Count how often an image of class i (row) was taken for class j (column).
+    """The confusion matrix: entry (i, j) is the number of examples of class i that were predicted as class j.
 
     Args:
-        targets: the right labels.
-        predictions: labels, or scores of which the highest counts.
-        num_classes: C; None for as many as occur.
-        normalize: 'true' divides by the images of each class (the diagonal is then the accuracy of each class), 'pred'
-            by those that were taken for each class, 'all' by their number; None leaves the counts.
+        targets: the true labels.
+        predictions: the predicted labels; or scores, of which the largest of each row is the prediction.
+        num_classes: the number of classes C. None (default): as many as occur.
+        normalize: None (default) returns counts. 'true' divides each row by its sum: the diagonal is then the accuracy
+            of each class (recall). 'pred' divides each column by its sum (precision). 'all' divides by the number of
+            examples.
     Shape:
-        - targets: (N,)
-        - predictions: (N,), or (N, C)
-        - Output: (C, C), int64, or float64 if normalised. A class without images has zeros.
+        - targets: (N,), integers
+        - predictions: (N,), integers, or (N, C) scores
+        - Output: (C, C), int64, or float64 if normalised. A class without examples has zeros.
     Raises:
-        ValueError: lengths differ, a label lies outside [0, C), or `normalize` is none of these.
-        TypeError: labels that are not integers.
+        ValueError: lengths differ, a label lies outside [0, C), or `normalize` is another word.
+        TypeError: labels are not integers.
     Example:
         >>> from fastnn import insight
         >>> insight.confusion_matrix([0, 0, 1, 2], [0, 1, 1, 2])
@@ -70,8 +71,13 @@ def confusion_matrix(
 
 
 def per_class_accuracy(matrix: ArrayLike) -> NDArray[np.float64]:
-    """The part of each class that was recognised, of the counts of `confusion_matrix`; NaN for a class without images.
+    """The accuracy of each class: the fraction of its examples that was recognised.
 
+    Args:
+        matrix: the counts of `confusion_matrix`.
+    Shape:
+        - matrix: (C, C)
+        - Output: (C,), float64; NaN for a class without examples
     Raises:
         ValueError: the matrix is not square.
     Example:

@@ -1,4 +1,4 @@
-"""Curves and bars."""
+"""Plots of curves and bars."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,20 +27,22 @@ def plot_curves(
     logarithmic: bool = False,
     title: str = "",
 ) -> Any:
-    """Draw several curves and a legend.
+    """Plot several curves with a legend, such as the losses of several trainings.
 
     Args:
-        curves: by the name in the legend. A curve is a sequence of numbers (the first one is that of epoch 1), a pair
-            (xs, ys) of sequences, or a `History` or list of dicts, of which `metric` is drawn over "epoch".
-        ax: matplotlib axes; None for those of a new figure.
-        metric: the column of histories: 'val_accuracy'.
-        xlabel, ylabel: of the axes; a `ylabel` of None is `metric`, or 'value' where that is None, too.
-        logarithmic: the vertical axis.
-        title: above the curves.
+        curves: the curves by their names in the legend. A curve is a sequence of numbers (the first one belongs to
+            epoch 1), a pair (xs, ys) of sequences, or a `History` or list of dicts whose column `metric` is plotted
+            over "epoch".
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
+        metric: the column of histories to plot, for example 'val_accuracy'.
+        xlabel: the label of the horizontal axis. Default 'epoch'.
+        ylabel: the label of the vertical axis. Default: `metric`, else 'value'.
+        logarithmic: use a logarithmic vertical axis. Default False.
+        title: the title of the plot. Default: none.
     Returns:
-        The axes.
+        The matplotlib axes.
     Raises:
-        ValueError: a history is given and no metric, or xs and ys differ in length.
+        ValueError: a history is given without a metric, or xs and ys differ in length.
     Example:
         >>> from fastnn import insight
         >>> ax = insight.plot_curves({"SGD": [2.3, 1.9, 1.7], "Adam": [2.1, 1.6, 1.5]}, ylabel="loss")
@@ -95,7 +97,7 @@ def _points(name: str, curve: Any, metric: str | None) -> tuple[Any, Any]:
         ys = _check.numbers("plot_curves", f"curves[{name!r}]", rows)
         xs = range(1, len(ys) + 1) if ys.ndim else ()
     if np.ndim(xs) != 1 or np.ndim(ys) != 1:
-        raise ValueError(f"plot_curves: curves[{name!r}] must be numbers in a row. Received: shape {np.shape(ys)}")
+        raise ValueError(f"plot_curves: curves[{name!r}] must be a sequence of numbers. Received: shape {np.shape(ys)}")
     if len(xs) != len(ys):
         raise ValueError(f"plot_curves: {name!r} has {len(xs)} xs and {len(ys)} ys")
     return xs, ys
@@ -117,21 +119,21 @@ def plot_bars(
     number: str = "{:.1f}",
     title: str = "",
 ) -> Any:
-    """Draw a horizontal bar for each name, the first on top, with its number behind it.
+    """Plot a horizontal bar with its value for each name, the first on top.
 
     Args:
-        values: by name.
-        ax: matplotlib axes; None for those of a new figure.
-        xlabel: what the numbers are, with their unit.
-        errors: by name: drawn as a line of that length to both sides.
-        reference: a number to compare with, drawn as a line across.
-        reference_name: its name in the legend.
-        number: the format of the numbers.
-        title: above the bars.
+        values: the length of each bar, by name.
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
+        xlabel: the label of the horizontal axis: the quantity and its unit.
+        errors: the length of an error bar to either side, by name. Default: none.
+        reference: a value to compare with, drawn as a vertical line. Default: none.
+        reference_name: the name of that line in the legend.
+        number: the format of the values beside the bars. Default '{:.1f}'.
+        title: the title of the plot. Default: none.
     Returns:
-        The axes.
+        The matplotlib axes.
     Raises:
-        ValueError: an error belongs to no bar.
+        ValueError: an error has no bar of its name.
     Example:
         >>> from fastnn import insight
         >>> ax = insight.plot_bars({"SGD": 81.2, "Adam": 79.9}, xlabel="accuracy (%)", reference=80)

@@ -1,4 +1,4 @@
-"""Explaining a layer or an operation: formula, NumPy twin, source, and how it would run on this machine."""
+"""Explanations of layers and operations: formula, NumPy twin, source, and how they would run on this machine."""
 
 import difflib
 import html
@@ -17,7 +17,7 @@ __all__ = ["Explanation", "Section", "explain"]
 
 
 class Section(NamedTuple):
-    """A part of an `Explanation`: its title, and lines of text."""
+    """A section of an `Explanation`: its title and its text."""
 
     title: str
     text: str
@@ -25,18 +25,25 @@ class Section(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """What `explain` found; it prints as text, and shows as HTML in notebooks.
+    """The result of `explain`. It prints as text, and notebooks show it as HTML.
+
+    `explanation["Formula"]` is the text of one section.
 
     Attributes:
-        name: of the layer with its settings, or of the operation.
-        sections: with titles such as 'Formula', 'Forward in NumPy', 'Backward in NumPy'.
+        name: the layer with its settings, or the operation.
+        sections: the sections (title, text). Titles are, for example, 'Formula', 'Forward in NumPy', 'Backward in
+            NumPy'.
+    Example:
+        >>> from fastnn import insight
+        >>> insight.explain("relu")["Formula"]
+        'max(x, 0), element by element.'
     """
 
     name: str
     sections: tuple[Section, ...]
 
     def to_text(self) -> str:
-        """All sections, for a terminal."""
+        """The whole explanation as text, for a terminal."""
         return "\n\n".join([self.name, *(f"{title}\n{'-' * len(title)}\n{text}" for title, text in self.sections)])
 
     def __str__(self) -> str:
@@ -51,7 +58,7 @@ class Explanation:
         return "\n".join([f"<h3>{html.escape(self.name)}</h3>", *parts])
 
     def __getitem__(self, key: str) -> str:
-        """The text of the section with this title."""
+        """The text of the section with this title. KeyError if there is none."""
         for title, text in self.sections:
             if title == key:
                 return text
@@ -60,20 +67,20 @@ class Explanation:
 
 
 def explain(what: Any, shape: Any = None) -> Explanation:
-    """What a layer or an operation computes, and how: formula, NumPy twin, source, and the algorithm for a shape.
+    """Explain what a layer or an operation computes, and how: formula, NumPy twin, source, algorithm for a shape.
 
     Args:
         what: a layer, a network, a class of `nn`, a function of `fastnn.functional`, the name of one ('conv2d',
-            'batch_norm', 'Linear'), or an operation (`fastnn.Op`) or its class.
-        shape: of the input, with the batch, (N, C, H, W); several in a tuple for several inputs. With it there are
-            sizes, multiplications, memory, the kernels that run, and of convolutions the algorithm of each direction
-            with its reason and the estimated cost of the others, as the planner decides it for this machine. A class
-            or a name is explained with a typical layer, which the text names.
+            'batch_norm', 'Linear'), or an operation (`fastnn.Op`) or its class. A class or a name is explained with a
+            typical layer, which the text names.
+        shape: the shape of the input with the batch, (N, C, H, W); for several inputs a tuple of shapes. With it, the
+            text also tells sizes, multiplications, memory and the kernels that run. For a convolution it names the
+            algorithm of each direction, the reason, and the estimated cost of the others on this machine.
     Returns:
-        An `insight.Explanation`, which prints as text: `explanation["Formula"]` is one section of it.
+        An `insight.Explanation`, which prints as text. `explanation["Formula"]` is the text of one section.
     Raises:
         TypeError: `what` is none of these.
-        ValueError: there is no such name; or the layer refuses such a shape.
+        ValueError: there is no such name, or the layer does not accept the shape.
     Example:
         >>> import fastnn
         >>> print(fastnn.explain("relu"))

@@ -1,4 +1,4 @@
-"""Is a gradient right? Every entry of it against differences, in float64, through the compiled kernels."""
+"""Gradient checks: analytic gradients against finite differences, in float64, through the compiled kernels."""
 
 from __future__ import annotations
 
@@ -36,38 +36,43 @@ def gradcheck(
     max_entries: int = 1000,
     seed: int = 0,
 ) -> GradcheckResult:
-    """Compare `backward` with differences of `forward`: the gradients of the input and of every parameter.
+    """Check `backward`: compare the gradients of the input and of all parameters with finite differences of `forward`.
 
-    The result of `forward` is weighted with random numbers, which are also what `backward` is given. Differences are
-    central, extrapolated from two steps. At a kink (ReLU at 0, equal maxima of a pooling window) the one-sided ones
-    decide: left, right, or anything between is right, and the entry counts as a kink. Kinks that lie within a step, but
-    not at the point itself, are avoided with smaller steps. Where several kinks of a network act on one result, none of
-    this bounds what is right; then every layer must be right alone, and the network right beside the point.
+    The output of `forward` is multiplied by random weights and summed; these weights are also the gradient that
+    `backward` gets. The differences are central and extrapolated from two step sizes.
 
-    More is wrong than numbers can be: a layer must add to `.grad` and not replace it, leave x and dy as they are, and
-    give the same result for the same input. Whatever does not is named.
+    At a kink, such as ReLU at 0 or two equal maxima in a pooling window, the one-sided derivatives decide. The left
+    one, the right one and any value between are accepted, and the entry is counted as a kink. Kinks near the point but
+    not at it are avoided by smaller steps. If several kinks of a network act on one output, the one-sided derivatives
+    do not bound the right values. Then each layer must be right by itself, and the network must be right beside the
+    point.
 
-    The work is done on a copy in float64, in the modes that the module is in: the module itself and the states of all
-    random generators stay as they are. Random layers draw the same numbers every time.
+    The check also finds mistakes beyond wrong numbers. A layer must add to `.grad` and not replace it, must leave x and
+    dy unchanged, and must give the same result for the same input.
+
+    The work is done on a copy in float64, in the modes that the module is in. The module itself and all random
+    generators stay as they are. Random layers draw the same numbers in every evaluation.
 
     Args:
-        module: a layer, a network, or a loss, with a backward of its own or without; a function of tensors; or a class
-            of operations, `fastnn.Op`, that needs no settings. It must keep float64.
-        x: the input, converted to float64; a tuple of arrays for several. Integers have no gradient and stay as they
-            are.
-        target: passed on after x, as losses need it; it has no gradient.
-        criterion: a loss that follows the module; `target` is then passed to it.
-        step: of the differences, for entries of magnitude 1 or less; larger ones have steps in proportion.
-        tolerance: largest relative error, see `GradientRow.error`.
-        max_entries: of larger arrays, so many entries are checked, at random places.
-        seed: of the weights and the places.
+        module: a layer, a network or a loss, with or without its own `backward`; or a function of tensors; or a class
+            of operations, `fastnn.Op`, whose constructor needs no arguments. It must compute in float64.
+        x: the input, converted to float64; a tuple of arrays for several inputs. Integer arrays have no gradient and
+            stay as they are.
+        target: a second argument for losses, passed after x. It has no gradient.
+        criterion: a loss that follows the module. `target` is then passed to the loss.
+        step: the step of the differences, for entries of magnitude 1 or less. Larger entries get proportionally larger
+            steps. Default 1e-4.
+        tolerance: the largest relative error that is accepted; see `GradientRow.error`. Default 1e-6.
+        max_entries: the number of entries, at random positions, that are checked in larger arrays. Default 1000.
+        seed: the seed of the random weights and positions. Default 0.
     Returns:
-        A table; `.ok` says whether all is right, `.raise_if_wrong()` raises. For a wrong gradient it names the likely
-        cause, and for a network the layer that is wrong on its own.
+        A `GradcheckResult`, which prints as a table. `.ok` tells whether everything is right; `.raise_if_wrong()`
+        raises an error if not. For a wrong gradient it names the likely cause, and in a network the layer that is
+        wrong.
     Raises:
-        TypeError: the result of `forward` is not an array of float64, or an argument is no module or array.
-        ValueError: a setting is out of range, or there is no gradient to check: x holds integers, and the module has
-            no parameters.
+        TypeError: `forward` does not return an array of float64, or an argument is not a module or an array.
+        ValueError: a setting is out of range, or there is no gradient to check: x holds integers, and the module has no
+            parameters.
     Example:
         >>> import fastnn
         >>> from fastnn import insight
@@ -352,15 +357,19 @@ def compare_gradients(
     max_entries: int = 1000,
     seed: int = 0,
 ) -> GradcheckResult:
-    """`gradcheck` for a loss that is no module: any function of some arrays.
+    """Compare the gradients of any function of some arrays with finite differences: `gradcheck` for plain NumPy code.
 
     Args:
-        function: gives the loss, a number, for what the arrays hold at the time.
-        arrays: by name, float64. Their entries are changed one by one, and restored.
-        gradients: of the loss, to be checked; the same names.
-        step, tolerance, max_entries, seed: as of `gradcheck`.
+        function: called without arguments; returns the loss, a number, for the present contents of the arrays.
+        arrays: the arrays by name, float64. Their entries are changed one by one, and restored.
+        gradients: the gradients of the loss with respect to the arrays, by the same names.
+        step: the step of the differences, for entries of magnitude 1 or less. Larger entries get proportionally larger
+            steps. Default 1e-4.
+        tolerance: the largest relative error that is accepted; see `GradientRow.error`. Default 1e-6.
+        max_entries: the number of entries, at random positions, that are checked in larger arrays. Default 1000.
+        seed: the seed of the random positions. Default 0.
     Returns:
-        The same table as `gradcheck`.
+        A `GradcheckResult`, which prints as a table.
     Raises:
         TypeError: an array is not float64.
         ValueError: the names differ, or a setting is out of range.

@@ -1,4 +1,4 @@
-"""The loss around trained parameters, and the band of the losses of several trainings."""
+"""The loss around trained parameters, and the range of the losses of several trainings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ _BATCH_NORM = ("running", "batch")
 
 
 class LossLandscape(NamedTuple):
-    """What `loss_landscape` measured; it prints as a table.
+    """The result of `loss_landscape`. It prints as a table.
 
     Attributes:
-        alphas: (steps,), how far along the first direction; 0 is the network as it is.
-        betas: (steps,), how far along the second one; None if there is only one.
-        losses: (steps,), or (steps, steps) with losses[i, k] at alphas[i] and betas[k]. May hold inf and nan, far away.
+        alphas: (steps,), the distances along the first direction; 0 is the network as it is.
+        betas: (steps,), the distances along the second direction; None if there is only one.
+        losses: (steps,); or (steps, steps), with losses[i, k] at alphas[i] and betas[k]. Far from the minimum, losses
+            may be inf or nan.
     """
 
     alphas: NDArray[np.float64]
@@ -67,32 +68,32 @@ def loss_landscape(
     include_vectors: bool = False,
     batch_norm: str = "running",
 ) -> LossLandscape:
-    """The mean loss at theta + alpha * d (+ beta * e), for random directions d and e in the space of the parameters.
+    """The mean loss at theta + alpha * d (+ beta * e), for random directions d and e in parameter space.
 
-    Weights may be scaled without changing what a network with ReLU or batch norm computes, so that a direction of
-    fixed length says nothing about how sharp a minimum is. Filter normalisation undoes that: each filter of d (each
-    row of a linear layer) is scaled to the norm of the filter it will be added to.
+    Weights can be scaled without changing what a network with ReLU or batch norm computes. A direction of fixed length
+    therefore says nothing about the sharpness of a minimum. Filter normalisation removes this effect: each filter of d
+    (each row of a linear layer) is scaled to the norm of the filter that it is added to.
 
-    The network is run in evaluation mode: no dropout, nothing updates the running statistics. Parameters, gradients,
-    buffers and modes are afterwards what they were, bit for bit.
+    The network runs in evaluation mode: there is no dropout, and running statistics are not updated. Afterwards
+    parameters, gradients, buffers and modes are what they were, bit for bit.
 
     Args:
-        model: the network, at theta. Frozen parameters (`requires_grad` False) stay where they are.
-        criterion: the loss: `criterion(logits, y)` is the mean over a batch.
-        batches: (x, y) pairs; all are read once and kept, so that every point sees the same images.
-        directions: 1 for a line, 2 for a plane.
-        steps: points along each direction; an odd number includes theta itself.
-        span: alpha and beta go from -span to span; at 1, a direction is as long as the parameters.
-        seed: of the directions.
-        normalize: 'filter', 'layer' (one scale for each parameter), or None for a direction as it is drawn.
+        model: the network, with parameters theta. Frozen parameters (`requires_grad` False) are not moved.
+        criterion: the loss; `criterion(logits, y)` returns the mean over a batch.
+        batches: (x, y) pairs. All are read once and kept, so that every point sees the same images.
+        directions: 1 (default) for a line, 2 for a plane.
+        steps: the number of points along each direction; an odd number includes theta itself. Default 21.
+        span: alpha and beta run from -span to span. At 1 (default), a direction is as long as the parameters.
+        seed: the seed of the directions. Default 0.
+        normalize: 'filter' (default); 'layer', one scale for each parameter; or None for directions as they are drawn.
         include_vectors: also move parameters of one dimension (biases, weights of batch norm), each scaled like one
-            filter. A bias that is zero has no scale and stays.
-        batch_norm: statistics of batch norm: 'running', those of theta at every point; or 'batch', those that the
-            images have at the point, which is what training sees.
+            filter. A bias that is zero is not moved. Default False.
+        batch_norm: the statistics that batch norm uses: 'running' (default), those of theta, at every point; or
+            'batch', those of the images at the point, as in training.
     Returns:
-        `LossLandscape`: alphas, betas, losses.
+        A `LossLandscape` of alphas, betas and losses.
     Raises:
-        ValueError: an argument is out of its range, or there are no images.
+        ValueError: an argument is outside its range, or there are no images.
     Example:
         >>> from fastnn import insight
         >>> model = nn.Linear(4, 2)
@@ -183,16 +184,16 @@ def _mean_loss(model: nn.Module, criterion: Any, batches: Sequence[tuple[Any, An
 def lr_band(
     losses_by_lr: Mapping[float, ArrayLike] | Sequence[ArrayLike],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The smallest and the largest loss of each step over several trainings, say with different learning rates.
+    """The smallest and the largest loss of each step over several trainings, usually with different learning rates.
 
-    A narrow band means that the loss hardly depends on the length of the steps.
+    A narrow band means that the loss hardly depends on the step size.
 
     Args:
-        losses_by_lr: {learning rate: losses of all steps}, or just the losses of each training. A loss that is not a
-            number counts as infinite: that training has diverged.
+        losses_by_lr: {learning rate: losses of all steps}, or a list of the losses of each training. A NaN counts as
+            infinite, since that training has diverged.
     Shape:
         - each entry: (steps,)
-        - Output: two arrays (steps,), minimum and maximum
+        - Output: two arrays (steps,), float64: the minimum and the maximum
     Raises:
         ValueError: there are no trainings, or they differ in length.
     Example:

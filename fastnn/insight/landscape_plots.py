@@ -1,4 +1,4 @@
-"""Pictures of loss landscapes, bands of losses, and the smoothness along gradients."""
+"""Plots of loss landscapes, bands of losses, and smoothness along gradients."""
 
 from __future__ import annotations
 
@@ -40,15 +40,18 @@ def _finish(ax: Any, xlabel: str, ylabel: str) -> Any:
 
 
 def plot_loss_landscape(landscape: LossLandscape, ax: Any = None, label: str | None = None, levels: int = 16) -> Any:
-    """Draw a line of losses, or the contours of a plane of them with theta as a cross.
+    """Plot the losses along a line, or the contours of the losses in a plane, where a cross marks theta.
 
     Args:
-        landscape: of `loss_landscape`.
-        ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
-        label: of a line in the legend; several lines may share axes.
-        levels: about how many contours; they are spaced by the logarithm of the loss if it varies more than tenfold.
+        landscape: the result of `loss_landscape`.
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
+        label: the name of a line in the legend. Several lines may share axes.
+        levels: the approximate number of contours. They are spaced logarithmically if the loss varies more than
+            tenfold.
     Returns:
-        The axes; `ax.figure.savefig(...)` writes them to a file.
+        The matplotlib axes; `ax.figure.savefig(...)` writes a file.
+    Raises:
+        TypeError: landscape is not a `LossLandscape`.
     Example:
         >>> from fastnn import insight
         >>> line = insight.LossLandscape(np.linspace(-1, 1, 3), None, np.array([2.0, 1.0, 3.0]))
@@ -87,14 +90,15 @@ def plot_lr_band(
     """Fill the area between the smallest and the largest loss of each step, for one or several networks.
 
     Args:
-        bands: {name for the legend: (minimum, maximum)}, as `lr_band` gives them.
-        ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
-        every: average this many steps into one point, so that thousands of noisy steps can be read.
-        log: a logarithmic axis of losses.
+        bands: {name in the legend: (minimum, maximum)}, as returned by `lr_band`.
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
+        every: the number of steps that are averaged into one point, so that long, noisy trainings are readable. Default
+            1.
+        log: use a logarithmic axis for the losses. Default False.
     Returns:
-        The axes; `ax.figure.savefig(...)` writes them to a file.
+        The matplotlib axes; `ax.figure.savefig(...)` writes a file.
     Raises:
-        ValueError: `every` is not positive, or larger than the number of steps.
+        ValueError: `every` is not positive, or is larger than the number of steps.
     Example:
         >>> from fastnn import insight
         >>> band = insight.lr_band({1e-3: [2.3, 1.9, 1.5], 1e-4: [2.3, 2.2, 2.0]})
@@ -145,16 +149,18 @@ def _averaged(values: NDArray[np.float64], every: int) -> NDArray[np.float64]:
 
 
 def plot_gradient_predictiveness(series: Series, ax: Any = None) -> Any:
-    """Draw how much the gradient changes along itself in the course of a training, for one or several networks.
+    """Plot how much the gradient changes along itself during training, for one or several networks.
 
-    The area spans the step sizes; the line is the largest.
+    The area spans all step sizes; the line is the maximum over them.
 
     Args:
-        series: {name for the legend: (steps, distances)}; distances (T,) or (T, step sizes), as
-            `gradient_predictiveness` gives them at each of T steps.
-        ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
+        series: {name in the legend: (steps, distances)}. steps are T numbers of training steps. distances have shape
+            (T,) or (T, step sizes), with the results of `gradient_predictiveness` at each of these steps.
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
     Returns:
-        The axes; `ax.figure.savefig(...)` writes them to a file.
+        The matplotlib axes; `ax.figure.savefig(...)` writes a file.
+    Raises:
+        ValueError: the number of values is not that of the steps.
     Example:
         >>> from fastnn import insight
         >>> insight.plot_gradient_predictiveness({"VGG-A": ([1, 20], [[0.1, 0.4], [0.2, 0.9]])}).get_xlabel()
@@ -170,13 +176,16 @@ def plot_gradient_predictiveness(series: Series, ax: Any = None) -> Any:
 
 
 def plot_beta_smoothness(series: Series, ax: Any = None) -> Any:
-    """Draw the largest change of the gradient over the distance, in the course of a training.
+    """Plot the effective beta-smoothness during training: the largest change of the gradient divided by the distance.
 
     Args:
-        series: {name for the legend: (steps, values)}; values (T,), or (T, step sizes) of which the largest counts.
-        ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
+        series: {name in the legend: (steps, values)}. steps are T numbers of training steps. values have shape (T,); or
+            (T, step sizes), of which the maximum is plotted.
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
     Returns:
-        The axes; `ax.figure.savefig(...)` writes them to a file.
+        The matplotlib axes; `ax.figure.savefig(...)` writes a file.
+    Raises:
+        ValueError: the number of values is not that of the steps.
     Example:
         >>> from fastnn import insight
         >>> ax = insight.plot_beta_smoothness({"VGG-A": ([1, 20], [[0.1, 0.4], [0.2, 0.9]])})

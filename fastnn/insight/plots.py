@@ -1,7 +1,7 @@
-"""Pictures of filters, feature maps, heat maps, curves and tables.
+"""Plots of filters, feature maps, images, heat maps and confusion matrices.
 
-Every function draws on the axes that it is given, or on those of a new figure that no window shows, and returns the
-axes: `ax.figure.savefig("picture.png")` writes a file, and as the last line of a notebook's cell they are shown.
+Every function draws on the axes that it is given, or on those of a new figure that no window shows. It returns the
+axes: `ax.figure.savefig("picture.png")` writes a file. As the last line of a notebook's cell they are shown.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ __all__ = [
 def plot_confusion_matrix(
     matrix: ArrayLike, class_names: Sequence[str] | None = None, ax: Any = None, title: str = ""
 ) -> Any:
-    """Draw a matrix of `confusion_matrix`, with its numbers in the cells.
+    """Plot a confusion matrix with its numbers in the cells.
 
-    The colour is the part of the images of a class, whether the numbers are counts or parts.
+    The colour of a cell is its fraction of the row, whether the numbers are counts or fractions.
 
     Args:
-        matrix: (C, C).
-        class_names: C of them; None for numbers.
-        ax: matplotlib axes; None for those of a new figure.
-        title: above the matrix.
+        matrix: the result of `confusion_matrix`, (C, C).
+        class_names: the names of the C classes. Default: their numbers.
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
+        title: the title of the plot. Default: none.
     Returns:
-        The axes.
+        The matplotlib axes.
     Raises:
-        ValueError: the matrix is not square, or the names are not as many.
+        ValueError: the matrix is not square, or the number of names is not C.
     Example:
         >>> from fastnn import insight
         >>> insight.plot_confusion_matrix([[3, 1], [0, 2]], ["cat", "dog"]).get_ylabel()
@@ -90,25 +90,25 @@ def plot_filters(
     limit: int | None = 64,
     title: str = "",
 ) -> Any:
-    """Draw the filters of a convolution, or the rows of a first fully connected layer, as images.
+    """Plot the filters of a convolution, or the rows of a first fully connected layer, as images.
 
-    Filters over one or three channels are grey or coloured images, each stretched to the whole range of brightness.
-    Filters over other numbers of channels become a table: a row for each filter, a column for each of its channels,
-    orange where a weight is positive and violet where it is negative, in one scale.
+    Filters over one or three channels are grey or colour images, each stretched to the full range of brightness.
+    Filters over other numbers of channels become a table with a row for each filter and a column for each of its
+    channels. There, positive weights are orange and negative ones violet, all on one scale.
 
     Args:
-        weight: (K, C, kernel_h, kernel_w), or (K, features).
-        image_shape: for rows: the (C, H, W) that a row is the flat form of; None for a square with one or three
-            channels, whichever fits.
-        ax: matplotlib axes; None for those of a new figure.
-        columns: images in a row; None for about a square.
-        channels_last: the rows are images that were flattened in the order H, W, C.
-        limit: draw at most so many filters, and so many channels; None for all.
-        title: above the images.
+        weight: the weights, (K, C, kernel_h, kernel_w) or (K, features).
+        image_shape: for (K, features): the shape (C, H, W) of the image that a row is. None (default): a square with
+            one or three channels, whichever fits.
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
+        columns: the number of images in a row of the plot. None (default): about a square.
+        channels_last: for (K, features): the images were flattened in the order H, W, C. Default False.
+        limit: the largest number of filters, and of channels, that are drawn; None for all. Default 64.
+        title: the title of the plot. Default: none.
     Returns:
-        The axes.
+        The matplotlib axes.
     Raises:
-        ValueError: the shape is no such, or rows are no images.
+        ValueError: weight has another shape, or its rows are not images of such a shape.
     Example:
         >>> from fastnn import insight
         >>> ax = insight.plot_filters(nn.Conv2d(3, 16, 5).weight.data)
@@ -156,17 +156,17 @@ def plot_feature_maps(
     limit: int | None = 64,
     title: str = "",
 ) -> Any:
-    """Draw the channels that a layer gives for one image.
+    """Plot the channels of a layer's output for one image.
 
     Args:
-        maps: (C, H, W).
-        ax: matplotlib axes; None for those of a new figure.
-        columns: maps in a row; None for about a square.
-        same_scale: one scale of brightness for all maps, with a colour bar, instead of one for each.
-        limit: draw at most so many; None for all.
-        title: above the maps.
+        maps: the output of a layer for one image, (C, H, W).
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
+        columns: the number of maps in a row of the plot. None (default): about a square.
+        same_scale: use one scale of brightness for all maps, with a colour bar. Default False: each map has its own.
+        limit: the largest number of maps that are drawn; None for all. Default 64.
+        title: the title of the plot. Default: none.
     Returns:
-        The axes.
+        The matplotlib axes.
     Raises:
         ValueError: the array is not (C, H, W).
     Example:
@@ -206,20 +206,20 @@ def plot_images(
     columns: int | None = None,
     title: str = "",
 ) -> Any:
-    """Draw a grid of images, each with a title if there are any.
+    """Plot a grid of images, each with a title if titles are given.
 
     Args:
-        images: numbers in [0, 1], or uint8. What lies outside is cut off.
-        titles: one for each image.
-        ax: matplotlib axes; None for those of a new figure.
-        columns: images in a row; None for about a square.
-        title: above the grid.
+        images: the images: uint8, or floats in [0, 1]. Values outside the range are clipped.
+        titles: one title for each image. Default: none.
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
+        columns: the number of images in a row of the plot. None (default): about a square.
+        title: the title of the plot. Default: none.
     Shape:
         - images: (N, C, H, W) with C = 1 or 3, or (N, H, W)
     Returns:
-        The axes.
+        The matplotlib axes.
     Raises:
-        ValueError: another shape, or not as many titles as images.
+        ValueError: images have another shape, or the number of titles is not that of the images.
     Example:
         >>> from fastnn import insight
         >>> ax = insight.plot_images(np.zeros((4, 3, 8, 8), np.uint8), ["cat", "dog", "cat", "frog"])
@@ -268,21 +268,21 @@ def plot_overlay(
     colorbar: bool | None = None,
     title: str = "",
 ) -> Any:
-    """Draw a heat map over an image: what is warm matters.
+    """Plot a heat map over an image. Warm colours mark the pixels that matter.
 
-    The image is grey, so that colours mean heat and nothing else. Maps with negative values (of `occlusion`) have a
-    scale with 0 in its middle.
+    The image is shown in grey, so that all colours belong to the heat map. A map with negative values, as `occlusion`
+    gives, gets a colour scale with 0 in its middle.
 
     Args:
-        image: (C, H, W) with C = 1 or 3, or (H, W); numbers of any range.
-        heat: (H, W), as `saliency`, `grad_cam` and `occlusion` give for one image.
-        ax: matplotlib axes; None for those of a new figure.
-        alpha: how much the map covers the image, in [0, 1].
-        colorbar: draw one. None: on new axes only, since in a grid its numbers reach into the next image, unless the
-            figure makes room for them: `plt.subplots(2, 4, layout="constrained")`.
-        title: above the image.
+        image: the image, (C, H, W) with C = 1 or 3, or (H, W); numbers of any range.
+        heat: the heat map, (H, W), as `saliency`, `grad_cam` and `occlusion` give it for one image.
+        ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
+        alpha: the opacity of the heat map, in [0, 1]. Default 0.55.
+        colorbar: whether to draw a colour bar. None (default) draws it on new axes only. In a grid its numbers reach
+            into the next image, unless the figure makes room: `plt.subplots(2, 4, layout="constrained")`.
+        title: the title of the plot. Default: none.
     Returns:
-        The axes.
+        The matplotlib axes.
     Raises:
         ValueError: the shapes do not fit.
     Example:

@@ -1,4 +1,4 @@
-"""Which pixels a network looks at."""
+"""Saliency maps: which pixels decide what a network predicts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ def _one_hot(labels: NDArray[np.intp], scores: NDArray) -> NDArray:
 
 
 def saliency(model: nn.Module, x: NDArray, target: ArrayLike | None = None) -> NDArray:
-    """How strongly the score of a class depends on each pixel: |dscore/dx|, the largest over the channels.
+    """The saliency map: how strongly the score of a class depends on each pixel.
+
+    The value of a pixel is |dscore/dx|, the largest over its channels.
 
     Args:
-        model: gives scores (N, classes). It runs in eval mode; its state, its modes and its gradients stay as they are.
-        x: images, or vectors.
-        target: a class, or one for each image; None for those that the network finds.
+        model: the network, whose output are scores (N, classes). It runs in evaluation mode. Its state, its modes and
+            its gradients stay as they are.
+        x: images, or feature vectors.
+        target: the class whose score is taken: one for all images, or one for each. None (default): the predicted ones.
     Shape:
         - x: (N, C, H, W), or (N, features)
         - Output: (N, H, W), or (N, features)
@@ -78,22 +81,24 @@ def grad_cam(
     target: ArrayLike | None = None,
     size: tuple[int, int] | None = None,
 ) -> NDArray:
-    """Where the features of a layer speak for a class: max(0, sum over k of a[k] * A[k]).
+    """Grad-CAM: where the features of a layer speak for a class.
 
-    A[k] is the k-th channel of the layer's output, a[k] the mean over all its pixels of dscore/dA[k].
+    The map is max(0, sum over k of a[k] * A[k]), where A[k] is the k-th channel of the layer's output and a[k] is the
+    mean of dscore/dA[k] over its pixels.
 
     Args:
-        model: gives scores (N, classes). It runs in eval mode; its state, its modes and its gradients stay as they are.
-        x: images.
-        layer: a module of the network, or its path, as in `named_modules()`; usually the last convolution or the
-            activation after it. If it runs several times, the last run counts.
-        target: a class, or one for each image; None for those that the network finds.
-        size: height and width of the result, reached by bilinear interpolation; None for those of x.
+        model: the network, whose output are scores (N, classes). It runs in evaluation mode. Its state, its modes and
+            its gradients stay as they are.
+        x: the images.
+        layer: a module of the network, or its path as in `named_modules()`; usually the last convolution or the
+            activation after it. If it runs several times, its last run counts.
+        target: the class whose score is taken: one for all images, or one for each. None (default): the predicted ones.
+        size: (height, width) to which the map is resized, by bilinear interpolation. None (default): that of x.
     Shape:
         - x: (N, C, H, W)
-        - Output: (N, H, W), not negative; divide by the largest value to compare images
+        - Output: (N, height, width), >= 0. Divide each map by its maximum to compare images.
     Raises:
-        ValueError: no such layer, its output is not (N, K, H, W), or there is no such class.
+        ValueError: there is no such layer, its output is not (N, K, H, W), or there is no such class.
     Example:
         >>> from fastnn import insight
         >>> model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -150,19 +155,23 @@ def occlusion(
     fill: ArrayLike = 0.0,
     batch_size: int = 256,
 ) -> NDArray:
-    """How much the score of a class falls when a window of the image is covered.
+    """The occlusion map: how much the score of a class falls when a window of the image is covered.
 
-    The windows cover the whole image: the last one of a row or column moves back to fit in. A pixel's value is the mean
-    of (score of the image - score with a window covered) over all windows that cover the pixel.
+    The value of a pixel is the mean, over all windows that cover it, of (score of the image - score with the window
+    covered). The windows cover the whole image: the last one of a row or column is moved back to fit in.
 
     Args:
-        model: gives scores (N, classes). It runs in eval mode; its state, its modes and its gradients stay as they are.
-        x: images.
-        target: a class, or one for each image; None for those that the network finds in the whole images.
-        window: height and width of what is covered.
-        stride: from one window to the next; at most `window`, so that no pixel stays uncovered.
-        fill: what covers it: a number, or one for each channel. 0 is the mean of images that were normalised.
-        batch_size: images that run through the network at a time.
+        model: the network, whose output are scores (N, classes). It runs in evaluation mode. Its state, its modes and
+            its gradients stay as they are.
+        x: the images.
+        target: the class whose score is taken: one for all images, or one for each. None (default): those predicted for
+            the whole images.
+        window: (height, width) of the window in pixels, or one number for a square. Default 8.
+        stride: the distance from one window to the next in pixels; at most `window`, so that every pixel is covered.
+            Default 4.
+        fill: the value of the covered pixels: one number, or one for each channel. Default 0, the mean of normalised
+            images.
+        batch_size: the number of images that run through the network at a time. Default 256.
     Shape:
         - x: (N, C, H, W)
         - Output: (N, H, W)

@@ -1,4 +1,4 @@
-"""How far a gradient can be trusted: the loss and the gradient a few steps further along it."""
+"""How far a gradient can be trusted: the loss and the gradient further along the gradient's direction."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["GradientProbe", "beta_smoothness", "gradient_predictiveness", "probe
 
 
 class GradientProbe(NamedTuple):
-    """What `probe_gradient` measured; K step sizes.
+    """The result of `probe_gradient`, for K step sizes.
 
     Attributes:
-        loss: at theta.
+        loss: the loss at theta.
         gradient_norm: ||g||, the norm of the gradient at theta over all parameters.
         step_sizes: (K,), the step sizes eta.
         losses: (K,), the loss at theta - eta * g.
@@ -35,38 +35,40 @@ class GradientProbe(NamedTuple):
 
     @property
     def loss_range(self) -> tuple[float, float]:
-        """The smallest and the largest loss along the direction, theta included."""
+        """The smallest and the largest loss along the direction, including that at theta."""
         values = [self.loss, *self.losses.tolist()]
         return min(values), max(values)
 
     @property
     def beta(self) -> float:
-        """The largest `smoothness`: the effective beta-smoothness."""
+        """The largest value of `smoothness`: the effective beta-smoothness."""
         return float(self.smoothness.max())
 
 
 def probe_gradient(
     model: nn.Module, criterion: Any, x: NDArray, y: NDArray, step_sizes: Sequence[float] | ArrayLike
 ) -> GradientProbe:
-    """Move along the gradient from fixed parameters theta, and see how loss and gradient change.
+    """Measure the loss and the gradient at several distances along the negative gradient from theta.
 
-    With g = grad L(theta), the loss and the gradient are computed at theta - eta * g for every eta. A loss with a
-    beta-Lipschitz gradient has ||grad L(theta - eta * g) - g|| <= beta * eta * ||g||; the quotient of the two sides is
-    the beta that this direction shows.
+    With g = grad L(theta), they are computed at theta - eta * g for every step size eta. If the gradient of the loss is
+    beta-Lipschitz, ||grad L(theta - eta * g) - g|| <= beta * eta * ||g||. The quotient of the two sides without beta is
+    the smoothness that this direction shows.
 
-    The network runs in the mode it is in; in training mode batch norm takes the statistics of the batch, and dropout
-    draws the same mask at every point. Parameters, gradients, buffers and random numbers are afterwards what they
-    were, bit for bit. Layers have forgotten their last `forward`: probe between steps, not before a `backward`.
+    The network runs in the mode it is in. In training mode, batch norm uses the statistics of the batch, and dropout
+    draws the same mask at every point. Afterwards parameters, gradients, buffers and random generators are what they
+    were, bit for bit. But layers have lost what their last `forward` kept: probe between steps, not before a
+    `backward`.
 
     Args:
-        model: the network, at theta.
-        criterion: a loss module: `criterion(logits, y)`, then `criterion.backward()`.
-        x, y: one batch.
-        step_sizes: the step sizes eta, positive; a float32 network needs eta * g to be well above its rounding.
+        model: the network, with parameters theta.
+        criterion: the loss module: `criterion(logits, y)`, then `criterion.backward()`.
+        x: the inputs of one batch.
+        y: the targets of the batch.
+        step_sizes: the step sizes eta, > 0. In a float32 network, eta * g must be well above its rounding errors.
     Returns:
-        `GradientProbe`.
+        A `GradientProbe`.
     Raises:
-        ValueError: there is no step size, one is not positive, or the model has no trained parameters.
+        ValueError: there is no step size, one is not positive, or the model has no trainable parameters.
     Example:
         >>> from fastnn import insight
         >>> model = nn.Linear(1, 1, bias=False).astype(np.float64)
@@ -123,13 +125,20 @@ def _norm(arrays: Any) -> float:
 def gradient_predictiveness(
     model: nn.Module, criterion: Any, x: NDArray, y: NDArray, step_sizes: Sequence[float] | ArrayLike
 ) -> NDArray[np.float64]:
-    """||grad L(theta - eta * g) - g|| for every step size eta: how much the gradient changes along itself.
+    """Gradient predictiveness: ||grad L(theta - eta * g) - g|| for every step size eta, with g = grad L(theta).
 
-    Small values mean that the gradient still points the right way after a long step. Arguments, effects and errors
-    are those of `probe_gradient`, which gives the losses, too.
+    Small values mean that the gradient still points in the right direction after a long step.
 
+    Args:
+        model: the network, with parameters theta.
+        criterion: the loss module: `criterion(logits, y)`, then `criterion.backward()`.
+        x: the inputs of one batch.
+        y: the targets of the batch.
+        step_sizes: the step sizes eta, > 0.
     Shape:
-        - Output: (K,), one for each step size
+        - Output: (K,), float64, one for each step size
+    Raises:
+        ValueError: there is no step size, one is not positive, or the model has no trainable parameters.
     Example:
         >>> from fastnn import insight
         >>> model = nn.Linear(1, 1, bias=False).astype(np.float64)
@@ -138,7 +147,8 @@ def gradient_predictiveness(
         >>> insight.gradient_predictiveness(model, nn.MSELoss(), *batch, [0.25, 0.5]).tolist()
         [2.0, 4.0]
 
-    Source: Santurkar et al., 2018, "How does batch normalization help optimization?".
+    Source: Santurkar et al., 2018, "How does batch normalization help optimization?". `probe_gradient` gives the losses
+    too, and says what happens to the model.
     """
     return probe_gradient(model, criterion, x, y, step_sizes).distances
 
@@ -146,11 +156,18 @@ def gradient_predictiveness(
 def beta_smoothness(
     model: nn.Module, criterion: Any, x: NDArray, y: NDArray, step_sizes: Sequence[float] | ArrayLike
 ) -> float:
-    """The maximum over eta of ||grad L(theta - eta * g) - g|| / (eta * ||g||): the effective beta-smoothness.
+    """The effective beta-smoothness: the maximum over eta of ||grad L(theta - eta * g) - g|| / (eta * ||g||).
 
-    It bounds from below the Lipschitz constant of the gradient; nan if the gradient is zero. Arguments, effects and
-    errors are those of `probe_gradient`.
+    It is a lower bound of the Lipschitz constant of the gradient; nan if the gradient is zero.
 
+    Args:
+        model: the network, with parameters theta.
+        criterion: the loss module: `criterion(logits, y)`, then `criterion.backward()`.
+        x: the inputs of one batch.
+        y: the targets of the batch.
+        step_sizes: the step sizes eta, > 0.
+    Raises:
+        ValueError: there is no step size, one is not positive, or the model has no trainable parameters.
     Example:
         >>> from fastnn import insight
         >>> model = nn.Linear(1, 1, bias=False).astype(np.float64)
@@ -158,6 +175,7 @@ def beta_smoothness(
         >>> insight.beta_smoothness(model, nn.MSELoss(), np.array([[1.0]]), np.array([[0.0]]), [0.25, 0.5])
         2.0
 
-    Source: Santurkar et al., 2018, "How does batch normalization help optimization?".
+    Source: Santurkar et al., 2018, "How does batch normalization help optimization?". `probe_gradient` gives the losses
+    too, and says what happens to the model.
     """
     return probe_gradient(model, criterion, x, y, step_sizes).beta

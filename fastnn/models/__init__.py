@@ -1,4 +1,4 @@
-"""The networks that the recipes train, and a table of them by name."""
+"""Networks for images: those that the training recipes use, and a function that makes them by name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +46,7 @@ _MODELS: dict[str, Callable[..., nn.Module]] = {
 
 
 def names() -> list[str]:
-    """The names that `create` knows.
+    """The names of the networks that `create` makes.
 
     Example:
         >>> from fastnn import models
@@ -57,12 +57,14 @@ def names() -> list[str]:
 
 
 def create(name: str, **kwargs: Any) -> nn.Module:
-    """The network of that name; keywords go to its function.
+    """Make the network of this name, with new random weights.
 
+    Args:
+        name: one of `names()`.
+        **kwargs: arguments for the function of that name, for example `num_classes`.
     Raises:
-        ValueError: there is no network of that name, or an argument of its function is out of its range.
-        TypeError: an argument of its function is of another type.
-
+        ValueError: there is no network of that name, or an argument is out of its range.
+        TypeError: an argument has the wrong type.
     Example:
         >>> import numpy as np
         >>> from fastnn import models

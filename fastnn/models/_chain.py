@@ -1,4 +1,4 @@
-"""Sequential, with names."""
+"""A Sequential whose modules have names."""
 
 from fastnn import nn
 
@@ -6,13 +6,12 @@ __all__ = ["Chain"]
 
 
 class Chain(nn.Sequential):
-    """Modules applied one after the other, under the names they are given.
+    """Modules applied one after the other, each with a name.
 
     Args:
-        **modules: the modules, in order.
+        **modules: the modules by name, in order.
     Raises:
-        TypeError: one of them is no module.
-
+        TypeError: one of them is not a module.
     Example:
         >>> from fastnn.models import Chain
         >>> model = Chain(features=nn.Linear(4, 8), head=nn.Linear(8, 2))

@@ -1,4 +1,4 @@
-"""Looking at every layer while a network runs."""
+"""Observing every layer while a network runs."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ class _Visitor(Observer):
 
 @contextlib.contextmanager
 def observe(model: nn.Module, visit: Callable[[str, nn.Module, Any, Any], None]) -> Iterator[None]:
-    """Within the block, call `visit(path, layer, x, y)` after each forward of each layer that has no sublayers.
+    """A context manager that calls `visit(path, layer, x, y)` after each forward of each layer without sublayers.
 
-    x is a tuple if the layer takes several arguments. Only what this thread runs is seen; blocks may nest.
+    x is the input, a tuple if the layer takes several, and y the output. Only what this thread runs is observed. Blocks
+    may be nested.
 
     Args:
-        model: the network; nothing of it changes.
-        visit: is called; what it raises ends the forward.
+        model: the network. It is not changed.
+        visit: the function that is called. If it raises an error, the forward ends with it.
     Raises:
-        TypeError: model is no `nn.Module`, or visit no function.
+        TypeError: model is not an `nn.Module`, or visit is not a function.
     Example:
         >>> from fastnn import models
         >>> model, seen = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), []

@@ -1,4 +1,4 @@
-"""Trying a network out before it is trained: does every layer take what it gets, and what would go wrong later."""
+"""Checking a network before it is trained: do the shapes fit, and what would go wrong in training?"""
 
 import math
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def check(model: Any, input_shape: Any, dtype: Any = np.float32, batch_size: int | None = 2) -> Summary:
-    """`model.check(...)`, which see."""
+    """Check a network before it is trained; see `nn.Module.check`."""
     if not model._takes_arrays:
         raise TypeError(f"check: a module of fastnn.nn is needed, which takes arrays. Received: {_check.shown(model)}")
     if batch_size is not None:

@@ -1,4 +1,4 @@
-"""The small network of many a first tutorial."""
+"""The small convolutional network of many first tutorials."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,14 @@ __all__ = ["keras_cnn"]
 
 
 def keras_cnn(num_classes: int = 10, widths: Sequence[int] = (32, 64), hidden: int = 512, size: int = 32) -> Chain:
-    """Two convolutions per width, each with batch norm and ReLU, then a pool; one hidden layer. 2.17 M parameters.
+    """Pairs of 3x3 convolutions, each with batch norm and ReLU, then a pool; one hidden layer. 2.17 million parameters.
 
     Args:
-        num_classes: classes to tell apart.
-        widths: channels of the pairs of convolutions; each pair ends with a pool that halves the image.
-        hidden: units of the hidden layer.
-        size: height and width of the images.
+        num_classes: the number of classes. Default 10.
+        widths: the number of channels of each pair of convolutions. Each pair ends with a pool that halves the image.
+            Default (32, 64).
+        hidden: the number of units of the hidden layer. Default 512.
+        size: the height and width of the images in pixels. Default 32.
     Shape:
         - Input: (N, 3, size, size)
         - Output: (N, num_classes)

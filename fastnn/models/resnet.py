@@ -24,22 +24,26 @@ def _block(c_in: int, c_out: int, stride: int) -> nn.Sequential:
 
 
 def resnet20(num_classes: int = 10, widths: Sequence[int] = (16, 32, 64), blocks: int = 3) -> Chain:
-    """Twenty layers: a convolution, three stages of three residual blocks, a linear layer. 0.27 M parameters.
+    """ResNet-20: a convolution, three stages of three residual blocks, and a linear layer. 0.27 million parameters.
 
     Args:
-        num_classes: classes to tell apart.
-        widths: channels of the stages; each but the first halves the image.
-        blocks: residual blocks per stage; 3, 5, 7, 9 give the paper's 20, 32, 44, 56 layers.
+        num_classes: the number of classes. Default 10.
+        widths: the number of channels of each stage. Each stage but the first halves the image. Default (16, 32, 64).
+        blocks: the number of residual blocks in a stage. 3 (default), 5, 7 and 9 give the networks of 20, 32, 44 and 56
+            layers of the paper.
     Shape:
         - Input: (N, 3, H, W)
         - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.resnet20().parameters())
         272474
 
     Source: He et al., 2016, "Deep residual learning for image recognition", section 4.2, with shortcuts of option B;
-    weights from its initialisation (He et al., 2015, normal, by fan-out).
+    weights initialised as there (He et al., 2015, normal, by fan-out).
     """
     num_classes = _check.integer("resnet20", "num_classes", num_classes, 1)
     widths = _check.integers("resnet20", "widths", widths, 1)

@@ -1,4 +1,4 @@
-"""What a network costs: shapes, parameters, multiplications and memory of every layer."""
+"""The cost of a network: shapes, parameters, multiplications and memory of every layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,17 @@ __all__ = ["LayerSummary", "Summary", "summarize"]
 
 
 class LayerSummary(NamedTuple):
-    """One run of a layer in a `Summary`; `output_shape` is a tuple of shapes if it gives several arrays."""
+    """One run of a layer, a row of a `Summary`.
+
+    Attributes:
+        path: the path of the layer in the network.
+        kind: the name of its class.
+        output_shape: the shape of its output; a tuple of shapes if there are several.
+        parameters: the number of its parameters.
+        multiplications: the number of multiplications of a convolution or linear layer, including those by the padding;
+            0 for other layers.
+        activation_bytes: the size of its output in bytes.
+    """
 
     path: str
     kind: str
@@ -28,13 +38,15 @@ class LayerSummary(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """The layers of a network in the order in which they run; it prints as a table.
+    """The layers of a network in the order in which they run. It prints as a table.
 
     Attributes:
-        layers: each run of a layer that has no sublayers.
-        batch_size: images, or other examples, that ran through.
-        parameters, trainable_parameters, parameter_bytes: of the whole network, each parameter once.
-        notes: what would go wrong in training, as `Module.check` finds it.
+        layers: one `LayerSummary` for each run of a layer without sublayers.
+        batch_size: the number of images, or other examples, in the batch that ran.
+        parameters: the number of parameters of the network; shared parameters count once.
+        trainable_parameters: the number of those that are not frozen.
+        parameter_bytes: the size of all parameters in bytes.
+        notes: what would go wrong in training, as found by `Module.check`.
     """
 
     layers: list[LayerSummary]
@@ -46,12 +58,12 @@ class Summary(NamedTuple):
 
     @property
     def multiplications(self) -> int:
-        """Of one forward pass of the batch; taps on padding are counted."""
+        """The number of multiplications in one forward pass of the batch, including those by the padding."""
         return sum(layer.multiplications for layer in self.layers)
 
     @property
     def activation_bytes(self) -> int:
-        """Results of all layers, most of which training keeps for backward."""
+        """The total size in bytes of the outputs of all layers, most of which training keeps for the backward pass."""
         return sum(layer.activation_bytes for layer in self.layers)
 
     def __str__(self) -> str:
@@ -107,13 +119,13 @@ _LEFT = {0, 1, 2}
 
 
 def shape_text(shape: tuple[Any, ...]) -> str:
-    """2x3, or several shapes with commas."""
+    """A shape as text: 2x3; several shapes are separated by commas."""
     several = bool(shape) and isinstance(shape[0], tuple)
     return ", ".join(map(shape_text, shape)) if several else "x".join(map(str, shape))
 
 
 def bytes_text(n: int) -> str:
-    """1.5 MB"""
+    """A number of bytes as text, for example 1.5 MB."""
     for unit in ("B", "kB", "MB"):
         if n < 1000:
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
@@ -122,7 +134,7 @@ def bytes_text(n: int) -> str:
 
 
 def multiplications_of(layer: nn.Module, x: Any, results: list[NDArray]) -> int:
-    """Those of one forward of a convolution or linear layer, with taps on padding; 0 for any other layer."""
+    """The multiplications in one forward of a convolution or linear layer, padding included; 0 for any other layer."""
     if isinstance(layer, nn.ConvTranspose2d):
         return x.size * math.prod(layer.weight.shape[1:])
     if results and isinstance(layer, nn.Conv2d | nn.Linear):
@@ -155,15 +167,17 @@ def _checked_shape(operation: str, name: str, given: Any) -> tuple[int, ...]:
 
 
 def summarize(model: nn.Module, input_shape: Any = (1, 3, 32, 32)) -> Summary:
-    """Run a batch of zeros through `model` and note what every layer does.
+    """Summarise a network: run a batch of zeros through it, and note the cost of every layer.
 
     Args:
-        model: the network. Neither its state nor the random generator changes.
-        input_shape: shape of the batch, (N, C, H, W), or whatever the network takes; for several inputs a tuple of
-            shapes, or a dict of them by the names of its arguments.
+        model: the network. Neither its state nor the random generator is changed.
+        input_shape: the shape of the batch, usually (N, C, H, W). For several inputs: a tuple of shapes, or a dict of
+            shapes by the names of the arguments. Default (1, 3, 32, 32).
+    Returns:
+        A `Summary`, which prints as a table.
     Raises:
-        TypeError: model is no `nn.Module`, or the shape no integers; and what layers raise.
-        ValueError: a size is not positive; and what layers raise.
+        TypeError: model is not an `nn.Module`, or the shape does not consist of integers; and all errors of the layers.
+        ValueError: a size is not positive; and all errors of the layers.
     Example:
         >>> from fastnn import models
         >>> summary = models.summarize(models.keras_cnn(), (1, 3, 32, 32))
@@ -177,7 +191,7 @@ def summarize(model: nn.Module, input_shape: Any = (1, 3, 32, 32)) -> Summary:
 
 
 def summary_of(model: nn.Module, inputs: Any) -> Summary:
-    """The same for an input, or several in a tuple or a dict."""
+    """The summary for an input, or for several in a tuple or a dict."""
     layers: list[LayerSummary] = []
     counted: set[int] = set()  # a layer that is used twice has its parameters once
 

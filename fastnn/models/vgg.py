@@ -1,4 +1,4 @@
-"""VGG-A as the Fudan course cuts it down to 32x32 images."""
+"""VGG-A for 32x32 images, with the classifier of Fudan's course on neural networks."""
 
 from collections.abc import Sequence
 
@@ -49,15 +49,21 @@ def _init_weights(module: nn.Module) -> None:
 
 
 def vgg_a(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidden: int = 512) -> Chain:
-    """Eight 3x3 convolutions in five stages, a pool after each, and three linear layers. 9,750,922 parameters.
+    """VGG-A: eight 3x3 convolutions in five stages, a pool after each, and three linear layers. 9,750,922 parameters.
+
+    Weights are initialised with Xavier's normal distribution, biases with 0.
 
     Args:
-        num_classes: classes to tell apart.
-        stages: channels of the convolutions of each stage; as many stages as leave one pixel.
-        hidden: units of the two hidden layers.
+        num_classes: the number of classes. Default 10.
+        stages: the channels of the convolutions, a list for each stage. Each stage halves the image, and the last must
+            leave one pixel.
+        hidden: the number of units of the two hidden layers. Default 512.
     Shape:
         - Input: (N, 3, 32, 32) for five stages
         - Output: (N, num_classes)
+    Raises:
+        TypeError: stages is not a list of lists of integers.
+        ValueError: a number is not positive.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.vgg_a().parameters())
@@ -72,8 +78,17 @@ def vgg_a(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidd
 def vgg_a_bn(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, hidden: int = 512) -> Chain:
     """`vgg_a` with batch norm between each convolution and its ReLU. 9,756,426 parameters.
 
-    Args and shape: see `vgg_a`.
-
+    Args:
+        num_classes: the number of classes. Default 10.
+        stages: the channels of the convolutions, a sequence for each stage. Each stage halves the image, and the last
+            must leave one pixel.
+        hidden: the number of units of the two hidden layers. Default 512.
+    Shape:
+        - Input: (N, 3, 32, 32) for five stages
+        - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.vgg_a_bn().parameters())
@@ -85,14 +100,19 @@ def vgg_a_bn(num_classes: int = 10, stages: Sequence[Sequence[int]] = _STAGES, h
 
 
 def vgg_a_light(num_classes: int = 10, hidden: int = 128) -> Chain:
-    """Two 3x3 convolutions, a pool after each, and three linear layers. 285,162 parameters, default initial values.
+    """A small relative of `vgg_a`: two 3x3 convolutions, a pool after each, three linear layers. 285,162 parameters.
+
+    Its weights have the default initialisation of their layers.
 
     Args:
-        num_classes: classes to tell apart.
-        hidden: units of the two hidden layers.
+        num_classes: the number of classes. Default 10.
+        hidden: the number of units of the two hidden layers. Default 128.
     Shape:
         - Input: (N, 3, 32, 32)
         - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.vgg_a_light().parameters())
@@ -106,13 +126,20 @@ def vgg_a_light(num_classes: int = 10, hidden: int = 128) -> Chain:
 def vgg_a_light_bn(num_classes: int = 10, hidden: int = 128) -> Chain:
     """`vgg_a_light` with batch norm between each convolution and its ReLU. 285,258 parameters.
 
-    Args and shape: see `vgg_a_light`.
-
+    Args:
+        num_classes: the number of classes. Default 10.
+        hidden: the number of units of the two hidden layers. Default 128.
+    Shape:
+        - Input: (N, 3, 32, 32)
+        - Output: (N, num_classes)
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import models
         >>> sum(p.size for p in models.vgg_a_light_bn().parameters())
         285258
 
-    Source: batch norm as in `vgg_a_bn`; the course has this network without it only.
+    Source: the small network of Fudan's course, which has no batch norm, with batch norm added as in `vgg_a_bn`.
     """
     return _vgg("vgg_a_light_bn", num_classes, _LIGHT_STAGES, hidden, batch_norm=True, pixels=64)

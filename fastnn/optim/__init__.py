@@ -1,11 +1,17 @@
-"""Optimisers, learning-rate schedules, and what else happens to weights and gradients between two batches.
+"""Optimisers, learning-rate schedules, gradient clipping, penalties and averages of weights.
 
-optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-schedule = optim.OneCycleLR(optimizer, max_lr=0.1, total_steps=1000)
-...
-optim.clip_grad_norm_(model.parameters(), 1.0)
-optimizer.step()
-schedule.step()
+In a training loop:
+
+    from fastnn import optim
+
+    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    schedule = optim.OneCycleLR(optimizer, max_lr=0.1, total_steps=1000)
+    for x, y in loader:
+        optimizer.zero_grad()
+        ...  # forward and backward
+        optim.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
 """
 
 from fastnn.optim import lr_scheduler, schedules

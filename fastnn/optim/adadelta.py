@@ -16,23 +16,26 @@ __all__ = ["Adadelta"]
 
 
 class Adadelta(Optimizer):
-    """The gradient over its root mean square, times the root mean square of the steps so far.
+    """Adadelta: a gradient step whose size adapts to running means of the squared gradients and squared updates.
 
     d = grad + weight_decay * w;  s = rho * s + (1 - rho) * d^2
     u = sqrt(a + eps) / sqrt(s + eps) * d;  a = rho * a + (1 - rho) * u^2;  w = w - lr * u
 
-    Steps have the units of w, so that the learning rate 1 fits many networks. Computed in NumPy: see
-    `functional.adadelta_step`.
+    s is the running mean of the squared gradients, a that of the squared updates. An update has the units of w, so
+    that the learning rate 1 suits many networks. The step is computed in NumPy, by `functional.adadelta_step`.
 
     Args:
-        params: parameters, or dicts of parameters and the hyper-parameters of their group.
-        lr: learning rate.
-        rho: what remains of the means.
-        eps: added to both of them; the first steps are of about its root.
-        weight_decay: added to the gradient, times w.
-        maximize: climb instead of descend.
+        params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
+            entries replace the hyper-parameters below for that group.
+        lr: the learning rate, >= 0. Default 1.
+        rho: the decay rate of both running means, in [0, 1]. Default 0.9.
+        eps: added to both running means before the root. The first updates have a size of about sqrt(eps). Default
+            1e-6.
+        weight_decay: the factor of L2 regularisation: weight_decay * w is added to the gradient. Default 0.
+        maximize: maximise the objective instead of minimising it. Default False.
     Raises:
-        ValueError: a hyper-parameter is out of its range.
+        ValueError: a hyper-parameter is outside its range, there are no parameters, or one is given twice.
+        TypeError: params is not an ordered iterable of parameters or of dicts.
     Example:
         >>> w = nn.Parameter(np.array([1.0, 2.0]))
         >>> optimizer = Adadelta([w], rho=0.75, eps=1e-2)

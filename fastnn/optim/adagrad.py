@@ -16,21 +16,23 @@ __all__ = ["Adagrad"]
 
 
 class Adagrad(Optimizer):
-    """The gradient over the root of the sum of all its squares so far.
+    """Adagrad: divide the gradient by the root of the sum of its squares over all steps so far.
 
     d = grad + weight_decay * w;  s = s + d^2
     w = w - lr / (1 + (t - 1) * lr_decay) * d / (sqrt(s) + eps)      t: the number of the step, from 1
 
     Args:
-        params: parameters, or dicts of parameters and the hyper-parameters of their group.
-        lr: learning rate.
-        lr_decay: how fast it falls.
-        weight_decay: added to the gradient, times w.
-        initial_accumulator_value: s before the first step.
-        eps: added to the root.
-        maximize: climb instead of descend.
+        params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
+            entries replace the hyper-parameters below for that group.
+        lr: the learning rate, >= 0. Default 0.01.
+        lr_decay: how fast the learning rate falls: step t uses lr / (1 + (t - 1) * lr_decay). Default 0.
+        weight_decay: the factor of L2 regularisation: weight_decay * w is added to the gradient. Default 0.
+        initial_accumulator_value: the value of every element of s before the first step, >= 0. Default 0.
+        eps: added to the denominator, so that it is never zero. Default 1e-10.
+        maximize: maximise the objective instead of minimising it. Default False.
     Raises:
-        ValueError: a hyper-parameter is out of its range.
+        ValueError: a hyper-parameter is outside its range, there are no parameters, or one is given twice.
+        TypeError: params is not an ordered iterable of parameters or of dicts.
     Example:
         >>> w = nn.Parameter(np.array([1.0, 2.0]))
         >>> optimizer = Adagrad([w], lr=0.1)

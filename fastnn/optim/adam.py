@@ -16,21 +16,26 @@ __all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):
-    """Steps of nearly equal size in every direction: the gradient's mean over its root mean square.
+    """Adam: divide a running mean of the gradient by the root of a running mean of its square.
 
     d = grad + weight_decay * w;  m = beta1 * m + (1 - beta1) * d;  v = beta2 * v + (1 - beta2) * d^2
     w = w - lr * m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)      t: the number of the step, from 1
 
+    Every element of w therefore moves by about lr at first, whatever the scale of its gradient.
+
     Args:
-        params: parameters, or dicts of parameters and the hyper-parameters of their group.
-        lr: learning rate.
-        betas: what remains of the two means.
-        eps: added to the root.
-        weight_decay: added to the gradient, times w.
-        amsgrad: divide by the largest v so far.
-        maximize: climb instead of descend.
+        params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
+            entries replace the hyper-parameters below for that group.
+        lr: the learning rate, >= 0. Default 0.001.
+        betas: (beta1, beta2), the decay rates of the running means of d and of d^2, each in [0, 1). Default (0.9,
+            0.999).
+        eps: added to the denominator, so that it is never zero. Default 1e-8.
+        weight_decay: the factor of L2 regularisation: weight_decay * w is added to the gradient. Default 0.
+        amsgrad: use the largest v so far in the denominator instead of the current one. Default False.
+        maximize: maximise the objective instead of minimising it. Default False.
     Raises:
-        ValueError: a hyper-parameter is out of its range.
+        ValueError: a hyper-parameter is outside its range, there are no parameters, or one is given twice.
+        TypeError: params is not an ordered iterable of parameters or of dicts.
     Example:
         >>> w = nn.Parameter(np.array([1.0, 2.0]))
         >>> optimizer = Adam([w], lr=0.1)
@@ -100,18 +105,25 @@ def beta(owner: str, name: str, value: Any) -> float:
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: w is first multiplied by 1 - lr * weight_decay, the gradient stays as it is.
+    """Adam with decoupled weight decay.
+
+    w = (1 - lr * weight_decay) * w
+
+    Then follows the step of `Adam`, without weight decay in the gradient.
 
     Args:
-        params: parameters, or dicts of parameters and the hyper-parameters of their group.
-        lr: learning rate.
-        betas: what remains of the two means.
-        eps: added to the root.
-        weight_decay: times lr, the share of w that every step takes away.
-        amsgrad: divide by the largest v so far.
-        maximize: climb instead of descend.
+        params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
+            entries replace the hyper-parameters below for that group.
+        lr: the learning rate, >= 0. Default 0.001.
+        betas: (beta1, beta2), the decay rates of the running means of d and of d^2, each in [0, 1). Default (0.9,
+            0.999).
+        eps: added to the denominator, so that it is never zero. Default 1e-8.
+        weight_decay: decoupled weight decay: each step multiplies w by 1 - lr * weight_decay. Default 0.01.
+        amsgrad: use the largest v so far in the denominator instead of the current one. Default False.
+        maximize: maximise the objective instead of minimising it. Default False.
     Raises:
-        ValueError: a hyper-parameter is out of its range.
+        ValueError: a hyper-parameter is outside its range, there are no parameters, or one is given twice.
+        TypeError: params is not an ordered iterable of parameters or of dicts.
     Example:
         >>> w = nn.Parameter(np.array([1.0, 2.0]))
         >>> optimizer = AdamW([w], lr=0.1, weight_decay=0.5)

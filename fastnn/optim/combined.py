@@ -65,15 +65,17 @@ def _parts(owner: str, schedulers: Any, optimizer: Any) -> list[LRScheduler]:
 
 
 class SequentialLR(_Combined):
-    """Several schedules one after the other, each counting from its own beginning.
+    """Run several schedules one after the other. Each counts its steps from its own beginning.
 
     Args:
-        optimizer: the optimiser, also of all schedules.
-        schedulers: the schedules; from now on this one steps them.
-        milestones: the steps at which the second, third, ... begins.
-        last_epoch: see `LRScheduler`.
+        optimizer: the optimiser. All the schedules must belong to it.
+        schedulers: the schedules, in order. Step this schedule only; it steps them.
+        milestones: the steps at which the second, third, ... schedule begins: one number less than there are schedules.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
     Raises:
-        ValueError: not one milestone less than schedules, or not increasing, or another optimiser.
+        ValueError: there are no schedules, the number of milestones is not one less than that of the schedules, the
+            milestones do not increase, or a schedule belongs to another optimiser.
+        TypeError: schedulers is not a list of schedules.
     Example:
         >>> from fastnn import optim
         >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
@@ -81,6 +83,8 @@ class SequentialLR(_Combined):
         >>> schedule = optim.SequentialLR(optimizer, [warm_up, optim.CosineAnnealingLR(optimizer, 10)], [2])
         >>> schedule.get_last_lr()
         [0.5]
+
+    Source: PyTorch's definition.
     """
 
     def __init__(
@@ -123,17 +127,19 @@ class SequentialLR(_Combined):
 
 
 class ChainedScheduler(_Combined):
-    """Several schedules at the same time: the product of their factors.
+    """Apply several schedules at the same time: their factors are multiplied.
 
     lr = initial_lr * factor of the first * factor of the second * ...
 
-    The same as to step all of them one after the other, but one to step, to save and to give to `training.fit`.
+    The learning rates are the same as when all the schedules are stepped one after the other. But there is only one
+    schedule to step, to save and to give to `training.fit`.
 
     Args:
-        schedulers: the schedules, all of one optimiser; from now on this one steps them.
-        optimizer: theirs, or None to take it from the first.
+        schedulers: the schedules, all of one optimiser. Step this schedule only; it steps them.
+        optimizer: the optimiser of the schedules. None (default) takes it from the first.
     Raises:
-        ValueError: there are no schedules, or of several optimisers.
+        ValueError: there are no schedules, or they belong to several optimisers.
+        TypeError: schedulers is not a list of schedules.
     Example:
         >>> from fastnn import optim
         >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
@@ -145,6 +151,8 @@ class ChainedScheduler(_Combined):
         [0.5]
         [0.375]
         [0.25]
+
+    Source: PyTorch's definition.
     """
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The running mean of a network's weights."""
+"""The exponential moving average of a network's weights."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ __all__ = ["EMA"]
 class EMA:
     """The exponential moving average of a module's parameters and buffers.
 
-    It starts at the values of the module. Buffers of integers (counts of batches) are copied, not averaged.
+    The averages start at the present values of the module. Integer buffers, such as the batch count of batch norm, are
+    copied and not averaged.
 
     Args:
         module: the network.
-        decay: what remains of the average at every update.
+        decay: the decay rate of the average in [0, 1]: each update keeps this fraction of the old average.
     Attributes:
         averages: the averaged arrays by path, as in the module's `state_dict`.
-        updates: how many there were.
+        updates: the number of updates so far.
     Raises:
         ValueError: decay is outside [0, 1].
     Example:
@@ -69,10 +70,12 @@ class EMA:
                 yield (f"{prefix}.{name}" if prefix else name), array, module, name
 
     def update(self, decay: float | None = None) -> None:
-        """average = decay * average + (1 - decay) * value, for every array of the module.
+        """Update the averages: average = decay * average + (1 - decay) * value, for every array of the module.
 
         Args:
-            decay: of this update; None for `self.decay`.
+            decay: the decay rate of this update alone, in [0, 1]. None (default) uses `self.decay`.
+        Raises:
+            ValueError: decay is outside [0, 1], or an array of the module was added or changed its shape or dtype.
         """
         decay = self.decay if decay is None else _checked_decay(decay)
         with together():
@@ -95,9 +98,9 @@ class EMA:
 
     @contextlib.contextmanager
     def average(self) -> Iterator[Module]:
-        """Within the block, the module computes with the averages; afterwards with its own values again.
+        """A context manager in which the module computes with the averages. Afterwards it has its own values again.
 
-        Nothing is copied. The averages cannot be changed meanwhile: evaluate, do not train.
+        Nothing is copied. The averages are read-only inside the block: use it for evaluation, not for training.
         """
         pairs = self._pairs()
         try:
@@ -111,7 +114,7 @@ class EMA:
                 _put(module, name, array)
 
     def copy_to_model(self) -> None:
-        """Copy the averages into the module, which continues from there."""
+        """Copy the averages into the module. Training then continues from them."""
         for average, array, module, name in self._pairs():
             parameter = module._parameters.get(name)
             if parameter is not None:
@@ -122,17 +125,17 @@ class EMA:
                 _put(module, name, _copy(average))
 
     def state_dict(self) -> dict[str, Any]:
-        """{"decay": ..., "updates": ..., "averages": {path: array}}; arrays are C-contiguous copies."""
+        """The state, {"decay": ..., "updates": ..., "averages": {path: array}}. The arrays are C-contiguous copies."""
         averages = {path: np.array(array, order="C") for path, array in self.averages.items()}
         return {"decay": self.decay, "updates": self.updates, "averages": averages}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from the result of `state_dict`. Either everything fits or nothing is changed.
+        """Restore a state that `state_dict` returned. If anything does not fit, nothing is changed.
 
         Raises:
             KeyError: paths or entries are missing or not expected.
             ValueError: shapes differ, or a number is out of its range.
-            TypeError: an entry is of another type than `state_dict` gives.
+            TypeError: an entry has another type than in the result of `state_dict`.
         """
         owner = "EMA.load_state_dict"
         _check.mapping(owner, "the state", state_dict, "decay", "updates", "averages")

@@ -1,4 +1,4 @@
-"""What happens to gradients between `backward` and `step`: clipping, and penalties on the weights."""
+"""Gradient clipping, and penalties on the weights: what is done between `backward` and `step`."""
 
 from __future__ import annotations
 
@@ -96,20 +96,20 @@ def clip_grad_norm_(
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
 ) -> float:
-    """Scale all gradients, in place and by one factor, so that their common norm is at most `max_norm`.
+    """Scale all gradients in place, by one factor, so that their total norm is at most `max_norm`.
 
-    The norm is that of all gradients as one vector. It is accumulated in double and in a fixed order: it does not
-    depend on the number of threads.
+    The total norm is that of all gradients taken as one vector. It is accumulated in float64 and in a fixed order, so
+    it does not depend on the number of threads.
 
     Args:
-        parameters: one or several; those without a gradient are passed over.
-        max_norm: the largest norm allowed; infinity measures and changes nothing.
-        norm_type: p of the p-norm, infinity for the largest magnitude.
-        error_if_nonfinite: raise instead of scaling by a norm that is infinite or NaN.
+        parameters: one parameter or several. Those without a gradient are skipped.
+        max_norm: the largest norm allowed, >= 0. With infinity nothing is changed, and the norm is only measured.
+        norm_type: p of the p-norm, > 0; infinity for the largest magnitude. Default 2.
+        error_if_nonfinite: raise an error if the norm is infinite or NaN, instead of scaling by it. Default False.
     Returns:
-        The norm before scaling.
+        The total norm before scaling, a float.
     Raises:
-        ValueError: max_norm < 0 or norm_type <= 0; or the norm is not finite, with error_if_nonfinite.
+        ValueError: max_norm < 0 or norm_type <= 0; or the norm is not finite and error_if_nonfinite is set.
     Example:
         >>> w = nn.Parameter(np.zeros(2))
         >>> w.grad = np.array([3.0, 4.0])
@@ -143,11 +143,11 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: float) -> None:
-    """Cut every element of the gradients, in place, to [-clip_value, clip_value].
+    """Clip every element of the gradients in place to [-clip_value, clip_value].
 
     Args:
-        parameters: one or several; those without a gradient are passed over.
-        clip_value: the largest magnitude allowed.
+        parameters: one parameter or several. Those without a gradient are skipped.
+        clip_value: the largest magnitude allowed, >= 0.
     Raises:
         ValueError: clip_value < 0.
     Example:
@@ -156,6 +156,8 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
         >>> clip_grad_value_([w], 1.0)
         >>> w.grad
         array([-1. ,  0.5,  1. ])
+
+    Source: PyTorch's definition.
     """
     clip_value = number("clip_grad_value_", "clip_value", clip_value)
     for parameter in _with_gradient("clip_grad_value_", parameters):
@@ -165,14 +167,17 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
 
 
 def l1_l2_penalty_(parameters: Parameter | Iterable[Parameter], l1: float = 0.0, l2: float = 0.0) -> float:
-    """Add the gradient of l1 * sum |w| + l2 * sum w^2 to the gradients, and return that penalty.
+    """Add the gradient of the penalty l1 * sum |w| + l2 * sum w^2 to the gradients, and return the penalty.
 
-    Call it between `backward` and `step`, and add the result to the loss. l2 acts as weight_decay = 2 * l2 of an
-    optimiser does. The derivative of |w| at 0 is taken as 0. Frozen parameters count in neither.
+    Call it between `backward` and `step`, and add the result to the loss. l2 acts like weight_decay = 2 * l2 of an
+    optimiser such as `SGD`. The derivative of |w| at 0 is taken as 0. Frozen parameters are skipped.
 
     Args:
-        parameters: one or several; one without a gradient gets one.
-        l1, l2: the weights of the two sums.
+        parameters: one parameter or several. A parameter without a gradient gets one.
+        l1: the factor of the sum of magnitudes, >= 0. Default 0.
+        l2: the factor of the sum of squares, >= 0. Default 0.
+    Returns:
+        The penalty, a float.
     Raises:
         ValueError: l1 < 0 or l2 < 0.
     Example:

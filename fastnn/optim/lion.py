@@ -17,22 +17,26 @@ __all__ = ["Lion"]
 
 
 class Lion(Optimizer):
-    """Steps of exactly one size in every direction: the sign of a mean of the gradient. It remembers one array only.
+    """Lion: move every element of w by lr, in the direction of the sign of a running mean of its gradient.
 
     c = beta1 * m + (1 - beta1) * grad;  w = (1 - lr * weight_decay) * w - lr * sign(c)
     m = beta2 * m + (1 - beta2) * grad
 
-    Its steps are larger than Adam's: the paper advises a learning rate 3 to 10 times smaller than AdamW's, and a weight
-    decay as many times larger. Computed in NumPy: see `functional.lion_step`.
+    Lion keeps one array for each parameter, where Adam keeps two. Its steps are larger than those of Adam: the paper
+    advises a learning rate 3 to 10 times smaller than for AdamW, and a weight decay larger by the same factor. The step
+    is computed in NumPy, by `functional.lion_step`.
 
     Args:
-        params: parameters, or dicts of parameters and the hyper-parameters of their group.
-        lr: learning rate.
-        betas: what remains of the mean in a step's direction, and in what is remembered.
-        weight_decay: times lr, the share of w that every step takes away.
-        maximize: climb instead of descend.
+        params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
+            entries replace the hyper-parameters below for that group.
+        lr: the learning rate, >= 0. Default 1e-4.
+        betas: (beta1, beta2), each in [0, 1): the weight of m in the direction c of a step, and the decay rate of m.
+            Default (0.9, 0.99).
+        weight_decay: decoupled weight decay: each step multiplies w by 1 - lr * weight_decay. Default 0.
+        maximize: maximise the objective instead of minimising it. Default False.
     Raises:
-        ValueError: a hyper-parameter is out of its range.
+        ValueError: a hyper-parameter is outside its range, there are no parameters, or one is given twice.
+        TypeError: params is not an ordered iterable of parameters or of dicts.
     Example:
         >>> w = nn.Parameter(np.array([1.0, 2.0, 3.0]))
         >>> optimizer = Lion([w], lr=0.5)
@@ -41,7 +45,7 @@ class Lion(Optimizer):
         >>> w.data
         array([0.5, 2.5, 3. ])
 
-    Source: Chen et al., 2023, "Symbolic discovery of optimization algorithms". PyTorch has none.
+    Source: Chen et al., 2023, "Symbolic discovery of optimization algorithms". PyTorch has no Lion.
     """
 
     def __init__(

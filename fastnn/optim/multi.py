@@ -14,18 +14,19 @@ __all__ = ["MultiOptimizer"]
 
 
 class MultiOptimizer(Optimizer):
-    """Several optimisers as one, each for parameters of its own: one to step, to schedule, to save and to resume.
+    """Several optimisers used as one, each for its own parameters: one object to step, schedule, save and resume.
 
-    Its groups are those of the optimisers, in their order; each has its optimiser's hyper-parameters and the key
-    'optimizer', the index of that optimiser in the list. Groups and states are taken over when it is made. From then on
-    those here count: set learning rates in this one's `param_groups`, and step this one only.
+    The parameter groups are those of the optimisers, in their order. Each group keeps the hyper-parameters of its
+    optimiser and gets the key 'optimizer', the index of that optimiser in the list. Groups and states are copied when
+    the object is made. From then on set learning rates in the `param_groups` of this object, and step this object only.
 
     Args:
-        optimizers: the optimisers.
+        optimizers: the optimisers. No two may train the same parameter.
     Attributes:
-        optimizers: a list of them; what they do to a parameter is asked of them, and nothing else.
+        optimizers: the list of the optimisers, which compute the updates.
     Raises:
-        ValueError: there are none, or two train the same parameter.
+        ValueError: there are no optimisers, or two of them train the same parameter.
+        TypeError: optimizers is not a list of optimisers.
     Example:
         >>> from fastnn import optim
         >>> matrix, vector = nn.Parameter(np.eye(2)), nn.Parameter(np.ones(2))

@@ -25,32 +25,40 @@ _LR_RULES = {
 
 
 class Muon(Optimizer):
-    """Descend along a matrix that has the singular vectors of the momentum, and singular values near 1.
+    """Muon: replace the momentum of a weight matrix by a nearly orthogonal matrix, and step along it.
 
     u = momentum * u + (1 - momentum) * grad;  d = momentum * u + (1 - momentum) * grad with nesterov, else u
     w = (1 - lr * weight_decay) * w - lr * factor * newton_schulz(d)
 
-    With normalize_weight, w is first multiplied by sqrt(rows) / |w|, |w| being the Frobenius norm: the rows then have a
-    root mean square norm of 1, and lr alone decides how far a step turns w.
+    newton_schulz(d) has the singular vectors of d, and singular values near 1.
 
-    Filters of a convolution are taken as the rows of a matrix, (C_out, C_in / groups * kernel_h * kernel_w). For
-    matrices only: train biases, norms and, as is usual, the first and the last layer with another optimiser.
+    With normalize_weight, w is first multiplied by sqrt(rows) / |w|, where |w| is the Frobenius norm. The root mean
+    square of the norms of its rows is then 1, and lr alone decides how far a step turns w.
+
+    The filters of a convolution are the rows of a matrix, (C_out, C_in / groups * kernel_h * kernel_w). Muon trains
+    matrices only. Train biases, normalisation layers and, as is usual, the first and the last layer with another
+    optimiser; `MultiOptimizer` joins the two.
 
     Args:
-        params: parameters, or dicts of parameters and the hyper-parameters of their group.
-        lr: learning rate.
-        weight_decay: times lr, the share of w that every step takes away.
-        momentum: what remains of the last direction.
-        nesterov: look one step ahead.
-        ns_coefficients: coefficients of the polynomial; see `functional.newton_schulz`.
-        eps: the least norm to divide by.
-        ns_steps: iterations of the polynomial.
-        adjust_lr_fn: the factor. None or 'original': sqrt(max(1, rows / columns)); 'match_rms_adamw':
-            0.2 * sqrt(max(rows, columns)), for which a learning rate of AdamW fits; 'constant': 1.
-        normalize_weight: give w the norm sqrt(rows) before every step. What follows must not depend on the norm of w,
-            as with batch norm. Not in PyTorch.
+        params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
+            entries replace the hyper-parameters below for that group.
+        lr: the learning rate, >= 0. Default 0.001.
+        weight_decay: decoupled weight decay: each step multiplies w by 1 - lr * weight_decay. Default 0.1.
+        momentum: the decay rate of the running mean u of the gradients, in [0, 1). Default 0.95.
+        nesterov: use Nesterov momentum, as in the formula. Default True.
+        ns_coefficients: the three coefficients of the Newton-Schulz polynomial; see `functional.newton_schulz`.
+            Default (3.4445, -4.775, 2.0315).
+        eps: the smallest norm by which a matrix is divided, so that zero gradients do no harm. Default 1e-7.
+        ns_steps: the number of Newton-Schulz iterations. Default 5.
+        adjust_lr_fn: the rule for `factor` in the formula. None (default) or 'original': sqrt(max(1, rows / columns));
+            'match_rms_adamw': 0.2 * sqrt(max(rows, columns)), which suits learning rates tuned for AdamW; 'constant':
+            1.
+        normalize_weight: rescale w to the norm sqrt(rows) before every step. The output of the network must not depend
+            on the norm of w, as when batch norm follows. Not in PyTorch. Default False.
     Raises:
-        ValueError: a hyper-parameter is out of its range, or a parameter has less than two dimensions.
+        ValueError: a hyper-parameter is outside its range, there are no parameters, one is given twice, or one has
+            fewer than two dimensions.
+        TypeError: params is not an ordered iterable of parameters or of dicts.
     Example:
         >>> w = nn.Parameter(np.zeros((2, 2)))
         >>> optimizer = Muon([w], lr=0.1)
@@ -105,7 +113,7 @@ class Muon(Optimizer):
     def check_parameter(self, parameter: Parameter) -> None:
         if parameter.ndim < 2:
             raise ValueError(
-                f"Muon: a parameter of shape {parameter.shape} is no matrix; give parameters with less than two "
+                f"Muon: a parameter of shape {parameter.shape} is not a matrix; give parameters with fewer than two "
                 "dimensions to another optimiser, for example SGD"
             )
 

@@ -17,26 +17,30 @@ __all__ = ["NAdam"]
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov's look ahead: the mean of the gradient as it will be after the next step.
+    """NAdam: Adam with Nesterov momentum.
 
     d = grad + weight_decay * w;  m = beta1 * m + (1 - beta1) * d;  v = beta2 * v + (1 - beta2) * d^2
     u = (1 - mu_t) / (1 - p_t) * d + mu_{t+1} / (1 - p_{t+1}) * m      t: the number of the step, from 1
     w = w - lr * u / (sqrt(v / (1 - beta2^t)) + eps)
 
-    with mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2) and p_t the product of mu_1 to mu_t. Computed in NumPy: see
-    `functional.nadam_step`.
+    with mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2) and p_t the product of mu_1 to mu_t. The step is computed in
+    NumPy, by `functional.nadam_step`.
 
     Args:
-        params: parameters, or dicts of parameters and the hyper-parameters of their group.
-        lr: learning rate.
-        betas: what remains of the two means.
-        eps: added to the root.
-        weight_decay: added to the gradient, times w.
-        momentum_decay: how fast mu grows from about beta1 / 2 to beta1.
-        decoupled_weight_decay: leave the gradient as it is, and multiply w by 1 - lr * weight_decay before the step.
-        maximize: climb instead of descend.
+        params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
+            entries replace the hyper-parameters below for that group.
+        lr: the learning rate, >= 0. Default 0.002.
+        betas: (beta1, beta2), the decay rates of the running means of d and of d^2, each in [0, 1). Default (0.9,
+            0.999).
+        eps: added to the denominator, so that it is never zero. Default 1e-8.
+        weight_decay: the factor of L2 regularisation: weight_decay * w is added to the gradient. Default 0.
+        momentum_decay: how fast mu_t grows from about beta1 / 2 to beta1. Default 0.004.
+        decoupled_weight_decay: multiply w by 1 - lr * weight_decay before the step, as `AdamW` does, instead of adding
+            weight_decay * w to the gradient. Default False.
+        maximize: maximise the objective instead of minimising it. Default False.
     Raises:
-        ValueError: a hyper-parameter is out of its range.
+        ValueError: a hyper-parameter is outside its range, there are no parameters, or one is given twice.
+        TypeError: params is not an ordered iterable of parameters or of dicts.
     Example:
         >>> w = nn.Parameter(np.array([1.0, 2.0]))
         >>> optimizer = NAdam([w], lr=0.1)

@@ -12,27 +12,46 @@ __all__ = ["OneCycleLR"]
 
 
 class OneCycleLR(LRScheduler):
-    """Up to max_lr, then down to almost nothing, within total_steps; momentum goes the other way.
+    """One cycle: the learning rate rises to max_lr, then falls to almost zero, while momentum moves the opposite way.
 
-    From max_lr / div_factor to max_lr in the first pct_start of all steps, then to max_lr / div_factor /
-    final_div_factor. With three_phase the way down is as long as the way up and ends where that began, and what remains
-    goes on to the end. To be stepped after every batch.
+    Step it after every batch. The learning rate starts at initial_lr = max_lr / div_factor and reaches max_lr in the
+    first pct_start of all steps. It then falls to initial_lr / final_div_factor at the last step. With three_phase it
+    first falls back to initial_lr, in as many steps as it rose, and then to initial_lr / final_div_factor.
 
-    Schedules that the optimiser had before end here: learning rates are given to this one, not factors.
+    OneCycleLR sets learning rates and does not multiply them by factors. Schedules that were made for the optimiser
+    before it therefore end.
 
     Args:
-        optimizer: the optimiser; with cycle_momentum, one with momentum or betas.
-        max_lr: the peak, one or a list of one for each group.
-        total_steps: the number of steps of the cycle; or give epochs and steps_per_epoch.
-        epochs, steps_per_epoch: total_steps is their product.
-        pct_start: the share of the way up.
-        anneal_strategy: 'cos' or 'linear'.
-        cycle_momentum: whether to change momentum (or beta1) too.
-        base_momentum, max_momentum: its ends; the first goes with max_lr.
-        div_factor, final_div_factor, three_phase: see above.
-        last_epoch: see `LRScheduler`.
+        optimizer: the optimiser. With cycle_momentum it must have `momentum` or `betas`.
+        max_lr: the largest learning rate: one number, or a list of one for each parameter group.
+        total_steps: the number of steps of the cycle. None (default): epochs * steps_per_epoch, which must be given.
+        epochs: the number of epochs; used if total_steps is None.
+        steps_per_epoch: the number of batches in an epoch; used if total_steps is None.
+        pct_start: the fraction of the steps, in [0, 1], during which the learning rate rises. Default 0.3.
+        anneal_strategy: the shape of the phases, 'cos' (default) or 'linear'.
+        cycle_momentum: also change the momentum (beta1 for optimisers with betas). Default True.
+        base_momentum: the momentum when the learning rate is max_lr: one number, or one for each group. Default 0.85.
+        max_momentum: the momentum at the start and the end of the cycle: one number, or one for each group. Default
+            0.95.
+        div_factor: max_lr over the initial learning rate. Default 25.
+        final_div_factor: the initial learning rate over the last one. Default 1e4.
+        three_phase: use a third phase, see above. Default False.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
     Raises:
-        ValueError: an argument is out of its range; or, from `step`, the cycle is over.
+        ValueError: an argument is outside its range, or the optimiser has no momentum to change. `step` raises it when
+            the cycle is over.
+        KeyError: last_epoch is not -1, and the groups lack the values that the cycle began with.
+    Example:
+        >>> from fastnn import optim
+        >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0, momentum=0.9)
+        >>> schedule = optim.OneCycleLR(optimizer, max_lr=1.0, total_steps=5, pct_start=0.4, anneal_strategy="linear")
+        >>> for _ in range(4):
+        ...     print([round(lr, 3) for lr in schedule.get_last_lr()])
+        ...     schedule.step()
+        [0.04]
+        [1.0]
+        [0.667]
+        [0.333]
 
     Source: Smith and Topin, 2018, "Super-convergence: very fast training of neural networks using large learning
     rates"; PyTorch's definition.
@@ -156,7 +175,10 @@ class OneCycleLR(LRScheduler):
 
     # ---- state -------------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
-        """As that of other schedules, and {"began": [learning rates and momenta of each group], "momenta": [...]}."""
+        """The state of `LRScheduler.state_dict`, with two more entries.
+
+        "began" holds the learning rates and momenta that each group's cycle is made of, "momenta" the present momenta.
+        """
         state = {**super().state_dict(), "began": [dict(began) for began in self._began]}
         if self.cycle_momentum:
             state["momenta"] = [

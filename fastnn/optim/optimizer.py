@@ -1,4 +1,4 @@
-"""The base class of all optimisers: parameter groups and state. The arithmetic is in functional/optimizer.py."""
+"""The base class of all optimisers: parameter groups and state. The update formulas are in functional/optimizer.py."""
 
 from __future__ import annotations
 
@@ -73,26 +73,36 @@ def any_number(owner: str, name: str, value: Any) -> float:
 
 
 class Optimizer:
-    """Parameter groups with their hyper-parameters, and a state for every parameter.
+    """The base class of optimisers: parameter groups with their hyper-parameters, and a state for every parameter.
 
-    A subclass defines `update`, which changes one parameter in place, and `check_group`, which refuses bad
-    hyper-parameters:
-
-        class SignSGD(Optimizer):
-            def __init__(self, params, lr=1e-3):
-                super().__init__(params, {"lr": lr})
-
-            def update(self, parameter, gradient, state, group):
-                parameter -= group["lr"] * np.sign(gradient)
+    A subclass defines `update`, which changes one parameter in place. It may define `check_group`, which refuses
+    hyper-parameters outside their range.
 
     Args:
-        params: parameters, or dicts {"params": parameters, hyper-parameters of this group ...}.
-        defaults: hyper-parameters of the groups that do not set them.
-
+        params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
+            entries replace the defaults for that group.
+        defaults: the hyper-parameters, by name, of groups that do not set them.
     Attributes:
-        param_groups: a list of dicts; `for group in optimizer.param_groups: group["lr"] = 0.01` takes effect at once.
-        state: what is remembered of each parameter, made at its first step.
-        defaults: as given.
+        param_groups: the list of groups, dicts. A change, such as `optimizer.param_groups[0]["lr"] = 0.01`, takes
+            effect at the next step.
+        state: what the optimiser remembers of each parameter, such as its momentum; filled at the first step.
+        defaults: the argument `defaults`, as a dict.
+    Raises:
+        ValueError: there are no parameters, or one is given twice.
+        TypeError: params is not an ordered iterable of parameters or of dicts.
+    Example:
+        >>> from fastnn import optim
+        >>> class SignSGD(optim.Optimizer):
+        ...     def __init__(self, params, lr=1e-3):
+        ...         super().__init__(params, {"lr": lr})
+        ...     def update(self, parameter, gradient, state, group):
+        ...         parameter -= group["lr"] * np.sign(gradient)
+        >>> w = nn.Parameter(np.array([1.0, 2.0]))
+        >>> optimizer = SignSGD([w], lr=0.5)
+        >>> w.grad = np.array([3.0, -0.1])
+        >>> optimizer.step()
+        >>> w.data
+        array([0.5, 2.5])
     """
 
     def __init__(self, params: Iterable[Parameter] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
@@ -114,25 +124,39 @@ class Optimizer:
 
     # ---- to be written by subclasses ---------------------------------------------------------------------------------
     def update(self, parameter: NDArray, gradient: NDArray, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """Change `parameter` in place, given the gradient, its state and its group."""
+        """Change one parameter in place. Subclasses define it.
+
+        Args:
+            parameter: the array of the parameter, float32 or float64.
+            gradient: the gradient of the loss with respect to it, of the same shape.
+            state: a dict for what the optimiser remembers of this parameter; empty at the first step.
+            group: the parameter group, a dict with the hyper-parameters.
+        """
         raise TypeError(f"{self._name} does not define update()")
 
     def check_group(self, group: dict[str, Any]) -> None:
-        """Raise for hyper-parameters that make no sense; store the others as plain Python numbers."""
+        """Check the hyper-parameters of a group, and replace them by plain Python numbers. Subclasses define it.
+
+        Args:
+            group: the parameter group, a dict that is changed in place.
+        Raises:
+            ValueError: a hyper-parameter is outside its range.
+            TypeError: a hyper-parameter has the wrong type.
+        """
 
     def check_parameter(self, parameter: Parameter) -> None:
-        """Raise for a parameter that this optimiser cannot train."""
+        """Raise ValueError for a parameter that this optimiser cannot train. The base class accepts all."""
 
     def state_names(self, group: Mapping[str, Any]) -> dict[str, bool]:
-        """What the state of a parameter of `group` consists of, and whether it always does once there is one.
+        """The names of the entries in the state of a parameter, each with whether every state that is not empty has it.
 
-        All but 'step' and 'mu_product' are arrays. A saved state that is none of this is refused; what is not listed is
-        not checked.
+        All entries but 'step' and 'mu_product' are arrays. `load_state_dict` refuses a state in which a required entry
+        is missing or a listed one has the wrong type. It does not check entries that are not listed.
         """
         return {}
 
     def group_defaults(self, group: Mapping[str, Any]) -> dict[str, Any]:
-        """The hyper-parameters that `group` must have, with the values of those that it does not set."""
+        """The hyper-parameters that `group` must have, with the default values of those that it does not set."""
         return self.defaults
 
     # ---- groups ------------------------------------------------------------------------------------------------------
@@ -141,10 +165,21 @@ class Optimizer:
         return type(self).__name__
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
-        """Train more parameters, {"params": parameters, hyper-parameters that differ from the defaults ...}.
+        """Add a parameter group: more parameters to train.
 
+        Args:
+            param_group: {"params": parameters, ...}; the other entries are hyper-parameters that differ from the
+                defaults.
         Raises:
-            ValueError: a parameter is given twice, or a hyper-parameter is out of its range.
+            ValueError: a parameter is given twice, or a hyper-parameter is outside its range.
+            TypeError: param_group is not a dict with the key 'params'.
+        Example:
+            >>> from fastnn import optim
+            >>> w, b = nn.Parameter(np.zeros((2, 2))), nn.Parameter(np.zeros(2))
+            >>> optimizer = optim.SGD([w], lr=0.1, weight_decay=5e-4)
+            >>> optimizer.add_param_group({"params": [b], "weight_decay": 0})
+            >>> [group["weight_decay"] for group in optimizer.param_groups]
+            [0.0005, 0.0]
         """
         if not isinstance(param_group, Mapping) or "params" not in param_group:
             raise TypeError(
@@ -165,15 +200,19 @@ class Optimizer:
 
     # ---- training ----------------------------------------------------------------------------------------------------
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient and is not frozen.
+        """Update every parameter that has a gradient and is not frozen.
 
-        `parameter.data` is changed in place. Only an array that is read-only or no NumPy float array in native byte
-        order is replaced by a copy.
+        `parameter.data` is changed in place. It is replaced by a copy only if it is read-only or is not a NumPy float
+        array in native byte order.
 
         Args:
-            closure: called first, to compute loss and gradients; its result is returned.
+            closure: a function that computes the loss and the gradients, called before the update. None (default): the
+                gradients are already there.
+        Returns:
+            The result of closure, or None.
         Raises:
-            ValueError: a gradient and its parameter differ in shape; no parameter was changed.
+            ValueError: a gradient and its parameter differ in shape. No parameter has been changed.
+            TypeError: closure is not a function.
         """
         if closure is not None and not callable(closure):
             raise TypeError(f"{self._name}.step: closure must be a function. Received: {_check.shown(closure)}")
@@ -199,18 +238,27 @@ class Optimizer:
         return result
 
     def updates_of(self, group: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
-        """What the updates of this group are called in: those that can wait are computed together at its end."""
+        """The context manager in which the parameters of a group are updated.
+
+        Updates that are marked with `can_wait` are computed together when the block ends.
+        """
         return together() if getattr(self.update, "can_wait", False) else contextlib.nullcontext()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters, or with set_to_none=False, fill those that are there with zeros."""
+        """Clear the gradients of all parameters.
+
+        Args:
+            set_to_none: set each `grad` to None (default); or, if False, fill those that exist with zeros.
+        Raises:
+            TypeError, ValueError: set_to_none is neither True nor False.
+        """
         set_to_none = _check.boolean(f"{self._name}.zero_grad", "set_to_none", set_to_none)
         for parameter in self.parameters():
             grad = parameter._grad
             parameter._grad = None if set_to_none or grad is None else np.zeros_like(grad)
 
     def parameters(self) -> list[Parameter]:
-        """All parameters, in the order of the groups.
+        """All parameters as a list, in the order of the groups.
 
         Example:
             >>> from fastnn import optim
@@ -222,10 +270,10 @@ class Optimizer:
 
     # ---- state -------------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
-        """{"state": {i: {name: array or number}}, "param_groups": [{..., "params": [i, ...]}]}.
+        """The state, {"state": {i: {name: array or number}}, "param_groups": [{..., "params": [i, ...]}]}.
 
-        Parameters are numbered in the order of the groups. Arrays are C-contiguous copies; all else is plain numbers,
-        strings and lists, fit for JSON.
+        i is the index of a parameter, counted in the order of the groups. Arrays are C-contiguous copies. Everything
+        else consists of numbers, strings, lists and dicts that JSON can hold.
         """
         index = {parameter: i for i, parameter in enumerate(self.parameters())}
         state = {
@@ -242,15 +290,18 @@ class Optimizer:
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from the result of `state_dict`: the next steps are those that would have followed it, bit for bit.
+        """Restore a state that `state_dict` returned.
 
-        Either everything fits or nothing is changed. Indices may be strings, as they are after a passage through JSON.
+        The next steps are those that would have followed it, bit for bit. If anything does not fit, nothing is changed.
+        Indices may be strings, as JSON makes them.
 
+        Args:
+            state_dict: the state, from `state_dict` of an optimiser of the same class with the same groups.
         Raises:
-            ValueError: groups, their sizes or the shapes of states differ from this optimiser's, or a value is out of
-                its range.
+            ValueError: the groups, their sizes or the shapes of states differ from those of this optimiser, or a value
+                is outside its range.
             KeyError: a hyper-parameter or a part of a state is missing.
-            TypeError: something is of another type than `state_dict` gives.
+            TypeError: an entry has another type than in the result of `state_dict`.
         """
         owner = f"{self._name}.load_state_dict"
         _check.mapping(owner, "the state", state_dict, "state", "param_groups")
@@ -295,13 +346,13 @@ class Optimizer:
 
 
 def can_wait(update: Callable[..., None]) -> Callable[..., None]:
-    """Mark an `update` that may be computed later than it is called, since it reads nothing of what it changes."""
+    """Mark an `update` that may be computed later than it is called. It must read nothing that it changes."""
     update.can_wait = True  # type: ignore[attr-defined]
     return update
 
 
 def slot(state: dict[str, Any], name: str, parameter: NDArray, fill: float = 0.0) -> NDArray:
-    """The array `state[name]`, made at its first use: in the memory order of the parameter, every element `fill`."""
+    """The array `state[name]`, in the memory order of the parameter; made at its first use and filled with `fill`."""
     if name not in state:
         state[name] = _layout.empty_like(_layout.dense(parameter))
         state[name][...] = fill
@@ -309,15 +360,15 @@ def slot(state: dict[str, Any], name: str, parameter: NDArray, fill: float = 0.0
 
 
 def count_step(state: dict[str, Any]) -> int:
-    """The number of this step of a parameter, from 1."""
+    """Increase the step count of a parameter by one, and return it. The first step is 1."""
     state["step"] = state.get("step", 0) + 1
     return state["step"]
 
 
 def writable(parameter: Parameter) -> NDArray:
-    """`parameter.data` to be written into, replaced by a copy if it cannot be changed in place.
+    """`parameter.data` for writing. An array that cannot be changed in place is first replaced by a copy.
 
-    All that optimisers and averages write into parameters is written into what this gives: it notes the change.
+    Optimisers and averages must get the arrays that they write into from here, since the parameter notes the change.
     """
     parameter.written()
     data = parameter._data

@@ -1,4 +1,4 @@
-"""The schedule that looks at a metric."""
+"""The schedule that follows a metric."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,22 @@ __all__ = ["ReduceLROnPlateau"]
 class ReduceLROnPlateau:
     """Multiply the learning rate by `factor` when a metric has not improved for more than `patience` steps.
 
-    It multiplies what the groups have. Beside another schedule of the optimiser, its reductions stay.
+    The present learning rate of each group is multiplied. Other schedules of the same optimiser keep the reductions.
 
     Args:
         optimizer: the optimiser.
-        mode: 'min' if the metric is to fall, 'max' if it is to rise.
-        factor: what the learning rate is multiplied by, in [0, 1).
-        patience: steps without improvement that are accepted.
-        threshold: what counts as an improvement.
-        threshold_mode: 'rel' measures it as a share of the best value, 'abs' as a difference.
-        cooldown: steps after a reduction in which nothing is counted.
-        min_lr: the smallest learning rate, one or a list of one for each group.
-        eps: a smaller change is not made.
+        mode: 'min' (default) if a smaller metric is better, 'max' if a larger one is.
+        factor: the factor of a reduction, in [0, 1). Default 0.1.
+        patience: the number of steps without improvement that are tolerated. Default 10.
+        threshold: how much better than the best value so far a metric must be to count as an improvement. Default 1e-4.
+        threshold_mode: whether threshold is a fraction of the best value ('rel', default) or a difference ('abs').
+        cooldown: the number of steps after a reduction during which steps without improvement are not counted.
+            Default 0.
+        min_lr: the smallest learning rate: one number, or a list of one for each parameter group. Default 0.
+        eps: a reduction by no more than this is not made. Default 1e-8.
+    Raises:
+        ValueError: an argument is outside its range.
+        TypeError: an argument has the wrong type.
     Example:
         >>> from fastnn import optim
         >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
@@ -36,6 +40,8 @@ class ReduceLROnPlateau:
         ...     schedule.step(loss)
         >>> optimizer.param_groups[0]["lr"]
         0.5
+
+    Source: PyTorch's definition.
     """
 
     def __init__(
@@ -77,10 +83,13 @@ class ReduceLROnPlateau:
         return sign * metric < sign * self.best - margin
 
     def step(self, metrics: float) -> None:
-        """Count one step that ended with this value of the metric. NaN is never an improvement.
+        """Count one step, usually an epoch, and reduce the learning rate if it is time to.
 
+        Args:
+            metrics: the value of the metric after this step, for example the validation loss. NaN is never an
+                improvement.
         Raises:
-            TypeError: the metric is no number.
+            TypeError: the metric is not a number.
         """
         metric = _metric("ReduceLROnPlateau.step", metrics)
         n = len(self.optimizer.param_groups)
@@ -117,7 +126,7 @@ class ReduceLROnPlateau:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes, as plain numbers; no best value yet is None."""
+        """The state, a dict of plain numbers and lists. `best` is None before the first step."""
         return {
             "best": None if math.isinf(self.best) else self.best,
             "num_bad_epochs": self.num_bad_epochs,
@@ -128,13 +137,14 @@ class ReduceLROnPlateau:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from the result of `state_dict`: the optimiser gets the learning rates that it had then.
+        """Restore a state that `state_dict` returned. The optimiser gets the learning rates that it had then.
 
-        It may be called before or after the optimiser's own. Either everything fits or nothing is changed.
+        It may be called before or after `load_state_dict` of the optimiser. If anything does not fit, nothing is
+        changed.
 
         Raises:
             KeyError: an entry is missing.
-            TypeError, ValueError: an entry is no number, or is for another number of groups.
+            TypeError, ValueError: an entry is not a number, or belongs to another number of groups.
         """
         owner, n = "ReduceLROnPlateau.load_state_dict", len(self.optimizer.param_groups)
         counts = ("num_bad_epochs", "cooldown_counter", "last_epoch")

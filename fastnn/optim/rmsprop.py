@@ -16,22 +16,25 @@ __all__ = ["RMSprop"]
 
 
 class RMSprop(Optimizer):
-    """The gradient over its root mean square.
+    """RMSprop: divide the gradient by the root of a running mean of its square.
 
     d = grad + weight_decay * w;  s = alpha * s + (1 - alpha) * d^2
-    u = momentum * u + d / (sqrt(s - a^2) + eps);  w = w - lr * u      a: the mean of d if centered, else 0
+    u = momentum * u + d / (sqrt(s - a^2) + eps);  w = w - lr * u      a: the running mean of d if centered, else 0
 
     Args:
-        params: parameters, or dicts of parameters and the hyper-parameters of their group.
-        lr: learning rate.
-        alpha: what remains of the means.
-        eps: added to the root.
-        weight_decay: added to the gradient, times w.
-        momentum: what remains of the last direction.
-        centered: divide by the standard deviation of the gradient instead of its root mean square.
-        maximize: climb instead of descend.
+        params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
+            entries replace the hyper-parameters below for that group.
+        lr: the learning rate, >= 0. Default 0.01.
+        alpha: the decay rate of the running means. Default 0.99.
+        eps: added to the denominator, so that it is never zero. Default 1e-8.
+        weight_decay: the factor of L2 regularisation: weight_decay * w is added to the gradient. Default 0.
+        momentum: the factor of the previous update u. Default 0, no momentum.
+        centered: divide by an estimate of the standard deviation of the gradient instead of its root mean square.
+            Default False.
+        maximize: maximise the objective instead of minimising it. Default False.
     Raises:
-        ValueError: a hyper-parameter is out of its range.
+        ValueError: a hyper-parameter is outside its range, there are no parameters, or one is given twice.
+        TypeError: params is not an ordered iterable of parameters or of dicts.
     Example:
         >>> w = nn.Parameter(np.array([1.0, 2.0]))
         >>> optimizer = RMSprop([w], lr=0.01, alpha=0.75)

@@ -67,12 +67,12 @@ def rates(owner: str, name: str, values: Any, n: int) -> list[float]:
 # ---- several schedules of one optimiser ------------------------------------------------------------------------------
 @dataclass(eq=False)
 class Share:
-    """What one schedule makes of the learning rates of an optimiser's groups.
+    """The learning rates that one schedule computes for the groups of an optimiser.
 
     Attributes:
-        rates: what it alone would set.
-        bases: the initial learning rates; rate / base is the factor by which it multiplies what others set.
-        sets: whether it sets learning rates; one that does not (`ReduceLROnPlateau`) only multiplies them.
+        rates: the learning rates that this schedule alone would set.
+        bases: the initial learning rates. rate / base is the factor by which it multiplies those of other schedules.
+        sets: whether it sets learning rates. One that does not, `ReduceLROnPlateau`, only multiplies them.
     """
 
     rates: list[float]
@@ -83,7 +83,7 @@ class Share:
 def joined(shares: Sequence[Share]) -> list[float]:
     """The learning rates of all groups: those of the first share, times the factors of the others.
 
-    A single one is taken as it is, to the last digit.
+    The rates of a single share are returned unchanged, bit for bit.
     """
     first = next(share for share in shares if share.sets)
     result = list(first.rates)
@@ -95,23 +95,32 @@ def joined(shares: Sequence[Share]) -> list[float]:
 
 
 class LRScheduler:
-    """The base class of schedules.
+    """The base class of learning-rate schedules.
 
-    A subclass defines `lr_at(t, base_lr)`, or, where groups differ in more than their learning rate, `get_lr()`:
-
-        class InverseRootLR(LRScheduler):
-            def lr_at(self, t, base_lr):
-                return base_lr / math.sqrt(1 + t)
+    A subclass defines `lr_at(t, base_lr)`. If groups differ in more than their initial learning rate, it defines
+    `get_lr()` instead.
 
     Args:
-        optimizer: whose groups get the learning rates. Those that it has now are kept as group["initial_lr"].
-        last_epoch: -1 to begin; else the schedule continues behind that step, and groups must have "initial_lr".
-
+        optimizer: the optimiser whose learning rates are set. Its present ones are kept as group["initial_lr"].
+        last_epoch: -1 (default) begins anew. A number t continues after step t; every group must then have the entry
+            "initial_lr", as it does after the state of an optimiser was loaded.
     Attributes:
-        last_epoch: steps so far.
+        last_epoch: the number of steps so far.
         base_lrs: the initial learning rate of every group.
     Raises:
-        ValueError: a learning rate that it computes is negative, infinite or NaN.
+        ValueError: a learning rate that the schedule computes is negative, infinite or NaN.
+        KeyError: a group has no learning rate, or last_epoch is not -1 and a group has no "initial_lr".
+    Example:
+        >>> import math
+        >>> from fastnn import optim
+        >>> class InverseRootLR(optim.LRScheduler):
+        ...     def lr_at(self, t, base_lr):
+        ...         return base_lr / math.sqrt(1 + t)
+        >>> schedule = InverseRootLR(optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0))
+        >>> for _ in range(3):
+        ...     schedule.step()
+        >>> schedule.get_last_lr()
+        [0.5]
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
@@ -130,22 +139,26 @@ class LRScheduler:
         return type(self).__name__
 
     def lr_at(self, t: Any, base_lr: float) -> float:
-        """The learning rate after t steps of a group that began with base_lr."""
+        """The learning rate after t steps, for a group that began with base_lr. Subclasses define it."""
         raise TypeError(f"{self._name} defines neither lr_at() nor get_lr()")
 
     def get_lr(self) -> list[float]:
-        """The learning rate of every group after `last_epoch` steps, if no other schedule had a share in it."""
+        """The learning rate of every group after `last_epoch` steps, as this schedule alone would set it."""
         return [self.lr_at(self.last_epoch, base_lr) for base_lr in self.base_lrs]
 
     def get_last_lr(self) -> list[float]:
-        """The learning rate of every group, as this schedule set it last."""
+        """The learning rate of every group that the last step of this schedule set."""
         return list(self._last_lr)
 
     def step(self, epoch: Any = None) -> None:
-        """Set the learning rates for the next step, or for step number `epoch`.
+        """Set the learning rates for the next step.
 
+        Args:
+            epoch: the number of the step to set them for. None (default): one more than the last.
         Raises:
-            RuntimeError: another schedule took this one over; step that one.
+            RuntimeError: the schedule is part of a `SequentialLR` or `ChainedScheduler`, or a later `OneCycleLR` has
+                replaced it. Step that one.
+            ValueError: a learning rate is negative, infinite or NaN, or groups were added to the optimiser.
         """
         if not any(share is self._share for share in self.optimizer._shares):
             raise RuntimeError(
@@ -201,10 +214,11 @@ class LRScheduler:
 
     # ---- state -------------------------------------------------------------------------------------------------------
     def state_dict(self) -> dict[str, Any]:
-        """What changes, as plain numbers and lists.
+        """The state, a dict of plain numbers and lists.
 
-        {"last_epoch": ..., "base_lrs": [...], "rates": what it alone would set, "last_lr": what it set, "lr": what the
-        groups have now, which differs where other schedules or the user have changed it since}.
+        "last_epoch": the number of steps; "base_lrs": the initial learning rates; "rates": the learning rates that this
+        schedule alone would set; "last_lr": those that it set last; "lr": those that the groups have now. They differ
+        from "last_lr" if another schedule or the user has changed them since.
         """
         return {
             "last_epoch": self.last_epoch,
@@ -215,14 +229,14 @@ class LRScheduler:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from the result of `state_dict`: the optimiser gets the learning rates that it had then.
+        """Restore a state that `state_dict` returned. The optimiser gets the learning rates that it had then.
 
-        It may be called before or after the optimiser's own. Several schedules of one optimiser continue together if
-        they are made in the same order again, and each is loaded. Either everything fits or nothing is changed.
+        It may be called before or after `load_state_dict` of the optimiser. For several schedules of one optimiser,
+        make them in the same order as before and load each. If anything does not fit, nothing is changed.
 
         Raises:
             KeyError: an entry is missing.
-            TypeError, ValueError: an entry is no number, or is for another number of groups.
+            TypeError, ValueError: an entry is not a number, or belongs to another number of groups.
         """
         state = self._checked_state(state_dict)
         self._set_state(state)

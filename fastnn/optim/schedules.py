@@ -1,13 +1,14 @@
-"""Learning-rate schedules: stepped after the optimiser, once an epoch or once a batch.
+"""Learning-rate schedules. Step a schedule after the optimiser, once an epoch or once a batch.
 
-Every schedule but `ReduceLROnPlateau` is a function of the number of steps: it sets the learning rate, whatever it was
-set to in between, so a schedule continues from its step count alone. To begin with another learning rate, set
+Every schedule but `ReduceLROnPlateau` is a function of the step number t. `step` sets the learning rate to the value
+of that function, even if the user has changed it in the meantime. To begin with another learning rate, set
 `group["lr"]` before the schedule is made.
 
-Several schedules of one optimiser multiply, as in PyTorch: each stands for a factor, its learning rate over the initial
-one, and a group gets the initial learning rate times all of them. A schedule that is stepped no more keeps the factor
-that it had last. `ChainedScheduler` steps several as one, `SequentialLR` one after the other. `OneCycleLR`, which is
-given learning rates instead of factors, ends the schedules made before it.
+If an optimiser has several schedules, their effects multiply, as in PyTorch. The factor of a schedule is its learning
+rate divided by the initial one. A group gets the initial learning rate times the factors of all schedules. A schedule
+that is no longer stepped keeps its last factor. `ChainedScheduler` steps several schedules as one; `SequentialLR`
+runs them one after the other. `OneCycleLR` sets learning rates and has no factor, so it ends the schedules made
+before it.
 """
 
 import math
@@ -41,12 +42,25 @@ __all__ = [
 
 
 class LambdaLR(LRScheduler):
-    """base_lr * lr_lambda(t).
+    """Multiply the initial learning rate by a function of the step: lr = base_lr * lr_lambda(t).
 
     Args:
         optimizer: the optimiser.
-        lr_lambda: a function of the number of steps, or a list of one for each group.
-        last_epoch: see `LRScheduler`.
+        lr_lambda: a function of the number of steps so far, an int; or a list of functions, one for each parameter
+            group.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
+    Raises:
+        TypeError: lr_lambda is not a function, or does not return a number.
+        ValueError: the number of functions is not that of the groups, or a learning rate is negative, infinite or NaN.
+    Example:
+        >>> from fastnn import optim
+        >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
+        >>> schedule = optim.LambdaLR(optimizer, lambda t: 1 / (1 + t))
+        >>> schedule.step()
+        >>> schedule.get_last_lr()
+        [0.5]
+
+    Source: PyTorch's definition.
     """
 
     def __init__(
@@ -75,13 +89,15 @@ def _function(owner: str, name: str, value: Any) -> Callable[[int], float]:
 
 
 class StepLR(LRScheduler):
-    """base_lr * gamma^(t // step_size).
+    """Multiply the learning rate by gamma every step_size steps: lr = base_lr * gamma^(t // step_size).
 
     Args:
         optimizer: the optimiser.
-        step_size: steps between two changes.
-        gamma: the factor of each.
-        last_epoch: see `LRScheduler`.
+        step_size: the number of steps between two changes.
+        gamma: the factor of each change, >= 0. Default 0.1.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
+    Raises:
+        ValueError: step_size < 1 or gamma < 0.
     Example:
         >>> from fastnn import optim
         >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
@@ -92,6 +108,8 @@ class StepLR(LRScheduler):
         [1.0]
         [0.5]
         [0.5]
+
+    Source: PyTorch's definition.
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
@@ -104,13 +122,28 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """base_lr * gamma^(number of milestones reached).
+    """Multiply the learning rate by gamma at each milestone: lr = base_lr * gamma^(number of milestones <= t).
 
     Args:
         optimizer: the optimiser.
-        milestones: steps at which the learning rate changes; one given twice counts twice.
-        gamma: the factor of each.
-        last_epoch: see `LRScheduler`.
+        milestones: the steps at which the learning rate changes. A milestone that is given twice counts twice.
+        gamma: the factor of each change, >= 0. Default 0.1.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
+    Raises:
+        ValueError: a milestone or gamma is negative.
+        TypeError: milestones are not integers.
+    Example:
+        >>> from fastnn import optim
+        >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
+        >>> schedule = optim.MultiStepLR(optimizer, milestones=[2, 3], gamma=0.5)
+        >>> for _ in range(3):
+        ...     schedule.step()
+        ...     print(schedule.get_last_lr())
+        [1.0]
+        [0.5]
+        [0.25]
+
+    Source: PyTorch's definition.
     """
 
     def __init__(
@@ -125,12 +158,24 @@ class MultiStepLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """base_lr * gamma^t.
+    """Multiply the learning rate by gamma at every step: lr = base_lr * gamma^t.
 
     Args:
         optimizer: the optimiser.
-        gamma: the factor of every step.
-        last_epoch: see `LRScheduler`.
+        gamma: the factor of each step, >= 0.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
+    Raises:
+        ValueError: gamma < 0.
+    Example:
+        >>> from fastnn import optim
+        >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
+        >>> schedule = optim.ExponentialLR(optimizer, gamma=0.5)
+        >>> schedule.step()
+        >>> schedule.step()
+        >>> schedule.get_last_lr()
+        [0.25]
+
+    Source: PyTorch's definition.
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
@@ -142,13 +187,27 @@ class ExponentialLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """base_lr * factor for total_iters steps, then base_lr.
+    """Multiply the learning rate by a constant factor in the first total_iters steps: base_lr * factor, then base_lr.
 
     Args:
         optimizer: the optimiser.
-        factor: the factor, in [0, 1].
-        total_iters: steps for which it holds.
-        last_epoch: see `LRScheduler`.
+        factor: the factor of the first steps, in [0, 1]. Default 1/3.
+        total_iters: the number of steps with the factor. Default 5.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
+    Raises:
+        ValueError: factor is outside [0, 1], or total_iters < 0.
+    Example:
+        >>> from fastnn import optim
+        >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
+        >>> schedule = optim.ConstantLR(optimizer, factor=0.5, total_iters=2)
+        >>> for _ in range(3):
+        ...     print(schedule.get_last_lr())
+        ...     schedule.step()
+        [0.5]
+        [0.5]
+        [1.0]
+
+    Source: PyTorch's definition.
     """
 
     def __init__(
@@ -163,14 +222,30 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """base_lr times a factor that goes from start_factor to end_factor in total_iters steps: a warm-up, or a ramp down.
+    """Change the factor of the learning rate linearly from start_factor to end_factor: a warm-up, or a linear decay.
+
+    lr = base_lr * (start_factor + (end_factor - start_factor) * min(t, total_iters) / total_iters)
 
     Args:
         optimizer: the optimiser.
-        start_factor: the factor at the first step, in (0, 1].
-        end_factor: the factor after total_iters steps, in [0, 1].
-        total_iters: steps of the ramp.
-        last_epoch: see `LRScheduler`.
+        start_factor: the factor at the first step, in (0, 1]. Default 1/3.
+        end_factor: the factor after total_iters steps and from then on, in [0, 1]. Default 1.
+        total_iters: the number of steps of the change, >= 1. Default 5.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
+    Raises:
+        ValueError: a factor is outside its range, or total_iters < 1.
+    Example:
+        >>> from fastnn import optim
+        >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
+        >>> schedule = optim.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+        >>> for _ in range(3):
+        ...     print(schedule.get_last_lr())
+        ...     schedule.step()
+        [0.5]
+        [0.75]
+        [1.0]
+
+    Source: PyTorch's definition.
     """
 
     def __init__(
@@ -194,13 +269,27 @@ class LinearLR(LRScheduler):
 
 
 class PolynomialLR(LRScheduler):
-    """base_lr * (1 - t / total_iters)^power, and 0 after total_iters steps.
+    """Let the learning rate fall to 0 as a power of the steps that remain: lr = base_lr * (1 - t / total_iters)^power.
+
+    After total_iters steps the learning rate is 0.
 
     Args:
         optimizer: the optimiser.
-        total_iters: steps down to 0.
-        power: the exponent of the polynomial.
-        last_epoch: see `LRScheduler`.
+        total_iters: the number of steps until the learning rate is 0, >= 1. Default 5.
+        power: the exponent, >= 0. Default 1, a linear decay.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
+    Raises:
+        ValueError: total_iters < 1 or power < 0.
+    Example:
+        >>> from fastnn import optim
+        >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
+        >>> schedule = optim.PolynomialLR(optimizer, total_iters=4, power=2.0)
+        >>> schedule.step()
+        >>> schedule.step()
+        >>> schedule.get_last_lr()
+        [0.25]
+
+    Source: PyTorch's definition.
     """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
@@ -213,15 +302,29 @@ class PolynomialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Half a cosine from base_lr down to eta_min in T_max steps (and up again, if stepped on).
+    """Let the learning rate fall from base_lr to eta_min in T_max steps, along half a period of a cosine.
 
-    eta_min + (base_lr - eta_min) * (1 + cos(pi * t / T_max)) / 2
+    lr = eta_min + (base_lr - eta_min) * (1 + cos(pi * t / T_max)) / 2
+
+    After T_max steps the same formula lets it rise again.
 
     Args:
         optimizer: the optimiser.
-        T_max: steps down to eta_min.
-        eta_min: the smallest learning rate.
-        last_epoch: see `LRScheduler`.
+        T_max: the number of steps until the learning rate is eta_min, >= 1.
+        eta_min: the smallest learning rate, >= 0. Default 0.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
+    Raises:
+        ValueError: T_max < 1 or eta_min < 0.
+    Example:
+        >>> from fastnn import optim
+        >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
+        >>> schedule = optim.CosineAnnealingLR(optimizer, T_max=2)
+        >>> for _ in range(3):
+        ...     print([round(lr, 3) for lr in schedule.get_last_lr()])
+        ...     schedule.step()
+        [1.0]
+        [0.5]
+        [0.0]
 
     Source: Loshchilov and Hutter, 2017, "SGDR: stochastic gradient descent with warm restarts", without restarts.
     """
@@ -236,16 +339,33 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """Half a cosine from base_lr down to eta_min in T_0 steps; then the next, T_mult times as long; and so on.
+    """Cosine annealing with restarts: fall from base_lr to eta_min in a period, start again at base_lr, and so on.
+
+    The first period has T_0 steps. Each later period is T_mult times as long as the one before.
 
     Args:
         optimizer: the optimiser.
-        T_0: steps of the first period.
-        T_mult: by what each period is longer than the one before.
-        eta_min: the smallest learning rate.
-        last_epoch: see `LRScheduler`.
+        T_0: the number of steps of the first period, >= 1.
+        T_mult: the length of a period over that of the one before, an integer >= 1. Default 1.
+        eta_min: the smallest learning rate, >= 0. Default 0.
+        last_epoch: the step after which to continue; -1 (default) begins anew. See `LRScheduler`.
+    Raises:
+        ValueError: T_0 < 1, T_mult < 1 or eta_min < 0.
 
-    `step(epoch)` takes fractions: with batches as parts of an epoch, `schedule.step(epoch + batch / n_batches)`.
+    `step(epoch)` also takes fractions. To count in epochs and step after every batch, call
+    `schedule.step(epoch + batch / n_batches)`.
+
+    Example:
+        >>> from fastnn import optim
+        >>> optimizer = optim.SGD([nn.Parameter(np.zeros(1))], lr=1.0)
+        >>> schedule = optim.CosineAnnealingWarmRestarts(optimizer, T_0=2)
+        >>> for _ in range(4):
+        ...     print([round(lr, 3) for lr in schedule.get_last_lr()])
+        ...     schedule.step()
+        [1.0]
+        [0.5]
+        [1.0]
+        [0.5]
 
     Source: Loshchilov and Hutter, 2017, "SGDR: stochastic gradient descent with warm restarts".
     """

@@ -16,22 +16,25 @@ __all__ = ["SGD"]
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum.
+    """Stochastic gradient descent, with momentum if wanted.
 
     d = grad + weight_decay * w;  u = momentum * u + (1 - dampening) * d;  w = w - lr * u
 
-    The first u is d itself. With nesterov the step is lr * (d + momentum * u); without momentum it is lr * d.
+    In the first step u = d. With nesterov, w = w - lr * (d + momentum * u). Without momentum, w = w - lr * d.
 
     Args:
-        params: parameters, or dicts of parameters and the hyper-parameters of their group.
-        lr: learning rate.
-        momentum: what remains of the last direction.
-        dampening: what the new gradient loses (not in the first step).
-        weight_decay: added to the gradient, times w: the gradient of weight_decay / 2 * |w|^2.
-        nesterov: look one step ahead; needs momentum and no dampening.
-        maximize: climb instead of descend.
+        params: the parameters to train; or dicts {"params": parameters, ...}, one for each parameter group, whose other
+            entries replace the hyper-parameters below for that group.
+        lr: the learning rate, >= 0. Default 0.001.
+        momentum: the factor of the previous update u, >= 0. Default 0, no momentum.
+        dampening: the new gradient is multiplied by 1 - dampening, except in the first step. Default 0.
+        weight_decay: the factor of L2 regularisation: weight_decay * w, the gradient of weight_decay / 2 * |w|^2, is
+            added to the gradient. Default 0.
+        nesterov: use Nesterov momentum; needs momentum > 0 and dampening 0. Default False.
+        maximize: maximise the objective instead of minimising it. Default False.
     Raises:
-        ValueError: a hyper-parameter is out of its range.
+        ValueError: a hyper-parameter is outside its range, there are no parameters, or one is given twice.
+        TypeError: params is not an ordered iterable of parameters or of dicts.
     Example:
         >>> w = nn.Parameter(np.array([1.0, 2.0]))
         >>> optimizer = SGD([w], lr=0.1)

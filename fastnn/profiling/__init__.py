@@ -1,8 +1,10 @@
-"""Where the time of a training step goes, layer by layer, and how far from what the machine could do.
+"""Where the time of a training step goes, layer by layer, and how it compares with what the machine can do.
 
-profile = fastnn.profile(model, x, y)
-print(profile)
-profile.plot().figure.savefig("roofline.png")
+For example:
+
+    profile = fastnn.profile(model, x, y)
+    print(profile)
+    profile.plot().figure.savefig("roofline.png")
 """
 
 from fastnn.profiling.forecast import Forecast, ForecastRow, Loss, forecast

@@ -1,4 +1,4 @@
-"""Which algorithm computes a layer, and why: what the planner of convolutions decides."""
+"""Which algorithm computes a convolution, and why: the decision of the planner."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ __all__ = ["algorithm_of"]
 
 
 def algorithm_of(layer: Any, direction: str, x_shape: tuple[int, ...]) -> tuple[str, str]:
-    """The algorithm of a convolution or linear layer and why it runs; empty for others.
+    """The algorithm of a convolution or linear layer, and the reason why it runs. Both are '' for other layers.
 
     Args:
-        layer: of the network.
-        direction: 'forward', 'backward data', 'backward weight', or 'backward' if these are not told apart.
-        x_shape: of its input.
+        layer: the layer.
+        direction: 'forward', 'backward data', 'backward weight', or 'backward' for layers that do not distinguish them.
+        x_shape: the shape of the layer's input.
     Example:
         >>> from fastnn.profiling.algorithms import algorithm_of
         >>> algorithm_of(nn.Linear(8, 4), "forward", (2, 8))

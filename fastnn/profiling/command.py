@@ -1,4 +1,4 @@
-"""`fastnn profile`: profiles a network by name, or the user's own."""
+"""The command `fastnn profile`: profile a network by name, or the user's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BATCH_SIZE = 128
 
 
 def profile_command(arguments: argparse.Namespace) -> None:
-    """Do what the command line says: print the table, and write the files to a folder if one is given."""
+    """Print the table, and write the files if a folder is given."""
     for name in ("batch_size", "rounds", "threads"):
         value = getattr(arguments, name)
         if value is not None and value < 1:

@@ -1,8 +1,9 @@
 """How long a training step would take on more threads than this machine has.
 
-The parallel regions of a step are run on one thread, and every task of them is timed. Their schedule on T threads is
-then worked out by the rule of `src_c/core/parallel.c`, and what lies between them, which is Python, is added as it is.
-A model, not a measurement: it knows nothing of a memory that many cores share, or of clocks that fall when all work.
+The parallel regions of a step are run on one thread, and each of their tasks is timed. Their schedule on T threads
+follows from the rule of `src_c/core/parallel.c`. The Python code between the regions is added unchanged. This is a
+model and not a measurement: it does not know that cores share memory bandwidth, or that clocks fall when all cores
+work.
 """
 
 from __future__ import annotations
@@ -38,13 +39,14 @@ class _Region:
 
 @dataclass(frozen=True)
 class Loss:
-    """What the regions of one kind lose against a perfect division of their work.
+    """The time that one kind of parallel region loses because its work is not divided perfectly.
 
     Attributes:
-        name: the function of the compiled module that ran them, and the filters of a convolution.
-        seconds: of a step, at the largest number of threads.
-        regions: of a step.
-        tasks: of all of these.
+        name: the function of the compiled module that runs in the regions; for a convolution with the shape of the
+            filters.
+        seconds: the time lost in a step, in seconds, at the largest number of threads.
+        regions: the number of such regions in a step.
+        tasks: the number of tasks in all these regions.
     """
 
     name: str
@@ -55,16 +57,16 @@ class Loss:
 
 @dataclass(frozen=True)
 class ForecastRow:
-    """A step on so many threads. The shares are of its seconds and say where the rest of the efficiency went.
+    """A step on a given number of threads. `alone`, `idle` and `regions` are fractions of the step's time.
 
     Attributes:
-        threads: how many.
-        seconds: of a step.
-        efficiency: the seconds of one thread over those of all of these.
-        alone: share in which one thread works: Python, and regions that are not worth a second thread.
-        idle: share in which threads wait for the last tasks of a region, or there are fewer tasks than threads.
-        regions: share that beginning and ending regions takes.
-        measured: seconds of a step that ran on so many threads; None if the machine has not as many.
+        threads: the number of threads.
+        seconds: the time of a step in seconds.
+        efficiency: the time of one thread divided by threads * seconds; 1 is perfect scaling.
+        alone: the fraction in which only one thread works: Python, and regions that are too small for a second thread.
+        idle: the fraction in which threads wait for the last tasks of a region, or have no task.
+        regions: the fraction spent on starting and ending regions.
+        measured: the time in seconds of a step that was really run on as many threads; None if the machine has fewer.
     """
 
     threads: int
@@ -78,14 +80,19 @@ class ForecastRow:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `forecast` found; it prints as a table, of losses the eight largest.
+    """The result of `forecast`. It prints as a table, with the eight largest losses.
 
     Attributes:
-        rows: by number of threads.
-        losses: at the largest number, the largest loss first.
-        batch_size, rounds, isa, cpu: of the measurement.
-        region_seconds: what a region costs at `region_threads`, measured; for more it grows with the logarithm of their
-            number. None where only one thread can be had, and then regions cost nothing.
+        rows: one `ForecastRow` for each number of threads.
+        losses: the losses at the largest number of threads, the largest first.
+        batch_size: the number of images in the step.
+        rounds: the number of steps that were measured.
+        isa: the instruction set whose kernels ran.
+        cpu: the name of the CPU.
+        region_seconds: the measured time in seconds to start and end a region with `region_threads` threads. For more
+            threads it is taken to grow with the logarithm of their number. None if only one thread is available;
+            regions then cost nothing.
+        region_threads: the number of threads with which `region_seconds` was measured.
     """
 
     rows: tuple[ForecastRow, ...]
@@ -136,20 +143,26 @@ def forecast(
 ) -> Forecast:
     """Forecast the time of a training step on other numbers of threads, and what limits it there.
 
-    Neither the model nor the optimiser is trained. The number of threads of the machine is added to `threads`, and a
-    step on as many is measured, so that one sees what a forecast is worth.
+    Neither the model nor the optimiser is changed. The number of threads of this machine is added to `threads`, and a
+    step with it is also measured. The difference shows how good the forecast is.
 
     Args:
-        model, x, y, loss, optimizer: as for `profile`.
-        threads: the numbers to forecast, from 1 to 4096 each.
-        rounds: steps that are measured.
+        model: the network. It runs in training mode.
+        x: a batch of inputs, as for `profile`.
+        y: the targets of the batch.
+        loss: the loss function. None (default): `nn.CrossEntropyLoss()`.
+        optimizer: the optimiser of the model's parameters. None (default) leaves the update out.
+        threads: the numbers of threads to forecast, each from 1 to 4096.
+        rounds: the number of steps that are measured. Default 5.
     Shape:
         - x: what the model takes, usually (N, C, H, W), float32 or float64
         - y: what the loss takes, (N,) labels for the cross-entropy
+    Returns:
+        A `Forecast`, which prints as a table.
     Raises:
-        ValueError: a number of threads is out of range, there is no compiled module, or the network does something else
-            in each step.
-        TypeError: model is no `nn.Module`, or a number of threads no integer.
+        ValueError: a number of threads is out of range, there is no compiled module, or the network does not do the
+            same in each step.
+        TypeError: model is not an `nn.Module`, or a number of threads is not an integer.
     Example:
         >>> import fastnn
         >>> from fastnn.profiling import forecast

@@ -1,4 +1,4 @@
-"""Timing every layer of a network while it trains, and noting what runs and what is copied meanwhile."""
+"""Timing every layer of a network during training, and recording kernels and copies."""
 
 import contextlib
 import threading
@@ -25,7 +25,7 @@ _OF_WEIGHT = frozenset({"conv2d_backward_weight"})
 
 @dataclass(eq=False)
 class Run:
-    """A forward of a layer, to which all that goes back belongs."""
+    """One forward of a layer, to which the matching backward is attributed."""
 
     path: str
     kind: str
@@ -38,7 +38,7 @@ class Run:
 
 @dataclass
 class Tally:
-    """What one layer did in one direction in one step."""
+    """What one layer did in one direction during one step."""
 
     kind: str
     seconds: float = 0.0
@@ -55,7 +55,7 @@ class Tally:
 
 @dataclass
 class Event:
-    """A function of C that ran, or a copy, within a frame."""
+    """A function of the compiled module that ran, or a copy that was made, within a frame."""
 
     name: str
     end: float
@@ -74,11 +74,13 @@ class _Frame:
 
 
 class Recorder(Observer):
-    """Observes `model`; `step` gives what every layer did while its block ran.
+    """An observer of `model`. Within its context manager `step`, it records what every layer does.
 
-    A layer's forward is all that happens in it but not in layers within it. Its backward is that of the operations that
-    it ran, or the one that its author wrote.
+    The forward of a layer is all that happens in it, except in the layers within it. Its backward is that of the
+    operations that it ran, or the one that its author wrote.
 
+    Args:
+        model: the network.
     Attributes:
         layers: path -> module, in the order in which they first ran.
         input_shapes: path -> shape of the last input.
@@ -99,7 +101,10 @@ class Recorder(Observer):
     # ---- a step ------------------------------------------------------------------------------------------------------
     @contextlib.contextmanager
     def step(self) -> Iterator[dict[Key, Tally]]:
-        """The tallies of a step fill while the block runs; that of `WHOLE_STEP` is the time of all of it."""
+        """A context manager that yields the tallies of a step, which fill while the block runs.
+
+        The tally of `WHOLE_STEP` is the time of the whole block.
+        """
         self._tallies = {}
         with observing(self):
             start = time.perf_counter()
@@ -115,7 +120,15 @@ class Recorder(Observer):
         self._tallies[WHOLE_STEP] = Tally("", known + max(0.0, elapsed - whole.inner))
 
     def run(self, path: str, kind: str, direction: str, call: Callable[[], Any], bytes: int = 0) -> Any:
-        """Run something that is no layer of the model, and tally it."""
+        """Call something that is not a layer of the model, such as the loss, and record it.
+
+        Args:
+            path: the name under which it is recorded.
+            kind: what it is, as the class of a layer.
+            direction: 'forward', 'backward' or 'step'.
+            call: the function.
+            bytes: the bytes that it must move at least.
+        """
         if direction == "forward" or path not in self._last:
             self._last[path] = Run(path, kind)
         frame = self._enter(call, self._last[path], time.perf_counter())

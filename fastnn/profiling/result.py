@@ -1,4 +1,4 @@
-"""What a profile found, as rows, as a table and as a picture."""
+"""The result of a profile: rows, a table and a plot."""
 
 import csv
 import io
@@ -19,12 +19,12 @@ _NAMED = 3  # so many layers of one reason are named, the others counted
 
 @dataclass(frozen=True)
 class Copy:
-    """Arrays that one layer copied in one direction of a step because of how they lay in memory, or of their bytes.
+    """Copies that one layer made, in one direction of a step, because of the memory layout or dtype of its arrays.
 
     Attributes:
-        purpose: what the copies are and the arrays were not, for instance 'pixel-major'.
-        count: how many in a step.
-        bytes: of all of them.
+        purpose: the property that the copies have and the arrays did not, for instance 'pixel-major'.
+        count: the number of copies in a step.
+        bytes: their total size in bytes.
     """
 
     purpose: str
@@ -37,25 +37,28 @@ class ProfileRow:
     """One layer in one direction. All numbers are those of one step.
 
     Attributes:
-        path: of the layer in the network, '' for the network itself; '(loss)', '(optimizer)' and '(rest)' are what is
-            no layer: the rest is Python between the layers, and sums where gradients meet.
-        kind: the name of its class.
-        direction: 'forward'; 'backward', for convolutions and linear layers 'backward data' and 'backward weight'; or
-            'step' of the optimiser. Converting dy counts for the data.
-        calls: how often it ran.
-        seconds: median over the rounds; without the layers within it, which have rows of their own. The backward of a
-            layer is that of the operations that its forward ran, or the one that its author wrote.
-        share: of the step.
-        multiplications: of convolutions and linear layers, without those by zeros of the padding; 0 for other layers.
-        bytes: of inputs, outputs, weights and their gradients, once each: what must be moved at least. 0 where a result
-            is a view.
-        gflops: multiplications and as many additions, in 1e9 a second; None without any.
-        peak_share: gflops over the machine's multiply-add peak; None if one of them is unknown.
-        bandwidth_share: bytes over seconds over the machine's streaming bandwidth. What is in a cache comes faster, so
-            it can be more than 1.
+        path: the path of the layer in the network, '' for the network itself. '(loss)' and '(optimizer)' are those;
+            '(rest)' is Python between the layers, and the addition of gradients that meet.
+        kind: the name of the layer's class.
+        direction: 'forward'; 'backward', or for convolutions and linear layers 'backward data' and 'backward weight';
+            'step' for the optimiser. Time to convert dy counts as 'backward data'.
+        calls: the number of times that it ran.
+        seconds: the time in seconds, the median over the rounds, without the layers within it, which have their own
+            rows. The backward of a layer is that of the operations that its forward ran, or the one that its author
+            wrote.
+        share: the fraction of the step's time.
+        multiplications: the number of multiplications of a convolution or linear layer, without those by zeros of the
+            padding; 0 for other layers.
+        bytes: the size of inputs, outputs, weights and their gradients, counted once each: the least that must be
+            moved. 0 if the result is a view.
+        gflops: multiplications and additions, in 1e9 per second; None for layers without multiplications.
+        peak_share: gflops divided by the machine's peak of multiply-adds; None if either is unknown.
+        bandwidth_share: bytes per second divided by the machine's memory bandwidth. It can exceed 1, since data in a
+            cache is faster.
         kernels: the functions of the compiled module that ran.
-        algorithm, why: of a convolution or linear layer, and the reason of the choice.
-        copies: see `Copy`.
+        algorithm: the algorithm of a convolution or linear layer, '' for others.
+        why: the reason for that algorithm.
+        copies: the copies that were made because of memory layout or dtype; see `Copy`.
     """
 
     path: str
@@ -76,22 +79,28 @@ class ProfileRow:
 
     @property
     def intensity(self) -> float | None:
-        """Multiplications and additions for every byte; None without any."""
+        """The arithmetic intensity: multiplications and additions per byte. None for layers without multiplications."""
         return 2 * self.multiplications / self.bytes if self.multiplications and self.bytes else None
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The rows of a training step and the machine it ran on; it prints as a table.
+    """The result of `fastnn.profile`. It prints as a table, and notebooks show it as HTML.
 
     Attributes:
-        rows: layers in the order in which they run, each with its directions; then loss, optimiser, rest.
-        seconds: of a step, the sum of the rows.
-        batch_size, rounds, threads, dtype: of the measurement.
-        isa, isa_why: the instruction set whose kernels ran, 'reference' for the NumPy twins, and why it did.
-        cpu: its name.
-        peak_gflops: multiply-adds on registers, all threads, median over the rounds; None without a compiled module.
-        bandwidth_gbs: GB/s of y = a + b on arrays longer than the caches; likewise.
+        rows: the layers in the order in which they run, each with its directions; then the loss, the optimiser and the
+            rest.
+        seconds: the time of a step in seconds, the sum over the rows.
+        batch_size: the number of images in the step.
+        rounds: the number of steps that were measured.
+        threads: the number of threads.
+        dtype: the dtype of the input, float32 if it has no floats.
+        isa: the instruction set whose kernels ran; 'reference' for the NumPy twins.
+        isa_why: the reason for that instruction set.
+        cpu: the name of the CPU.
+        peak_gflops: the machine's peak of multiply-adds in registers with all threads, in 1e9 operations per second,
+            the median over the rounds; None without a compiled module.
+        bandwidth_gbs: the memory bandwidth in GB/s, measured with y = a + b on arrays larger than the caches; likewise.
     """
 
     rows: tuple[ProfileRow, ...]
@@ -111,7 +120,7 @@ class Profile:
 
     @property
     def copies(self) -> list[tuple[ProfileRow, Copy]]:
-        """All hidden copies, with the rows in which they happened."""
+        """All hidden copies, as pairs (row in which they were made, copy)."""
         return [(row, copy) for row in self.rows for copy in row.copies]
 
     def __str__(self) -> str:
@@ -124,11 +133,17 @@ class Profile:
         return html_table(_HEAD, self._body(), _LEFT, self._head(), [*self._reasons(), *self._copy_lines()])
 
     def table(self) -> str:
-        """The rows in aligned columns, totals, the reasons of the algorithms, and the hidden copies."""
+        """The profile as text: the rows in columns, totals, the reasons for the algorithms, and the hidden copies."""
         return "\n".join([*self._head(), "", *self._lines(), "", *self._reasons(), *self._copy_lines()])
 
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
-        """The rows as comma-separated values, which are returned and, if a path is given, written to that file."""
+        """The rows as comma-separated values.
+
+        Args:
+            path: a file to write them to. None (default) writes none.
+        Returns:
+            The text.
+        """
         names = [field.name for field in fields(ProfileRow)]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -145,19 +160,20 @@ class Profile:
         return text.getvalue()
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the roofline: GF/s over the operations for each byte, one marker for each layer that multiplies.
+        """Plot the roofline: GF/s over the arithmetic intensity, with a marker for each layer that multiplies.
 
-        Below the slope of the roof memory limits, below its flat part arithmetic. What lies in a cache can be above
-        the slope. Work is counted as by the definition, so layers that Winograd's algorithms compute, with hollow
-        markers, can be above the flat part: a dotted line says how far. Layers without multiplications have no place
-        in the picture; their `bandwidth_share` says how well they do.
+        Layers under the slope of the roof are limited by memory, those under its flat part by arithmetic. Layers whose
+        data is in a cache can lie above the slope. Work is counted by the definition of the operation, so layers that
+        are computed by Winograd's algorithms (hollow markers) can lie above the flat part; a dotted line shows how far.
+        Layers without multiplications are not in the plot; see their `bandwidth_share`.
 
-        A number stands for the layers that do the same work, whose markers are one above the other.
+        A number stands for all layers that do the same work. Their markers lie one above the other.
 
         Args:
-            ax: matplotlib axes to draw on; None for those of a new figure, which no window shows.
+            ax: the matplotlib axes to draw on. None (default) makes a new figure, which is not shown in a window.
         Returns:
-            The axes; `ax.figure.savefig(...)` writes them to a file.
+            The matplotlib axes; `ax.figure.savefig(...)` writes a file.
+
         Source: Williams, Waterman, Patterson, 2009, "Roofline: an insightful visual performance model for multicore
         architectures".
         """
@@ -238,7 +254,7 @@ class Profile:
 
 
 def make_row(peak_gflops: float | None, bandwidth_gbs: float | None, **values: Any) -> ProfileRow:
-    """A row, with the figures that follow from the others."""
+    """A `ProfileRow`, with the values that follow from the others."""
     seconds, multiplications, n_bytes = values["seconds"], values["multiplications"], values["bytes"]
     gflops = 2 * multiplications / seconds / 1e9 if multiplications and seconds else None
     speed = n_bytes / seconds / 1e9 if n_bytes and seconds else None

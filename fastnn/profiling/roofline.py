@@ -1,4 +1,4 @@
-"""The roofline of a profile."""
+"""The roofline plot of a profile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LINES = 34
 
 
 def plot_roofline(profile: Profile, ax: Any = None) -> Any:
-    """Draw `profile`; see `Profile.plot`."""
+    """Plot the roofline of `profile`; see `Profile.plot`."""
     ax = new_axes((10, 5.5), 120) if ax is None else ax
     rows = [row for row in profile.rows if row.intensity is not None and row.gflops is not None]
     alike = _alike(rows)

@@ -27,31 +27,33 @@ def profile(
     rounds: int = 7,
     warmup: int = 1,
 ) -> Profile:
-    """Time every layer of some training steps: forward, loss, backward and, if one is given, the optimiser.
+    """Time every layer of a training step: forward, loss, backward and, if an optimiser is given, its update.
 
-    What is measured: medians over the rounds; each round also measures the machine's multiply-add peak and streaming
-    bandwidth, with which the rows are compared. Observing a layer costs some microseconds, which are nobody's; what
-    lies between layers is a row of its own. Everything runs on as many threads as `fastnn.num_threads()` tells.
+    Times are medians over the rounds. Each round also measures the machine's peak of multiply-adds and its memory
+    bandwidth, with which the layers are compared. Observing a layer costs some microseconds, which are not attributed
+    to it. What lies between layers has its own row. Everything runs with `fastnn.num_threads()` threads.
 
-    Neither the model nor the optimiser is trained: parameters, gradients, buffers, modes, what layers keep, the state
-    of the optimiser and the random generator are afterwards what they were, bit for bit.
+    Neither the model nor the optimiser is changed. Parameters, gradients, buffers, modes, optimiser state and the
+    random generator are afterwards what they were, bit for bit.
 
     Args:
         model: the network. It runs in training mode.
-        x: a batch. An (N, C, H, W) array of the data loader lies pixel-major; any other is copied, and the copy told.
-            For several inputs a tuple, `model(*x)`, or a dict, `model(**x)`.
-        y: its targets, one array or several.
-        loss: of the model's output, which may be a tuple or a dict, and y; a loss of `nn`, or anything else that is
-            called so and has a `backward()`, or a function of tensors; None for `nn.CrossEntropyLoss()`.
-        optimizer: of the parameters of `model`; None leaves it out.
-        rounds: steps that count.
-        warmup: steps before those, in which caches fill.
+        x: a batch of inputs. For several inputs: a tuple, used as `model(*x)`, or a dict, used as `model(**x)`. Images
+            from a `data.Loader` are pixel-major in memory; others are copied, and the profile reports the copy.
+        y: the targets of the batch, one array or several.
+        loss: the loss function of the model's output and y: a loss of `nn`, an object that is called in the same way
+            and has `backward()`, or a function of tensors. None (default): `nn.CrossEntropyLoss()`.
+        optimizer: the optimiser of the model's parameters. None (default) leaves the update out.
+        rounds: the number of steps that are measured. Default 7.
+        warmup: the number of steps before those, which fill the caches. Default 1.
     Shape:
         - x: what the model takes, usually (N, C, H, W), float32 or float64
         - y: what the loss takes, (N,) labels for the cross-entropy
+    Returns:
+        A `profiling.Profile`, which prints as a table.
     Raises:
-        ValueError: rounds or warmup are too small, x has no images; and what layers and loss raise.
-        TypeError: model is no `nn.Module`.
+        ValueError: rounds or warmup is too small, or x holds no images; and all errors of the layers and the loss.
+        TypeError: model is not an `nn.Module`.
     Example:
         >>> import fastnn
         >>> from fastnn import nn
@@ -167,7 +169,7 @@ def training_step(
     optimizer: optim.Optimizer | None,
     run: Callable[..., Any] = _just_call,
 ) -> None:
-    """A step from no gradients to new weights; `run` calls what is no layer, loss and optimiser."""
+    """One training step, from cleared gradients to updated weights. `run` calls the loss and the optimiser."""
     for parameter in model.parameters():
         parameter.grad = None
     name = getattr(criterion, "__name__", type(criterion).__name__)
@@ -209,7 +211,7 @@ def _optimizer_bytes(optimizer: optim.Optimizer) -> int:
 
 @contextlib.contextmanager
 def left_as_found(model: nn.Module, optimizer: optim.Optimizer | None) -> Iterator[None]:
-    """What `preserved` leaves to others: what layers keep and draw from, and all that an optimiser writes into."""
+    """A context manager that restores what `preserved` does not: what layers keep and draw from, and the optimiser."""
     attributes = [(module, dict(vars(module))) for module in model.modules()]
     own = [value for _, values in attributes for value in values.values() if isinstance(value, np.random.Generator)]
     states = [(generator, generator.bit_generator.state) for generator in own]

@@ -1,4 +1,4 @@
-"""What a layer has to do at least: multiplications with real pixels, bytes that must come and go."""
+"""The least that a layer has to do: multiplications without padding, and bytes that must be moved."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -34,10 +34,11 @@ def valid_multiplications(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> int:
-    """Multiplications of a convolution, in any of its three directions, without those by zeros of the padding.
+    """The number of multiplications of a convolution, in any direction, without those by the padding's zeros.
 
     Args:
-        x, weight: the arrays of `functional.conv2d`, or anything with their shapes.
+        x: the input of `functional.conv2d`, or anything with its shape.
+        weight: the filters, or anything with their shape.
         stride, padding, dilation, groups: as in `functional.conv2d`.
     Example:
         >>> from fastnn.profiling.work import valid_multiplications
@@ -51,7 +52,7 @@ def valid_multiplications(
 
 
 def multiplications(layer: nn.Module, arguments: Iterable[Any]) -> int:
-    """Those of one forward of a convolution or linear layer; 0 for any other layer."""
+    """The number of multiplications in one forward of a convolution or linear layer; 0 for any other layer."""
     x: Any = next(iter(arguments), None)
     if isinstance(layer, nn.Conv2d):
         settings = (layer.stride, layer.padding, layer.dilation, layer.groups)
@@ -71,7 +72,7 @@ def multiplications(layer: nn.Module, arguments: Iterable[Any]) -> int:
 
 
 def nbytes(values: Any) -> int:
-    """Bytes of the arrays in `values`."""
+    """The total size in bytes of the arrays in `values`."""
     return sum(array.nbytes for array in arrays_in(values))
 
 
@@ -86,18 +87,21 @@ def _is_view(result: Any, arguments: Any) -> bool:
 
 
 def operation_bytes(inputs: tuple[Any, ...], results: Any) -> int:
-    """What an operation, forward or backward, must move at least: what comes in and goes out, but for views."""
+    """The bytes that one forward or backward of an operation must move at least: inputs and results, except views."""
     made = [result for result in arrays_in(results) if not _is_view(result, inputs)]
     return nbytes(inputs) + nbytes(made) if made else 0
 
 
 def forward_bytes(layer: Any, arguments: Sequence[Any], y: Any) -> int:
-    """Inputs, outputs and weights of one forward of a layer: what must be moved at least once."""
+    """The bytes that one forward of a layer must move at least: inputs, outputs and weights."""
     return 0 if _is_view(y, arguments) else nbytes(arguments) + nbytes(y) + _parameter_bytes(layer)
 
 
 def backward_bytes(layer: Any, input_bytes: int, arguments: Sequence[Any], dx: Any) -> dict[str, int]:
-    """The same of one backward, {direction: bytes}; 'backward' is for those who do not tell directions apart."""
+    """The bytes that one backward of a layer must move at least, as {direction: bytes}.
+
+    The direction is 'backward' for layers that do not distinguish data and weight.
+    """
     if layer._modules or _is_view(dx, arguments):  # a container that goes back by itself lets its layers work
         return {"backward": 0}
     dy_bytes, dx_bytes = nbytes(arguments), nbytes(dx)
