@@ -6,7 +6,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from fastnn import cli
+from fastnn._options import parser as command_line
 
 
 def _is_commands(action: argparse.Action) -> bool:
@@ -34,7 +34,7 @@ def _options(parser: argparse.ArgumentParser) -> nodes.definition_list:
 
 class Commands(SphinxDirective):
     def run(self) -> list[nodes.Node]:
-        commands = next(action for action in cli._parser()._actions if _is_commands(action))
+        commands = next(action for action in command_line()._actions if _is_commands(action))
         helps = {action.dest: action.help for action in commands._choices_actions}
         sections: list[nodes.Node] = []
         for name, parser in commands.choices.items():
