@@ -14,7 +14,7 @@ from fastnn.grading.report import Part, Report
 from fastnn.grading.sandbox import Sandbox
 from fastnn.grading.spec import Spec, Task, read_spec
 from fastnn.grading.submission import Submission, read_submission
-from fastnn.grading.text import clean
+from fastnn.grading.text import clean, one_line
 
 __all__ = ["Assignment", "Result", "grade"]
 
@@ -170,7 +170,7 @@ def grade(
         submission = read_submission(submission, spec.file)
     notes: dict[str, None] = {}
     results = [_grade_task(submission, spec, task, seed, notes) for task in spec.tasks]
-    return Assignment(spec.title, clean(submission.name), results, list(notes), seed)
+    return Assignment(one_line(spec.title), one_line(submission.name), results, list(notes), seed)
 
 
 def _grade_task(submission: Submission, spec: Spec, task: Task, seed: int, notes: dict[str, None]) -> Result:
@@ -186,15 +186,17 @@ def _grade_task(submission: Submission, spec: Spec, task: Task, seed: int, notes
         # Of a result that the check was not made for: the next task and the next submission are graded all the same.
         report = _nothing(task, f"the results could not be checked ({type(error).__name__}: {error}); tell the teacher")
     for part in report.parts:
-        part.mistakes[:] = [clean(text[:_LONGEST_MISTAKE]) for text in part.mistakes]
+        part.mistakes[:] = [one_line(text[:_LONGEST_MISTAKE]) for text in part.mistakes]
         part.details = clean(part.details[: 4 * _LONGEST_MISTAKE])
     for text in box.missing:
-        notes[f"not available here: {text}"] = None
+        notes[one_line(f"not available here: {text}")] = None
     for text in box.notes:
-        notes[clean(text)] = None
+        notes[one_line(text[:_LONGEST_MISTAKE])] = None
     printed = "\n".join(filter(None, [box.stdout.rstrip(), box.stderr.rstrip()]))
     hint = "" if report.passed else task.hint
-    return Result(task.name, report, hint, task.visibility, clean(_shortened(printed)), clean(trace))
+    return Result(
+        one_line(task.name), report, one_line(hint), task.visibility, clean(_shortened(printed)), clean(trace)
+    )
 
 
 def _check_task(box: Sandbox, task: Task, seed: int) -> Report:
@@ -206,7 +208,8 @@ def _check_task(box: Sandbox, task: Task, seed: int) -> Report:
         except StudentError as error:
             if error.fatal:
                 raise
-            functions[part], lacking[part] = None, str(error)
+            words = str(error) if error.line is None else f"it cannot be looked up: {error.sentence}"
+            functions[part], lacking[part] = None, words
     report = check(
         task.operation, points=dict(task.points), seed=seed, style=task.style, **functions, **dict(task.settings)
     )

@@ -204,8 +204,9 @@ class _Checker:
             self.fatal = str(error) or "the program ended or ran out of time"
             return self._failed(part, most, [self.fatal], f"in {described(self.functions[part.name])}")
         mistakes = run.mistakes(self)
-        if not mistakes:
+        if not mistakes and run.right == 1:
             return Part(part.name, True, most, most, [], run.remarks())
+        mistakes = mistakes or ["the results are not the right ones"]
         if run.binding.form.takes_cache and "forward" in self.failed:
             mistakes.append("backward uses the cache of your forward, which is wrong: correct forward first")
         return self._failed(part, most, mistakes, run.details())
@@ -282,6 +283,7 @@ class _Run:
             outcome = self._outcome(checker, case)
             if part.learn is not None:
                 case = replace(case, inputs=part.learn(case.inputs, outcome.results, outcome.forward))
+            outcome.cache = None  # it may be large
             self.outcomes.append((case, part.right(case.inputs), outcome))
         self._call_again(checker)
         self.results = {name: self._observations(name) for name in binding.form.results}

@@ -107,7 +107,7 @@ class _Process:
         for number, (name, code) in enumerate(message["cells"]):
             self._seed_generators()
             try:
-                exec(compile(code, name, "exec", dont_inherit=True), vars(self._module))
+                exec(_compiled(code, name), vars(self._module))
             except BaseException as error:
                 if not message["goes_on"] or isinstance(error, MemoryError):
                     raise
@@ -213,6 +213,13 @@ class _Process:
             text = "an error without words"
         first, last = lines[: _MOST_LINES // 2], lines[_MOST_LINES // 2 :][-_MOST_LINES // 2 :]
         return {"reply": "error", "type": _type_name(error), "message": text, "lines": [*first, *last]}
+
+
+def _compiled(code: str, name: str) -> types.CodeType:
+    try:
+        return compile(code, name, "exec", dont_inherit=True)
+    except (MemoryError, RecursionError):  # the parser's words for brackets or signs within each other
+        raise SyntaxError("the code is nested too deeply") from None
 
 
 class _Snapshot:
