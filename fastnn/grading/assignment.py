@@ -20,6 +20,12 @@ __all__ = ["Assignment", "Result", "grade"]
 
 _MOST_OUTPUT = 4000
 _LONGEST_MISTAKE = 2000
+# What code that runs when a file is loaded may lack, by the exception.
+_WANTS_MORE = {
+    "EOFError": "code that asks for input",
+    "FileNotFoundError": "code that reads files, which are not there while a submission is graded,",
+    "PermissionError": "code that reads or writes files",
+}
 
 
 @dataclass
@@ -175,13 +181,14 @@ def grade(
 
 def _grade_task(submission: Submission, spec: Spec, task: Task, seed: int, notes: dict[str, None]) -> Result:
     box = Sandbox(submission, spec.limits, allow=spec.allow, ignore=spec.ignore, seed=seed)
-    trace = ""
+    trace = hint = ""
     try:
         with box:
-            report = _check_task(box, task, seed)
+            report, is_called = _check_task(box, task, seed)
+            hint = task.hint if is_called and not report.passed else ""
     except StudentError as error:
         trace = error.trace
-        report = _nothing(task, error.sentence if error.fatal else f"the file cannot be loaded: {error.sentence}")
+        report = _nothing(task, error.sentence if error.fatal else f"the file cannot be loaded: {_advised(error)}")
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         # Of a result that the check was not made for: the next task and the next submission are graded all the same.
         report = _nothing(task, f"the results could not be checked ({type(error).__name__}: {error}); tell the teacher")
@@ -193,13 +200,20 @@ def _grade_task(submission: Submission, spec: Spec, task: Task, seed: int, notes
     for text in box.notes:
         notes[one_line(text[:_LONGEST_MISTAKE])] = None
     printed = "\n".join(filter(None, [box.stdout.rstrip(), box.stderr.rstrip()]))
-    hint = "" if report.passed else task.hint
     return Result(
         one_line(task.name), report, one_line(hint), task.visibility, clean(_shortened(printed)), clean(trace)
     )
 
 
-def _check_task(box: Sandbox, task: Task, seed: int) -> Report:
+def _advised(error: StudentError) -> str:
+    """The error of a file that does not load, and what to do if it wants more than there is."""
+    if error.type_name not in _WANTS_MORE:
+        return error.sentence
+    return f"{error.sentence}; {_WANTS_MORE[error.type_name]} belongs under `if __name__ == '__main__':`"
+
+
+def _check_task(box: Sandbox, task: Task, seed: int) -> tuple[Report, bool]:
+    """The report, and whether a wrong part has a function that was called."""
     functions: dict[str, Any] = {}
     lacking: dict[str, str] = {}
     for part, name in task.functions.items():
@@ -216,7 +230,7 @@ def _check_task(box: Sandbox, task: Task, seed: int) -> Report:
     for checked in report.parts:
         if checked.name in lacking:
             checked.mistakes[:] = [lacking[checked.name]]
-    return report
+    return report, any(not part.passed and part.name not in lacking for part in report.parts)
 
 
 def _nothing(task: Task, reason: str) -> Report:

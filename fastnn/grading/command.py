@@ -3,6 +3,7 @@
 import argparse
 import csv
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ _KINDS: dict[str, tuple[str, Callable[[Assignment], str]]] = {
     "gradescope": (".json", Assignment.to_gradescope),
 }
 _SUFFIXES = (".py", ".ipynb")
+_WIDEST_NAME = 60
 _LONGEST_NAME = 200  # bytes: with what is added, file systems take 255
 
 
@@ -111,7 +113,7 @@ def _grade_all(paths: Sequence[Path], spec: Spec, arguments: argparse.Namespace)
             os.makedirs(target, exist_ok=True)
     graded: list[Assignment] = []
     rows: list[list[Any]] = []
-    width = max(len(one_line(name)) for name in names)
+    width = min(max(len(one_line(name)) for name in names), _WIDEST_NAME)
     for name, path in zip(names, paths, strict=True):
         try:
             assignment = grade(path, spec, arguments.seed)
@@ -125,7 +127,7 @@ def _grade_all(paths: Sequence[Path], spec: Spec, arguments: argparse.Namespace)
             continue
         graded.append(assignment)
         rows.append([name, assignment.points, assignment.max_points, *(r.points for r in assignment.reports), ""])
-        print(f"{one_line(name):<{width}} {assignment.points:>8g} of {assignment.max_points:g}", flush=True)
+        print(f"{one_line(name)[:width]:<{width}} {assignment.points:>8g} of {assignment.max_points:g}", flush=True)
         for kind, (suffix, render) in _KINDS.items():
             if (target := getattr(arguments, kind)) is not None:
                 _write(Path(target) / f"{name}{suffix}", render(assignment))
@@ -151,11 +153,12 @@ def _cell(value: Any) -> Any:
 def _names(paths: Sequence[Path]) -> list[str]:
     """Short names that tell the submissions apart, also on disks that do not tell A from a."""
     short = [path.stem if path.suffix in _SUFFIXES else path.name for path in paths]
-    if len({name.casefold() for name in short}) < len(short):
-        short = [str(path).replace(os.sep, "-").strip("-.") for path in paths]
+    how_many = Counter(name.casefold() for name in short)
     names: list[str] = []
     taken: set[str] = set()
-    for name in short:
+    for name, path in zip(short, paths, strict=True):
+        if how_many[name.casefold()] > 1:
+            name = str(path).replace(os.sep, "-").strip("-.")
         base = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
         unique, number = base, 2
         while unique.casefold() in taken:

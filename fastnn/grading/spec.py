@@ -127,10 +127,7 @@ def _is_file_name(name: str) -> bool:
 
 
 def _is_installed(name: str) -> bool:
-    try:
-        spec = importlib.util.find_spec(name)
-    except ValueError:  # `__main__`
-        return False
+    spec = importlib.util.find_spec(name) if name != "__main__" else None
     return spec is not None and (bool(spec.submodule_search_locations) or spec.has_location)
 
 
