@@ -19,7 +19,7 @@ from fastnn.grading.text import clean, one_line
 __all__ = ["Assignment", "Result", "grade"]
 
 _MOST_OUTPUT = 4000
-_LONGEST_MISTAKE = 2000
+_LONGEST_MISTAKE, _LONGEST_NOTE, _MOST_NOTES = 2000, 300, 30
 # What code that runs when a file is loaded may lack, by the exception.
 _WANTS_MORE = {
     "EOFError": "code that asks for input",
@@ -176,7 +176,11 @@ def grade(
         submission = read_submission(submission, spec.file)
     notes: dict[str, None] = {}
     results = [_grade_task(submission, spec, task, seed, notes) for task in spec.tasks]
-    return Assignment(one_line(spec.title), one_line(submission.name), results, list(notes), seed)
+    told = [
+        *list(notes)[:_MOST_NOTES],
+        *([f"{len(notes) - _MOST_NOTES} more notes"] if len(notes) > _MOST_NOTES else []),
+    ]
+    return Assignment(one_line(spec.title), one_line(submission.name), results, told, seed)
 
 
 def _grade_task(submission: Submission, spec: Spec, task: Task, seed: int, notes: dict[str, None]) -> Result:
@@ -198,7 +202,7 @@ def _grade_task(submission: Submission, spec: Spec, task: Task, seed: int, notes
     for text in box.missing:
         notes[one_line(f"not available here: {text}")] = None
     for text in box.notes:
-        notes[one_line(text[:_LONGEST_MISTAKE])] = None
+        notes[one_line(text[:_LONGEST_NOTE])] = None
     printed = "\n".join(filter(None, [box.stdout.rstrip(), box.stderr.rstrip()]))
     return Result(
         one_line(task.name), report, one_line(hint), task.visibility, clean(_shortened(printed)), clean(trace)

@@ -438,9 +438,11 @@ def _libraries(name: str, place: Path) -> list[Path]:
 
 
 def _similar(name: str, names: list[str]) -> str:
-    if near := difflib.get_close_matches(name, [known for known in names if len(known) <= 100], 1):
-        return f"; did you mean {near[0]}?"
-    return f"; the file has {', '.join(names[:20])}" if names else "; the file has no functions"
+    names = [known for known in names if len(known) <= 100]
+    if not names:
+        return "; the file has no functions"
+    near = difflib.get_close_matches(name, names, 1)
+    return f"; the file has {', '.join(names[:20])}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _no_callback(value: Any) -> list[Any]:

@@ -226,7 +226,7 @@ class _Reader:
                     why = "fastnn has the answers" if name == "fastnn" else "NumPy is allowed always"
                     raise self._fail(f"allow: {name} cannot be listed: {why}", key)
                 if not _is_installed(name):
-                    raise self._fail(f"allow: {name} is no package that is installed here", key)
+                    raise self._fail(f"allow: {name} is not installed here as a package", key)
         return tuple(names)
 
     def _limits(self, table: Any) -> Limits:

@@ -17,6 +17,7 @@ __all__ = ["Submission", "read_submission"]
 _LARGEST_FILE, _LARGEST_NOTEBOOK, _LARGEST_FOLDER = 4 << 20, 16 << 20, 16 << 20
 _MOST_CODE, _MOST_CELLS = 1 << 20, 2000
 _SHOWN_LINES = 8
+_MOST_FILES = 500
 # What Python files name in `# -*- coding: ... -*-`; each byte or character stands for one character there.
 _ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso-8859-1", "iso-8859-15", "latin-1", "cp1252", "windows-1252", "gbk")
 
@@ -100,8 +101,9 @@ def read_submission(path: str | os.PathLike[str], file: str | None = None) -> Su
             if other.is_file() and not other.is_symlink() and other != main:
                 content = _content(other)
                 total += len(content)
-                if total > _LARGEST_FOLDER:
-                    raise ValueError(f"{path}: its Python files take more than {_LARGEST_FOLDER >> 20} MB")
+                if total > _LARGEST_FOLDER or len(files) == _MOST_FILES:
+                    most = f"{_MOST_FILES} Python files, or {_LARGEST_FOLDER >> 20} MB of them"
+                    raise ValueError(f"{path}: it has more than {most}; is an environment of packages in it?")
                 files[str(other.relative_to(path))] = content
     is_notebook = notebooks.is_notebook(main)
     content = _content(main, _LARGEST_NOTEBOOK if is_notebook else _LARGEST_FILE)

@@ -28,7 +28,7 @@ _PRELOADED = (
     ("hashlib", "heapq", "itertools", "math", "numbers", "operator", "pathlib", "pickle", "re", "statistics", "string"),
     ("struct", "textwrap", "time", "traceback", "typing", "warnings", "zlib", "linecache", "unittest"),
 )
-_LONGEST_MESSAGE, _MOST_LINES, _DEEPEST_CALL = 2000, 8, 8
+_LONGEST_MESSAGE, _MOST_LINES, _MOST_FAILED, _DEEPEST_CALL = 2000, 8, 200, 8
 
 
 class _Process:
@@ -111,7 +111,8 @@ class _Process:
             except BaseException as error:
                 if not message["goes_on"] or isinstance(error, MemoryError):
                     raise
-                failed.append([number, self._error(error)])
+                if len(failed) < _MOST_FAILED:
+                    failed.append([number, self._error(error)])
         return {"reply": "loaded", "failed": failed}
 
     def _do_find(self, message: dict[str, Any], data: bytes, buffers: list[bytes]) -> dict[str, Any]:
