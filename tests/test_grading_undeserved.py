@@ -60,6 +60,34 @@ def test_a_forward_that_drops_all_or_nothing_does_not_make_backward_of_dropout_r
     assert [part.passed for part in report.parts] == [True, False]
 
 
+def _without_stride(x, weight, bias):
+    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], (2, 3))
+    return np.einsum("nchwij,kcij->nkhw", windows, weight) + bias[:, None, None]
+
+
+def test_a_function_without_the_parameters_that_are_asked_for_is_wrong():
+    assert grading.check("conv2d", forward=_without_stride).passed
+    report = grading.check("conv2d", forward=_without_stride, require=("stride", "padding"))
+    assert report.points == 0
+    assert [text.partition(",")[0] for text in report.mistakes] == [
+        "it takes no parameter stride",
+        "it takes no parameter padding",
+    ]
+    with pytest.raises(ValueError, match="require"):
+        grading.check("conv2d", forward=_without_stride, require=("groups",))
+
+
+def test_a_spec_says_which_parameters_are_asked_for(folder):
+    conv = SPEC.replace('"relu"', '"conv2d"\nrequire = ["stride"]').replace(', backward = "relu_backward"', "")
+    (folder / "spec.toml").write_text(conv.replace(", backward = 6", ""))
+    assert grading.read_spec("spec.toml").tasks[0].require == ("stride",)
+    code = "import numpy as np\ndef relu_forward(x, weight, bias, padding=0): pass"
+    assert "it takes no parameter stride, which is asked for" in mistakes(graded(code))[0]
+    (folder / "spec.toml").write_text(SPEC.replace('"relu"', '"conv2d"\nrequire = ["groups"]'))
+    with pytest.raises(FileError, match="require must be a list of optional parameters of conv2d: padding, stride"):
+        grading.read_spec("spec.toml")
+
+
 def test_a_part_without_words_for_its_mistake_is_wrong_all_the_same(monkeypatch):
     monkeypatch.setattr(_Run, "mistakes", lambda self, checker: [])
     report = grading.check("relu", forward=lambda x: x)

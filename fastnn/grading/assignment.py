@@ -229,7 +229,13 @@ def _check_task(box: Sandbox, task: Task, seed: int) -> tuple[Report, bool]:
             words = str(error) if error.line is None else f"it cannot be looked up: {error.sentence}"
             functions[part], lacking[part] = None, words
     report = check(
-        task.operation, points=dict(task.points), seed=seed, style=task.style, **functions, **dict(task.settings)
+        task.operation,
+        points=dict(task.points),
+        seed=seed,
+        style=task.style,
+        require=task.require,
+        **functions,
+        **dict(task.settings),
     )
     for checked in report.parts:
         if checked.name in lacking:

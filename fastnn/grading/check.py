@@ -1,7 +1,7 @@
 """Check a student's functions: call them in many cases, compare with the twin, and name the mistakes."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -72,6 +72,7 @@ def check(
     points: float | Mapping[str, float] = 10,
     seed: int = 0,
     style: str | None = None,
+    require: Sequence[str] = (),
     **functions: Any,
 ) -> Report:
     """Check functions that a student wrote, and name the mistakes.
@@ -98,12 +99,14 @@ def check(
             none.
         seed: of the random inputs; the same seed gives the same report.
         style: "pytorch" or "cs231n"; None: recognised.
+        require: optional parameters, as `signatures` names them, that functions must take: `("stride",)`, say. The cases
+            of one that is neither required nor taken are left out.
         functions: the parts, by name: `forward=f, backward=g`; a part that is not given is not checked, unless
             `points` names it. Settings of the operation, which `signatures` lists, are given in the same way.
     Returns:
         A report; printed, it is the text for the student.
     Raises:
-        ValueError: no such operation, part, setting or style; or no function at all.
+        ValueError: no such operation, part, setting, style or optional parameter; or no function at all.
     Example:
         >>> from fastnn import grading
         >>> def forward(x, weight, bias, eps=1e-5):
@@ -117,6 +120,8 @@ def check(
     spec = _operation("check", operation)
     seed = _check.integer("check", "seed", seed, 0)
     _check.one_of("check", "style", style, _STYLES)
+    for name in require:
+        _check.one_of("check", "require", name, spec.optional_parameters)
     known = [part.name for part in spec.parts]
     unknown = [name for name in functions if name not in known and name not in spec.settings]
     if unknown:
@@ -136,7 +141,7 @@ def check(
         raise ValueError(f"check: no function is given; {operation} has the parts {', '.join(known)}")
     usable = {name: function for name, function in given.items() if callable(function)}
     bindings = recognise(spec, usable, style)
-    checker = _Checker(spec, usable, bindings, settings, seed)
+    checker = _Checker(spec, usable, bindings, settings, seed, require)
     parts = []
     for name, most in maxima.items():
         if given.get(name) is None:
@@ -182,8 +187,10 @@ class _Checker:
         bindings: Mapping[str, list[Binding] | Misfit],
         settings: Mapping[str, Any],
         seed: int,
+        require: Sequence[str],
     ) -> None:
         self.operation = operation
+        self.require = require
         self.functions = functions
         self.bindings = bindings
         self.settings = settings
@@ -204,7 +211,11 @@ class _Checker:
         except Fatal as error:
             self.fatal = str(error) or "the program ended or ran out of time"
             return self._failed(part, most, [self.fatal], f"in {described(self.functions[part.name])}")
-        mistakes = run.mistakes(self)
+        mistakes = [
+            f"it takes no parameter {name}, which is asked for: {run.binding.form.text}"
+            for name in self.require
+            if name in run.binding.form.optional and name not in run.binding.roles
+        ] + run.mistakes(self)
         if not mistakes and run.right == 1:
             return Part(part.name, True, most, most, [], run.remarks())
         mistakes = mistakes or ["the results are not the right ones"]

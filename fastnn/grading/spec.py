@@ -39,6 +39,7 @@ class Task:
         functions: part of the operation -> the name in the student's file, or a method there.
         points: part -> its points.
         style: of the functions; None if it is recognised.
+        require: optional parameters that the functions must take.
         settings: of the operation.
         visibility: for Gradescope: "visible", "hidden", "after_due_date" or "after_published".
         hint: shown where a part is wrong.
@@ -49,6 +50,7 @@ class Task:
     functions: Mapping[str, str | Method]
     points: Mapping[str, float]
     style: str | None = None
+    require: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     visibility: str = "visible"
     hint: str = ""
@@ -242,7 +244,7 @@ class _Reader:
 
     def _task(self, table: Mapping[str, Any], number: int) -> Task:
         where = f"task {number + 1}"
-        keys = ("name", "operation", "functions", "points", "style", "settings", "visibility", "hint")
+        keys = ("name", "operation", "functions", "points", "style", "require", "settings", "visibility", "hint")
         self._known(table, keys, where, number, "")
         name = self._text(table, "name", where, number)
         where = f"{where} ({name})"
@@ -263,6 +265,7 @@ class _Reader:
             functions=functions,
             points=self._points(table.get("points", 10), list(functions), where, number),
             style=table.get("style"),
+            require=self._require(table.get("require", []), operation, where, number),
             settings=self._settings(table.get("settings", {}), operation, where, number),
             visibility=table.get("visibility", "visible"),
             hint=self._text(table, "hint", where, number, ""),
@@ -333,6 +336,13 @@ class _Reader:
                 reason = f"{where}: points for {part!r}, which functions does not name; it names {', '.join(parts)}"
                 raise self._fail(reason, "points", number)
         return {part: points.get(part, 0) for part in parts}
+
+    def _require(self, names: Any, operation: str, where: str, number: int) -> tuple[str, ...]:
+        known = OPERATIONS[operation].optional_parameters
+        if not isinstance(names, list) or not all(isinstance(name, str) and name in known for name in names):
+            words = f"a list of optional parameters of {operation}: {', '.join(known)}" if known else "an empty list"
+            raise self._fail(f"{where}: require must be {words}. Received: {names!r:.80}", "require", number)
+        return tuple(names)
 
     def _settings(self, table: Any, operation: str, where: str, number: int) -> dict[str, Any]:
         known = OPERATIONS[operation].settings

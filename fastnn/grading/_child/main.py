@@ -103,7 +103,7 @@ class _Process:
         self._module.__file__ = message["file"]
         sys.modules[name] = self._module
         self._files = [name for name, _ in message["cells"]]
-        failed = []
+        failed: list[Any] = []
         for number, (name, code) in enumerate(message["cells"]):
             self._seed_generators()
             try:
