@@ -219,6 +219,10 @@ def test_the_hint_of_the_teacher_is_for_what_is_wrong_not_for_what_is_missing(fo
         ("import torch", "No module named 'torch': a submission may import the standard library and NumPy"),
         ("x = " + "-" * 10**5 + "1", "SyntaxError: the code is nested too deeply"),
         (RIGHT.replace("relu_forward", "relu_foward"), "did you mean relu_foward?"),
+        (
+            "def relu_forward(x): return x.astype(object)",
+            "holds no plain numbers, such as object; make it one of floats",
+        ),
         ("def __getattr__(name): raise KeyError\nrelu_forward = 3", "relu_forward is no function"),
     ],
 )
@@ -337,6 +341,18 @@ def test_cells_that_fail_without_end_do_not_hide_the_report(folder):
     assert len(result.notes) == 31
     assert result.notes[-1] == "170 more notes"
     assert len(str(result)) < 20_000
+
+
+def test_links_that_lead_nowhere_do_not_stop_the_grading_of_files_that_are_named(folder, capsys):
+    (folder / "right.py").write_text(RIGHT)
+    os.symlink("/nowhere", "\x1b[31m.py")
+    assert cli.main(["grade", "right.py", "\x1b[31m.py", "--spec", "spec.toml"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("right")
+    assert captured.err == "fastnn: \\x1b[31m.py: it is a link, which a submission may not be\n"
+    for name in ("\x1b[31m.py", "\x1b[32m.py", "\x1b[33m.txt"):
+        assert cli.main(["grade", name, "--spec", "spec.toml"]) == 2
+        assert "\x1b" not in capsys.readouterr().err
 
 
 def test_a_folder_without_the_file_is_named(folder, capsys):

@@ -223,6 +223,8 @@ def as_array(name: str, value: Any) -> NDArray:
         raise Misfit(f"{name} is too large: it has the shape {array.shape}")
     if array.dtype.kind == "c":
         raise Misfit(f"{name} holds complex numbers (dtype {array.dtype}); real ones are needed")
+    if getattr(value, "type_name", "") == "ndarray":  # it could not be sent
+        raise Misfit(f"{name} is an array whose dtype holds no plain numbers, such as object; make it one of floats")
     if array.dtype.kind not in "fiub":
         raise Misfit(f"{name} is no array of numbers but {_shown(value)}")
     return array

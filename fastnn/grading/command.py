@@ -34,6 +34,17 @@ def grade_command(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError, OSError: wrong options, a spec or files that cannot be read.
     """
+    try:
+        return _run(arguments)
+    except ValueError as error:  # names of files may hold what a terminal obeys
+        raise ValueError(one_line(str(error))) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise OSError(error.errno, error.strerror, one_line(str(error.filename))) from error
+
+
+def _run(arguments: argparse.Namespace) -> int:
     if arguments.spec == "list":
         for name in spec_names():
             print(f"{name:<8} {read_spec(name).title}")
@@ -79,7 +90,7 @@ def _found(names: Sequence[str], spec: Spec) -> list[Path]:
         if not path.is_dir():
             if path.suffix not in _SUFFIXES:
                 raise ValueError(f"{name}: a submission is a file {' or '.join(_SUFFIXES)}, or a folder")
-            path.stat()  # or the error that says that it is not there
+            path.lstat()  # or the error that says that it is not there
             found.append(path)
         elif _is_submission(path, spec):
             found.append(path)
