@@ -99,8 +99,8 @@ def check(
             none.
         seed: of the random inputs; the same seed gives the same report.
         style: "pytorch" or "cs231n"; None: recognised.
-        require: optional parameters, as `signatures` names them, that functions must take, as `("stride",)`. The cases of
-            one that is neither required nor taken are left out.
+        require: optional parameters, as `signatures` names them, that functions must take, as `("stride",)`. The cases
+            of one that is neither required nor taken are left out.
         functions: the parts, by name: `forward=f, backward=g`; a part that is not given is not checked, unless
             `points` names it. Settings of the operation, which `signatures` lists, are given in the same way.
     Returns:
