@@ -221,7 +221,7 @@ def test_the_hint_of_the_teacher_is_for_what_is_wrong_not_for_what_is_missing(fo
         (RIGHT.replace("relu_forward", "relu_foward"), "did you mean relu_foward?"),
         (
             "def relu_forward(x): return x.astype(object)",
-            "holds no plain numbers, such as object; make it one of floats",
+            "y is no array of numbers of up to 64 bits: its dtype is another",
         ),
         ("def __getattr__(name): raise KeyError\nrelu_forward = 3", "relu_forward is no function"),
     ],

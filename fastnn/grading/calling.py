@@ -224,7 +224,9 @@ def as_array(name: str, value: Any) -> NDArray:
     if array.dtype.kind == "c":
         raise Misfit(f"{name} holds complex numbers (dtype {array.dtype}); real ones are needed")
     if getattr(value, "type_name", "") == "ndarray":  # it could not be sent
-        raise Misfit(f"{name} is an array whose dtype holds no plain numbers, such as object; make it one of floats")
+        raise Misfit(
+            f"{name} is no array of numbers of up to 64 bits: its dtype is another, such as object; use floats"
+        )
     if array.dtype.kind not in "fiub":
         raise Misfit(f"{name} is no array of numbers but {_shown(value)}")
     return array
