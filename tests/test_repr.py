@@ -66,6 +66,7 @@ TRAINING = {
     "training.Callback": training.Callback,
     "training.CheckpointError": lambda: training.CheckpointError("broken"),
     "training.Checkpoints": lambda: training.Checkpoints(".", "val_loss"),
+    "training.Doctor": training.Doctor,
     "training.EarlyStopping": training.EarlyStopping,
     "training.Evaluation": lambda: training.evaluate(
         nn.Linear(2, 3), [(np.zeros((4, 2), np.float32), np.zeros(4, int))]

@@ -1,13 +1,15 @@
 """The code of notebooks (`.ipynb`), cell by cell, without the commands that only IPython knows."""
 
-import json
 import linecache
 import re
 import types
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from fastnn._json import parse_json
 
 __all__ = ["Cell", "cells", "is_notebook"]
 
@@ -66,7 +68,7 @@ def cells(path: Path) -> Iterator[Cell]:
 
 def _sources(path: Path) -> Iterator[tuple[str, str]]:
     try:
-        book: Any = json.loads(path.read_bytes())
+        book: Any = parse_json(path.read_bytes().decode("utf-8-sig"))
         # Before its format 4, a notebook had worksheets, and cells of code called their text input.
         for cell in book["cells"] if "cells" in book else book["worksheets"][0]["cells"]:
             source = cell["source"] if "source" in cell else cell.get("input", "")
@@ -93,7 +95,9 @@ def _cell(number: int, source: str) -> Cell:
 
 def _is_python(source: str) -> bool:
     try:
-        compile(source, "cell", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source, "cell", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: brackets or signs nested too deeply
         return False
     return True

@@ -227,6 +227,9 @@ class ChildProcess:
             return
         if key.data == "reply":
             self._received += piece
+            # Also while a request is still being written, when nothing of this is looked at.
+            if len(self._received) > transport.HEADER.size + transport.MOST_MESSAGE + self._most_result + _PIECE:
+                raise ChannelError("the code wrote to the channel of the grader")
             return
         kept = self._output[key.data]
         kept += piece[: self._most_output - len(kept)]

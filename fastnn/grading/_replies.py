@@ -77,6 +77,7 @@ def mirror(decoder: Decoder, changes: Any, arrays: list[np.ndarray], containers:
         for key_tree, is_kept, tree in _all_rows(rows, object, bool, object):
             key = decoder.decode(key_tree)
             try:
+                hash(key)
                 items.append((key, old[key] if is_kept else decoder.decode(tree)))
             except (LookupError, TypeError):
                 raise TransportError("a change of no argument") from None

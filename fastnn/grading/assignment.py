@@ -14,12 +14,18 @@ from fastnn.grading.report import Part, Report
 from fastnn.grading.sandbox import Sandbox
 from fastnn.grading.spec import Spec, Task, read_spec
 from fastnn.grading.submission import Submission, read_submission
-from fastnn.grading.text import clean
+from fastnn.grading.text import clean, one_line
 
 __all__ = ["Assignment", "Result", "grade"]
 
 _MOST_OUTPUT = 4000
-_LONGEST_MISTAKE = 2000
+_LONGEST_MISTAKE, _LONGEST_NOTE, _MOST_NOTES = 2000, 300, 30
+# What code that runs when a file is loaded may lack, by the exception.
+_WANTS_MORE = {
+    "EOFError": "code that asks for input",
+    "FileNotFoundError": "code that reads files, which are not there while a submission is graded,",
+    "PermissionError": "code that reads or writes files",
+}
 
 
 @dataclass
@@ -170,34 +176,48 @@ def grade(
         submission = read_submission(submission, spec.file)
     notes: dict[str, None] = {}
     results = [_grade_task(submission, spec, task, seed, notes) for task in spec.tasks]
-    return Assignment(spec.title, clean(submission.name), results, list(notes), seed)
+    told = [
+        *list(notes)[:_MOST_NOTES],
+        *([f"{len(notes) - _MOST_NOTES} more notes"] if len(notes) > _MOST_NOTES else []),
+    ]
+    return Assignment(one_line(spec.title), one_line(submission.name), results, told, seed)
 
 
 def _grade_task(submission: Submission, spec: Spec, task: Task, seed: int, notes: dict[str, None]) -> Result:
     box = Sandbox(submission, spec.limits, allow=spec.allow, ignore=spec.ignore, seed=seed)
-    trace = ""
+    trace = hint = ""
     try:
         with box:
-            report = _check_task(box, task, seed)
+            report, is_called = _check_task(box, task, seed)
+            hint = task.hint if is_called and not report.passed else ""
     except StudentError as error:
         trace = error.trace
-        report = _nothing(task, error.sentence if error.fatal else f"the file cannot be loaded: {error.sentence}")
+        report = _nothing(task, error.sentence if error.fatal else f"the file cannot be loaded: {_advised(error)}")
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         # Of a result that the check was not made for: the next task and the next submission are graded all the same.
         report = _nothing(task, f"the results could not be checked ({type(error).__name__}: {error}); tell the teacher")
     for part in report.parts:
-        part.mistakes[:] = [clean(text[:_LONGEST_MISTAKE]) for text in part.mistakes]
+        part.mistakes[:] = [one_line(text[:_LONGEST_MISTAKE]) for text in part.mistakes]
         part.details = clean(part.details[: 4 * _LONGEST_MISTAKE])
     for text in box.missing:
-        notes[f"not available here: {text}"] = None
+        notes[one_line(f"not available here: {text}")] = None
     for text in box.notes:
-        notes[clean(text)] = None
+        notes[one_line(text[:_LONGEST_NOTE])] = None
     printed = "\n".join(filter(None, [box.stdout.rstrip(), box.stderr.rstrip()]))
-    hint = "" if report.passed else task.hint
-    return Result(task.name, report, hint, task.visibility, clean(_shortened(printed)), clean(trace))
+    return Result(
+        one_line(task.name), report, one_line(hint), task.visibility, clean(_shortened(printed)), clean(trace)
+    )
 
 
-def _check_task(box: Sandbox, task: Task, seed: int) -> Report:
+def _advised(error: StudentError) -> str:
+    """The error of a file that does not load, and what to do if it wants more than there is."""
+    if error.type_name not in _WANTS_MORE:
+        return error.sentence
+    return f"{error.sentence}; {_WANTS_MORE[error.type_name]} belongs under `if __name__ == '__main__':`"
+
+
+def _check_task(box: Sandbox, task: Task, seed: int) -> tuple[Report, bool]:
+    """The report, and whether a wrong part has a function that was called."""
     functions: dict[str, Any] = {}
     lacking: dict[str, str] = {}
     for part, name in task.functions.items():
@@ -206,14 +226,21 @@ def _check_task(box: Sandbox, task: Task, seed: int) -> Report:
         except StudentError as error:
             if error.fatal:
                 raise
-            functions[part], lacking[part] = None, str(error)
+            words = str(error) if error.line is None else f"it cannot be looked up: {error.sentence}"
+            functions[part], lacking[part] = None, words
     report = check(
-        task.operation, points=dict(task.points), seed=seed, style=task.style, **functions, **dict(task.settings)
+        task.operation,
+        points=dict(task.points),
+        seed=seed,
+        style=task.style,
+        require=task.require,
+        **functions,
+        **dict(task.settings),
     )
     for checked in report.parts:
         if checked.name in lacking:
             checked.mistakes[:] = [lacking[checked.name]]
-    return report
+    return report, any(not part.passed and part.name not in lacking for part in report.parts)
 
 
 def _nothing(task: Task, reason: str) -> Report:

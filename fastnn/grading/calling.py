@@ -17,6 +17,10 @@ from fastnn.grading.signatures import Binding
 __all__ = ["Fatal", "Outcome", "as_array", "call", "covers", "first_of", "quiet", "same", "values_of_roles"]
 
 
+# Far above the numbers in any result of a case.
+_MOST_NUMBERS = 1 << 18
+
+
 class Fatal(Exception):
     """Nothing more can be run: the student's process died or ran out of time."""
 
@@ -213,15 +217,39 @@ def as_array(name: str, value: Any) -> NDArray:
     """
     if value is None:
         raise Misfit(f"it returns None{'' if name == 'y' else f' for {name}'}: is a `return` missing?")
+    if not isinstance(value, np.ndarray) and (reason := _unfit(value)):
+        raise Misfit(f"{name} is no array of numbers: it holds {reason}")
     try:
-        array = np.asarray(value)
+        # A copy: a function may return the same array in every call, or an argument that it changes later.
+        array = np.array(value)
     except Exception as error:  # lists of different lengths; objects with an __array__ of their own
         raise Misfit(f"{name} is no array: {error}") from None
+    if array.size > _MOST_NUMBERS:
+        raise Misfit(f"{name} is too large: it has the shape {array.shape}")
     if array.dtype.kind == "c":
         raise Misfit(f"{name} holds complex numbers (dtype {array.dtype}); real ones are needed")
+    if getattr(value, "type_name", "") == "ndarray":  # it could not be sent
+        raise Misfit(
+            f"{name} is no array of numbers of up to 64 bits: its dtype is another, such as object; use floats"
+        )
     if array.dtype.kind not in "fiub":
         raise Misfit(f"{name} is no array of numbers but {_shown(value)}")
     return array
+
+
+def _unfit(value: Any) -> str:
+    """What makes a list no array before it takes memory: a text, or too many numbers; '' if nothing does."""
+    left, found = _MOST_NUMBERS, [value]
+    while found:
+        item = found.pop()
+        if isinstance(item, str | bytes):
+            return "a text"
+        if isinstance(item, list | tuple):
+            found += item
+        left -= max(getattr(item, "size", 1), 1) if isinstance(item, np.ndarray | np.generic) else 1
+        if left < 0:
+            return f"more than {_MOST_NUMBERS:,} numbers"
+    return ""
 
 
 def _shown(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Check a student's functions: call them in many cases, compare with the twin, and name the mistakes."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from fastnn.grading.tolerances import allowed, equal, largest
 __all__ = ["check", "operations", "signatures"]
 
 _STYLES = ("pytorch", "cs231n", None)
+_NO_CACHE = "backward needs the cache of forward"
 
 
 def operations() -> list[str]:
@@ -74,6 +75,7 @@ def check(
     points: float | Mapping[str, float] = 10,
     seed: int = 0,
     style: str | None = None,
+    require: Sequence[str] = (),
     **functions: Any,
 ) -> Report:
     """Check functions that a student wrote, and name the mistakes.
@@ -100,12 +102,14 @@ def check(
             none.
         seed: of the random inputs; the same seed gives the same report.
         style: "pytorch" or "cs231n"; None: recognised.
+        require: optional parameters, as `signatures` names them, that functions must take, as `("stride",)`. The cases
+            of one that is neither required nor taken are left out.
         functions: the parts, by name: `forward=f, backward=g`; a part that is not given is not checked, unless
             `points` names it. Settings of the operation, which `signatures` lists, are given in the same way.
     Returns:
         A report; printed, it is the text for the student.
     Raises:
-        ValueError: no such operation, part, setting or style; or no function at all.
+        ValueError: no such operation, part, setting, style or optional parameter; or no function at all.
     Example:
         >>> from fastnn import grading
         >>> def forward(x, weight, bias, eps=1e-5):
@@ -119,6 +123,8 @@ def check(
     spec = _operation("check", operation)
     seed = _check.integer("check", "seed", seed, 0)
     _check.one_of("check", "style", style, _STYLES)
+    for name in require:
+        _check.one_of("check", "require", name, spec.optional_parameters)
     known = [part.name for part in spec.parts]
     unknown = [name for name in functions if name not in known and name not in spec.settings]
     if unknown:
@@ -138,7 +144,7 @@ def check(
         raise ValueError(f"check: no function is given; {operation} has the parts {', '.join(known)}")
     usable = {name: function for name, function in given.items() if callable(function)}
     bindings = recognise(spec, usable, style)
-    checker = _Checker(spec, usable, bindings, settings, seed)
+    checker = _Checker(spec, usable, bindings, settings, seed, require)
     parts = []
     for name, most in maxima.items():
         if given.get(name) is None:
@@ -184,8 +190,10 @@ class _Checker:
         bindings: Mapping[str, list[Binding] | Misfit],
         settings: Mapping[str, Any],
         seed: int,
+        require: Sequence[str],
     ) -> None:
         self.operation = operation
+        self.require = require
         self.functions = functions
         self.bindings = bindings
         self.settings = settings
@@ -206,10 +214,15 @@ class _Checker:
         except Fatal as error:
             self.fatal = str(error) or "the program ended or ran out of time"
             return self._failed(part, most, [self.fatal], f"in {described(self.functions[part.name])}")
-        mistakes = run.mistakes(self)
-        if not mistakes:
+        mistakes = [
+            f"it takes no parameter {name}, which is asked for: {run.binding.form.text}"
+            for name in self.require
+            if name in run.binding.form.optional and name not in run.binding.roles
+        ] + run.mistakes(self)
+        if not mistakes and run.right == 1:
             return Part(part.name, True, most, most, [], run.remarks())
-        if run.binding.form.takes_cache and "forward" in self.failed:
+        mistakes = mistakes or ["the results are not the right ones"]
+        if run.binding.form.takes_cache and "forward" in self.failed and not mistakes[0].startswith(_NO_CACHE):
             mistakes.append("backward uses the cache of your forward, which is wrong: correct forward first")
         return self._failed(part, most, mistakes, run.details())
 
@@ -258,12 +271,12 @@ class _Checker:
         if bindings is None:
             raise Misfit("backward(dy, cache) needs the cache of forward; check both: forward=..., backward=...")
         if isinstance(bindings, Misfit):
-            raise Misfit("backward needs the cache of forward, whose signature is not an accepted one")
+            raise Misfit(f"{_NO_CACHE}, whose signature is not an accepted one")
         outcome = call(self.functions["forward"], bindings[0], bindings[0].form.adapted(case))
         if outcome.raised:
-            raise Misfit(f"backward needs the cache of forward, but in forward {outcome.problem}")
+            raise Misfit(f"{_NO_CACHE}, but in forward {outcome.problem}")
         if not outcome.has_cache:
-            raise Misfit("backward needs the cache of forward, which returned one result only; needed is (out, cache)")
+            raise Misfit(f"{_NO_CACHE}, which returned one result only; needed is (out, cache)")
         return outcome
 
 
@@ -285,6 +298,7 @@ class _Run:
             outcome = self._outcome(checker, case)
             if part.learn is not None:
                 case = replace(case, inputs=part.learn(case.inputs, outcome.results, outcome.forward))
+            outcome.cache = None  # it may be large
             self.outcomes.append((case, part.right(case.inputs), outcome))
             if len(self.outcomes) == 1:
                 self._call_again(checker)
@@ -442,7 +456,7 @@ class _Run:
                 o = observations[index]
                 if o.right:
                     continue
-                lines.append(f"case: {case.label}; arguments: {outcome.arguments}")
+                lines.append(f"case: {case.label}{outcome.arguments and '; arguments: '}{outcome.arguments}")
                 if o.received is None:
                     lines.append(f"expected {name} of shape {o.expected.shape}; received none: {outcome.problem}")
                 elif o.received.shape != o.expected.shape:

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from fastnn._terminal import say
 from fastnn.grading.assignment import Assignment, grade
 from fastnn.grading.spec import Spec, read_spec, spec_names
-from fastnn.grading.text import clean
+from fastnn.grading.text import one_line
 from fastnn.training import atomic_write
 
 __all__ = ["grade_command"]
@@ -23,6 +24,8 @@ _KINDS: dict[str, tuple[str, Callable[[Assignment], str]]] = {
     "gradescope": (".json", Assignment.to_gradescope),
 }
 _SUFFIXES = (".py", ".ipynb")
+_WIDEST_NAME = 60
+_LONGEST_NAME = 200  # bytes: with what is added, file systems take 255
 
 
 def grade_command(arguments: argparse.Namespace) -> int:
@@ -31,6 +34,17 @@ def grade_command(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError, OSError: wrong options, a spec or files that cannot be read.
     """
+    try:
+        return _run(arguments)
+    except ValueError as error:  # names of files may hold what a terminal obeys
+        raise ValueError(one_line(str(error))) from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise OSError(error.errno, error.strerror, one_line(str(error.filename))) from error
+
+
+def _run(arguments: argparse.Namespace) -> int:
     if arguments.spec == "list":
         for name in spec_names():
             print(f"{name:<8} {read_spec(name).title}")
@@ -76,15 +90,21 @@ def _found(names: Sequence[str], spec: Spec) -> list[Path]:
         if not path.is_dir():
             if path.suffix not in _SUFFIXES:
                 raise ValueError(f"{name}: a submission is a file {' or '.join(_SUFFIXES)}, or a folder")
-            path.stat()  # or the error that says that it is not there
+            path.lstat()  # or the error that says that it is not there
             found.append(path)
         elif _is_submission(path, spec):
             found.append(path)
         else:
             inside = sorted(path.iterdir())
+            # Links that lead nowhere and pipes count, too: a student whose file cannot be read has a row that says so.
             here = [
-                p for p in inside if (p.is_file() and p.suffix in _SUFFIXES) or (p.is_dir() and _is_submission(p, spec))
+                p
+                for p in inside
+                if (p.suffix in _SUFFIXES and not p.is_dir()) or (p.is_dir() and _is_submission(p, spec))
             ]
+            if spec.file is not None:
+                for other in (p for p in inside if p.is_dir() and p not in here and p.name[:1] not in "._"):
+                    say(f"fastnn: {one_line(str(other))}: left out, it has no file {one_line(spec.file)}")
             if not here:
                 words = f", nor folders with the file {spec.file}" if spec.file else ""
                 raise ValueError(f"{name}: it has no files {' or '.join(_SUFFIXES)}{words}")
@@ -93,7 +113,7 @@ def _found(names: Sequence[str], spec: Spec) -> list[Path]:
 
 
 def _is_submission(folder: Path, spec: Spec) -> bool:
-    return spec.file is not None and (folder / spec.file).is_file()
+    return spec.file is not None and os.path.lexists(folder / spec.file)
 
 
 def _grade_all(paths: Sequence[Path], spec: Spec, arguments: argparse.Namespace) -> list[Assignment]:
@@ -104,19 +124,21 @@ def _grade_all(paths: Sequence[Path], spec: Spec, arguments: argparse.Namespace)
             os.makedirs(target, exist_ok=True)
     graded: list[Assignment] = []
     rows: list[list[Any]] = []
-    width = max(len(clean(name)) for name in names)
+    width = min(max(len(one_line(name)) for name in names), _WIDEST_NAME)
     for name, path in zip(names, paths, strict=True):
         try:
             assignment = grade(path, spec, arguments.seed)
-        except ValueError as error:  # no text, too large: the next one is graded all the same
-            say(f"fastnn: {clean(str(error))}")
-            rows.append(
-                [name, "", sum(sum(task.points.values()) for task in spec.tasks), *("" for _ in spec.tasks), str(error)]
+        except (ValueError, OSError) as error:  # no text, too large, no right to read: the next one is graded
+            reason = one_line(
+                f"{path}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
             )
+            say(f"fastnn: {reason}")
+            most = sum(sum(task.points.values()) for task in spec.tasks)
+            rows.append([name, "", most, *("" for _ in spec.tasks), reason])
             continue
         graded.append(assignment)
         rows.append([name, assignment.points, assignment.max_points, *(r.points for r in assignment.reports), ""])
-        print(f"{clean(name):<{width}} {assignment.points:>8g} of {assignment.max_points:g}", flush=True)
+        print(f"{one_line(name)[:width]:<{width}} {assignment.points:>8g} of {assignment.max_points:g}", flush=True)
         for kind, (suffix, render) in _KINDS.items():
             if (target := getattr(arguments, kind)) is not None:
                 _write(Path(target) / f"{name}{suffix}", render(assignment))
@@ -126,22 +148,35 @@ def _grade_all(paths: Sequence[Path], spec: Spec, arguments: argparse.Namespace)
     if arguments.csv is not None:
         with atomic_write(arguments.csv, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
             writer = csv.writer(file)
-            writer.writerow(["submission", "points", "max_points", *(task.name for task in spec.tasks), "error"])
-            writer.writerows([[_cell(value) for value in row] for row in rows])
+            head = ["submission", "points", "max_points", *(task.name for task in spec.tasks), "error"]
+            writer.writerows([[_cell(value) for value in row] for row in [head, *rows]])
     return graded
 
 
 def _cell(value: Any) -> Any:
-    """A text that a spreadsheet does not take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    """A text that a spreadsheet does not take for a formula, also one that reads wide characters of Asian scripts."""
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    return f"'{text}" if text[:1] in tuple("=+-@\uff1d\uff0b\uff0d\uff20") else text
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Short names that tell the submissions apart."""
+    """Short names that tell the submissions apart, also on disks that do not tell A from a."""
     short = [path.stem if path.suffix in _SUFFIXES else path.name for path in paths]
-    if len(set(short)) == len(short):
-        return short
-    return [str(path.with_suffix("")).replace(os.sep, "-").strip("-.") for path in paths]
+    how_many = Counter(name.casefold() for name in short)
+    names: list[str] = []
+    taken: set[str] = set()
+    for name, path in zip(short, paths, strict=True):
+        if how_many[name.casefold()] > 1:
+            name = str(path).replace(os.sep, "-").strip("-.")
+        base = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
+        unique, number = base, 2
+        while unique.casefold() in taken:
+            unique, number = f"{base}-{number}", number + 1
+        taken.add(unique.casefold())
+        names.append(unique)
+    return names
 
 
 def _write(path: str | os.PathLike[str], text: str) -> None:

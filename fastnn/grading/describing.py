@@ -90,7 +90,7 @@ def _by_place(o: object) -> str:
         found = np.unique(np.nonzero(wrong)[axis])
         if len(found) == 1 and expected.shape[axis] > 1:
             return f"{words}, all at index {found[0]} of axis {axis}"
-        whole = np.asarray(wrong.all(axis=tuple(a for a in range(expected.ndim) if a != axis)))
+        whole = np.atleast_1d(wrong.all(axis=tuple(a for a in range(expected.ndim) if a != axis)))
         if 0 < len(found) < expected.shape[axis] and whole[found].all():
             return f"{words}, all those at the indices {', '.join(map(str, found))} of axis {axis}"
     if expected.ndim == 4 and not wrong[:, :, 1:-1, 1:-1].any():

@@ -29,7 +29,7 @@ class Limits:
     total: float = 120.0
     memory: int = 1024
     output: int = 256
-    result: int = 256
+    result: int = 64
 
     def __post_init__(self) -> None:
         for name in ("time", "total"):

@@ -151,6 +151,11 @@ class Operation:
     settings: Mapping[str, Any] = field(default_factory=dict)
     allowed: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
+    @property
+    def optional_parameters(self) -> list[str]:
+        """What functions may take and need not."""
+        return sorted({name for part in self.parts for form in part.forms for name in form.optional})
+
     def part(self, name: str) -> PartOfOperation:
         """The part of this name."""
         return next(part for part in self.parts if part.name == name)

@@ -11,6 +11,7 @@ What is not. All submissions run on the machine of the grader and share its kern
 grading in a container or a virtual machine as well, as Gradescope does.
 """
 
+import difflib
 import importlib.metadata
 import importlib.util
 import json
@@ -228,7 +229,7 @@ class Sandbox:
         reply = self._ask({"do": "find", "name": name}, "found", "none", what=f"{name} could not be looked up in time")
         if reply["reply"] == "none":
             known = [text for text in reply.get("names", []) if isinstance(text, str) and text.isidentifier()]
-            raise StudentError("NameError", f"there is no function {name}{_similar(known)}")
+            raise StudentError("NameError", f"there is no function {name}{_similar(name, known)}")
         if reply.get("callable") is not True:
             raise StudentError("TypeError", f"{name} is no function")
 
@@ -436,8 +437,12 @@ def _libraries(name: str, place: Path) -> list[Path]:
     return [folder for folder in (place.parent / f"{each}.libs" for each in sorted(names)) if folder.is_dir()]
 
 
-def _similar(names: list[str]) -> str:
-    return f"; the file has {', '.join(names[:20])}" if names else "; the file has no functions"
+def _similar(name: str, names: list[str]) -> str:
+    names = [known for known in names if len(known) <= 100]
+    if not names:
+        return "; the file has no functions"
+    near = difflib.get_close_matches(name, names, 1)
+    return f"; the file has {', '.join(names[:20])}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _no_callback(value: Any) -> list[Any]:

@@ -14,11 +14,14 @@ from fastnn import FileError
 from fastnn.grading.limits import Limits
 from fastnn.grading.methods import Method
 from fastnn.grading.operations import OPERATIONS
+from fastnn.grading.text import one_line
 
 __all__ = ["Spec", "Task", "read_spec", "spec_names"]
 
 _FOLDER = Path(__file__).parent / "specs"
-_LARGEST = 1 << 20
+_LARGEST, _LONGEST_REASON = 1 << 18, 1000
+_MOST_DOTS = 100
+_QUOTED = re.compile(r""""(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'[^']*+(?:'|\Z)""")  # what has no end goes to the end
 _VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
 _STYLES = ("pytorch", "cs231n")
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -36,6 +39,7 @@ class Task:
         functions: part of the operation -> the name in the student's file, or a method there.
         points: part -> its points.
         style: of the functions; None if it is recognised.
+        require: optional parameters that the functions must take.
         settings: of the operation.
         visibility: for Gradescope: "visible", "hidden", "after_due_date" or "after_published".
         hint: shown where a part is wrong.
@@ -46,6 +50,7 @@ class Task:
     functions: Mapping[str, str | Method]
     points: Mapping[str, float]
     style: str | None = None
+    require: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     visibility: str = "visible"
     hint: str = ""
@@ -106,10 +111,26 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
         raise FileError(f"a spec of more than {_LARGEST:,} bytes", path)
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n")
+        # To read a key takes time and memory with the square of its parts.
+        if any(_QUOTED.sub("", line).count(".") > _MOST_DOTS for line in text.splitlines()):
+            raise FileError(f"a line with more than {_MOST_DOTS} dots outside quotes", path)
         table = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise FileError(f"it is no TOML: {error}", path) from None
-    return _Reader(path, text).spec(table)
+        return _Reader(path, text).spec(table)
+    except FileError:
+        raise
+    except RecursionError:
+        raise FileError("its tables or lists are nested too deeply", path) from None
+    except ValueError as error:  # also of UTF-8, and of numbers of thousands of digits
+        raise FileError(f"it is no TOML: {one_line(str(error))[:500]}", path) from None
+
+
+def _is_file_name(name: str) -> bool:
+    return name == Path(name).name == one_line(name) and name not in ("", "..")
+
+
+def _is_installed(name: str) -> bool:
+    spec = importlib.util.find_spec(name) if name != "__main__" else None
+    return spec is not None and (bool(spec.submodule_search_locations) or spec.has_location)
 
 
 def _has_key(line: str, key: str, at_the_beginning: bool) -> bool:
@@ -128,6 +149,7 @@ class _Reader:
     # ---- words -------------------------------------------------------------------------------------------------------
     def _fail(self, reason: str, key: str, task: int | None = None, section: str = "") -> FileError:
         line = self._line(key, task, section)
+        reason = one_line(reason[:_LONGEST_REASON])  # a spec may be a stranger's
         return FileError(f"line {line}: {reason}" if line else reason, self._path)
 
     def _line(self, key: str, task: int | None, section: str) -> int | None:
@@ -151,8 +173,8 @@ class _Reader:
     def _known(self, table: Mapping[str, Any], keys: Sequence[str], where: str, task: int | None, section: str) -> None:
         for key in table:
             if key not in keys:
-                near = difflib.get_close_matches(key, keys, 1)
-                guess = f"; did you mean {near[0]}?" if near else ""
+                near = difflib.get_close_matches(key[:100], keys, 1)
+                guess = f"; did you mean {near[0]}?" if near else "."
                 raise self._fail(
                     f"{where} has no key {key!r}{guess} Its keys are {', '.join(keys)}.", key, task, section
                 )
@@ -185,7 +207,7 @@ class _Reader:
             if name in names[:number]:
                 raise self._fail(f"two tasks are named {name!r}", "name", number)
         file = table.get("file")
-        if file is not None and (not isinstance(file, str) or Path(file).name != file or not file):
+        if file is not None and (not isinstance(file, str) or not _is_file_name(file)):
             raise self._fail(f"file must be the name of a file, without folders. Received: {file!r:.80}", "file")
         return Spec(
             title=self._text(table, "title", "the spec", None),
@@ -205,8 +227,8 @@ class _Reader:
                 if name in ("fastnn", "numpy"):
                     why = "fastnn has the answers" if name == "fastnn" else "NumPy is allowed always"
                     raise self._fail(f"allow: {name} cannot be listed: {why}", key)
-                if importlib.util.find_spec(name) is None:
-                    raise self._fail(f"allow: {name} is not installed here", key)
+                if not _is_installed(name):
+                    raise self._fail(f"allow: {name} is not installed here as a package", key)
         return tuple(names)
 
     def _limits(self, table: Any) -> Limits:
@@ -222,7 +244,7 @@ class _Reader:
 
     def _task(self, table: Mapping[str, Any], number: int) -> Task:
         where = f"task {number + 1}"
-        keys = ("name", "operation", "functions", "points", "style", "settings", "visibility", "hint")
+        keys = ("name", "operation", "functions", "points", "style", "require", "settings", "visibility", "hint")
         self._known(table, keys, where, number, "")
         name = self._text(table, "name", where, number)
         where = f"{where} ({name})"
@@ -243,6 +265,7 @@ class _Reader:
             functions=functions,
             points=self._points(table.get("points", 10), list(functions), where, number),
             style=table.get("style"),
+            require=self._require(table.get("require", []), operation, where, number),
             settings=self._settings(table.get("settings", {}), operation, where, number),
             visibility=table.get("visibility", "visible"),
             hint=self._text(table, "hint", where, number, ""),
@@ -313,6 +336,13 @@ class _Reader:
                 reason = f"{where}: points for {part!r}, which functions does not name; it names {', '.join(parts)}"
                 raise self._fail(reason, "points", number)
         return {part: points.get(part, 0) for part in parts}
+
+    def _require(self, names: Any, operation: str, where: str, number: int) -> tuple[str, ...]:
+        known = OPERATIONS[operation].optional_parameters
+        if not isinstance(names, list) or not all(isinstance(name, str) and name in known for name in names):
+            words = f"a list of optional parameters of {operation}: {', '.join(known)}" if known else "an empty list"
+            raise self._fail(f"{where}: require must be {words}. Received: {names!r:.80}", "require", number)
+        return tuple(names)
 
     def _settings(self, table: Any, operation: str, where: str, number: int) -> dict[str, Any]:
         known = OPERATIONS[operation].settings

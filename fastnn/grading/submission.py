@@ -1,7 +1,10 @@
 """A student's file as it is sent to the sandbox: a Python file, a notebook, or a folder with such a file in it."""
 
+import io
+import json
 import os
 import stat
+import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +14,12 @@ from fastnn.compat import notebooks
 
 __all__ = ["Submission", "read_submission"]
 
-_LARGEST_FILE, _LARGEST_FOLDER = 4 << 20, 16 << 20
+_LARGEST_FILE, _LARGEST_NOTEBOOK, _LARGEST_FOLDER = 4 << 20, 16 << 20, 16 << 20
+_MOST_CODE, _MOST_CELLS = 1 << 20, 2000
 _SHOWN_LINES = 8
+_MOST_FILES = 500
+# What Python files name in `# -*- coding: ... -*-`; each byte or character stands for one character there.
+_ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso-8859-1", "iso-8859-15", "latin-1", "cp1252", "windows-1252", "gbk")
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Submission:
             if not 0 <= cell_number < len(self.cells):
                 continue
             cell = self.cells[cell_number]
-            lines = cell.code.splitlines()
+            lines = io.StringIO(cell.code, newline=None).read().split("\n")  # as Python counts them
             if not 1 <= number <= len(lines):
                 continue
             line = number
@@ -94,32 +101,50 @@ def read_submission(path: str | os.PathLike[str], file: str | None = None) -> Su
             if other.is_file() and not other.is_symlink() and other != main:
                 content = _content(other)
                 total += len(content)
-                if total > _LARGEST_FOLDER:
-                    raise ValueError(f"{path}: its Python files take more than {_LARGEST_FOLDER >> 20} MB")
+                if total > _LARGEST_FOLDER or len(files) == _MOST_FILES:
+                    most = f"{_MOST_FILES} Python files, or {_LARGEST_FOLDER >> 20} MB of them"
+                    raise ValueError(f"{path}: it has more than {most}; is an environment of packages in it?")
                 files[str(other.relative_to(path))] = content
-    content = _content(main)
+    is_notebook = notebooks.is_notebook(main)
+    content = _content(main, _LARGEST_NOTEBOOK if is_notebook else _LARGEST_FILE)
     files[main.name] = content
-    if notebooks.is_notebook(main):
-        cells, notes = _notebook_cells(main)
-        return Submission(main.name, files, cells, True, notes)
+    cells, notes = _notebook_cells(main) if is_notebook else ([Cell(main.name, _text(main, content))], [])
+    size = sum(len(json.dumps(cell.code)) for cell in cells)  # as it is sent
+    if size > _MOST_CODE or len(cells) > _MOST_CELLS:
+        raise ValueError(
+            f"{main}: it has {size:,} bytes of code in {len(cells):,} cells; {_MOST_CODE:,} bytes in {_MOST_CELLS:,} "
+            "cells are allowed"
+        )
+    return Submission(main.name, files, cells, is_notebook, notes)
+
+
+def _text(path: Path, content: bytes) -> str:
+    """The code in a file, in the encoding that it names as Python asks."""
     try:
-        code = content.decode("utf-8-sig")
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    except SyntaxError as error:
+        encoding = "utf-8" if "invalid or missing" in str(error) else ""
+    if encoding.lower() not in _ENCODINGS:
+        raise ValueError(f"{path}: it names an encoding that is not known here; save it as UTF-8")
+    try:
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{main}: it is no text in UTF-8 ({error})") from None
-    return Submission(main.name, files, [Cell(main.name, code)])
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}: it is no text in UTF-8 (line {line}); save it as UTF-8") from None
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, largest: int = _LARGEST_FILE) -> bytes:
     if path.is_symlink():  # it could name the solution
         raise ValueError(f"{path}: it is a link, which a submission may not be")
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"{path}: it is no file")
     size = status.st_size
-    if size > _LARGEST_FILE:
-        raise ValueError(f"{path}: it has {size:,} bytes, {_LARGEST_FILE:,} are allowed")
+    if size > largest:
+        hint = "; clear the outputs of its cells" if notebooks.is_notebook(path) else ""
+        raise ValueError(f"{path}: it has {size:,} bytes, {largest:,} are allowed{hint}")
     with path.open("rb") as stream:
-        return stream.read(_LARGEST_FILE)
+        return stream.read(largest)
 
 
 def _notebook_cells(path: Path) -> tuple[list[Cell], list[str]]:

@@ -28,7 +28,7 @@ _PRELOADED = (
     ("hashlib", "heapq", "itertools", "math", "numbers", "operator", "pathlib", "pickle", "re", "statistics", "string"),
     ("struct", "textwrap", "time", "traceback", "typing", "warnings", "zlib", "linecache", "unittest"),
 )
-_LONGEST_MESSAGE, _MOST_LINES, _DEEPEST_CALL = 2000, 8, 8
+_LONGEST_MESSAGE, _MOST_LINES, _MOST_FAILED, _DEEPEST_CALL = 2000, 8, 200, 8
 
 
 class _Process:
@@ -103,15 +103,16 @@ class _Process:
         self._module.__file__ = message["file"]
         sys.modules[name] = self._module
         self._files = [name for name, _ in message["cells"]]
-        failed = []
+        failed: list[Any] = []
         for number, (name, code) in enumerate(message["cells"]):
             self._seed_generators()
             try:
-                exec(compile(code, name, "exec", dont_inherit=True), vars(self._module))
+                exec(_compiled(code, name), vars(self._module))
             except BaseException as error:
                 if not message["goes_on"] or isinstance(error, MemoryError):
                     raise
-                failed.append([number, self._error(error)])
+                if len(failed) < _MOST_FAILED:
+                    failed.append([number, self._error(error)])
         return {"reply": "loaded", "failed": failed}
 
     def _do_find(self, message: dict[str, Any], data: bytes, buffers: list[bytes]) -> dict[str, Any]:
@@ -213,6 +214,13 @@ class _Process:
             text = "an error without words"
         first, last = lines[: _MOST_LINES // 2], lines[_MOST_LINES // 2 :][-_MOST_LINES // 2 :]
         return {"reply": "error", "type": _type_name(error), "message": text, "lines": [*first, *last]}
+
+
+def _compiled(code: str, name: str) -> types.CodeType:
+    try:
+        return compile(code, name, "exec", dont_inherit=True)
+    except (MemoryError, RecursionError):  # the parser's words for brackets or signs within each other
+        raise SyntaxError("the code is nested too deeply") from None
 
 
 class _Snapshot:

@@ -64,7 +64,8 @@ class _Refused(importlib.abc.MetaPathFinder):
     """Is asked last: says which packages there are."""
 
     def __init__(self, allowed: Iterable[str]) -> None:
-        self._words = ", ".join(["the standard library", "NumPy", *allowed])
+        *first, last = ["the standard library", "NumPy", *allowed]
+        self._words = f"{', '.join(first)} and {last}"
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         if "." not in name:

@@ -188,9 +188,9 @@ class Decoder:
 
     def _decode_array(self, depth: int, name: str, shape: list[int], order: Any, is_writeable: bool) -> np.ndarray:
         dtype = _dtype(name)
-        n_bytes = math.prod(shape) * dtype.itemsize
         if len(shape) > _MOST_AXES or max(shape, default=0) > 2**48:
             raise TransportError("an array of an impossible shape")
+        n_bytes = math.prod(shape) * dtype.itemsize
         flat = np.frombuffer(self._bytes(n_bytes), dtype).copy()
         try:
             result = flat.reshape(shape, order="F" if order == "F" else "C")

@@ -6,8 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.grading.calling import first_of
-from fastnn.grading.operation import ANY, Case, Form, Inputs, Operation, PartOfOperation, Results, Settings, Wrong
+from fastnn.grading.calling import as_array, first_of
+from fastnn.grading.operation import (
+    ANY,
+    Case,
+    Form,
+    Inputs,
+    Misfit,
+    Operation,
+    PartOfOperation,
+    Results,
+    Settings,
+    Wrong,
+)
 from fastnn.grading.operations._shared import FLOAT32_HINT, double
 from fastnn.grading.tolerances import FLOAT32
 
@@ -129,7 +140,10 @@ _FORWARD_MISTAKES = {
 
 def _with_share(y: Any, values: dict[str, Any]) -> Results:
     """y, the share of entries that were kept, and whether the mask is one for all samples."""
-    array = np.asarray(y)
+    try:
+        array = as_array("y", y)
+    except Misfit:  # it is told when it is read
+        return {"y": y}
     if array.dtype.kind not in "fiub" or array.shape != values["x"].shape:
         return {"y": y}
     mask = array != 0
@@ -149,8 +163,10 @@ def _learn_backward(inputs: Inputs, results: Results, forward: Results) -> Input
     y = forward.get("y")
     if y is None or y.shape != inputs["x"].shape:
         return {**inputs, "_drawn": results.get("dx")}
-    with np.errstate(all="ignore"):
-        return {**inputs, "mask": y != 0, "_drawn": results.get("dx")}
+    mask = y != 0
+    if mask.all() or not mask.any():  # no mask: to hand on dy, or zeros, would be right
+        return {**inputs, "_drawn": results.get("dx")}
+    return {**inputs, "mask": mask, "_drawn": results.get("dx")}
 
 
 def _right_backward(inputs: Inputs) -> Results:

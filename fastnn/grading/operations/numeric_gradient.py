@@ -20,6 +20,8 @@ class _Curve:
     def values(self, x: NDArray) -> NDArray:
         """An array of the shape of x, whose derivative mixes neighbours."""
         x = np.asarray(x, np.float64)
+        if x.shape != self.weights.shape:
+            raise ValueError(f"f takes an array of shape {self.weights.shape}. Received: shape {x.shape}")
         flat = x.reshape(-1)
         return (np.sin(4 * flat) + flat**3 / 3 + flat * np.roll(flat, 1)).reshape(x.shape)
 
