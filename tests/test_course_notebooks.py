@@ -47,6 +47,7 @@ def _run(notebook, folder):
     """Everything that the notebook prints."""
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "stream" and output.name == "stderr"]
     assert any("image/png" in output.get("data", {}) for output in outputs)
     return "".join(output["text"] for output in outputs if output.output_type == "stream" and output.name == "stdout")
 

@@ -3,11 +3,12 @@
 import os
 import stat
 import tempfile
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from fastnn._errors import FileError
 
@@ -30,15 +31,21 @@ class DataNotFoundError(FileNotFoundError):
     """A data set was not found on this machine, or could not be downloaded."""
 
 
+def _pooch() -> Any:
+    """The package; it warns where a notebook has no widgets for tqdm, which matters to nobody here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pooch
+    return pooch
+
+
 def cache_folder() -> Path:
     """The folder that downloads go to: `fastnn` in the user's cache folder of this platform.
 
     A user without a home, as in many containers, has a folder of their own among the temporary files.
     """
-    import pooch
-
     try:
-        folder = Path(pooch.os_cache("fastnn"))
+        folder = Path(_pooch().os_cache("fastnn"))
     except RuntimeError:  # so do new versions of platformdirs; old ones return "~/.cache"
         folder = Path("~")
     return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / f"fastnn-{os.getuid()}"
@@ -84,9 +91,9 @@ def download(sources: Sequence[Source], root: str | os.PathLike[str] | None = No
     Raises:
         DataNotFoundError: no source could be used; the message has the reason for each.
     """
-    import pooch
     import requests
 
+    pooch = _pooch()
     folder = cache_folder() if root is None else expanded(root)
     reasons = []
     for source in sources:
