@@ -4,8 +4,10 @@ import html.parser
 import json
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
+from fastnn import grading
 from fastnn.grading import Part, Report
 from fastnn.grading.assignment import Assignment, Result
 from fastnn.grading.text import clean
@@ -149,3 +151,12 @@ def test_no_character_breaks_xml_or_a_terminal(code):
     ElementTree.fromstring(f"<a>{text}</a>".encode())
     if chr(code) not in "\t\n":
         assert chr(code) not in text
+
+
+def test_report_of_one_check_writes_itself():
+    report = grading.check("relu", forward=lambda x: np.abs(x), backward=lambda dy, y: dy * (y > 0))
+    assert repr(report) == str(report)
+    assert "relu: 5 of 10 points" in repr(report)
+    assert "the absolute value" in report.to_html()
+    assert "the absolute value" in report.to_junit()
+    assert json.loads(report.to_gradescope())["score"] == 5

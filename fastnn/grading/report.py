@@ -1,6 +1,10 @@
 """What a check found: plain data, and its plain text."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastnn.grading.assignment import Assignment
 
 __all__ = ["Part", "Report"]
 
@@ -32,7 +36,7 @@ class Part:
         return "\n".join(lines)
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """The result of `fastnn.grading.check` for one operation. Printed, it is the text for the student.
 
@@ -68,3 +72,22 @@ class Report:
     def __str__(self) -> str:
         head = f"{self.operation}: {self.points:g} of {self.max_points:g} points"
         return "\n".join([head, *(f"  {line}" for part in self.parts for line in str(part).splitlines())])
+
+    __repr__ = __str__  # what a console and a notebook show
+
+    def to_html(self) -> str:
+        """The report as one HTML file that needs nothing else."""
+        return self._alone().to_html()
+
+    def to_junit(self) -> str:
+        """The report as JUnit XML, which systems for continuous integration read."""
+        return self._alone().to_junit()
+
+    def to_gradescope(self) -> str:
+        """The report as the results.json that Gradescope's autograder reads."""
+        return self._alone().to_gradescope()
+
+    def _alone(self) -> "Assignment":
+        from fastnn.grading.assignment import Assignment
+
+        return Assignment.of(self)
