@@ -57,10 +57,12 @@ def test_every_layer_is_explained_for_a_shape(cls):
         inputs = inputs[:1]  # without states
     shape = shapes_of(inputs) if len(inputs) > 1 else np.shape(inputs[0])
     before, random = layer.state_dict(), fastnn.random_state()
+    gradients = [parameter.grad for parameter in layer.parameters()]
     text = fastnn.explain(layer, shape).sections[-1].text
     assert "machine" in text
     assert fastnn.random_state() == random
-    assert all(parameter.grad is None for parameter in layer.parameters())
+    after = [parameter.grad for parameter in layer.parameters()]
+    assert all(a is b for a, b in zip(after, gradients, strict=True))
     for key, array in layer.state_dict().items():
         np.testing.assert_array_equal(array, before[key])
 
