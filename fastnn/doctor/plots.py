@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _arguments
+from fastnn._figures import new_axes
 from fastnn.doctor.findings import Record
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ _MOST_NAMES = 40
 def plot_range_test(test: "LRRangeTest", ax: Any = None) -> Any:
     """The losses of a range test over its learning rates; see `LRRangeTest.plot`."""
     if _arguments.axes("plot_range_test", ax) is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(6, 4), layout="constrained").add_subplot()
+        ax = new_axes((6, 4))
     losses, smoothed = np.ma.masked_invalid(test.losses), np.ma.masked_invalid(test.smoothed)
     ax.plot(test.lrs, losses, color=_GREY, linewidth=0.8, label="loss of each step")
     ax.plot(test.lrs, smoothed, color=_BLUE, linewidth=1.6, label="smoothed")

@@ -11,6 +11,7 @@ from fastnn.grading.tolerances import FLOAT32
 
 __all__ = [
     "HINTS",
+    "OUTPUT_MISTAKES",
     "WINDOW_MISTAKES",
     "backward_forms",
     "forward_forms",
@@ -134,6 +135,18 @@ WINDOW_MISTAKES = {
     "the last row and column of the output are left out": "off by one: the loops must reach every output",
     "rows and columns of the window are exchanged": "the first index is the row (height), the second the column "
     "(width)",
+}
+
+# Of the forward pass only: the result has the wrong size, or is computed in part.
+OUTPUT_MISTAKES = {
+    "the stride is ignored": "for output (i, j) the window starts at (i * stride, j * stride)",
+    "the size of the window is used as the stride": "for output (i, j) the window starts at (i * stride, j * stride)",
+    "the padding is ignored": "the windows start at -padding",
+    "the size of the output is one too small": "off by one: (H + 2 * padding - kernel_size) // stride + 1",
+    "the size of the output is rounded up": "(H + 2 * padding - kernel_size) // stride + 1, rounded down",
+    "the size of the output is the size of x divided by the stride": "(H + 2 * padding - kernel_size) // stride + 1",
+    "only the first image is computed": "go through all images",
+    "only the first channel is computed": "go through all channels",
 }
 
 _OPTIONS = {"padding": 0}

@@ -61,6 +61,26 @@ def _spread(inputs: Inputs) -> float:
     return 2.5 / math.sqrt(inputs["x"].size)
 
 
+def _scale_with(scale: float, p: float, wrong: Wrong) -> float:
+    """What the kept entries are multiplied by, with mistakes; `scale` without."""
+    keep = 1 - p
+    if "not scaled: the kept entries must be divided by the probability to keep" in wrong:
+        scale = 1.0
+    if "scaled by p rather than 1 - p: divided by the probability to drop" in wrong:
+        scale = 1 / p if p else math.inf
+    if "multiplied by the probability to keep instead of divided" in wrong:
+        scale = keep
+    if "multiplied by the probability to drop" in wrong:
+        scale = p
+    if "scaled twice" in wrong:
+        scale = 1 / keep**2
+    if "scaled by the root of the probability to keep" in wrong:
+        scale = 1 / math.sqrt(keep)
+    if "scaled by 2, whatever p is" in wrong:
+        scale = 2.0
+    return scale
+
+
 def _forward(inputs: Inputs, wrong: Wrong) -> Results:
     i = double(inputs)
     x, p, mask = i["x"], i["p"], i["mask"]
@@ -81,20 +101,7 @@ def _forward(inputs: Inputs, wrong: Wrong) -> Results:
     if "everything is dropped" in wrong:
         kept = 0.0
     scale = 1 / keep
-    if "not scaled: the kept entries must be divided by the probability to keep" in wrong:
-        scale = 1.0
-    if "scaled by p rather than 1 - p: divided by the probability to drop" in wrong:
-        scale = 1 / p if p else math.inf
-    if "multiplied by the probability to keep instead of divided" in wrong:
-        scale = keep
-    if "multiplied by the probability to drop" in wrong:
-        scale = p
-    if "scaled twice" in wrong:
-        scale = 1 / keep**2
-    if "scaled by the root of the probability to keep" in wrong:
-        scale = 1 / math.sqrt(keep)
-    if "scaled by 2, whatever p is" in wrong:
-        scale = 2.0
+    scale = _scale_with(scale, p, wrong)
     y = np.where(mask, x * scale, 0)
     if "the mask is returned, not multiplied by x" in wrong:
         y = np.where(mask, scale, 0)
@@ -176,7 +183,7 @@ def _right_backward(inputs: Inputs) -> Results:
 def _backward(inputs: Inputs, wrong: Wrong) -> Results:
     i = double(inputs)
     dy, p, mask, x = i["dy"], i["p"], i["mask"], i["x"]
-    keep, scale = 1 - p, 1 / (1 - p)
+    scale = 1 / (1 - p)
     drawn = i.get("_drawn")
     if "another mask is drawn in backward" in wrong and drawn is not None and drawn.shape == mask.shape:
         other = drawn != 0
@@ -187,20 +194,7 @@ def _backward(inputs: Inputs, wrong: Wrong) -> Results:
         mask, scale = np.ones_like(mask), 1.0
     if "the mask is ignored: dy is only scaled" in wrong:
         mask = np.ones_like(mask)
-    if "not scaled: the kept entries must be divided by the probability to keep" in wrong:
-        scale = 1.0
-    if "scaled by p rather than 1 - p: divided by the probability to drop" in wrong:
-        scale = 1 / p if p else math.inf
-    if "multiplied by the probability to keep instead of divided" in wrong:
-        scale = keep
-    if "multiplied by the probability to drop" in wrong:
-        scale = p
-    if "scaled twice" in wrong:
-        scale = 1 / keep**2
-    if "scaled by the root of the probability to keep" in wrong:
-        scale = 1 / math.sqrt(keep)
-    if "scaled by 2, whatever p is" in wrong:
-        scale = 2.0
+    scale = _scale_with(scale, p, wrong)
     dx = np.where(mask, dy * scale, 0)
     if "dy is ignored: the mask alone" in wrong:
         dx = np.where(mask, scale, 0)

@@ -151,16 +151,7 @@ kernel_size and stride are integers; with pool_param, height and width of the wi
                 "the place of the maximum instead of the maximum": "np.max, not np.argmax",
                 "padded with zeros instead of -infinity": "zeros of the padding win over negative numbers",
                 **_pooling.WINDOW_MISTAKES,
-                "the stride is ignored": "for output (i, j) the window starts at (i * stride, j * stride)",
-                "the size of the window is used as the stride": "for output (i, j) the window starts at (i * stride, "
-                "j * stride)",
-                "the padding is ignored": "the windows start at -padding",
-                "the size of the output is one too small": "off by one: (H + 2 * padding - kernel_size) // stride + 1",
-                "the size of the output is rounded up": "(H + 2 * padding - kernel_size) // stride + 1, rounded down",
-                "the size of the output is the size of x divided by the stride": "(H + 2 * padding - kernel_size) // "
-                "stride + 1",
-                "only the first image is computed": "go through all images",
-                "only the first channel is computed": "go through all channels",
+                **_pooling.OUTPUT_MISTAKES,
             },
             quantities=_pooling.quantities,
             hints=_pooling.HINTS,
