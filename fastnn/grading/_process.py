@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastnn._json import parse_json
+from fastnn._system import IS_WINDOWS
 from fastnn.grading._child import transport
 from fastnn.grading.errors import ChannelError, EndedError, OutputLimitError, StudentError, TimeLimitError
 
@@ -49,7 +50,7 @@ class ChildProcess:
     def __init__(
         self, files: Mapping[str, bytes], packages: Mapping[str, Path], most_output: int, most_result: int
     ) -> None:
-        if os.name != "posix":
+        if IS_WINDOWS:
             raise OSError(
                 "students' code is run in a process with limits that Windows does not have: grade on Linux, on macOS, "
                 "or on Windows in WSL (wsl --install)"
