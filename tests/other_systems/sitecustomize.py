@@ -7,6 +7,7 @@ The standard library and other packages are imported before, since they choose t
 
 import os
 import sys
+import types
 
 
 def _import_all(names):
@@ -28,7 +29,7 @@ _BEFORE = """
     PIL.ImageOps platformdirs pooch requests tqdm tqdm.auto
 """
 _MISSING_MODULES = {
-    "win32": "_posixsubprocess fcntl grp posix pwd readline resource syslog termios tty pty crypt spwd nis",
+    "win32": "fcntl grp pwd readline resource syslog termios tty pty crypt spwd nis",
     "darwin": "spwd nis winreg msvcrt _winapi",
 }
 _MISSING_OF_OS = {
@@ -64,6 +65,32 @@ def _hide(system):
             raise FileNotFoundError(2, "no such file on this system", arguments[0])
 
     sys.addaudithook(refuse_files_of_linux)
+
+
+def _keep_for_processes():
+    """What starts and ends processes has ways of its own on Windows: here it keeps `os`, `signal` and the platform."""
+    import signal
+
+    class Sys:
+        """`sys` as it is, but for the platform."""
+
+        platform = sys.platform
+
+        def __getattr__(self, name):
+            return getattr(sys, name)
+
+        def __setattr__(self, name, value):
+            setattr(sys, name, value)
+
+    kept = {"sys": (sys, Sys())}
+    for plain in (os, signal):
+        kept[plain.__name__] = plain, types.ModuleType(plain.__name__)
+        kept[plain.__name__][1].__dict__.update(vars(plain))
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith(("multiprocessing", "subprocess")):
+            for name, (plain, copy) in kept.items():
+                if getattr(module, name, None) is plain:
+                    setattr(module, name, copy)
 
 
 def _locks_of_windows():
@@ -137,12 +164,7 @@ def _locks_of_windows():
 
 def _signals_of_windows():
     import signal
-    import subprocess
-    import types
 
-    of_subprocess = types.ModuleType("signal")
-    of_subprocess.__dict__.update(vars(signal))
-    subprocess.signal = of_subprocess  # its own way to end a process is another on Windows
     for name in list(vars(signal)):
         if name.startswith("SIG") and name not in _SIGNALS_OF_WINDOWS:
             delattr(signal, name)
@@ -169,7 +191,6 @@ def _signals_of_windows():
 def _interface_of_windows():
     """As much of kernel32 and of the registry as fastnn asks."""
     import ctypes
-    import types
 
     class Function:
         """A function that answers only if the types of its arguments were declared."""
@@ -228,9 +249,33 @@ def _interface_of_windows():
     sys.modules["winreg"] = registry
 
 
+def _files_and_names_of_macos():
+    """Its own way to put a file on disk, the program `ps`, and a fixed answer of sysctl."""
+    import ctypes
+    import fcntl
+
+    plain = fcntl.fcntl
+    fcntl.F_FULLFSYNC = 51
+
+    def control(descriptor, command, *arguments):
+        return os.fsync(descriptor) or 0 if command == fcntl.F_FULLFSYNC else plain(descriptor, command, *arguments)
+
+    fcntl.fcntl = control
+
+    class Library:
+        def __init__(self, *arguments, **options):
+            pass
+
+        def sysctlbyname(self, name, buffer, size, new, new_size):
+            assert name == b"machdep.cpu.brand_string"
+            buffer.value = b"A Processor of Apple"
+            return 0
+
+    ctypes.CDLL = Library
+
+
 def _pretend(system):
     import multiprocessing
-    import platform
     import warnings
 
     warnings.filterwarnings("ignore", category=EncodingWarning)  # those of other packages are theirs
@@ -238,11 +283,13 @@ def _pretend(system):
     multiprocessing.set_start_method("spawn")
     warnings.filterwarnings("error", category=EncodingWarning, module=r"fastnn\b")
     warnings.filterwarnings("error", category=EncodingWarning, module="__main__")
-    platform.uname()  # it keeps what it finds
+    _keep_for_processes()
     if system == "win32":
         _locks_of_windows()
         _signals_of_windows()
         _interface_of_windows()
+    else:
+        _files_and_names_of_macos()
     _hide(system)
     sys.platform = system
 
