@@ -5,6 +5,7 @@ What is missing there is missing here, and files that are open cannot be replace
 The standard library and other packages are imported before, since they choose their own ways by the system.
 """
 
+import contextlib
 import os
 import sys
 import types
@@ -12,10 +13,8 @@ import types
 
 def _import_all(names):
     for name in names:
-        try:
+        with contextlib.suppress(ImportError):  # not installed
             __import__(name)
-        except ImportError:  # not installed
-            pass
 
 
 _BEFORE = """
@@ -250,11 +249,17 @@ def _interface_of_windows():
 
 
 def _files_and_names_of_macos():
-    """Its own way to put a file on disk, the program `ps`, and a fixed answer of sysctl."""
+    """Its own way to put a file on disk, bytes where Linux has kilobytes, and a fixed answer of sysctl."""
     import ctypes
     import fcntl
+    import resource
 
-    plain = fcntl.fcntl
+    plain, usage = fcntl.fcntl, resource.getrusage
+
+    def bytes_used(who):
+        return types.SimpleNamespace(ru_maxrss=1024 * usage(who).ru_maxrss)
+
+    resource.getrusage = bytes_used
     fcntl.F_FULLFSYNC = 51
 
     def control(descriptor, command, *arguments):
