@@ -41,13 +41,14 @@ def run(system, folder, *words, first=""):
     }
     command = [sys.executable, "-P", *map(str, words)]
     done = subprocess.run(
-        command, cwd=folder, env={**inherited, **pretended}, capture_output=True, encoding="cp1252", timeout=500
+        command, cwd=folder, env={**inherited, **pretended}, capture_output=True, encoding="cp1252", timeout=200
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done
 
 
 # ---- programs --------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_modules_and_commands_run(system, tmp_path):
     done = run(system, tmp_path, PROGRAMS / "commands.py")
     cpu = {"win32": "A Processor of Windows; 2 usable", "darwin": "A Processor of Apple"}[system]
@@ -56,6 +57,7 @@ def test_modules_and_commands_run(system, tmp_path):
     assert ("grade on Linux, on macOS, or on Windows in WSL" in done.stderr) == (system == "win32")
 
 
+@pytest.mark.slow
 def test_library_trains_saves_and_resumes(system, tmp_path):
     run(system, tmp_path, PROGRAMS / "library.py")
 
@@ -68,20 +70,20 @@ def test_pytorch_script_runs(system, tmp_path):
 
 @pytest.mark.slow
 def test_bench_course_and_tuning_run(system, tmp_path):
-    (tmp_path / "net.py").write_text(
-        "from fastnn import nn\nmake = lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))\n"
-    )
-    words = ["bench", "--networks", "net.py:make", "--batch-sizes", "512", "--rounds", "1", "--seconds", "0.05"]
+    network = "nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 30 * 30, 10))"
+    (tmp_path / "net.py").write_text(f"from fastnn import nn\ndef make(): return {network}\n")
+    words = ["bench", "--networks", "net.py:make", "--batch-sizes", "64", "--rounds", "1", "--seconds", "0.05"]
     done = run(system, tmp_path, "-m", "fastnn", *words, "--json", "bench.json")
-    assert "| net.py:make | training | 512 |" in done.stdout
+    assert "| net.py:make | training | 64 |" in done.stdout
     memory = int(done.stdout.rstrip().rpartition("|")[0].rpartition("|")[2])
-    assert memory == 30 if system == "win32" else 5 < memory < 500  # MB
+    assert memory == 30 if system == "win32" else 2 < memory < 200  # MB
     done = run(system, tmp_path, "-m", "fastnn", "reproduce", "pku-bn", "--quick", "--out", "report")
     assert "rows pass" in done.stdout
     pytest.importorskip("optuna")
-    script = (
-        "from fastnn import tune; print(len(tune.grid_search(lambda p: p['x'], {'x': [1, 2]}, storage='a.sqlite')))"
-    )
+    script = """
+from fastnn import tune
+print(len(tune.grid_search(lambda point: point["x"], {"x": [1, 2]}, storage="a.sqlite")))
+"""
     assert run(system, tmp_path, "-c", script, first="optuna optuna.storages").stdout == "2\n"
 
 
@@ -246,7 +248,7 @@ def test_grading_on_macos_says_which_fences_are_missing(tmp_path):
         "no new privileges (only Linux has it)",
         "Landlock (only Linux has it)",
         "seccomp (only Linux has it)",
-        "a submission may not read this file: '/etc/passwd'",
+        "a submission may not read this file: /etc/passwd",
     ]
 
 
@@ -266,15 +268,15 @@ def keyword(call, name, position):
 
 
 def opens_text_as_the_system_does(name, call):
+    if any(word.arg is None for word in call.keywords):  # **kwargs
+        return False
     last = name.rpartition(".")[2]
     positions = {"read_text": 0, "write_text": 1}
     if last in positions:
         return keyword(call, "encoding", positions[last]) is None
     if name in ("open", "os.fdopen", "io.open"):
         return "b" not in (keyword(call, "mode", 1) or "'r'").strip("'") and keyword(call, "encoding", 3) is None
-    if last == "open" and not name.startswith(
-        ("Image.", "os.", "tarfile.", "zipfile.", "gzip.", "archive.", "webbrowser.")
-    ):
+    if last == "open" and name.partition(".")[0] not in ("Image", "archive", "gzip", "os", "tarfile", "zipfile"):
         mode = keyword(call, "mode", 0) or "'r'"
         is_mode = set(mode.strip("'")) <= set("rwaxbt+")
         return is_mode and "b" not in mode.strip("'") and keyword(call, "encoding", 2) is None

@@ -99,7 +99,9 @@ def _errors_named(path: str | os.PathLike[str], everything: bool = False) -> Ite
         yield
     except OSError as error:
         if error.errno is not None and (everything or (error.filename is None and error.errno in _DISK_ERRORS)):
-            error.filename, error.filename2 = os.fspath(path), None
+            error.filename = os.fspath(path)
+            if error.filename2 is not None:
+                del error.filename2  # None would be shown
         raise
 
 
