@@ -258,7 +258,7 @@ def _pad(
     array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: Any = 0, reflect_type: Any = "even"
 ) -> Any:
     if isinstance(pad_width, dict):
-        widths = np.zeros((array.ndim, 2), int)
+        widths = np.zeros((array.ndim, 2), np.int64)
         for axis, width in pad_width.items():
             widths[axis] = width
     else:
