@@ -5,32 +5,25 @@ from collections.abc import Sequence
 from fastnn import nn
 from fastnn.models import Chain
 
-__all__ = ["cnn", "mlp"]
+__all__ = ["default_network"]
 
 _WIDTHS = (32, 64, 128)  # channels of the stages
 _SMALLEST_HALVED = 4  # pixels: a smaller image is not halved
 
 
-def mlp(n_features: int, n_outputs: int, hidden_layer_sizes: Sequence[int]) -> Chain:
-    """Hidden layers with ReLU, then a linear layer.
+def default_network(input_shape: tuple[int, ...], n_outputs: int, hidden_layer_sizes: Sequence[int]) -> Chain:
+    """For features (n,): hidden layers with ReLU, then a linear layer. For images (C, H, W) convolutions before these.
+
+    Convolutions are up to three stages of two 3x3 convolutions with batch norm and ReLU, each of which halves the
+    image. The second and the third are left out if the image is smaller than 4 pixels there.
 
     Shape:
-        - Input: (N, n_features)
+        - Input: (N, *input_shape)
         - Output: (N, n_outputs)
     """
-    return _head(n_features, n_outputs, hidden_layer_sizes)
-
-
-def cnn(image_shape: tuple[int, int, int], n_outputs: int, hidden_layer_sizes: Sequence[int]) -> Chain:
-    """Up to three stages of two 3x3 convolutions with batch norm and ReLU, each halving the image; then an `mlp`.
-
-    A stage is left out if the image is smaller than 4 pixels there, but for the first.
-
-    Shape:
-        - Input: (N, C, H, W) with image_shape=(C, H, W)
-        - Output: (N, n_outputs)
-    """
-    channels, height, width = image_shape
+    if len(input_shape) == 1:
+        return _head(input_shape[0], n_outputs, hidden_layer_sizes)
+    channels, height, width = input_shape
     layers: list[nn.Module] = []
     for stage, stage_width in enumerate(_WIDTHS):
         if stage and min(height, width) < _SMALLEST_HALVED:

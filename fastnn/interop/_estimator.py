@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import _check, _random, data, nn, optim
-from fastnn.interop import _default_networks, _settings
+from fastnn.interop import _settings
+from fastnn.interop._default_networks import default_network
 from fastnn.interop._inputs import Scaling, validated
 from fastnn.interop._settings import Settings
 from fastnn.training import Callback, EarlyStopping, History, Interrupted, Trainer, predict
@@ -24,8 +25,8 @@ __all__ = ["NetEstimator"]
 _SEEDS = 2**31 - 1
 # Rows that go through the network at once when it predicts.
 _ROWS, _IMAGES = 4096, 256
-# Kernels for small batches sum in another order. With this many rows at least, the prediction for a row is the same, bit
-# for bit, whatever rows it is computed with.
+# Kernels for small batches sum in another order. With this many rows at least, the prediction for a row is the same,
+# bit for bit, whatever rows it is computed with.
 _FEWEST = 64
 
 
@@ -37,6 +38,15 @@ class NetEstimator(BaseEstimator):
     image_shape: Any
     augment: Any
     random_state: Any
+    # Found by training.
+    network_: nn.Module
+    history_: History
+    n_iter_: int
+    n_outputs_: int
+    image_shape_: tuple[int, int, int] | None
+    _scaling: Scaling
+    _optimizer: optim.Optimizer | None  # of partial_fit, whose next call goes on with it
+    _generator: np.random.Generator
 
     # ---- to be written by subclasses ---------------------------------------------------------------------------------
     def _encoded(self, y: NDArray, reset: bool) -> NDArray:
@@ -96,7 +106,7 @@ class NetEstimator(BaseEstimator):
         image_shape = self.image_shape_ if goes_on else settings.image_shape
         (X, y), image_shape = validated(self, image_shape, not goes_on, X, y=y, **self._target_rules())
         if not goes_on:
-            vars(self).pop("network_", None)  # whatever fails from here on leaves no half of each
+            self.__dict__.pop("network_", None)  # whatever fails from here on leaves no half of each
             self.image_shape_ = image_shape
         return X, self._encoded(y, reset=not goes_on)
 
@@ -160,16 +170,13 @@ class NetEstimator(BaseEstimator):
 
     def _new_network(self, scaling: Scaling, settings: Settings, rows: NDArray) -> nn.Module:
         owner, given, shape, n_outputs = type(self).__name__, self.network, scaling.input_shape, self.n_outputs_
-        if given is None and scaling.image_shape is None:
-            network: Any = _default_networks.mlp(shape[0], n_outputs, settings.hidden_layer_sizes)
-        elif given is None:
-            network = _default_networks.cnn(scaling.image_shape, n_outputs, settings.hidden_layer_sizes)
+        network: Any = given
+        if given is None:
+            network = default_network(shape, n_outputs, settings.hidden_layer_sizes)
         elif isinstance(given, nn.Module):
             network = copy.deepcopy(given)
         elif callable(given):
             network = given(shape, n_outputs)
-        else:
-            network = given
         if not isinstance(network, nn.Module):
             raise TypeError(
                 f"{owner}: network must be an nn.Module, or a function (input_shape, n_outputs) that makes one. "
@@ -202,7 +209,7 @@ class NetEstimator(BaseEstimator):
     ) -> data.Loader:
         owner = type(self).__name__
         size = settings.rows_in_batch(len(X)) if trains else _ROWS if scaling.image_shape is None else _IMAGES
-        statistics = {} if scaling.image_shape is None else {"mean": scaling.mean, "std": scaling.scale}
+        statistics = (None, None) if scaling.image_shape is None else (scaling.mean, scaling.scale)
         augment = self.augment if trains else None
         if augment is not None and scaling.image_shape is None:
             raise ValueError(f"{owner}: only images can be augmented: give X of shape (rows, C, H, W), or image_shape")
@@ -215,8 +222,9 @@ class NetEstimator(BaseEstimator):
             drop_last=trains and len(X) > size > 1 and len(X) % size == 1,
             augment=augment,
             seed=int(self._generator.integers(_SEEDS)) if trains else 0,
+            mean=statistics[0],
+            std=statistics[1],
             prefetch=augment is not None,
-            **statistics,
         )
 
     # ---- predicting --------------------------------------------------------------------------------------------------

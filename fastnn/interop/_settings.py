@@ -93,7 +93,8 @@ def _image_shape(owner: str, value: Any) -> tuple[int, int, int] | None:
     shape = _check.integers(owner, "image_shape", value, 1)
     if len(shape) != 3:
         raise ValueError(
-            f"{owner}: image_shape must be (channels, height, width), as in (1, 28, 28). Received: {_check.shown(value)}"
+            f"{owner}: image_shape must be (channels, height, width), such as (1, 28, 28). "
+            f"Received: {_check.shown(value)}"
         )
     return shape[0], shape[1], shape[2]
 
