@@ -36,12 +36,12 @@ class NetClassifier(ClassifierMixin, NetEstimator):
             the classes: factors for the loss. Default None: all count the same.
         optimizer: 'adamw' (default), 'adam', 'sgd' (with Nesterov momentum 0.9), or anything that is called as
             `optimizer(parameters, lr=learning_rate, weight_decay=weight_decay)`, such as `optim.Lion`.
-        learning_rate: that of the first step. Default 0.001.
+        learning_rate: that of the first step. Default 0.003.
         schedule: 'cosine' (default) lets the learning rate fall to zero along half a cosine, 'constant' leaves it.
         weight_decay: how strongly the optimiser pulls weights to zero. Default 0.01.
         batch_size: the number of rows in a step. A single row that would remain at the end of an epoch is left out of
-            that epoch. Default 'auto': a 32nd of the rows, but between 8 and 128.
-        epochs: how often `fit` goes through all rows, at most. Default 100.
+            that epoch. Default 'auto': a 64th of the rows, but between 32 and 128.
+        epochs: how often `fit` goes through all rows, at most. Default 50.
         standardize: subtract from every feature (of images: every channel) its mean in the training rows, and divide by
             its standard deviation. Default True.
         augment: an augmentation of `fastnn.data` for images, or a list of them. Default None.
@@ -88,11 +88,11 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         criterion: Any = None,
         class_weight: Any = None,
         optimizer: Any = "adamw",
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         schedule: str = "cosine",
         weight_decay: float = 0.01,
         batch_size: Any = "auto",
-        epochs: int = 100,
+        epochs: int = 50,
         standardize: bool = True,
         augment: Any = None,
         early_stopping: bool = False,

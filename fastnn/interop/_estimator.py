@@ -151,7 +151,7 @@ class NetEstimator(BaseEstimator):
                     raise
                 if stopping:
                     stopping.on_fit_end(trainer)
-                _warn_of_interrupt(self, trainer)
+                _warn_of_interrupt(self, trainer, "its best weights" if stopping else "the weights of that step")
         network.eval()
         network.forget()
         network.zero_grad()
@@ -252,10 +252,10 @@ class NetEstimator(BaseEstimator):
         return self.history_["train_loss"] if len(self.history_) else []
 
 
-def _warn_of_interrupt(estimator: NetEstimator, trainer: Trainer) -> None:
+def _warn_of_interrupt(estimator: NetEstimator, trainer: Trainer, weights: str) -> None:
     warnings.warn(
         f"{type(estimator).__name__}: training interrupted after step {trainer.step} of {trainer.total_steps}; "
-        "the estimator has the weights it had then",
+        f"the estimator has {weights}",
         UserWarning,
         stacklevel=4,
     )

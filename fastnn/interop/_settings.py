@@ -16,8 +16,8 @@ OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
     "adamw": optim.AdamW,
     "sgd": partial(optim.SGD, momentum=0.9, nesterov=True),
 }
-_AUTO_BATCHES = 32  # batches of an epoch with batch_size='auto', where that is between these:
-_SMALLEST_AUTO, _LARGEST_AUTO = 8, 128
+_AUTO_BATCHES = 64  # batches of an epoch with batch_size='auto', where that is between these:
+_SMALLEST_AUTO, _LARGEST_AUTO = 32, 128
 
 
 class Settings(NamedTuple):
