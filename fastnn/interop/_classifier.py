@@ -59,7 +59,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         verbose: show a progress bar on standard error. Default False.
         callbacks: `training.Callback` objects, called during `fit`. Default ().
     Attributes:
-        network_: the trained network, in eval mode. Its input is standardised.
+        network_: the trained network, in eval mode. Its input is (X - mean_) / scale_.
+        mean_, scale_: of each feature, or of each channel; zeros and ones with standardize=False.
         history_: a `training.History`: loss and metrics of each epoch.
         loss_curve_: the mean training loss of each epoch.
         n_iter_: the number of epochs done.

@@ -246,6 +246,18 @@ class NetEstimator(BaseEstimator):
         return hasattr(self, "network_")
 
     @property
+    def mean_(self) -> NDArray:
+        """What is subtracted from the input: (features,) or (channels,)."""
+        check_is_fitted(self)
+        return self._scaling.mean
+
+    @property
+    def scale_(self) -> NDArray:
+        """What the input is divided by, after that: (features,) or (channels,)."""
+        check_is_fitted(self)
+        return self._scaling.scale
+
+    @property
     def loss_curve_(self) -> list[float]:
         """The mean training loss of each epoch."""
         check_is_fitted(self)

@@ -56,7 +56,9 @@ class NetRegressor(RegressorMixin, NetEstimator):
         verbose: show a progress bar on standard error. Default False.
         callbacks: `training.Callback` objects, called during `fit`. Default ().
     Attributes:
-        network_: the trained network, in eval mode. Its input is standardised.
+        network_: the trained network, in eval mode. Its input is (X - mean_) / scale_.
+        target_mean_, target_scale_: predictions are target_mean_ + target_scale_ * output of the network.
+        mean_, scale_: of each feature, or of each channel; zeros and ones with standardize=False.
         history_: a `training.History`: loss and metrics of each epoch.
         loss_curve_: the mean training loss of each epoch.
         n_iter_: the number of epochs done.
@@ -146,13 +148,15 @@ class NetRegressor(RegressorMixin, NetEstimator):
         if reset:
             self.n_outputs_ = targets.shape[1]
             self._target_ndim = y.ndim
-            self._target_scaler = StandardScaler(with_mean=self.standardize, with_std=self.standardize).fit(targets)
+            scaler = StandardScaler().fit(targets) if self.standardize else None
+            self.target_mean_ = np.zeros(self.n_outputs_) if scaler is None else scaler.mean_
+            self.target_scale_ = np.ones(self.n_outputs_) if scaler is None else scaler.scale_
         if targets.shape[1] != self.n_outputs_:
             raise ValueError(
                 f"NetRegressor: y had {self.n_outputs_} numbers for each row in the first training. "
                 f"Received: y.shape={y.shape}"
             )
-        return self._target_scaler.transform(targets).astype(np.float32)
+        return ((targets - self.target_mean_) / self.target_scale_).astype(np.float32)
 
     def _prepare_criterion(self, settings: Settings, targets: NDArray) -> tuple[Any, NDArray]:
         return settings.criterion or nn.MSELoss(), targets
@@ -166,5 +170,5 @@ class NetRegressor(RegressorMixin, NetEstimator):
             An array (rows,), or (rows, n) if the targets had two dimensions.
         """
         outputs = self._outputs(X)
-        outputs = self._target_scaler.inverse_transform(outputs)
+        outputs = self.target_mean_ + self.target_scale_ * outputs
         return outputs[:, 0] if self._target_ndim == 1 else outputs

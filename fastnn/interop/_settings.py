@@ -78,7 +78,7 @@ def checked(estimator: Any) -> Settings:
         validation_fraction=_fraction(owner, estimator.validation_fraction),
         patience=count("patience"),
         warm_start=switch("warm_start"),
-        verbose=switch("verbose"),
+        verbose=switch("verbose") if isinstance(estimator.verbose, bool) else count("verbose", 0) > 0,
         callbacks=checked_callbacks(owner, estimator.callbacks),
     )
 
