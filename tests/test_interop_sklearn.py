@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -79,10 +80,14 @@ def test_a_search_in_a_pipeline_finds_a_good_table_network_for_digits():
     assert search.fit(X, y).best_score_ >= 0.95
 
 
-def test_a_search_runs_in_two_processes():
-    search = GridSearchCV(quick(), {"hidden_layer_sizes": [(8,), (32,)]}, cv=2, n_jobs=2)
+@pytest.mark.parametrize(
+    "backend", ["threading", "multiprocessing", pytest.param("loky", marks=pytest.mark.slow)]
+)  # multiprocessing forks
+def test_a_search_runs_in_two_processes_or_threads(backend):
+    search = GridSearchCV(quick(), {"hidden_layer_sizes": [(8,), (32,)]}, cv=2)
     alone = GridSearchCV(quick(), {"hidden_layer_sizes": [(8,), (32,)]}, cv=2)
-    search.fit(X_IRIS, Y_IRIS)
+    with joblib.parallel_backend(backend, n_jobs=2):
+        search.fit(X_IRIS, Y_IRIS)
     alone.fit(X_IRIS, Y_IRIS)
     np.testing.assert_array_equal(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
     np.testing.assert_array_equal(weights_of(search.best_estimator_), weights_of(alone.best_estimator_))
@@ -203,8 +208,6 @@ def lambda_free_network(input_shape, n_outputs):
 
 
 def test_joblib_keeps_it(tmp_path):
-    import joblib
-
     classifier = quick().fit(X_IRIS, Y_IRIS)
     joblib.dump(classifier, tmp_path / "classifier.joblib")
     twin = joblib.load(tmp_path / "classifier.joblib")

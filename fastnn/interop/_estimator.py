@@ -124,7 +124,7 @@ class NetEstimator(BaseEstimator):
         train, held_out = self._split(len(X), targets, settings)
         with _random.drawing_from(self._generator):
             if not goes_on:
-                scaling = Scaling.of(X[train], self.image_shape_, settings.standardize)
+                scaling = Scaling.of(type(self).__name__, X[train], self.image_shape_, settings.standardize)
                 network = self._new_network(scaling, settings, X[train])
             else:
                 scaling, network = self._scaling, self.network_
@@ -197,12 +197,15 @@ class NetEstimator(BaseEstimator):
         if not settings.early_stopping:
             return slice(None), None
         seed = int(self._generator.integers(_SEEDS))
-        return train_test_split(
-            np.arange(n_rows),
-            test_size=settings.validation_fraction,
-            random_state=seed,
-            stratify=self._stratum(targets),
-        )
+        fraction, stratum = settings.validation_fraction, self._stratum(targets)
+        try:
+            return train_test_split(np.arange(n_rows), test_size=fraction, random_state=seed, stratify=stratum)
+        except ValueError as error:
+            owner = type(self).__name__
+            raise ValueError(
+                f"{owner}: early_stopping cannot hold out {fraction:g} of {n_rows} rows; give more rows, another "
+                f"validation_fraction, or early_stopping=False. {error}"
+            ) from None
 
     def _loader(
         self, X: NDArray, targets: NDArray, scaling: Scaling, settings: Settings, trains: bool = False

@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
 
-from fastnn import _check
-
-__all__ = ["Scaling", "validated"]
+__all__ = ["Scaling", "standard", "validated"]
 
 
 def validated(
@@ -32,7 +30,7 @@ def validated(
             wanted = f"images of shape {image_shape} are needed" if image_shape else "it was fitted on a table"
             raise ValueError(f"{owner}: {wanted}. Received: X.shape={given}")
         image_shape = given[1], given[2], given[3]
-        X = np.asarray(X).reshape(given[0], -1)
+        X = np.asarray(X).reshape(given[0], np.prod(image_shape))
     # What is subtracted from a table may be large, so that float32 would lose what is left.
     dtypes = (np.float64, np.float32) if image_shape is None else (np.float32, np.float64)
     result = validate_data(estimator, X, reset=reset, dtype=dtypes, **rest)
@@ -44,6 +42,23 @@ def validated(
             f"Received: {n_features}"
         )
     return result, image_shape
+
+
+def standard(owner: str, name: str, values: NDArray, standardize: bool) -> tuple[NDArray, NDArray]:
+    """Mean and standard deviation of each column, 1 for what is constant; 0 and 1 if not `standardize`.
+
+    Raises:
+        ValueError: the numbers are so large that their squares are infinite.
+    """
+    if not standardize:
+        return np.zeros(values.shape[1]), np.ones(values.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaler = StandardScaler().fit(values)
+    mean, scale = np.asarray(scaler.mean_, np.float64), np.asarray(scaler.scale_, np.float64)
+    if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
+        largest = np.abs(values).max()
+        raise ValueError(f"{owner}: {name} has values that are too large to be standardised. Received: {largest:g}")
+    return mean, scale
 
 
 class Scaling(NamedTuple):
@@ -59,15 +74,12 @@ class Scaling(NamedTuple):
     scale: NDArray
 
     @classmethod
-    def of(cls, rows: NDArray, image_shape: tuple[int, int, int] | None, standardize: bool) -> Self:
+    def of(cls, owner: str, rows: NDArray, image_shape: tuple[int, int, int] | None, standardize: bool) -> Self:
         """That which gives mean 0 and variance 1, but for what is constant, where only the mean is subtracted."""
         if image_shape is not None:
             channels = image_shape[0]
             rows = rows.reshape(len(rows), channels, -1).transpose(0, 2, 1).reshape(-1, channels)
-        if not standardize:
-            return cls(image_shape, np.zeros(rows.shape[1]), np.ones(rows.shape[1]))
-        scaler = StandardScaler().fit(rows)
-        return cls(image_shape, np.asarray(scaler.mean_, np.float64), np.asarray(scaler.scale_, np.float64))
+        return cls(image_shape, *standard(owner, "X", rows, standardize))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -93,5 +105,5 @@ def _float32(owner: str, values: NDArray) -> NDArray:
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(values, np.float32)
     if not np.isfinite(values).all():
-        raise ValueError(f"{owner}: X has values that are too large for float32. Received: {_check.shown(values)}")
+        raise ValueError(f"{owner}: X has values that are too large for float32")
     return values

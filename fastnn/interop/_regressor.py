@@ -5,10 +5,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
-from sklearn.preprocessing import StandardScaler
 
 from fastnn import nn
 from fastnn.interop._estimator import NetEstimator
+from fastnn.interop._inputs import standard
 from fastnn.interop._settings import Settings
 
 __all__ = ["NetRegressor"]
@@ -148,9 +148,7 @@ class NetRegressor(RegressorMixin, NetEstimator):
         if reset:
             self.n_outputs_ = targets.shape[1]
             self._target_ndim = y.ndim
-            scaler = StandardScaler().fit(targets) if self.standardize else None
-            self.target_mean_ = np.zeros(self.n_outputs_) if scaler is None else scaler.mean_
-            self.target_scale_ = np.ones(self.n_outputs_) if scaler is None else scaler.scale_
+            self.target_mean_, self.target_scale_ = standard("NetRegressor", "y", targets, self.standardize)
         if targets.shape[1] != self.n_outputs_:
             raise ValueError(
                 f"NetRegressor: y had {self.n_outputs_} numbers for each row in the first training. "
