@@ -1,5 +1,7 @@
 """NumPy's functions on tensors: those with a gradient, and those that need none."""
 
+from typing import Any
+
 import numpy as np
 
 from fastnn.autograd import (  # noqa: F401 - each fills the tables
@@ -10,7 +12,10 @@ from fastnn.autograd import (  # noqa: F401 - each fills the tables
     reductions,
     shapes,
 )
-from fastnn.autograd.methods import NO_GRADIENT, WRITES
+from fastnn._watching import OBSERVERS
+from fastnn.autograd.elementwise import observed_answer
+from fastnn.autograd.methods import NO_GRADIENT, WRITES, gradient_of
+from fastnn.autograd.tensor import array_of, kind_of, wrap
 
 # Places, counts, answers, texts; and arrays that have only shape and dtype from what they are made like.
 NO_GRADIENT.update((
@@ -29,3 +34,18 @@ NO_GRADIENT.update(getattr(np, name) for name in _SINCE_NUMPY_2 if hasattr(np, n
 
 # These change an argument.
 WRITES.update((np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis))
+
+
+def _along_axes(function: Any) -> Any:
+    """A function without a gradient that those who observe see as an operation."""
+
+    def call(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+        if OBSERVERS.get():
+            return observed_answer(function, a, axis=axis, keepdims=keepdims)
+        return wrap(function(array_of(a), axis=axis, keepdims=keepdims), kind_of(a))
+
+    return call
+
+
+for _function in (np.argmax, np.argmin, np.all, np.any):
+    gradient_of(_function)(_along_axes(_function))

@@ -159,7 +159,7 @@ def run(op: Op, *inputs: Any) -> Any:
     if is_recorded:
         op.needs_grad = _ONE if len(edges) == 1 else tuple([edge is not None for edge in edges])
     try:
-        result = observed(op, "forward", op.forward, arrays) if _observers() else op.forward(*arrays)
+        result = _observed_forward(op, arrays, kind is not None) if _observers() else op.forward(*arrays)
     except TypeError:
         widened = None if kind is None else kind._widened(inputs)
         if widened is None:
@@ -206,6 +206,18 @@ _ONE = (True,)
 _new = Tensor.__new__
 _is_recording = RECORDING.get
 _observers = OBSERVERS.get
+
+
+def _observed_forward(op: Op, arrays: Sequence[Any], are_tensors: bool) -> Any:
+    """The forward while somebody observes, who sees the very arrays that the tensors will hold."""
+
+    def forward(*inputs: Any) -> Any:
+        result = op.forward(*inputs)
+        if type(result) is tuple:
+            return tuple(np.asarray(y) if isinstance(y, np.generic) else y for y in result)
+        return _as_array(op, result, inputs) if isinstance(result, np.generic | float | int) else result
+
+    return observed(op, "forward", forward if are_tensors else op.forward, arrays)
 
 
 def _as_array(op: Op, result: Any, inputs: Sequence[Any]) -> NDArray:
