@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _layout
+from fastnn._watching import OBSERVERS
 from fastnn.autograd.broadcasting import axes_of
+from fastnn.autograd.elementwise import observed_answer
 from fastnn.autograd.methods import gradient_of
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import Op, run
@@ -75,14 +77,17 @@ def _parts(x: Tensor) -> Iterator[Tensor]:
 
 
 class Pick(Op):
-    """x[index] with integer arrays or masks. The gradients of an element that is picked several times are added."""
+    """x[index] with integer arrays or masks. The gradients of an element that is picked several times are added.
+
+    `given` is the index as the caller has it, as in `Take`.
+    """
 
     is_exact = True
     is_fresh = True
     keeps: ClassVar = {}
 
-    def __init__(self, index: Any) -> None:
-        self.index = index
+    def __init__(self, index: Any, given: Any = None) -> None:
+        self.index, self.given = index, given
 
     def forward(self, x: NDArray) -> Any:
         self.shape = x.shape
@@ -199,13 +204,13 @@ def _getitem(x: Any, index: Any) -> Any:
     if type(index) is tuple:
         if all(map(_is_plain, index)):
             return run(Slice(index), x)
-        return run(Pick(tuple(map(_own, index))), x)
+        return run(Pick(tuple(map(_own, index)), array_of(index)), x)
     if _is_plain(index):
         return run(Slice(index), x)
     given, index = array_of(index), _own(index)
     if isinstance(index, np.ndarray) and index.dtype.kind in "iu" and x.ndim:
         return run(Take(index, 0, given), x)
-    return run(Pick(index), x)
+    return run(Pick(index, given), x)
 
 
 @gradient_of(np.take)
@@ -236,6 +241,9 @@ def _sort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None
     if axis is None:
         a, axis = a.reshape(-1), 0
     (axis,) = axes_of(axis, a.ndim)
+    if OBSERVERS.get():
+        order = observed_answer(np.argsort, a, axis=axis, kind="stable")
+        return run(TakeAlongAxis(array_of(order), axis), a)
     return run(TakeAlongAxis(np.argsort(array_of(a), axis, "stable"), axis), a)
 
 

@@ -125,14 +125,14 @@ def _examples(given: Any, kind: np.dtype) -> Any:
             raise TypeError("export_onnx: input_shape as a dict needs the names of the arguments as keys. "
                             f"Received: {_check.shown(given)}")  # fmt: skip
         return {name: _example(f"input_shape[{name!r}]", part, kind) for name, part in given.items()}
-    several = isinstance(given, tuple | list) and any(isinstance(part, tuple | list | np.ndarray) for part in given)
+    several = isinstance(given, tuple | list) and any(isinstance(part, tuple | list | np.ndarray | np.floating) for part in given)
     if several:
         return [_example(f"input_shape[{index}]", part, kind) for index, part in enumerate(given)]
     return [_example("input_shape", given, kind)]
 
 
 def _example(name: str, given: Any, kind: np.dtype) -> Any:
-    if isinstance(given, np.ndarray):
+    if isinstance(given, np.ndarray | np.generic):
         array = _check.array("export_onnx", name, given)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"export_onnx: {name} must hold numbers. Received: dtype={array.dtype}")

@@ -260,7 +260,8 @@ _BITWISE: dict[Any, tuple[str, str]] = {
 # Functions without a gradient that have a form.
 ANSWERS = frozenset((
     *_COMPARISONS, *_LOGICAL, *_BITWISE, np.logical_not, np.invert, np.isnan, np.isinf, np.isfinite, np.signbit,
-    np.argmax, np.argmin, np.all, np.any, np.floor_divide,
+    np.argmax, np.argmin, np.argsort, np.all, np.any,
+    np.floor_divide,
 ))  # fmt: skip
 
 
@@ -300,6 +301,9 @@ def _answer(call: Call) -> str:
         return call.add("Less", x, call.number(0, x.dtype))
     if function is np.floor_divide:
         return _floor_divide(call)
+    if function is np.argsort:
+        axis = call.same(lambda op: op.settings["axis"], "axis")
+        return call.add("TopK", x, call.graph.size(x.dims[axis]), axis=axis, largest=0, outputs=2)[1]
     if function in (np.argmax, np.argmin, np.all, np.any):
         return _along_axis(call, function, x)
     raise call.fail(f"np.{function.__name__} has no form in ONNX here: compute it before or after the network")

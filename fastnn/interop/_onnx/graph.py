@@ -126,7 +126,10 @@ class Graph:
     # ---- the whole ---------------------------------------------------------------------------------------------------
     def type_of(self, dtype: np.dtype) -> int:
         """ONNX's number for a dtype."""
-        return self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        try:
+            return self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        except ValueError:
+            raise ValueError(f"export_onnx: ONNX has no numbers of dtype {np.dtype(dtype)}: use float32") from None
 
     def described(self, name: str, dtype: np.dtype, dims: Sequence[int | Times]) -> Any:
         """An input or output of the graph, with its type and shape."""

@@ -134,9 +134,10 @@ def _pick(call: Call) -> Any:
     x, index = call.inputs[0], call.op.index
     assert x is not None
     entries = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(one, np.ndarray) and one.dtype == np.bool_ for one in entries):
-        raise call.fail("a mask as an index gives as many elements as there are true ones, which ONNX has no form for "
-                        "here: use np.where")  # fmt: skip
+    given = call.op.given if isinstance(call.op.given, tuple) else (call.op.given,)
+    if any(call.is_result(one) for one in given):
+        raise call.fail("an index that is computed has no form in ONNX here: use np.where for masks, and np.take or "
+                        "np.take_along_axis for places")  # fmt: skip
     call.same(lambda op: op.index, "an index")
     if any(isinstance(size, Times) for size in x.dims):
         return _pick_of_examples(call, x, entries)

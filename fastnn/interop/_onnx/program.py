@@ -258,16 +258,9 @@ class Call:
         """An array that the operation holds, as a value."""
         return self.program.value(read(self.op), read(self._second.what), self.where)
 
-    def is_known(self, read: Callable[[Any], Any]) -> bool:
-        """Whether an array that the operation holds is a result, or an input of the model."""
-        first, second = read(self.op), read(self._second.what)
-        known = self.program._known
-        return (
-            isinstance(first, np.ndarray)
-            and isinstance(second, np.ndarray)
-            and key_of(first) in known[0]
-            and key_of(second) in known[1]
-        )
+    def is_result(self, array: Any) -> bool:
+        """Whether this array of the first run is a result of an operation, or an input of the model."""
+        return isinstance(array, np.ndarray) and key_of(array) in self.program._known[0]
 
     def cast(self, value: Value, dtype: DTypeLike) -> str:
         """The name of a value in this dtype."""
@@ -281,7 +274,7 @@ class Call:
 
     def reshape(self, name: Any, dims: Sequence[int | Times]) -> str:
         """What has this name, in another shape."""
-        return self.add("Reshape", name, self.graph.target(dims))
+        return self.add("Reshape", name, self.graph.target(dims), allowzero=1 if 0 in dims else None)
 
     def whole(self, *numbers: int) -> str:
         """A constant vector of whole numbers."""

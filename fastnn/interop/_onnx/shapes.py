@@ -72,13 +72,9 @@ def _diagonal_matrix(call: Call) -> Any:
     assert x is not None
     if isinstance(x.dims[0], Times):
         raise call.fail("a diagonal along the batch has no form in ONNX here")
-    size, whole = int(x.dims[0]), x.dims[0] + abs(offset)
-    mask = np.eye(size, whole, max(offset, 0), x.dtype)
-    y = call.add("Mul", call.add("Unsqueeze", x, call.whole(1)), mask)
-    if offset < 0:
-        wide = np.eye(whole, size, offset, x.dtype)
-        y = call.add("MatMul", wide, call.add("Mul", call.add("Unsqueeze", x, call.whole(1)), np.eye(size, whole, 0, x.dtype)))
-    return y
+    size, whole = int(x.dims[0]), int(x.dims[0]) + abs(offset)
+    rows = call.add("Mul", call.add("Unsqueeze", x, call.whole(1)), np.eye(size, whole, max(offset, 0), x.dtype))
+    return call.add("MatMul", np.eye(whole, size, min(offset, 0), x.dtype), rows) if offset else rows
 
 
 @converts("shapes.Roll")
