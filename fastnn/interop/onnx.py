@@ -221,12 +221,14 @@ def _proto(
             runs.append(run_of(model, arrays, KINDS.union(own)))
         first = runs[0].inputs[0]
         graph = Graph(batch_name, (names[0], 0 if axis is None else axis % first.ndim))
-        program = Program(model, graph, (runs[0], runs[1]), sizes, names, {**registry.load(), **own})
-        values = program.write()
-        found = _names("output", output_names, len(values))
+        found = _names("output", output_names, len(runs[0].outputs))
         clash = set(found) & set(names)
         if clash:
             raise ValueError(f"export_onnx: inputs and outputs need different names. Received: {sorted(clash)}")
+        for name in found:
+            graph.take_name(name)
+        program = Program(model, graph, (runs[0], runs[1]), sizes, names, {**registry.load(), **own})
+        values = program.write()
         inputs = [graph.described(name, x.dtype, program.dims(x, y, name))
                   for name, x, y in zip(names, runs[0].inputs, runs[1].inputs, strict=True)]  # fmt: skip
         described = [graph.described(name, value.dtype, value.dims)

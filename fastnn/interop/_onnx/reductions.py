@@ -61,3 +61,21 @@ def _cumsum(call: Call) -> Any:
     assert x is not None
     axis = call.same(lambda op: op.axis, "axis")
     return call.add("CumSum", call.cast(x, call.results[0].dtype), call.graph.constant(axis, "int64"))
+
+
+@converts("reductions.Cumprod")
+def _cumprod(call: Call) -> Any:
+    """A product for every place along the axis, since ONNX has no operator for it."""
+    x = call.inputs[0]
+    assert x is not None
+    axis = call.same(lambda op: op.axis, "axis") % x.ndim
+    size = x.dims[axis]
+    if isinstance(size, Times):
+        raise call.fail("a cumulative product along the batch has no form in ONNX here")
+    if size < 2:
+        return call.add("Identity", x)
+    parts = call.add("Split", call.cast(x, call.results[0].dtype), axis=axis, num_outputs=size, outputs=size)
+    products = [parts[0]]
+    for part in parts[1:]:
+        products.append(call.add("Mul", products[-1], part))
+    return call.add("Concat", *products, axis=axis)

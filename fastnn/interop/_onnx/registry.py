@@ -30,7 +30,6 @@ _FAMILIES = (
 NOT_CONVERTED: dict[str, str] = {
     "cross_entropy.CrossEntropy": "a loss is not part of what is exported: export the network alone",
     "_loss.LossOf": "a loss is not part of what is exported: export the network alone",
-    "reductions.Cumprod": "ONNX has no cumulative product: use np.exp(np.cumsum(np.log(x))) for positive numbers",
 }
 
 # Operations that say by a name what they compute.

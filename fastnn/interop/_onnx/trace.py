@@ -45,6 +45,10 @@ class _Recorder(Observer):
         self.kinds = kinds
         self.steps: list[Step] = []
         self.contents: dict[Any, NDArray] = {}  # of every result, when it was computed
+        self.began: dict[int, int] = {}  # how many steps there were when an operation or module began
+
+    def begins(self, what: Any, phase: str, inputs: tuple[Any, ...]) -> None:
+        self.began[id(what)] = len(self.steps)
 
     def operation(self, op: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
         if phase == "forward":
@@ -55,6 +59,11 @@ class _Recorder(Observer):
             self._add(module, self.paths.get(id(module), ""), inputs, results)
 
     def _add(self, what: Any, path: str, inputs: tuple[Any, ...], results: Any) -> None:
+        for within in self.steps[self.began[id(what)] :]:  # what it is made of is not asked for
+            for array in within.results:
+                if isinstance(array, np.ndarray):
+                    self.contents.pop(key_of(array), None)
+        del self.steps[self.began[id(what)] :]
         for value in inputs:
             self.check_unchanged(value, path)
         arrays = tuple(array_of(y) for y in (results if type(results) is tuple else (results,)))
