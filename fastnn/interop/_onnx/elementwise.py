@@ -146,6 +146,16 @@ def _nan_to_num(call: Call) -> str:
     return call.add("Where", is_above, call.number(above), call.add("Where", is_below, call.number(below), y))
 
 
+@converts("_special._Erf")
+def _erf(call: Call) -> str:
+    return call.add("Erf", *operands(call))
+
+
+@converts("_special._Erfc")
+def _erfc(call: Call) -> str:
+    return call.add("Sub", call.number(1), call.add("Erf", *operands(call)))
+
+
 # ---- of two inputs ---------------------------------------------------------------------------------------------------
 @_converts(np.fmax)
 def _fmax(call: Call, a: str, b: str) -> str:

@@ -13,7 +13,7 @@ from fastnn.functional.activation import FromInput, FromResult
 from fastnn.functional.hard_activation import Hard
 from fastnn.functional.softmax import Softmax
 
-__all__ = ["CONVERTERS", "NOT_CONVERTED", "Converter", "converts", "load", "stem_of", "stem_of_ufunc"]
+__all__ = ["CONVERTERS", "NOT_CONVERTED", "TRANSPARENT", "Converter", "converts", "load", "stem_of", "stem_of_ufunc"]
 
 # A converter gets a `Call`, and gives the name of the result in the graph, or several in a tuple.
 Converter = Callable[[Any], Any]
@@ -26,10 +26,23 @@ _FAMILIES = (
     "pooling", "recurrent", "reductions", "resampling", "shapes",
 )  # fmt: skip
 
+# Operations that are made of others, which are noted instead.
+TRANSPARENT = frozenset(("function._Call",))
+
+_LOSS = "a loss is not part of what is exported: export the network alone"
+_WRITING = "writing into a part of a tensor has no form in ONNX here: join the parts with torch.cat, or use torch.where"
 # Operations that ONNX has no form for here, with what to do instead.
 NOT_CONVERTED: dict[str, str] = {
-    "cross_entropy.CrossEntropy": "a loss is not part of what is exported: export the network alone",
-    "_loss.LossOf": "a loss is not part of what is exported: export the network alone",
+    "cross_entropy.CrossEntropy": _LOSS,
+    "_loss.LossOf": _LOSS,
+    "_writing.WriteInto": _WRITING,
+    "_writing.WriteIntoView": _WRITING,
+    "_writing.View": _WRITING,
+    "_indexing._Put": _WRITING,
+    "_functional_pooling._PutAt": "ONNX has no form of max_unpool here: use nn.Upsample or nn.ConvTranspose2d",
+    "_special._Digamma": "ONNX has no digamma function",
+    "_special._Lgamma": "ONNX has no gamma function",
+    "_special._Erfinv": "ONNX has no inverse of the error function",
 }
 
 # Operations that say by a name what they compute.

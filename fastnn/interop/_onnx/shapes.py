@@ -11,7 +11,7 @@ from fastnn.interop._onnx.program import Call
 from fastnn.interop._onnx.registry import converts
 
 
-@converts("shapes.Reshape", "flatten.Flatten", "_writing.View")
+@converts("shapes.Reshape", "flatten.Flatten")
 def _reshape(call: Call) -> Any:
     x, dims = call.inputs[0], call.results[0].dims
     assert x is not None
@@ -20,6 +20,12 @@ def _reshape(call: Call) -> Any:
     if call.stem == "flatten.Flatten" and len(dims) == 2 and dims[0] == x.dims[0]:
         return call.add("Flatten", x)
     return call.reshape(x, dims)
+
+
+@converts("_tensor._Hooked", "_hooks._PassOn", "_shapes._Contiguous")
+def _passed_on(call: Call) -> Any:
+    names = tuple(x.name for x in call.inputs if x is not None)
+    return names if len(names) > 1 else names[0]
 
 
 @converts("shapes.Transpose")

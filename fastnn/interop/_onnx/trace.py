@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastnn import nn
 from fastnn.autograd.observer import Observer, observing
 from fastnn.autograd.tensor import Tensor, array_of, kind_of, new_tensor
+from fastnn.interop._onnx import registry
 
 __all__ = ["Run", "Step", "key_of", "run_of"]
 
@@ -51,7 +52,7 @@ class _Recorder(Observer):
         self.began[id(what)] = len(self.steps)
 
     def operation(self, op: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
-        if phase == "forward":
+        if phase == "forward" and registry.stem_of(op) not in registry.TRANSPARENT:
             self._add(op, self.paths.get(id(op.module), ""), inputs, results)
 
     def module(self, module: nn.Module, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
