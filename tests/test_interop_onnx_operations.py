@@ -12,16 +12,17 @@ import fastnn
 from fastnn import nn
 from fastnn.autograd import Op
 from fastnn.interop import export_onnx
+from fastnn.interop._onnx import registry
 
 pytest.importorskip("onnx")
-from fastnn.interop._onnx import registry  # noqa: E402
 
 CASES = {name: (call, inputs) for name, call, inputs in tensor_cases.all_cases()}
 # Numbers of more digits than ONNX has; a cut that goes back and forth.
 REFUSED = {"ndarray.astype, 1": "no numbers of dtype", "array_split, 1": "not in order"}
 # These give a class each its name, or are completed by others.
 BASES = {
-    "FromInput", "FromResult", "Hard", "Hardtanh", "Softmax", "Unary", "Binary", "Reduction", "Recurrence", "_Elementwise",
+    "FromInput", "FromResult", "Hard", "Hardtanh", "Softmax", "Unary", "Binary", "Reduction", "Recurrence",
+    "_Elementwise",
 }  # fmt: skip
 # Observers do not see them, or see what they are made of.
 UNSEEN = {"HandWritten", "_Call"}

@@ -134,7 +134,7 @@ class Take(Op):
 
 
 class TakeAlongAxis(Op):
-    """np.take_along_axis(x, indices, axis). A single index without `keepdims` removes the axis. `given`: as in `Take`."""
+    """np.take_along_axis(x, indices, axis). A single index without `keepdims` removes the axis; `given`: see `Take`."""
 
     is_exact = True
     is_fresh = True

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._watching import OBSERVERS
 from fastnn.autograd import (  # noqa: F401 - each fills the tables
     elementwise,
     indexing,
@@ -12,7 +13,6 @@ from fastnn.autograd import (  # noqa: F401 - each fills the tables
     reductions,
     shapes,
 )
-from fastnn._watching import OBSERVERS
 from fastnn.autograd.elementwise import observed_answer
 from fastnn.autograd.methods import NO_GRADIENT, WRITES, gradient_of
 from fastnn.autograd.tensor import array_of, kind_of, wrap

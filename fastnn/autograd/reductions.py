@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import UFUNCS, gradient_of
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import array_of, tensor_of
+from fastnn.autograd.tensor import tensor_of
 
 # What np.sum and np.prod call in the end.
 _add_up: Any = np.add.reduce

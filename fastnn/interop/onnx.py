@@ -87,6 +87,7 @@ def export_onnx(
     opset = _check.integer(operation, "opset", opset, OPSETS.start, OPSETS.stop - 1)
     batch_name = _arguments.text(operation, "batch_name", batch_name)
     description = _arguments.text(operation, "description", description)
+    own = _checked_converters(converters)
     kind = _float_dtype(model, dtype)
     examples = _examples(input_shape, kind)
     batch_axis = _checked_axis(batch_axis, examples)
@@ -97,9 +98,7 @@ def export_onnx(
     except ImportError as error:
         raise ImportError('export_onnx needs the package onnx: pip install "fastnn[onnx]"') from error
 
-    proto = _proto(
-        model, examples, names, output_names, (batch_axis, batch_name), opset, dict(converters or {}), description
-    )
+    proto = _proto(model, examples, names, output_names, (batch_axis, batch_name), opset, own, description)
     content = proto.SerializeToString(deterministic=True)
     with atomic_write(path) as file:
         file.write(content)
@@ -118,6 +117,18 @@ def _float_dtype(model: nn.Module, dtype: DTypeLike | None) -> np.dtype:
     return kind
 
 
+def _checked_converters(given: Any) -> dict[Any, Callable[..., Any]]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or not all(
+        isinstance(kind, type) and callable(convert) for kind, convert in given.items()
+    ):
+        raise TypeError(
+            f"export_onnx: converters must be a dict of classes and functions. Received: {_check.shown(given)}"
+        )
+    return dict(given)
+
+
 def _examples(given: Any, kind: np.dtype) -> Any:
     """For every input an array, or a shape and a dtype; a list, or a dict."""
     if isinstance(given, dict):
@@ -125,7 +136,9 @@ def _examples(given: Any, kind: np.dtype) -> Any:
             raise TypeError("export_onnx: input_shape as a dict needs the names of the arguments as keys. "
                             f"Received: {_check.shown(given)}")  # fmt: skip
         return {name: _example(f"input_shape[{name!r}]", part, kind) for name, part in given.items()}
-    several = isinstance(given, tuple | list) and any(isinstance(part, tuple | list | np.ndarray | np.floating) for part in given)
+    several = isinstance(given, tuple | list) and any(
+        isinstance(part, tuple | list | np.ndarray | np.floating) for part in given
+    )
     if several:
         return [_example(f"input_shape[{index}]", part, kind) for index, part in enumerate(given)]
     return [_example("input_shape", given, kind)]
@@ -181,7 +194,7 @@ def _arrays(example: NDArray, axis: int | None, size: int, rng: np.random.Genera
             return rng.standard_normal(example.shape).astype(example.dtype)
         return rng.permutation(example.reshape(-1)).reshape(example.shape)
     axis %= example.ndim
-    if is_shape or example.size == 1 and example.dtype.kind == "f":
+    if is_shape or (example.size == 1 and example.dtype.kind == "f"):
         shape = (*example.shape[:axis], size, *example.shape[axis + 1 :])
         return rng.standard_normal(shape).astype(example.dtype)
     return np.take(example, rng.integers(0, example.shape[axis], size), axis)

@@ -83,8 +83,7 @@ def _softplus(call: Call) -> Any:
 
 @converts("activation.PReLU")
 def _prelu(call: Call) -> Any:
-    x, weight = call.inputs
-    assert x is not None and weight is not None
+    x, weight = call.given(0), call.given(1)
     slope = weight if weight.dims == (1,) or x.ndim < 2 else call.reshape(weight, (-1, *(1,) * (x.ndim - 2)))
     return call.add("PRelu", x, slope)
 
@@ -115,8 +114,7 @@ def _hardswish(call: Call) -> Any:
 
 @converts("softmax.softmax", "softmax.log_softmax")
 def _softmax(call: Call) -> Any:
-    x, axis = call.inputs[0], call.same(lambda op: op.dim, "dim")
-    assert x is not None
+    x, axis = call.given(0), call.same(lambda op: op.dim, "dim")
     if axis is None:  # as PyTorch chooses it
         axis = 0 if x.ndim in (1, 3) else 1
     return call.add("Softmax" if call.op.name == "softmax" else "LogSoftmax", x, axis=axis)

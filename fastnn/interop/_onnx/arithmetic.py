@@ -21,8 +21,7 @@ def _matmul(call: Call) -> Any:
 
 @converts("linear.Linear")
 def _linear(call: Call) -> Any:
-    x, weight, bias = call.inputs
-    assert x is not None and weight is not None
+    x, weight, bias = call.given(0), call.given(1), call.input(2)
     if x.ndim == 2:
         return call.add("Gemm", x, weight, bias, transB=1)
     y = call.add("MatMul", x, call.add("Transpose", weight, perm=[1, 0]))

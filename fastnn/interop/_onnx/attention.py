@@ -13,8 +13,7 @@ from fastnn.interop._onnx.registry import converts
 
 @converts("attention.Attention")
 def _attention(call: Call) -> Any:
-    query, key, value = call.inputs
-    assert query is not None and key is not None
+    query, key, value = (call.given(index) for index in range(3))
     scale, is_causal = call.same(lambda op: (op.scale, op.is_causal), "the scale")
     axes = [*range(key.ndim - 2), key.ndim - 1, key.ndim - 2]
     scores = call.add("MatMul", call.add("Mul", query, call.number(scale)), call.add("Transpose", key, perm=axes))

@@ -29,8 +29,7 @@ def _convolution(call: Call, x: Value, weight: Value, bias: Value | None) -> Any
 
 @converts("conv2d.Conv2d")
 def _conv2d(call: Call) -> Any:
-    x, weight, bias, *rest = call.inputs
-    assert x is not None and weight is not None
+    x, weight, bias, *rest = call.given(0), call.given(1), *call.inputs[2:]
     if call.op.norm is not None or any(value is not None for value in rest):
         raise call.fail("a norm that is given to the operation itself has no form here: call batch_norm after it")
     return _convolution(call, x, weight, bias)
@@ -38,8 +37,7 @@ def _conv2d(call: Call) -> Any:
 
 @converts("conv2d_norm.Conv2dNorm")
 def _conv2d_norm(call: Call) -> Any:
-    x, weight, bias, scale, offset, residual = call.inputs
-    assert x is not None and weight is not None
+    x, weight, (bias, scale, offset, residual) = call.given(0), call.given(1), call.inputs[2:]
     y = _convolution(call, x, weight, bias)
     mean, variance = (call.known(lambda op, i=i: op.statistics[i]) for i in (0, 1))  # type: ignore[misc]
     y = with_running_statistics(call, y, call.results[0], (scale, offset, mean, variance), call.op.eps)
@@ -51,7 +49,6 @@ def _conv2d_norm(call: Call) -> Any:
 @converts("conv_transpose2d.ConvTranspose2d")
 def _conv_transpose2d(call: Call) -> Any:
     x, weight, bias = call.inputs
-    assert weight is not None
     s = call.same(lambda op: op.settings, "a setting")
     return call.add(
         "ConvTranspose", x, weight, bias, kernel_shape=list(call.raw(1).shape[2:]), strides=list(s.stride),
@@ -79,12 +76,10 @@ def _im2col(call: Call) -> Any:
 
 @converts("im2col.Col2im")
 def _col2im(call: Call) -> Any:
-    columns = call.inputs[0]
-    assert columns is not None
-    image = call.results[0].dims[2:]
-    channels = call.results[0].dims[1]
+    columns = call.given(0)
+    channels, *image = call._first.results[0].shape[1:]
     given = call.same(lambda op: op.settings, "a setting")
-    kernel, steps, pad, dilations, out = _patches("col2im", 1, image, *given)
+    kernel, steps, pad, dilations, out = _patches("col2im", 1, tuple(image), *given)
     maps = call.reshape(columns, (columns.dims[0], columns.dims[1], *out))
     more = [
         size - ((places - 1) * step - 2 * border + reach * (taps - 1) + 1)

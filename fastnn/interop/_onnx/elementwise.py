@@ -28,14 +28,7 @@ _SAME_NAME: dict[np.ufunc, str] = {
 def operands(call: Call) -> tuple[str, ...]:
     """All inputs in the dtype of the result."""
     dtype = call.results[0].dtype
-    return tuple(call.cast(_given(call, index, dtype), dtype) for index in range(len(call.inputs)))
-
-
-def _given(call: Call, index: int, dtype: Any) -> Value:
-    value = call.input(index, dtype)
-    if value is None:
-        raise call.fail("None is no number")
-    return value
+    return tuple(call.cast(call.given(index, dtype), dtype) for index in range(len(call.inputs)))
 
 
 def _same_name(kind: str) -> Callable[[Call], Any]:
@@ -241,8 +234,8 @@ def _fmod(call: Call, a: str, b: str) -> str:
 @converts("elementwise.Where")
 def _where(call: Call) -> str:
     dtype = call.results[0].dtype
-    condition = call.cast(_given(call, 0, np.bool_), np.bool_)
-    a, b = (call.cast(_given(call, index, dtype), dtype) for index in (1, 2))
+    condition = call.cast(call.given(0, np.bool_), np.bool_)
+    a, b = (call.cast(call.given(index, dtype), dtype) for index in (1, 2))
     return call.add("Where", condition, a, b)
 
 
@@ -250,7 +243,7 @@ def _where(call: Call) -> str:
 def _clip(call: Call) -> str:
     """By maximum and minimum, whose bounds may be arrays."""
     dtype = call.results[0].dtype
-    y = call.cast(_given(call, 0, dtype), dtype)
+    y = call.cast(call.given(0, dtype), dtype)
     for index, kind in ((1, "Max"), (2, "Min")):
         bound = call.input(index, dtype)
         if bound is not None:
@@ -280,7 +273,7 @@ def _common(call: Call) -> tuple[str, ...]:
     count = len(call.inputs)
     arrays = [call.raw(index) for index in range(count)]
     dtype = np.result_type(*arrays)
-    return tuple(call.cast(_given(call, index, dtype), dtype) for index in range(count))
+    return tuple(call.cast(call.given(index, dtype), dtype) for index in range(count))
 
 
 @converts("elementwise.Answer")
@@ -293,10 +286,10 @@ def _answer(call: Call) -> str:
         return call.add("Not", y) if is_opposite else y
     count = range(len(call.inputs))
     if function in _LOGICAL:
-        return call.add(_LOGICAL[function], *(call.cast(_given(call, i, np.bool_), np.bool_) for i in count))
+        return call.add(_LOGICAL[function], *(call.cast(call.given(i, np.bool_), np.bool_) for i in count))
     if function in _BITWISE:
         return call.add(_BITWISE[function][call.results[0].dtype != np.bool_], *operands(call))
-    x = _given(call, 0, None)
+    x = call.given(0, None)
     if function is np.logical_not:
         return call.add("Not", call.cast(x, np.bool_))
     if function is np.invert:

@@ -16,8 +16,7 @@ _FAR = 2**63 - 1  # beyond any end
 
 @converts("indexing.Slice")
 def _slice(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     first, second = (_entries(step.what.index, x.ndim) for step in (call._first, call._second))
     starts, ends, axes, steps, dropped, added = [], [], [], [], [], []
     axis, place = 0, 0
@@ -79,8 +78,7 @@ def _bounds(call: Call, axis: int, one: slice, other: slice, size: int | Times) 
 
 @converts("indexing.Unbind")
 def _unbind(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     if isinstance(x.dims[0], Times):
         raise call.fail("a loop over the batch has no form in ONNX: compute all examples at once")
     return tuple(call.add("Gather", x, call.graph.constant(i, np.int64), axis=0) for i in range(len(call.results)))
@@ -88,9 +86,7 @@ def _unbind(call: Call) -> Any:
 
 def _indices(call: Call, read: Callable[[Any], Any]) -> Any:
     """Indices as whole numbers, in which negative ones count from the end."""
-    known = call.known(read)
-    assert known is not None
-    return call.cast(known, np.int64)
+    return call.cast(call.known(read), np.int64)
 
 
 @converts("embedding.Embedding")
@@ -111,15 +107,16 @@ def _take(call: Call) -> Any:
 @converts("indexing.TakeAlongAxis")
 def _take_along_axis(call: Call) -> Any:
     axis, keepdims = call.same(lambda op: (op.axis, op.keepdims), "axis or keepdims")
-    x, indices = call.inputs[0], call.known(lambda op: op.given)
-    assert x is not None and indices is not None
+    x, indices = call.given(0), call.known(lambda op: op.given)
     own = call.cast(indices, np.int64)
-    wide = [call.results[0].dims[other] if other != axis else indices.dims[axis] for other in range(x.ndim)] if keepdims else None
+    wide = (
+        [call.results[0].dims[other] if other != axis else indices.dims[axis] for other in range(x.ndim)]
+        if keepdims
+        else None
+    )
     if wide is not None and tuple(wide) != indices.dims:
         own = call.add("Expand", own, call.graph.shape(wide))
-    if wide is not None and any(
-        x.dims[other] != size for other, size in enumerate(wide) if other != axis
-    ):
+    if wide is not None and any(x.dims[other] != size for other, size in enumerate(wide) if other != axis):
         x_dims = [size if other != axis else x.dims[axis] for other, size in enumerate(wide)]
         given: Any = call.add("Expand", x, call.graph.shape(x_dims))
     else:
@@ -131,8 +128,7 @@ def _take_along_axis(call: Call) -> Any:
 @converts("indexing.Pick")
 def _pick(call: Call) -> Any:
     """Of several axes at once: places of the axes as one."""
-    x, index = call.inputs[0], call.op.index
-    assert x is not None
+    x, index = call.given(0), call.op.index
     entries = index if isinstance(index, tuple) else (index,)
     given = call.op.given if isinstance(call.op.given, tuple) else (call.op.given,)
     if any(call.is_result(one) for one in given):

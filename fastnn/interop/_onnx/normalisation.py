@@ -30,14 +30,11 @@ def scaled(call: Call, y: str, weight: Value | None, bias: Value | None, ndim: i
     return y
 
 
-def with_running_statistics(
-    call: Call, x: Any, like: Value, values: Sequence[Value | None], eps: float
-) -> str:
+def with_running_statistics(call: Call, x: Any, like: Value, values: Sequence[Value | None], eps: float) -> str:
     """Batch norm of x by scale, offset, mean and variance; without scale or offset, they are 1 and 0."""
     channels = like.dims[1]
     assert isinstance(channels, int)
     scale, offset, mean, variance = values
-    assert mean is not None and variance is not None
     names = [
         np.full(channels, default, like.dtype) if value is None else call.cast(value, like.dtype)
         for value, default in ((scale, 1), (offset, 0), (mean, 0), (variance, 1))
@@ -47,8 +44,7 @@ def with_running_statistics(
 
 @converts("batchnorm.BatchNorm")
 def _batch_norm(call: Call) -> Any:
-    x, weight, bias, residual = call.inputs
-    assert x is not None
+    x, (weight, bias, residual) = call.given(0), call.inputs[1:]
     training, activation, eps = call.same(lambda op: (bool(op.training), op.activation, op.settings[3]), "a setting")
     if training:  # by the statistics of the batch, of a layer that keeps none
         y = standardised(call, x, [0, *range(2, x.ndim)], eps)
@@ -63,8 +59,7 @@ def _batch_norm(call: Call) -> Any:
 
 @converts("layernorm.LayerNorm")
 def _layer_norm(call: Call) -> Any:
-    x, weight, bias = call.inputs
-    assert x is not None
+    x, (weight, bias) = call.given(0), call.inputs[1:]
     shape, eps = call.same(lambda op: (op.normalized_shape, op.eps), "a setting")
     count = 1 if isinstance(shape, int | np.integer) else len(shape)
     scale: Any = weight
@@ -75,8 +70,7 @@ def _layer_norm(call: Call) -> Any:
 
 @converts("groupnorm.GroupNorm")
 def _group_norm(call: Call) -> Any:
-    x, weight, bias = call.inputs
-    assert x is not None
+    x, (weight, bias) = call.given(0), call.inputs[1:]
     groups, eps = call.same(lambda op: (op.num_groups, op.eps), "a setting")
     count = int(np.prod(call.raw(0).shape[1:])) // groups
     rows = call.reshape(x, (x.dims[0], groups, count))
@@ -86,8 +80,7 @@ def _group_norm(call: Call) -> Any:
 
 @converts("rms_norm.RMSNorm")
 def _rms_norm(call: Call) -> Any:
-    x, weight = call.inputs
-    assert x is not None
+    x, weight = call.given(0), call.input(1)
     features, eps = call.same(lambda op: (op.features, op.eps), "a setting")
     shape, count, size = call.raw(0).shape, 0, 1
     while size < features:
@@ -101,8 +94,7 @@ def _rms_norm(call: Call) -> Any:
 
 @converts("local_response_norm.LocalResponseNorm")
 def _local_response_norm(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     size, alpha, beta, k = call.same(lambda op: op.settings, "a setting")
     size, channels = int(size), call.raw(0).shape[1]
     # Sums of neighbouring channels: a matrix of zeros and ones.
@@ -117,8 +109,7 @@ def _local_response_norm(call: Call) -> Any:
 
 @converts("dropout.Dropout", "dropout.Dropout2d")
 def _dropout(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     if call.same(lambda op: bool(op.training) and op.p > 0, "p"):
         raise call.fail("dropout drops elements in evaluation too: pass training=self.training, or use nn.Dropout")
     return x.name

@@ -29,13 +29,12 @@ def _padded(call: Call, x: Value, before: list[int], after: list[int], value: fl
 
 @converts("maxpool2d.MaxPool2d")
 def _max_pool2d(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     call.same(lambda op: op.settings, "a setting")
     windows = call.op.windows
     kernel, strides, before, after = _reach(windows)
     has_indices = call.op.return_indices
-    settings = {
+    settings: dict[str, Any] = {
         "kernel_shape": list(kernel), "strides": list(strides), "dilations": list(windows.settings[3]),
         "outputs": 2 if has_indices else 1,
     }  # fmt: skip
@@ -54,8 +53,7 @@ def _max_pool2d(call: Call) -> Any:
 
 @converts("avgpool2d.AvgPool2d")
 def _avg_pool2d(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     call.same(lambda op: op.settings, "a setting")
     windows = call.op.windows
     kernel, strides, before, after = _reach(windows)
@@ -70,8 +68,7 @@ def _avg_pool2d(call: Call) -> Any:
 
 @converts("adaptive_pool2d.AdaptiveAvgPool2d")
 def _adaptive_avg_pool2d(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     windows = call.op.windows
     if windows.out == (1, 1):
         return call.add("ReduceMean", x, call.whole(2, 3), keepdims=1)
@@ -83,8 +80,7 @@ def _adaptive_avg_pool2d(call: Call) -> Any:
 
 @converts("adaptive_pool2d.AdaptiveMaxPool2d")
 def _adaptive_max_pool2d(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     windows = call.op.windows
     if _are_even(windows):
         if not call.op.return_indices:

@@ -85,8 +85,8 @@ class Program:
         if a % n == 0 and a // n * m == b:
             return Times(a // n)
         raise ValueError(
-            f"export_onnx: {where}: a size depends on that of the batch without being a multiple of it: with batches of "
-            f"{n} and {m} the shapes are {first.shape} and {second.shape}: compute each example by itself, or pass "
+            f"export_onnx: {where}: a size depends on that of the batch without being a multiple of it: with batches "
+            f"of {n} and {m} the shapes are {first.shape} and {second.shape}: compute each example by itself, or pass "
             "batch_axis=None for a graph of one size"
         )
 
@@ -143,8 +143,8 @@ class Program:
     @staticmethod
     def _depends(where: str, what: str) -> ValueError:
         return ValueError(
-            f"export_onnx: {where}: {what}: it depends on the inputs in a way that was not recorded: use functions that "
-            "take tensors, instead of data, numpy(), item() or loops over values"
+            f"export_onnx: {where}: {what}: it depends on the inputs in a way that was not recorded: use functions "
+            "that take tensors, instead of data, numpy(), item() or loops over values"
         )
 
     # ---- the steps ---------------------------------------------------------------------------------------------------
@@ -169,7 +169,8 @@ class Program:
         """The steps of both runs, which must be the same."""
         steps = self.runs[0].steps, self.runs[1].steps
         for first, second in zip(*steps, strict=False):
-            if _described(first) != _described(second) or len(first.inputs) != len(second.inputs):
+            counts = [(len(step.inputs), len(step.results)) for step in (first, second)]
+            if _described(first) != _described(second) or counts[0] != counts[1]:
                 self._refuse_control_flow(_described(first), _described(second))
             yield first, second
         if len(steps[0]) != len(steps[1]) or len(self.runs[0].outputs) != len(self.runs[1].outputs):
@@ -217,6 +218,13 @@ class Call:
         """One of the inputs. A Python number gets this dtype."""
         return self.program.value(self._first.inputs[index], self._second.inputs[index], self.where, dtype)
 
+    def given(self, index: int, dtype: DTypeLike | None = None) -> Value:
+        """One of the inputs, which may not be missing."""
+        value = self.input(index, dtype)
+        if value is None:
+            raise self.fail(f"input {index} is missing")
+        return value
+
     def raw(self, index: int) -> Any:
         """An input as it was given in the first run."""
         return self._first.inputs[index]
@@ -250,9 +258,12 @@ class Call:
             raise self.fail(f"{what} differs from run to run: it depends on the inputs or on the size of the batch")
         return first
 
-    def known(self, read: Callable[[Any], Any]) -> Value | None:
+    def known(self, read: Callable[[Any], Any]) -> Value:
         """An array that the operation holds, as a value."""
-        return self.program.value(read(self.op), read(self._second.what), self.where)
+        value = self.program.value(read(self.op), read(self._second.what), self.where)
+        if value is None:
+            raise self.fail("an array is missing")
+        return value
 
     def is_result(self, array: Any) -> bool:
         """Whether this array of the first run is a result of an operation, or an input of the model."""

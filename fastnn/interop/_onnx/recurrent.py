@@ -18,9 +18,8 @@ def _in_order(call: Call, values: Value, order: Sequence[int]) -> str:
 
 
 def _recurrent(call: Call, kind: str, n_states: int, order: Sequence[int], **settings: Any) -> Any:
-    x, *rest = call.inputs
-    states, (weight_ih, weight_hh, *biases) = rest[:n_states], rest[n_states:]
-    assert x is not None and weight_ih is not None and weight_hh is not None
+    x, weight_ih, weight_hh = (call.given(index) for index in (0, n_states + 1, n_states + 2))
+    states, biases = call.inputs[1 : n_states + 1], call.inputs[n_states + 3 :]
     reverse = call.same(lambda op: op.reverse, "the direction")
     first = call.whole(0)
     weights = [call.add("Unsqueeze", _in_order(call, w, order), first) for w in (weight_ih, weight_hh)]

@@ -12,8 +12,7 @@ from fastnn.interop._onnx.registry import converts
 
 
 def _settings(call: Call) -> tuple[Value, tuple[int, ...], bool]:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     axis, keepdims = call.same(lambda op: (op.axis, op.keepdims), "axis or keepdims")
     return x, axes_of(axis, x.ndim), bool(keepdims)
 
@@ -57,8 +56,7 @@ def _var(call: Call) -> Any:
 
 @converts("reductions.Cumsum")
 def _cumsum(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     axis = call.same(lambda op: op.axis, "axis")
     return call.add("CumSum", call.cast(x, call.results[0].dtype), call.graph.constant(axis, "int64"))
 
@@ -66,8 +64,7 @@ def _cumsum(call: Call) -> Any:
 @converts("reductions.Cumprod")
 def _cumprod(call: Call) -> Any:
     """A product for every place along the axis, since ONNX has no operator for it."""
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     axis = call.same(lambda op: op.axis, "axis") % x.ndim
     size = x.dims[axis]
     if isinstance(size, Times):

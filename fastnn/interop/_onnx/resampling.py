@@ -24,8 +24,7 @@ def _pad(call: Call) -> Any:
 @converts("interpolate.Interpolate")
 def _interpolate(call: Call) -> Any:
     """Resize where the rule is ONNX's; else the pixels or the weights of every row and column as constants."""
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     settings = call.same(lambda op: op.settings, "a setting")
     resized = call.op.resized
     sizes, out, scales = resized.shape[2:], resized.out, resized.scales
@@ -63,8 +62,7 @@ def _pixel_shuffle(call: Call) -> Any:
 
 @converts("pixel_shuffle.PixelUnshuffle")
 def _pixel_unshuffle(call: Call) -> Any:
-    x, r = call.inputs[0], call.same(lambda op: op.r, "the factor")
-    assert x is not None
+    x, r = call.given(0), call.same(lambda op: op.r, "the factor")
     c, h, w = call.raw(0).shape[1:]
     cut = call.reshape(x, (x.dims[0], c, h // r, r, w // r, r))
     return call.reshape(call.add("Transpose", cut, perm=[0, 1, 3, 5, 2, 4]), call.results[0].dims)

@@ -13,8 +13,7 @@ from fastnn.interop._onnx.registry import converts
 
 @converts("shapes.Reshape", "flatten.Flatten")
 def _reshape(call: Call) -> Any:
-    x, dims = call.inputs[0], call.results[0].dims
-    assert x is not None
+    x, dims = call.given(0), call.results[0].dims
     if x.dims == dims:
         return x.name
     if call.stem == "flatten.Flatten" and len(dims) == 2 and dims[0] == x.dims[0]:
@@ -30,8 +29,7 @@ def _passed_on(call: Call) -> Any:
 
 @converts("shapes.Transpose")
 def _transpose(call: Call) -> Any:
-    x, axes = call.inputs[0], call.same(lambda op: op.axes, "axes")
-    assert x is not None
+    x, axes = call.given(0), call.same(lambda op: op.axes, "axes")
     order = range(x.ndim)[::-1] if axes is None else [axis % x.ndim for axis in axes]
     return call.add("Transpose", x, perm=list(order))
 
@@ -43,8 +41,7 @@ def _broadcast_to(call: Call) -> Any:
 
 @converts("shapes.Astype")
 def _astype(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     return call.cast(x, call.results[0].dtype)
 
 
@@ -56,8 +53,7 @@ def _triangle(call: Call) -> Any:
 
 @converts("shapes.Diagonal")
 def _diagonal(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     offset, first, second = call.same(lambda op: op.places, "offset or axes")
     first, second = first % x.ndim, second % x.ndim
     sizes = x.dims[first], x.dims[second]
@@ -74,8 +70,7 @@ def _diagonal(call: Call) -> Any:
 @converts("shapes.DiagonalMatrix")
 def _diagonal_matrix(call: Call) -> Any:
     """A column times a matrix of zeros and ones, row by row."""
-    x, offset = call.inputs[0], call.same(lambda op: op.offset, "offset")
-    assert x is not None
+    x, offset = call.given(0), call.same(lambda op: op.offset, "offset")
     if isinstance(x.dims[0], Times):
         raise call.fail("a diagonal along the batch has no form in ONNX here")
     size, whole = int(x.dims[0]), int(x.dims[0]) + abs(offset)
@@ -85,8 +80,7 @@ def _diagonal_matrix(call: Call) -> Any:
 
 @converts("shapes.Roll")
 def _roll(call: Call) -> Any:
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     shift, axis = call.same(lambda op: (op.shift, op.axis), "shift or axis")
     y = x.name
     if axis is None:
@@ -128,8 +122,7 @@ def _stack(call: Call) -> Any:
 @converts("joining.Split")
 def _split(call: Call) -> Any:
     """Cut into sizes that follow each other; the batch into equal parts only."""
-    x = call.inputs[0]
-    assert x is not None
+    x = call.given(0)
     axis = call.same(lambda op: op.axis, "axis") % x.ndim
     sizes = [y.dims[axis] for y in call.results]
     sections = np.asarray(call.op.sections)

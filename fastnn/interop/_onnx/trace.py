@@ -102,16 +102,12 @@ def run_of(model: nn.Module, inputs: Any, kinds: frozenset[type]) -> Run:
         return x
 
     recorder = _Recorder(model, kinds)
-    if isinstance(inputs, dict):
-        arrays = list(inputs.values())
-        tensors = {name: as_tensor(array) for name, array in inputs.items()}
-    else:
-        arrays = list(inputs)
-        tensors = [as_tensor(array) for array in inputs]
+    arrays = list(inputs.values() if isinstance(inputs, dict) else inputs)
+    tensors = [as_tensor(array) for array in arrays]
     for array in arrays:
         recorder.contents[key_of(array)] = array.copy()
     with observing(recorder):
-        y = model(**tensors) if isinstance(tensors, dict) else model(*tensors)
+        y = model(**dict(zip(inputs, tensors, strict=True))) if isinstance(inputs, dict) else model(*tensors)
     outputs = list(_places(y))
     for place, value in outputs:
         if not isinstance(value, Tensor | np.ndarray):
