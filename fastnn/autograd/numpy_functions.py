@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._watching import OBSERVERS
 from fastnn.autograd import (  # noqa: F401 - each fills the tables
     elementwise,
     indexing,
@@ -14,8 +13,7 @@ from fastnn.autograd import (  # noqa: F401 - each fills the tables
     shapes,
 )
 from fastnn.autograd.elementwise import observed_answer
-from fastnn.autograd.methods import NO_GRADIENT, WRITES, gradient_of
-from fastnn.autograd.tensor import array_of, kind_of, wrap
+from fastnn.autograd.methods import NO_GRADIENT, OBSERVED, WRITES
 
 # Places, counts, answers, texts; and arrays that have only shape and dtype from what they are made like.
 NO_GRADIENT.update((
@@ -36,16 +34,11 @@ NO_GRADIENT.update(getattr(np, name) for name in _SINCE_NUMPY_2 if hasattr(np, n
 WRITES.update((np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis))
 
 
-def _along_axes(function: Any) -> Any:
-    """A function without a gradient that those who observe see as an operation."""
-
-    def call(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
-        if OBSERVERS.get():
-            return observed_answer(function, a, axis=axis, keepdims=keepdims)
-        return wrap(function(array_of(a), axis=axis, keepdims=keepdims), kind_of(a))
+def _seen(function: Any) -> Any:
+    def call(a: Any, axis: Any = None, **settings: Any) -> Any:
+        return observed_answer(function, a, axis=axis, **settings)
 
     return call
 
 
-for _function in (np.argmax, np.argmin, np.all, np.any):
-    gradient_of(_function)(_along_axes(_function))
+OBSERVED.update({function: _seen(function) for function in (np.argmax, np.argmin, np.argsort, np.all, np.any)})

@@ -306,6 +306,8 @@ def _answer(call: Call) -> str:
         return _floor_divide(call)
     if function is np.argsort:
         axis = call.same(lambda op: op.settings["axis"], "axis")
+        if axis is None:
+            raise call.fail("np.argsort needs an axis: flatten the array before")
         return call.add("TopK", x, call.graph.size(x.dims[axis]), axis=axis, largest=0, outputs=2)[1]
     if function in (np.argmax, np.argmin, np.all, np.any):
         return _along_axis(call, function, x)
