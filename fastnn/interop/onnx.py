@@ -41,8 +41,8 @@ def export_onnx(
 
     The model runs twice in evaluation mode, with batches of different sizes. Every operation that runs becomes nodes of
     the graph: branches, layers that are used twice, several inputs and outputs included. Parameters and buffers are
-    initializers under their own names. The graph takes batches of any size. What depends on the inputs and is not
-    recorded, and an `if` that decides differently in the two runs, are errors. The file is checked before it is
+    initializers under their own names. The graph takes batches of any size. A graph has one way only: an `if` on
+    values of the inputs, and numbers that are taken out of tensors, are errors. The file is checked before it is
     written. The model, its mode and all random generators stay as they were.
 
     Args:
@@ -67,7 +67,7 @@ def export_onnx(
     Raises:
         ImportError: the package `onnx` is missing.
         TypeError: an argument has the wrong type; and all errors of the model.
-        ValueError: an operation has no form in ONNX, or the model depends on its inputs in a way that was not recorded;
+        ValueError: an operation has no form in ONNX, or the model depends on its inputs in a way that a graph cannot say;
             the message names the module and what to do. Or an argument is out of its range, or the weights exceed 2 GB.
         OSError: the file cannot be written. A file that was there is whole.
     Example:

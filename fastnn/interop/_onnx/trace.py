@@ -12,6 +12,7 @@ from fastnn import nn
 from fastnn.autograd.observer import Observer, observing
 from fastnn.autograd.tensor import Tensor, array_of, kind_of, new_tensor
 from fastnn.interop._onnx import registry
+from fastnn.interop._onnx.watched import watched
 
 __all__ = ["Run", "Step", "key_of", "run_of"]
 
@@ -93,7 +94,7 @@ def run_of(model: nn.Module, inputs: Any, kinds: frozenset[type]) -> Run:
         inputs: the arrays.
         kinds: modules of these classes are noted as a whole.
     """
-    kind = kind_of(*model.parameters())
+    kind = watched(kind_of(*model.parameters()))
 
     def as_tensor(array: NDArray) -> Tensor:
         # Results that are recorded are never written into: `a += b` makes a new one.
