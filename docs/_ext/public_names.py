@@ -18,6 +18,7 @@ MODULES = (
     "fastnn.training",
     "fastnn.models",
     "fastnn.insight",
+    "fastnn.interop",
     "fastnn.profiling",
     "fastnn.autograd",
     "fastnn.reference",

@@ -1,24 +1,27 @@
-"""fastnn's models in the field's other tools. Each function and class loads the tool that it is for at first use."""
+"""fastnn's models in the field's other tools. Each part needs a package that fastnn itself does not."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Their name here -> the module that they are in (PEP 562).
-_MODULES = {
+if TYPE_CHECKING:
+    from fastnn.interop.onnx import export_onnx as export_onnx
+
+# Loaded at first use: name -> module.
+_WHERE = {
     "NetClassifier": "sklearn",
     "NetRegressor": "sklearn",
     "TensorBoard": "tensorboard",
     "export_onnx": "onnx",
 }
 
-__all__ = list(_MODULES)
+__all__ = ["export_onnx"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"fastnn.interop.{_MODULES[name]}"), name)
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"fastnn.interop.{_WHERE[name]}"), name)
     raise AttributeError(f"module 'fastnn.interop' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(_MODULES)
+    return sorted(__all__)

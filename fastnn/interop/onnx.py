@@ -67,8 +67,9 @@ def export_onnx(
     Raises:
         ImportError: the package `onnx` is missing.
         TypeError: an argument has the wrong type; and all errors of the model.
-        ValueError: an operation has no form in ONNX, or the model depends on its inputs in a way that a graph cannot say;
-            the message names the module and what to do. Or an argument is out of its range, or the weights exceed 2 GB.
+        ValueError: an operation has no form in ONNX, or the model depends on its inputs in a way that a graph cannot
+            say: the message names the module and what to do. Or an argument is out of its range, or the weights exceed
+            2 GB.
         OSError: the file cannot be written. A file that was there is whole.
     Example:
         >>> import onnxruntime

@@ -5,7 +5,6 @@ Whatever is computed from one is another one.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -32,9 +31,8 @@ def _error(what: str) -> ValueError:
     )
 
 
-@functools.cache
 def watched(kind: type[Tensor]) -> type[Tensor]:
-    """The class of tensors of this kind that refuse it."""
+    """A class of tensors of this kind that refuse it."""
 
     class Watched(kind):  # type: ignore[misc, valid-type]
         __slots__ = ()
