@@ -52,7 +52,7 @@ def test_export_takes_a_network_of_the_users_and_says_that_its_weights_are_rando
         (["keras_cnn", "--onnx", "a.onnx", "--opset", 3], "opset must be"),
         (["keras_cnn", "--onnx", "a.onnx", "--weights", "none.pth"], "none.pth"),
         (["keras_cnn", "--onnx", "folder/a.onnx"], "folder"),
-        (["net.py:make", "--onnx", "a.onnx"], "net.py"),
+        (["net.py:make", "--onnx", "a.onnx"], "write Linear(3072, 3)"),
     ],
 )
 def test_export_says_what_is_wrong(words, message, tmp_path, monkeypatch, capsys):

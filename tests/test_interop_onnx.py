@@ -158,6 +158,16 @@ def test_the_batch_may_be_another_axis_or_none(tmp_path):
     assert sizes(onnx.load(path).graph.output[0]) == [6]
 
 
+def test_inputs_may_have_their_examples_along_different_axes_or_none(tmp_path):
+    model = Applied(lambda self, scale, x: x.swapaxes(0, 1) * scale)
+    path = exported(model, tmp_path, ((4,), (6, 1, 4)), batch_axis=(None, 1))
+    graph = onnx.load(path).graph
+    assert [sizes(x) for x in (*graph.input, *graph.output)] == [[4], [6, "batch", 4], ["batch", 6, 4]]
+    for n in (1, 3):
+        given = [noise((4,)), noise((6, n, 4))]
+        assert difference(by_onnxruntime(path, given), of_fastnn(model, given)) < 1e-6
+
+
 SHAPES = {
     "rows of all pixels": lambda self, x: x.transpose(0, 2, 1).reshape(-1, 4) * self.weight,
     "of the batch's size": lambda self, x: x.reshape(x.shape[0], -1),
@@ -329,6 +339,9 @@ ARGUMENTS = {
     "opset, old": (ValueError, "opset must be", {"opset": 17}),
     "opset, new": (ValueError, "opset must be", {"opset": 99}),
     "axis": (ValueError, "batch_axis=4 is no axis of an input", {"batch_axis": 4}),
+    "axes": (ValueError, "batch_axis needs one axis for each of 1 inputs", {"batch_axis": (0, 1)}),
+    "equal rows": (ValueError, "at least two different rows", {"input_shape": np.ones((2, 3, 6, 6), np.float32)}),
+    "one row": (ValueError, "at least two different rows", {"input_shape": noise((1, 3, 6, 6))}),
     "too few names": (ValueError, "input_names must be 1 different names", {"input_names": []}),
     "names": (ValueError, "output_names must be 1 different names", {"output_names": ["a", "b"]}),
     "a name": (TypeError, "output_names must be a text", {"output_names": [3]}),

@@ -30,7 +30,7 @@ def export_onnx(
     *,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
-    batch_axis: int | None = 0,
+    batch_axis: int | Sequence[int | None] | None = 0,
     batch_name: str = "batch",
     dtype: DTypeLike | None = None,
     opset: int = 18,
@@ -54,8 +54,8 @@ def export_onnx(
         input_names: names of the inputs in the graph. Default: 'input', or 'input_0', 'input_1', ...; for a dict its
             keys.
         output_names: names of the outputs. Default: 'output', or 'output_0', ...
-        batch_axis: the axis of the inputs along which examples lie, whose size is left open. None: the sizes are those
-            of `input_shape`. Default 0.
+        batch_axis: the axis of the inputs along which examples lie, whose size is left open; for inputs that differ,
+            one for each. None: the sizes are those of `input_shape`. Default 0.
         batch_name: the name of the open size. Default 'batch'.
         dtype: float32 or float64, of inputs that are given as shapes. Default: that of the parameters.
         opset: the version of ONNX's operators, 18 to 23. The default, 18, is the first that has all operators that are
@@ -91,15 +91,19 @@ def export_onnx(
     own = _checked_converters(converters)
     kind = _float_dtype(model, dtype)
     examples = _examples(input_shape, kind)
-    batch_axis = _checked_axis(batch_axis, examples)
-    parts = examples if isinstance(examples, dict) else dict(enumerate(examples))
-    names = _names("input", input_names, list(examples) if isinstance(examples, dict) else len(parts))
+    axes = _axes(batch_axis, list(examples.values()) if isinstance(examples, dict) else examples)
+    names = _names("input", input_names, list(examples) if isinstance(examples, dict) else len(examples))
     try:
-        import onnx  # noqa: F401
+        import onnx
     except ImportError as error:
         raise ImportError('export_onnx needs the package onnx: pip install "fastnn[onnx]"') from error
+    newest = onnx.defs.onnx_opset_version()
+    if opset > newest:
+        raise ValueError(
+            f"export_onnx: the installed package onnx knows opsets up to {newest}. Received: opset={opset}"
+        )
 
-    proto = _proto(model, examples, names, output_names, (batch_axis, batch_name), opset, own, description)
+    proto = _proto(model, examples, names, output_names, (axes, batch_name), opset, own, description)
     content = proto.SerializeToString(deterministic=True)
     with atomic_write(path) as file:
         file.write(content)
@@ -158,16 +162,37 @@ def _example(name: str, given: Any, kind: np.dtype) -> Any:
     return np.broadcast_to(np.zeros((), kind), shape)  # only its shape and dtype count
 
 
-def _checked_axis(axis: int | None, examples: Any) -> int | None:
-    if axis is None:
+def _axes(given: Any, examples: list[NDArray]) -> list[int | None]:
+    """For every input the axis along which examples lie."""
+    several = list(given) if isinstance(given, tuple | list) else [given] * len(examples)
+    if len(several) != len(examples):
+        raise ValueError(
+            f"export_onnx: batch_axis needs one axis for each of {len(examples)} inputs. Received: {given!r}"
+        )
+    return [_axis(axis, example) for axis, example in zip(several, examples, strict=True)]
+
+
+def _axis(given: Any, example: NDArray) -> int | None:
+    if given is None:
         return None
-    axis = _check.integer("export_onnx", "batch_axis", axis, -(2**31), 2**31)
-    for array in examples.values() if isinstance(examples, dict) else examples:
-        if not -array.ndim <= axis < array.ndim:
-            raise ValueError(
-                f"export_onnx: batch_axis={axis} is no axis of an input. Received: input_shape={array.shape}"
-            )
+    axis = _check.integer("export_onnx", "batch_axis", given, -(2**31), 2**31)
+    if not -example.ndim <= axis < example.ndim:
+        raise ValueError(
+            f"export_onnx: batch_axis={axis} is no axis of an input. Received: input_shape={example.shape}"
+        )
+    axis %= example.ndim
+    rows = np.moveaxis(example, axis, 0)
+    if not _is_shape(example) and (len(rows) < 2 or all(np.array_equal(row, rows[0]) for row in rows[1:])):
+        raise ValueError(
+            "export_onnx: an example needs at least two different rows along batch_axis, so that what depends on them "
+            f"shows. Received: shape={example.shape}"
+        )
     return axis
+
+
+def _is_shape(example: NDArray) -> bool:
+    """Whether only the shape and the dtype of an example count."""
+    return not example.flags.writeable and not any(example.strides)
 
 
 def _names(word: str, given: Sequence[str] | None, default: Any) -> list[str]:
@@ -187,18 +212,17 @@ def _names(word: str, given: Sequence[str] | None, default: Any) -> list[str]:
 
 
 # ---- the file --------------------------------------------------------------------------------------------------------
-def _arrays(example: NDArray, axis: int | None, size: int, rng: np.random.Generator) -> NDArray:
-    """An input of one run: noise, or rows of what the user gave."""
-    is_shape = not any(example.strides) and example.size > 1
-    if axis is None:
-        if is_shape:
-            return rng.standard_normal(example.shape).astype(example.dtype)
-        return rng.permutation(example.reshape(-1)).reshape(example.shape)
-    axis %= example.ndim
-    if is_shape or (example.size == 1 and example.dtype.kind == "f"):
-        shape = (*example.shape[:axis], size, *example.shape[axis + 1 :])
+def _array(example: NDArray, axis: int | None, size: int, number: int) -> NDArray:
+    """An input of one of the runs: noise, or what the user gave in another order."""
+    rng = np.random.default_rng(number)
+    if _is_shape(example):
+        shape = list(example.shape)
+        if axis is not None:
+            shape[axis] = size
         return rng.standard_normal(shape).astype(example.dtype)
-    return np.take(example, rng.integers(0, example.shape[axis], size), axis)
+    if axis is None:
+        return rng.permutation(example.reshape(-1)).reshape(example.shape)
+    return np.take(example, (number + np.arange(size)) % example.shape[axis], axis)
 
 
 def _proto(
@@ -206,7 +230,7 @@ def _proto(
     examples: Any,
     names: list[str],
     output_names: Sequence[str] | None,
-    batch: tuple[int | None, str],
+    batch: tuple[list[int | None], str],
     opset: int,
     own: dict[Any, Callable[..., Any]],
     description: str,
@@ -220,21 +244,19 @@ def _proto(
     from fastnn.interop._onnx.program import Program
     from fastnn.interop._onnx.trace import run_of
 
-    axis, batch_name = batch
-    sizes = _BATCHES if axis is not None else (1, 1)
+    axes, batch_name = batch
+    with_batch = [index for index, axis in enumerate(axes) if axis is not None]
+    sizes = _BATCHES if with_batch else (1, 1)
     runs = []
     with preserved(model), frozen_randomness(model):
         model.eval()
         for number, size in enumerate(sizes):
-            rng = np.random.default_rng(number)
-            arrays: Any
-            if isinstance(examples, dict):
-                arrays = {name: _arrays(array, axis, size, rng) for name, array in examples.items()}
-            else:
-                arrays = [_arrays(array, axis, size, rng) for array in examples]
-            runs.append(run_of(model, arrays, KINDS.union(own)))
-        first = runs[0].inputs[0]
-        graph = Graph(batch_name, (names[0], 0 if axis is None else axis % first.ndim))
+            given = examples.values() if isinstance(examples, dict) else examples
+            arrays = [_array(example, axis, size, number) for example, axis in zip(given, axes, strict=True)]
+            inputs = dict(zip(examples, arrays, strict=True)) if isinstance(examples, dict) else arrays
+            runs.append(run_of(model, inputs, KINDS.union(own)))
+        first = with_batch[0] if with_batch else 0
+        graph = Graph(batch_name, (names[first], axes[first] or 0))
         found = _names("output", output_names, len(runs[0].outputs))
         clash = set(found) & set(names)
         if clash:
@@ -243,7 +265,7 @@ def _proto(
             graph.take_name(name)
         program = Program(model, graph, (runs[0], runs[1]), sizes, names, {**registry.load(), **own})
         values = program.write()
-        inputs = [graph.described(name, x.dtype, program.dims(x, y, name))
+        given_names = [graph.described(name, x.dtype, program.dims(x, y, name))
                   for name, x, y in zip(names, runs[0].inputs, runs[1].inputs, strict=True)]  # fmt: skip
         described = [graph.described(name, value.dtype, value.dims)
                      for name, value in zip(found, values, strict=True)]  # fmt: skip
@@ -252,7 +274,7 @@ def _proto(
             raise ValueError(f"export_onnx: the weights have {n_bytes:,} bytes, but a file can hold {_MOST_BYTES:,}: "
                              "export parts of the network")  # fmt: skip
         outputs = {name: value.name for name, value in zip(found, values, strict=True)}
-        written = graph.finish(type(model).__name__, inputs, outputs, described)
+        written = graph.finish(type(model).__name__, given_names, outputs, described)
     opsets = [helper.make_opsetid("", opset)]
     proto = helper.make_model(
         written, opset_imports=opsets, producer_name="fastnn", producer_version=__version__, doc_string=description,

@@ -128,7 +128,7 @@ class Graph:
         """ONNX's number for a dtype."""
         try:
             return self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        except ValueError:
+        except (KeyError, ValueError):
             raise ValueError(f"export_onnx: ONNX has no numbers of dtype {np.dtype(dtype)}: use float32") from None
 
     def described(self, name: str, dtype: np.dtype, dims: Sequence[int | Times]) -> Any:
