@@ -125,6 +125,12 @@ def _profile(arguments: argparse.Namespace) -> None:
     profile_command(arguments)
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    from fastnn.interop.command import export_command
+
+    export_command(arguments)
+
+
 def _bench(arguments: argparse.Namespace) -> None:
     from fastnn.benchmark.command import bench
 
@@ -145,6 +151,7 @@ _COMMANDS = {
     "info": _info,
     "summary": _summary,
     "explain": _explain,
+    "export": _export,
     "profile": _profile,
     "bench": _bench,
     "grade": _grade,

@@ -1,19 +1,23 @@
-"""Other tools: estimators for scikit-learn. Each part needs a package that fastnn itself does not."""
+"""Other tools: ONNX, scikit-learn, TensorBoard. Each part needs a package that fastnn itself does not."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastnn.interop.onnx import export_onnx as export_onnx
     from fastnn.interop.sklearn import NetClassifier as NetClassifier
     from fastnn.interop.sklearn import NetRegressor as NetRegressor
+    from fastnn.interop.tensorboard import TensorBoard as TensorBoard
 
 # Loaded at first use: name -> module.
 _WHERE = {
     "NetClassifier": "sklearn",
     "NetRegressor": "sklearn",
+    "TensorBoard": "tensorboard",
+    "export_onnx": "onnx",
 }
 
-__all__ = ["NetClassifier", "NetRegressor"]
+__all__ = ["NetClassifier", "NetRegressor", "TensorBoard", "export_onnx"]
 
 
 def __getattr__(name: str) -> Any:
