@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn._terminal import is_terminal
 from fastnn.training.callbacks import Callback
@@ -18,6 +18,8 @@ class Progress(Callback):
 
     Without a terminal there is no bar, only the lines; without a standard error, as under pythonw, nothing.
     """
+
+    only_watches: ClassVar[bool] = True
 
     def __init__(self, stream: Any = None) -> None:
         self._stream = sys.stderr if stream is None else stream
