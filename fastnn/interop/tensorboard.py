@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _arguments, _check, nn
 from fastnn.autograd import no_grad
@@ -18,9 +17,12 @@ from fastnn.training._arguments import path_of
 from fastnn.training.callbacks import Callback
 
 if TYPE_CHECKING:
+    from fastnn.training.plan import Run
     from fastnn.training.trainer import Trainer
 
-__all__ = ["TensorBoard"]
+__all__ = ["TensorBoard", "board_of_recipe", "import_tensorboardx"]
+
+_EXAMPLES = 16  # images with predictions, in the training of a recipe
 
 
 class TensorBoard(Callback):
@@ -309,6 +311,17 @@ class TensorBoard(Callback):
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "log_dir": str(self.log_dir)}
+
+
+def board_of_recipe(log_dir: str | os.PathLike[str], run: "Run", train_set: Any, test_set: Any) -> TensorBoard:
+    """What `fastnn train --tensorboard` writes: everything, with predictions for the first test images."""
+    from fastnn.training.run import make_loader
+
+    first = test_set.subset(slice(0, _EXAMPLES))
+    examples = next(iter(make_loader(run.recipe, run.seed, first, train_set, training=False)))
+    return TensorBoard(
+        log_dir, gradients=True, histograms=True, filters=True, predictions=examples, class_names=test_set.classes
+    )
 
 
 def _place(method: str, tag: Any, step: Any) -> tuple[str, int]:
