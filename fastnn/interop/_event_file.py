@@ -111,9 +111,7 @@ class EventFile:
 
         status = Status.Value("STATUS_SUCCESS" if succeeded else "STATUS_FAILURE")
         content = HParamsPluginData(session_end_info=SessionEndInfo(status=status)).SerializeToString()
-        metadata = SummaryMetadata(
-            plugin_data=SummaryMetadata.PluginData(plugin_name="hparams", content=content)
-        )
+        metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="hparams", content=content))
         self._add(Summary(value=[Summary.Value(tag="_hparams_/session_end_info", metadata=metadata)]), 0)
 
     def graph(self, nodes: Iterable[Node]) -> None:
@@ -138,9 +136,7 @@ def _node_def(node: Node) -> Any:
     from tensorboardX.proto.node_def_pb2 import NodeDef
     from tensorboardX.proto.tensor_shape_pb2 import TensorShapeProto
 
-    shapes = [
-        TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in shape]) for shape in node.shapes
-    ]
+    shapes = [TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in shape]) for shape in node.shapes]
     attributes = {"_output_shapes": AttrValue(list=AttrValue.ListValue(shape=shapes))}
     attributes |= {name: AttrValue(s=text.encode()) for name, text in node.notes.items()}
     return NodeDef(name=node.name, op=node.kind, input=node.inputs, attr=attributes)

@@ -100,8 +100,14 @@ class Graph(Observer):
     def module(self, module: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
         if phase != "forward" or not self._is_running:
             return
-        unknown = [array for array in _arrays(results) if self._origin(array) is None and not self._is_copy(array)]
-        if unknown:  # the author of its forward computes with NumPy
+        # Modules whose backward is derived may copy a result for their caller, and consist of operations.
+        may_copy = getattr(module.backward, "is_derived", False)
+        unknown = [
+            array
+            for array in _arrays(results)
+            if self._origin(array) is None and not (may_copy and self._is_copy(array))
+        ]
+        if unknown:  # its author computes with NumPy
             self._add(self._scopes.get(id(module), ""), type(module).__name__, inputs, unknown, id(module))
         if module is self.model:
             self._is_running, self._has_run = False, True
