@@ -196,7 +196,7 @@ def _arrays(value: Any) -> Iterator[NDArray]:
 
 
 def _scopes(model: nn.Module) -> dict[int, str]:
-    """The scope of each module: the classes and names of those around it, as in 'VGG/Sequential[features]/Conv2d[0]'."""
+    """The scope of each module: the classes and names of those around it, as in 'Net/Sequential[body]/Conv2d[0]'."""
     scopes = {id(model): type(model).__name__}
 
     def walk(module: nn.Module) -> None:
