@@ -12,21 +12,34 @@ if TYPE_CHECKING:
 __all__ = ["tensor_html"]
 
 _MOST_NUMBERS = 100  # of an array that is shown whole
-_EDGE = 2  # numbers at each end of an axis of others
+_EDGE = 3  # rows and columns at each end of what is shown of others
 
 
 def tensor_html(tensor: "Tensor", title: str) -> str:
-    """A line of facts, a line of statistics, and the numbers: all of a small tensor, else those at the ends."""
+    """A line of facts, a line of statistics, and the numbers: all of a small tensor, else a part that unfolds."""
     array = np.asarray(tensor._data)
-    shape = "\u00d7".join(map(str, array.shape)) or "one number"
+    shape = "x".join(map(str, array.shape)) or "one number"
     facts = [shape, str(array.dtype), f"{_bytes(array.nbytes)}"]
     facts += ["requires_grad"] if tensor.requires_grad else []
     facts += [] if tensor.grad is None else [f"gradient of norm {np.linalg.norm(np.asarray(tensor.grad)):.4g}"]
-    numbers = np.array2string(array, separator=", ", threshold=_MOST_NUMBERS, edgeitems=_EDGE, max_line_width=100)
     lines = [f"<div><b>{escape(title)}</b> {escape(', '.join(facts))}</div>"]
     if statistics := _statistics(array):
         lines.append(f'<div style="opacity: 0.75">{escape(statistics)}</div>')
-    return "\n".join([*lines, f'<pre style="overflow-x: auto">{escape(numbers)}</pre>'])
+    return "\n".join([*lines, _numbers(array)])
+
+
+def _numbers(array: NDArray[Any]) -> str:
+    """All of them, or of a large array the ends of its first plane."""
+    is_small = array.size <= _MOST_NUMBERS
+    first = array if is_small else array[(0,) * max(array.ndim - 2, 0)]
+    text = np.array2string(
+        first, separator=", ", precision=4, threshold=_MOST_NUMBERS, edgeitems=_EDGE, max_line_width=100
+    )
+    page = f'<pre style="overflow-x: auto">{escape(text)}</pre>'
+    if is_small:
+        return page
+    where = f"[{', '.join('0' * (array.ndim - 2))}]" if array.ndim > 2 else "both ends"
+    return f"<details><summary>numbers: {where}</summary>{page}</details>"
 
 
 def _bytes(n: int) -> str:

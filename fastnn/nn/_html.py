@@ -22,14 +22,15 @@ def _branch(name: str, module: "Module", is_open: bool, are_open: bool) -> str:
     title = f"{_name(name)}<b>{escape(type(module).__name__)}</b>"
     settings = escape(module.extra_repr())
     settings = f"({settings})" if settings else ""
-    own = "".join(
-        f' <span style="{_SOFT}">{escape(key)}: {_shape(parameter.shape)}</span>'
+    shapes = [
+        f"{escape(key)} {_shape(parameter.shape)}"
         for key, parameter in module._parameters.items()
         if parameter is not None
-    )
-    count = _count(module)
+    ]
+    words = ", ".join([*shapes, *_count(module)])
+    facts = f' <span style="{_SOFT}">{words}</span>' if words else ""
     if not module._modules:
-        return f"<div>{title}{settings}{own}{count}</div>"
+        return f"<div>{title}{settings}{facts}</div>"
     inner = "".join(
         f'<li style="margin: 0">{_branch(key, child, are_open, are_open)}</li>'
         for key, child in module._modules.items()
@@ -37,7 +38,7 @@ def _branch(name: str, module: "Module", is_open: bool, are_open: bool) -> str:
     )
     state = ' open="open"' if is_open else ""
     return (
-        f"<details{state}><summary>{title}{settings}{own}{count}</summary>"
+        f"<details{state}><summary>{title}{settings}{facts}</summary>"
         f'<ul style="list-style: none; margin: 0; padding-left: 1.5em">{inner}</ul></details>'
     )
 
@@ -47,14 +48,15 @@ def _name(name: str) -> str:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return "\u00d7".join(map(str, shape)) or "one number"
+    return "x".join(map(str, shape)) or "one number"
 
 
-def _count(module: "Module") -> str:
+def _count(module: "Module") -> list[str]:
+    """How many parameters it has, in all; nothing if there are none."""
     parameters = list(module.parameters())
     if not parameters:
-        return ""
+        return []
     total = sum(parameter.size for parameter in parameters)
     frozen = sum(parameter.size for parameter in parameters if not parameter.requires_grad)
-    words = f"{total:,} parameter{'s' if total != 1 else ''}" + (f", {frozen:,} of them frozen" if frozen else "")
-    return f' <span style="{_SOFT}">&#8212; {words}</span>'
+    words = [f"{total:,} parameter{'s' if total != 1 else ''}"]
+    return [*words, f"{frozen:,} of them frozen"] if frozen else words

@@ -17,7 +17,11 @@ _MOST_POINTS = 500
 def curves_html(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
     """A chart for each name: that of training and of validation over the epochs."""
     charts = [chart for name in names if (chart := _chart(rows, name))]
-    return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{"".join(charts)}</div>' if charts else ""
+    return (
+        f'<div style="display: flex; flex-wrap: wrap; gap: 12px; margin-bottom: 12px">{"".join(charts)}</div>'
+        if charts
+        else ""
+    )
 
 
 def _points(rows: Sequence[dict[str, Any]], column: str) -> list[tuple[float, float]]:

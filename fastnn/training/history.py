@@ -95,7 +95,8 @@ class History:
 
     def _cells(self) -> list[list[str]]:
         """The table as texts, the names first."""
-        return [self.columns, *([_shown(row.get(name)) for name in self.columns] for row in self.rows)]
+        columns = self.columns
+        return [columns, *([_shown(row.get(name)) for name in columns] for row in self.rows)]
 
     def __repr__(self) -> str:
         if not self.rows:
