@@ -354,6 +354,19 @@ def test_a_loss_that_is_a_function_is_in_the_graph(tmp_path):
     assert nodes["loss/subtract"].input[0] == "Linear/Linear"
 
 
+def test_a_writer_of_pytorch_scripts_writes_the_same_graph(tmp_path):
+    from fastnn.compat import torch
+    from fastnn.compat.torch.utils.tensorboard import SummaryWriter
+
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_graph(model, torch.ones(2, 4))
+    nodes = graph_of(tmp_path)
+    assert list(nodes["output"].input) == ["Sequential/ReLU[1]/relu"]
+    assert nodes["Sequential/ReLU[1]/relu"].input[0] == "Sequential/Linear[0]/Linear"
+    assert nodes["Sequential/Linear[0]/Linear"].input[0] == "input"
+
+
 # ---- hyper-parameters ------------------------------------------------------------------------------------------------
 def test_hyper_parameters_are_in_the_same_folder_with_final_metrics(tmp_path):
     fitted(tmp_path, val_loader=batches(1), hparams={"width": np.int64(4), "note": "first", "wide": False})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastnn.interop._graph import Node
 
-__all__ = ["EventFile", "import_tensorboardx"]
+__all__ = ["EventFile", "graph_def", "import_tensorboardx"]
 
 _BINS = 64  # of a histogram; TensorBoard draws 30
 _numbers = itertools.count(1)
@@ -116,11 +116,7 @@ class EventFile:
 
     def graph(self, nodes: Iterable[Node]) -> None:
         """Write a graph of operations."""
-        from tensorboardX.proto.graph_pb2 import GraphDef
-        from tensorboardX.proto.versions_pb2 import VersionDef
-
-        graph = GraphDef(node=[_node_def(node) for node in nodes], versions=VersionDef(producer=22))
-        self._write(self._new_event(graph_def=graph.SerializeToString()), 0)
+        self._write(self._new_event(graph_def=graph_def(nodes).SerializeToString()), 0)
 
     def flush(self) -> None:
         """Bring everything to the disk."""
@@ -129,6 +125,14 @@ class EventFile:
     def close(self) -> None:
         """Flush, and close the file."""
         self._writer.close()
+
+
+def graph_def(nodes: Iterable[Node]) -> Any:
+    """A graph of operations as tensorboardX's GraphDef."""
+    from tensorboardX.proto.graph_pb2 import GraphDef
+    from tensorboardX.proto.versions_pb2 import VersionDef
+
+    return GraphDef(node=[_node_def(node) for node in nodes], versions=VersionDef(producer=22))
 
 
 def _node_def(node: Node) -> Any:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import nn
-from fastnn.autograd import Observer, observing
+from fastnn.autograd import Observer, no_grad, observing
 
-__all__ = ["Graph", "Node"]
+__all__ = ["Graph", "Node", "evaluating", "graph_of"]
 
 
 @dataclass
@@ -219,3 +219,24 @@ def _owned(model: nn.Module, scopes: dict[int, str]) -> Iterator[tuple[str, str,
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 yield f"{scope}/{name}", "Buffer", buffer
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Within the block, the network is in evaluation mode and nothing is recorded."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def graph_of(model: nn.Module, *inputs: Any) -> list[Node]:
+    """The nodes of a network: it runs once, in evaluation mode, and nothing in it changes."""
+    graph = Graph(model)
+    with evaluating(model), graph.watching():
+        model(*inputs)
+    return graph.nodes

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from fastnn import _arguments, _check, nn
-from fastnn.autograd import no_grad
 from fastnn.interop._event_file import EventFile, import_tensorboardx
-from fastnn.interop._graph import Graph
+from fastnn.interop._graph import Graph, evaluating, graph_of
 from fastnn.interop._pictures import Examples, filters_of, pixels_of
 from fastnn.interop._settings import checked_settings, settings_of
 from fastnn.training._arguments import path_of
@@ -181,10 +180,7 @@ class TensorBoard(Callback):
         _arguments.model("TensorBoard.add_graph", "model", model)
         if not inputs:
             raise TypeError("TensorBoard.add_graph: the input of the network is needed: board.add_graph(model, x)")
-        graph = Graph(model)
-        with _evaluating(model), graph.watching():
-            model(*inputs)
-        self._opened().graph(graph.nodes)
+        self._opened().graph(graph_of(model, *inputs))
 
     def flush(self) -> None:
         """Bring what was written to the disk."""
@@ -286,7 +282,7 @@ class TensorBoard(Callback):
             path, axes = filters_of(trainer.model)
             self.add_image(f"filters/{path}", axes, step)
         if self._examples is not None:
-            with _evaluating(trainer.model):
+            with evaluating(trainer.model):
                 outputs = trainer.model(self._examples.x)
             axes = self._examples.drawn(outputs, self._class_names, trainer.model.preprocessing)
             self.add_image("predictions", axes, step)
@@ -327,19 +323,6 @@ def board_of_recipe(log_dir: str | os.PathLike[str], run: "Run", train_set: Any,
 def _place(method: str, tag: Any, step: Any) -> tuple[str, int]:
     owner = f"TensorBoard.{method}"
     return _arguments.text(owner, "tag", tag), _check.integer(owner, "step", step, 0)
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Any:
-    """Within the block, the network is in evaluation mode and nothing is recorded."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _charts(tags: Mapping[str, float]) -> dict[str, list[str]]:
