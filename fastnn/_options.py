@@ -67,6 +67,12 @@ def parser() -> argparse.ArgumentParser:
         help="continue from a checkpoint, or from the folder that contains one, bit for bit; auto continues the newest "
         "unfinished run of the same recipe, data set and seed, or begins if there is none",
     )
+    train.add_argument(
+        "--tensorboard",
+        metavar="DIR",
+        help="write curves, histograms, pictures and the graph of the network to this folder, for TensorBoard (needs "
+        "tensorboardX)",
+    )
 
     _add_reproduce(commands)
     _add_run(commands)

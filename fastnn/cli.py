@@ -33,6 +33,10 @@ def _train(arguments: argparse.Namespace) -> None:
         return
     if arguments.threads is not None:
         fastnn.set_num_threads(arguments.threads)
+    if arguments.tensorboard is not None:
+        from fastnn.interop.tensorboard import import_tensorboardx
+
+        import_tensorboardx()  # if it is missing, the user learns it now
     run, train_set, test_set = plan(
         recipe=arguments.recipe,
         dataset=arguments.dataset,
@@ -48,7 +52,12 @@ def _train(arguments: argparse.Namespace) -> None:
     )
     threads = "1 thread" if fastnn.num_threads() == 1 else f"{fastnn.num_threads()} threads"
     say(f"{run.recipe.name} on {run.dataset}, seed {run.seed}, {threads}, {fastnn.isa()}; results go to {run.folder}")
-    training.train_recipe(run, train_set, test_set, say=print)
+    callbacks = []
+    if arguments.tensorboard is not None:
+        from fastnn.interop.tensorboard import board_of_recipe
+
+        callbacks = [board_of_recipe(arguments.tensorboard, run, train_set, test_set)]
+    training.train_recipe(run, train_set, test_set, say=print, callbacks=callbacks)
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ MODULES = (
     "fastnn.reference",
     "fastnn.benchmark",
     "fastnn.courses",
+    "fastnn.interop",
     "fastnn.tune",
     "fastnn.grading",
     "fastnn.doctor",

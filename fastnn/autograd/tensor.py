@@ -320,6 +320,12 @@ class Tensor(ArrayMethods):
         kind = "" if self._data.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self._data.dtype}"
         return f"tensor({text}{kind}{note})"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: shape, dtype, statistics and some numbers."""
+        from fastnn.autograd._html import tensor_html
+
+        return tensor_html(self, type(self).__name__)
+
     # ---- NumPy's protocols -------------------------------------------------------------------------------------------
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **keywords: Any) -> Any:
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import fastnn
@@ -20,18 +20,25 @@ __all__ = ["make_loader", "make_model", "summary", "train"]
 _TEST_BATCH = 500
 
 
-def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = print) -> dict[str, Any]:
+def train(
+    run: Run,
+    train_set: Any,
+    test_set: Any,
+    say: Callable[[str], Any] = print,
+    callbacks: Iterable[Callback] = (),
+) -> dict[str, Any]:
     """Train a recipe; leave metrics.json, history.csv, history.json, curves.png, weights and the last checkpoint.
 
     The test images decide nothing: the result is the last epoch's, or the best one's on images that the recipe puts
     aside from the training images. Without these, accuracy on the test images is shown after each epoch, and no more.
+    `callbacks` are called after those of the recipe.
 
     Returns:
         What metrics.json holds. `train_seconds` counts what training takes once the images are in memory: making the
         network, its whitening (together `prepare_seconds`) and all steps, but not the evaluations and the files.
     """
     with _convolutions(run.recipe):
-        return _train(run, train_set, test_set, say)
+        return _train(run, train_set, test_set, say, callbacks)
 
 
 def _convolutions(recipe: Recipe) -> contextlib.AbstractContextManager[None]:
@@ -40,7 +47,9 @@ def _convolutions(recipe: Recipe) -> contextlib.AbstractContextManager[None]:
     return fastnn.conv2d_algorithm(recipe.conv2d_algorithm if preferred == "auto" else preferred)
 
 
-def _train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any]) -> dict[str, Any]:
+def _train(
+    run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any], callbacks: Iterable[Callback]
+) -> dict[str, Any]:
     start = time.perf_counter()
     recipe = run.recipe
     val_set, val_name = test_set, "test"
@@ -69,6 +78,7 @@ def _train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any]) -
             *_callbacks(recipe, model),
             HistoryFiles(run.folder, f"{recipe.name} on {run.dataset}, seed {run.seed}"),
             checkpoints,
+            *callbacks,
         ],
         val_name=val_name,
         progress=run.progress,

@@ -374,7 +374,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "random": _random.random_state(),
-            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in self.callbacks],
+            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in self._with_state()],
             "history": self.history.state_dict(),
             "meter": self.meter.state_dict(),
             "seconds": [self.train_seconds, self._epoch_seconds],
@@ -383,6 +383,9 @@ class Trainer:
             "stop_reason": self.stop_reason,
             **trained,
         }
+
+    def _with_state(self) -> list[Callback]:
+        return [callback for callback in self.callbacks if not callback.only_watches]
 
     def _trains_criterion(self) -> bool:
         """Whether the criterion has parameters, as weights of several losses."""
@@ -443,8 +446,7 @@ class Trainer:
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
         stateful = [entry for name, entry in state["callbacks"] if name != Progress.__name__]
-        own = [callback for callback in self.callbacks if not isinstance(callback, Progress)]
-        for callback, entry in zip(own, stateful, strict=True):
+        for callback, entry in zip(self._with_state(), stateful, strict=True):
             callback.load_state_dict(entry)
         self.meter.load_state_dict(state["meter"])
         self.history.load_state_dict(state["history"])
@@ -473,5 +475,5 @@ class Trainer:
 
 
 def _names(callbacks: list[Any]) -> list[str]:
-    """Of all callbacks that have a state; a progress bar has none, and may come or go."""
+    """Of all callbacks that have a state. Older checkpoints name the progress bar, which has none."""
     return [name for name, _ in callbacks if name != Progress.__name__]
