@@ -43,6 +43,7 @@ COMMON_FLAGS = [
 ISA_FLAGS = {
     "baseline": [],
     "avx2": ["-mavx2", "-mfma"],
+    "neon": [],
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma",
                "-mprefer-vector-width=512"],
 }  # fmt: skip
@@ -54,7 +55,10 @@ def is_enabled(variable: str, default: str) -> bool:
 
 def instruction_sets() -> list[str]:
     """The ISAs that this machine's architecture has flags for; `baseline` is plain C and always there."""
-    return list(ISA_FLAGS) if platform.machine().lower() in ("x86_64", "amd64") else ["baseline"]
+    machine = platform.machine().lower()
+    if machine in ("aarch64", "arm64"):
+        return ["baseline", "neon"]
+    return ["baseline", "avx2", "avx512"] if machine in ("x86_64", "amd64") else ["baseline"]
 
 
 class BuildNative(build_ext):

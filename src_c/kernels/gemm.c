@@ -36,7 +36,7 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
     v_real sum[24][4];
     const int last = VECTORS - 1;
     /* Of most of the work: two steps a turn of the loop, 6 to 10 % faster, and more code. */
-    const int TWICE = TRANSPOSED && FULL && ROWS * VECTORS == 6 * GEMM_MAX_VECTORS;
+    const int TWICE = TRANSPOSED && FULL && ROWS * VECTORS == GEMM_ROWS * GEMM_MAX_VECTORS;
 #pragma GCC unroll 24
     for (int i = 0; i < ROWS; i++) {
 #pragma GCC unroll 4
@@ -111,19 +111,18 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
     }
 }
 
-/* All rows of one panel, up to 6 at a time, whose last ones are shared out evenly, since each tile reads all of b: one
- * image often has runs of 7 or 8 rows. With the 32 registers of AVX-512 there is room for 7. */
-INLINE void panel_by_six(const fnn_batch_gemm *p, const int VECTORS, const int FULL, const int TRANSPOSED) {
+/* All rows of one panel of the most vectors, GEMM_ROWS at a time, whose last ones are shared out evenly, since each tile
+ * reads all of b: one image often has runs of 7 or 8 rows. */
+INLINE void wide_panel(const fnn_batch_gemm *p, const int VECTORS, const int FULL, const int TRANSPOSED) {
     const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
-    const int TALLEST = GEMM_MAX_VECTORS == 4 ? 7 : 6;
     for (ptrdiff_t row = 0, left = p->rows; left > 0;) {
-        ptrdiff_t rows = left <= TALLEST ? left : left < 12 ? (left + 1) / 2 : 6;
+        ptrdiff_t rows = left <= GEMM_TALLEST ? left : left < 2 * GEMM_ROWS ? (left + 1) / 2 : GEMM_ROWS;
         switch (rows) {
 #define TILE_OF(ROWS)                                                                                                  \
     case ROWS:                                                                                                         \
         tile(p, row, lanes, ROWS, VECTORS, FULL, TRANSPOSED);                                                          \
         break;
-#if GEMM_MAX_VECTORS == 4
+#if GEMM_TALLEST >= 7
             TILE_OF(7)
 #endif
             TILE_OF(6)
@@ -142,10 +141,11 @@ INLINE void panel_by_six(const fnn_batch_gemm *p, const int VECTORS, const int F
 }
 
 /* All rows of one panel of fewer vectors: as many tall tiles as fit, then 16, 8, 4, 2 and 1 rows of what is left. */
-INLINE void panel(const fnn_batch_gemm *p, const int TALL, const int VECTORS, const int FULL, const int TRANSPOSED) {
+INLINE void panel(const fnn_batch_gemm *p, const int VECTORS, const int FULL, const int TRANSPOSED) {
     const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
-    if (TALL == 6) {
-        panel_by_six(p, VECTORS, FULL, TRANSPOSED);
+    const int TALL = GEMM_TALL(VECTORS);
+    if (VECTORS == GEMM_MAX_VECTORS) {
+        wide_panel(p, VECTORS, FULL, TRANSPOSED);
         return;
     }
     ptrdiff_t row = 0;
@@ -173,35 +173,28 @@ INLINE void panel(const fnn_batch_gemm *p, const int TALL, const int VECTORS, co
     }
 }
 
-INLINE void panels(const fnn_batch_gemm *p, const int TALL, const int VECTORS, const int TRANSPOSED) {
+INLINE void panels(const fnn_batch_gemm *p, const int VECTORS, const int TRANSPOSED) {
     if (p->columns == VECTORS * V_LANES) {
-        panel(p, TALL, VECTORS, 1, TRANSPOSED);
+        panel(p, VECTORS, 1, TRANSPOSED);
     } else {
-        panel(p, TALL, VECTORS, 0, TRANSPOSED);
+        panel(p, VECTORS, 0, TRANSPOSED);
     }
 }
 
 INLINE void gemm(const fnn_batch_gemm *p, const int TRANSPOSED) {
     switch ((p->columns + V_LANES - 1) / V_LANES) {
-#if GEMM_MAX_VECTORS == 4
     case 1:
-        panels(p, 24, 1, TRANSPOSED);
+        panels(p, 1, TRANSPOSED);
         break;
     case 2:
-        panels(p, 12, 2, TRANSPOSED);
+        panels(p, 2, TRANSPOSED);
         break;
+#if GEMM_MAX_VECTORS >= 4
     case 3:
-        panels(p, 8, 3, TRANSPOSED);
+        panels(p, 3, TRANSPOSED);
         break;
     case 4:
-        panels(p, 6, 4, TRANSPOSED);
-        break;
-#else
-    case 1:
-        panels(p, 12, 1, TRANSPOSED);
-        break;
-    case 2:
-        panels(p, 6, 2, TRANSPOSED);
+        panels(p, 4, TRANSPOSED);
         break;
 #endif
     default: /* no columns */
