@@ -4,15 +4,18 @@ The folder of a C source tells how often it is compiled:
 
     src_c/core/      once
     src_c/ops/       once per dtype             (float, double)
-    src_c/kernels/   once per dtype and per ISA (baseline, avx2, avx512)
+    src_c/kernels/   once per dtype and per instruction set of the architecture that is built for
 
 setuptools' own `libraries=` compiles a source shared by two libraries once and links that object into both, so the
 objects are made here, one folder per variant, and handed to the linker.
 
+The sources need GCC or Clang. On Windows, Clang makes objects that Microsoft's linker takes, so Python's own compiler
+still builds and links the module.
+
 Environment variables read by the build:
-    CC, CFLAGS, LDFLAGS, ARCHFLAGS
-                        the compiler, and flags: those of CFLAGS and ARCHFLAGS come after -O3 or -O2, but before what
-                        results depend on
+    CC, CFLAGS, CPPFLAGS, LDFLAGS, ARCHFLAGS
+                        the compiler, and flags: those for the compiler come after -O3 or -O2, but before what results
+                        depend on
     FASTNN_OPENMP=0     build without OpenMP (serial)
     FASTNN_WERROR=1     treat warnings in the C sources as errors
     FASTNN_NATIVE=0     build no compiled module at all (the package then runs on its NumPy reference)
@@ -21,6 +24,7 @@ Environment variables read by the build:
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -37,15 +41,18 @@ DTYPES = ("f32", "f64")
 # Never -march=native or -ffast-math: what is built here must run, and round, the same elsewhere.
 # -ffp-contract=off: a fused multiply-add happens only where the source says so.
 COMMON_FLAGS = [
-    "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno",
+    "-std=gnu11", "-fvisibility=hidden", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno",
     "-fno-trapping-math", "-Wall", "-Wextra",
 ]  # fmt: skip
+# Of each architecture, least capable first. `baseline` is plain C, and there on every other architecture too.
 ISA_FLAGS = {
-    "baseline": [],
-    "avx2": ["-mavx2", "-mfma"],
-    "neon": [],
-    "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma",
-               "-mprefer-vector-width=512"],
+    "x86_64": {
+        "baseline": [],
+        "avx2": ["-mavx2", "-mfma"],
+        "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma",
+                   "-mprefer-vector-width=512"],
+    },
+    "arm64": {"baseline": [], "neon": []},  # NEON is part of the architecture
 }  # fmt: skip
 
 
@@ -53,49 +60,79 @@ def is_enabled(variable: str, default: str) -> bool:
     return os.environ.get(variable, default) not in ("", "0")
 
 
-def instruction_sets() -> list[str]:
-    """The ISAs that this machine's architecture has flags for; `baseline` is plain C and always there."""
-    machine = platform.machine().lower()
-    if machine in ("aarch64", "arm64"):
-        return ["baseline", "neon"]
-    return ["baseline", "avx2", "avx512"] if machine in ("x86_64", "amd64") else ["baseline"]
+def target_architecture() -> str:
+    """What is built for, which need not be what this runs on."""
+    named = shlex.split(os.environ.get("ARCHFLAGS", ""))
+    named = {named[i + 1] for i, word in enumerate(named[:-1]) if word == "-arch"}
+    if len(named) > 1:
+        raise SystemExit(f"fastnn: ARCHFLAGS names {' and '.join(sorted(named))}; build once for each")
+    (name,) = named or {sysconfig.get_platform().rpartition("-")[2]}
+    if name == "universal2":  # of Python itself
+        name = platform.machine()
+    return {"amd64": "x86_64", "aarch64": "arm64"}.get(name.lower(), name.lower())
+
+
+def flags_of(*variables: str) -> list[str]:
+    return [flag for variable in variables for flag in shlex.split(os.environ.get(variable, ""))]
 
 
 class BuildNative(build_ext):
     """Compile src_c as described above, then let Cython and setuptools make the one extension module."""
 
     def build_extensions(self) -> None:
-        if self.compiler.compiler_type != "unix":
-            raise SystemExit("fastnn: the C sources need GCC or Clang; set FASTNN_NATIVE=0 to build without them")
-        self.compile_command = shlex.split(os.environ.get("CC", sysconfig.get_config_var("CC") or "cc"))
-        self.extra_flags = shlex.split(os.environ.get("CFLAGS", "")) + shlex.split(os.environ.get("ARCHFLAGS", ""))
-        common = list(COMMON_FLAGS)
+        self.is_windows = self.compiler.compiler_type in ("msvc", "mingw32")
+        usual = "clang" if self.is_windows else sysconfig.get_config_var("CC") or "cc"
+        self.compile_command = shlex.split(os.environ.get("CC", usual))
+        if shutil.which(self.compile_command[0]) is None:
+            raise SystemExit(
+                f"fastnn: the C sources need {'Clang' if self.is_windows else 'GCC or Clang'}, and there is no "
+                f"{self.compile_command[0]!r}; install one, name another in CC, or set FASTNN_NATIVE=0 to build without"
+            )
+        self.extra_flags = flags_of("CPPFLAGS", "CFLAGS", "ARCHFLAGS")
+        common = list(COMMON_FLAGS) if self.is_windows else [*COMMON_FLAGS, "-fPIC"]
         if is_enabled("FASTNN_WERROR", "0"):
             # Threads may have stacks of 64 KB.
-            common += ["-Werror", *(["-Wstack-usage=12000"] if self.accepts("-Wstack-usage=12000") else [])]
-        openmp = ["-fopenmp"] if is_enabled("FASTNN_OPENMP", "1") and self.accepts("-fopenmp") else []
-        isas = instruction_sets()
+            common += ["-Werror", *(["-Wstack-usage=12000"] if self.accepts(["-Wstack-usage=12000"], []) else [])]
+        openmp, openmp_library = self.openmp_flags() if is_enabled("FASTNN_OPENMP", "1") else ([], [])
+        isas = ISA_FLAGS.get(target_architecture(), {"baseline": []})
         built = [f"-DFNN_HAVE_{isa.upper()}" for isa in isas]
         objects = self.compile_all([*self.extra_flags, *common, *openmp, *built], isas)
         (extension,) = self.extensions
         extension.extra_objects = [str(path) for path in objects]
-        # Hidden visibility turns a kernel that is declared but not written into an error of the linker, here,
-        # not of the first import.
-        extension.extra_compile_args = ["-O1", "-g0", "-fvisibility=hidden", "-Wno-unused-function"]
-        extension.extra_link_args = (
-            [*openmp, "-Wl,--no-undefined-version", "-Wl,-s"] if sys.platform == "linux" else openmp
-        )
+        extension.extra_link_args = list(openmp_library)
+        if self.compiler.compiler_type != "msvc":
+            # Hidden visibility turns a kernel that is declared but not written into an error of the linker, here,
+            # not of the first import.
+            extension.extra_compile_args = ["-O1", "-g0", "-fvisibility=hidden", "-Wno-unused-function"]
+        if sys.platform == "linux":
+            extension.extra_link_args += ["-Wl,--no-undefined-version", "-Wl,-s"]
         super().build_extensions()
 
-    def accepts(self, flag: str) -> bool:
-        """Whether the compiler can compile and link with `flag`."""
+    def openmp_flags(self) -> tuple[list[str], list[str]]:
+        """For the compiler, and for the linker; nothing if there is no OpenMP."""
+        library = Path(shutil.which(self.compile_command[0])).parents[1] / "lib" / "libomp.lib"
+        choices = [
+            (["-fopenmp"], [str(library)] if self.compiler.compiler_type == "msvc" else ["-fopenmp"]),
+            (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),  # Apple's Clang, which has no library of its own
+        ]
+        for flags, link_flags in choices:
+            if self.accepts(["-DPROBE_OPENMP", *flags], link_flags):
+                return flags, link_flags
+        print("fastnn: this compiler has no OpenMP, so the kernels will run on one thread")
+        return [], []
+
+    def accepts(self, flags: list[str], link_flags: list[str]) -> bool:
+        """Whether the compiler can compile and link with these flags."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.c"
-            source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
-            command = [*self.compile_command, *self.extra_flags, flag, str(source), "-o", str(Path(folder) / "probe")]
-            return subprocess.run(command, capture_output=True).returncode == 0
+            source.write_text(
+                "#ifdef PROBE_OPENMP\n#include <omp.h>\n#else\n#define omp_get_max_threads() 1\n#endif\n"
+                "int main(void) { return omp_get_max_threads() < 1; }\n"
+            )
+            command = [*self.compile_command, *self.extra_flags, *flags, str(source), *flags_of("LDFLAGS"), *link_flags]
+            return subprocess.run([*command, "-o", str(Path(folder) / "probe")], capture_output=True).returncode == 0
 
-    def compile_all(self, flags: list[str], isas: list[str]) -> list[Path]:
+    def compile_all(self, flags: list[str], isas: dict[str, list[str]]) -> list[Path]:
         jobs = []  # (source, variant folder, flags)
         for source in sorted((ROOT / SOURCE).glob("*/*.c")):
             source = source.relative_to(ROOT)
@@ -107,10 +144,10 @@ class BuildNative(build_ext):
                 if source.parent.name == "ops":
                     jobs.append((source, f"ops_{dtype}", ["-O3", *typed]))
                     continue
-                for isa in isas:
+                for isa, isa_flags in isas.items():
                     # Without a vector unit worth it, more code is not faster: -O3 makes a wheel 2 % larger.
                     level = "-O2" if isa == "baseline" else "-O3"
-                    kernel = [level, *typed, f"-DFNN_ISA={isa}", f"-DFNN_ISA_{isa.upper()}", *ISA_FLAGS[isa]]
+                    kernel = [level, *typed, f"-DFNN_ISA={isa}", f"-DFNN_ISA_{isa.upper()}", *isa_flags]
                     jobs.append((source, f"kernels_{dtype}_{isa}", kernel))
         newest_header = max(path.stat().st_mtime for path in (ROOT / SOURCE).glob("*/*.h"))
         newest_header = max(newest_header, (ROOT / "setup.py").stat().st_mtime)

@@ -79,11 +79,16 @@ if [ ! -e "$base/.wheels" ]; then
     touch "$base/.wheels"
 fi
 
-# Cython runs here, and setup.py under the emulator takes what it wrote. The compiler is a program of this machine, and as
-# fast as ever.
+# The compiler is a program of this machine, and as fast as ever. Cython runs here too: setup.py, in an environment without
+# Cython, takes what it wrote.
+cat >"$base/cc" <<END
+#!/bin/sh
+LD_LIBRARY_PATH=$base/tools/usr/lib/$(uname -m)-linux-gnu
+export LD_LIBRARY_PATH
+exec $compiler --sysroot=$base/root -I$base/root/usr/include/$version "\$@"
+END
+chmod +x "$base/cc"
 cd "$sources"
 "$python" -m cython -3 fastnn/_native.pyx
-CC="$compiler --sysroot=$base/root -I$base/root/usr/include/$version"
-LDSHARED="$CC -shared"
-export CC LDSHARED
-FASTNN_WERROR=1 "$base/python" setup.py --quiet build --build-base "$base/objects" --build-lib "$base/lib"
+CC=$base/cc LDSHARED="$base/cc -shared" FASTNN_WERROR=1 \
+    "$base/python" setup.py --quiet build --build-base "$base/objects" --build-lib "$base/lib"
