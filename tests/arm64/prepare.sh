@@ -64,8 +64,9 @@ version=$(cd "$base/root/usr/bin" && readlink python3) # python3.11
 # A program of arm64 cannot start another one, but this script can be started. CPython takes argv[0] for sys.executable.
 cat >"$base/python" <<END
 #!/bin/sh
-PYTHONHOME=$base/root/usr PYTHONPATH=$base/lib:$base/site PYTHONNOUSERSITE=1
-export PYTHONHOME PYTHONPATH PYTHONNOUSERSITE
+PYTHONHOME=$base/root/usr PYTHONPATH=$base/lib:$base/site PYTHONNOUSERSITE=1 PYTHONPYCACHEPREFIX=$base/compiled
+export PYTHONHOME PYTHONPATH PYTHONNOUSERSITE PYTHONPYCACHEPREFIX
+unset PYTHONDONTWRITEBYTECODE
 exec $emulator -L $base/root -0 "\$0" $base/root/usr/bin/$version "\$@"
 END
 chmod +x "$base/python"
