@@ -23,4 +23,11 @@
 #define GEMM_TALLEST GEMM_ROWS
 #endif
 
+/* Whether a multiply-add takes a lane of a vector as its factor: one load then brings several. */
+#if defined(FNN_ISA_NEON)
+#define GEMM_BY_LANES 1
+#else
+#define GEMM_BY_LANES 0
+#endif
+
 #endif
