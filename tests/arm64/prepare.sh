@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes build/arm64, in which fastnn for 64-bit Arm is built and tested on a Linux machine of another kind:
 #
+#     build/arm64/emulator    runs a program for arm64
 #     build/arm64/python      runs an arm64 CPython under the emulator, with the package built for it on its path
 #     build/arm64/tools       the emulator and the cross-compiler, programs of this machine
 #     build/arm64/root        Debian packages for arm64: the C library, OpenMP, CPython with headers
@@ -67,9 +68,13 @@ cat >"$base/python" <<END
 PYTHONHOME=$base/root/usr PYTHONPATH=$base/lib:$base/site PYTHONNOUSERSITE=1 PYTHONPYCACHEPREFIX=$base/compiled
 export PYTHONHOME PYTHONPATH PYTHONNOUSERSITE PYTHONPYCACHEPREFIX
 unset PYTHONDONTWRITEBYTECODE
-exec $emulator -L $base/root -0 "\$0" $base/root/usr/bin/$version "\$@"
+exec $base/emulator -0 "\$0" $base/root/usr/bin/$version "\$@"
 END
-chmod +x "$base/python"
+cat >"$base/emulator" <<END
+#!/bin/sh
+exec $emulator -L $base/root "\$@"
+END
+chmod +x "$base/python" "$base/emulator"
 
 if [ ! -e "$base/.wheels" ]; then
     rm -rf "$base/site"
