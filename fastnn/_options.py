@@ -320,7 +320,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench.add_argument(
         "--isa",
         metavar="NAME",
-        help="restrict all contestants to baseline, avx2 or avx512 (default: the one that fastnn info shows)",
+        help="restrict all contestants to baseline, avx2, avx512 or neon (default: the one that fastnn info shows)",
     )
     bench.add_argument(
         "--json", "--out", dest="json", metavar="FILE", help="also write all results to this file, as JSON"
