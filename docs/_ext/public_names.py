@@ -23,7 +23,6 @@ MODULES = (
     "fastnn.reference",
     "fastnn.benchmark",
     "fastnn.courses",
-    "fastnn.interop",
     "fastnn.tune",
     "fastnn.grading",
     "fastnn.doctor",
