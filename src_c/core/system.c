@@ -47,20 +47,6 @@ void fnn_lock(void) { AcquireSRWLockExclusive(&lock); }
 void fnn_unlock(void) { ReleaseSRWLockExclusive(&lock); }
 int fnn_guard_forks(void) { return 0; } /* there are none */
 
-typedef HANDLE thread;
-typedef DWORD thread_result;
-#define THREAD_CALL WINAPI
-
-static int begin_thread(thread *made, thread_result(THREAD_CALL *body)(void *), void *context) {
-    *made = CreateThread(NULL, 0, body, context, 0, NULL);
-    return *made != NULL;
-}
-
-static void end_thread(thread made) {
-    WaitForSingleObject(made, INFINITE);
-    CloseHandle(made);
-}
-
 double fnn_seconds(void) {
     LARGE_INTEGER ticks, per_second;
     QueryPerformanceCounter(&ticks);
@@ -110,6 +96,34 @@ void fnn_lock(void) { pthread_mutex_lock(&lock); }
 void fnn_unlock(void) { pthread_mutex_unlock(&lock); }
 int fnn_guard_forks(void) { return pthread_atfork(fnn_lock, fnn_unlock, fnn_unlock); }
 
+double fnn_seconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+#endif
+
+#ifndef _OPENMP
+int fnn_threads_that_can_be_made(int n) { return n; } /* none will be */
+#else
+
+#ifdef _WIN32
+typedef HANDLE thread;
+typedef DWORD thread_result;
+#define THREAD_CALL WINAPI
+
+static int begin_thread(thread *made, thread_result(THREAD_CALL *body)(void *), void *context) {
+    *made = CreateThread(NULL, 0, body, context, 0, NULL);
+    return *made != NULL;
+}
+
+static void end_thread(thread made) {
+    WaitForSingleObject(made, INFINITE);
+    CloseHandle(made);
+}
+
+#else
 typedef pthread_t thread;
 typedef void *thread_result;
 #define THREAD_CALL
@@ -120,15 +134,8 @@ static int begin_thread(thread *made, thread_result (*body)(void *), void *conte
 
 static void end_thread(thread made) { pthread_join(made, NULL); }
 
-double fnn_seconds(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 #endif
 
-#ifdef _OPENMP
 /* A chain: each thread makes the next one and waits for its end, so that all are there at once. */
 static thread_result THREAD_CALL make_others(void *left) {
     thread next;
@@ -143,6 +150,5 @@ int fnn_threads_that_can_be_made(int n) {
     make_others(&left);
     return n - left;
 }
-#else
-int fnn_threads_that_can_be_made(int n) { return n; } /* none will be */
+
 #endif
