@@ -89,7 +89,8 @@ def main() -> None:
     try:
         print(build(options.folder.resolve(), options.compiler, isas, options.program))
     except subprocess.CalledProcessError as error:
-        sys.exit(f"tests/c/build.py: {error.cmd[0]} ended with {error.returncode}: {shlex.join(error.cmd)}")
+        named = [word for word in error.cmd if word.endswith(".c")] or ["the link"]
+        sys.exit(f"tests/c/build.py: {shlex.join(options.compiler)} failed at {named[0]}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,13 @@ void *guarded(ptrdiff_t bytes, ptrdiff_t misplaced) {
     return b.begin;
 }
 
-void *workspace_of(ptrdiff_t bytes) { return guarded(bytes, 0); }
+void *workspace_of(ptrdiff_t bytes) {
+    void *room = guarded(bytes, 0);
+    if (between(0, 1)) {
+        memset(room, 0x3F, (size_t)bytes);
+    }
+    return room;
+}
 double *doubles(ptrdiff_t n) { return guarded(n * (ptrdiff_t)sizeof(double), 0); }
 ptrdiff_t *sizes(ptrdiff_t n) { return guarded(n * (ptrdiff_t)sizeof(ptrdiff_t), 0); }
 

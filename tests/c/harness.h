@@ -9,7 +9,7 @@
 
 /* `misplaced` moves the beginning so many bytes away from a multiple of 64. */
 void *guarded(ptrdiff_t bytes, ptrdiff_t misplaced);
-/* A workspace: exactly so many bytes, aligned to 64. */
+/* A workspace: exactly so many bytes, aligned to 64. It begins as NaN or as small numbers: some operations look for NaN. */
 void *workspace_of(ptrdiff_t bytes);
 double *doubles(ptrdiff_t n);
 ptrdiff_t *sizes(ptrdiff_t n);

@@ -62,9 +62,28 @@ static inline void compare_doubles(const char *what, ptrdiff_t n, const double *
     }
 }
 
+/* What an operation may apply to its result (fnn.h). */
+static inline double then_of(fnn_then then, double z) {
+    switch (then) {
+    case FNN_THEN_RELU:
+        return z > 0 ? z : 0;
+    case FNN_THEN_RELU6:
+        return z < 0 ? 0 : z > 6 ? 6 : z;
+    case FNN_THEN_GELU:
+        return z * 0.5 * erfc(-z * 0.70710678118654752440);
+    case FNN_THEN_SILU:
+        return z / (1 + exp(-z));
+    default:
+        return z;
+    }
+}
+
 /* Lengths that are no multiple of a vector, and some that are. */
 static inline ptrdiff_t some_length(ptrdiff_t most) {
     static const ptrdiff_t awkward[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65};
+    if (most < 1) {
+        return most;
+    }
     ptrdiff_t n = between(0, 2) ? between(1, most) : awkward[between(0, sizeof awkward / sizeof *awkward - 1)];
     return n < most ? n : most;
 }

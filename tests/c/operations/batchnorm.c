@@ -4,14 +4,6 @@
  * these, and those of x - mean, which are relative to |x| + |mean|: `spread` below is that, in units of the deviation. */
 #include "typed.h"
 
-static double then_of(fnn_then then, double z) {
-    return then == FNN_THEN_RELU    ? (z > 0 ? z : 0)
-           : then == FNN_THEN_RELU6 ? (z < 0 ? 0 : z > 6 ? 6 : z)
-           : then == FNN_THEN_GELU  ? z * 0.5 * erfc(-z * 0.70710678118654752440)
-           : then == FNN_THEN_SILU  ? z / (1 + exp(-z))
-                                    : z;
-}
-
 static double slope_of(fnn_then then, double z) {
     double s = 1 / (1 + exp(-z));
     return then == FNN_THEN_RELU    ? z > 0

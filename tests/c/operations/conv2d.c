@@ -2,22 +2,6 @@
  * sum in any order (typed.h). */
 #include "convolution.h"
 
-static double then_of(fnn_then then, double z) {
-    switch (then) {
-    case FNN_THEN_RELU:
-        return z > 0 ? z : 0;
-    case FNN_THEN_RELU6:
-        return z < 0 ? 0 : z > 6 ? 6 : z;
-    case FNN_THEN_GELU:
-        return z * 0.5 * erfc(-z * 0.70710678118654752440);
-    case FNN_THEN_SILU:
-        return z / (1 + exp(-z));
-    default:
-        return z;
-    }
-}
-
-/* The same with a batch norm of given statistics. No `then` has a slope above 1.2; their own errors are below 20 UNIT. */
 static void check_norm(const convolution *c, double operations) {
     ptrdiff_t channels = c->s.c_out;
     fnn_then then = (fnn_then)between(FNN_THEN_NOTHING, FNN_THEN_SILU);

@@ -14,7 +14,8 @@ static ptrdiff_t pixel_of(ptrdiff_t o, ptrdiff_t tap, ptrdiff_t stride, ptrdiff_
 }
 
 static axis axis_of(ptrdiff_t size, ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t dilation) {
-    ptrdiff_t reach = (kernel - 1) * dilation + 1, pad = between(0, kernel / 2);
+    /* Of a dilated window, padding might leave no pixel. */
+    ptrdiff_t reach = (kernel - 1) * dilation + 1, pad = dilation > 1 ? 0 : between(0, kernel / 2);
     while (size + 2 * pad < reach) {
         size++;
     }
