@@ -109,6 +109,11 @@ class BuildNative(build_ext):
                 f"fastnn: the C sources need {'Clang' if self.is_windows else 'GCC or Clang'}, and there is no "
                 f"{self.compile_command[0]!r}; install one, name another in CC, or set FASTNN_NATIVE=0 to build without"
             )
+        if self.is_windows and not self.is_clang():
+            raise SystemExit(
+                f"fastnn: {self.compile_command[0]!r} is not Clang. GCC for Windows aligns the stack to 16 bytes, so that AVX "
+                "kernels crash; install LLVM or llvm-mingw and name its clang in CC"
+            )
         self.extra_flags = flags_of("CPPFLAGS", "CFLAGS", "ARCHFLAGS")
         common = list(COMMON_FLAGS) if self.is_windows else [*COMMON_FLAGS, "-fPIC"]
         if is_enabled("FASTNN_WERROR", "0"):
@@ -141,6 +146,10 @@ class BuildNative(build_ext):
                 return flags, link_flags
         print("fastnn: this compiler has no OpenMP, so the kernels will run on one thread")
         return [], []
+
+    def is_clang(self) -> bool:
+        command = [*self.compile_command, "-dM", "-E", "-x", "c", "-"]
+        return "__clang__" in subprocess.run(command, input="", capture_output=True, text=True).stdout
 
     def accepts(self, flags: list[str], link_flags: list[str]) -> bool:
         """Whether the compiler can compile and link with these flags."""

@@ -32,9 +32,7 @@ void fnn_unmap_pages(char *pages, size_t size) {
     VirtualFree(pages, 0, MEM_RELEASE);
 }
 
-int fnn_back_pages(char *pages, size_t size) {
-    return VirtualAlloc(pages, size, MEM_COMMIT, PAGE_READWRITE) != NULL;
-}
+int fnn_back_pages(char *pages, size_t size) { return VirtualAlloc(pages, size, MEM_COMMIT, PAGE_READWRITE) != NULL; }
 
 int fnn_empty_pages(char *pages, size_t size) {
     VirtualFree(pages, size, MEM_DECOMMIT);

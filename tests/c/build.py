@@ -12,6 +12,7 @@ import importlib.util
 import os
 import re
 import shlex
+import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -77,20 +78,39 @@ def build(folder: Path, compiler: list[str], isas: dict[str, list[str]], program
     return target
 
 
+def kind_of(program: Path) -> str:
+    """The system and the architecture that a program is for."""
+    head = program.read_bytes()[:4096]
+    if head[:4] == b"\x7fELF":
+        kind, number = "ELF", struct.unpack_from("<H", head, 18)[0]
+    elif head[:2] == b"MZ":
+        kind, number = "PE", struct.unpack_from("<H", head, struct.unpack_from("<I", head, 60)[0] + 4)[0]
+    elif head[:4] == b"\xcf\xfa\xed\xfe":
+        kind, number = "Mach-O", struct.unpack_from("<I", head, 4)[0]
+    else:
+        return "unknown"
+    names = {62: "x86_64", 183: "arm64", 0x8664: "x86_64", 0xAA64: "arm64", 0x1000007: "x86_64", 0x100000C: "arm64"}
+    return f"{kind} {names.get(number, number)}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--architecture", help="what is built for: x86_64, arm64 (default: this machine)")
     parser.add_argument("--program", default="kernels", help="the name of the program")
+    parser.add_argument("--is", dest="kind", help='what the program must be, such as "Mach-O arm64"')
     parser.add_argument("folder", type=Path)
     parser.add_argument("compiler", nargs=argparse.REMAINDER, help="the command of the compiler")
     options = parser.parse_args()
     setup = load_setup()
     isas = setup.ISA_FLAGS.get(options.architecture or setup.target_architecture(), {"baseline": []})
     try:
-        print(build(options.folder.resolve(), options.compiler, isas, options.program))
+        program = build(options.folder.resolve(), options.compiler, isas, options.program)
     except subprocess.CalledProcessError as error:
         named = [word for word in error.cmd if word.endswith(".c")] or ["the link"]
         sys.exit(f"tests/c/build.py: {shlex.join(options.compiler)} failed at {named[0]}")
+    print(f"{program}: {kind_of(program)}")
+    if options.kind not in (None, kind_of(program)):
+        sys.exit(f"tests/c/build.py: the program is {kind_of(program)}, not {options.kind}")
 
 
 if __name__ == "__main__":

@@ -14,9 +14,19 @@ typedef struct {
 
 static inline fnn_conv2d_shape shape_of(ptrdiff_t n, ptrdiff_t h, ptrdiff_t w, ptrdiff_t c_in, ptrdiff_t c_out,
                                         ptrdiff_t groups, ptrdiff_t kernel_h, ptrdiff_t kernel_w) {
-    return (fnn_conv2d_shape){.n = n, .c_in = c_in, .h = h, .w = w, .c_out = c_out, .kernel_h = kernel_h,
-                              .kernel_w = kernel_w, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1,
-                              .groups = groups, .algorithm = FNN_AUTO};
+    return (fnn_conv2d_shape){.n = n,
+                              .c_in = c_in,
+                              .h = h,
+                              .w = w,
+                              .c_out = c_out,
+                              .kernel_h = kernel_h,
+                              .kernel_w = kernel_w,
+                              .stride_h = 1,
+                              .stride_w = 1,
+                              .dilation_h = 1,
+                              .dilation_w = 1,
+                              .groups = groups,
+                              .algorithm = FNN_AUTO};
 }
 
 /* Fill in the size of the result, of a padding that is the same on both sides. Returns 0 if there is none. */
@@ -30,10 +40,11 @@ static inline int has_result(fnn_conv2d_shape *s) {
 }
 
 static inline void name_case(const fnn_conv2d_shape *s) {
-    case_begins("%td images %td x %td, %td to %td channels in %td groups, kernel %td x %td, stride %td, %td, padding %td, "
-                "%td, dilation %td, %td, algorithm %d",
-                s->n, s->h, s->w, s->c_in, s->c_out, s->groups, s->kernel_h, s->kernel_w, s->stride_h, s->stride_w,
-                s->pad_top, s->pad_left, s->dilation_h, s->dilation_w, (int)s->algorithm);
+    case_begins(
+        "%td images %td x %td, %td to %td channels in %td groups, kernel %td x %td, stride %td, %td, padding %td, "
+        "%td, dilation %td, %td, algorithm %d",
+        s->n, s->h, s->w, s->c_in, s->c_out, s->groups, s->kernel_h, s->kernel_w, s->stride_h, s->stride_w, s->pad_top,
+        s->pad_left, s->dilation_h, s->dilation_w, (int)s->algorithm);
 }
 
 static inline convolution convolve(const fnn_conv2d_shape *shape) {

@@ -14,7 +14,7 @@ void *workspace_of(ptrdiff_t bytes);
 double *doubles(ptrdiff_t n);
 ptrdiff_t *sizes(ptrdiff_t n);
 
-/* ---- random numbers, the same on every machine ---- */
+/* ---- random numbers, the same in every run of one program ---- */
 
 uint64_t random_bits(void);
 double uniform(double low, double high);

@@ -14,7 +14,9 @@
 /* CALL(add, n, a, b, y, 1) is fnn_add_f32(n, a, b, y, 1), or that of f64. */
 #define CALL_PASTE(name) FNN_TYPED(fnn_##name)
 #define CALL(name, ...) (mark(#name), CALL_PASTE(name)(__VA_ARGS__))
-#define TEST(name) void FNN_TYPED(test_##name)(void); void FNN_TYPED(test_##name)(void)
+#define TEST(name)                                                                                                     \
+    void FNN_TYPED(test_##name)(void);                                                                                 \
+    void FNN_TYPED(test_##name)(void)
 
 /* The unit roundoff: one operation on reals has a relative error of at most UNIT. What the plain loops compute in double
  * has errors of its own, of at most UNIT of double for each operation; so tolerances count these too: with double, twice. */

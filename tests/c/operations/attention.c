@@ -2,7 +2,8 @@
 #include "typed.h"
 
 /* An array of [n][rows][heads][features], as a layer's projection gives it, with a gap behind each row. */
-static ptrdiff_t laid_out(const fnn_attention_shape *s, ptrdiff_t rows, ptrdiff_t features, fnn_attention_strides *strides) {
+static ptrdiff_t laid_out(const fnn_attention_shape *s, ptrdiff_t rows, ptrdiff_t features,
+                          fnn_attention_strides *strides) {
     strides->head = features + between(0, 3);
     strides->row = strides->head * s->heads + between(0, 2);
     strides->n = strides->row * rows;
@@ -33,8 +34,14 @@ static void one_attention(ptrdiff_t n, ptrdiff_t heads, ptrdiff_t queries, ptrdi
                           ptrdiff_t values, int causal) {
     case_begins("%td x %td matrices, %td queries, %td keys, %td and %td features, causal %d", n, heads, queries, keys,
                 features, values, causal);
-    fnn_attention_shape s = {.n = n, .heads = heads, .queries = queries, .keys = keys, .features = features,
-                             .values = values, .scale = (double)(real)(1 / sqrt((double)features)), .causal = causal};
+    fnn_attention_shape s = {.n = n,
+                             .heads = heads,
+                             .queries = queries,
+                             .keys = keys,
+                             .features = features,
+                             .values = values,
+                             .scale = (double)(real)(1 / sqrt((double)features)),
+                             .causal = causal};
     real *q = random_reals(laid_out(&s, queries, features, &s.q), -1, 1);
     real *k = random_reals(laid_out(&s, keys, features, &s.k), -1, 1);
     real *v = random_reals(laid_out(&s, keys, values, &s.v), -1, 1);

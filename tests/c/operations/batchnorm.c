@@ -18,7 +18,8 @@ static void one_batchnorm(ptrdiff_t rows, ptrdiff_t channels, fnn_then then, int
     case_begins("%td rows of %td channels, then %d, residual %d, training %d", rows, channels, (int)then, has_residual,
                 training);
     ptrdiff_t n = rows * channels;
-    real *x = random_reals(n, -2, 3), *weight = random_or_null(channels, 0.5, 3), *bias = random_or_null(channels, -1, 1);
+    real *x = random_reals(n, -2, 3), *weight = random_or_null(channels, 0.5, 3),
+         *bias = random_or_null(channels, -1, 1);
     real *residual = has_residual ? random_reals(n, -1, 1) : NULL, *dy = random_reals(n, -1, 1);
     real *y = guarded(n * (ptrdiff_t)sizeof(real), 0), *dx = guarded(n * (ptrdiff_t)sizeof(real), 0);
     real *dresidual = has_residual && then != FNN_THEN_NOTHING ? reals(n) : NULL;
@@ -35,10 +36,26 @@ static void one_batchnorm(ptrdiff_t rows, ptrdiff_t channels, fnn_then then, int
         double distance = (double)x[i] - right_mean[i % channels];
         right_variance[i % channels] += distance * distance / (double)rows;
     }
-    fnn_batchnorm b = {.rows = rows, .channels = channels, .x = x, .weight = weight, .bias = bias, .residual = residual,
-                       .then = then, .mean = mean, .invstd = invstd, .y = y, .eps = 1e-2, .momentum = 0.3,
-                       .running_mean = running_mean, .running_variance = running_variance, .dy = dy,
-                       .training = training, .dresidual = dresidual, .dweight = dweight, .dbias = dbias, .dx = dx};
+    fnn_batchnorm b = {.rows = rows,
+                       .channels = channels,
+                       .x = x,
+                       .weight = weight,
+                       .bias = bias,
+                       .residual = residual,
+                       .then = then,
+                       .mean = mean,
+                       .invstd = invstd,
+                       .y = y,
+                       .eps = 1e-2,
+                       .momentum = 0.3,
+                       .running_mean = running_mean,
+                       .running_variance = running_variance,
+                       .dy = dy,
+                       .training = training,
+                       .dresidual = dresidual,
+                       .dweight = dweight,
+                       .dbias = dbias,
+                       .dx = dx};
     void *room = workspace_of(CALL(batchnorm_workspace, rows, channels));
     for (ptrdiff_t c = 0; c < channels; c++) {
         right_invstd[c] = 1 / sqrt(right_variance[c] + b.eps);
@@ -76,7 +93,8 @@ static void one_batchnorm(ptrdiff_t rows, ptrdiff_t channels, fnn_then then, int
     compare("y", n, y, wanted, size, operations);
     b.y = has_residual ? y : NULL;
     CALL(batchnorm_backward, &b, room, one_of_threads());
-    double *sum = zeros(channels), *product = zeros(channels), *sum_size = zeros(channels), *product_size = zeros(channels);
+    double *sum = zeros(channels), *product = zeros(channels), *sum_size = zeros(channels),
+           *product_size = zeros(channels);
     for (ptrdiff_t i = 0; i < n; i++) {
         ptrdiff_t c = i % channels;
         g[i] = (double)dy[i] * slope_of(then, z[i]);

@@ -19,7 +19,8 @@ static void check_norm(const convolution *c, double operations) {
         wanted[i] = then_of(then, z);
         size[i] = 1.2 * ((c->y_size[i] + fabs((double)mean[k])) * fabs(scale) + fabs(offset) + fabs(more));
     }
-    run_direction(c, FNN_FORWARD, &(fnn_conv2d_operands){.x = c->x, .weight = c->weight, .bias = c->bias, .norm = &norm, .y = y});
+    run_direction(c, FNN_FORWARD,
+                  &(fnn_conv2d_operands){.x = c->x, .weight = c->weight, .bias = c->bias, .norm = &norm, .y = y});
     compare("y with norm", c->n_y, y, wanted, size, operations + 30);
 }
 
@@ -29,7 +30,8 @@ static void one_convolution(fnn_conv2d_shape s) {
     }
     name_case(&s);
     convolution c = convolve(&s);
-    real *y = reals(c.n_y), *dx = reals(c.n_x), *dweight = reals(c.n_weight), *dbias = between(0, 1) ? reals(s.c_out) : NULL;
+    real *y = reals(c.n_y), *dx = reals(c.n_x), *dweight = reals(c.n_weight),
+         *dbias = between(0, 1) ? reals(s.c_out) : NULL;
     double taps = (double)(s.kernel_h * s.kernel_w), results = (double)(s.n * s.h_out * s.w_out);
     run_direction(&c, FNN_FORWARD, &(fnn_conv2d_operands){.x = c.x, .weight = c.weight, .bias = c.bias, .y = y});
     compare("y", c.n_y, y, c.y, c.y_size, taps * (double)(s.c_in / s.groups) + 2);
@@ -58,7 +60,9 @@ static void some_convolution(int is_strange) {
     one_convolution(s);
 }
 
-static void linear(ptrdiff_t n, ptrdiff_t c_in, ptrdiff_t c_out) { one_convolution(shape_of(n, 1, 1, c_in, c_out, 1, 1, 1)); }
+static void linear(ptrdiff_t n, ptrdiff_t c_in, ptrdiff_t c_out) {
+    one_convolution(shape_of(n, 1, 1, c_in, c_out, 1, 1, 1));
+}
 
 static void depthwise(ptrdiff_t n, ptrdiff_t size, ptrdiff_t channels, ptrdiff_t multiplier, ptrdiff_t stride) {
     fnn_conv2d_shape s = shape_of(n, size, size, channels, channels * multiplier, channels, 3, 3);

@@ -5,8 +5,8 @@ enum { IGNORED = -100, RANGE = 8 };
 
 static void one_cross_entropy(ptrdiff_t rows, ptrdiff_t classes, int has_labels) {
     fnn_cross_entropy_shape s = {rows, classes, IGNORED, between(0, 1) ? uniform(0, 0.5) : 0, (int)between(0, 1)};
-    case_begins("%td rows of %td classes, labels %d, smoothing %g, mean %d", rows, classes, has_labels, s.label_smoothing,
-                s.mean);
+    case_begins("%td rows of %td classes, labels %d, smoothing %g, mean %d", rows, classes, has_labels,
+                s.label_smoothing, s.mean);
     ptrdiff_t n = rows * classes;
     real *x = random_reals(n, -RANGE, RANGE), *class_weight = random_or_null(classes, 0.5, 2), *dx = reals(n);
     real *probabilities = has_labels ? NULL : random_reals(n, 0, 1);
@@ -47,7 +47,8 @@ static void one_cross_entropy(ptrdiff_t rows, ptrdiff_t classes, int has_labels)
         }
         all += scale * wanted_losses[r], all_size += scale * losses_size[r];
     }
-    fnn_status status = CALL(cross_entropy, &s, x, labels, probabilities, class_weight, losses, &loss, dx, one_of_threads());
+    fnn_status status =
+        CALL(cross_entropy, &s, x, labels, probabilities, class_weight, losses, &loss, dx, one_of_threads());
     if (status != FNN_OK) {
         fail("status %d", (int)status);
     }

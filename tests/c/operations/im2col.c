@@ -30,8 +30,8 @@ static void one_im2col(fnn_conv2d_shape s) {
 
 TEST(im2col) {
     for (int i = 0; i < 20; i++) {
-        fnn_conv2d_shape s = shape_of(between(1, 3), between(1, 12), between(1, 12), between(1, 5), 1, 1, between(1, 4),
-                                      between(1, 4));
+        fnn_conv2d_shape s =
+            shape_of(between(1, 3), between(1, 12), between(1, 12), between(1, 5), 1, 1, between(1, 4), between(1, 4));
         s.stride_h = between(1, 3), s.stride_w = between(1, 3);
         s.dilation_h = between(1, 2), s.dilation_w = between(1, 2);
         s.pad_top = between(0, 3), s.pad_left = between(0, 3);

@@ -32,7 +32,7 @@ const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table)(fnn_isa isa) {
     if (made_for != mutated_slot) { /* mutants run on one instruction set */
         made_for = mutated_slot;
         changed = *table;
-        void (**slot)(void) = (void (**)(void)) & changed.fma_peak;
+        void (**slot)(void) = (void (**)(void))&changed.fma_peak;
         slot[mutated_slot] = do_nothing;
     }
     return &changed;

@@ -8,7 +8,8 @@ typedef struct {
     ptrdiff_t *divisor;
 } axis;
 
-static ptrdiff_t pixel_of(ptrdiff_t o, ptrdiff_t tap, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t dilation, ptrdiff_t size) {
+static ptrdiff_t pixel_of(ptrdiff_t o, ptrdiff_t tap, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t dilation,
+                          ptrdiff_t size) {
     ptrdiff_t pixel = o * stride - pad + tap * dilation;
     return pixel >= 0 && pixel < size ? pixel : -1;
 }
@@ -56,14 +57,15 @@ static int tap_at(const void *taps, int tap_bytes, ptrdiff_t i) {
     return tap_bytes == 1 ? ((const uint8_t *)taps)[i] : ((const int32_t *)taps)[i];
 }
 
-static void one_pooling(ptrdiff_t h, ptrdiff_t w, ptrdiff_t row, ptrdiff_t kernel_h, ptrdiff_t kernel_w, ptrdiff_t stride,
-                        ptrdiff_t dilation, int tap_bytes) {
+static void one_pooling(ptrdiff_t h, ptrdiff_t w, ptrdiff_t row, ptrdiff_t kernel_h, ptrdiff_t kernel_w,
+                        ptrdiff_t stride, ptrdiff_t dilation, int tap_bytes) {
     axis y_axis = axis_of(h, kernel_h, stride, dilation), x_axis = axis_of(w, kernel_w, stride, dilation);
     h = y_axis.size, w = x_axis.size;
     case_begins("%td x %td of %td, kernel %td x %td, stride %td, dilation %td", h, w, row, kernel_h, kernel_w, stride,
                 dilation);
     fnn_pool_shape forward = {y_axis.forward, x_axis.forward, row, w, kernel_w, y_axis.divisor, x_axis.divisor};
-    fnn_pool_shape backward = {y_axis.backward, x_axis.backward, row, x_axis.out, kernel_w, y_axis.divisor, x_axis.divisor};
+    fnn_pool_shape backward = {y_axis.backward, x_axis.backward, row,           x_axis.out,
+                               kernel_w,        y_axis.divisor,  x_axis.divisor};
     ptrdiff_t n = h * w * row, n_out = y_axis.out * x_axis.out * row;
     /* Rows of whole cache lines at one: large results are written past the caches. */
     real *x = random_reals(n, -1, 1), *dy = random_reals(n_out, -1, 1);
@@ -117,8 +119,8 @@ static void one_pooling(ptrdiff_t h, ptrdiff_t w, ptrdiff_t row, ptrdiff_t kerne
 
 TEST(pooling) {
     for (int i = 0; i < 16; i++) {
-        one_pooling(between(1, 9), between(1, 9), some_length(70), between(1, 5), between(1, 5), between(1, 3), between(1, 2),
-                    i % 2 ? 1 : 4);
+        one_pooling(between(1, 9), between(1, 9), some_length(70), between(1, 5), between(1, 5), between(1, 3),
+                    between(1, 2), i % 2 ? 1 : 4);
     }
     one_pooling(20, 20, 33, 17, 16, 3, 1, 4); /* more taps than one kernel call takes, and than a byte can number */
     one_pooling(30, 30, 130, 2, 2, 2, 1, 1);

@@ -34,10 +34,16 @@ typedef struct {
 } arrays;
 
 static arrays arrays_of(const grouping *p) {
-    return (arrays){
-        .x = random_reals(p->n, -2, 3), .dy = random_reals(p->n, -1, 1), .weight = random_or_null(p->weights, -1, 1),
-        .bias = random_or_null(p->weights, -1, 1), .y = reals(p->n), .dx = reals(p->n), .dweight = reals(p->weights),
-        .dbias = reals(p->weights), .mean = doubles(p->groups), .invstd = doubles(p->groups)};
+    return (arrays){.x = random_reals(p->n, -2, 3),
+                    .dy = random_reals(p->n, -1, 1),
+                    .weight = random_or_null(p->weights, -1, 1),
+                    .bias = random_or_null(p->weights, -1, 1),
+                    .y = reals(p->n),
+                    .dx = reals(p->n),
+                    .dweight = reals(p->weights),
+                    .dbias = reals(p->weights),
+                    .mean = doubles(p->groups),
+                    .invstd = doubles(p->groups)};
 }
 
 static void compare_norm(const grouping *p, const arrays *a, double eps) {
@@ -56,7 +62,8 @@ static void compare_norm(const grouping *p, const arrays *a, double eps) {
         for (int pass = 0; pass < 2; pass++) {
             for (ptrdiff_t i = 0; i < p->size; i++) {
                 ptrdiff_t at = p->at(p->shape, g, i), c = p->channel(p->shape, g, i);
-                double weight = a->weight == NULL ? 1 : (double)a->weight[c], bias = a->bias == NULL ? 0 : (double)a->bias[c];
+                double weight = a->weight == NULL ? 1 : (double)a->weight[c],
+                       bias = a->bias == NULL ? 0 : (double)a->bias[c];
                 double x_hat = (values[i] - m.mean) * m.invstd, spread = (fabs(values[i]) + m.mean_size) * m.invstd + 1;
                 double dy = (double)a->dy[at], part = dy * weight;
                 if (pass == 0) {
@@ -69,7 +76,8 @@ static void compare_norm(const grouping *p, const arrays *a, double eps) {
                 } else {
                     double count = (double)p->size;
                     gradient[at] = m.invstd * (part - sum / count - x_hat * product / count);
-                    gradient_size[at] = 2 * m.invstd * spread * (fabs(part) + sum_size / count + spread * product_size / count);
+                    gradient_size[at] =
+                        2 * m.invstd * spread * (fabs(part) + sum_size / count + spread * product_size / count);
                 }
             }
         }

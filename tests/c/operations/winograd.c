@@ -29,7 +29,8 @@ static void one_winograd(variant v, fnn_conv2d_shape s) {
     }
     name_case(&s);
     convolution c = convolve(&s);
-    real *y = reals(c.n_y), *dx = reals(c.n_x), *dweight = reals(c.n_weight), *dbias = between(0, 1) ? reals(s.c_out) : NULL;
+    real *y = reals(c.n_y), *dx = reals(c.n_x), *dweight = reals(c.n_weight),
+         *dbias = between(0, 1) ? reals(s.c_out) : NULL;
     double in = (double)s.c_in + 1, out = (double)s.c_out + 1; /* and bias or addend */
     run_direction(&c, FNN_FORWARD, &(fnn_conv2d_operands){.x = c.x, .weight = c.weight, .bias = c.bias, .y = y});
     compare("y", c.n_y, y, c.y, constant(c.n_y, v.growth * in), in + 40);
@@ -54,8 +55,8 @@ TEST(winograd) {
     };
     for (int i = 0; i < 3; i++) {
         for (int k = 0; k < 10; k++) {
-            fnn_conv2d_shape s = shape_of(between(1, 4), between(1, 11), between(1, 11), some_length(40), some_length(40),
-                                          1, 3, 3);
+            fnn_conv2d_shape s =
+                shape_of(between(1, 4), between(1, 11), between(1, 11), some_length(40), some_length(40), 1, 3, 3);
             s.pad_top = between(0, 2), s.pad_left = between(0, 2);
             one_winograd(variants[i], s);
         }
