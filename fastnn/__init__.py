@@ -38,6 +38,7 @@ _SUBMODULES = (
     "functional",
     "grading",
     "insight",
+    "interop",
     "models",
     "nn",
     "optim",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from fastnn import functional as functional
     from fastnn import grading as grading
     from fastnn import insight as insight
+    from fastnn import interop as interop
     from fastnn import models as models
     from fastnn import nn as nn
     from fastnn import optim as optim

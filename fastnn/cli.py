@@ -14,6 +14,7 @@ import numpy as np
 import fastnn
 from fastnn import _machine, _runtime
 from fastnn._options import USAGE, parser
+from fastnn._system import is_closed_pipe
 from fastnn._terminal import say
 
 __all__ = ["main"]
@@ -124,6 +125,12 @@ def _profile(arguments: argparse.Namespace) -> None:
     profile_command(arguments)
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    from fastnn.interop.command import export_command
+
+    export_command(arguments)
+
+
 def _bench(arguments: argparse.Namespace) -> None:
     from fastnn.benchmark.command import bench
 
@@ -144,6 +151,7 @@ _COMMANDS = {
     "info": _info,
     "summary": _summary,
     "explain": _explain,
+    "export": _export,
     "profile": _profile,
     "bench": _bench,
     "grade": _grade,
@@ -159,10 +167,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has seen enough
-        _drop_stdout()
-        return _FAILED
-    except OSError as error:  # the disk is full, say
+    except OSError as error:
+        if is_closed_pipe(error):  # whoever read our output has seen enough
+            _drop_stdout()
+            return _FAILED
+        # The disk is full, say.
         say(f"fastnn: {_sentence(error)}")
         _drop_stdout()
         return USAGE
@@ -186,9 +195,9 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt as error:
         say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
         return 128 + getattr(error, "signal_number", signal.SIGINT)  # as a shell counts them
-    except BrokenPipeError:
-        raise
     except Exception as error:
+        if isinstance(error, OSError) and is_closed_pipe(error):
+            raise
         if os.environ.get("FASTNN_DEBUG") == "1":
             raise
         say("\n    ".join([f"fastnn: {_sentence(error)}", *_notes(error)]))

@@ -190,6 +190,7 @@ def test_exit_codes_and_sentences_of_exceptions(error, code, words, monkeypatch,
 def test_help_names_every_option_with_its_default():
     for command, defaults in {
         "summary": ["(default: 1)", "(default: 3 32 32)", "net.py:make_net"],
+        "export": ["(default: 3 32 32)", "(default: 18)", "net.py:make_net", "new random weights"],
         "profile": ["(default: 7)", "(default: the recipe's, or 128)", "net.py:make_net"],
         "bench": [
             "default: 7, with --suite 3",

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn import _check
+from fastnn._watching import OBSERVERS
 from fastnn.autograd import arithmetic
 from fastnn.autograd.memory import BORROWED, Memory
-from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, UFUNCS, WRITES, ArrayMethods, takes
+from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, OBSERVED, UFUNCS, WRITES, ArrayMethods, takes
 from fastnn.autograd.modes import LOST, RECORDING
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
 
 # Arguments of NumPy's functions that are the same as none if they are None.
 _SILENT = ("dtype", "out")
-
 
 # A function that takes arrays and tensors gives the same kind.
 AnyArray = TypeVar("AnyArray", "Tensor", NDArray[Any])
@@ -345,7 +345,8 @@ class Tensor(ArrayMethods):
         if known is not None and takes(function, args, keywords):
             return known(*args, **keywords)
         if function in NO_GRADIENT:
-            return wrap(function(*array_of(args), **array_of(keywords)), self._kind)
+            see = OBSERVERS.get() and OBSERVED.get(function)
+            return see(*args, **keywords) if see else wrap(function(*array_of(args), **array_of(keywords)), self._kind)
         name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
         if function in WRITES:
             raise TypeError(f"{name} writes into its argument: use x[...] = value, or the data of the tensors")

@@ -158,7 +158,7 @@ def grade(
         seed: of the inputs of all checks.
         limits: in place of those of the spec.
     Raises:
-        OSError: a file cannot be read, or this system is not of the family of Unix.
+        OSError: a file cannot be read, or this is Windows.
         ValueError: the submission is no text, or too large; the spec is wrong.
     Example:
         >>> import pathlib
