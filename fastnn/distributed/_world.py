@@ -138,9 +138,10 @@ class World:
         if not self._is_inner:
             self._processes.__exit__(kind, error, trace)
 
-    def _check_open(self, name: str) -> None:
+    def check_open(self, name: str) -> None:
+        """Raise RuntimeError outside of its block."""
         if not self._is_open:
-            raise RuntimeError(f"World.{name}: it needs a block: with fastnn.distributed.World(shards=8) as world: ...")
+            raise RuntimeError(f"{name}: it needs a block: with fastnn.distributed.World(shards=8) as world: ...")
 
     # ---- a training --------------------------------------------------------------------------------------------------
     def check_same(self, model: nn.Module, loader: Any = None, **settings: Any) -> None:
@@ -153,7 +154,7 @@ class World:
         Raises:
             Disagreement: on all processes; it names the process that differs from rank 0, and in what.
         """
-        self._check_open("check_same")
+        self.check_open("World.check_same")
         self._check_same([model], loader, settings)
 
     def _check_same(self, modules: Sequence[nn.Module], loader: Any, settings: dict[str, Any]) -> None:
@@ -179,7 +180,7 @@ class World:
         from fastnn import data
         from fastnn.training._arguments import batches_of
 
-        self._check_open("batches")
+        self.check_open("World.batches")
         if isinstance(loader, data.Loader):
             yield from loader.iterate_shards(self.own, self.n_shards)
             return
@@ -211,7 +212,7 @@ class World:
         Raises:
             RuntimeError: the gradients of the batch before were not reduced.
         """
-        self._check_open("shards")
+        self.check_open("World.shards")
         if self._step is not None:
             raise RuntimeError("World.shards: call reduce_gradients(model) after the shards of every batch")
         modules = [model] if isinstance(model, nn.Module) else list(model)
@@ -238,7 +239,7 @@ class World:
         Raises:
             RuntimeError: the loop over `shards` has not come to its end.
         """
-        self._check_open("reduce_gradients")
+        self.check_open("World.reduce_gradients")
         step, self._step = self._step, None
         if step is None:
             raise RuntimeError("World.reduce_gradients: go through all of world.shards(model, batch) first")
@@ -255,7 +256,7 @@ class World:
             RuntimeError: `reduce_gradients` has not been called for a batch.
             ValueError: there is not one number for each shard.
         """
-        self._check_open("mean")
+        self.check_open("World.mean")
         if self._told is None:
             raise RuntimeError("World.mean: call it after reduce_gradients(model)")
         if len(values) != len(self._positions):
