@@ -58,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--threads", metavar="N", type=int, help="number of threads (default: all CPUs); results do not depend on it"
     )
+    train.add_argument(
+        "--shards",
+        metavar="N",
+        type=int,
+        help="cut every batch into N shards, so that several processes can share them: mpirun -n 4 fastnn train "
+        "--shards 8 gives the same bits as 1, 2 or 8 processes (default: whole batches; 8 under mpirun)",
+    )
     train.add_argument("--train-images", metavar="N", type=int, help="use only the first N training images")
     train.add_argument("--test-images", metavar="N", type=int, help="use only the first N test images")
     train.add_argument("--out", metavar="DIR", help="folder for the results (default: a new one in runs/)")

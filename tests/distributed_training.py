@@ -145,7 +145,7 @@ def main(settings):
                 settings["epochs"],
                 optimizer,
                 criterion,
-                scheduler=optim.CosineAnnealingLR(optimizer, 10),
+                scheduler=optim.CosineAnnealingLR(optimizer, 5),
                 val_loader=data.Loader(
                     data.Shapes32(70, train=False), batch_size=20, mean=images.mean, std=images.std
                 ),

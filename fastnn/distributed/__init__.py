@@ -6,9 +6,27 @@
 `python train.py` runs it in one process, `mpirun -n 4 python train.py` in four, with the same result.
 """
 
-from fastnn.distributed._environment import launched_ranks
-from fastnn.distributed._errors import Disagreement, RankLost
-from fastnn.distributed._processes import Processes
-from fastnn.distributed._world import World
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Disagreement", "Processes", "RankLost", "World", "launched_ranks"]
+from fastnn.distributed.environment import launched_ranks
+
+if TYPE_CHECKING:
+    from fastnn.distributed._errors import Disagreement as Disagreement
+    from fastnn.distributed._errors import RankLost as RankLost
+    from fastnn.distributed._world import World as World
+
+# Loaded at first use: the command asks for `launched_ranks` only, and most programs run in one process.
+_LATE = {"Disagreement": "_errors", "RankLost": "_errors", "World": "_world"}
+
+__all__ = ["Disagreement", "RankLost", "World", "launched_ranks"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(importlib.import_module(f"fastnn.distributed.{_LATE[name]}"), name)
+    raise AttributeError(f"module 'fastnn.distributed' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

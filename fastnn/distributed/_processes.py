@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,7 @@ from fastnn import _check, _runtime
 from fastnn._terminal import say
 from fastnn.distributed._agreement import agree, agree_on_isa, facts_of_process
 from fastnn.distributed._communicator import Alone, Communicator, MpiCommunicator
-from fastnn.distributed._environment import launched_ranks
+from fastnn.distributed.environment import launched_ranks
 
 __all__ = ["Processes"]
 
@@ -44,8 +45,7 @@ class Processes:
         self._timeout = _check.number("distributed", "timeout", timeout, 0.1, 1e9)
         self._explain = explain
         self.communicator: Communicator = Alone(self._timeout)
-        self._isa_before: str | None = None
-        self._threads_before: int | None = None
+        self._stack = contextlib.ExitStack()  # what is to be as before at the end
 
     @property
     def rank(self) -> int:
@@ -66,6 +66,9 @@ class Processes:
         ranks = launched_ranks()
         if ranks > 1:
             self.communicator = _mpi_communicator(ranks, self._timeout)
+            if not self.is_main:  # rank 0 warns of the same
+                self._stack.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore", UserWarning)
             try:
                 self._begin()
             except BaseException as error:
@@ -80,8 +83,10 @@ class Processes:
             facts_of_process(),
             "install the same versions and use the same settings on all machines",
         )
-        self._isa_before, said = agree_on_isa(self.communicator)
-        said = [said] if said else []
+        isa_before, sentence = agree_on_isa(self.communicator)
+        if isa_before is not None:
+            self._stack.callback(fastnn.set_isa, isa_before)
+        said = [sentence] if sentence else []
         said += self._share_cpus()
         if self.is_main:
             for sentence in said:
@@ -94,7 +99,7 @@ class Processes:
         here = [one["cpus"] for one in found if one["host"] == socket.gethostname()]
         if not any(os.environ.get(name) for name in ("FASTNN_NUM_THREADS", "OMP_NUM_THREADS")):
             sharing = sum(1 for one in here if set(one) & set(cpus) or one == cpus)
-            self._threads_before = _runtime._THREADS.process
+            self._stack.callback(setattr, _runtime._THREADS, "process", _runtime._THREADS.process)
             fastnn.set_num_threads(max(1, fastnn.available_threads() // sharing))
         used = {cpu for one in here for cpu in one}
         if used and len(here) > 1 and len(used) < (os.cpu_count() or 1):
@@ -109,12 +114,7 @@ class Processes:
     ) -> None:
         if error is not None and isinstance(self.communicator, MpiCommunicator) and not _all_know(error):
             self._end_all(error)
-        if self._isa_before is not None:
-            fastnn.set_isa(self._isa_before)
-            self._isa_before = None
-        if self._threads_before is not None:
-            _runtime._THREADS.process = self._threads_before
-            self._threads_before = None
+        self._stack.close()
 
     def _end_all(self, error: BaseException) -> None:
         """Say what happened on this rank, and end the others. What happened on all of them, one says."""

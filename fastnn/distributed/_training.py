@@ -27,6 +27,7 @@ class ShardsOfBatches(WholeBatches):
         self.world = world
         self.is_main = world.is_main
         self.shards = world.n_shards
+        self.processes = world.size
         self._interrupted = False
 
     def check_same(self, trainer: Any, loader: Any, epochs: float) -> None:
@@ -120,6 +121,9 @@ class ShardsOfBatches(WholeBatches):
             copy = Path(folder) / path.name
             copy.write_bytes(content)
             return load_state(copy)
+
+    def exists(self, path: Path) -> bool:
+        return bool(self.world.on_main(lambda: b"1" if path.is_file() else b""))
 
     def barrier(self) -> None:
         self.world.barrier()

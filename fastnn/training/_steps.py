@@ -42,10 +42,12 @@ class WholeBatches:
     Attributes:
         is_main: whether this process writes files and shows progress.
         shards: into how many shards a batch is cut, or None.
+        processes: how many train together.
     """
 
     is_main = True
     shards: int | None = None
+    processes = 1
 
     def check_same(self, trainer: "Trainer", loader: Any, epochs: float) -> None:
         """Before a training: all processes must be about the same one."""
@@ -94,6 +96,10 @@ class WholeBatches:
     def load(self, path: Path) -> dict[str, Any]:
         """Read a checkpoint."""
         return load_state(path)
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is such a file where files are written."""
+        return path.is_file()
 
     def barrier(self) -> None:
         """Wait for the other processes."""
