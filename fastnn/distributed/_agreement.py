@@ -1,5 +1,6 @@
 """What must be the same on all ranks, compared before anything is trained."""
 
+import json
 import platform
 import zlib
 from collections.abc import Iterable, Mapping
@@ -31,23 +32,31 @@ def agree(communicator: Communicator, kind: str, facts: Mapping[str, Any], advic
     """
     first, *others = communicator.exchange(kind, dict(facts))
     for rank, theirs in enumerate(others, 1):
-        for name in dict.fromkeys([*first, *theirs]):
-            if first.get(name) != theirs.get(name):
-                a, b = _difference(first.get(name), theirs.get(name))
-                raise Disagreement(
-                    f"rank {rank} does not agree with rank 0: {name} is {b} on rank {rank} and {a} on rank 0"
-                    f"{'; ' + advice if advice else ''}"
-                )
+        if first != theirs:
+            names, a, b = _difference(first, theirs)
+            raise Disagreement(
+                f"rank {rank} does not agree with rank 0: {', '.join(names)} is {b} on rank {rank} and {a} on rank 0"
+                f"{'; ' + advice if advice else ''}"
+            )
 
 
-def _difference(a: Any, b: Any) -> tuple[str, str]:
-    """The two values, or the first entries in which two lists or dictionaries of them differ."""
-    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        return next(_difference(x, y) for x, y in zip(a, b, strict=True) if x != y)
+def _difference(a: Any, b: Any) -> tuple[list[str], str, str]:
+    """The names that lead to the first difference within two dictionaries, and the two values there.
+
+    Example:
+        >>> _difference({"loader": "Loader(8 images, seed=0)"}, {"loader": "Loader(8 images, seed=1)"})
+        (['loader'], 'seed=0', 'seed=1')
+    """
     if isinstance(a, dict) and isinstance(b, dict):
         name = next(name for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name))
-        return f"{name}={a.get(name)!r}", f"{name}={b.get(name)!r}"
-    return repr(a), repr(b)
+        names, x, y = _difference(a.get(name), b.get(name))
+        return [name, *names], x, y
+    if isinstance(a, str) and isinstance(b, str):
+        words = [(x, y) for x, y in zip(a.split(", "), b.split(", "), strict=False) if x != y]
+        if a.count(", ") == b.count(", "):
+            extra = ")" if a.endswith(")") and words == [(a.split(", ")[-1], b.split(", ")[-1])] else ""
+            return [], words[0][0].removesuffix(extra), words[0][1].removesuffix(extra)
+    return [], str(a), str(b)
 
 
 def facts_of_process() -> dict[str, Any]:
@@ -108,9 +117,14 @@ def facts_of_modules(modules: Iterable[nn.Module]) -> dict[str, Any]:
     for number, module in enumerate(modules):
         for key, _, _, array in module._state():
             name = f"criterion.{key}" if number else key
-            shapes[name] = [str(array.dtype), list(array.shape), list(_layout.memory_order(array))]
+            order = _layout.memory_order(array)
+            shapes[name] = f"{array.dtype} {array.shape} with axes {order} in memory"
             values[name] = checksum(array)
-    return {"the network": shapes, "the checksum of the weights": values, "the random state": _random.random_state()}
+    return {"the network": shapes, "the checksum of the weights": values, "the checksum of the random state": _random_checksum()}
+
+
+def _random_checksum() -> int:
+    return zlib.crc32(json.dumps(_random.random_state(), sort_keys=True).encode())
 
 
 def facts_of_loader(loader: Any) -> dict[str, Any]:
@@ -121,10 +135,10 @@ def facts_of_loader(loader: Any) -> dict[str, Any]:
         for name in ("images", "labels"):
             value = getattr(loader, name, None)
             if value is not None:
-                facts[name] = [_sampled(part) for _, part in _several.parts(name, value)]
+                facts |= {label: _sampled(part) for label, part in _several.parts(name, value)}
     return facts
 
 
-def _sampled(array: NDArray) -> list[Any]:
+def _sampled(array: NDArray) -> str:
     step = max(1, array.nbytes // _SAMPLED_BYTES)
-    return [str(array.dtype), list(array.shape), checksum(array[::step])]
+    return f"{array.dtype} {array.shape} with checksum {checksum(array[::step])}"

@@ -18,6 +18,7 @@ from fastnn import _check, _runtime
 from fastnn._terminal import say
 from fastnn.distributed._agreement import agree, agree_on_isa, facts_of_process
 from fastnn.distributed._communicator import Alone, Communicator, MpiCommunicator
+from fastnn.distributed._errors import Disagreement, RankLost
 from fastnn.distributed.environment import launched_ranks
 
 __all__ = ["Processes"]
@@ -119,13 +120,14 @@ class Processes:
     def _end_all(self, error: BaseException) -> None:
         """Say what happened on this rank, and end the others. What happened on all of them, one says."""
         time.sleep(_GRACE_SECONDS * min(self.rank, 10))
-        if self._explain is None:
-            text = "".join(traceback.format_exception(error)).rstrip()
-        else:
+        if self._explain is not None:
             text = self._explain(error)
+        elif isinstance(error, Disagreement | RankLost):  # which say all there is
+            text = f"fastnn: {error}"
+        else:
+            text = "".join(traceback.format_exception(error)).rstrip()
         hint = self.communicator.resume_hint()
-        if hint and hint not in text:
-            hint = f"; {hint}"
+        hint = f"; {hint}" if hint and hint not in text else ""
         say(f"{text}\nfastnn: rank {self.rank} of {self.size} failed, so all of them end{hint}")
         with contextlib.suppress(Exception):
             sys.stdout.flush()

@@ -17,7 +17,7 @@ from fastnn.training.non_finite import find_non_finite
 if TYPE_CHECKING:
     from fastnn.training.trainer import Trainer
 
-__all__ = ["StepResult", "WholeBatches", "steps_of"]
+__all__ = ["StepResult", "WholeBatches", "check_shards", "steps_of"]
 
 
 class StepResult(NamedTuple):
@@ -116,3 +116,12 @@ def steps_of(owner: str, world: Any) -> WholeBatches:
         raise TypeError(f"{owner}: distributed must be a fastnn.distributed.World. Received: {described(world)}")
     world.check_open(owner)
     return ShardsOfBatches(world)
+
+
+def check_shards(was: int | None, now: int | None) -> None:
+    """Raise ValueError if a training would go on with another number of shards, which gives other bits."""
+    if was == now:
+        return
+    before, after = (f"cut into {shards} shards" if shards else "not cut into shards" for shards in (was, now))
+    advice = f"a World of {was} shards" if was else "distributed=None"
+    raise ValueError(f"a batch was {before} and is {after}: continue with {advice}")

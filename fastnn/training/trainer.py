@@ -23,7 +23,7 @@ from fastnn.training._arguments import (
     warn_of_schedule_length,
 )
 from fastnn.training._state import check_state
-from fastnn.training._steps import steps_of
+from fastnn.training._steps import check_shards, steps_of
 from fastnn.training.callbacks import Callback, Checkpoints, checked_callbacks, watched
 from fastnn.training.checkpoint import CheckpointError
 from fastnn.training.evaluate import check_tta
@@ -416,9 +416,7 @@ class Trainer:
             names = [name for name in dict.fromkeys([*was, *now]) if was.get(name) != now.get(name)]
             words = [f"{name} was {was.get(name)!r} and is {now.get(name)!r}" for name in names]
             raise ValueError("; ".join(words))
-        was, now = (shards and f"cut into {shards} shards" for shards in (state.get("shards"), self.steps.shards))
-        if was != now:
-            raise ValueError(f"a batch was {was or 'not cut into shards'} and is {now or 'not cut into shards'}")
+        check_shards(state.get("shards"), self.steps.shards)
         if loader is not None:
             if state["batches_per_epoch"] != len(loader):
                 raise ValueError(
