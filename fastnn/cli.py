@@ -66,10 +66,8 @@ def _train(arguments: argparse.Namespace) -> int:
 def _say_what_runs(run: "Run", processes: str = "") -> None:
     threads = "1 thread" if fastnn.num_threads() == 1 else f"{fastnn.num_threads()} threads"
     shards = "" if run.shards is None else f", {run.shards} shards"
-    say(
-        f"{run.recipe.name} on {run.dataset}, seed {run.seed}{shards}, {processes}{threads}, {fastnn.isa()}; results go "
-        f"to {run.folder}"
-    )
+    where = f"{processes}{threads}, {fastnn.isa()}"
+    say(f"{run.recipe.name} on {run.dataset}, seed {run.seed}{shards}, {where}; results go to {run.folder}")
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:

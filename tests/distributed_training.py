@@ -124,7 +124,7 @@ def main(settings):
         criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
         if settings["own_loop"]:
             losses = []
-            for epoch in range(settings["epochs"]):
+            for _epoch in range(settings["epochs"]):
                 for batch in world.batches(loader):
                     optimizer.zero_grad()
                     parts = []
@@ -146,9 +146,7 @@ def main(settings):
                 optimizer,
                 criterion,
                 scheduler=optim.CosineAnnealingLR(optimizer, 5),
-                val_loader=data.Loader(
-                    data.Shapes32(70, train=False), batch_size=20, mean=images.mean, std=images.std
-                ),
+                val_loader=data.Loader(data.Shapes32(70, train=False), batch_size=20, mean=images.mean, std=images.std),
                 out=settings["out"],
                 resume=settings["resume"],
                 callbacks=[average, Fault(settings["fault"], settings["fault_step"], settings["slow"])],

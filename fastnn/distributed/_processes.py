@@ -38,9 +38,7 @@ class Processes:
         communicator: passes messages.
     """
 
-    def __init__(
-        self, timeout: float | None = None, explain: Callable[[BaseException], str] | None = None
-    ) -> None:
+    def __init__(self, timeout: float | None = None, explain: Callable[[BaseException], str] | None = None) -> None:
         if timeout is None:
             timeout = _timeout_of_environment()
         self._timeout = _check.number("distributed", "timeout", timeout, 0.1, 1e9)
@@ -139,9 +137,7 @@ def _all_know(error: BaseException) -> bool:
     """Whether an exception has been raised on all ranks, or is an ordinary end."""
     from fastnn.training.interrupts import Interrupted
 
-    return isinstance(error, Interrupted | GeneratorExit) or (
-        isinstance(error, SystemExit) and error.code in (None, 0)
-    )
+    return isinstance(error, Interrupted | GeneratorExit) or (isinstance(error, SystemExit) and error.code in (None, 0))
 
 
 def _timeout_of_environment() -> float:

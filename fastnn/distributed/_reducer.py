@@ -73,7 +73,7 @@ class Reducer:
         self._bucket_of = {index: bucket for bucket in self._buckets for index in bucket.members}
 
     def is_outdated(self) -> bool:
-        """Whether a parameter has another shape or dtype, or lies in memory in another way, than buckets were made for."""
+        """Whether a parameter has another shape, dtype or place in memory than the buckets were made for."""
         return self._layouts != _layouts(self.parameters)
 
     def begin(self) -> None:

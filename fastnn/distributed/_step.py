@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from fastnn import _random, nn
+from fastnn.data._shards import ShardedBatch, sizes_of
 from fastnn.distributed._buffers import Buffers
 from fastnn.distributed._communicator import Communicator
 from fastnn.distributed._errors import Disagreement
 from fastnn.distributed._reducer import Reducer
-from fastnn.data._shards import ShardedBatch, sizes_of
 
 __all__ = ["Step", "Together"]
 
@@ -32,7 +32,12 @@ class Step:
     """
 
     def __init__(
-        self, communicator: Communicator, shards: int, modules: Sequence[nn.Module], reducer: Reducer, batch: ShardedBatch
+        self,
+        communicator: Communicator,
+        shards: int,
+        modules: Sequence[nn.Module],
+        reducer: Reducer,
+        batch: ShardedBatch,
     ) -> None:
         self._communicator, self._shards, self._reducer, self._batch = communicator, shards, reducer, batch
         self._sizes = sizes_of(batch.n, shards)
@@ -45,7 +50,7 @@ class Step:
         reducer.begin()
 
     def shards(self) -> Iterator[tuple[int, Any, Any]]:
-        """(position, x, y) of each shard of this rank that has samples: forward and backward of one come after the other.
+        """(position, x, y) of each shard of this rank that has samples, whose forward and backward run in the loop.
 
         Random numbers within are drawn from a generator that depends on the shard.
         """

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
 from fastnn import _check, nn
+from fastnn.data._shards import ShardedBatch, cut_batch
 from fastnn.distributed._agreement import agree, checksum, facts_of_loader, facts_of_modules
 from fastnn.distributed._communicator import Communicator
 from fastnn.distributed._processes import Processes
 from fastnn.distributed._reducer import BUCKET_BYTES, Event, Reducer
-from fastnn.data._shards import ShardedBatch, cut_batch
 from fastnn.distributed._step import Step, Together
 from fastnn.distributed._tree import Block, shards_of_rank, total
 
@@ -158,14 +158,16 @@ class World:
         self._check_same([model], loader, settings)
 
     def _check_same(self, modules: Sequence[nn.Module], loader: Any, settings: dict[str, Any]) -> None:
-        agree(self.communicator, "settings", settings, "all processes must run the same program with the same arguments")
+        agree(
+            self.communicator, "settings", settings, "all processes must run the same program with the same arguments"
+        )
         advice = "call fastnn.manual_seed(0) before the network is made, and load the same weights everywhere"
         agree(self.communicator, "the network", facts_of_modules(modules), advice)
         if loader is not None:
             facts = {f"the loader's {name}": value for name, value in facts_of_loader(loader).items()}
             agree(self.communicator, "the data", facts, "all processes need the same data, loader and seed")
 
-    def batches(self, loader: Any) -> Iterator[ShardedBatch]:
+    def batches(self, loader: Any) -> Generator[ShardedBatch, None, None]:
         """This process's part of every batch of a loader.
 
         A `data.Loader` reads and augments only the samples of this process's shards. Their order is that of the whole
@@ -219,7 +221,7 @@ class World:
         if not isinstance(batch, ShardedBatch):
             if not isinstance(batch, tuple | list) or len(batch) != 2:
                 raise TypeError(f"World.shards: a batch is a pair (x, y). Received: {_check.shown(batch)}")
-            batch = cut_batch(*batch, self.own, self.n_shards)
+            batch = cut_batch(batch[0], batch[1], self.own, self.n_shards)
         step = self.begin_step(modules, batch)
         self._positions: list[int] = []
         self._n_parts = len(batch.parts)

@@ -218,9 +218,7 @@ def plan(
     else:
         folder = _new_folder(Path(runs), chosen.name, found, used_seed)
     _check_writable(folder)
-    run = Run(
-        chosen, found, folder, used_seed, given["n_train"], given["n_test"], checkpoint, shards=given["shards"]
-    )
+    run = Run(chosen, found, folder, used_seed, given["n_train"], given["n_test"], checkpoint, shards=given["shards"])
     return run, train_set, test_set
 
 

@@ -457,7 +457,10 @@ class Trainer:
         self._loader_seed, self._lr = state["loader_seed"], state["lr"]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint (rank 0 of several processes does), from which `fit(..., resume=path)` continues as if it had not stopped."""
+        """Write a checkpoint, from which `fit(..., resume=path)` continues as if it had not stopped.
+
+        Of several processes, rank 0 writes.
+        """
         self.steps.save(path, self.state_dict)
 
     def load(self, path: str | os.PathLike[str], loader: Any = None) -> None:
