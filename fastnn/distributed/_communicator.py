@@ -90,9 +90,8 @@ class Communicator:
                 told = now
             if told is not None and now - told > _SIGNAL_SECONDS:
                 told = float("inf")  # said once
-                if not self.has_failed(ranks) and self.rank == min(
-                    set(range(self.size)) - set(ranks), default=self.rank
-                ):
+                is_first = self.rank == min(set(range(self.size)) - set(ranks), default=self.rank)
+                if is_first and not self.has_failed(ranks):
                     say(f"fastnn: {_lost(ranks, 'since this run was told to end', what, self.resume_hint())}")
             if self.meanwhile is not None:
                 self.meanwhile()
