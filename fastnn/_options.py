@@ -58,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--threads", metavar="N", type=int, help="number of threads (default: all CPUs); results do not depend on it"
     )
+    train.add_argument(
+        "--shards",
+        metavar="N",
+        type=int,
+        help="cut every batch into N shards, so that several processes can share them: mpirun -n 4 fastnn train "
+        "--shards 8 gives the same bits as 1, 2 or 8 processes (default: whole batches; 8 under mpirun)",
+    )
     train.add_argument("--train-images", metavar="N", type=int, help="use only the first N training images")
     train.add_argument("--test-images", metavar="N", type=int, help="use only the first N test images")
     train.add_argument("--out", metavar="DIR", help="folder for the results (default: a new one in runs/)")
@@ -242,7 +249,7 @@ def _add_export(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "export",
         help="write a network as an ONNX file, for other programs",
         description="Write a network, with the weights of a file, as an ONNX file, which ONNX Runtime and many other "
-        "programs read. It takes batches of any size. The package onnx is needed: pip install \"fastnn[onnx]\".",
+        'programs read. It takes batches of any size. The package onnx is needed: pip install "fastnn[onnx]".',
         allow_abbrev=False,
     )
     export.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn import _check
-from fastnn._watching import OBSERVERS
+from fastnn._watching import ACCUMULATING, OBSERVERS
 from fastnn.autograd import arithmetic
 from fastnn.autograd.memory import BORROWED, Memory
 from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, OBSERVED, UFUNCS, WRITES, ArrayMethods, takes
@@ -239,6 +239,8 @@ class Tensor(ArrayMethods):
             self._grad = gradient if fresh else gradient.copy("K")
         else:
             self._grad = np.asarray(arithmetic.add(self._grad, gradient))
+        for watcher in ACCUMULATING.get():
+            watcher(self)
 
     # ---- memory ------------------------------------------------------------------------------------------------------
     def _shared_memory(self) -> Memory:

@@ -290,6 +290,8 @@ class HistoryFiles(Callback):
         self.title = str(title)
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
+        if not trainer.steps.is_main:
+            return
         trainer.history.to_csv(self.folder / "history.csv")
         trainer.history.to_json(self.folder / "history.json")
 
@@ -300,6 +302,8 @@ class HistoryFiles(Callback):
         self._draw(trainer)
 
     def _draw(self, trainer: "Trainer") -> None:
+        if not trainer.steps.is_main:
+            return
         # Once, not every epoch: a picture takes half a second.
         save_curves(trainer.history, self.folder / "curves.png", self.title, {"val": trainer.val_name})
 
