@@ -144,14 +144,7 @@ class NetEstimator(BaseEstimator):
                 progress=settings.verbose,
             )
             held_out_loader = self._loader(X[held_out], targets[held_out], scaling, settings) if stopping else None
-            try:
-                trainer.fit(loader, epochs, held_out_loader)
-            except Interrupted as interrupted:
-                if interrupted.signal_number != signal.SIGINT:
-                    raise
-                if stopping:
-                    stopping.on_fit_end(trainer)
-                _warn_of_interrupt(self, trainer, "its best weights" if stopping else "the weights of that step")
+            _run(type(self).__name__, trainer, loader, epochs, held_out_loader, stopping)
         network.eval()
         network.forget()
         network.zero_grad()
@@ -267,13 +260,22 @@ class NetEstimator(BaseEstimator):
         return self.history_["train_loss"] if len(self.history_) else []
 
 
-def _warn_of_interrupt(estimator: NetEstimator, trainer: Trainer, weights: str) -> None:
-    warnings.warn(
-        f"{type(estimator).__name__}: training interrupted after step {trainer.step} of {trainer.total_steps}; "
-        f"the estimator has {weights}",
-        UserWarning,
-        stacklevel=4,
-    )
+def _run(owner: str, trainer: Trainer, loader: Any, epochs: int, held_out: Any, stopping: EarlyStopping | None) -> None:
+    """Train until the end, or until Ctrl-C, after which there is a warning."""
+    try:
+        trainer.fit(loader, epochs, held_out)
+    except Interrupted as interrupted:
+        if interrupted.signal_number != signal.SIGINT:
+            raise
+        if stopping:
+            stopping.on_fit_end(trainer)
+        weights = "its best weights" if stopping else "the weights of that step"
+        warnings.warn(
+            f"{owner}: training interrupted after step {trainer.step} of {trainer.total_steps}; "
+            f"the estimator has {weights}",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _continued(before: History, after: History) -> History:
