@@ -125,6 +125,23 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
 
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train the network.
+
+        The first Ctrl-C ends the training after the running step with a warning, and the estimator can be used; a
+        second one raises KeyboardInterrupt at once.
+
+        Args:
+            X: a table (rows, features), or images (rows, C, H, W); see `image_shape` for images in rows.
+            y: the labels, one for each row.
+        Returns:
+            The estimator itself.
+        Raises:
+            ValueError, TypeError: an argument, X or y is not what it should be.
+            NonFiniteLoss: the training diverged.
+        """
+        return self._fit(X, y)
+
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """One epoch on these rows, with a constant learning rate; the next call goes on from there.
 

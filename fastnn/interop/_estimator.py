@@ -66,21 +66,8 @@ class NetEstimator(BaseEstimator):
         return None
 
     # ---- training ----------------------------------------------------------------------------------------------------
-    def fit(self, X: Any, y: Any) -> Self:
-        """Train the network.
-
-        The first Ctrl-C ends the training after the running step with a warning, and the estimator can be used; a
-        second one raises KeyboardInterrupt at once.
-
-        Args:
-            X: a table (rows, features), or images (rows, C, H, W); see `image_shape` for images in rows.
-            y: the targets, one for each row.
-        Returns:
-            The estimator itself.
-        Raises:
-            ValueError, TypeError: an argument, X or y is not what it should be.
-            NonFiniteLoss: the training diverged.
-        """
+    def _fit(self, X: Any, y: Any) -> Self:
+        """All epochs on these rows, with a new network unless the training is to go on."""
         settings = _settings.checked(self)
         goes_on = settings.warm_start and hasattr(self, "network_")
         X, targets = self._begin(X, y, settings, goes_on)
