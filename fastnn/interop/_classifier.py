@@ -156,17 +156,17 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         Raises:
             ValueError: classes are missing or other ones than before, or an argument does not fit to `partial_fit`.
         """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "NetClassifier: class_weight='balanced' needs all rows at once, which partial_fit has not; "
+                "give a dict {class: weight}"
+            )
         if not hasattr(self, "network_"):
             if classes is None:
                 raise ValueError("NetClassifier: the first call of partial_fit needs classes, those of all calls")
             self._given_classes = np.unique(np.asarray(classes))
         elif classes is not None and not np.array_equal(self.classes_, np.unique(np.asarray(classes))):
             raise ValueError(f"NetClassifier: classes were {self.classes_} in the first call. Received: {classes}")
-        if isinstance(self.class_weight, str):
-            raise ValueError(
-                "NetClassifier: class_weight='balanced' needs all rows at once, which partial_fit has not; "
-                "give a dict {class: weight}"
-            )
         try:
             return self._fit_once(X, y)
         finally:
@@ -195,7 +195,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
 
     def _prepare_criterion(self, settings: Settings, targets: NDArray) -> tuple[Any, NDArray]:
         if self.class_weight is None:
-            return settings.criterion or nn.CrossEntropyLoss(), targets
+            return nn.CrossEntropyLoss() if settings.criterion is None else settings.criterion, targets
         if settings.criterion is not None:
             raise ValueError("NetClassifier: class_weight is for the cross-entropy: leave criterion=None")
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[targets])

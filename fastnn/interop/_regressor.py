@@ -174,7 +174,7 @@ class NetRegressor(RegressorMixin, NetEstimator):
         return ((targets - self.target_mean_) / self.target_scale_).astype(np.float32)
 
     def _prepare_criterion(self, settings: Settings, targets: NDArray) -> tuple[Any, NDArray]:
-        return settings.criterion or nn.MSELoss(), targets
+        return nn.MSELoss() if settings.criterion is None else settings.criterion, targets
 
     def predict(self, X: Any) -> NDArray:
         """The predicted numbers.
