@@ -45,6 +45,8 @@ def test_bytes_and_floats_of_the_same_images_are_the_same(rng):
     labels = np.arange(40) % 2
     first, second = (quick(epochs=1).fit(x, labels) for x in (images, images.astype(np.float64)))
     np.testing.assert_array_equal(weights_of(first), weights_of(second))
+    np.testing.assert_allclose(first.mean_, images.mean(axis=(0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(first.scale_, images.std(axis=(0, 2, 3)), rtol=1e-5)
 
 
 def test_images_are_augmented(digits):

@@ -125,6 +125,23 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         self.verbose = verbose
         self.callbacks = callbacks
 
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train the network.
+
+        The first Ctrl-C ends the training after the running step with a warning, and the estimator can be used; a
+        second one raises KeyboardInterrupt at once.
+
+        Args:
+            X: a table (rows, features), or images (rows, C, H, W); see `image_shape` for images in rows.
+            y: the labels, one for each row.
+        Returns:
+            The estimator itself.
+        Raises:
+            ValueError, TypeError: an argument, X or y is not what it should be.
+            NonFiniteLoss: the training diverged.
+        """
+        return self._fit(X, y)
+
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """One epoch on these rows, with a constant learning rate; the next call goes on from there.
 
@@ -139,17 +156,17 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         Raises:
             ValueError: classes are missing or other ones than before, or an argument does not fit to `partial_fit`.
         """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "NetClassifier: class_weight='balanced' needs all rows at once, which partial_fit has not; "
+                "give a dict {class: weight}"
+            )
         if not hasattr(self, "network_"):
             if classes is None:
                 raise ValueError("NetClassifier: the first call of partial_fit needs classes, those of all calls")
             self._given_classes = np.unique(np.asarray(classes))
         elif classes is not None and not np.array_equal(self.classes_, np.unique(np.asarray(classes))):
             raise ValueError(f"NetClassifier: classes were {self.classes_} in the first call. Received: {classes}")
-        if isinstance(self.class_weight, str):
-            raise ValueError(
-                "NetClassifier: class_weight='balanced' needs all rows at once, which partial_fit has not; "
-                "give a dict {class: weight}"
-            )
         try:
             return self._fit_once(X, y)
         finally:
@@ -178,7 +195,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
 
     def _prepare_criterion(self, settings: Settings, targets: NDArray) -> tuple[Any, NDArray]:
         if self.class_weight is None:
-            return settings.criterion or nn.CrossEntropyLoss(), targets
+            return nn.CrossEntropyLoss() if settings.criterion is None else settings.criterion, targets
         if settings.criterion is not None:
             raise ValueError("NetClassifier: class_weight is for the cross-entropy: leave criterion=None")
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[targets])

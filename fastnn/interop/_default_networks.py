@@ -7,7 +7,7 @@ from fastnn.models import Chain
 
 __all__ = ["default_network"]
 
-_WIDTHS = (32, 64, 128)  # channels of the stages
+_WIDTHS = (16, 32, 64)  # channels of the stages
 _SMALLEST_HALVED = 4  # pixels: a smaller image is not halved
 
 

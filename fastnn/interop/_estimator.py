@@ -66,21 +66,8 @@ class NetEstimator(BaseEstimator):
         return None
 
     # ---- training ----------------------------------------------------------------------------------------------------
-    def fit(self, X: Any, y: Any) -> Self:
-        """Train the network.
-
-        The first Ctrl-C ends the training after the running step with a warning, and the estimator can be used; a
-        second one raises KeyboardInterrupt at once.
-
-        Args:
-            X: a table (rows, features), or images (rows, C, H, W); see `image_shape` for images in rows.
-            y: the targets, one for each row.
-        Returns:
-            The estimator itself.
-        Raises:
-            ValueError, TypeError: an argument, X or y is not what it should be.
-            NonFiniteLoss: the training diverged.
-        """
+    def _fit(self, X: Any, y: Any) -> Self:
+        """All epochs on these rows, with a new network unless the training is to go on."""
         settings = _settings.checked(self)
         goes_on = settings.warm_start and hasattr(self, "network_")
         X, targets = self._begin(X, y, settings, goes_on)
@@ -144,14 +131,7 @@ class NetEstimator(BaseEstimator):
                 progress=settings.verbose,
             )
             held_out_loader = self._loader(X[held_out], targets[held_out], scaling, settings) if stopping else None
-            try:
-                trainer.fit(loader, epochs, held_out_loader)
-            except Interrupted as interrupted:
-                if interrupted.signal_number != signal.SIGINT:
-                    raise
-                if stopping:
-                    stopping.on_fit_end(trainer)
-                _warn_of_interrupt(self, trainer, "its best weights" if stopping else "the weights of that step")
+            _run(type(self).__name__, trainer, loader, epochs, held_out_loader, stopping)
         network.eval()
         network.forget()
         network.zero_grad()
@@ -267,13 +247,22 @@ class NetEstimator(BaseEstimator):
         return self.history_["train_loss"] if len(self.history_) else []
 
 
-def _warn_of_interrupt(estimator: NetEstimator, trainer: Trainer, weights: str) -> None:
-    warnings.warn(
-        f"{type(estimator).__name__}: training interrupted after step {trainer.step} of {trainer.total_steps}; "
-        f"the estimator has {weights}",
-        UserWarning,
-        stacklevel=4,
-    )
+def _run(owner: str, trainer: Trainer, loader: Any, epochs: int, held_out: Any, stopping: EarlyStopping | None) -> None:
+    """Train until the end, or until Ctrl-C, after which there is a warning."""
+    try:
+        trainer.fit(loader, epochs, held_out)
+    except Interrupted as interrupted:
+        if interrupted.signal_number != signal.SIGINT:
+            raise
+        if stopping:
+            stopping.on_fit_end(trainer)
+        weights = "its best weights" if stopping else "the weights of that step"
+        warnings.warn(
+            f"{owner}: training interrupted after step {trainer.step} of {trainer.total_steps}; "
+            f"the estimator has {weights}",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _continued(before: History, after: History) -> History:

@@ -76,10 +76,12 @@ class Scaling(NamedTuple):
     @classmethod
     def of(cls, owner: str, rows: NDArray, image_shape: tuple[int, int, int] | None, standardize: bool) -> Self:
         """That which gives mean 0 and variance 1, but for what is constant, where only the mean is subtracted."""
-        if image_shape is not None:
-            channels = image_shape[0]
-            rows = rows.reshape(len(rows), channels, -1).transpose(0, 2, 1).reshape(-1, channels)
-        return cls(image_shape, *standard(owner, "X", rows, standardize))
+        if image_shape is None:
+            return cls(None, *standard(owner, "X", rows, standardize))
+        pixels = rows.reshape(len(rows), image_shape[0], -1)
+        found = [standard(owner, "X", pixels[:, c].reshape(-1, 1), standardize) for c in range(image_shape[0])]
+        mean, scale = (np.concatenate(values) for values in zip(*found, strict=True))
+        return cls(image_shape, mean, scale)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -125,6 +125,23 @@ class NetRegressor(RegressorMixin, NetEstimator):
         tags.target_tags.multi_output = True
         return tags
 
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train the network.
+
+        The first Ctrl-C ends the training after the running step with a warning, and the estimator can be used; a
+        second one raises KeyboardInterrupt at once.
+
+        Args:
+            X: a table (rows, features), or images (rows, C, H, W); see `image_shape` for images in rows.
+            y: the numbers to predict, (rows,) or (rows, n).
+        Returns:
+            The estimator itself.
+        Raises:
+            ValueError, TypeError: an argument, X or y is not what it should be.
+            NonFiniteLoss: the training diverged.
+        """
+        return self._fit(X, y)
+
     def partial_fit(self, X: Any, y: Any) -> Self:
         """One epoch on these rows, with a constant learning rate; the next call goes on from there.
 
@@ -157,7 +174,7 @@ class NetRegressor(RegressorMixin, NetEstimator):
         return ((targets - self.target_mean_) / self.target_scale_).astype(np.float32)
 
     def _prepare_criterion(self, settings: Settings, targets: NDArray) -> tuple[Any, NDArray]:
-        return settings.criterion or nn.MSELoss(), targets
+        return nn.MSELoss() if settings.criterion is None else settings.criterion, targets
 
     def predict(self, X: Any) -> NDArray:
         """The predicted numbers.

@@ -1,5 +1,6 @@
 """The arguments of the estimators, checked when training begins, as scikit-learn wants it."""
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -107,9 +108,11 @@ def _sizes(owner: str, value: Any) -> tuple[int, ...]:
 
 
 def _criterion(owner: str, value: Any) -> Any:
+    """The loss; a copy of a module, which keeps its last call."""
     if value is None:
         return None
-    return _arguments.function(owner, "criterion", value, may_be_class=False)
+    criterion = _arguments.function(owner, "criterion", value, may_be_class=False)
+    return copy.deepcopy(criterion) if isinstance(criterion, nn.Module) else criterion
 
 
 def _fraction(owner: str, value: Any) -> float:
