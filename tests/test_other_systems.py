@@ -253,6 +253,7 @@ def test_grading_on_macos_says_which_fences_are_missing(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
+        "limits of resources (not of memory)",
         "ending with the grader (only Linux has it)",
         "no new privileges (only Linux has it)",
         "Landlock (only Linux has it)",
