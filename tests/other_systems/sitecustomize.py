@@ -153,6 +153,7 @@ def _locks_of_windows():
     os.open, os.O_BINARY, os.O_TEXT = open_descriptor, _BINARY, 0
     builtins.open = io.open = open_file
     tempfile._bin_openflags |= _BINARY
+    tempfile.TemporaryFile = tempfile.NamedTemporaryFile
     shutil._use_fd_functions = False  # it would open folders
 
     def no_links(*arguments, **options):

@@ -67,12 +67,15 @@ def _limit_resources(settings: dict[str, Any]) -> None:
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     refused = []
     for name, values in wanted.items():
+        if name == "AS" and sys.platform == "darwin":  # macOS takes this limit and does not keep it
+            refused.append("memory")
+            continue
         try:
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), values)
         except (AttributeError, OSError, ValueError):
-            refused.append(name)
+            refused.append("memory" if name == "AS" else name)
     if refused:
-        raise OSError(f"not {', '.join(refused)}")
+        raise OSError(f"not of {', '.join(refused)}")
 
 
 def _become_nobody(needs_root: bool) -> None:
