@@ -32,11 +32,11 @@ SANITIZED_RUN := $(RUN) -m pytest -p no:cacheprovider -m "not slow and not torch
 SOURCES := pyproject.toml setup.py $(shell find fastnn src_c -name __pycache__ -prune -o \
     \( -type d -o -name '*.py' -o -name '*.py[xdi]' -o -name '*.pxi' -o -name '*.[ch]' -o -name py.typed \) \
     ! -name _native.c -print)
-C_SOURCES := $(shell find src_c -name '*.[ch]')
+C_SOURCES := $(shell find src_c tests/c -name '*.[ch]')
 CYTHON_SOURCES := fastnn/_native.pyx $(wildcard fastnn/_bindings/*.pxi)
 
 .DEFAULT_GOAL := help
-.PHONY: help install docs linkcheck train test test-arm64 test-memory test-threads test-torch test-torchvision lint format bench bench-torch bench-operations clean
+.PHONY: help install docs linkcheck train test test-memory test-threads test-arm64 test-c test-clang test-windows build-macos test-torch test-torchvision lint format bench bench-torch bench-operations clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -108,6 +108,50 @@ test-arm64: $(VENV)/.installed $(VENV)/.test-tools  ## build for 64-bit Arm, and
 	$(RUN) -m pytest -p no:cacheprovider tests/arm64/check_instructions.py
 	HYPOTHESIS_PROFILE=emulated build/arm64/python -P -m pytest -p no:cacheprovider \
 	    -m "not slow and not torch and not torchvision" -k "$(ARM64_FEW)" $(ARM64_TESTS) $(ARGS)
+
+# A program in C (tests/c) compares every operation with plain loops; it is built for several systems.
+C_TESTS := $(CURDIR)/build/c_tests
+BUILD_C_TESTS := $(BIN)/python tests/c/build.py
+ZIG := $(CURDIR)/$(BIN)/python -m ziglang cc
+# Where packages are that could only be unpacked.
+TOOLS := $(CURDIR)/build/tools
+TOOL_PATHS := PATH="$$PATH:$(TOOLS)/usr/bin:$(TOOLS)/usr/lib/llvm-14/bin:/usr/lib/wine:$(TOOLS)/usr/lib/wine" \
+    LD_LIBRARY_PATH="$(TOOLS)/usr/lib/x86_64-linux-gnu:$(TOOLS)/usr/lib/llvm-14/lib:$$LD_LIBRARY_PATH"
+OPENMP ?= -fopenmp
+CLANG ?= clang
+CLANG_BUILD := $(CURDIR)/build/clang
+CLANG_TESTS := $(patsubst %,tests/test_%.py,activation arena batchnorm conv2d matmul native runtime winograd workspaces)
+
+$(VENV)/.build-tools: $(VENV)/.created pyproject.toml
+	$(PIP) install --group build
+	@touch $@
+
+$(VENV)/.cross-tools: $(VENV)/.build-tools
+	$(PIP) install --group cross
+	@touch $@
+
+test-c: $(VENV)/.build-tools  ## run every kernel against plain loops, in C
+	$(BUILD_C_TESTS) $(C_TESTS)/native $(CC) $(OPENMP)
+	$(C_TESTS)/native/kernels --mutants
+
+test-clang: $(VENV)/.build-tools $(VENV)/.installed $(VENV)/.test-tools  ## build with Clang, and run some tests of the kernels
+	export $(TOOL_PATHS); echo "#include <omp.h>" | $(CLANG) -fopenmp -x c -fsyntax-only - 2>/dev/null || \
+	    tests/c/install_packages.sh $(TOOLS) clang libomp-dev
+	export $(TOOL_PATHS); CC=$(CLANG) FASTNN_WERROR=1 $(BIN)/python setup.py --quiet build \
+	    --build-base $(CLANG_BUILD)/objects --build-lib $(CLANG_BUILD)/lib
+	readelf --dynamic $(CLANG_BUILD)/lib/fastnn/_native*.so | grep -q libomp  # that of Clang
+	export $(TOOL_PATHS); PYTHONPATH=$(CLANG_BUILD)/lib $(RUN) -m pytest -q -p no:cacheprovider \
+	    -m "not slow and not torch and not torchvision" $(CLANG_TESTS) $(ARGS)
+
+test-windows: $(VENV)/.cross-tools  ## build the program of test-c for Windows, and run it under Wine
+	$(BUILD_C_TESTS) --architecture x86_64 --program kernels.exe --is "PE x86_64" $(C_TESTS)/windows \
+	    $(ZIG) -target x86_64-windows-gnu
+	export $(TOOL_PATHS); command -v wine64 >/dev/null || tests/c/install_packages.sh $(TOOLS) wine64
+	export $(TOOL_PATHS); WINEPREFIX=$(CURDIR)/build/wine WINEDEBUG=-all wine64 $(C_TESTS)/windows/kernels.exe
+
+build-macos: $(VENV)/.cross-tools  ## build the program of test-c for macOS on both architectures
+	$(BUILD_C_TESTS) --architecture arm64 --is "Mach-O arm64" $(C_TESTS)/macos_arm64 $(ZIG) -target aarch64-macos
+	$(BUILD_C_TESTS) --architecture x86_64 --is "Mach-O x86_64" $(C_TESTS)/macos_x86_64 $(ZIG) -target x86_64-macos
 
 test-torch: $(VENV)/.installed $(VENV)/.test-tools $(VENV)/.torch  ## compare with PyTorch, which this installs
 	$(RUN) -m pytest -m torch $(ARGS)

@@ -24,10 +24,11 @@ from typing import Any, overload
 
 import numpy as np
 
-from fastnn import _setting
+from fastnn import _setting, _system
 from fastnn._cpus import available_threads
 from fastnn._setting import NOW, Setting, check_environment, from_environment
 
+_system.check_integers(np.dtype(int).itemsize)
 _native: Any = None
 try:
     _native = importlib.import_module("fastnn._native")
