@@ -54,7 +54,7 @@ ISA_FLAGS = {
     },
     "arm64": {"baseline": [], "neon": []},  # NEON is part of the architecture
 }  # fmt: skip
-# GCC for Arm moves loads up before it assigns registers, until those do not suffice. Clang neither does nor knows the flag.
+# GCC for Arm moves loads up before it assigns registers, and then has too few. Clang neither does nor knows the flag.
 GCC_FLAGS = {"neon": ["-fno-schedule-insns"]}
 
 

@@ -159,7 +159,8 @@ def available_isas() -> list[str]:
     """The instruction sets that were compiled and that this CPU and its operating system support, the slowest first.
 
     Returns:
-        A list of names: 'baseline' and, on x86-64, 'avx2' and 'avx512', on 64-bit Arm 'neon'; empty without a compiled module.
+        A list of names: 'baseline' and, on x86-64, 'avx2' and 'avx512', on 64-bit Arm 'neon'; empty without a compiled
+        module.
     Example:
         >>> import fastnn
         >>> set(fastnn.available_isas()) <= {"baseline", "avx2", "avx512", "neon"}

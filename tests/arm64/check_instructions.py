@@ -1,5 +1,7 @@
-"""How many instructions of 64-bit Arm a product of matrices takes. The emulator counts them, so they are the same every time;
-how fast a real CPU is, it cannot tell."""
+"""How many instructions of 64-bit Arm a product of matrices takes.
+
+The emulator counts them, so they are the same every time. How fast a real CPU is, it cannot tell.
+"""
 
 import re
 import subprocess
@@ -25,7 +27,7 @@ def program(tmp_path_factory):
 
 
 def executed(program, isa, times):
-    """Instructions of a whole run. The log has each block of them when it is translated, and its name each time it runs."""
+    """Instructions of a whole run. The log has each block when it is translated, and its address each time it runs."""
     log = program.with_name("log")
     command = [BASE / "emulator", "-d", "in_asm,exec,nochain", "-D", log, program, str(ISAS[isa]), str(times)]
     subprocess.run(command, check=True)

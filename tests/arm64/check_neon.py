@@ -1,5 +1,7 @@
-"""What no other test asks of the kernels for 64-bit Arm. Sanitizers do not run under the emulator, so arrays end at pages
-without rights here."""
+"""What no other test asks of the kernels for 64-bit Arm.
+
+Sanitizers do not run under the emulator, so arrays end at pages without rights here.
+"""
 
 import platform
 

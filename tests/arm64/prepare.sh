@@ -62,6 +62,8 @@ emulator=$(command -v qemu-aarch64-static)
 compiler=$(command -v aarch64-linux-gnu-gcc)
 version=$(cd "$base/root/usr/bin" && readlink python3) # python3.11
 
+# The CPU is that of a Raspberry Pi 4, which has NEON and nothing later: what runs on it runs on all. With the emulator's own,
+# NumPy's products use SVE, and warn of invalid numbers that are in no array.
 # A program of arm64 cannot start another one, but this script can be started. CPython takes argv[0] for sys.executable.
 cat >"$base/python" <<END
 #!/bin/sh
@@ -72,7 +74,7 @@ exec $base/emulator -0 "\$0" $base/root/usr/bin/$version "\$@"
 END
 cat >"$base/emulator" <<END
 #!/bin/sh
-exec $emulator -L $base/root "\$@"
+exec $emulator -cpu cortex-a72 -L $base/root "\$@"
 END
 chmod +x "$base/python" "$base/emulator"
 
