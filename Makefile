@@ -21,6 +21,9 @@ KERNEL_TESTS := tests/check_sanitizers.py $(patsubst %,tests/test_%.py,activatio
     augment avgpool2d batchnorm batchnorm_activation conv2d conv2d_algorithm conv2d_shapes conv_transpose2d cross_entropy dropout \
     groupnorm im2col interpolate join_rows layernorm layout linear local_response_norm matmul maxpool2d native norms_of_huge_values optimizer \
     softmax steps_together winograd workspaces)
+# 64-bit Arm, emulated: the same tests, and what is about its kernels alone.
+ARM64_TESTS := $(filter-out tests/check_%,$(KERNEL_TESTS)) tests/test_machine.py tests/test_ten_steps.py tests/arm64/check_neon.py
+
 SANITIZED_RUN := $(RUN) -m pytest -p no:cacheprovider -m "not slow and not torch and not torchvision" $(KERNEL_TESTS)
 
 # Folders too: their time changes when a file comes or goes.
@@ -31,7 +34,7 @@ C_SOURCES := $(shell find src_c tests/c -name '*.[ch]')
 CYTHON_SOURCES := fastnn/_native.pyx $(wildcard fastnn/_bindings/*.pxi)
 
 .DEFAULT_GOAL := help
-.PHONY: help install docs linkcheck train test test-memory test-threads test-c test-clang test-windows build-macos test-torch test-torchvision lint format bench bench-torch bench-operations clean
+.PHONY: help install docs linkcheck train test test-memory test-threads test-arm64 test-c test-clang test-windows build-macos test-torch test-torchvision lint format bench bench-torch bench-operations clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -97,6 +100,12 @@ test-threads: $(SANITIZED)/threads/.built $(VENV)/.test-tools  ## look for races
 	rm -f $(<D)/race.*
 	PYTHONPATH=$(<D)/lib LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" OPENBLAS_NUM_THREADS=1 \
 	    TSAN_OPTIONS="halt_on_error=1 log_path=$(<D)/race" $(SANITIZED_RUN) -k thread $(ARGS) || (cat $(<D)/race.*; false)
+
+test-arm64: $(VENV)/.installed $(VENV)/.test-tools  ## build for 64-bit Arm, and test the kernels on an emulated CPU
+	sh tests/arm64/prepare.sh $(BIN)/python
+	$(RUN) -m pytest -p no:cacheprovider tests/arm64/check_instructions.py
+	HYPOTHESIS_PROFILE=emulated build/arm64/python -P -m pytest -p no:cacheprovider \
+	    -m "not slow and not torch and not torchvision" $(ARM64_TESTS) $(ARGS)
 
 # A program in C (tests/c) compares every operation with plain loops; it is built for several systems.
 C_TESTS := $(CURDIR)/build/c_tests

@@ -52,7 +52,10 @@ ISA_FLAGS = {
         "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma",
                    "-mprefer-vector-width=512"],
     },
+    "arm64": {"baseline": [], "neon": []},  # NEON is part of the architecture
 }  # fmt: skip
+# GCC for Arm moves loads up before it assigns registers, until those do not suffice. Clang neither does nor knows the flag.
+GCC_FLAGS = {"neon": ["-fno-schedule-insns"]}
 
 
 def is_enabled(variable: str, default: str) -> bool:
@@ -121,7 +124,10 @@ class BuildNative(build_ext):
             limit = ["-Werror", "-Wstack-usage=12000"]
             common += limit if self.accepts(limit, []) else ["-Werror", "-Wframe-larger-than=12000"]
         openmp, openmp_library = self.openmp_flags() if is_enabled("FASTNN_OPENMP", "1") else ([], [])
-        isas = ISA_FLAGS.get(target_architecture(), {"baseline": []})
+        isas = {
+            isa: [*flags, *(flag for flag in GCC_FLAGS.get(isa, []) if self.accepts([flag, "-Werror"], []))]
+            for isa, flags in ISA_FLAGS.get(target_architecture(), {"baseline": []}).items()
+        }
         objects = self.compile_all([*self.extra_flags, *common, *openmp], isas)
         (extension,) = self.extensions
         extension.extra_objects = [str(path) for path in objects]

@@ -34,6 +34,7 @@ _SUBMODULES = (
     "benchmark",
     "courses",
     "data",
+    "distributed",
     "doctor",
     "functional",
     "grading",
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     from fastnn import benchmark as benchmark
     from fastnn import courses as courses
     from fastnn import data as data
+    from fastnn import distributed as distributed
     from fastnn import doctor as doctor
     from fastnn import functional as functional
     from fastnn import grading as grading

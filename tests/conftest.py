@@ -1,6 +1,7 @@
 """Fixtures of all tests: every instruction set that this machine has, and several thread counts.
 
 HYPOTHESIS_PROFILE=thorough   300 random examples of each property instead of 20
+HYPOTHESIS_PROFILE=emulated   3, the same ones each time, for an emulated CPU (tests/arm64)
 FASTNN_NO_SKIPS=1             a test that is skipped counts as failed; for machines where everything must run
 FASTNN_MALLOC=1               every array and workspace is a block of malloc, which sanitizers watch, of its exact size
 """
@@ -28,6 +29,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=300)
+settings.register_profile("emulated", settings.get_profile("default"), max_examples=3, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 DTYPES = (np.float32, np.float64)

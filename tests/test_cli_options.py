@@ -29,7 +29,7 @@ def planned(monkeypatch):
         return SimpleNamespace(recipe=recipe, dataset="a data set", seed=3, folder="a folder"), "train set", "test set"
 
     monkeypatch.setattr(plan_module, "plan", plan)
-    monkeypatch.setattr(training, "train_recipe", lambda *arguments, say: seen.append(arguments[1:]))
+    monkeypatch.setattr(training, "train_recipe", lambda *arguments, say, callbacks: seen.append(arguments[1:]))
     return seen
 
 

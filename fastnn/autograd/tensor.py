@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn import _check
-from fastnn._watching import OBSERVERS
+from fastnn._watching import ACCUMULATING, OBSERVERS
 from fastnn.autograd import arithmetic
 from fastnn.autograd.memory import BORROWED, Memory
 from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, OBSERVED, UFUNCS, WRITES, ArrayMethods, takes
@@ -239,6 +239,8 @@ class Tensor(ArrayMethods):
             self._grad = gradient if fresh else gradient.copy("K")
         else:
             self._grad = np.asarray(arithmetic.add(self._grad, gradient))
+        for watcher in ACCUMULATING.get():
+            watcher(self)
 
     # ---- memory ------------------------------------------------------------------------------------------------------
     def _shared_memory(self) -> Memory:
@@ -319,6 +321,12 @@ class Tensor(ArrayMethods):
         text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=1000)
         kind = "" if self._data.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self._data.dtype}"
         return f"tensor({text}{kind}{note})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: shape, dtype, statistics and some numbers."""
+        from fastnn.autograd._html import tensor_html
+
+        return tensor_html(self, type(self).__name__)
 
     # ---- NumPy's protocols -------------------------------------------------------------------------------------------
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **keywords: Any) -> Any:

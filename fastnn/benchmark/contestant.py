@@ -36,6 +36,7 @@ TORCH_LIMITS = {
     "baseline": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"},
     "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
     "avx512": {},
+    "neon": {"ATEN_CPU_CAPABILITY": "default"},
 }
 _PATIENCE = 60.0  # seconds that a process gets to end by itself
 

@@ -91,6 +91,12 @@ class Assignment:
         """
         return cls(title, submission, [Result(report.operation, report) for report in reports])
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from fastnn.grading.html import assignment_fragment
+
+        return assignment_fragment(self)
+
     @property
     def reports(self) -> list[Report]:
         """The reports of the tasks."""

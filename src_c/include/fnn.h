@@ -23,7 +23,8 @@ typedef enum {
 
 /* ---- the machine ------------------------------------------------------------------------------------- */
 
-typedef enum { FNN_BASELINE = 0, FNN_AVX2 = 1, FNN_AVX512 = 2, FNN_ISA_COUNT = 3 } fnn_isa;
+/* baseline is C for any CPU, avx2 and avx512 are for x86-64, neon is for 64-bit Arm. */
+typedef enum { FNN_BASELINE, FNN_AVX2, FNN_AVX512, FNN_NEON, FNN_ISA_COUNT } fnn_isa;
 
 int fnn_isa_is_built(fnn_isa isa);
 int fnn_isa_is_supported(fnn_isa isa);  /* by this CPU and by its operating system */

@@ -6,11 +6,11 @@ folder=$1
 shift
 if ! command -v apt-get >/dev/null; then
     echo "make: this needs the programs of the Debian packages '$*'; install them, there is no apt-get to do it" >&2
-    exit 3
+    exit 75
 fi
 cannot() {
     echo "make: the Debian packages '$*' cannot be had; is there a network, and has apt-get its lists?" >&2
-    exit 4
+    exit 75
 }
 if [ "$(id -u)" = 0 ]; then
     apt-get install -qq --no-install-recommends "$@" >/dev/null || {
