@@ -166,7 +166,10 @@ def test_launcher_of_another_library_is_named():
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
-COMMAND = [*PYTHON, "-m", "fastnn", "train", "--dataset", "shapes32", "--train-images", "1024", "--test-images", "64"]
+COMMAND = [
+    *PYTHON, "-m", "fastnn", "train", "--dataset", "shapes32", "--train-images", "512", "--test-images", "64",
+    "--threads", "1",
+]  # fmt: skip
 
 
 def weights(folder):
@@ -195,7 +198,7 @@ def test_command_has_the_same_bits_and_goes_on_with_other_processes(tmp_path):
     assert process.returncode != 0
     if IS_OPEN_MPI:
         assert f"fastnn train --resume {folder}" in said
-    done = run(4, *PYTHON, "-m", "fastnn", "train", "--resume", str(folder))
+    done = run(4, *PYTHON, "-m", "fastnn", "train", "--resume", str(folder), "--threads", "1")
     assert done.returncode == 0, done.stderr
     assert weights(folder) == weights(tmp_path / "alone")
 
