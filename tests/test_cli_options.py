@@ -26,7 +26,8 @@ def planned(monkeypatch):
     def plan(**settings):
         seen.append({**settings, "threads": fastnn.num_threads()})
         recipe = SimpleNamespace(name="a recipe")
-        return SimpleNamespace(recipe=recipe, dataset="a data set", seed=3, folder="a folder", shards=None), "train set", "test set"
+        made = SimpleNamespace(recipe=recipe, dataset="a data set", seed=3, folder="a folder", shards=None)
+        return made, "train set", "test set"
 
     monkeypatch.setattr(plan_module, "plan", plan)
     monkeypatch.setattr(training, "train_recipe", lambda *arguments, say: seen.append(arguments[1:]))

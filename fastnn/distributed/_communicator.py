@@ -192,5 +192,5 @@ class MpiCommunicator(Communicator):
         for rank in range(self.size):
             if rank != self.rank:
                 self._comm.Isend([b"", self._mpi.BYTE], rank, _FAILED)
-        time.sleep(0.02)  # so that the others have it before they are ended
+        time.sleep(0.1)  # so that the others have it before they are ended, and the launcher what was said
         self._mpi.COMM_WORLD.Abort(code)
