@@ -64,7 +64,7 @@ class Communicator:
     def say_hint(self) -> None:
         """Say at once, in a signal handler, how to continue: the launcher may leave no time for more."""
         hint = self.resume_hint()
-        if hint and sys.stderr is not None:
+        if hint and sys.stderr is not None and not self.has_failed([r for r in range(self.size) if r != self.rank]):
             text = f"fastnn: this run was told to end; if it does not say that it saved its state, {hint}\n"
             with contextlib.suppress(Exception):
                 os.write(sys.stderr.fileno(), text.encode())  # a stream may be in the middle of a line
