@@ -239,7 +239,9 @@ def test_command_goes_on_with_the_same_shards_only(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif("FASTNN_DATA" not in os.environ, reason="needs CIFAR-10")
 def test_recipe_on_cifar10_has_the_same_bits(tmp_path):
-    options = "--recipe cifar10-75 --dataset cifar10 --train-images 2560 --test-images 500 --epochs 1 --shards 8"
+    options = (
+        "--recipe cifar10-75 --dataset cifar10 --train-images 1280 --test-images 250 --epochs 1 --shards 8 --threads 1"
+    )
     for ranks in (None, 2, 3, 8):
         done = run(ranks, *PYTHON, "-m", "fastnn", "train", *options.split(), "--out", str(tmp_path / str(ranks)))
         assert done.returncode == 0, done.stderr

@@ -36,7 +36,6 @@ __all__ = [
 # Arguments of NumPy's functions that are the same as none if they are None.
 _SILENT = ("dtype", "out")
 
-
 # A function that takes arrays and tensors gives the same kind.
 AnyArray = TypeVar("AnyArray", "Tensor", NDArray[Any])
 
@@ -291,8 +290,7 @@ class Tensor(ArrayMethods):
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.ndim:
             raise TypeError(f"{type(self).__name__}: one without axes cannot be gone through")
-        parts: Iterator[Tensor] = FUNCTIONS[iter](self)
-        return parts
+        return FUNCTIONS[iter](self)
 
     def __bool__(self) -> bool:
         return bool(self._data)
