@@ -36,8 +36,8 @@ def html_table(
 
     Example:
         >>> print(html_table(("layer",), [("<b>",)], {0}, after=["a & b"]))
-        <div style="overflow-x: auto"><table><thead>
-        <tr><th style="text-align: left; padding: 2px 8px">layer</th></tr></thead><tbody>
+        <div style="overflow-x: auto">
+        <table><thead><tr><th style="text-align: left; padding: 2px 8px">layer</th></tr></thead><tbody>
         <tr><td style="text-align: left; padding: 2px 8px">&lt;b&gt;</td></tr>
         </tbody></table></div>
         <p>a &amp; b</p>
@@ -55,8 +55,8 @@ def html_table(
         return [f"<p>{html.escape(text)}</p>" for text in texts]
 
     table = [
-        '<div style="overflow-x: auto"><table><thead>',
-        f"{line('th', head)}</thead><tbody>",
+        '<div style="overflow-x: auto">',
+        f"<table><thead>{line('th', head)}</thead><tbody>",
         *(line("td", row) for row in rows),
         "</tbody></table></div>",
     ]
