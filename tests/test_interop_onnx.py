@@ -1,5 +1,6 @@
 """export_onnx: the file, its names and sizes, what it leaves as it was, and what it refuses."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,8 @@ import pytest
 from onnx_models import by_onnxruntime, by_reference, difference, exported, noise, of_fastnn
 
 import fastnn
+from fastnn import data, nn
 from fastnn import functional as F
-from fastnn import nn
 from fastnn.interop import export_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -48,6 +49,14 @@ def test_the_file_says_who_made_it_and_what_goes_in_and_out(tmp_path):
     assert [(x.name, sizes(x)) for x in model.graph.output] == [("output", ["batch", 2])]
     assert model.opset_import[0].version == 18
     assert model.ir_version == 8
+
+
+def test_how_images_are_prepared_is_in_the_metadata(tmp_path):
+    model = small()
+    model.preprocessing = data.Preprocessing((0.1, 0.2, 0.3), (1.0, 1.0, 1.0), (6, 6), 3, "crop", ("a", "b"))
+    (entry,) = onnx.load(exported(model, tmp_path, (1, 3, 6, 6))).metadata_props
+    assert entry.key == "fastnn_preprocessing"
+    assert data.Preprocessing.from_dict(json.loads(entry.value)) == model.preprocessing
 
 
 def test_weights_are_initializers_under_their_own_names(tmp_path):
@@ -286,6 +295,7 @@ REFUSED = {
         lambda self, x: F.mse_loss(x, np.zeros((len(x), 4), np.float32)),
         "a loss is not part of what is exported",
     ),
+    "nothing": (lambda self, x: None, "the model must give an array or a tensor. Received: None"),
     "text": (lambda self, x: "x", "the model must give arrays or tensors"),
     "in a dict": (lambda self, x: {"a": 3}, r"Received: int at output\['a'\]"),
 }

@@ -116,6 +116,8 @@ def run_of(model: nn.Module, inputs: Any, kinds: frozenset[type]) -> Run:
                 f"export_onnx: the model must give arrays or tensors, or tuples, lists and dicts of them. Received: "
                 f"{type(value).__name__}{f' at output{place}' if place else ''}"
             )
+    if not outputs:
+        raise TypeError("export_onnx: the model must give an array or a tensor. Received: None")
     found = [(place, array_of(value)) for place, value in outputs]
     for _, array in found:
         recorder.check_unchanged(array, "")
