@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import __version__, _arguments, _check, nn
+from fastnn.autograd.tensor import array_of
 from fastnn.data.preprocessing import Preprocessing
 from fastnn.insight._state import frozen_randomness, preserved
 from fastnn.training import atomic_write
@@ -141,6 +142,7 @@ def _checked_converters(given: Any) -> dict[Any, Callable[..., Any]]:
 
 def _examples(given: Any, kind: np.dtype) -> Any:
     """For every input an array, or a shape and a dtype; a list, or a dict."""
+    given = array_of(given)
     if isinstance(given, dict):
         if not given or not all(isinstance(name, str) for name in given):
             raise TypeError("export_onnx: input_shape as a dict needs the names of the arguments as keys. "
@@ -190,7 +192,7 @@ def _axis(given: Any, example: NDArray) -> int | None:
     if not _is_shape(example) and (len(rows) < 2 or all(np.array_equal(row, rows[0]) for row in rows[1:])):
         raise ValueError(
             "export_onnx: an example needs at least two different rows along batch_axis, so that what depends on them "
-            f"shows. Received: shape={example.shape}"
+            f"shows; if any numbers will do, pass the shape instead. Received: shape={example.shape}"
         )
     return axis
 

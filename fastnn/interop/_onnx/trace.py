@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import nn
+from fastnn.autograd.modes import enable_grad
 from fastnn.autograd.observer import Observer, observing
 from fastnn.autograd.tensor import Tensor, array_of, kind_of, new_tensor
 from fastnn.interop._onnx import registry
@@ -53,7 +54,7 @@ class _Recorder(Observer):
         self.began[id(what)] = len(self.steps)
 
     def operation(self, op: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
-        if phase == "forward" and registry.stem_of(op) not in registry.TRANSPARENT:
+        if phase == "forward" and not registry.is_transparent(op):
             self._add(op, self.paths.get(id(op.module), ""), inputs, results)
 
     def module(self, module: nn.Module, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
@@ -107,7 +108,7 @@ def run_of(model: nn.Module, inputs: Any, kinds: frozenset[type]) -> Run:
     tensors = [as_tensor(array) for array in arrays]
     for array in arrays:
         recorder.contents[key_of(array)] = array.copy()
-    with observing(recorder):
+    with enable_grad(), observing(recorder):
         y = model(**dict(zip(inputs, tensors, strict=True))) if isinstance(inputs, dict) else model(*tensors)
     outputs = list(_places(y))
     for place, value in outputs:
