@@ -33,6 +33,7 @@ class Run(NamedTuple):
     inputs: list[NDArray]
     steps: list[Step]
     outputs: list[tuple[str, NDArray]]  # with their places: '', '[0]', "['left']"
+    held: dict[Any, NDArray]  # every array that a tensor held which was computed from an input
 
 
 def key_of(array: NDArray) -> Any:
@@ -95,7 +96,8 @@ def run_of(model: nn.Module, inputs: Any, kinds: frozenset[type]) -> Run:
         inputs: the arrays.
         kinds: modules of these classes are noted as a whole.
     """
-    kind = watched(kind_of(*model.parameters()))
+    held: list[Any] = []
+    kind = watched(kind_of(*model.parameters()), held)
 
     def as_tensor(array: NDArray) -> Tensor:
         # Results that are recorded are never written into: `a += b` makes a new one.
@@ -124,7 +126,7 @@ def run_of(model: nn.Module, inputs: Any, kinds: frozenset[type]) -> Run:
         recorder.check_unchanged(array, "")
     # Tensors hold the arrays; these stay as long as the steps do.
     del y, tensors
-    return Run(arrays, recorder.steps, found)
+    return Run(arrays, recorder.steps, found, {key_of(array): array for array in held if isinstance(array, np.ndarray)})
 
 
 def _places(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:

@@ -35,11 +35,20 @@ def _error(what: str) -> ValueError:
     )
 
 
-def watched(kind: type[Tensor]) -> type[Tensor]:
-    """A class of tensors of this kind that refuse it."""
+_slot: Any = vars(Tensor)["_data"]
+
+
+def watched(kind: type[Tensor], seen: list[Any]) -> type[Tensor]:
+    """A class of tensors of this kind that refuse it. Their arrays, all computed from inputs, are added to `seen`."""
+
+    def hold(tensor: Any, array: Any) -> None:
+        seen.append(array)
+        _slot.__set__(tensor, array)
 
     class Watched(kind):  # type: ignore[misc, valid-type]
         __slots__ = ()
+
+        _data = property(_slot.__get__, hold)
 
         def __bool__(self) -> bool:
             raise _error("a decision (if, while, and, or, assert)")
