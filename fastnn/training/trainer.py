@@ -81,6 +81,8 @@ class Trainer:
         images_seen: images of all training steps.
         loaders: the training and the validation loader of the running `fit`, or None.
         stop_reason: why training stopped early, or None.
+        during_step: contexts that a callback enters in `on_step_begin` hold until the optimiser has stepped:
+            `trainer.during_step.enter_context(...)`. They end in the reverse order.
         saved_to: file to which an interruption saved, or None.
 
     Raises:
@@ -149,6 +151,7 @@ class Trainer:
         self.images_seen = 0
         self.loaders: tuple[Any, Any] | None = None
         self.stop_reason: str | None = None
+        self.during_step = contextlib.ExitStack()
         self.saved_to: Path | None = None
         self._epoch_seconds = 0.0
         self._loader_seed: int | None = None
@@ -292,15 +295,16 @@ class Trainer:
             raise ValueError(f"Trainer.fit: the loader gave {done} batches, its length is {self.batches_per_epoch}")
 
     def _train_batch(self, x: Any, y: Any) -> None:
-        self._call("on_step_begin")
-        random_state = _random.random_state()
-        n = _several.first_length(x) or 0
-        passed = run_batch("Trainer.fit", self.model, self.criterion, x, y)
-        outputs, loss = passed.outputs, passed.loss
-        # If every label is to be ignored there is nothing to learn, and the mean over nothing is NaN.
-        is_empty = math.isnan(loss) and loss_weight(self.criterion, outputs, y, n) == 0
-        if not is_empty:
-            self._update_weights(x, passed, random_state)
+        with contextlib.ExitStack() as self.during_step:
+            self._call("on_step_begin")
+            random_state = _random.random_state()
+            n = _several.first_length(x) or 0
+            passed = run_batch("Trainer.fit", self.model, self.criterion, x, y)
+            outputs, loss = passed.outputs, passed.loss
+            # If every label is to be ignored there is nothing to learn, and the mean over nothing is NaN.
+            is_empty = math.isnan(loss) and loss_weight(self.criterion, outputs, y, n) == 0
+            if not is_empty:
+                self._update_weights(x, passed, random_state)
         del passed  # with what the tape recorded, if there was no backward
         self._lr = float(self.optimizer.param_groups[0]["lr"])
         if self.scheduler is not None and self.scheduler_interval == "step":
