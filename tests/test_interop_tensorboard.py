@@ -367,6 +367,22 @@ def test_a_writer_of_pytorch_scripts_writes_the_same_graph(tmp_path):
     assert nodes["Sequential/Linear[0]/Linear"].input[0] == "input"
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_doctor_and_the_graph_watch_the_same_step_and_both_stop(tmp_path, is_first):
+    from fastnn.autograd.observer import observers
+
+    seen = []
+
+    class Looks(Callback):
+        def on_step_end(self, trainer):
+            seen.append((len(observers()), fastnn.joined_layers()))
+
+    both = [interop.TensorBoard(tmp_path), training.Doctor(say=lambda line: None)]
+    training.fit(made(), batches(2), 1, callbacks=[*(both if is_first else both[::-1]), Looks()], progress=False)
+    assert seen == [(0, True), (0, True)]
+    assert "output" in graph_of(tmp_path)
+
+
 # ---- hyper-parameters ------------------------------------------------------------------------------------------------
 def test_hyper_parameters_are_in_the_same_folder_with_final_metrics(tmp_path):
     fitted(tmp_path, val_loader=batches(1), hparams={"width": np.int64(4), "note": "first", "wide": False})

@@ -93,7 +93,7 @@ class Doctor(Callback):
         self._collected = Collected(self._tell)
         self._seen: Watching | None = None
         self._weights: Any = None
-        self._stack: contextlib.ExitStack | None = None
+        self._is_looking = False
         self._samples: tuple[Sample | None, Sample | None] = (None, None)
         self._gaps: list[Gap] = []
         self._has_probed = False
@@ -141,18 +141,18 @@ class Doctor(Callback):
     def on_step_begin(self, trainer: "Trainer") -> None:
         if self._seen is not None and (self._steps < FIRST_STEPS or self._steps % self.every == 0):
             self._seen.begin()
-            self._stack = contextlib.ExitStack()
-            self._stack.enter_context(observing(self._seen))
+            self._is_looking = True
+            trainer.during_step.enter_context(observing(self._seen))
 
     def on_gradients(self, trainer: "Trainer") -> None:
-        if self._stack is not None:
+        if self._is_looking:
             self._weights.before_step()
 
     def on_step_end(self, trainer: "Trainer") -> None:
         self._steps += 1
         collected, seen = self._collected, self._seen
-        if self._stack is not None and seen is not None:
-            self._end_look()
+        if self._is_looking and seen is not None:
+            self._is_looking = False
             self._weights.after_step()
             train, val = self._samples
             collected.see_batch(trainer.model, trainer.criterion, seen, with_inputs=train is None)
@@ -172,11 +172,6 @@ class Doctor(Callback):
             self._collected.unit = train.square or None
         elif train is not None and is_of_classes(trainer.criterion):
             self._collected.see_sample(train, trainer.criterion)
-
-    def _end_look(self) -> None:
-        if self._stack is not None:
-            self._stack.close()
-            self._stack = None
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
         collected = self._collected
@@ -213,7 +208,7 @@ class Doctor(Callback):
             collected.add([] if probe is None else examine_probe(probe, learns=False))
 
     def on_exit(self, trainer: "Trainer") -> None:
-        self._end_look()
+        self._is_looking = False
         if self._steps and self._collected.record.losses:
             error = sys.exception()
             if isinstance(error, NonFiniteLoss):

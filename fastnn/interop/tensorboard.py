@@ -1,6 +1,5 @@
 """TensorBoard: what happens in a training, as files that TensorBoard shows in a browser."""
 
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -122,7 +121,6 @@ class TensorBoard(Callback):
         self._gradient_norms: dict[str, float] = {}
         self._loss = self._images = 0.0  # sums since the last point
         self._before = 0, 0.0  # images and seconds of the training until then
-        self._watch: contextlib.ExitStack | None = None
         self._graph: Graph | None = None
         self._has_head = self._has_ended = False
 
@@ -212,8 +210,7 @@ class TensorBoard(Callback):
     def on_step_begin(self, trainer: "Trainer") -> None:
         self._rates = [float(group["lr"]) for group in trainer.optimizer.param_groups]
         if self._graph is not None:
-            self._watch = contextlib.ExitStack()
-            self._watch.enter_context(self._graph.watching())
+            trainer.during_step.enter_context(self._graph.watching())
 
     def on_gradients(self, trainer: "Trainer") -> None:
         if self.gradients and (trainer.step + 1) % self.every == 0:
@@ -224,7 +221,6 @@ class TensorBoard(Callback):
             }
 
     def on_step_end(self, trainer: "Trainer") -> None:
-        self._end_watch()
         if self._graph is not None:
             self._opened().graph(self._graph.nodes)
             self._graph = None
@@ -287,11 +283,6 @@ class TensorBoard(Callback):
             axes = self._examples.drawn(outputs, self._class_names, trainer.model.preprocessing)
             self.add_image("predictions", axes, step)
 
-    def _end_watch(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
-
     def on_interrupt(self, trainer: "Trainer") -> None:
         if self._images:
             self._add_point(trainer, trainer.images_seen)
@@ -300,7 +291,6 @@ class TensorBoard(Callback):
         self._has_ended = True
 
     def on_exit(self, trainer: "Trainer") -> None:
-        self._end_watch()
         if self._file is not None and self._has_head:
             self._file.session_end(succeeded=self._has_ended)
         self.close()

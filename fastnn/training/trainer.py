@@ -81,6 +81,8 @@ class Trainer:
         images_seen: images of all training steps.
         loaders: the training and the validation loader of the running `fit`, or None.
         stop_reason: why training stopped early, or None.
+        during_step: contexts that a callback enters in `on_step_begin` hold until the optimiser has stepped:
+            `trainer.during_step.enter_context(...)`. They end in the reverse order.
         saved_to: file to which an interruption saved, or None.
 
     Raises:
@@ -152,6 +154,7 @@ class Trainer:
         self.images_seen = 0
         self.loaders: tuple[Any, Any] | None = None
         self.stop_reason: str | None = None
+        self.during_step = contextlib.ExitStack()
         self.saved_to: Path | None = None
         self._epoch_seconds = 0.0
         self._loader_seed: int | None = None
@@ -297,8 +300,9 @@ class Trainer:
             raise ValueError(f"Trainer.fit: the loader gave {done} batches, its length is {self.batches_per_epoch}")
 
     def _train_batch(self, batch: Any) -> None:
-        self._call("on_step_begin")
-        result = self.steps.step(self, batch)
+        with contextlib.ExitStack() as self.during_step:
+            self._call("on_step_begin")
+            result = self.steps.step(self, batch)
         self._lr = float(self.optimizer.param_groups[0]["lr"])
         if self.scheduler is not None and self.scheduler_interval == "step":
             self.scheduler.step()
