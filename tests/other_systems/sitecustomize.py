@@ -152,9 +152,10 @@ def _locks_of_windows():
 
     os.open, os.O_BINARY, os.O_TEXT = open_descriptor, _BINARY, 0
     builtins.open = io.open = open_file
+    shutil._copyxattr = lambda *arguments, **options: None
     tempfile._bin_openflags |= _BINARY
     tempfile.TemporaryFile = tempfile.NamedTemporaryFile
-    shutil._use_fd_functions = False  # it would open folders
+    shutil._use_fd_functions, shutil._USE_CP_SENDFILE = False, False  # it would open folders
 
     def no_links(*arguments, **options):
         raise OSError(1314, "a required privilege is not held by the client")
