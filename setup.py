@@ -53,6 +53,9 @@ ISA_FLAGS = {
                    "-mprefer-vector-width=512"],
     },
 }  # fmt: skip
+# Python's stable ABI: one module for this version and all later ones. Without the GIL, each version needs its own.
+OLDEST_PYTHON = (3, 11)
+IS_STABLE = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 def is_enabled(variable: str, default: str) -> bool:
@@ -101,8 +104,10 @@ class BuildNative(build_ext):
         extension.extra_link_args = list(openmp_library)
         if self.compiler.compiler_type != "msvc":
             # Hidden visibility turns a kernel that is declared but not written into an error of the linker, here,
-            # not of the first import.
-            extension.extra_compile_args = ["-O1", "-g0", "-fvisibility=hidden", "-Wno-unused-function"]
+            # not of the first import. A function that is not in the stable ABI is one that is not declared.
+            extension.extra_compile_args = [
+                "-O1", "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Werror=implicit-function-declaration",
+            ]  # fmt: skip
         if sys.platform == "linux":
             extension.extra_link_args += ["-Wl,--no-undefined-version", "-Wl,-s"]
         super().build_extensions()
@@ -181,8 +186,14 @@ def extensions() -> list[Extension]:
             ["fastnn/_native.pyx"],
             include_dirs=[str(SOURCE / "include")],
             depends=[*bindings, *sources],  # any change links the module again
+            define_macros=[("Py_LIMITED_API", "0x{:02X}{:02X}0000".format(*OLDEST_PYTHON))] if IS_STABLE else [],
+            py_limited_api=IS_STABLE,
         )
     ]
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildNative})
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildNative},
+    options={"bdist_wheel": {"py_limited_api": "cp{}{}".format(*OLDEST_PYTHON)}} if IS_STABLE else {},
+)
