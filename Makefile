@@ -21,17 +21,24 @@ KERNEL_TESTS := tests/check_sanitizers.py $(patsubst %,tests/test_%.py,activatio
     augment avgpool2d batchnorm batchnorm_activation conv2d conv2d_algorithm conv2d_shapes conv_transpose2d cross_entropy dropout \
     groupnorm im2col interpolate join_rows layernorm layout linear local_response_norm matmul maxpool2d native norms_of_huge_values optimizer \
     softmax steps_together winograd workspaces)
+# 64-bit Arm, emulated: the same tests, and what is about its kernels alone.
+ARM64_TESTS := $(filter-out tests/check_%,$(KERNEL_TESTS)) tests/test_machine.py tests/test_ten_steps.py tests/arm64/check_neon.py \
+    $(addprefix tests/test_runtime.py::test_runtime_,kernels_flush_denormals_and_restore_the_mode \
+    kernels_keep_the_rounding_of_their_caller flushing_can_be_switched_off every_isa_of_this_machine_is_tested)
+# Not those of large shapes, which take minutes there, nor what is the same on every CPU.
+ARM64_FEW := not many_channels and not many_blocks and not winograd_bits and not winograd_stays
+
 SANITIZED_RUN := $(RUN) -m pytest -p no:cacheprovider -m "not slow and not torch and not torchvision" $(KERNEL_TESTS)
 
 # Folders too: their time changes when a file comes or goes.
 SOURCES := pyproject.toml setup.py $(shell find fastnn src_c -name __pycache__ -prune -o \
     \( -type d -o -name '*.py' -o -name '*.py[xdi]' -o -name '*.pxi' -o -name '*.[ch]' -o -name py.typed \) \
     ! -name _native.c -print)
-C_SOURCES := $(shell find src_c -name '*.[ch]')
+C_SOURCES := $(shell find src_c tests/c -name '*.[ch]')
 CYTHON_SOURCES := fastnn/_native.pyx $(wildcard fastnn/_bindings/*.pxi)
 
 .DEFAULT_GOAL := help
-.PHONY: help install docs linkcheck train test test-memory test-threads test-torch test-torchvision wheel test-wheel lint format bench bench-torch bench-operations clean
+.PHONY: help install docs linkcheck train test test-memory test-threads test-arm64 test-c test-clang test-windows build-macos test-torch test-torchvision wheel test-wheel lint format bench bench-torch bench-operations clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -101,6 +108,56 @@ test-threads: $(SANITIZED)/threads/.built $(VENV)/.test-tools  ## look for races
 	rm -f $(<D)/race.*
 	PYTHONPATH=$(<D)/lib LD_PRELOAD="$$($(CC) -print-file-name=libtsan.so)" OPENBLAS_NUM_THREADS=1 \
 	    TSAN_OPTIONS="halt_on_error=1 log_path=$(<D)/race" $(SANITIZED_RUN) -k thread $(ARGS) || (cat $(<D)/race.*; false)
+
+test-arm64: $(VENV)/.installed $(VENV)/.test-tools  ## build for 64-bit Arm, and test the kernels on an emulated CPU
+	sh tests/arm64/prepare.sh $(BIN)/python
+	$(RUN) -m pytest -p no:cacheprovider tests/arm64/check_instructions.py
+	HYPOTHESIS_PROFILE=emulated build/arm64/python -P -m pytest -p no:cacheprovider \
+	    -m "not slow and not torch and not torchvision" -k "$(ARM64_FEW)" $(ARM64_TESTS) $(ARGS)
+
+# A program in C (tests/c) compares every operation with plain loops; it is built for several systems.
+C_TESTS := $(CURDIR)/build/c_tests
+BUILD_C_TESTS := $(BIN)/python tests/c/build.py
+ZIG := $(CURDIR)/$(BIN)/python -m ziglang cc
+# Where packages are that could only be unpacked.
+TOOLS := $(CURDIR)/build/tools
+TOOL_PATHS := PATH="$$PATH:$(TOOLS)/usr/bin:$(TOOLS)/usr/lib/llvm-14/bin:/usr/lib/wine:$(TOOLS)/usr/lib/wine" \
+    LD_LIBRARY_PATH="$(TOOLS)/usr/lib/x86_64-linux-gnu:$(TOOLS)/usr/lib/llvm-14/lib:$$LD_LIBRARY_PATH"
+OPENMP ?= -fopenmp
+CLANG ?= clang
+CLANG_BUILD := $(CURDIR)/build/clang
+CLANG_TESTS := $(patsubst %,tests/test_%.py,activation arena batchnorm conv2d matmul native runtime winograd workspaces)
+
+$(VENV)/.build-tools: $(VENV)/.created pyproject.toml
+	$(PIP) install --group build
+	@touch $@
+
+$(VENV)/.cross-tools: $(VENV)/.build-tools
+	$(PIP) install --group cross
+	@touch $@
+
+test-c: $(VENV)/.build-tools  ## run every kernel against plain loops, in C
+	$(BUILD_C_TESTS) $(C_TESTS)/native $(CC) $(OPENMP)
+	$(C_TESTS)/native/kernels --mutants
+
+test-clang: $(VENV)/.build-tools $(VENV)/.installed $(VENV)/.test-tools  ## build with Clang, and run some tests of the kernels
+	export $(TOOL_PATHS); echo "#include <omp.h>" | $(CLANG) -fopenmp -x c -fsyntax-only - 2>/dev/null || \
+	    tests/c/install_packages.sh $(TOOLS) clang libomp-dev
+	export $(TOOL_PATHS); CC=$(CLANG) FASTNN_WERROR=1 $(BIN)/python setup.py --quiet build \
+	    --build-base $(CLANG_BUILD)/objects --build-lib $(CLANG_BUILD)/lib
+	readelf --dynamic $(CLANG_BUILD)/lib/fastnn/_native*.so | grep -q libomp  # that of Clang
+	export $(TOOL_PATHS); PYTHONPATH=$(CLANG_BUILD)/lib $(RUN) -m pytest -q -p no:cacheprovider \
+	    -m "not slow and not torch and not torchvision" $(CLANG_TESTS) $(ARGS)
+
+test-windows: $(VENV)/.cross-tools  ## build the program of test-c for Windows, and run it under Wine
+	$(BUILD_C_TESTS) --architecture x86_64 --program kernels.exe --is "PE x86_64" $(C_TESTS)/windows \
+	    $(ZIG) -target x86_64-windows-gnu
+	export $(TOOL_PATHS); command -v wine64 >/dev/null || tests/c/install_packages.sh $(TOOLS) wine64
+	export $(TOOL_PATHS); WINEPREFIX=$(CURDIR)/build/wine WINEDEBUG=-all wine64 $(C_TESTS)/windows/kernels.exe
+
+build-macos: $(VENV)/.cross-tools  ## build the program of test-c for macOS on both architectures
+	$(BUILD_C_TESTS) --architecture arm64 --is "Mach-O arm64" $(C_TESTS)/macos_arm64 $(ZIG) -target aarch64-macos
+	$(BUILD_C_TESTS) --architecture x86_64 --is "Mach-O x86_64" $(C_TESTS)/macos_x86_64 $(ZIG) -target x86_64-macos
 
 test-torch: $(VENV)/.installed $(VENV)/.test-tools $(VENV)/.torch  ## compare with PyTorch, which this installs
 	$(RUN) -m pytest -m torch $(ARGS)

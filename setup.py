@@ -52,10 +52,13 @@ ISA_FLAGS = {
         "avx512": ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma",
                    "-mprefer-vector-width=512"],
     },
+    "arm64": {"baseline": [], "neon": []},  # NEON is part of the architecture
 }  # fmt: skip
 # Python's stable ABI: one module for this version and all later ones. Without the GIL, each version needs its own.
 OLDEST_PYTHON = (3, 11)
 IS_STABLE = not sysconfig.get_config_var("Py_GIL_DISABLED")
+# GCC for Arm moves loads up before it assigns registers, and then has too few. Clang neither does nor knows the flag.
+GCC_FLAGS = {"neon": ["-fno-schedule-insns"]}
 
 
 def is_enabled(variable: str, default: str) -> bool:
@@ -78,6 +81,28 @@ def flags_of(*variables: str) -> list[str]:
     return [flag for variable in variables for flag in shlex.split(os.environ.get(variable, ""))]
 
 
+def compile_jobs(flags: list[str], isas: dict[str, list[str]]) -> list[tuple[Path, str, list[str]]]:
+    """(source, folder of the variant, flags) of every object."""
+    jobs = []
+    built = [f"-DFNN_HAVE_{isa.upper()}" for isa in isas]
+    for source in sorted((ROOT / SOURCE).glob("*/*.c")):
+        source = source.relative_to(ROOT)
+        if source.parent.name == "core":
+            jobs.append((source, "core", ["-O2", *flags, *built]))
+            continue
+        for dtype in DTYPES:
+            typed = [*flags, *built, f"-DFNN_DTYPE_{dtype.upper()}"]
+            if source.parent.name == "ops":
+                jobs.append((source, f"ops_{dtype}", ["-O2", *typed]))
+                continue
+            for isa, isa_flags in isas.items():
+                # -O3 unrolls the loops of vectors. Elsewhere it makes the wheel larger and nothing faster.
+                level = "-O2" if isa == "baseline" else "-O3"
+                kernel = [level, *typed, f"-DFNN_ISA={isa}", f"-DFNN_ISA_{isa.upper()}", *isa_flags]
+                jobs.append((source, f"kernels_{dtype}_{isa}", kernel))
+    return jobs
+
+
 class BuildNative(build_ext):
     """Compile src_c as described above, then let Cython and setuptools make the one extension module."""
 
@@ -90,15 +115,23 @@ class BuildNative(build_ext):
                 f"fastnn: the C sources need {'Clang' if self.is_windows else 'GCC or Clang'}, and there is no "
                 f"{self.compile_command[0]!r}; install one, name another in CC, or set FASTNN_NATIVE=0 to build without"
             )
+        if self.is_windows and not self.is_clang():
+            raise SystemExit(
+                f"fastnn: {self.compile_command[0]!r} is not Clang. GCC for Windows aligns the stack to 16 bytes, so that AVX "
+                "kernels crash; install LLVM or llvm-mingw and name its clang in CC"
+            )
         self.extra_flags = flags_of("CPPFLAGS", "CFLAGS", "ARCHFLAGS")
         common = list(COMMON_FLAGS) if self.is_windows else [*COMMON_FLAGS, "-fPIC"]
         if is_enabled("FASTNN_WERROR", "0"):
             # Threads may have stacks of 64 KB.
-            common += ["-Werror", *(["-Wstack-usage=12000"] if self.accepts(["-Wstack-usage=12000"], []) else [])]
+            limit = ["-Werror", "-Wstack-usage=12000"]
+            common += limit if self.accepts(limit, []) else ["-Werror", "-Wframe-larger-than=12000"]
         openmp, openmp_library = self.openmp_flags() if is_enabled("FASTNN_OPENMP", "1") else ([], [])
-        isas = ISA_FLAGS.get(target_architecture(), {"baseline": []})
-        built = [f"-DFNN_HAVE_{isa.upper()}" for isa in isas]
-        objects = self.compile_all([*self.extra_flags, *common, *openmp, *built], isas)
+        isas = {
+            isa: [*flags, *(flag for flag in GCC_FLAGS.get(isa, []) if self.accepts([flag, "-Werror"], []))]
+            for isa, flags in ISA_FLAGS.get(target_architecture(), {"baseline": []}).items()
+        }
+        objects = self.compile_all([*self.extra_flags, *common, *openmp], isas)
         (extension,) = self.extensions
         extension.extra_objects = [str(path) for path in objects]
         extension.extra_link_args = list(openmp_library)
@@ -125,6 +158,10 @@ class BuildNative(build_ext):
         print("fastnn: this compiler has no OpenMP, so the kernels will run on one thread")
         return [], []
 
+    def is_clang(self) -> bool:
+        command = [*self.compile_command, "-dM", "-E", "-x", "c", "-"]
+        return "__clang__" in subprocess.run(command, input="", capture_output=True, text=True).stdout
+
     def accepts(self, flags: list[str], link_flags: list[str]) -> bool:
         """Whether the compiler can compile and link with these flags."""
         with tempfile.TemporaryDirectory() as folder:
@@ -137,22 +174,7 @@ class BuildNative(build_ext):
             return subprocess.run([*command, "-o", str(Path(folder) / "probe")], capture_output=True).returncode == 0
 
     def compile_all(self, flags: list[str], isas: dict[str, list[str]]) -> list[Path]:
-        jobs = []  # (source, variant folder, flags)
-        for source in sorted((ROOT / SOURCE).glob("*/*.c")):
-            source = source.relative_to(ROOT)
-            if source.parent.name == "core":
-                jobs.append((source, "core", ["-O2", *flags]))
-                continue
-            for dtype in DTYPES:
-                typed = [*flags, f"-DFNN_DTYPE_{dtype.upper()}"]
-                if source.parent.name == "ops":
-                    jobs.append((source, f"ops_{dtype}", ["-O2", *typed]))
-                    continue
-                for isa, isa_flags in isas.items():
-                    # -O3 unrolls the loops of vectors. Elsewhere it makes the wheel larger and nothing faster.
-                    level = "-O2" if isa == "baseline" else "-O3"
-                    kernel = [level, *typed, f"-DFNN_ISA={isa}", f"-DFNN_ISA_{isa.upper()}", *isa_flags]
-                    jobs.append((source, f"kernels_{dtype}_{isa}", kernel))
+        jobs = compile_jobs(flags, isas)
         newest_header = max(path.stat().st_mtime for path in (ROOT / SOURCE).glob("*/*.h"))
         newest_header = max(newest_header, (ROOT / "setup.py").stat().st_mtime)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -192,8 +214,9 @@ def extensions() -> list[Extension]:
     ]
 
 
-setup(
-    ext_modules=extensions(),
-    cmdclass={"build_ext": BuildNative},
-    options={"bdist_wheel": {"py_limited_api": "cp{}{}".format(*OLDEST_PYTHON)}} if IS_STABLE else {},
-)
+if __name__ == "__main__":  # tests/c/build.py reads what stands above
+    setup(
+        ext_modules=extensions(),
+        cmdclass={"build_ext": BuildNative},
+        options={"bdist_wheel": {"py_limited_api": "cp{}{}".format(*OLDEST_PYTHON)}} if IS_STABLE else {},
+    )

@@ -42,7 +42,7 @@ def draw(rows: list[dict[str, str]]) -> plt.Figure:
 
 
 def main() -> None:
-    with RESULTS.open(newline="") as file:
+    with RESULTS.open(newline="", encoding="utf-8") as file:
         figure = draw(list(csv.DictReader(file)))
     PICTURE.parent.mkdir(exist_ok=True)
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fastnn"}):

@@ -288,7 +288,9 @@ def main() -> None:
         print(f"compiling took {metrics['compile_seconds']:.1f} s more")
     if args.json:
         about = {**_machine.description(), "torch": torch.__version__, "threads": args.threads, "mode": mode}
-        Path(args.json).write_text(json.dumps({"machine": about, "dataset": name, **metrics}, indent=1) + "\n")
+        Path(args.json).write_text(
+            json.dumps({"machine": about, "dataset": name, **metrics}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

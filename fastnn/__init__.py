@@ -34,10 +34,12 @@ _SUBMODULES = (
     "benchmark",
     "courses",
     "data",
+    "distributed",
     "doctor",
     "functional",
     "grading",
     "insight",
+    "interop",
     "models",
     "nn",
     "optim",
@@ -91,10 +93,12 @@ if TYPE_CHECKING:
     from fastnn import benchmark as benchmark
     from fastnn import courses as courses
     from fastnn import data as data
+    from fastnn import distributed as distributed
     from fastnn import doctor as doctor
     from fastnn import functional as functional
     from fastnn import grading as grading
     from fastnn import insight as insight
+    from fastnn import interop as interop
     from fastnn import models as models
     from fastnn import nn as nn
     from fastnn import optim as optim

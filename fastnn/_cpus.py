@@ -2,20 +2,25 @@
 
 import contextlib
 import math
-import os
 from pathlib import Path
 
+from fastnn import _system
+
 __all__ = ["available_threads"]
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def _quota(folder: Path) -> float:
     """CPUs that one control group grants; infinite without a quota (cgroup v2, then v1)."""
     with contextlib.suppress(OSError, ValueError):
-        allowed, period = (folder / "cpu.max").read_text().split()
+        allowed, period = _text(folder / "cpu.max").split()
         return math.inf if allowed == "max" else int(allowed) / int(period)
     with contextlib.suppress(OSError, ValueError):
-        microseconds = int((folder / "cpu.cfs_quota_us").read_text())
-        return microseconds / int((folder / "cpu.cfs_period_us").read_text()) if microseconds > 0 else math.inf
+        quota, period = (int(_text(folder / f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
+        return quota / period if quota > 0 else math.inf
     return math.inf
 
 
@@ -25,7 +30,7 @@ def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/
     In a container the root is usually its own group already, and the path of the membership does not exist.
     """
     try:
-        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
+        lines = [line.split(":", 2) for line in _text(membership).splitlines()]
     except OSError:
         lines = []
     paths = {controllers: path.lstrip("/") for _, controllers, path in (line for line in lines if len(line) == 3)}
@@ -44,5 +49,5 @@ def available_threads() -> int:
         >>> fastnn.available_threads() >= 1
         True
     """
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    affinity = _system.usable_cpus()
     return max(1, min(affinity, math.ceil(min(_cgroup_cpus(), affinity))))

@@ -2,15 +2,13 @@
 
 import os
 import platform
-import re
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn import _layout, _runtime
+from fastnn import _layout, _runtime, _system
 
 # Each of the three arrays of the bandwidth measurement: more than the last-level cache of most CPUs. Where the cache is
 # larger still, the figure is that of the cache, as it is for the activations of a network.
@@ -18,12 +16,8 @@ _STREAM_BYTES = 48 << 20
 
 
 def cpu_name() -> str:
-    """The model name of the CPU, as its system gives it."""
-    try:
-        found = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
+    """The model name of the CPU, as its system gives it; else the name of its kind."""
+    return _system.cpu_name() or platform.processor() or platform.machine() or "unknown"
 
 
 def description() -> dict[str, Any]:
@@ -35,7 +29,7 @@ def description() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "fastnn": _runtime.build_info(),
-        "load": os.getloadavg()[0],
+        "load": _system.load_average(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 

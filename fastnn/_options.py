@@ -58,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--threads", metavar="N", type=int, help="number of threads (default: all CPUs); results do not depend on it"
     )
+    train.add_argument(
+        "--shards",
+        metavar="N",
+        type=int,
+        help="cut every batch into N shards, so that several processes can share them: mpirun -n 4 fastnn train "
+        "--shards 8 gives the same bits as 1, 2 or 8 processes (default: whole batches; 8 under mpirun)",
+    )
     train.add_argument("--train-images", metavar="N", type=int, help="use only the first N training images")
     train.add_argument("--test-images", metavar="N", type=int, help="use only the first N test images")
     train.add_argument("--out", metavar="DIR", help="folder for the results (default: a new one in runs/)")
@@ -66,6 +73,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="auto|PATH",
         help="continue from a checkpoint, or from the folder that contains one, bit for bit; auto continues the newest "
         "unfinished run of the same recipe, data set and seed, or begins if there is none",
+    )
+    train.add_argument(
+        "--tensorboard",
+        metavar="DIR",
+        help="write curves, histograms, pictures and the graph of the network to this folder, for TensorBoard (needs "
+        "tensorboardX)",
     )
 
     _add_reproduce(commands)
@@ -104,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--shape", metavar="N,C,H,W", help="input shape with the batch, for example 128,64,16,16")
 
+    _add_export(commands)
     _add_profile(commands)
     _add_bench(commands)
     _add_grade(commands)
@@ -230,6 +244,26 @@ def _add_profile(commands: "argparse._SubParsersAction[_Parser]") -> None:
     profile.add_argument("--out", metavar="DIR", help="write profile.txt, profile.csv and roofline.png to this folder")
 
 
+def _add_export(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    export = commands.add_parser(
+        "export",
+        help="write a network as an ONNX file, for other programs",
+        description="Write a network, with the weights of a file, as an ONNX file, which ONNX Runtime and many other "
+        'programs read. It takes batches of any size. The package onnx is needed: pip install "fastnn[onnx]".',
+        allow_abbrev=False,
+    )
+    export.add_argument("model", metavar="MODEL", help=f"the name of a model or of a recipe, or {_OWN}")
+    export.add_argument("--onnx", metavar="FILE", required=True, help="the file to write, for example net.onnx")
+    export.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="the trained weights: weights.safetensors of `fastnn train`, a checkpoint, or a file of PyTorch "
+        "(default: new random weights)",
+    )
+    _add_input(export, [3, 32, 32])
+    export.add_argument("--opset", metavar="N", type=int, default=18, help="version of ONNX's operators (default: 18)")
+
+
 def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench = commands.add_parser(
         "bench",
@@ -293,7 +327,7 @@ def _add_bench(commands: "argparse._SubParsersAction[_Parser]") -> None:
     bench.add_argument(
         "--isa",
         metavar="NAME",
-        help="restrict all contestants to baseline, avx2 or avx512 (default: the one that fastnn info shows)",
+        help="restrict all contestants to baseline, avx2, avx512 or neon (default: the one that fastnn info shows)",
     )
     bench.add_argument(
         "--json", "--out", dest="json", metavar="FILE", help="also write all results to this file, as JSON"

@@ -6,7 +6,7 @@ the environment raises an error at the first use of an operation or of the setti
 that the `fastnn` command can report it in one sentence.
 
 FASTNN_NUM_THREADS       threads of every operation (default: OMP_NUM_THREADS, else what the machine grants us)
-FASTNN_ISA               baseline, avx2 or avx512: force one instead of the best that the CPU supports
+FASTNN_ISA               baseline, avx2, avx512 or neon: force one instead of the best that the CPU supports
 FASTNN_BACKEND           native or reference
 FASTNN_CONV2D_ALGORITHM  direct, winograd, winograd24, winograd4 or im2col: for convolutions with algorithm='auto',
                          instead of the cheapest of all but winograd4
@@ -24,10 +24,11 @@ from typing import Any, overload
 
 import numpy as np
 
-from fastnn import _setting
+from fastnn import _setting, _system
 from fastnn._cpus import available_threads
 from fastnn._setting import NOW, Setting, check_environment, from_environment
 
+_system.check_integers(np.dtype(int).itemsize)
 _native: Any = None
 try:
     _native = importlib.import_module("fastnn._native")
@@ -158,10 +159,11 @@ def available_isas() -> list[str]:
     """The instruction sets that were compiled and that this CPU and its operating system support, the slowest first.
 
     Returns:
-        A list of names: 'baseline', 'avx2', 'avx512'; empty without a compiled module.
+        A list of names: 'baseline' and, on x86-64, 'avx2' and 'avx512', on 64-bit Arm 'neon'; empty without a compiled
+        module.
     Example:
         >>> import fastnn
-        >>> set(fastnn.available_isas()) <= {"baseline", "avx2", "avx512"}
+        >>> set(fastnn.available_isas()) <= {"baseline", "avx2", "avx512", "neon"}
         True
     """
     if _native is None:
@@ -188,7 +190,7 @@ def isa(name: Any = NOW) -> Any:
         TypeError: `name` is not a string.
     Example:
         >>> import fastnn
-        >>> fastnn.isa() in {"baseline", "avx2", "avx512", "reference"}
+        >>> fastnn.isa() in {"baseline", "avx2", "avx512", "neon", "reference"}
         True
     """
     if name is not NOW:

@@ -32,11 +32,13 @@ def html_table(
 ) -> str:
     """The same as HTML, with lines of text above and below. Every text is escaped: names come from users.
 
+    A table that is wider than the page scrolls by itself.
+
     Example:
         >>> print(html_table(("layer",), [("<b>",)], {0}, after=["a & b"]))
-        <table><thead><tr><th style="text-align: left">layer</th></tr></thead><tbody>
+        <div style="overflow-x: auto"><table><thead><tr><th style="text-align: left">layer</th></tr></thead><tbody>
         <tr><td style="text-align: left">&lt;b&gt;</td></tr>
-        </tbody></table>
+        </tbody></table></div>
         <p>a &amp; b</p>
     """
 
@@ -52,8 +54,8 @@ def html_table(
         return [f"<p>{html.escape(text)}</p>" for text in texts]
 
     table = [
-        f"<table><thead>{line('th', head)}</thead><tbody>",
+        f'<div style="overflow-x: auto"><table><thead>{line("th", head)}</thead><tbody>',
         *(line("td", row) for row in rows),
-        "</tbody></table>",
+        "</tbody></table></div>",
     ]
     return "\n".join([*paragraphs(before), *table, *paragraphs(after)])

@@ -60,7 +60,7 @@ def load_network(name: str) -> nn.Module:
         Linear(in_features=4, out_features=2, bias=True)
     """
     place, colon, attribute = name.rpartition(":")
-    if not colon or not place or not attribute:
+    if not colon or not place or not attribute.isidentifier():  # the colon may be that of a drive: C:\\net.py
         raise NetworkError(f"{name}: say what makes the network, as in net.py:make_net")
     with user_code(name):
         module = _imported(place)
@@ -190,5 +190,8 @@ def _same_file(a: str, b: str) -> bool:
 
 def _shown(path: str) -> str:
     """Relative to the working folder if it lies there."""
-    relative = os.path.relpath(path)
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # on another drive of Windows
+        return path
     return path if relative.startswith("..") else relative

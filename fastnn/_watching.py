@@ -1,14 +1,19 @@
 """Who looks at what runs. `autograd.observing` lets an observer look; here stands what the lowest layers tell."""
 
 import contextvars
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
 
-__all__ = ["OBSERVERS", "copied", "kernel_ran"]
+__all__ = ["ACCUMULATING", "OBSERVERS", "copied", "kernel_ran"]
 
 # Of each thread.
 OBSERVERS: contextvars.ContextVar[tuple[Any, ...]] = contextvars.ContextVar("fastnn_observers", default=())
+# Functions of a leaf, called each time a part of its gradient has been added to `grad`. Of each thread.
+ACCUMULATING: contextvars.ContextVar[tuple[Callable[[Any], Any], ...]] = contextvars.ContextVar(
+    "fastnn_accumulating", default=()
+)
 
 
 def kernel_ran(name: str, *details: Any) -> None:

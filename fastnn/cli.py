@@ -2,26 +2,34 @@
 
 import argparse
 import contextlib
+import functools
 import io
 import os
 import platform
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import fastnn
 from fastnn import _machine, _runtime
 from fastnn._options import USAGE, parser
+from fastnn._system import is_closed_pipe
 from fastnn._terminal import say
+from fastnn.distributed.environment import launched_ranks
+
+if TYPE_CHECKING:
+    from fastnn.training import Callback, Run
 
 __all__ = ["main"]
 
 _FAILED = 1  # the exit code, besides 0 and USAGE
 
 
-def _train(arguments: argparse.Namespace) -> None:
+def _train(arguments: argparse.Namespace) -> int:
     from fastnn import training
     from fastnn.training.plan import plan
 
@@ -29,25 +37,52 @@ def _train(arguments: argparse.Namespace) -> None:
         width = max(len(name) for name in training.RECIPES)
         for recipe in training.RECIPES.values():
             print(f"{recipe.name:<{width}} {recipe.description}")
-        return
+        return 0
     if arguments.threads is not None:
         fastnn.set_num_threads(arguments.threads)
-    run, train_set, test_set = plan(
-        recipe=arguments.recipe,
-        dataset=arguments.dataset,
-        epochs=arguments.epochs,
-        seed=arguments.seed,
-        out=arguments.out,
-        resume=arguments.resume,
-        data_root=arguments.data,
-        download=arguments.download,
-        n_train=arguments.train_images,
-        n_test=arguments.test_images,
-        say=say,
-    )
+    if arguments.shards is not None and arguments.shards < 1:
+        raise ValueError(f"--shards must be at least 1. Received: {arguments.shards}")
+    options: dict[str, Any] = {
+        "recipe": arguments.recipe,
+        "dataset": arguments.dataset,
+        "epochs": arguments.epochs,
+        "seed": arguments.seed,
+        "out": arguments.out,
+        "resume": arguments.resume,
+        "data_root": arguments.data,
+        "download": arguments.download,
+        "n_train": arguments.train_images,
+        "n_test": arguments.test_images,
+        "shards": arguments.shards,
+    }
+    if arguments.tensorboard is not None:
+        from fastnn.interop.tensorboard import import_tensorboardx
+
+        import_tensorboardx()  # if it is missing, the user learns it now
+    boards = functools.partial(_boards, arguments.tensorboard)
+    if launched_ranks() > 1:
+        from fastnn.distributed.command import train_together
+
+        return train_together(options, arguments.threads, explain=_explained, begins=_say_what_runs, callbacks=boards)
+    run, train_set, test_set = plan(**options, say=say)
+    _say_what_runs(run)
+    training.train_recipe(run, train_set, test_set, say=print, callbacks=boards(run, train_set, test_set))
+    return 0
+
+
+def _boards(folder: str | None, run: "Run", train_set: Any, test_set: Any) -> "list[Callback]":
+    if folder is None:
+        return []
+    from fastnn.interop.tensorboard import board_of_recipe
+
+    return [board_of_recipe(folder, run, train_set, test_set)]
+
+
+def _say_what_runs(run: "Run", processes: str = "") -> None:
     threads = "1 thread" if fastnn.num_threads() == 1 else f"{fastnn.num_threads()} threads"
-    say(f"{run.recipe.name} on {run.dataset}, seed {run.seed}, {threads}, {fastnn.isa()}; results go to {run.folder}")
-    training.train_recipe(run, train_set, test_set, say=print)
+    shards = "" if run.shards is None else f", {run.shards} shards"
+    where = f"{processes}{threads}, {fastnn.isa()}"
+    say(f"{run.recipe.name} on {run.dataset}, seed {run.seed}{shards}, {where}; results go to {run.folder}")
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:
@@ -124,6 +159,12 @@ def _profile(arguments: argparse.Namespace) -> None:
     profile_command(arguments)
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    from fastnn.interop.command import export_command
+
+    export_command(arguments)
+
+
 def _bench(arguments: argparse.Namespace) -> None:
     from fastnn.benchmark.command import bench
 
@@ -144,6 +185,7 @@ _COMMANDS = {
     "info": _info,
     "summary": _summary,
     "explain": _explain,
+    "export": _export,
     "profile": _profile,
     "bench": _bench,
     "grade": _grade,
@@ -159,10 +201,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(argv)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has seen enough
-        _drop_stdout()
-        return _FAILED
-    except OSError as error:  # the disk is full, say
+    except OSError as error:
+        if is_closed_pipe(error):  # whoever read our output has seen enough
+            _drop_stdout()
+            return _FAILED
+        # The disk is full, say.
         say(f"fastnn: {_sentence(error)}")
         _drop_stdout()
         return USAGE
@@ -186,12 +229,12 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt as error:
         say(f"fastnn: {error}" if str(error) else "fastnn: interrupted")
         return 128 + getattr(error, "signal_number", signal.SIGINT)  # as a shell counts them
-    except BrokenPipeError:
-        raise
     except Exception as error:
+        if isinstance(error, OSError) and is_closed_pipe(error):
+            raise
         if os.environ.get("FASTNN_DEBUG") == "1":
             raise
-        say("\n    ".join([f"fastnn: {_sentence(error)}", *_notes(error)]))
+        say(_explained(error))
         return USAGE if isinstance(error, ValueError | OSError | ImportError) else _FAILED
 
 
@@ -225,7 +268,14 @@ def _notes(error: BaseException | None) -> list[str]:
     return notes
 
 
-def _sentence(error: Exception) -> str:
+def _explained(error: BaseException) -> str:
+    """What is known of an error, for a person; with FASTNN_DEBUG=1 in the environment, its traceback."""
+    if os.environ.get("FASTNN_DEBUG") == "1":
+        return "".join(traceback.format_exception(error)).rstrip()
+    return "\n    ".join([f"fastnn: {_sentence(error)}", *_notes(error)])
+
+
+def _sentence(error: BaseException) -> str:
     """What an exception says, on one line."""
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror

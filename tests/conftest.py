@@ -1,13 +1,17 @@
 """Fixtures of all tests: every instruction set that this machine has, and several thread counts.
 
 HYPOTHESIS_PROFILE=thorough   300 random examples of each property instead of 20
+HYPOTHESIS_PROFILE=emulated   3, the same ones each time, for an emulated CPU (tests/arm64)
 FASTNN_NO_SKIPS=1             a test that is skipped counts as failed; for machines where everything must run
 FASTNN_MALLOC=1               every array and workspace is a block of malloc, which sanitizers watch, of its exact size
 """
 
 import importlib.util
+import inspect
 import os
+import re
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -28,7 +32,24 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=300)
+settings.register_profile("emulated", settings.get_profile("default"), max_examples=3, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# On Windows these tests are about nothing: locks, limits and signals of processes, links, devices, modes of files.
+_OF_POSIX = re.compile(
+    r"\bfcntl\b|\bresource\.|\b(?:mkfifo|os\.fork|killpg|getuid|geteuid|fchmod|fchown|umask|symlink)\b|\bsymlink_to\b"
+    r"|\bchmod\b|SIGKILL|SIGHUP|SIGXCPU|SIGUSR1|preexec_fn|pass_fds|/dev/\w+|/proc/|AF_UNIX|S_IMODE"
+)
+if sys.platform == "win32":
+    collect_ignore = ["test_atomic_write.py", "test_bad_calls.py", "test_extreme_settings.py", "test_mutated_files.py"]
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what only POSIX has, with its name as the reason."""
+    for item in items if sys.platform == "win32" else ():
+        if found := _OF_POSIX.search(inspect.getsource(item.function)):
+            item.add_marker(pytest.mark.skip(reason=f"Windows has no {found[0]}"))
+
 
 DTYPES = (np.float32, np.float64)
 

@@ -181,7 +181,7 @@ def test_bench_settings_have_these_defaults():
         ({"warmup": -1}, "Settings: warmup must be >= 0"),
         ({"seconds": math.nan}, "Settings: seconds must be"),
         ({"seconds": math.inf}, "Settings: seconds must be"),
-        ({"isa": "sse"}, "Settings: isa must be 'reference', 'baseline', 'avx2' or 'avx512'"),
+        ({"isa": "sse"}, "Settings: isa must be 'reference', 'baseline', 'avx2', 'avx512' or 'neon'"),
         ({"modes": "nchw"}, "Settings: modes must be a tuple"),
         ({"modes": ("cuda",)}, "Settings: modes must be 'nchw'"),
         ({"inference": "no"}, "Settings: inference must be True or False"),

@@ -245,7 +245,7 @@ def test_info_tells_what_was_built_and_what_runs(capsys):
     out = capsys.readouterr().out
     assert fastnn.__version__ in out
     assert f"{fastnn.isa()} kernels" in out
-    assert "avx2" in out or "baseline" in out
+    assert ", ".join(fastnn.available_isas()) in out
 
 
 @pytest.mark.parametrize("name", ["airbench94", "cifar10-75"])

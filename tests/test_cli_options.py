@@ -29,7 +29,7 @@ def planned(monkeypatch):
         return SimpleNamespace(recipe=recipe, dataset="a data set", seed=3, folder="a folder"), "train set", "test set"
 
     monkeypatch.setattr(plan_module, "plan", plan)
-    monkeypatch.setattr(training, "train_recipe", lambda *arguments, say: seen.append(arguments[1:]))
+    monkeypatch.setattr(training, "train_recipe", lambda *arguments, say, callbacks: seen.append(arguments[1:]))
     return seen
 
 
@@ -190,6 +190,7 @@ def test_exit_codes_and_sentences_of_exceptions(error, code, words, monkeypatch,
 def test_help_names_every_option_with_its_default():
     for command, defaults in {
         "summary": ["(default: 1)", "(default: 3 32 32)", "net.py:make_net"],
+        "export": ["(default: 3 32 32)", "(default: 18)", "net.py:make_net", "new random weights"],
         "profile": ["(default: 7)", "(default: the recipe's, or 128)", "net.py:make_net"],
         "bench": [
             "default: 7, with --suite 3",

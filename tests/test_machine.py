@@ -7,12 +7,14 @@ import pytest
 
 from fastnn import _machine, _runtime
 
+VECTOR_BYTES = {"baseline": 16, "neon": 16, "avx2": 32, "avx512": 64}
+
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_machine_fma_peak_counts_and_converges(isa, threads, dtype):
     sums, flops = np.zeros(threads, dtype), np.zeros(threads)
     _runtime._native.fma_peak(100_000, sums, flops, threads)
-    lanes = {"baseline": 16, "avx2": 32, "avx512": 64}[isa] // np.dtype(dtype).itemsize
+    lanes = VECTOR_BYTES[isa] // np.dtype(dtype).itemsize
     np.testing.assert_array_equal(flops, 2.0 * lanes * 12 * 100_000)
     # x = x / 2 + 1 ends at 2, in every lane of every chain
     np.testing.assert_array_equal(sums, 2 * lanes * 12)
@@ -31,7 +33,7 @@ def clock(monkeypatch):
 
 
 def test_machine_fma_peak_is_in_gflops_of_all_threads(isa, clock):
-    lanes = {"baseline": 16, "avx2": 32, "avx512": 64}[isa] // 4
+    lanes = VECTOR_BYTES[isa] // 4
     peak = _machine.fma_peak(np.float32, 2, iterations=1000, repeats=2)
     assert peak == pytest.approx(2 * 2.0 * lanes * 12 * 1000 / 1e9)
 

@@ -708,7 +708,7 @@ def test_last_line_says_what_the_script_ran_on(end, code, capsys):
     captured = capsys.readouterr()
     assert captured.out == "out\n"
     last = captured.err.splitlines()[-1]
-    isa = {"avx512": "AVX-512", "avx2": "AVX2"}.get(fastnn.isa(), fastnn.isa())
+    isa = {"avx512": "AVX-512", "avx2": "AVX2", "neon": "NEON"}.get(fastnn.isa(), fastnn.isa())
     start = f"fastnn run: script.py ran on fastnn {fastnn.__version__} ({isa}, 2 threads) in "
     assert last.startswith(start)
     assert last.endswith(" s, not on PyTorch")

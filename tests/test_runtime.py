@@ -1,7 +1,10 @@
 """Threads, instruction sets, backends, forks, the floating-point mode."""
 
+import ctypes
+import ctypes.util
 import multiprocessing
 import os
+import platform
 import re
 import sys
 import threading
@@ -303,7 +306,10 @@ def test_runtime_multiprocessing_after_use(problem, method):
 # ---- instruction sets ------------------------------------------------------------------------------------------------
 def expected_isas():
     """What this machine should have, found without fastnn."""
-    if os.uname().machine != "x86_64":
+    machine = platform.machine()
+    if machine in ("aarch64", "arm64"):
+        return ["baseline", "neon"]
+    if machine != "x86_64":
         return ["baseline"]
     flags = set(re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1].split())
     isas = ["baseline"]
@@ -329,22 +335,29 @@ def test_runtime_isa_from_the_environment(name):
     assert output_of(code, FASTNN_ISA=name) == name
 
 
-@pytest.mark.parametrize("name", ["avx1024", "AVX2", "neon"])
+@pytest.mark.parametrize("name", ["avx1024", "AVX2", "sve"])
 def test_runtime_unknown_isa_is_a_clear_error(name):
     done = run_python("import fastnn; fastnn.isa()", FASTNN_ISA=name)
     assert done.returncode == 1
     assert (
-        f"RuntimeError: FASTNN_ISA='{name}': unknown instruction set '{name}': choose from baseline, avx2, avx512"
-        in done.stderr
+        f"RuntimeError: FASTNN_ISA='{name}': unknown instruction set '{name}': "
+        "choose from baseline, avx2, avx512, neon" in done.stderr
     )
 
 
 def test_runtime_isa_that_the_cpu_lacks_is_a_clear_error(monkeypatch):
-    monkeypatch.setattr(_runtime, "available_isas", lambda: ["baseline"])
-    before = fastnn.isa()
-    with pytest.raises(RuntimeError, match="this CPU or its operating system lacks 'avx2'; it has baseline"):
-        fastnn.set_isa("avx2")
+    before, best = fastnn.isa(), fastnn.available_isas()[-1]
+    monkeypatch.setattr(_runtime, "available_isas", lambda: ["portable"])
+    with pytest.raises(RuntimeError, match=f"this CPU or its operating system lacks '{best}'; it has portable"):
+        fastnn.set_isa(best)
     assert fastnn.isa() == before
+
+
+def test_runtime_isa_of_another_architecture_is_a_clear_error():
+    built = fastnn.available_isas()
+    other = "avx2" if "neon" in built else "neon"
+    with pytest.raises(RuntimeError, match=f"instruction set '{other}' is not in this build, which has baseline"):
+        fastnn.set_isa(other)
 
 
 @pytest.mark.parametrize("name", ["avx1024", "AVX2", ""])
@@ -443,6 +456,20 @@ def test_runtime_kernels_flush_denormals_and_restore_the_mode(isa, threads):
         assert np.float32(tiny) * np.float32(0.5) > 0, "NumPy must go on computing with denormals"
         assert (x * np.float32(0.5) > 0).all()
     assert (flushed == 0).all()
+
+
+def test_runtime_kernels_keep_the_rounding_of_their_caller(isa):
+    """Of the floating-point mode they change one thing, and back: the rest is the caller's."""
+    upward = {"x86_64": 0x800, "aarch64": 0x400000}[platform.machine()]  # FE_UPWARD
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    nearest = library.fegetround()
+    assert library.fesetround(upward) == 0
+    try:
+        F.relu(np.ones(5, np.float32))
+        rounds_upward = np.float32(1) + np.float32(1e-9) > 1
+    finally:
+        library.fesetround(nearest)
+    assert rounds_upward
 
 
 def test_runtime_flushing_can_be_switched_off(isa):

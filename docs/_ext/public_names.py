@@ -26,6 +26,7 @@ MODULES = (
     "fastnn.tune",
     "fastnn.grading",
     "fastnn.doctor",
+    "fastnn.interop",
 )
 # Shown in a module by its own name, described in another.
 DESCRIBED_IN = {

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import re
 import textwrap
 from types import FunctionType
 from typing import Any
@@ -75,8 +76,12 @@ def process(app: Any, what: str, name: str, obj: Any, options: Any, signature: s
 
 
 def skip(app: Any, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
-    """Leave out fields of named tuples, which the docstring tells, and functions that have a page of their own."""
-    if type(obj).__name__ == "_tuplegetter":
+    """Leave out what others tell.
+
+    Those are fields of named tuples, which the docstring tells; functions that have a page of their own; and methods
+    that scikit-learn adds to an estimator for its routing of metadata.
+    """
+    if type(obj).__name__ == "_tuplegetter" or re.fullmatch(r"set_\w+_request", name):
         return True
     return (
         True if (getattr(obj, "__module__", None) or "").startswith("fastnn.functional") and what == "class" else None

@@ -9,69 +9,31 @@ cdef extern from "Python.h":
     # Who calls it has the GIL; `nogil` in here says that no bytecode runs.
     void *PyMem_Realloc(void *memory, size_t n_bytes) noexcept nogil
 
-cdef extern from *:
-    """
-    #include <pthread.h>
-    #include <stdint.h>
-    #include <sys/mman.h>
-    #include <unistd.h>
+cdef extern from "fnn.h" nogil:
+    size_t fnn_page_size()
+    char *fnn_map_pages(size_t size)
+    int fnn_back_pages(char *pages, size_t size)
+    int fnn_empty_pages(char *pages, size_t size)
+    void fnn_unmap_pages(char *pages, size_t size)
+    void fnn_lock()
+    void fnn_unlock()
+    int fnn_guard_forks()
 
-    static pthread_mutex_t books = PTHREAD_MUTEX_INITIALIZER;
-
-    static void lock_books(void) { pthread_mutex_lock(&books); }
-
-    static void unlock_books(void) { pthread_mutex_unlock(&books); }
-
-    /* A child gets the books as they are while nobody writes in them, and a lock that it holds itself. */
-    static int guard_forks(void) { return pthread_atfork(lock_books, unlock_books, unlock_books); }
-
-    /* Private, so that a forked process has its own. */
-    static char *map_pages(size_t size) {
-        void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (pages == MAP_FAILED) {
-            return NULL;
-        }
-    #ifdef MADV_HUGEPAGE
-        madvise(pages, size, MADV_HUGEPAGE);
-    #endif
-        return (char *)pages;
-    }
-
-    static void unmap_pages(char *pages, size_t size) { munmap(pages, size); }
-
-    /* Let the system have the memory, where it can be told so, but for parts of its pages. The addresses stay. */
-    static void empty_pages(char *memory, size_t size) {
-    #ifdef MADV_DONTNEED
-        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE); /* the arena's own are smaller than those of some systems */
-        uintptr_t begin = ((uintptr_t)memory + page - 1) / page * page, end = ((uintptr_t)memory + size) / page * page;
-        if (begin < end) {
-            madvise((void *)begin, end - begin, MADV_DONTNEED);
-        }
-    #endif
-    }
-    """
-    void lock_books() noexcept nogil
-    void unlock_books() noexcept nogil
-    int guard_forks() noexcept nogil
-    char *map_pages(size_t size) noexcept nogil
-    void unmap_pages(char *pages, size_t size) noexcept nogil
-    void empty_pages(char *memory, size_t size) noexcept nogil
-
-cdef enum:
-    PAGE = 4096
+cdef Py_ssize_t PAGE = <Py_ssize_t>fnn_page_size()  # 4 KB, 16 KB on Macs with Apple's CPUs, up to 64 KB on others
 
 PAGE_SIZE = PAGE
 
 # Below the largest Py_ssize_t by so much that no sum of two sizes in here overflows.
 cdef Py_ssize_t MOST_BYTES = PY_SSIZE_T_MAX // 4
 
-if guard_forks() != 0:
+if fnn_guard_forks() != 0:
     raise MemoryError("fastnn cannot register what a fork needs")
 
 
 cdef struct Segment:  # a block from the system
     Py_ssize_t number  # in the order of their making, never used again
     Py_ssize_t size
+    Py_ssize_t backed  # so much of its beginning may be touched: see fnn_back_pages
     char *memory
 
 
@@ -157,13 +119,14 @@ cdef void free_holes(Books *b) noexcept nogil:
         s = segment_of(b, h.number)
         b.touched -= h.size - h.untouched
         if h.size == s.size:
-            unmap_pages(s.memory, s.size)
+            fnn_unmap_pages(s.memory, s.size)
             b.n_segments -= 1
             memmove(s, s + 1, (b.n_segments - (s - b.segments)) * sizeof(Segment))
             remove_hole(b, i)
             continue
         if h.untouched < h.size:
-            empty_pages(s.memory + h.begin, h.size)
+            if not fnn_empty_pages(s.memory + h.begin, h.size):
+                s.backed = min(s.backed, h.begin)
         h.untouched = h.size
         i += 1
 
@@ -177,24 +140,36 @@ cdef bint grow(Books *b, Py_ssize_t size) noexcept nogil:
     for i in range(b.n_segments):
         others += b.segments[i].size
     wanted = max(wanted, others)
-    memory = map_pages(wanted)
+    memory = fnn_map_pages(wanted)
     if memory is NULL:
         free_holes(b)
         wanted = size
-        memory = map_pages(wanted)
+        memory = fnn_map_pages(wanted)
         if memory is NULL:
             return False
-    b.segments[b.n_segments] = Segment(b.next_number, wanted, memory)
+    b.segments[b.n_segments] = Segment(b.next_number, wanted, 0, memory)
     insert_hole(b, b.n_holes, Hole(b.next_number, 0, wanted, wanted))
     b.n_segments += 1
     b.next_number += 1
     return True
 
 
+cdef bint back(Segment *s, Py_ssize_t end) noexcept nogil:
+    """Memory for the pages up to here. False: the system has no more."""
+    if s.backed < end:
+        if not fnn_back_pages(s.memory + s.backed, end - s.backed):
+            return False
+        s.backed = end
+    return True
+
+
 cdef char *take_piece(Books *b, Py_ssize_t n_bytes, Piece *piece) noexcept nogil:
-    """The beginning of the first hole in which so many bytes fit; NULL if the system has no more."""
+    """The beginning of the first hole in which so many bytes fit; NULL if the system has no more. Then what was not in
+    use has gone back to it, and a second attempt may succeed.
+    """
     cdef Py_ssize_t size = (n_bytes + PAGE - 1) // PAGE * PAGE, i = 0
     cdef Hole *h
+    cdef Segment *s
     if not make_room(b):
         return NULL
     while i < b.n_holes and b.holes[i].size < size:
@@ -204,6 +179,10 @@ cdef char *take_piece(Books *b, Py_ssize_t n_bytes, Piece *piece) noexcept nogil
             return NULL
         i = b.n_holes - 1  # the new segment is the last hole
     h = &b.holes[i]
+    s = segment_of(b, h.number)
+    if not back(s, h.begin + size):
+        free_holes(b)
+        return NULL
     piece[0] = Piece(h.number, h.begin, size)
     b.touched += max(0, size - (h.size - h.untouched))
     if h.size == size:
@@ -215,7 +194,7 @@ cdef char *take_piece(Books *b, Py_ssize_t n_bytes, Piece *piece) noexcept nogil
     b.n_pieces += 1
     b.used += size
     b.most_used = max(b.most_used, b.used)
-    return segment_of(b, piece.number).memory + piece.begin
+    return s.memory + piece.begin
 
 
 cdef void give_piece_back(Books *b, Piece *piece) noexcept nogil:
@@ -254,22 +233,22 @@ cdef class Arena:
 
     def __dealloc__(self):  # every lease holds the arena: there are no pieces
         for i in range(self.books.n_segments):
-            unmap_pages(self.books.segments[i].memory, self.books.segments[i].size)
+            fnn_unmap_pages(self.books.segments[i].memory, self.books.segments[i].size)
         PyMem_Free(self.books.segments)
         PyMem_Free(self.books.holes)
 
     def release(self):
         """Return what is not in use to the system, and count `most_used` anew."""
-        lock_books()
+        fnn_lock()
         free_holes(&self.books)
         self.books.most_used = self.books.used
-        unlock_books()
+        fnn_unlock()
 
     def counts(self):
         """Bytes that are out, that the system may have given memory for, and that were out at most."""
-        lock_books()
+        fnn_lock()
         cdef Py_ssize_t used = self.books.used, touched = self.books.touched, most_used = self.books.most_used
-        unlock_books()
+        fnn_unlock()
         return used, touched, most_used
 
     def segments(self):
@@ -303,9 +282,11 @@ cdef class Lease:
             raise MemoryError(f"a piece of memory of {n_bytes} bytes cannot be had")
         self.arena = arena
         self.one = 1
-        lock_books()
+        fnn_lock()
         self.begin = <unsigned char *> take_piece(&arena.books, self.n_bytes, &self.place)
-        unlock_books()
+        if self.begin is NULL:
+            self.begin = <unsigned char *> take_piece(&arena.books, self.n_bytes, &self.place)
+        fnn_unlock()
         if self.begin is NULL:
             raise MemoryError(f"the system has no block of {n_bytes} bytes")
 
@@ -322,6 +303,6 @@ cdef class Lease:
 
     def __dealloc__(self):
         if self.begin is not NULL:
-            lock_books()
+            fnn_lock()
             give_piece_back(&self.arena.books, &self.place)
-            unlock_books()
+            fnn_unlock()

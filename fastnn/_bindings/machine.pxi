@@ -5,6 +5,7 @@ cdef extern from "fnn.h" nogil:
         FNN_BASELINE
         FNN_AVX2
         FNN_AVX512
+        FNN_NEON
         FNN_ISA_COUNT
     int fnn_isa_is_built(fnn_isa isa)
     int fnn_isa_is_supported(fnn_isa isa)
@@ -24,7 +25,7 @@ cdef extern from "fnn.h" nogil:
     void fnn_set_flush_denormals(int on)
     int fnn_get_flush_denormals()
 
-ISA_NAMES = ("baseline", "avx2", "avx512")
+ISA_NAMES = ("baseline", "avx2", "avx512", "neon")
 
 
 def isa_built():

@@ -205,13 +205,13 @@ class Binary(Op):
         return self._gradient(0, dy) if needs[0] else None, self._gradient(1, dy) if needs[1] else None
 
 
-def _name(ufunc: np.ufunc) -> str:
+def name_of_ufunc(ufunc: np.ufunc) -> str:
     return "".join(word.capitalize() for word in ufunc.__name__.split("_"))
 
 
 def _unary(ufunc: np.ufunc, rule: Callable[..., Any]) -> Callable[[Any], Any]:
     wants = "".join(_names(rule))
-    kind = type(_name(ufunc), (Unary,), {
+    kind = type(name_of_ufunc(ufunc), (Unary,), {
         "ufunc": ufunc, "rule": staticmethod(rule), "wants": wants, "keeps": {0: "x"} if wants == "x" else {},
         "keeps_result": "y" in wants, "is_fresh": ufunc not in _HANDED_ON,
     })  # fmt: skip
@@ -231,7 +231,7 @@ _LISTS = (list, tuple)
 def _binary(ufunc: np.ufunc, rules: tuple[Callable[..., Any], Callable[..., Any]]) -> Callable[[Any, Any], Any]:
     wants = _names(rules[0]), _names(rules[1])
     operate = _OPERATORS.get(ufunc, ufunc)
-    kind = type(_name(ufunc), (Binary,), {
+    kind = type(name_of_ufunc(ufunc), (Binary,), {
         "ufunc": staticmethod(operate), "rules": rules, "wants": wants, "is_fresh": ufunc not in _HANDED_ON,
         "keeps": {index: name for index, name in enumerate("ab") if name in wants[0] + wants[1]},
         "keeps_result": "y" in wants[0] + wants[1],
@@ -268,8 +268,30 @@ _OPERATORS: dict[np.ufunc, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
+class Answer(Op):
+    """A function without a gradient, for those who observe: a comparison, a place, a whole number."""
+
+    keeps: ClassVar = {}
+
+    def __init__(self, function: Callable[..., Any], **settings: Any) -> None:
+        self.function, self.settings = function, settings
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(*inputs, **self.settings)
+
+
+def observed_answer(function: Callable[..., Any], *inputs: Any, **settings: Any) -> Any:
+    """`function` of arrays, tensors and settings, as an operation that observers see."""
+    kind = kind_of(*inputs)
+    return run(Answer(function, **settings), *[
+        new_tensor(x._data, None, kind) if isinstance(x, Tensor) else array_of(x) for x in inputs
+    ])  # fmt: skip
+
+
 def _answer(ufunc: np.ufunc) -> Callable[..., Any]:
-    def call(*inputs: Any) -> Tensor:
+    def call(*inputs: Any) -> Any:
+        if OBSERVERS.get():
+            return observed_answer(ufunc, *inputs)
         result = ufunc(*[value._data if isinstance(value, Tensor) else array_of(value) for value in inputs])
         return new_tensor(result if type(result) is np.ndarray else np.asarray(result), None, kind_of(*inputs))
 

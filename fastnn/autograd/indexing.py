@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _layout
+from fastnn._watching import OBSERVERS
 from fastnn.autograd.broadcasting import axes_of
+from fastnn.autograd.elementwise import observed_answer
 from fastnn.autograd.methods import gradient_of
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import Op, run
@@ -75,14 +77,17 @@ def _parts(x: Tensor) -> Iterator[Tensor]:
 
 
 class Pick(Op):
-    """x[index] with integer arrays or masks. The gradients of an element that is picked several times are added."""
+    """x[index] with integer arrays or masks. The gradients of an element that is picked several times are added.
+
+    `given` is the index as the caller has it, as in `Take`.
+    """
 
     is_exact = True
     is_fresh = True
     keeps: ClassVar = {}
 
-    def __init__(self, index: Any) -> None:
-        self.index = index
+    def __init__(self, index: Any, given: Any = None) -> None:
+        self.index, self.given = index, given
 
     def forward(self, x: NDArray) -> Any:
         self.shape = x.shape
@@ -98,14 +103,17 @@ class Pick(Op):
 
 
 class Take(Op):
-    """x.take(indices, axis): whole slices along an axis."""
+    """x.take(indices, axis): whole slices along an axis. `given` are the indices as the caller has them, by which
+    observers know them.
+    """
 
     is_exact = True
     is_fresh = True
     keeps: ClassVar = {}
 
-    def __init__(self, indices: NDArray, axis: int) -> None:
+    def __init__(self, indices: NDArray, axis: int, given: Any = None) -> None:
         self.indices, self.axis = indices, axis
+        self.given = given if isinstance(given, np.ndarray) else indices
 
     def forward(self, x: NDArray) -> Any:
         self.shape = x.shape
@@ -126,14 +134,15 @@ class Take(Op):
 
 
 class TakeAlongAxis(Op):
-    """np.take_along_axis(x, indices, axis). A single index without `keepdims` removes the axis."""
+    """np.take_along_axis(x, indices, axis). A single index without `keepdims` removes the axis; `given`: see `Take`."""
 
     is_exact = True
     is_fresh = True
     keeps: ClassVar = {}
 
-    def __init__(self, indices: NDArray, axis: int, keepdims: bool = True) -> None:
+    def __init__(self, indices: NDArray, axis: int, keepdims: bool = True, given: Any = None) -> None:
         self.indices, self.axis, self.keepdims = indices, axis, keepdims
+        self.given = given if isinstance(given, np.ndarray) else indices
 
     def forward(self, x: NDArray) -> Any:
         self.shape = x.shape
@@ -195,13 +204,13 @@ def _getitem(x: Any, index: Any) -> Any:
     if type(index) is tuple:
         if all(map(_is_plain, index)):
             return run(Slice(index), x)
-        return run(Pick(tuple(map(_own, index))), x)
+        return run(Pick(tuple(map(_own, index)), array_of(index)), x)
     if _is_plain(index):
         return run(Slice(index), x)
-    index = _own(index)
+    given, index = array_of(index), _own(index)
     if isinstance(index, np.ndarray) and index.dtype.kind in "iu" and x.ndim:
-        return run(Take(index, 0), x)
-    return run(Pick(index), x)
+        return run(Take(index, 0, given), x)
+    return run(Pick(index, given), x)
 
 
 @gradient_of(np.take)
@@ -210,10 +219,11 @@ def _take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") ->
     if axis is None:
         a, axis = a.reshape(-1), 0
     (axis,) = axes_of(axis, a.ndim)
-    indices = np.array(array_of(indices))
+    given: Any = array_of(indices)
+    indices = np.array(given)
     if mode != "raise":
-        indices = np.take(np.arange(a.shape[axis]), indices, mode=mode)  # type: ignore[call-overload]
-    return run(Take(indices, axis), a)
+        given = indices = np.take(np.arange(a.shape[axis]), indices, mode=mode)  # type: ignore[call-overload]
+    return run(Take(indices, axis, given), a)
 
 
 @gradient_of(np.take_along_axis)
@@ -222,7 +232,8 @@ def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         arr, axis = arr.reshape(-1), 0
     (axis,) = axes_of(axis, arr.ndim)
-    return run(TakeAlongAxis(np.array(array_of(indices)), axis), arr)
+    given = array_of(indices)
+    return run(TakeAlongAxis(np.array(given), axis, given=given), arr)
 
 
 @gradient_of(np.sort)
@@ -230,6 +241,9 @@ def _sort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None
     if axis is None:
         a, axis = a.reshape(-1), 0
     (axis,) = axes_of(axis, a.ndim)
+    if OBSERVERS.get():
+        order = observed_answer(np.argsort, a, axis=axis, kind="stable")
+        return run(TakeAlongAxis(array_of(order), axis), a)
     return run(TakeAlongAxis(np.argsort(array_of(a), axis, "stable"), axis), a)
 
 
@@ -258,7 +272,7 @@ def _pad(
     array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: Any = 0, reflect_type: Any = "even"
 ) -> Any:
     if isinstance(pad_width, dict):
-        widths = np.zeros((array.ndim, 2), int)
+        widths = np.zeros((array.ndim, 2), np.int64)
         for axis, width in pad_width.items():
             widths[axis] = width
     else:

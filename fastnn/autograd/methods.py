@@ -11,13 +11,15 @@ import numpy as np
 if TYPE_CHECKING:
     from fastnn.autograd.tensor import Tensor
 
-__all__ = ["FUNCTIONS", "NO_GRADIENT", "UFUNCS", "WRITES", "ArrayMethods", "gradient_of", "takes"]
+__all__ = ["FUNCTIONS", "NO_GRADIENT", "OBSERVED", "UFUNCS", "WRITES", "ArrayMethods", "gradient_of", "takes"]
 
 # What NumPy's functions do with tensors: the files that `numpy_functions.py` reads fill these.
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 # Those whose results are counts, places or answers, which have no gradient.
 NO_GRADIENT: set[Callable[..., Any]] = set()
+# Some of these as operations, for those who observe.
+OBSERVED: dict[Callable[..., Any], Callable[..., Any]] = {}
 # Those that write into an argument.
 WRITES: set[Callable[..., Any]] = set()
 # How many arguments by position, and which by name, the functions of FUNCTIONS take.

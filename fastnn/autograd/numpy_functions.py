@@ -1,5 +1,7 @@
 """NumPy's functions on tensors: those with a gradient, and those that need none."""
 
+from typing import Any
+
 import numpy as np
 
 from fastnn.autograd import (  # noqa: F401 - each fills the tables
@@ -10,7 +12,8 @@ from fastnn.autograd import (  # noqa: F401 - each fills the tables
     reductions,
     shapes,
 )
-from fastnn.autograd.methods import NO_GRADIENT, WRITES
+from fastnn.autograd.elementwise import observed_answer
+from fastnn.autograd.methods import NO_GRADIENT, OBSERVED, WRITES
 
 # Places, counts, answers, texts; and arrays that have only shape and dtype from what they are made like.
 NO_GRADIENT.update((
@@ -29,3 +32,13 @@ NO_GRADIENT.update(getattr(np, name) for name in _SINCE_NUMPY_2 if hasattr(np, n
 
 # These change an argument.
 WRITES.update((np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis))
+
+
+def _seen(function: Any) -> Any:
+    def call(a: Any, axis: Any = None, **settings: Any) -> Any:
+        return observed_answer(function, a, axis=axis, **settings)
+
+    return call
+
+
+OBSERVED.update({function: _seen(function) for function in (np.argmax, np.argmin, np.argsort, np.all, np.any)})

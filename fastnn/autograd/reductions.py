@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastnn.autograd.broadcasting import axes_of
 from fastnn.autograd.methods import UFUNCS, gradient_of
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import array_of, tensor_of
+from fastnn.autograd.tensor import tensor_of
 
 # What np.sum and np.prod call in the end.
 _add_up: Any = np.add.reduce
@@ -358,9 +358,9 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     )
 
 
-def _known(a: Any) -> tuple[NDArray, Any]:
+def _known(a: Any) -> tuple[Any, Any]:
     """Where `a` is a number, and `a` with zeros where it is none."""
-    known = ~np.isnan(array_of(a))
+    known = ~np.isnan(a)
     return known, np.where(known, a, np.zeros((), a.dtype))
 
 
@@ -376,7 +376,7 @@ def _nancumsum(a: Any, axis: int | None = None) -> Any:
 
 @gradient_of(np.nanprod)
 def _nanprod(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return _prod(np.where(~np.isnan(array_of(a)), a, np.ones((), a.dtype)), axis, keepdims)
+    return _prod(np.where(~np.isnan(a), a, np.ones((), a.dtype)), axis, keepdims)
 
 
 @gradient_of(np.nanmean)
@@ -396,13 +396,13 @@ def _nanvar(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -
 @gradient_of(np.nanstd)
 def _nanstd(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
     variance = _nanvar(a, axis, ddof, keepdims)
-    is_zero = variance._data == 0  # as in Std
+    is_zero = variance == 0  # as in Std
     one = np.ones((), a.dtype)
     return np.where(is_zero, one - one, UFUNCS[np.sqrt](np.where(is_zero, one, variance)))
 
 
 def _extreme(a: Any, axis: Any, keepdims: bool, largest: bool) -> Any:
-    is_nan = np.isnan(array_of(a))
+    is_nan = np.isnan(a)
     nowhere = is_nan.all(axis, keepdims=True)  # NaN stays where nothing else is
     limit = np.asarray(-np.inf if largest else np.inf, a.dtype)
     return (_max if largest else _min)(np.where(is_nan & ~nowhere, limit, a), axis, keepdims)

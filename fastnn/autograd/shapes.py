@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._watching import OBSERVERS
 from fastnn.autograd.broadcasting import axes_of, unbroadcast
 from fastnn.autograd.methods import FUNCTIONS, gradient_of
 from fastnn.autograd.tape import Op, run
-from fastnn.autograd.tensor import array_of, operand, wrap
+from fastnn.autograd.tensor import array_of, new_tensor, operand, wrap
 
 
 class Reshape(Op):
@@ -326,7 +327,11 @@ def _astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
     dtype = np.dtype(dtype)
     if dtype == x.dtype and not copy:
         return x
-    return run(Astype(dtype), x) if dtype.kind == "f" else wrap(x._data.astype(dtype), x._kind)
+    if dtype.kind == "f":
+        return run(Astype(dtype), x)
+    if OBSERVERS.get():
+        return run(Astype(dtype), new_tensor(x._data, None, x._kind))
+    return wrap(x._data.astype(dtype), x._kind)
 
 
 @gradient_of(np.copy)

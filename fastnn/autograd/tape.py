@@ -20,6 +20,7 @@ from fastnn.autograd.addition import added
 from fastnn.autograd.memory import BORROWED, KEPT, Memory
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.observer import observed
+from fastnn.autograd.results import as_array, observed_forward
 from fastnn.autograd.tensor import Tensor, new_tensor, seed, shares_memory
 
 __all__ = ["Op", "go_back", "grad", "next_number", "run"]
@@ -159,7 +160,7 @@ def run(op: Op, *inputs: Any) -> Any:
     if is_recorded:
         op.needs_grad = _ONE if len(edges) == 1 else tuple([edge is not None for edge in edges])
     try:
-        result = observed(op, "forward", op.forward, arrays) if _observers() else op.forward(*arrays)
+        result = observed_forward(op, arrays, kind is not None) if _observers() else op.forward(*arrays)
     except TypeError:
         widened = None if kind is None else kind._widened(inputs)
         if widened is None:
@@ -196,7 +197,7 @@ def run(op: Op, *inputs: Any) -> Any:
         op._outputs = [(np.shape(y), np.result_type(y)) for y in result]
         return tuple(_one_of_several(op, index, y, memory, kind) for index, y in enumerate(result))
     if type(result) is not np.ndarray:  # a loss is a float
-        result = _as_array(op, result, arrays)
+        result = as_array(op, result, arrays)
     y = _new(kind)
     y._data, y._op, y._memory, y._requires_grad, y._grad = result, op, memory, True, None
     return y
@@ -206,17 +207,6 @@ _ONE = (True,)
 _new = Tensor.__new__
 _is_recording = RECORDING.get
 _observers = OBSERVERS.get
-
-
-def _as_array(op: Op, result: Any, inputs: Sequence[Any]) -> NDArray:
-    """A result that is a number; a loss, which is a float, gets the dtype of what it is the loss of."""
-    array = np.asarray(result, getattr(inputs[0], "dtype", None) if type(result) is float else None)
-    if array.dtype.kind not in "fiubc" or type(result) is list:
-        raise TypeError(
-            f"{type(op).__name__}.forward: an array, a number or a tuple of them is needed. Received: "
-            f"{_check.shown(result)}"
-        )
-    return array
 
 
 def _shared(value: Any) -> Memory | None:
@@ -236,7 +226,7 @@ def _unrecorded(op: Op, inputs: Sequence[Any], result: Any, kind: type[Tensor]) 
         return tuple(_unrecorded(op, inputs, y, kind) for y in result)
     if result is None:
         return None
-    y = new_tensor(result if type(result) is np.ndarray else _as_array(op, result, inputs), None, kind)
+    y = new_tensor(result if type(result) is np.ndarray else as_array(op, result, inputs), None, kind)
     if op.is_view or op.keeps is None:
         for value in inputs:
             if isinstance(value, Tensor) and shares_memory(y._data, value._data):

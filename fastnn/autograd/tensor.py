@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn import _check
+from fastnn._watching import ACCUMULATING, OBSERVERS
 from fastnn.autograd import arithmetic
 from fastnn.autograd.memory import BORROWED, Memory
-from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, UFUNCS, WRITES, ArrayMethods, takes
+from fastnn.autograd.methods import FUNCTIONS, NO_GRADIENT, OBSERVED, UFUNCS, WRITES, ArrayMethods, takes
 from fastnn.autograd.modes import LOST, RECORDING
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
 
 # Arguments of NumPy's functions that are the same as none if they are None.
 _SILENT = ("dtype", "out")
-
 
 # A function that takes arrays and tensors gives the same kind.
 AnyArray = TypeVar("AnyArray", "Tensor", NDArray[Any])
@@ -239,6 +239,8 @@ class Tensor(ArrayMethods):
             self._grad = gradient if fresh else gradient.copy("K")
         else:
             self._grad = np.asarray(arithmetic.add(self._grad, gradient))
+        for watcher in ACCUMULATING.get():
+            watcher(self)
 
     # ---- memory ------------------------------------------------------------------------------------------------------
     def _shared_memory(self) -> Memory:
@@ -320,6 +322,12 @@ class Tensor(ArrayMethods):
         kind = "" if self._data.dtype in (np.float64, np.int64, np.bool_) else f", dtype={self._data.dtype}"
         return f"tensor({text}{kind}{note})"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: shape, dtype, statistics and some numbers."""
+        from fastnn.autograd._html import tensor_html
+
+        return tensor_html(self, type(self).__name__)
+
     # ---- NumPy's protocols -------------------------------------------------------------------------------------------
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **keywords: Any) -> Any:
         name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
@@ -345,7 +353,8 @@ class Tensor(ArrayMethods):
         if known is not None and takes(function, args, keywords):
             return known(*args, **keywords)
         if function in NO_GRADIENT:
-            return wrap(function(*array_of(args), **array_of(keywords)), self._kind)
+            see = OBSERVERS.get() and OBSERVED.get(function)
+            return see(*args, **keywords) if see else wrap(function(*array_of(args), **array_of(keywords)), self._kind)
         name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
         if function in WRITES:
             raise TypeError(f"{name} writes into its argument: use x[...] = value, or the data of the tensors")

@@ -29,7 +29,7 @@ class Settings:
 
     Attributes:
         threads: the number of threads of every contestant.
-        isa: the instruction set for all contestants: 'baseline', 'avx2' or 'avx512'; 'reference' leaves it to them.
+        isa: the instruction set for all contestants: one of `fastnn.available_isas()`; 'reference' leaves it to them.
         modes: the modes of PyTorch, keys of `TORCH_MODES`. Each runs with and without huge pages. Empty for fastnn
             alone.
         inference: time the forward in evaluation mode instead of training steps.

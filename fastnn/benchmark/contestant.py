@@ -6,6 +6,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastnn
+from fastnn._system import is_closed_pipe
 
 __all__ = ["FASTNN_ALGORITHMS", "TORCH_LIMITS", "TORCH_MODES", "Contestant"]
 
@@ -34,8 +36,19 @@ TORCH_LIMITS = {
     "baseline": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"},
     "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
     "avx512": {},
+    "neon": {"ATEN_CPU_CAPABILITY": "default"},
 }
 _PATIENCE = 60.0  # seconds that a process gets to end by itself
+
+
+@contextlib.contextmanager
+def _unless_closed() -> Iterator[None]:
+    """Pass over the error of writing to a process that reads no more."""
+    try:
+        yield
+    except OSError as error:
+        if not is_closed_pipe(error):
+            raise
 
 
 class Contestant:
@@ -69,6 +82,7 @@ class Contestant:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
             env={**os.environ, **environment, "PYTHONPATH": path},
         )
 
@@ -77,7 +91,7 @@ class Contestant:
         assert stdin is not None
         assert stdout is not None
         line = ""
-        with contextlib.suppress(BrokenPipeError):  # it is gone, which is told below
+        with _unless_closed():  # it is gone, which is told below
             stdin.write(json.dumps(request) + "\n")
             stdin.flush()
             line = stdout.readline()
@@ -117,7 +131,7 @@ class Contestant:
         """End the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # it is gone, and never read the line it was sent
+        with _unless_closed():  # it is gone, and never read the line it was sent
             self._process.stdin.close()
         try:
             self._process.wait(_PATIENCE)

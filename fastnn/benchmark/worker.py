@@ -179,7 +179,7 @@ def answer(side: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 def serve(begin: Callable[[dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
     """Answer requests until there are no more. `begin` makes the function that answers them from the settings."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # from here on, what is printed does not mix with the answers
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches all contestants; whoever started them tells of it
         answer_to = begin(json.loads(sys.argv[1]))

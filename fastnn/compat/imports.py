@@ -26,10 +26,17 @@ from fastnn.compat.layers import advice_of, in_layer, module_of
 __all__ = ["INSTALLED", "ScriptImports", "is_own_code", "without_frames_of"]
 
 _HIDDEN = (__file__, layers.__file__)
-_FASTNN = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # Folders that hold what was installed, wherever they lie.
 INSTALLED = ("site-packages", "dist-packages")
-_PREFIXES = {os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix, os.path.dirname(os.__file__))}
+
+
+def _real(path: str) -> str:
+    """A path without links, in small letters on Windows, which does not tell them from capitals."""
+    return os.path.normcase(os.path.realpath(path))
+
+
+_FASTNN = os.path.dirname(os.path.dirname(_real(__file__)))
+_PREFIXES = {_real(prefix) for prefix in (sys.prefix, sys.base_prefix, os.path.dirname(os.__file__))}
 
 
 def is_own_code(path: str, folder: str) -> bool:
@@ -47,16 +54,17 @@ def is_own_code(path: str, folder: str) -> bool:
 
 @functools.cache
 def _is_own_folder(path: str, folder: str) -> bool:
-    real = os.path.realpath(path)
+    real = _real(path)
     if _is_in(real, _FASTNN):
         return False
-    return any(_below(*paths) for paths in ((os.path.abspath(path), folder), (real, os.path.realpath(folder))))
+    as_given = os.path.normcase(os.path.abspath(path)), os.path.normcase(folder)
+    return any(_below(*paths) for paths in (as_given, (real, _real(folder))))
 
 
 @functools.cache
 def _was_installed(folder: str) -> bool:
     """Whether a folder holds what was installed: packages, Python's own library, an environment."""
-    real = os.path.realpath(folder)
+    real = _real(folder)
     above = [real, *map(str, PurePath(real).parents)]
     return (
         real in _PREFIXES
@@ -68,7 +76,7 @@ def _was_installed(folder: str) -> bool:
 @functools.cache
 def _is_above(path: str, folder: str) -> bool:
     """Whether a folder lies around the one of a script, with nothing between them that was installed."""
-    if os.path.basename(path) in INSTALLED or os.path.realpath(path) in _PREFIXES:
+    if os.path.basename(path) in INSTALLED or _real(path) in _PREFIXES:
         return False
     return _is_own_folder(folder, path)
 

@@ -19,7 +19,7 @@ from fastnn.compat.processes import tell_processes
 __all__ = ["run"]
 
 _FAILED, _INTERRUPTED = 1, 130
-_ISA_NAMES = {"avx512": "AVX-512", "avx2": "AVX2", "reference": "NumPy reference"}
+_ISA_NAMES = {"avx512": "AVX-512", "avx2": "AVX2", "neon": "NEON", "reference": "NumPy reference"}
 _HIDDEN = (__file__, imports.__file__, notebooks.__file__, program.__file__)
 
 

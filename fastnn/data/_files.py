@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from fastnn._errors import FileError
+from fastnn._system import open_without_waiting, user_folder_name
 
 
 class Readable(Protocol):
@@ -48,7 +49,7 @@ def cache_folder() -> Path:
         folder = Path(_pooch().os_cache("fastnn"))
     except RuntimeError:  # so do new versions of platformdirs; old ones return "~/.cache"
         folder = Path("~")
-    return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / f"fastnn-{os.getuid()}"
+    return folder if folder.is_absolute() else Path(tempfile.gettempdir()) / user_folder_name("fastnn")
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -123,8 +124,7 @@ def open_file(path: Path, largest: int) -> IO[bytes]:
         DataError: it is a FIFO, a device or too large.
         OSError: it cannot be opened.
     """
-    # A FIFO that nobody writes to would block without O_NONBLOCK, which changes nothing about regular files.
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    file = open(path, "rb", opener=open_without_waiting)  # noqa: SIM115
     try:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

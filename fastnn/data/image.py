@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _check
+from fastnn._system import open_without_waiting
 from fastnn.data import _checks
 from fastnn.data._files import DataError
 
@@ -135,7 +136,7 @@ def read(
     """`read_image` with checked arguments."""
     from PIL import Image, UnidentifiedImageError
 
-    with open(path, "rb", opener=_open_without_waiting) as file:
+    with open(path, "rb", opener=open_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise DataError("not a regular file", path)
         try:
@@ -188,10 +189,6 @@ def check_png(file: IO[bytes], most_pixels: int, path: str = "") -> tuple[int, i
         file.seek(position)
         position += 12 + int.from_bytes(file.read(4), "big")
     raise DataError(f"a PNG of more than {_MOST_CHUNKS:,} chunks", path)
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe without a writer would wait for ever
 
 
 def pixels_of(image: Image, size: tuple[int, int] | None, channels: int, resize: str) -> NDArray[np.uint8]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastnn import _check, _several
 from fastnn.data import _checks, mixing
 from fastnn.data._prefetch import ahead
+from fastnn.data._shards import ShardedBatch, cut
 from fastnn.data._sources import Images, Plain, Source, augmented_parts
 from fastnn.data.augment import Augmentation, Compose
 from fastnn.data.preprocessing import Preprocessing
@@ -22,6 +23,7 @@ _ORDER, _AUGMENT = 0, 1
 _MOST_CHANNELS = 4096  # of an image; what has more are features
 
 Batch = tuple[Any, Any]
+Made = TypeVar("Made")
 
 
 class Loader:
@@ -274,13 +276,45 @@ class Loader:
         epoch, begin = self._position = self._next
         self._next = (epoch + 1, 0)
         self._latest = token = object()
-        return self._iterate(token, epoch, begin)
+        return self._iterate(token, epoch, begin, self._make_whole)
 
-    def _iterate(self, token: object, epoch: int, begin: int) -> Generator[Batch, None, None]:
+    def iterate_shards(self, own: range, shards: int) -> Generator[ShardedBatch, None, None]:
+        """An epoch of batches that are cut into shards, of which only those of `own` are read and augmented.
+
+        The order of samples is that of the whole batches. Random numbers of augmentations depend on the seed, the
+        epoch, the batch and the shard.
+
+        Args:
+            own: the shards to make, neighbours.
+            shards: the number of all shards.
+        """
+        epoch, begin = self._position = self._next
+        self._next = (epoch + 1, 0)
+        self._latest = token = object()
+
+        def make(order: NDArray[np.int64], epoch: int, number: int) -> ShardedBatch:
+            indices = self._indices(order, number)
+            parts = [
+                self._make(indices[cut(len(indices), s, shards)], epoch, self._generator(_AUGMENT, epoch, number, s))
+                for s in own
+            ]
+            return ShardedBatch(len(indices), own.start, parts)
+
+        return self._iterate(token, epoch, begin, make)
+
+    def _make_whole(self, order: NDArray[np.int64], epoch: int, number: int) -> Batch:
+        return self._make(self._indices(order, number), epoch, self._generator(_AUGMENT, epoch, number))
+
+    def _indices(self, order: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+        return order[number * self.batch_size : (number + 1) * self.batch_size]
+
+    def _iterate(
+        self, token: object, epoch: int, begin: int, make_batch: Callable[[NDArray[np.int64], int, int], Made]
+    ) -> Generator[Made, None, None]:
         order = self._order(epoch)
 
-        def make(number: int) -> Batch:
-            return self._make(order, epoch, number)
+        def make(number: int) -> Made:
+            return make_batch(order, epoch, number)
 
         def move_to(epoch: int, batch: int) -> None:
             if self._latest is token:
@@ -308,9 +342,7 @@ class Loader:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=key)))
 
     # ---- one batch -----------------------------------------------------------------------------------------
-    def _make(self, order: NDArray[np.int64], epoch: int, number: int) -> Batch:
-        indices = order[number * self.batch_size : (number + 1) * self.batch_size]
-        rng = self._generator(_AUGMENT, epoch, number)
+    def _make(self, indices: NDArray[np.int64], epoch: int, rng: np.random.Generator) -> Batch:
         y = None if self.labels is None else _several.mapped(lambda labels: labels[indices], self.labels)
         if self._sources is None:
             return self._source.mixed(indices, epoch, rng, y, self._mixings, self.num_classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -87,7 +88,7 @@ def _draw(stream: np.random.PCG64) -> tuple[NDArray[np.uint8], NDArray[np.int64]
     """
 
     def uniform(low: float, high: float, *shape: int) -> Plane:
-        bits = stream.random_raw(_BLOCK * int(np.prod(shape, dtype=int))).reshape(_BLOCK, *shape)
+        bits = stream.random_raw(_BLOCK * math.prod(shape)).reshape(_BLOCK, *shape)
         return ((bits >> np.uint64(40)).astype(np.float32) * np.float32(2**-24) * np.float32(high - low)) + np.float32(
             low
         )

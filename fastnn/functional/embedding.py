@@ -41,17 +41,17 @@ def embedding(x: ArrayLike, weight: ArrayLike, padding_idx: int | None = None) -
     table = _check.floats("embedding", "weight", array_of(weight), 2)
     padding = row_argument("embedding", padding_idx, len(table))
     indices = rows_of("embedding", x, len(table))
-    return run(Embedding(indices, padding), weight if isinstance(weight, Tensor) else table)
+    return run(Embedding(indices, padding, array_of(x)), weight if isinstance(weight, Tensor) else table)
 
 
 class Embedding(Op):
-    """`embedding` of a table."""
+    """`embedding` of a table; `given` are the indices as the caller has them, by which observers know them."""
 
     keeps: ClassVar = {}
     is_exact = is_fresh = True
 
-    def __init__(self, indices: NDArray[np.intp], padding_idx: int | None) -> None:
-        self.indices, self.padding_idx = indices, padding_idx
+    def __init__(self, indices: NDArray[np.intp], padding_idx: int | None, given: Any = None) -> None:
+        self.indices, self.padding_idx, self.given = indices, padding_idx, given
 
     def forward(self, weight: Any) -> NDArray:
         weight = _check.floats("embedding", "weight", weight)

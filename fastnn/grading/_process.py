@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastnn._json import parse_json
+from fastnn._system import IS_WINDOWS
 from fastnn.grading._child import transport
 from fastnn.grading.errors import ChannelError, EndedError, OutputLimitError, StudentError, TimeLimitError
 
@@ -25,6 +26,7 @@ _BOOT = "import sys; sys.path += sys.argv[1:3]; from grading_child.main import m
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "LC_ALL": "C.UTF-8",
+    "PYTHONUTF8": "1",  # for systems without that locale
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -42,14 +44,17 @@ class ChildProcess:
         most_output: bytes of standard output and of standard error.
         most_result: bytes of arrays in a message of the child.
     Raises:
-        OSError: no process can be started, or this system is not of the family of Unix.
+        OSError: no process can be started, or this is Windows.
     """
 
     def __init__(
         self, files: Mapping[str, bytes], packages: Mapping[str, Path], most_output: int, most_result: int
     ) -> None:
-        if os.name != "posix":
-            raise OSError("grading needs Linux or another system of the family of Unix")
+        if IS_WINDOWS:
+            raise OSError(
+                "students' code is run in a process with limits that Windows does not have: grade on Linux, on macOS, "
+                "or on Windows in WSL (wsl --install)"
+            )
         self._most_output, self._most_result = most_output, most_result
         self._received, self._failure = bytearray(), None  # type: bytearray, StudentError | None
         self._output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}

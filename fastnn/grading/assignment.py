@@ -91,6 +91,12 @@ class Assignment:
         """
         return cls(title, submission, [Result(report.operation, report) for report in reports])
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from fastnn.grading.html import assignment_fragment
+
+        return assignment_fragment(self)
+
     @property
     def reports(self) -> list[Report]:
         """The reports of the tasks."""
@@ -158,7 +164,7 @@ def grade(
         seed: of the inputs of all checks.
         limits: in place of those of the spec.
     Raises:
-        OSError: a file cannot be read, or this system is not of the family of Unix.
+        OSError: a file cannot be read, or this is Windows.
         ValueError: the submission is no text, or too large; the spec is wrong.
     Example:
         >>> import pathlib

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -169,7 +170,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     taken: set[str] = set()
     for name, path in zip(short, paths, strict=True):
         if how_many[name.casefold()] > 1:
-            name = str(path).replace(os.sep, "-").strip("-.")
+            name = re.sub(r"[/\\:]", "-", str(path)).strip("-.")
         base = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
         unique, number = base, 2
         while unique.casefold() in taken:

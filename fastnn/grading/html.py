@@ -3,13 +3,13 @@
 from html import escape
 from typing import TYPE_CHECKING
 
-from fastnn.grading.report import Part
+from fastnn.grading.report import Part, Report
 from fastnn.grading.text import clean
 
 if TYPE_CHECKING:
     from fastnn.grading.assignment import Assignment, Result
 
-__all__ = ["to_html"]
+__all__ = ["assignment_fragment", "report_fragment", "to_html"]
 
 # Contrast of text to its ground is at least 5 to 1 in both schemes; words say what colours say.
 _STYLE = """
@@ -66,27 +66,50 @@ def to_html(assignment: "Assignment") -> str:
     )
 
 
+def assignment_fragment(assignment: "Assignment") -> str:
+    """The same for a notebook, in whose page and colours it stands."""
+    notes = "".join(f"<li>{_text(note)}</li>" for note in assignment.notes)
+    points = f"{assignment.points:g} of {assignment.max_points:g} points"
+    parts = [
+        f"<div><strong>{_text(assignment.title)}</strong>: {points}</div>",
+        f"<div>{_text(assignment.submission)}, seed {assignment.seed}</div>" if assignment.submission else "",
+        f"<ul>{notes}</ul>" if notes else "",
+        *(_findings(result, "div") for result in assignment.results),
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def report_fragment(report: Report) -> str:
+    """The report of one check, for a notebook."""
+    head = f"<div><strong>{_text(report.operation)}</strong>: {report.points:g} of {report.max_points:g} points</div>"
+    return "\n".join([head, *(_part(part, "div") for part in report.parts)])
+
+
 def _verdict(passed: bool) -> str:
     return "right" if passed else "wrong"
 
 
 def _task(number: int, result: "Result") -> str:
-    parts = [f'<section id="task-{number}">', f"<h2>{_text(result.name)}</h2>"]
-    parts += [_part(part) for part in result.report.parts]
+    return f'<section id="task-{number}">\n<h2>{_text(result.name)}</h2>\n{_findings(result, "h3")}\n</section>'
+
+
+def _findings(result: "Result", heading: str) -> str:
+    parts = [] if heading == "h3" else [f"<div><strong>{_text(result.name)}</strong></div>"]
+    parts += [_part(part, heading) for part in result.report.parts]
     if result.trace:
         parts.append(f"<pre>{_text(result.trace)}</pre>")
     if result.hint:
         parts.append(f"<p><strong>Hint.</strong> {_text(result.hint)}</p>")
     if result.output:
         parts.append(f"<details><summary>What the code printed</summary><pre>{_text(result.output)}</pre></details>")
-    return "\n".join([*parts, "</section>"])
+    return "\n".join(parts)
 
 
-def _part(part: Part) -> str:
+def _part(part: Part, heading: str) -> str:
     verdict = _verdict(part.passed)
     lines = [
-        f'<h3>{_text(part.name)}: <span class="{verdict}">{verdict}</span>, '
-        f"{part.points:g} of {part.max_points:g} points</h3>"
+        f'<{heading}>{_text(part.name)}: <span class="{verdict}">{verdict}</span>, '
+        f"{part.points:g} of {part.max_points:g} points</{heading}>"
     ]
     if part.mistakes:
         lines.append("<ul>" + "".join(f"<li>{_text(mistake)}</li>" for mistake in part.mistakes) + "</ul>")

@@ -73,7 +73,13 @@ class Report:
         head = f"{self.operation}: {self.points:g} of {self.max_points:g} points"
         return "\n".join([head, *(f"  {line}" for part in self.parts for line in str(part).splitlines())])
 
-    __repr__ = __str__  # what a console and a notebook show
+    __repr__ = __str__  # what a console shows
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from fastnn.grading.html import report_fragment
+
+        return report_fragment(self)
 
     def to_html(self) -> str:
         """The report as one HTML file that needs nothing else."""

@@ -87,7 +87,7 @@ class Sandbox:
         notes: what of the submission was left out: cells that failed, commands of IPython.
     Raises:
         StudentError: the file cannot be loaded.
-        OSError, ValueError: the file cannot be read; the system is not of the family of Unix.
+        OSError, ValueError: the file cannot be read; this is Windows.
     Example:
         >>> import pathlib
         >>> import numpy as np

@@ -103,7 +103,7 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
     name = os.fspath(path)
     if name in spec_names():
         path = _FOLDER / f"{name}.toml"
-    elif not os.path.exists(path) and not name.endswith(".toml") and os.sep not in name:
+    elif not os.path.exists(path) and not name.endswith(".toml") and not os.path.dirname(name):
         raise FileError(f"there is no such file and no such spec; specs are {', '.join(spec_names())}", name)
     with open(path, "rb") as stream:
         content = stream.read(_LARGEST + 1)

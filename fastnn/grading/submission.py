@@ -104,7 +104,7 @@ def read_submission(path: str | os.PathLike[str], file: str | None = None) -> Su
                 if total > _LARGEST_FOLDER or len(files) == _MOST_FILES:
                     most = f"{_MOST_FILES} Python files, or {_LARGEST_FOLDER >> 20} MB of them"
                     raise ValueError(f"{path}: it has more than {most}; is an environment of packages in it?")
-                files[str(other.relative_to(path))] = content
+                files[other.relative_to(path).as_posix()] = content
     is_notebook = notebooks.is_notebook(main)
     content = _content(main, _LARGEST_NOTEBOOK if is_notebook else _LARGEST_FILE)
     files[main.name] = content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -328,7 +329,7 @@ def _counts(x: NDArray, y: NDArray) -> dict[str, int]:
     if y.ndim > 1:
         counts["the number of outputs"] = y.shape[1]
     if y.ndim > 2:
-        counts["the number of pixels"] = int(np.prod(y.shape[2:]))
+        counts["the number of pixels"] = math.prod(y.shape[2:])
         counts["the batch size times the number of pixels"] = y.size // y.shape[1] if y.size else 0
     elif x.ndim > 1:
         counts["the number of elements of the input"] = x.size

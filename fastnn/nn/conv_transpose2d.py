@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -84,7 +85,7 @@ class ConvTranspose2d(Module):
             )
         shape = (in_channels, out_channels // groups, *self.kernel_size)
         _check.fits_memory("ConvTranspose2d", "a weight", shape)
-        bound = 1 / np.sqrt(np.prod(shape[1:]))
+        bound = 1 / np.sqrt(math.prod(shape[1:]))
         draw = generator().uniform(-bound, bound, shape)
         taps_first = np.ascontiguousarray(draw.transpose(2, 3, 1, 0), np.float32)
         self.weight = Parameter(taps_first.transpose(3, 2, 0, 1))

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import _check
-from fastnn import functional as F
 from fastnn._random import generator
+from fastnn.autograd.tape import run
+from fastnn.autograd.tensor import array_of
+from fastnn.functional.embedding import Embedding as RowsOf
 from fastnn.functional.embedding import row_argument, rows_of
 from fastnn.nn.module import Module
 from fastnn.nn.parameter import Parameter
@@ -88,7 +90,7 @@ class Embedding(Module):
 
     def forward(self, x: Any) -> Any:
         rows = rows_of("Embedding", x, self.num_embeddings)
-        return F.embedding(rows, self.weight, self.padding_idx)
+        return run(RowsOf(rows, self.padding_idx, array_of(x)), self.weight)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

@@ -495,3 +495,11 @@ class Module(CheckMethod):
         if not children:
             return f"{type(self).__name__}({self.extra_repr()})"
         return f"{type(self).__name__}({self.extra_repr()}\n  " + "\n  ".join(children) + "\n)"
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: a tree that folds, with shapes and numbers of parameters. A repr of one's own goes before."""
+        if type(self).__repr__ is not Module.__repr__:
+            return None
+        from fastnn.nn._html import module_html
+
+        return module_html(self)

@@ -61,7 +61,7 @@ def warp_batch(x: NDArray, maps: NDArray, fill: float) -> NDArray:
     a = (maps[:, 0, 0] * i + maps[:, 0, 1] * j) + maps[:, 0, 2]
     b = (maps[:, 1, 0] * i + maps[:, 1, 1] * j) + maps[:, 1, 2]
     a, b = a.clip(-1, h), b.clip(-1, w)
-    top, left = np.floor(a).astype(int), np.floor(b).astype(int)
+    top, left = np.floor(a).astype(np.int64), np.floor(b).astype(np.int64)
     down, right = a - top.astype(x.dtype), b - left.astype(x.dtype)
     surrounded = np.pad(x, ((0, 0), (0, 0), (1, 2), (1, 2)), constant_values=fill).transpose(0, 2, 3, 1)
     k = np.arange(n)[:, None, None]

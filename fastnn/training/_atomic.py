@@ -2,19 +2,29 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import secrets
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from fastnn._system import BINARY, IS_WINDOWS
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["atomic_write"]
 
 _LONGEST_NAME = 255  # bytes, of every usual file system
 _SUFFIX = ".part"
+# Of Windows, which locks what is open: how often, in a second, to ask for a name that a virus scanner, say, looks at;
+# and the age at which what nobody has open counts as left over.
+_TRIES = 20
+_LEFT_ALONE = 60.0
 # Errors of the disk come without a name; the user wants to know which file was not written.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _KINDS = (
@@ -36,10 +46,11 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) 
 
     Args:
         path: the file.
-        mode, **kwargs: as of `open`, for writing.
+        mode, **kwargs: as of `open`, for writing. Text is written as UTF-8 with "\\n" at the ends of lines, on all
+            systems, unless `encoding` and `newline` say otherwise.
     Raises:
-        OSError: the file cannot be written, or `path` is a folder, a FIFO, a socket or a device. The file that was
-            there is whole, and nothing else is left.
+        OSError: the file cannot be written, or `path` is a folder, a FIFO, a socket or a device; on Windows also if a
+            program has it open. The file that was there is whole, and nothing else is left.
     Example:
         >>> import tempfile
         >>> from pathlib import Path
@@ -47,9 +58,11 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) 
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with atomic_write(f"{folder}/a.txt", "w") as file:
         ...         _ = file.write("whole")
-        ...     Path(folder, "a.txt").read_text()
+        ...     Path(folder, "a.txt").read_text(encoding="utf-8")
         'whole'
     """
+    if "b" not in mode:
+        kwargs = {"encoding": "utf-8", "newline": "\n", **kwargs}
     target = Path(os.path.realpath(path))
     with _errors_named(path, everything=True):
         before = _status(target)
@@ -63,13 +76,15 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) 
         with _errors_named(path), open(descriptor, mode, **kwargs) as file:
             yield file
             file.flush()
-            if before is not None:
+            if before is not None and not IS_WINDOWS:  # there, a file has the rights of its folder
                 with contextlib.suppress(OSError):  # only root may give files away
                     os.fchown(file.fileno(), before.st_uid, before.st_gid)
                 os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
-            os.fsync(file.fileno())
-            # While it is open, and therefore locked: nobody takes it for a leftover.
-            os.replace(temporary, target)
+            _sync(file.fileno())
+            if not IS_WINDOWS:  # while it is open, and therefore locked: nobody takes it for a leftover
+                os.replace(temporary, target)
+        if IS_WINDOWS:
+            _replace_closed(temporary, target, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -84,7 +99,9 @@ def _errors_named(path: str | os.PathLike[str], everything: bool = False) -> Ite
         yield
     except OSError as error:
         if error.errno is not None and (everything or (error.filename is None and error.errno in _DISK_ERRORS)):
-            error.filename, error.filename2 = os.fspath(path), None
+            error.filename = os.fspath(path)
+            if error.filename2 is not None:
+                del error.filename2  # None would be shown
         raise
 
 
@@ -104,14 +121,18 @@ def _create(target: Path, private: bool) -> tuple[int, Path]:
     """A new file beside `target`, open for writing and locked as long as it is open."""
     if len(os.fsencode(target.name)) > _LONGEST_NAME:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    if IS_WINDOWS and ":" in target.name:  # it would be written to a hidden part of another file
+        raise OSError(errno.EINVAL, "cannot be written: there are no colons in names on Windows")
     while True:
         path = target.parent / f"{_prefix(target)}{secrets.token_hex(4)}{_SUFFIX}"
         try:
             # The kernel takes the umask off. What replaces a private file is private from its first byte.
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY
             descriptor = os.open(path, flags, 0o600 if private else 0o666)
         except FileExistsError:
             continue
+        if IS_WINDOWS:  # what is open is locked
+            return descriptor, path
         with contextlib.suppress(OSError):  # a file system without locks: its leftovers stay
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
@@ -130,13 +151,40 @@ def _remove_leftovers(target: Path) -> None:
         leftovers = [entry.path for entry in entries if name.fullmatch(entry.name)]
     for path in leftovers:
         with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            if IS_WINDOWS:
+                # It cannot be removed while it is open. Between closing and renaming it is young.
+                if time.time() - os.lstat(path).st_mtime > _LEFT_ALONE:
+                    os.unlink(path)
+                continue
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 if stat.S_ISREG(os.fstat(descriptor).st_mode):
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     os.unlink(path)
             finally:
                 os.close(descriptor)
+
+
+def _replace_closed(temporary: Path, target: Path, path: str | os.PathLike[str]) -> None:
+    """Rename a file as Windows wants it: closed, and onto a name that nobody has open."""
+    for left in reversed(range(_TRIES)):
+        try:
+            os.replace(temporary, target)
+            return
+        except PermissionError as error:
+            if not left:
+                words = "cannot be replaced: a program has it open, or it is marked as read-only"
+                raise PermissionError(error.errno, words, os.fspath(path)) from error
+        time.sleep(1 / _TRIES)
+
+
+def _sync(descriptor: int) -> None:
+    """Put a file on disk. What macOS calls fsync leaves it in the disk's own cache."""
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError):  # a file system that cannot
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -89,3 +89,5 @@ def check_state(state: Any) -> None:
             raise ValueError(f"its {path} is not what it should be")
     if not _is_texts_to(_is_array)(state.get("criterion", {})):  # only of a criterion with parameters
         raise ValueError("its criterion is not what it should be")
+    if not _is_or_none(_is_count)(state.get("shards")):  # only of a training with shards
+        raise ValueError("its shards is not what it should be")

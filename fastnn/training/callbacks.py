@@ -3,7 +3,7 @@
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -23,7 +23,13 @@ class Callback:
     """Called by a `Trainer` at the moments that the methods name. Subclasses define those that they need.
 
     What must survive an interruption goes into `state_dict`: nested dicts, lists, numbers, texts and arrays.
+
+    Attributes:
+        only_watches: the training would be the same without it, and it has no state: a checkpoint fits whether or not
+            it is there.
     """
+
+    only_watches: ClassVar[bool] = False
 
     def reset(self) -> None:
         """Before the first step of a new training: forget what belongs to another one.
@@ -284,6 +290,8 @@ class HistoryFiles(Callback):
         self.title = str(title)
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
+        if not trainer.steps.is_main:
+            return
         trainer.history.to_csv(self.folder / "history.csv")
         trainer.history.to_json(self.folder / "history.json")
 
@@ -294,6 +302,8 @@ class HistoryFiles(Callback):
         self._draw(trainer)
 
     def _draw(self, trainer: "Trainer") -> None:
+        if not trainer.steps.is_main:
+            return
         # Once, not every epoch: a picture takes half a second.
         save_curves(trainer.history, self.folder / "curves.png", self.title, {"val": trainer.val_name})
 

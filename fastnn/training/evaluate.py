@@ -170,6 +170,7 @@ def evaluate(
     tta: int = 0,
     on_batch: Callable[[int], Any] | None = None,
     metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
+    distributed: Any = None,
 ) -> Evaluation:
     """Loss and metrics of `model` over all batches of `loader`, in eval mode.
 
@@ -189,6 +190,8 @@ def evaluate(
         on_batch: called with the number of images of each batch, for a progress bar.
         metrics: functions of outputs and targets by name, or a list of them; each gives the mean over a batch, or a
             pair (total, count), as `training.accuracy` does.
+        distributed: a `fastnn.distributed.World`, whose processes take turns at the batches; all of them get the same
+            result as one process would.
 
     Raises:
         ValueError: `tta` is none of 0, 1, 2, or the loader gives no images.
@@ -209,14 +212,25 @@ def evaluate(
     _arguments.model("evaluate", "model", model)
     criterion = nn.CrossEntropyLoss() if criterion is None else criterion
     meter = Meter(named_metrics("evaluate", metrics), criterion)
+    rank, ranks = (0, 1) if distributed is None else (distributed.rank, distributed.size)
+    records: dict[str, Any] = {}  # of the batches of this process, by their numbers
     with eval_mode(model), eval_mode(criterion), no_grad():
-        for x, y in batches_of("evaluate", loader):
-            n = _several.first_length(x) or 0
-            outputs = _predict_batch(model, x, tta)
-            meter.update(loss_of("evaluate", criterion, outputs, y), outputs, y, n)
-            if on_batch is not None:
-                on_batch(n)
-            del x, y, outputs  # their memory can serve the next batch
+        for number, (x, y) in enumerate(batches_of("evaluate", loader)):
+            if number % ranks == rank:
+                n = _several.first_length(x) or 0
+                outputs = _predict_batch(model, x, tta)
+                record = meter.measure(loss_of("evaluate", criterion, outputs, y), outputs, y, n)
+                if distributed is None:
+                    meter.add([record])
+                else:
+                    records[str(number)] = record
+                if on_batch is not None:
+                    on_batch(n)
+                del outputs
+            del x, y  # their memory can serve the next batch
+    if distributed is not None:
+        of_all = [pair for one in distributed.communicator.exchange("evaluation", records) for pair in one.items()]
+        meter.add(record for _, record in sorted(of_all, key=lambda pair: int(pair[0])))
     if not meter.images:
         raise ValueError("evaluate: the loader gave no images")
     return Evaluation(meter.loss, meter.accuracy, meter.top5, meter.images, meter.values())

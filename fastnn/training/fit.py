@@ -44,7 +44,8 @@ def fit(
         out: a folder, made if missing, for history.csv, history.json, curves.png, last.safetensors, best.safetensors,
             and, when training has ended, metrics.json and weights.safetensors. `fastnn.load` reads all three files of
             weights.
-        **kwargs: further arguments of `Trainer`, such as metrics, max_grad_norm, progress or scheduler_interval.
+        **kwargs: further arguments of `Trainer`, such as metrics, max_grad_norm, progress, scheduler_interval or
+            distributed.
 
     Example:
         >>> import numpy as np
@@ -76,7 +77,7 @@ def fit(
         **kwargs,
     )
     history = trainer.fit(train_loader, epochs, val_loader, resume)
-    if out is not None:
+    if out is not None and trainer.steps.is_main:
         save_weights(model, out / "weights.safetensors")
         write_metrics(out, {**history.rows[-1], **facts(trainer), "resumed": resume is not None})
     return history

@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastnn._tables import aligned, html_table
+from fastnn.training._curves import curves_html
 from fastnn.training.checkpoint import atomic_write
 
 __all__ = ["History"]
 
 # Step records that a history holds at most; when there are so many, neighbours are joined. Enough for a smooth curve.
 _MOST_STEPS = 200
+# Rows of the table in a notebook, and how many of them are the first ones.
+_SHOWN_EPOCHS, _FIRST_EPOCHS = 30, 5
 
 
 class History:
     """One row per epoch: a dict of numbers by name. And one record for every few steps, however long the training.
 
-    It prints as a table.
+    It prints as a table; a notebook shows curves, too.
 
     Attributes:
         rows: of the epochs.
@@ -92,7 +95,8 @@ class History:
 
     def _cells(self) -> list[list[str]]:
         """The table as texts, the names first."""
-        return [self.columns, *([_shown(row.get(name)) for name in self.columns] for row in self.rows)]
+        columns = self.columns
+        return [columns, *([_shown(row.get(name)) for name in columns] for row in self.rows)]
 
     def __repr__(self) -> str:
         if not self.rows:
@@ -100,8 +104,17 @@ class History:
         return "\n".join(aligned(self._cells(), ()))
 
     def _repr_html_(self) -> str:
+        """For notebooks: curves, and the table; of many epochs, the first and the last ones."""
+        if not self.rows:
+            return "<p>no epochs</p>"
         head, *rows = self._cells()
-        return html_table(head, rows, ())
+        if len(rows) > _SHOWN_EPOCHS:
+            left_out = len(rows) - _SHOWN_EPOCHS
+            gap = [f"{left_out:,} more", *[""] * (len(head) - 1)]
+            rows = [*rows[:_FIRST_EPOCHS], gap, *rows[_FIRST_EPOCHS + left_out :]]
+        names = dict.fromkeys(name.removeprefix("train_") for name in self.columns if name.startswith("train_"))
+        names.pop("seconds", None)
+        return "\n".join([curves_html(self.rows, list(names)), html_table(head, rows, ())]).lstrip()
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a table with one line per epoch."""

@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signal that ends a process, wait for the end of a training step."""
+"""Ctrl-C, and the signals that end a process, wait for the end of a training step."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ __all__ = ["InterruptFlag", "Interrupted"]
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM stopped a training, after its state was saved if it has a folder.
+    """Ctrl-C, SIGTERM or on Windows Ctrl-Break stopped a training, after its state was saved if it has a folder.
 
     Attributes:
         signal_number: which signal it was.
@@ -23,6 +23,7 @@ class Interrupted(KeyboardInterrupt):
 class InterruptFlag:
     """Within the block the first SIGINT or SIGTERM only sets `raised`; a second one raises KeyboardInterrupt at once.
 
+    On Windows, where no process can send SIGTERM to another, SIGBREAK (Ctrl-Break, a window that closes) does the same.
     Does nothing in threads other than the main one, where Python allows no signal handlers, nor to SIGINT in processes
     that ignore it, as those do that a shell started in the background. A program that handles SIGTERM itself goes on
     doing so.
@@ -42,8 +43,10 @@ class InterruptFlag:
         if in_main_thread:
             if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
                 self._previous[signal.SIGINT] = signal.signal(signal.SIGINT, self._on_signal)
-            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-                self._previous[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._on_signal)
+            for name in ("SIGTERM", "SIGBREAK"):
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                    self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:

@@ -223,6 +223,10 @@ class Meter:
         Returns:
             Its own metrics.
         """
+        return self.add([self.measure(loss, outputs, targets, n)])
+
+    def measure(self, loss: float, outputs: Any, targets: Any, n: int | None = None) -> dict[str, Any]:
+        """What `update` adds of a batch, for `add`: numbers, and for each metric a pair (total, count)."""
         loss = scalar("Meter.update", self._criterion, loss)
         outputs, targets = _checked("outputs", outputs), _checked("targets", targets)
         check_scores(self._criterion, outputs)
@@ -233,19 +237,28 @@ class Meter:
         else:
             n = len(outputs)
         weight = loss_weight(self._criterion, outputs, targets, n)
-        self.images += n
-        if weight:
-            # The sum over a batch is its images' already; a mean stands for as much as it was taken over.
-            is_sum = getattr(self._criterion, "reduction", "mean") == "sum"
-            self._loss_sum += loss if is_sum else loss * weight
-            self._loss_weight += weight
-        batch: dict[str, float] = {}
-        for name, (part, count) in self._measure(outputs, targets, n).items():
-            sums = self._sums.setdefault(name, [0.0, 0.0])
-            sums[0] += part
-            sums[1] += count
-            batch[name] = _quotient(part, count)
-        return batch
+        return {"images": n, "loss": loss, "weight": weight, "metrics": self._measure(outputs, targets, n)}
+
+    def add(self, records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+        """Add what `measure` gave, of one batch or of its parts, in order.
+
+        Returns:
+            The metrics of these records alone.
+        """
+        batch: dict[str, list[float]] = {}
+        # The sum over a batch is its images' already; a mean stands for as much as it was taken over.
+        is_sum = getattr(self._criterion, "reduction", "mean") == "sum"
+        for record in records:
+            self.images += record["images"]
+            weight = record["weight"]
+            if weight:
+                self._loss_sum += record["loss"] if is_sum else record["loss"] * weight
+                self._loss_weight += weight
+            for name, (part, count) in record["metrics"].items():
+                for sums in (self._sums.setdefault(name, [0.0, 0.0]), batch.setdefault(name, [0.0, 0.0])):
+                    sums[0] += part
+                    sums[1] += count
+        return {name: _quotient(*sums) for name, sums in batch.items()}
 
     def _measure(self, outputs: Any, targets: Any, n: int) -> dict[str, tuple[float, float]]:
         found: dict[str, tuple[float, float]] = {}

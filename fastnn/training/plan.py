@@ -33,6 +33,7 @@ class Run:
         n_train, n_test: use only so many of the first images; None for all.
         resume: a checkpoint to continue from, or None.
         progress: show progress on standard error.
+        shards: into how many shards every batch is cut; None for whole batches.
     """
 
     recipe: Recipe
@@ -43,6 +44,7 @@ class Run:
     n_test: int | None = None
     resume: Path | None = None
     progress: bool = True
+    shards: int | None = None
 
     def config(self) -> dict[str, Any]:
         """What a checkpoint must have in common with this run to be continued by it."""
@@ -52,7 +54,8 @@ class Run:
         for name in ("model_options", "muon"):
             settings[name] = json.loads(json.dumps(dict(settings[name])))
         numbers = {"seed": self.seed, "n_train": self.n_train, "n_test": self.n_test}
-        return {"dataset": self.dataset, **numbers, **settings}
+        shards = {} if self.shards is None else {"shards": self.shards}
+        return {"dataset": self.dataset, **numbers, **settings, **shards}
 
 
 def choose_recipe(name: str | None = None, epochs: float | None = None) -> Recipe:
@@ -156,6 +159,7 @@ def plan(
     n_test: int | None = None,
     runs: str | os.PathLike[str] = "runs",
     say: Callable[[str], Any] = print,
+    shards: int | None = None,
 ) -> tuple[Run, Any, Any]:
     """A `Run` and its training and test images. What is None comes from the checkpoint, if there is one, or a default.
 
@@ -166,6 +170,7 @@ def plan(
             kind in `runs`, or none if there is none.
         data_root, download: where to look for the data set, and whether to fetch it.
         say: told what was decided.
+        shards: see `Run`.
 
     Raises:
         ValueError: a name or number is wrong.
@@ -179,6 +184,7 @@ def plan(
         "seed": seed,
         "n_train": n_train,
         "n_test": n_test,
+        "shards": shards,
     }
     checkpoint = None
     if resume is not None and resume != "auto":
@@ -212,13 +218,15 @@ def plan(
     else:
         folder = _new_folder(Path(runs), chosen.name, found, used_seed)
     _check_writable(folder)
-    run = Run(chosen, found, folder, used_seed, given["n_train"], given["n_test"], checkpoint)
+    run = Run(chosen, found, folder, used_seed, given["n_train"], given["n_test"], checkpoint, shards=given["shards"])
     return run, train_set, test_set
 
 
 def _config(checkpoint: Path, names: Iterable[str]) -> dict[str, Any]:
     """The settings of that names that a checkpoint was made with."""
     config = load_state(checkpoint).get("config")
+    if isinstance(config, dict):
+        config = {"shards": None, **config}
     if not isinstance(config, dict) or any(name not in config or not _FITS[name](config[name]) for name in names):
         raise CheckpointError("not a checkpoint of a recipe", checkpoint)
     return {name: config[name] for name in names}
@@ -236,4 +244,5 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "seed": lambda value: type(value) is int and value >= 0,
     "n_train": _is_count_or_none,
     "n_test": _is_count_or_none,
+    "shards": _is_count_or_none,
 }

@@ -24,6 +24,8 @@ def facts(trainer: "Trainer") -> dict[str, Any]:
         "parameters": sum(parameter.size for parameter in trainer.model.parameters()),
         "images_per_second": round(trainer.images_seen / max(trainer.train_seconds, 1e-9), 1),
         "threads": fastnn.num_threads(),
+        "shards": trainer.steps.shards,
+        "processes": trainer.steps.processes,
         "isa": fastnn.isa(),
         "conv2d_algorithm": _runtime.conv2d_algorithm(),
         "version": fastnn.__version__,

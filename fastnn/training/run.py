@@ -2,13 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import fastnn
 from fastnn import _runtime, data, models, nn
 from fastnn.training.callbacks import Callback, Checkpoints, FreezeWhitening, HistoryFiles, Lookahead
-from fastnn.training.checkpoint import load_state, save_weights
+from fastnn.training.checkpoint import save_weights
 from fastnn.training.evaluate import evaluate
 from fastnn.training.plan import Run
 from fastnn.training.recipes import Recipe
@@ -20,18 +20,34 @@ __all__ = ["make_loader", "make_model", "summary", "train"]
 _TEST_BATCH = 500
 
 
-def train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any] = print) -> dict[str, Any]:
+def train(
+    run: Run,
+    train_set: Any,
+    test_set: Any,
+    say: Callable[[str], Any] = print,
+    callbacks: Iterable[Callback] = (),
+    distributed: Any = None,
+) -> dict[str, Any]:
     """Train a recipe; leave metrics.json, history.csv, history.json, curves.png, weights and the last checkpoint.
 
     The test images decide nothing: the result is the last epoch's, or the best one's on images that the recipe puts
     aside from the training images. Without these, accuracy on the test images is shown after each epoch, and no more.
 
+    Args:
+        run: what to train, and where the results go.
+        train_set, test_set: the images.
+        say: told the result.
+        callbacks: called after those of the recipe.
+        distributed: the `fastnn.distributed.World` of several processes, if `run.shards` is set; None for one.
     Returns:
         What metrics.json holds. `train_seconds` counts what training takes once the images are in memory: making the
         network, its whitening (together `prepare_seconds`) and all steps, but not the evaluations and the files.
     """
-    with _convolutions(run.recipe):
-        return _train(run, train_set, test_set, say)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_convolutions(run.recipe))
+        if run.shards is not None and distributed is None:
+            distributed = stack.enter_context(fastnn.distributed.World(run.shards))
+        return _train(run, train_set, test_set, say, callbacks, distributed)
 
 
 def _convolutions(recipe: Recipe) -> contextlib.AbstractContextManager[None]:
@@ -40,7 +56,9 @@ def _convolutions(recipe: Recipe) -> contextlib.AbstractContextManager[None]:
     return fastnn.conv2d_algorithm(recipe.conv2d_algorithm if preferred == "auto" else preferred)
 
 
-def _train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any]) -> dict[str, Any]:
+def _train(
+    run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any], callbacks: Iterable[Callback], world: Any
+) -> dict[str, Any]:
     start = time.perf_counter()
     recipe = run.recipe
     val_set, val_name = test_set, "test"
@@ -69,28 +87,32 @@ def _train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any]) -
             *_callbacks(recipe, model),
             HistoryFiles(run.folder, f"{recipe.name} on {run.dataset}, seed {run.seed}"),
             checkpoints,
+            *callbacks,
         ],
         val_name=val_name,
         progress=run.progress,
         config=run.config(),
+        distributed=world,
     )
-    if run.resume is None:  # of an earlier run in the same folder: it would seem to belong to this one
+    is_main = trainer.steps.is_main
+    if run.resume is None and is_main:  # of an earlier run in the same folder: it would seem to belong to this one
         (run.folder / "metrics.json").unlink(missing_ok=True)
     prepare_seconds = time.perf_counter() - start
     trainer.fit(train_loader, recipe.epochs, val_loader, run.resume)
-    if val_name == "validation" and checkpoints.best.is_file():
-        model.load_state_dict(load_state(checkpoints.best)["model"])
+    if val_name == "validation" and trainer.steps.exists(checkpoints.best):
+        model.load_state_dict(trainer.steps.load(checkpoints.best)["model"])
 
     test_start = time.perf_counter()
-    result = evaluate(model, test_loader, tta=recipe.tta)
+    result = evaluate(model, test_loader, tta=recipe.tta, distributed=world)
     test_seconds = time.perf_counter() - test_start
     if not recipe.tta:
         plain = result.accuracy
     elif val_set is test_set:  # evaluated after the last epoch already
         plain = trainer.history["val_accuracy"][-1]
     else:
-        plain = evaluate(model, test_loader).accuracy
-    save_weights(model, run.folder / "weights.safetensors", {"recipe": recipe.name, "dataset": run.dataset})
+        plain = evaluate(model, test_loader, distributed=world).accuracy
+    if is_main:
+        save_weights(model, run.folder / "weights.safetensors", {"recipe": recipe.name, "dataset": run.dataset})
     train_seconds = prepare_seconds + trainer.train_seconds
     metrics = {
         "recipe": recipe.name,
@@ -111,8 +133,9 @@ def _train(run: Run, train_set: Any, test_set: Any, say: Callable[[str], Any]) -
         "seed": run.seed,
         "resumed": run.resume is not None,
     }
-    write_metrics(run.folder, metrics)
-    say(f"{summary(metrics)}; results are in {run.folder}")
+    if is_main:
+        write_metrics(run.folder, metrics)
+        say(f"{summary(metrics)}; results are in {run.folder}")
     return metrics
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fastnn import _arguments, _random, _several, data, nn, optim
+from fastnn import _arguments, _random, data, nn, optim
 from fastnn.optim.optimizer import number
 from fastnn.training._arguments import (
-    batches_of,
     check_criterion,
     check_loader,
     check_trains_model,
@@ -23,15 +22,14 @@ from fastnn.training._arguments import (
     warn_of_hidden_modules,
     warn_of_schedule_length,
 )
-from fastnn.training._passes import Pass, run_batch
 from fastnn.training._state import check_state
-from fastnn.training.callbacks import Callback, checked_callbacks, watched
-from fastnn.training.checkpoint import CheckpointError, load_state, save_state
-from fastnn.training.evaluate import check_tta, evaluate
+from fastnn.training._steps import check_shards, steps_of
+from fastnn.training.callbacks import Callback, Checkpoints, checked_callbacks, watched
+from fastnn.training.checkpoint import CheckpointError
+from fastnn.training.evaluate import check_tta
 from fastnn.training.history import History
 from fastnn.training.interrupts import Interrupted, InterruptFlag
-from fastnn.training.metrics import Meter, Metric, loss_weight, named_metrics
-from fastnn.training.non_finite import find_non_finite
+from fastnn.training.metrics import Meter, Metric, named_metrics
 from fastnn.training.progress import Progress
 
 __all__ = ["Trainer", "count_steps"]
@@ -57,6 +55,8 @@ class Trainer:
         optimizer: of the model's parameters.
         scheduler: of the optimiser's learning rates, or None.
         scheduler_interval: step the scheduler after each 'epoch' or after each 'step'.
+        distributed: a `fastnn.distributed.World`, for training in several processes with the same result for any number
+            of them; None for one process with whole batches. Gradients, losses and metrics are those of its shards.
         scheduler_monitor: column of the history that a `ReduceLROnPlateau` looks at; by default val_loss, or train_loss
             without validation. Its own `mode` says what is better.
         metrics: what else to measure, of training and of validation batches: functions of outputs and targets (arrays)
@@ -104,6 +104,7 @@ class Trainer:
         metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
         val_criterion: Any = None,
         scheduler_monitor: str | None = None,
+        distributed: Any = None,
     ) -> None:
         _arguments.model("Trainer", "model", model)
         if criterion is None:
@@ -134,6 +135,8 @@ class Trainer:
         self.val_tta = val_tta
         self.val_name = val_name
         self.config = config
+        self.steps = steps_of("Trainer", distributed)
+        progress = progress and self.steps.is_main
         # The bar comes first, so that its line stands above what others write about the same epoch.
         self.callbacks: list[Callback] = [*([Progress()] if progress else []), *callbacks]
 
@@ -227,15 +230,17 @@ class Trainer:
         warn_of_schedule_length(self.scheduler, self.scheduler_interval, self.total_steps, self.total_epochs)
         self._begin(train_loader)
         self.loaders = train_loader, val_loader
+        self.steps.check_same(self, train_loader, epochs)
         with self._prepared(), InterruptFlag() as interrupt:
+            self.steps.watch(interrupt, self._resume_hint)
             self._call("on_fit_begin")
             while self.step < self.total_steps and self.stop_reason is None:
                 self._train_epoch(train_loader, interrupt)
                 self._finish_epoch(val_loader)
-                if interrupt.raised and self.step < self.total_steps:
+                if self.steps.is_interrupted() and self.step < self.total_steps:
                     self._stop_for_interrupt(interrupt)
             self._call("on_fit_end")
-            if interrupt.raised:
+            if self.steps.is_interrupted():
                 self._stop_for_interrupt(interrupt)
         return self.history
 
@@ -277,55 +282,44 @@ class Trainer:
         if hasattr(loader, "set_epoch"):
             loader.set_epoch(self.epoch)
         start = time.perf_counter()
-        with contextlib.closing(batches_of("Trainer.fit", loader, "train_loader")) as batches:
-            for x, y in itertools.islice(batches, done, end):
-                self._train_batch(x, y)
-                del x, y  # their memory can serve the next batch
+        with contextlib.closing(self.steps.batches(loader)) as batches:
+            for batch in itertools.islice(batches, done, end):
+                self._train_batch(batch)
+                del batch  # its memory can serve the next one
                 now = time.perf_counter()
                 self._epoch_seconds += now - start
                 self.train_seconds += now - start
                 start = now
                 done += 1
-                if interrupt.raised and done < end:
+                if self.steps.is_interrupted() and done < end:
                     self._stop_for_interrupt(interrupt)
         if done < end:
             raise ValueError(f"Trainer.fit: the loader gave {done} batches, its length is {self.batches_per_epoch}")
 
-    def _train_batch(self, x: Any, y: Any) -> None:
+    def _train_batch(self, batch: Any) -> None:
         self._call("on_step_begin")
-        random_state = _random.random_state()
-        n = _several.first_length(x) or 0
-        passed = run_batch("Trainer.fit", self.model, self.criterion, x, y)
-        outputs, loss = passed.outputs, passed.loss
-        # If every label is to be ignored there is nothing to learn, and the mean over nothing is NaN.
-        is_empty = math.isnan(loss) and loss_weight(self.criterion, outputs, y, n) == 0
-        if not is_empty:
-            self._update_weights(x, passed, random_state)
-        del passed  # with what the tape recorded, if there was no backward
+        result = self.steps.step(self, batch)
         self._lr = float(self.optimizer.param_groups[0]["lr"])
         if self.scheduler is not None and self.scheduler_interval == "step":
             self.scheduler.step()
         self.step += 1
-        self.last_batch_size, self.last_loss = n, loss
-        self.images_seen += n
-        measured = self.meter.update(loss, outputs, y, n)
-        if not is_empty:
+        self.last_batch_size, self.last_loss = result.n, result.loss
+        self.images_seen += result.n
+        measured = result.measure()
+        if not result.is_empty:
             epoch = self.step / self.batches_per_epoch
-            self.history.add_step(self.step, epoch, n, loss, measured.get("accuracy"))
+            self.history.add_step(self.step, epoch, result.n, result.loss, measured.get("accuracy"))
         self._call("on_step_end")
 
-    def _update_weights(self, x: Any, passed: Pass, random_state: dict[str, Any]) -> None:
-        """Backward and the optimiser's step."""
-        if not math.isfinite(passed.loss):
-            raise find_non_finite(self.model, x, passed.loss, self.step + 1, random_state)
-        self.optimizer.zero_grad()
-        passed.go_back()
+    def update_weights(self) -> None:
+        """The optimiser's step, once every parameter has its gradient."""
         if self.max_grad_norm is not None:
             optim.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
         self._call("on_gradients")
         self.optimizer.step()
 
     def _finish_epoch(self, val_loader: Any) -> None:
+        self._epoch_seconds = self.steps.seconds(self._epoch_seconds)
         row: dict[str, Any] = {
             "epoch": self.epoch + 1,
             "step": self.step,
@@ -335,7 +329,7 @@ class Trainer:
         row.update({f"train_{name}": value for name, value in self.meter.values().items()})
         if val_loader is not None:
             criterion = self.criterion if self.val_criterion is None else self.val_criterion
-            result = evaluate(self.model, val_loader, criterion, self.val_tta, metrics=self.metrics)
+            result = self.steps.evaluate(self, val_loader, criterion)
             row["val_loss"] = result.loss
             row.update({f"val_{name}": value for name, value in result.metrics.items()})
         row["train_seconds"] = round(self._epoch_seconds, 3)
@@ -349,8 +343,14 @@ class Trainer:
                 self.scheduler.step()
         self._call("on_epoch_end", row)
 
+    def _resume_hint(self) -> str:
+        """How to continue from the last checkpoint, if there is one."""
+        files = [c.last for c in self.callbacks if isinstance(c, Checkpoints) and c.last.is_file()]
+        return f"continue with fit(..., resume={str(files[0])!r})" if files else ""
+
     def _stop_for_interrupt(self, interrupt: InterruptFlag) -> None:
         self._call("on_interrupt")
+        self.steps.barrier()  # after the files are written, processes may end
         where = ""
         if self.saved_to is not None:
             where = f"; its state is in {self.saved_to}, from which fit(..., resume=...) or --resume continues"
@@ -374,7 +374,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "random": _random.random_state(),
-            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in self.callbacks],
+            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in self._with_state()],
             "history": self.history.state_dict(),
             "meter": self.meter.state_dict(),
             "seconds": [self.train_seconds, self._epoch_seconds],
@@ -382,7 +382,11 @@ class Trainer:
             "lr": self._lr,
             "stop_reason": self.stop_reason,
             **trained,
+            **({} if self.steps.shards is None else {"shards": self.steps.shards}),
         }
+
+    def _with_state(self) -> list[Callback]:
+        return [callback for callback in self.callbacks if not callback.only_watches]
 
     def _trains_criterion(self) -> bool:
         """Whether the criterion has parameters, as weights of several losses."""
@@ -415,6 +419,7 @@ class Trainer:
             names = [name for name in dict.fromkeys([*was, *now]) if was.get(name) != now.get(name)]
             words = [f"{name} was {was.get(name)!r} and is {now.get(name)!r}" for name in names]
             raise ValueError("; ".join(words))
+        check_shards(state.get("shards"), self.steps.shards)
         if loader is not None:
             if state["batches_per_epoch"] != len(loader):
                 raise ValueError(
@@ -443,8 +448,7 @@ class Trainer:
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
         stateful = [entry for name, entry in state["callbacks"] if name != Progress.__name__]
-        own = [callback for callback in self.callbacks if not isinstance(callback, Progress)]
-        for callback, entry in zip(own, stateful, strict=True):
+        for callback, entry in zip(self._with_state(), stateful, strict=True):
             callback.load_state_dict(entry)
         self.meter.load_state_dict(state["meter"])
         self.history.load_state_dict(state["history"])
@@ -455,8 +459,11 @@ class Trainer:
         self._loader_seed, self._lr = state["loader_seed"], state["lr"]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint, from which `fit(..., resume=path)` continues as if it had not stopped."""
-        save_state(path, self.state_dict())
+        """Write a checkpoint, from which `fit(..., resume=path)` continues as if it had not stopped.
+
+        Of several processes, rank 0 writes.
+        """
+        self.steps.save(path, self.state_dict)
 
     def load(self, path: str | os.PathLike[str], loader: Any = None) -> None:
         """Read a checkpoint; see `load_state_dict`.
@@ -465,7 +472,7 @@ class Trainer:
             FileNotFoundError: there is none.
             CheckpointError: it is damaged, or of another training; nothing has changed.
         """
-        state = load_state(path_of("Trainer.load", "path", path))
+        state = self.steps.load(path_of("Trainer.load", "path", path))
         try:
             self.load_state_dict(state, loader)
         except CheckpointError as error:
@@ -473,5 +480,5 @@ class Trainer:
 
 
 def _names(callbacks: list[Any]) -> list[str]:
-    """Of all callbacks that have a state; a progress bar has none, and may come or go."""
+    """Of all callbacks that have a state. Older checkpoints name the progress bar, which has none."""
     return [name for name, _ in callbacks if name != Progress.__name__]

@@ -38,32 +38,52 @@ static unsigned long long saved_states(void) {
     return ((unsigned long long)high << 32) | low;
 }
 
-static fnn_isa find_most_capable(void) {
+static unsigned find_supported(void) {
+    const unsigned baseline = 1u << FNN_BASELINE, avx2 = 1u << FNN_AVX2, avx512 = 1u << FNN_AVX512;
     unsigned a1, b1, c1, d1, a7, b7, c7, d7;
     if (!__get_cpuid(1, &a1, &b1, &c1, &d1) || !__get_cpuid_count(7, 0, &a7, &b7, &c7, &d7)) {
-        return FNN_BASELINE;
+        return baseline;
     }
     unsigned long long states = saved_states();
     if ((states & 0x6) != 0x6 || !(c1 & bit_AVX) || !(c1 & bit_FMA) || !(b7 & bit_AVX2)) {
-        return FNN_BASELINE;
+        return baseline;
     }
-    unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    return (states & 0xe6) == 0xe6 && (b7 & avx512) == avx512 ? FNN_AVX512 : FNN_AVX2;
+    unsigned parts = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    return (states & 0xe6) == 0xe6 && (b7 & parts) == parts ? baseline | avx2 | avx512 : baseline | avx2;
 }
 
-/* Asked once: in a virtual machine, each cpuid is a call of its host, and takes longer than a small operation. */
-static fnn_isa most_capable(void) {
-    enum { NOT_KNOWN = -1 };
-    static atomic_int known = NOT_KNOWN;
-    int isa = atomic_load_explicit(&known, memory_order_relaxed);
-    if (isa == NOT_KNOWN) {
-        isa = (int)find_most_capable();
-        atomic_store_explicit(&known, isa, memory_order_relaxed);
-    }
-    return (fnn_isa)isa;
+#elif defined(__aarch64__)
+
+#define FPCR_FLUSH_TO_ZERO (1ull << 24)
+
+static unsigned long long read_fpcr(void) {
+    unsigned long long mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
 }
 
-int fnn_isa_is_supported(fnn_isa isa) { return isa == FNN_BASELINE || (int)isa <= (int)most_capable(); }
+/* Not if it is so already: on some CPUs a write waits for all that runs. */
+static void set_flush_to_zero(int flush) {
+    unsigned long long before = read_fpcr();
+    unsigned long long mode = flush ? before | FPCR_FLUSH_TO_ZERO : before & ~FPCR_FLUSH_TO_ZERO;
+    if (mode != before) {
+        __asm__ volatile("msr fpcr, %0" : : "r"(mode) : "memory");
+    }
+}
+
+unsigned fnn_fp_mode_enter(int flush) {
+    unsigned flushes = (read_fpcr() & FPCR_FLUSH_TO_ZERO) != 0;
+    if (flush) {
+        set_flush_to_zero(1);
+    }
+    return flushes;
+}
+void fnn_fp_mode_leave(unsigned mode) { set_flush_to_zero(mode != 0); }
+
+void fnn_store_fence(void) {} /* no store of a kernel passes the caches (vector_neon.h) */
+
+/* Every 64-bit Arm CPU that runs a general operating system has NEON. */
+static unsigned find_supported(void) { return 1u << FNN_BASELINE | 1u << FNN_NEON; }
 
 #else
 
@@ -73,6 +93,17 @@ unsigned fnn_fp_mode_enter(int flush) {
 }
 void fnn_fp_mode_leave(unsigned mode) { (void)mode; }
 void fnn_store_fence(void) {}
-int fnn_isa_is_supported(fnn_isa isa) { return isa == FNN_BASELINE; }
+static unsigned find_supported(void) { return 1u << FNN_BASELINE; }
 
 #endif
+
+/* Asked once: in a virtual machine, each cpuid is a call of its host, and takes longer than a small operation. */
+int fnn_isa_is_supported(fnn_isa isa) {
+    static atomic_uint known; /* a bit for each ISA; baseline's is always set */
+    unsigned supported = atomic_load_explicit(&known, memory_order_relaxed);
+    if (supported == 0) {
+        supported = find_supported();
+        atomic_store_explicit(&known, supported, memory_order_relaxed);
+    }
+    return supported >> isa & 1;
+}

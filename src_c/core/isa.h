@@ -4,7 +4,7 @@
 
 #include "fnn.h"
 
-/* X(NAME, name): the ISAs that this build contains, least capable first. */
+/* X(NAME, name): the ISAs that this build contains, those of one architecture, least capable first. */
 #define FNN_EACH_ISA_ALWAYS(X) X(BASELINE, baseline)
 #ifdef FNN_HAVE_AVX2
 #define FNN_EACH_ISA_AVX2(X) X(AVX2, avx2)
@@ -16,6 +16,11 @@
 #else
 #define FNN_EACH_ISA_AVX512(X)
 #endif
-#define FNN_EACH_ISA(X) FNN_EACH_ISA_ALWAYS(X) FNN_EACH_ISA_AVX2(X) FNN_EACH_ISA_AVX512(X)
+#ifdef FNN_HAVE_NEON
+#define FNN_EACH_ISA_NEON(X) X(NEON, neon)
+#else
+#define FNN_EACH_ISA_NEON(X)
+#endif
+#define FNN_EACH_ISA(X) FNN_EACH_ISA_ALWAYS(X) FNN_EACH_ISA_AVX2(X) FNN_EACH_ISA_AVX512(X) FNN_EACH_ISA_NEON(X)
 
 #endif

@@ -2,13 +2,15 @@
 
 #include <limits.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "core/cpu.h"
+#include "core/system.h"
 #include "fnn.h"
 
 #ifdef _OPENMP
 #include <omp.h>
+#endif
+#ifdef __SANITIZE_THREAD__
 #include <pthread.h>
 #endif
 
@@ -24,25 +26,6 @@ int fnn_openmp_version(void) {
     return 0;
 #endif
 }
-
-#ifdef _OPENMP
-/* A chain: each thread makes the next one and waits for its end, so that all are there at once. */
-static void *make_others(void *left) {
-    pthread_t next;
-    if (--*(int *)left > 0 && pthread_create(&next, NULL, make_others, left) == 0) {
-        pthread_join(next, NULL);
-    }
-    return NULL;
-}
-
-int fnn_threads_that_can_be_made(int n) {
-    int left = n + 1; /* this one is there */
-    make_others(&left);
-    return n - left;
-}
-#else
-int fnn_threads_that_can_be_made(int n) { return n; } /* none will be */
-#endif
 
 /* More threads share parts. */
 enum { MAX_PARTS = 64 };
@@ -156,20 +139,14 @@ static void note(double number) {
     record->used++;
 }
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static void run_recorded(ptrdiff_t n_tasks, double cost, fnn_task body, void *context) {
     unsigned mode = fnn_fp_mode_enter(fnn_get_flush_denormals());
     note((double)n_tasks);
     note(cost);
     for (ptrdiff_t task = 0; task < n_tasks; task++) {
-        double begin = now();
+        double begin = fnn_seconds();
         body(context, task, 0);
-        note(now() - begin);
+        note(fnn_seconds() - begin);
     }
     fnn_store_fence();
     fnn_fp_mode_leave(mode);

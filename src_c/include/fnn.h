@@ -23,7 +23,8 @@ typedef enum {
 
 /* ---- the machine ------------------------------------------------------------------------------------- */
 
-typedef enum { FNN_BASELINE = 0, FNN_AVX2 = 1, FNN_AVX512 = 2, FNN_ISA_COUNT = 3 } fnn_isa;
+/* baseline is C for any CPU, avx2 and avx512 are for x86-64, neon is for 64-bit Arm. */
+typedef enum { FNN_BASELINE, FNN_AVX2, FNN_AVX512, FNN_NEON, FNN_ISA_COUNT } fnn_isa;
 
 int fnn_isa_is_built(fnn_isa isa);
 int fnn_isa_is_supported(fnn_isa isa);  /* by this CPU and by its operating system */
@@ -56,6 +57,23 @@ int fnn_get_flush_denormals(void);
 
 /* What is applied to a result before it is stored, so that it need not be read again. */
 typedef enum { FNN_THEN_NOTHING, FNN_THEN_RELU, FNN_THEN_RELU6, FNN_THEN_GELU, FNN_THEN_SILU } fnn_then;
+
+/* ---- memory of the system ------------------------------------------------------------------------------ */
+
+size_t fnn_page_size(void);
+/* Whole pages of address space, NULL if there are none. A system may ask that memory be put behind pages before they are
+ * touched (fnn_back_pages, which returns 0 if there is none), as Windows does; others do it at the first touch. Pages that have
+ * it may be backed again, and keep what is in them. */
+char *fnn_map_pages(size_t size);
+int fnn_back_pages(char *pages, size_t size);
+/* Give the memory back, and keep the addresses. Returns whether the pages may be touched without being backed. */
+int fnn_empty_pages(char *pages, size_t size);
+void fnn_unmap_pages(char *pages, size_t size);
+
+/* One lock for all books of memory. After fnn_guard_forks, which returns 0 if it could, a child of the process gets it open. */
+void fnn_lock(void);
+void fnn_unlock(void);
+int fnn_guard_forks(void);
 
 /* ---- geometry ---------------------------------------------------------------------------------------- */
 

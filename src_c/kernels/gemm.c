@@ -12,18 +12,49 @@ enum { FETCH_STEPS = 8 }; /* between the fetches of one row and the next */
  * of a row of its own, which `thirds`, every third row, reach. */
 INLINE void add_row(v_real (*sum)[4], const real *a, const real *const *thirds, ptrdiff_t a_stride, const real *b,
                     ptrdiff_t lanes, const int ROWS, const int VECTORS, const int FULL, const int TRANSPOSED) {
-    v_real b_row[4];
+    v_real b_row[4], a_lanes[(24 + V_LANES - 1) / V_LANES]; /* a row of a, where its lanes are multiplied by */
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; v++) {
         const real *from = b + v * V_LANES;
         b_row[v] = FULL || v < VECTORS - 1 ? v_load(from) : v_load_part(from, lanes);
     }
 #pragma GCC unroll 24
+    for (int i = 0; GEMM_BY_LANES && TRANSPOSED && i < ROWS; i += V_LANES) {
+        a_lanes[i / V_LANES] = v_load_part(a + i, ROWS - i < V_LANES ? ROWS - i : V_LANES);
+    }
+#pragma GCC unroll 24
     for (int i = 0; i < ROWS; i++) {
-        v_real a_value = v_set(TRANSPOSED ? a[i] : thirds[i / 3][(i % 3) * a_stride]);
+        v_real a_value = v_set(!TRANSPOSED     ? thirds[i / 3][(i % 3) * a_stride]
+                               : GEMM_BY_LANES ? a_lanes[i / V_LANES][i % V_LANES]
+                                               : a[i]);
 #pragma GCC unroll 4
         for (int v = 0; v < VECTORS; v++) {
             sum[i][v] = v_fma(a_value, b_row[v], sum[i][v]);
+        }
+    }
+}
+
+/* The same of V_LANES rows of b, to a full tile of the most vectors: rows of a are read a vector at a time, which leaves
+ * registers for two vectors of b. */
+INLINE void add_rows_by_lanes(v_real (*sum)[4], const real *const *thirds, ptrdiff_t a_stride, const real *b,
+                              ptrdiff_t b_stride, const int ROWS) {
+    v_real a_lanes[GEMM_ROWS];
+#pragma GCC unroll 6
+    for (int i = 0; i < ROWS; i++) {
+        a_lanes[i] = v_load(thirds[i / 3] + (i % 3) * a_stride);
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < V_LANES; k++) {
+#pragma GCC unroll 2
+        for (int v = 0; v < GEMM_MAX_VECTORS; v += 2) {
+            const real *from = b + k * b_stride + v * V_LANES;
+            v_real b_first = v_load(from), b_second = v_load(from + V_LANES);
+#pragma GCC unroll 6
+            for (int i = 0; i < ROWS; i++) {
+                v_real a_value = v_set(a_lanes[i][k]);
+                sum[i][v] = v_fma(a_value, b_first, sum[i][v]);
+                sum[i][v + 1] = v_fma(a_value, b_second, sum[i][v + 1]);
+            }
         }
     }
 }
@@ -36,7 +67,8 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
     v_real sum[24][4];
     const int last = VECTORS - 1;
     /* Of most of the work: two steps a turn of the loop, 6 to 10 % faster, and more code. */
-    const int TWICE = TRANSPOSED && FULL && ROWS * VECTORS == 6 * GEMM_MAX_VECTORS;
+    const int TWICE = TRANSPOSED && FULL && ROWS * VECTORS == GEMM_ROWS * GEMM_MAX_VECTORS;
+    const int BY_LANES = GEMM_BY_LANES && !TRANSPOSED && FULL && VECTORS == GEMM_MAX_VECTORS;
 #pragma GCC unroll 24
     for (int i = 0; i < ROWS; i++) {
 #pragma GCC unroll 4
@@ -91,6 +123,14 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
             for (; TWICE && k + 1 < end; k += 2) {
                 STEP STEP
             }
+            for (; BY_LANES && k + V_LANES <= end; k += V_LANES) {
+                add_rows_by_lanes(sum, thirds, a_stride, b, b_stride, ROWS);
+                b += V_LANES * b_stride;
+#pragma GCC unroll 8
+                for (int i = 0; i < (ROWS + 2) / 3; i++) {
+                    thirds[i] += V_LANES;
+                }
+            }
             for (; k < end; k++) {
                 STEP
             }
@@ -111,19 +151,18 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
     }
 }
 
-/* All rows of one panel, up to 6 at a time, whose last ones are shared out evenly, since each tile reads all of b: one
- * image often has runs of 7 or 8 rows. With the 32 registers of AVX-512 there is room for 7. */
-INLINE void panel_by_six(const fnn_batch_gemm *p, const int VECTORS, const int FULL, const int TRANSPOSED) {
+/* All rows of one panel of the most vectors, GEMM_ROWS at a time, whose last ones are shared out evenly, since each tile
+ * reads all of b: one image often has runs of 7 or 8 rows. */
+INLINE void wide_panel(const fnn_batch_gemm *p, const int VECTORS, const int FULL, const int TRANSPOSED) {
     const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
-    const int TALLEST = GEMM_MAX_VECTORS == 4 ? 7 : 6;
     for (ptrdiff_t row = 0, left = p->rows; left > 0;) {
-        ptrdiff_t rows = left <= TALLEST ? left : left < 12 ? (left + 1) / 2 : 6;
+        ptrdiff_t rows = left <= GEMM_TALLEST ? left : left < 2 * GEMM_ROWS ? (left + 1) / 2 : GEMM_ROWS;
         switch (rows) {
 #define TILE_OF(ROWS)                                                                                                  \
     case ROWS:                                                                                                         \
         tile(p, row, lanes, ROWS, VECTORS, FULL, TRANSPOSED);                                                          \
         break;
-#if GEMM_MAX_VECTORS == 4
+#if GEMM_TALLEST >= 7
             TILE_OF(7)
 #endif
             TILE_OF(6)
@@ -142,10 +181,11 @@ INLINE void panel_by_six(const fnn_batch_gemm *p, const int VECTORS, const int F
 }
 
 /* All rows of one panel of fewer vectors: as many tall tiles as fit, then 16, 8, 4, 2 and 1 rows of what is left. */
-INLINE void panel(const fnn_batch_gemm *p, const int TALL, const int VECTORS, const int FULL, const int TRANSPOSED) {
+INLINE void panel(const fnn_batch_gemm *p, const int VECTORS, const int FULL, const int TRANSPOSED) {
     const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
-    if (TALL == 6) {
-        panel_by_six(p, VECTORS, FULL, TRANSPOSED);
+    const int TALL = GEMM_TALL(VECTORS);
+    if (VECTORS == GEMM_MAX_VECTORS) {
+        wide_panel(p, VECTORS, FULL, TRANSPOSED);
         return;
     }
     ptrdiff_t row = 0;
@@ -173,35 +213,28 @@ INLINE void panel(const fnn_batch_gemm *p, const int TALL, const int VECTORS, co
     }
 }
 
-INLINE void panels(const fnn_batch_gemm *p, const int TALL, const int VECTORS, const int TRANSPOSED) {
+INLINE void panels(const fnn_batch_gemm *p, const int VECTORS, const int TRANSPOSED) {
     if (p->columns == VECTORS * V_LANES) {
-        panel(p, TALL, VECTORS, 1, TRANSPOSED);
+        panel(p, VECTORS, 1, TRANSPOSED);
     } else {
-        panel(p, TALL, VECTORS, 0, TRANSPOSED);
+        panel(p, VECTORS, 0, TRANSPOSED);
     }
 }
 
 INLINE void gemm(const fnn_batch_gemm *p, const int TRANSPOSED) {
     switch ((p->columns + V_LANES - 1) / V_LANES) {
-#if GEMM_MAX_VECTORS == 4
     case 1:
-        panels(p, 24, 1, TRANSPOSED);
+        panels(p, 1, TRANSPOSED);
         break;
     case 2:
-        panels(p, 12, 2, TRANSPOSED);
+        panels(p, 2, TRANSPOSED);
         break;
+#if GEMM_MAX_VECTORS >= 4
     case 3:
-        panels(p, 8, 3, TRANSPOSED);
+        panels(p, 3, TRANSPOSED);
         break;
     case 4:
-        panels(p, 6, 4, TRANSPOSED);
-        break;
-#else
-    case 1:
-        panels(p, 12, 1, TRANSPOSED);
-        break;
-    case 2:
-        panels(p, 6, 2, TRANSPOSED);
+        panels(p, 4, TRANSPOSED);
         break;
 #endif
     default: /* no columns */

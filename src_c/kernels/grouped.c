@@ -6,7 +6,7 @@
 #include "kernels/kernel.h"
 
 enum {
-#if defined(FNN_ISA_AVX512) /* 32 registers, not 16 */
+#if V_REGISTERS >= 32
     TILE_ROWS = 8
 #else
     TILE_ROWS = 4

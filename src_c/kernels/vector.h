@@ -1,6 +1,7 @@
 /* Vectors of `real`, of the width of this ISA. One formula for body and tail: a tail is a partial load and store.
  *
  * v_real            a vector of V_LANES reals; +, -, *, / work on it
+ * V_REGISTERS       how many vectors the CPU holds in registers
  * v_mask            the result of a comparison, for v_select
  * v_fma(a, b, c)    a * b + c, rounded once (the baseline rounds twice)
  * v_max(a, b)       b if either is NaN, like the x86 instruction
@@ -28,6 +29,8 @@
 #include "kernels/vector_avx512.h"
 #elif defined(FNN_ISA_AVX2)
 #include "kernels/vector_avx2.h"
+#elif defined(FNN_ISA_NEON)
+#include "kernels/vector_neon.h"
 #else
 #include "kernels/vector_baseline.h"
 #endif

@@ -1,6 +1,7 @@
 /* Vectors of 256 bits; tails by masked moves. */
 #include <immintrin.h>
 
+#define V_REGISTERS 16
 #ifdef FNN_DTYPE_F32
 #define V_LANES 8
 #define V_CALL(name) _mm256_##name##_ps

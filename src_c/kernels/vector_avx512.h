@@ -1,6 +1,7 @@
 /* Vectors of 512 bits; tails by mask registers. */
 #include <immintrin.h>
 
+#define V_REGISTERS 32
 #ifdef FNN_DTYPE_F32
 #define V_LANES 16
 #define V_CALL(name) _mm512_##name##_ps

@@ -1,4 +1,5 @@
 /* Plain C with the vector types of GCC and Clang, which they lower to whatever the CPU has. */
+#define V_REGISTERS 16 /* at least */
 typedef real v_real __attribute__((vector_size(16)));
 #ifdef FNN_DTYPE_F32
 #define V_LANES 4

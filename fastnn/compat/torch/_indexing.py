@@ -164,7 +164,9 @@ def masked_select(input: Any, mask: Any) -> Tensor:
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The places of what is not 0: a row each; or a tensor for each axis."""
     places = np.nonzero(input._data)
-    return tuple(map(wrapped, places)) if as_tuple else new(np.stack(places, 1) if places else np.zeros((0, 0), int))
+    if as_tuple:
+        return tuple(map(wrapped, places))
+    return new(np.stack(places, 1) if places else np.zeros((0, 0), np.int64))
 
 
 @method

@@ -61,6 +61,7 @@ class Tensor(NumPyTensor):
     _hooks: Any = None
     _name: str | None = None
     _changes_itself = True
+    _repr_html_ = None  # notebooks show it as text, as they do PyTorch's
 
     @classmethod
     def _widened(cls, inputs: tuple[Any, ...]) -> list[Any] | None:

@@ -1,5 +1,6 @@
 """Writing into a recorded tensor: a new result, with what was written in its place."""
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -103,6 +104,6 @@ class View(Op):
         return self.place.part(self.place.block(x))
 
     def backward(self, dy: NDArray) -> NDArray:
-        block = np.zeros(int(np.prod(self.x_shape)), dy.dtype)
+        block = np.zeros(math.prod(self.x_shape), dy.dtype)
         self.place.part(block)[...] = dy
         return self.place.whole(block, self.x_shape)

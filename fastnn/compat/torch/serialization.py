@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn._errors import FileError
 from fastnn._layout import memory_order, unordered
+from fastnn._system import is_in_folder
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.autograd.tensor import _restored
 from fastnn.compat.notes import note
@@ -259,7 +260,7 @@ def _is_of_the_script(module: str) -> bool:
     path, main = (getattr(sys.modules.get(name), "__file__", None) for name in (module, "__main__"))
     if path is None or main is None:
         return False
-    return os.path.abspath(path).startswith(os.path.dirname(os.path.abspath(main)) + os.sep)
+    return is_in_folder(os.path.abspath(path), os.path.dirname(os.path.abspath(main)))
 
 
 _TRUST = "torch.load(path, weights_only=False) reads objects of your own classes that torch.save wrote here"

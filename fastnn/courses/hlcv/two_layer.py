@@ -78,7 +78,7 @@ def _result(net: TwoLayerNet, log: TrainingLog, splits: Splits) -> dict[str, Any
 
 def _add_history(context: Context, run: str, stage: dict[str, Any]) -> None:
     """A line for each epoch of a run."""
-    steps = stage["epoch_step"].astype(int)
+    steps = stage["epoch_step"].astype(np.int64)
     names = ("lr", "batch_accuracy", "val_accuracy")
     columns = {"step": steps, "loss": stage["losses"][steps], **{name: stage[f"epoch_{name}"] for name in names}}
     context.report.curves(columns, run=run)

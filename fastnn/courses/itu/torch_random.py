@@ -8,6 +8,7 @@ last bit of float32, so the numbers are the same to about 1e-7 of their size (fl
 Source: Salmon et al., 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox4x32-10).
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class CudaNormals:
 
     def randn(self, *shape: int, dtype: DTypeLike = np.float32) -> NDArray:
         """Normal numbers of float32 or float64: two different sequences."""
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         n_threads = _BLOCK * min(-(-size // _BLOCK), self.max_blocks)
         per_call = 4 if np.dtype(dtype) == np.float32 else 2
         # Thread t makes the elements t, t + n_threads, ..., as many as its words give, then goes on with new words.

@@ -39,9 +39,8 @@ def apply(settings: dict[str, Any]) -> list[str]:
     layer("limits of resources", _limit_resources, settings)
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         layer("a user without rights", _become_nobody, needs_root)
-    if sys.platform == "linux":
-        layer("ending with the grader", _end_with_parent, settings["parent"])
-        layer("no new privileges", _prctl, _SET_NO_NEW_PRIVS, 1)
+    layer("ending with the grader", _end_with_parent, settings["parent"])
+    layer("no new privileges", _prctl, _SET_NO_NEW_PRIVS, 1)
     layer("Landlock", landlock.restrict, folders, files, listed)
     layer("seccomp", seccomp.restrict)
     readable = (*(f"{folder}/" for folder in [*folders, *settings["links"]]), *files)
@@ -55,7 +54,7 @@ def _limit_resources(settings: dict[str, Any]) -> None:
     # What the interpreter and NumPy take already is not the submission's.
     used = 0
     with contextlib.suppress(OSError, ValueError, IndexError):
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     seconds, memory = settings["cpu"], used + settings["memory"]
     wanted = {
         "CORE": (0, 0),
@@ -68,12 +67,15 @@ def _limit_resources(settings: dict[str, Any]) -> None:
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     refused = []
     for name, values in wanted.items():
+        if name == "AS" and sys.platform == "darwin":  # macOS takes this limit and does not keep it
+            refused.append("memory")
+            continue
         try:
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), values)
         except (AttributeError, OSError, ValueError):
-            refused.append(name)
+            refused.append("memory" if name == "AS" else name)
     if refused:
-        raise OSError(f"not {', '.join(refused)}")
+        raise OSError(f"not of {', '.join(refused)}")
 
 
 def _become_nobody(needs_root: bool) -> None:
@@ -87,8 +89,12 @@ def _become_nobody(needs_root: bool) -> None:
     if needs_root:
         _prctl(_SET_KEEPCAPS, 1)
     os.setgroups([])
-    os.setresgid(user, user, user)
-    os.setresuid(user, user, user)
+    if hasattr(os, "setresuid"):
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    else:  # macOS; for root these set the saved ones as well
+        os.setgid(user)
+        os.setuid(user)
     if needs_root:
         _keep_capabilities(1 << _DAC_READ_SEARCH)
     if sys.platform == "linux":
@@ -110,6 +116,8 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
+    if sys.platform != "linux":
+        raise OSError("only Linux has it")
     libc = ctypes.CDLL(None, use_errno=True)
     zero = ctypes.c_ulong(0)
     if libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), zero, zero, zero):
@@ -133,7 +141,7 @@ def _readable(settings: dict[str, Any]) -> tuple[list[str], list[str], list[str]
             if entry.name not in ("site-packages", "dist-packages", "test", "idlelib", "ensurepip"):
                 (folders if entry.is_dir() else files).append(os.path.join(place, entry.name))
     with contextlib.suppress(OSError):  # libraries of modules that are loaded already
-        for line in Path("/proc/self/maps").read_text().splitlines():
+        for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
             fields = line.split(maxsplit=5)
             if len(fields) == 6 and fields[5].startswith("/") and ".so" in fields[5]:
                 files.append(fields[5])

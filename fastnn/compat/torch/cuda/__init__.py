@@ -4,6 +4,7 @@ import os
 import time
 from typing import Any
 
+from fastnn import _system
 from fastnn.compat.torch._device import check_device
 from fastnn.compat.torch._device import device as _device
 from fastnn.compat.torch._errors import AcceleratorError, OutOfMemoryError
@@ -117,7 +118,7 @@ class _Properties:
 
     def __init__(self) -> None:
         self.name, self.major, self.minor = "CPU", 0, 0
-        self.total_memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        self.total_memory = _system.physical_memory()
         self.multi_processor_count = os.cpu_count() or 1
 
     def __repr__(self) -> str:

@@ -40,11 +40,17 @@ class _SummaryWriter:
         """The folder of the logs."""
         return str(self.log_dir)
 
-    def add_graph(self, model: Any, *_: Any, **__: Any) -> None:
-        """Not there: there are no graphs of operations before they run."""
-        raise RuntimeError(
-            "SummaryWriter.add_graph is not in fastnn: print(model) shows its modules, `fastnn summary` their shapes"
-        )
+    def add_graph(
+        self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True
+    ) -> None:
+        """The graph of what a network computes, seen while it runs once in evaluation mode."""
+        from fastnn.interop._event_file import graph_def
+        from fastnn.interop._graph import graph_of
+
+        if input_to_model is None:
+            raise TypeError("SummaryWriter.add_graph: input_to_model is needed: the network has to run to be seen")
+        inputs = input_to_model if isinstance(input_to_model, tuple | list) else (input_to_model,)
+        self._writer.file_writer.add_onnx_graph(graph_def(graph_of(model, *inputs)))
 
     def __enter__(self) -> "_SummaryWriter":
         return self

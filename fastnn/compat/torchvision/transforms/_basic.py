@@ -1,5 +1,6 @@
 """Transforms that draw nothing, and those that choose among others."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -192,7 +193,7 @@ class LinearTransformation(Transform):
 
     def forward(self, img: Any) -> Any:
         x, matrix = array_of("LinearTransformation", img), self.transformation_matrix._data
-        n = int(np.prod(x.shape[-3:]))
+        n = math.prod(x.shape[-3:])
         if n != len(matrix):
             raise ValueError(f"Input tensor {x.shape[-3:]} and transformation matrix {matrix.shape} do not fit.")
         flat = x.reshape(-1, n) - self.mean_vector._data

@@ -70,7 +70,7 @@ def sample(x: Array, rows: Array, columns: Array, mode: str, fill: Any) -> Array
 def _gathered(x: Array, rows: Array, columns: Array) -> tuple[Array, NDArray[np.bool_]]:
     h, w = x.shape[-2:]
     inside = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
-    safe = [np.where(inside, places, 0).astype(int) for places in (rows, columns)]
+    safe = [np.where(inside, places, 0).astype(np.int64) for places in (rows, columns)]
     return x[..., safe[0], safe[1]], inside
 
 
