@@ -133,7 +133,7 @@ $(VENV)/.build-tools: $(VENV)/.created pyproject.toml
 	@touch $@
 
 $(VENV)/.cross-tools: $(VENV)/.build-tools
-	$(PIP) install --group cross
+	$(PIP) install --group cross || { echo "make: ziglang cannot be had; is there a network?" >&2; exit 75; }
 	@touch $@
 
 test-c: $(VENV)/.build-tools  ## run every kernel against plain loops, in C

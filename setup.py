@@ -117,8 +117,8 @@ class BuildNative(build_ext):
             )
         if self.is_windows and not self.is_clang():
             raise SystemExit(
-                f"fastnn: {self.compile_command[0]!r} is not Clang. GCC for Windows aligns the stack to 16 bytes, so that AVX "
-                "kernels crash; install LLVM or llvm-mingw and name its clang in CC"
+                f"fastnn: {self.compile_command[0]!r} is not Clang. GCC for Windows aligns the stack to 16 bytes, so "
+                "that AVX kernels crash; install LLVM or llvm-mingw and name its clang in CC"
             )
         self.extra_flags = flags_of("CPPFLAGS", "CFLAGS", "ARCHFLAGS")
         common = list(COMMON_FLAGS) if self.is_windows else [*COMMON_FLAGS, "-fPIC"]

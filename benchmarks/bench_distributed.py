@@ -149,11 +149,10 @@ def main():
             draw_timeline(timeline)
         best = min(rows, key=lambda row: row["step"])
         shard = best["compute"] / len(world.own)
+        n_bytes = best["bytes"]
+        say(f"\nforecast for {arguments.shards} shards: {1e3 * shard:.2f} ms a shard, {n_bytes:,} bytes of gradients")
         say(
-            f"\nforecast for {arguments.shards} shards: {1e3 * shard:.2f} ms a shard, {best['bytes']:,} bytes of gradients"
-        )
-        say(
-            "assumed: every process has as many CPUs as here, the exchange is fitted as above, and none of it is hidden"
+            "assumed: every process has as many CPUs as here, exchanges are as fitted above, and none of them is hidden"
         )
         say("\n| processes | compute ms | exchange ms | step ms | speed-up |\n|---:|---:|---:|---:|---:|")
         forecasts = []

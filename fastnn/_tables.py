@@ -36,8 +36,9 @@ def html_table(
 
     Example:
         >>> print(html_table(("layer",), [("<b>",)], {0}, after=["a & b"]))
-        <div style="overflow-x: auto"><table><thead><tr><th style="text-align: left">layer</th></tr></thead><tbody>
-        <tr><td style="text-align: left">&lt;b&gt;</td></tr>
+        <div style="overflow-x: auto">
+        <table><thead><tr><th style="text-align: left; padding: 2px 8px">layer</th></tr></thead><tbody>
+        <tr><td style="text-align: left; padding: 2px 8px">&lt;b&gt;</td></tr>
         </tbody></table></div>
         <p>a &amp; b</p>
     """
@@ -45,7 +46,7 @@ def html_table(
     def line(tag: str, cells: Sequence[str]) -> str:
         sides = ("left" if i in left else "right" for i in range(len(cells)))
         words = (
-            f'<{tag} style="text-align: {side}">{html.escape(cell)}</{tag}>'
+            f'<{tag} style="text-align: {side}; padding: 2px 8px">{html.escape(cell)}</{tag}>'
             for side, cell in zip(sides, cells, strict=True)
         )
         return f"<tr>{''.join(words)}</tr>"
@@ -54,7 +55,8 @@ def html_table(
         return [f"<p>{html.escape(text)}</p>" for text in texts]
 
     table = [
-        f'<div style="overflow-x: auto"><table><thead>{line("th", head)}</thead><tbody>',
+        '<div style="overflow-x: auto">',
+        f"<table><thead>{line('th', head)}</thead><tbody>",
         *(line("td", row) for row in rows),
         "</tbody></table></div>",
     ]

@@ -26,7 +26,8 @@ def planned(monkeypatch):
     def plan(**settings):
         seen.append({**settings, "threads": fastnn.num_threads()})
         recipe = SimpleNamespace(name="a recipe")
-        return SimpleNamespace(recipe=recipe, dataset="a data set", seed=3, folder="a folder"), "train set", "test set"
+        made = SimpleNamespace(recipe=recipe, dataset="a data set", seed=3, folder="a folder", shards=None)
+        return made, "train set", "test set"
 
     monkeypatch.setattr(plan_module, "plan", plan)
     monkeypatch.setattr(training, "train_recipe", lambda *arguments, say, callbacks: seen.append(arguments[1:]))
@@ -39,7 +40,7 @@ def test_train_options_reach_the_plan(planned, capsys):
     default, sets = planned
     say = default.pop("say")
     say("a word")
-    names = ("recipe", "dataset", "epochs", "seed", "out", "resume", "data_root", "n_train", "n_test")
+    names = ("recipe", "dataset", "epochs", "seed", "out", "resume", "data_root", "n_train", "n_test", "shards")
     assert default == {**dict.fromkeys(names), "download": False, "threads": threads}
     assert sets == ("train set", "test set")
     captured = capsys.readouterr()
@@ -49,13 +50,14 @@ def test_train_options_reach_the_plan(planned, capsys):
     options = {
         "--recipe": "r", "--dataset": "d", "--data": "folder", "--epochs": "2.5", "--seed": "4", "--threads": "3",
         "--train-images": "5", "--test-images": "6", "--out": "o", "--resume": "auto",
+        "--shards": "8",
     }  # fmt: skip
     assert run("train", "--download", *(part for item in options.items() for part in item)) == 0
     given = planned[0]
     del given["say"]
     assert given == {
         "recipe": "r", "dataset": "d", "data_root": "folder", "epochs": 2.5, "seed": 4, "threads": 3, "n_train": 5,
-        "n_test": 6, "out": "o", "resume": "auto", "download": True,
+        "n_test": 6, "out": "o", "resume": "auto", "download": True, "shards": 8,
     }  # fmt: skip
     assert ", 3 threads, " in capsys.readouterr().err
 

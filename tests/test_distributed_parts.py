@@ -250,6 +250,34 @@ def test_layer_used_more_often_on_one_rank_only_is_summed_again():
     assert on_ranks(2, run)[1] == alone
 
 
+def test_layer_that_is_frozen_and_trained_again_has_the_same_bits():
+    def forward(model, x, number):
+        model[0].weight.requires_grad = model[-1].bias.requires_grad = number % 3 != 1
+        return model(x)
+
+    def run(processes):
+        return steps(processes, sizes=(16,) * 5, bucket_bytes=1, forward=forward)
+
+    alone = on_ranks(1, run)[0]
+    assert on_ranks(3, run)[0] == alone
+    assert on_ranks(8, run)[5] == alone
+
+
+def test_gradients_are_sent_before_backward_ends():
+    model = nn.Sequential(nn.Flatten(), *(nn.Linear(108, 108) for _ in range(6)), nn.Linear(108, 5))
+    criterion = nn.CrossEntropyLoss()
+    with World(2, bucket_bytes=1) as world:
+        for number in range(3):
+            for x, y in world.shards(model, batch_of(8, number)):
+                criterion(model(x), y)
+                model.backward(criterion.backward())
+            world.reduce_gradients(model)
+            backward, *buckets = world.timeline
+            early = [bucket for bucket in buckets if bucket.begin < backward.end]
+            # The first step learns in which order gradients are complete.
+            assert len(early) == (0 if number == 0 else len(buckets))
+
+
 def test_parameter_that_no_shard_uses_has_no_gradient():
     class Net(nn.Module):
         def __init__(self):

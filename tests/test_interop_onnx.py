@@ -1,5 +1,6 @@
 """export_onnx: the file, its names and sizes, what it leaves as it was, and what it refuses."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,8 @@ import pytest
 from onnx_models import by_onnxruntime, by_reference, difference, exported, noise, of_fastnn
 
 import fastnn
+from fastnn import data, nn
 from fastnn import functional as F
-from fastnn import nn
 from fastnn.interop import export_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -48,6 +49,14 @@ def test_the_file_says_who_made_it_and_what_goes_in_and_out(tmp_path):
     assert [(x.name, sizes(x)) for x in model.graph.output] == [("output", ["batch", 2])]
     assert model.opset_import[0].version == 18
     assert model.ir_version == 8
+
+
+def test_how_images_are_prepared_is_in_the_metadata(tmp_path):
+    model = small()
+    model.preprocessing = data.Preprocessing((0.1, 0.2, 0.3), (1.0, 1.0, 1.0), (6, 6), 3, "crop", ("a", "b"))
+    (entry,) = onnx.load(exported(model, tmp_path, (1, 3, 6, 6))).metadata_props
+    assert entry.key == "fastnn_preprocessing"
+    assert data.Preprocessing.from_dict(json.loads(entry.value)) == model.preprocessing
 
 
 def test_weights_are_initializers_under_their_own_names(tmp_path):
@@ -247,7 +256,10 @@ class ByHand(nn.Module):
 
 
 REFUSED = {
-    "data": (lambda self, x: x * cut(x), r"an array \(data, np.asarray\) depends on the values of the inputs"),
+    "data": (
+        lambda self, x: x * cut(x),
+        r"an array \(data, np.asarray\) in Applied.forward",
+    ),
     "if": (
         lambda self, x: F.relu(x) if x.sum() > -1e9 else F.tanh(x),
         "a decision .* depends on the values of the inputs",
@@ -255,25 +267,35 @@ REFUSED = {
     "check": (lambda self, x: x * bool(np.isfinite(x).all()), "a decision .* leave checks of values to those who call"),
     "place": (
         lambda self, x: self.weight[int(x.argmax()) % 4] * x,
-        r"a number \(item, int, float\) depends on the values",
+        r"a number \(item, int, float\) in Applied.forward",
     ),
-    "index": (lambda self, x: list("abcd" * 9)[x.argmax()] and x, "an index or a size depends on the values"),
-    "mask": (lambda self, x: np.where((x > -100).data, x, 0), r"an array \(data, np.asarray\) depends on the values"),
-    "counts": (lambda self, x: x * np.count_nonzero(x), "np.count_nonzero depends on the values"),
+    "index": (
+        lambda self, x: list("abcd" * 9)[x.argmax()] and x,
+        "an index or a size in Applied.forward",
+    ),
+    "mask": (
+        lambda self, x: np.where((x > -100).data, x, 0),
+        r"an array \(data, np.asarray\) in Applied.forward",
+    ),
+    "counts": (lambda self, x: x * np.count_nonzero(x), "np.count_nonzero in Applied.forward"),
     "values": (
         lambda self, x: F.relu(x) if float(x.sum()) > 0 else F.tanh(x),
-        r"a number \(item, int, float\) depends on the values",
+        r"a number \(item, int, float\) in Applied.forward",
     ),
     "loop": (lambda self, x: sum(row.sum() for row in x), "what the model runs depends on the values or on the number"),
     "half": (lambda self, x: x[: len(x) // 2], "a size depends on that of the batch without being a multiple"),
     "one more": (lambda self, x: np.concatenate([x, x[:1]]), "a size depends on that of the batch without being"),
-    "number": (lambda self, x: x * float(x.data.sum()), r"an array \(data, np.asarray\) depends on the values"),
+    "number": (
+        lambda self, x: x * float(x.data.sum()),
+        r"an array \(data, np.asarray\) in Applied.forward",
+    ),
     "dropout": (lambda self, x: F.dropout(x), "dropout drops elements in evaluation too: pass training=self.training"),
     "own operation": (lambda self, x: Cube()(x), r"Cube has no form in ONNX here: pass converters=\{Cube: function\}"),
     "loss": (
         lambda self, x: F.mse_loss(x, np.zeros((len(x), 4), np.float32)),
         "a loss is not part of what is exported",
     ),
+    "nothing": (lambda self, x: None, "the model must give an array or a tensor. Received: None"),
     "text": (lambda self, x: "x", "the model must give arrays or tensors"),
     "in a dict": (lambda self, x: {"a": 3}, r"Received: int at output\['a'\]"),
 }
@@ -322,7 +344,8 @@ def test_adding_in_place_is_exported_as_what_it_gives(tmp_path):
         return x
 
     model = Applied(add)
-    path = exported(model, tmp_path, (2, 4))
+    with fastnn.no_grad():
+        path = exported(model, tmp_path, (2, 4))
     x = noise((3, 4))
     assert difference(by_onnxruntime(path, [x]), [2 * x + 1]) < 1e-6
 

@@ -183,6 +183,39 @@ def test_a_network_written_for_pytorch_is_exported(name, tmp_path):
         assert difference(by_onnxruntime(path, [x]), [wanted.numpy()]) < CLOSE
 
 
+TORCH = {
+    "masked": lambda torch, m: m.masked_fill(m < 0.05, 0),
+    "largest": lambda torch, m: m.max(dim=1)[0],
+    "place": lambda torch, m: m.argmax(1),
+    "gathered": lambda torch, m: m.gather(1, (m > 0).long()),
+    "chosen": lambda torch, m: torch.where(m > 0, m, -m),
+    "in place": lambda torch, m: torch.nn.functional.relu(m, inplace=True).add_(1),
+    "triangle": lambda torch, m: m.unsqueeze(1).repeat(1, 4, 1).masked_fill(torch.ones(4, 4).triu(1).bool(), -9.0),
+    "counted": lambda torch, m: (m > 0).sum(1),
+    "any": lambda torch, m: (m > 0.5).any(1),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_functions_of_torch_that_depend_on_values_are_part_of_the_graph(name, tmp_path):
+    import fastnn.compat.torch as torch
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Linear(4, 4)
+
+        def forward(self, x):
+            return TORCH[name](torch, self.first(x))
+
+    torch.manual_seed(0)
+    model = Net()
+    path = exported(model, tmp_path, (1, 4))
+    for n in BATCHES:
+        x = noise((n, 4), n)
+        assert difference(by_onnxruntime(path, [x]), [model(torch.from_numpy(x)).detach().numpy()]) < CLOSE
+
+
 # ---- random networks -------------------------------------------------------------------------------------------------
 class Program(nn.Module):
     def __init__(self, run):

@@ -266,7 +266,7 @@ def test_train_recipe_reports_the_plain_accuracy_of_its_last_epoch(tmp_path, tin
         found.append(evaluate(*args, **kwargs)._replace(accuracy=len(found) / 10))
         return found[-1]._replace(metrics={"accuracy": found[-1].accuracy, "top5": 1.0})
 
-    monkeypatch.setattr("fastnn.training.trainer.evaluate", spy)
+    monkeypatch.setattr("fastnn.training._steps.evaluate", spy)
     metrics = trained(tmp_path, epochs=3.0, validation=0)
     assert metrics["test_accuracy_plain"] == 0.2
 

@@ -16,6 +16,7 @@ MODULES = (
     "fastnn.optim.schedules",
     "fastnn.data",
     "fastnn.training",
+    "fastnn.distributed",
     "fastnn.models",
     "fastnn.insight",
     "fastnn.profiling",

@@ -38,8 +38,8 @@ def _numbers(array: NDArray[Any]) -> str:
     page = f'<pre style="overflow-x: auto">{escape(text)}</pre>'
     if is_small:
         return page
-    where = f"[{', '.join('0' * (array.ndim - 2))}]" if array.ndim > 2 else "both ends"
-    return f"<details><summary>numbers: {where}</summary>{page}</details>"
+    where = f"numbers of [{', '.join('0' * (array.ndim - 2))}]" if array.ndim > 2 else "numbers"
+    return f"<details><summary>{where}</summary>{page}</details>"
 
 
 def _bytes(n: int) -> str:
@@ -61,7 +61,8 @@ def _statistics(array: NDArray[Any]) -> str:
         is_finite = np.isfinite(array)
         if not is_finite.all():
             finite = array[is_finite]
-            words = [f"{int(np.isnan(array).sum()):,} NaN", f"{int(np.isinf(array).sum()):,} infinite"]
+            counts = {"NaN": int(np.isnan(array).sum()), "infinite": int(np.isinf(array).sum())}
+            words = [f"{count:,} {name}" for name, count in counts.items() if count]
     if finite.size:
         mean, deviation = finite.mean(dtype=np.float64), finite.std(dtype=np.float64)
         words = [

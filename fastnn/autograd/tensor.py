@@ -290,8 +290,7 @@ class Tensor(ArrayMethods):
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.ndim:
             raise TypeError(f"{type(self).__name__}: one without axes cannot be gone through")
-        parts: Iterator[Tensor] = FUNCTIONS[iter](self)
-        return parts
+        return FUNCTIONS[iter](self)
 
     def __bool__(self) -> bool:
         return bool(self._data)

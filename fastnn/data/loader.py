@@ -273,10 +273,13 @@ class Loader:
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Batch]:
+        return self._begin(self._make_whole)
+
+    def _begin(self, make_batch: Callable[[NDArray[np.int64], int, int], Made]) -> Generator[Made, None, None]:
         epoch, begin = self._position = self._next
         self._next = (epoch + 1, 0)
         self._latest = token = object()
-        return self._iterate(token, epoch, begin, self._make_whole)
+        return self._iterate(token, epoch, begin, make_batch)
 
     def iterate_shards(self, own: range, shards: int) -> Generator[ShardedBatch, None, None]:
         """An epoch of batches that are cut into shards, of which only those of `own` are read and augmented.
@@ -288,9 +291,6 @@ class Loader:
             own: the shards to make, neighbours.
             shards: the number of all shards.
         """
-        epoch, begin = self._position = self._next
-        self._next = (epoch + 1, 0)
-        self._latest = token = object()
 
         def make(order: NDArray[np.int64], epoch: int, number: int) -> ShardedBatch:
             indices = self._indices(order, number)
@@ -300,7 +300,15 @@ class Loader:
             ]
             return ShardedBatch(len(indices), own.start, parts)
 
-        return self._iterate(token, epoch, begin, make)
+        return self._begin(make)
+
+    def iterate_turns(self, rank: int, ranks: int) -> Generator[Batch | None, None, None]:
+        """An epoch of which only the batches rank, rank + ranks, rank + 2 * ranks ... are made; None for the others."""
+
+        def make(order: NDArray[np.int64], epoch: int, number: int) -> Batch | None:
+            return self._make_whole(order, epoch, number) if number % ranks == rank else None
+
+        return self._begin(make)
 
     def _make_whole(self, order: NDArray[np.int64], epoch: int, number: int) -> Batch:
         return self._make(self._indices(order, number), epoch, self._generator(_AUGMENT, epoch, number))

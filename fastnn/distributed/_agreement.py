@@ -117,8 +117,8 @@ def facts_of_modules(modules: Iterable[nn.Module]) -> dict[str, Any]:
     for number, module in enumerate(modules):
         for key, _, _, array in module._state():
             name = f"criterion.{key}" if number else key
-            order = _layout.memory_order(array)
-            shapes[name] = f"{array.dtype} {array.shape} with axes {order} in memory"
+            order = "".join(map(str, _layout.memory_order(array)))
+            shapes[name] = f"{array.dtype} of shape {_shape(array)} with axes {order} in memory"
             values[name] = checksum(array)
     state = json.dumps(_random.random_state(), sort_keys=True).encode()
     return {
@@ -142,4 +142,8 @@ def facts_of_loader(loader: Any) -> dict[str, Any]:
 
 def _sampled(array: NDArray) -> str:
     step = max(1, array.nbytes // _SAMPLED_BYTES)
-    return f"{array.dtype} {array.shape} with checksum {checksum(array[::step])}"
+    return f"{array.dtype} of shape {_shape(array)} with checksum {checksum(array[::step])}"
+
+
+def _shape(array: NDArray) -> str:
+    return " x ".join(map(str, array.shape)) or "()"

@@ -4,7 +4,10 @@ Everything is sent from one rank to another, without collective calls, and every
 over. So a wait knows who has not answered, work can go on in the meantime, and a signal is heard.
 """
 
+import contextlib
 import json
+import os
+import sys
 import time
 from collections.abc import Callable, Collection
 from typing import Any
@@ -33,7 +36,6 @@ class Communicator:
         timeout: seconds after which a rank that does not answer is lost.
         meanwhile: called while waiting.
         is_told_to_end: whether this process got a signal to end.
-        resume_hint: how a user continues from the last checkpoint, or ''.
     """
 
     rank = 0
@@ -43,7 +45,30 @@ class Communicator:
         self.timeout = timeout
         self.meanwhile: Callable[[], Any] | None = None
         self.is_told_to_end: Callable[[], bool] = lambda: False
-        self.resume_hint: Callable[[], str] = lambda: ""
+        self._hint: Callable[[], str] | None = None
+        self._is_hint_said = False
+
+    @property
+    def has_hint(self) -> bool:
+        """Whether `set_hint` was called."""
+        return self._hint is not None
+
+    def set_hint(self, hint: Callable[[], str]) -> None:
+        """Set what tells how to continue from the last checkpoint, or ''."""
+        self._hint = hint
+
+    def resume_hint(self) -> str:
+        """How a user continues from the last checkpoint, or ''."""
+        return "" if self._hint is None or self._is_hint_said else self._hint()
+
+    def say_hint(self) -> None:
+        """Say at once, in a signal handler, how to continue: the launcher may leave no time for more."""
+        hint = self.resume_hint()
+        if hint and sys.stderr is not None and not self.has_failed([r for r in range(self.size) if r != self.rank]):
+            text = f"fastnn: this run was told to end; if it does not say that it saved its state, {hint}\n"
+            with contextlib.suppress(Exception):
+                os.write(sys.stderr.fileno(), text.encode())  # a stream may be in the middle of a line
+                self._is_hint_said = True
 
     def exchange(self, kind: str, payload: Payload) -> list[Payload]:
         """Give every rank the payloads of all, in the order of ranks.
@@ -192,5 +217,5 @@ class MpiCommunicator(Communicator):
         for rank in range(self.size):
             if rank != self.rank:
                 self._comm.Isend([b"", self._mpi.BYTE], rank, _FAILED)
-        time.sleep(0.02)  # so that the others have it before they are ended
+        time.sleep(0.1)  # so that the others have it before they are ended, and the launcher what was said
         self._mpi.COMM_WORLD.Abort(code)

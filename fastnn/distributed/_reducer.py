@@ -120,6 +120,11 @@ class Reducer:
         """What the gradients of the last shard are multiplied with; before its backward begins."""
         self._share = share
         self._backward = (time.perf_counter(), 0.0)
+        if self._expected is not None and not self._put:  # no part of these is to come: they need not be waited for
+            for index, parts in enumerate(self._expected):
+                if not parts:
+                    self._put_in(index)
+            self._send_full()
 
     def _on_accumulated(self, parameter: Any) -> None:
         index = self._index.get(id(parameter))

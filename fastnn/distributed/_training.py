@@ -43,8 +43,10 @@ class ShardsOfBatches(WholeBatches):
     def watch(self, interrupt: InterruptFlag, resume_hint: Callable[[], str]) -> None:
         self._interrupted = False
         self.world.communicator.is_told_to_end = lambda: interrupt.raised
-        if not self.world.communicator.resume_hint():
-            self.world.communicator.resume_hint = resume_hint
+        if not self.world.communicator.has_hint:
+            self.world.communicator.set_hint(resume_hint)
+        if self.world.size > 1 and self.is_main:
+            interrupt.on_raised = self.world.communicator.say_hint
 
     def is_interrupted(self) -> bool:
         return self._interrupted

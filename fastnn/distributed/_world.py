@@ -66,7 +66,7 @@ class World:
         ...         optimizer.zero_grad()
         ...         for x, y in world.shards(model, batch):
         ...             loss = criterion(model(x), y)
-        ...             model.backward(criterion.backward())
+        ...             dx = model.backward(criterion.backward())
         ...         world.reduce_gradients(model)
         ...         optimizer.step()
     """

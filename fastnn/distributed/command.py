@@ -48,11 +48,11 @@ def train_together(
             "give all processes the same arguments",
         )
         run, train_set, test_set = _planned(processes, options)
+        command = f"mpirun -n {processes.size} fastnn train --resume {run.folder}"
+        processes.communicator.set_hint(
+            lambda: f"continue with: {command} (or any number)" if _has_checkpoint(run.folder) else ""
+        )
         if processes.is_main:
-            command = f"mpirun -n {processes.size} fastnn train --resume {run.folder}"
-            processes.communicator.resume_hint = lambda: (
-                f"continue with: {command} (with any number of processes)" if _has_checkpoint(run.folder) else ""
-            )
             each = "each with " if processes.size > 1 else ""
             begins(run, f"{processes.size} processes, {each}")
         own = callbacks(run, train_set, test_set) if processes.is_main else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn import __version__, _arguments, _check, nn
+from fastnn.autograd.tensor import array_of
+from fastnn.data.preprocessing import Preprocessing
 from fastnn.insight._state import frozen_randomness, preserved
 from fastnn.training import atomic_write
 
@@ -44,6 +47,9 @@ def export_onnx(
     initializers under their own names. The graph takes batches of any size. A graph has one way only: an `if` on
     values of the inputs, and numbers that are taken out of tensors, are errors. The file is checked before it is
     written. The model, its mode and all random generators stay as they were.
+
+    `model.preprocessing`, which `training.fit` sets, is kept in the file's metadata as JSON, `fastnn_preprocessing`:
+    the size, the mean and the standard deviation of images, and the names of classes.
 
     Args:
         model: the network.
@@ -136,6 +142,7 @@ def _checked_converters(given: Any) -> dict[Any, Callable[..., Any]]:
 
 def _examples(given: Any, kind: np.dtype) -> Any:
     """For every input an array, or a shape and a dtype; a list, or a dict."""
+    given = array_of(given)
     if isinstance(given, dict):
         if not given or not all(isinstance(name, str) for name in given):
             raise TypeError("export_onnx: input_shape as a dict needs the names of the arguments as keys. "
@@ -185,7 +192,7 @@ def _axis(given: Any, example: NDArray) -> int | None:
     if not _is_shape(example) and (len(rows) < 2 or all(np.array_equal(row, rows[0]) for row in rows[1:])):
         raise ValueError(
             "export_onnx: an example needs at least two different rows along batch_axis, so that what depends on them "
-            f"shows. Received: shape={example.shape}"
+            f"shows; if any numbers will do, pass the shape instead. Received: shape={example.shape}"
         )
     return axis
 
@@ -265,20 +272,23 @@ def _proto(
             graph.take_name(name)
         program = Program(model, graph, (runs[0], runs[1]), sizes, names, {**registry.load(), **own})
         values = program.write()
-        given_names = [graph.described(name, x.dtype, program.dims(x, y, name))
-                  for name, x, y in zip(names, runs[0].inputs, runs[1].inputs, strict=True)]  # fmt: skip
-        described = [graph.described(name, value.dtype, value.dims)
+        goes_in = [graph.described(name, x.dtype, program.dims(x, y, name))
+                   for name, x, y in zip(names, runs[0].inputs, runs[1].inputs, strict=True)]  # fmt: skip
+        comes_out = [graph.described(name, value.dtype, value.dims)
                      for name, value in zip(found, values, strict=True)]  # fmt: skip
         n_bytes = sum(array.nbytes for array in graph.initializers.values())
         if n_bytes > _MOST_BYTES:
             raise ValueError(f"export_onnx: the weights have {n_bytes:,} bytes, but a file can hold {_MOST_BYTES:,}: "
                              "export parts of the network")  # fmt: skip
         outputs = {name: value.name for name, value in zip(found, values, strict=True)}
-        written = graph.finish(type(model).__name__, given_names, outputs, described)
+        written = graph.finish(type(model).__name__, goes_in, outputs, comes_out)
     opsets = [helper.make_opsetid("", opset)]
     proto = helper.make_model(
         written, opset_imports=opsets, producer_name="fastnn", producer_version=__version__, doc_string=description,
         ir_version=helper.find_min_ir_version_for(opsets),
     )  # fmt: skip
+    preprocessing = getattr(model, "preprocessing", None)
+    if isinstance(preprocessing, Preprocessing):
+        helper.set_model_props(proto, {"fastnn_preprocessing": json.dumps(preprocessing.to_dict(), sort_keys=True)})
     checker.check_model(proto, full_check=True)
     return proto

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _arguments, _check, _layout, _several, nn
+from fastnn import _arguments, _check, _layout, _several, data, nn
 from fastnn.autograd.modes import no_grad
 from fastnn.autograd.tensor import array_of
 from fastnn.training._arguments import batches_of, check_criterion
@@ -215,8 +215,11 @@ def evaluate(
     rank, ranks = (0, 1) if distributed is None else (distributed.rank, distributed.size)
     records: dict[str, Any] = {}  # of the batches of this process, by their numbers
     with eval_mode(model), eval_mode(criterion), no_grad():
-        for number, (x, y) in enumerate(batches_of("evaluate", loader)):
-            if number % ranks == rank:
+        # A data.Loader makes no batches of others.
+        turns = loader.iterate_turns(rank, ranks) if ranks > 1 and isinstance(loader, data.Loader) else None
+        for number, batch in enumerate(batches_of("evaluate", loader) if turns is None else turns):
+            if batch is not None and number % ranks == rank:
+                x, y = batch
                 n = _several.first_length(x) or 0
                 outputs = _predict_batch(model, x, tta)
                 record = meter.measure(loss_of("evaluate", criterion, outputs, y), outputs, y, n)
@@ -226,8 +229,8 @@ def evaluate(
                     records[str(number)] = record
                 if on_batch is not None:
                     on_batch(n)
-                del outputs
-            del x, y  # their memory can serve the next batch
+                del x, y, outputs
+            del batch  # its memory can serve the next one
     if distributed is not None:
         of_all = [pair for one in distributed.communicator.exchange("evaluation", records) for pair in one.items()]
         meter.add(record for _, record in sorted(of_all, key=lambda pair: int(pair[0])))

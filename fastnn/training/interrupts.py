@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,10 @@ class Interrupted(KeyboardInterrupt):
         self.signal_number = signal_number
 
 
+def _nothing() -> None:
+    pass
+
+
 class InterruptFlag:
     """Within the block the first SIGINT or SIGTERM only sets `raised`; a second one raises KeyboardInterrupt at once.
 
@@ -31,10 +36,12 @@ class InterruptFlag:
     Attributes:
         raised: whether there was one.
         signal_number: which.
+        on_raised: called by the first one.
     """
 
     def __init__(self) -> None:
         self.raised = False
+        self.on_raised: Callable[[], object] = _nothing
         self.signal_number: int = signal.SIGINT
         self._previous: dict[int, Any] = {}
 
@@ -57,3 +64,4 @@ class InterruptFlag:
         if self.raised:
             raise KeyboardInterrupt
         self.raised, self.signal_number = True, number
+        self.on_raised()

@@ -120,7 +120,7 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: 
     part = tuple(slice(None) if i == axis else slice(0, n) for i, n in enumerate(places.shape))
     _check_not_negative("gather", places, input._data.shape[axis])
     x = input if part == (slice(None),) * len(part) else run(Slice(part), input)
-    return checked_out(run(TakeAlongAxis(places.copy(), axis), x), out)
+    return checked_out(run(TakeAlongAxis(places.copy(), axis, given=places), x), out)
 
 
 def _check_not_negative(name: str, indices: NDArray, size: int) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional as F
+from fastnn._watching import OBSERVERS
 from fastnn.autograd import arithmetic
 from fastnn.autograd.deferred import Deferred
+from fastnn.autograd.elementwise import observed_answer
 from fastnn.autograd.methods import FUNCTIONS, UFUNCS
 from fastnn.autograd.tensor import Tensor as NumPyTensor
 from fastnn.compat.torch._promotion import as_float, cast, common_dtype, matched, operand, tensor_from
@@ -319,7 +321,11 @@ def _asks(ufunc: np.ufunc, name: str, text: str, *names: str) -> Callable[..., T
         if isinstance(b, NumPyTensor):
             b = b._data
         try:
-            y = wrapped(ufunc(a, b))
+            if OBSERVERS.get():
+                sides = zip((input, other), (a, b), strict=True)
+                y = observed_answer(ufunc, *[x if isinstance(x, NumPyTensor) else array for x, array in sides])
+            else:
+                y = wrapped(ufunc(a, b))
         except ValueError:
             raise _unfit(input, other) from None
         return y if out is None else checked_out(y, out)

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._watching import OBSERVERS
+from fastnn.autograd.elementwise import observed_answer
 from fastnn.autograd.indexing import TakeAlongAxis
-from fastnn.autograd.methods import FUNCTIONS
+from fastnn.autograd.methods import FUNCTIONS, OBSERVED
 from fastnn.autograd.modes import RECORDING
 from fastnn.autograd.tape import run
 from fastnn.autograd.tensor import Tensor as NumPyTensor
@@ -79,6 +81,13 @@ def _pair(name: str) -> Any:
 _Max, _Min, _Sort, _TopK = _pair("max"), _pair("min"), _pair("sort"), _pair("topk")
 _Median, _Mode, _KthValue, _CumMax, _CumMin = map(_pair, ("median", "mode", "kthvalue", "cummax", "cummin"))
 _AMinMax = namedtuple("aminmax", ("min", "max"), module="torch.return_types")
+
+
+def _told(function: Any, input: Any, axis: Any, keepdim: bool) -> Tensor:
+    """A place, or an answer, along axes."""
+    if OBSERVERS.get():
+        return observed_answer(function, input, axis=axis, keepdims=keepdim)
+    return wrapped(function(input._data, axis=axis, keepdims=keepdim))
 
 
 def _axis(input: Any, dim: Any) -> Any:
@@ -212,7 +221,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Tensor:
 # ---- answers ---------------------------------------------------------------------------------------------------------
 def _answer(name: str, ufunc: Any) -> Any:
     def function(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Tensor:
-        y = wrapped(ufunc(input._data, axis=_axis(input, dim), keepdims=keepdim))
+        y = _told(ufunc, input, _axis(input, dim), keepdim)
         return checked_out(y, out)
 
     function.__name__ = function.__qualname__ = name
@@ -234,6 +243,8 @@ def _picked(input: Any, places: Any, axis: int, keepdim: bool) -> tuple[Tensor, 
 
 
 def _places(function: Any, input: Any, axis: int) -> Any:
+    if OBSERVERS.get() and input._data.ndim and function in OBSERVED:
+        return observed_answer(function, input, axis=axis, keepdims=True)._data
     return function(input._data, axis=axis, keepdims=True) if input._data.ndim else None
 
 
@@ -290,13 +301,13 @@ def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
 @method
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The place of the largest, the first of equal ones."""
-    return wrapped(np.argmax(input._data, _axis(input, dim), keepdims=keepdim))
+    return _told(np.argmax, input, _axis(input, dim), keepdim)
 
 
 @method
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The place of the smallest, the first of equal ones."""
-    return wrapped(np.argmin(input._data, _axis(input, dim), keepdims=keepdim))
+    return _told(np.argmin, input, _axis(input, dim), keepdim)
 
 
 @method

@@ -109,6 +109,10 @@ class Program:
         key = key_of(first)
         if key in self._weights and key == key_of(second):
             return self._weight(*self._weights[key])
+        if key in self.runs[0].held or key_of(second) in self.runs[1].held:
+            raise self._depends(
+                where, f"a tensor of shape {first.shape} was computed by a function that is not recorded"
+            )
         return self._constant(first, second, where)
 
     def _weight(self, name: str, array: NDArray) -> Value:
@@ -131,6 +135,9 @@ class Program:
             if np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
                 return Value(self.graph.constant(first), first.shape, first.dtype)
             raise self._depends(where, f"an array of shape {first.shape} was another one in another run")
+        moving = [axis for axis, size in enumerate(dims) if isinstance(size, Times)]
+        if first.dtype == np.bool_ and any(first.strides[axis] for axis in moving):  # no fixed one that is broadcast
+            raise self._depends(where, f"a mask of shape {first.shape} has a row for each example")
         # One row for each example, which are all alike: the first states of a recurrent layer.
         dims = self.dims(first, second, where)
         rows = tuple(slice(0, 1) if isinstance(size, Times) else slice(None) for size in dims)

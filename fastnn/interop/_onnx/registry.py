@@ -13,7 +13,16 @@ from fastnn.functional.activation import FromInput, FromResult
 from fastnn.functional.hard_activation import Hard
 from fastnn.functional.softmax import Softmax
 
-__all__ = ["CONVERTERS", "NOT_CONVERTED", "TRANSPARENT", "Converter", "converts", "load", "stem_of", "stem_of_ufunc"]
+__all__ = [
+    "CONVERTERS",
+    "NOT_CONVERTED",
+    "Converter",
+    "converts",
+    "is_transparent",
+    "load",
+    "stem_of",
+    "stem_of_ufunc",
+]
 
 # A converter gets a `Call`, and gives the name of the result in the graph, or several in a tuple.
 Converter = Callable[[Any], Any]
@@ -26,8 +35,8 @@ _FAMILIES = (
     "pooling", "recurrent", "reductions", "resampling", "shapes",
 )  # fmt: skip
 
-# Operations that are made of others, which are noted instead.
-TRANSPARENT = frozenset(("function._Call",))
+# Classes of operations that are made of others, which are noted instead.
+_TRANSPARENT = frozenset(("function._Call",))
 
 _LOSS = "a loss is not part of what is exported: export the network alone"
 _WRITING = "writing into a part of a tensor has no form in ONNX here: join the parts with torch.cat, or use torch.where"
@@ -53,6 +62,12 @@ def stem_of(op: Any) -> str:
     """What the table knows an operation by: its file and its class, or the name of what it computes."""
     file = type(op).__module__.rpartition(".")[2]
     return f"{file}.{op.name if isinstance(op, _NAMED) else type(op).__name__}"
+
+
+def is_transparent(op: Any) -> bool:
+    """Whether an operation is made of others, which are noted instead."""
+    kinds = (f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}" for kind in type(op).__mro__)
+    return not _TRANSPARENT.isdisjoint(kinds)
 
 
 def stem_of_ufunc(ufunc: np.ufunc) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import nn
+from fastnn.autograd.modes import enable_grad
 from fastnn.autograd.observer import Observer, observing
 from fastnn.autograd.tensor import Tensor, array_of, kind_of, new_tensor
 from fastnn.interop._onnx import registry
@@ -32,6 +33,7 @@ class Run(NamedTuple):
     inputs: list[NDArray]
     steps: list[Step]
     outputs: list[tuple[str, NDArray]]  # with their places: '', '[0]', "['left']"
+    held: dict[Any, NDArray]  # every array that a tensor held which was computed from an input
 
 
 def key_of(array: NDArray) -> Any:
@@ -53,7 +55,7 @@ class _Recorder(Observer):
         self.began[id(what)] = len(self.steps)
 
     def operation(self, op: Any, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
-        if phase == "forward" and registry.stem_of(op) not in registry.TRANSPARENT:
+        if phase == "forward" and not registry.is_transparent(op):
             self._add(op, self.paths.get(id(op.module), ""), inputs, results)
 
     def module(self, module: nn.Module, phase: str, inputs: tuple[Any, ...], results: Any, seconds: float) -> None:
@@ -94,7 +96,8 @@ def run_of(model: nn.Module, inputs: Any, kinds: frozenset[type]) -> Run:
         inputs: the arrays.
         kinds: modules of these classes are noted as a whole.
     """
-    kind = watched(kind_of(*model.parameters()))
+    held: list[Any] = []
+    kind = watched(kind_of(*model.parameters()), held)
 
     def as_tensor(array: NDArray) -> Tensor:
         # Results that are recorded are never written into: `a += b` makes a new one.
@@ -107,7 +110,7 @@ def run_of(model: nn.Module, inputs: Any, kinds: frozenset[type]) -> Run:
     tensors = [as_tensor(array) for array in arrays]
     for array in arrays:
         recorder.contents[key_of(array)] = array.copy()
-    with observing(recorder):
+    with enable_grad(), observing(recorder):
         y = model(**dict(zip(inputs, tensors, strict=True))) if isinstance(inputs, dict) else model(*tensors)
     outputs = list(_places(y))
     for place, value in outputs:
@@ -116,12 +119,14 @@ def run_of(model: nn.Module, inputs: Any, kinds: frozenset[type]) -> Run:
                 f"export_onnx: the model must give arrays or tensors, or tuples, lists and dicts of them. Received: "
                 f"{type(value).__name__}{f' at output{place}' if place else ''}"
             )
+    if not outputs:
+        raise TypeError("export_onnx: the model must give an array or a tensor. Received: None")
     found = [(place, array_of(value)) for place, value in outputs]
     for _, array in found:
         recorder.check_unchanged(array, "")
     # Tensors hold the arrays; these stay as long as the steps do.
     del y, tensors
-    return Run(arrays, recorder.steps, found)
+    return Run(arrays, recorder.steps, found, {key_of(array): array for array in held if isinstance(array, np.ndarray)})
 
 
 def _places(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:

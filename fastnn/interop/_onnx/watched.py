@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.autograd.methods import NO_GRADIENT, OBSERVED
+from fastnn.autograd.observer import running_module
 from fastnn.autograd.tensor import Tensor
 
 __all__ = ["watched"]
@@ -25,17 +26,29 @@ _REFUSED = NO_GRADIENT - OBSERVED.keys() - _NO_VALUES
 
 
 def _error(what: str) -> ValueError:
+    module = running_module()
+    where = f" in {type(module).__name__}.forward" if module is not None else ""
     return ValueError(
-        f"export_onnx: {what} depends on the values of the inputs, which a graph cannot say: use np.where instead of "
-        "if, comparisons and np.take instead of numbers, and leave checks of values to those who call the model"
+        f"export_onnx: {what}{where} depends on the values of the inputs, which a graph cannot say: use np.where "
+        "instead of if, comparisons and np.take instead of numbers, and leave checks of values to those who call the "
+        "model"
     )
 
 
-def watched(kind: type[Tensor]) -> type[Tensor]:
-    """A class of tensors of this kind that refuse it."""
+_slot: Any = vars(Tensor)["_data"]
+
+
+def watched(kind: type[Tensor], seen: list[Any]) -> type[Tensor]:
+    """A class of tensors of this kind that refuse it. Their arrays, all computed from inputs, are added to `seen`."""
+
+    def hold(tensor: Any, array: Any) -> None:
+        seen.append(array)
+        _slot.__set__(tensor, array)
 
     class Watched(kind):  # type: ignore[misc, valid-type]
         __slots__ = ()
+
+        _data = property(_slot.__get__, hold)
 
         def __bool__(self) -> bool:
             raise _error("a decision (if, while, and, or, assert)")
