@@ -38,7 +38,7 @@ C_SOURCES := $(shell find src_c tests/c -name '*.[ch]')
 CYTHON_SOURCES := fastnn/_native.pyx $(wildcard fastnn/_bindings/*.pxi)
 
 .DEFAULT_GOAL := help
-.PHONY: help install docs linkcheck train test test-memory test-threads test-arm64 test-c test-clang test-windows build-macos test-torch test-torchvision lint format bench bench-torch bench-operations clean
+.PHONY: help install docs linkcheck train test test-memory test-threads test-arm64 test-c test-clang test-windows build-macos test-torch test-torchvision wheel test-wheel lint format bench bench-torch bench-operations clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,10 @@ $(VENV)/.docs-tools: $(VENV)/.created pyproject.toml
 
 $(VENV)/.torch: $(VENV)/.created
 	$(PIP) install torch==2.13.0 --extra-index-url $(TORCH_INDEX)
+	@touch $@
+
+$(VENV)/.wheel-tools: $(VENV)/.created pyproject.toml
+	$(PIP) install --group wheel
 	@touch $@
 
 docs: $(VENV)/.installed $(VENV)/.docs-tools  ## build the documentation site into docs/_build/html, running the code of every page
@@ -161,6 +165,21 @@ test-torch: $(VENV)/.installed $(VENV)/.test-tools $(VENV)/.torch  ## compare wi
 test-torchvision: $(VENV)/.installed $(VENV)/.test-tools $(VENV)/.torch  ## compare with torchvision, which this installs
 	$(PIP) install torch==2.13.0 torchvision --extra-index-url $(TORCH_INDEX)
 	$(RUN) -m pytest -m torchvision $(ARGS)
+
+wheel: $(VENV)/.wheel-tools  ## build the wheel into dist/, check it, and put what it needs into dist/repaired/ (Linux)
+	rm -rf build/lib* build/bdist* dist
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/check-wheel-contents dist
+	$(BIN)/abi3audit --strict --assume-minimum-abi3 3.11 dist/*.whl
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist/repaired dist/*.whl
+	ls -l dist/*.whl dist/repaired/*.whl
+
+# A wheel alone, in an environment of its own, into which nothing is compiled.
+test-wheel: wheel  ## install that wheel into an empty environment and run some of the tests there
+	$(PYTHON) -m venv --clear build/test-wheel
+	build/test-wheel/bin/python -m pip --quiet install --upgrade "pip>=25.1"
+	build/test-wheel/bin/python -m pip --quiet install --only-binary :all: dist/repaired/*.whl --group test-wheel
+	build/test-wheel/bin/python -P -m pytest -p no:cacheprovider @tests/of_a_wheel.txt $(ARGS)
 
 lint: $(VENV)/.installed $(VENV)/.lint-tools  ## check style and types
 	$(BIN)/ruff check .

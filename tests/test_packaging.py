@@ -5,11 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from oracle import output_of, run_python
 
 pytestmark = [pytest.mark.packaging, pytest.mark.slow]
@@ -130,6 +132,18 @@ def test_packaging_wheel_holds_the_package_only_and_is_small(wheel):
     assert wheel.stat().st_size <= 2.4e6
 
 
+def test_packaging_wheel_is_for_this_python_and_later_ones(wheel):
+    """One wheel a platform, by the stable ABI; without the GIL there is none yet."""
+    python, abi, _ = wheel.stem.split("-")[2:]
+    version = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    is_stable = not sysconfig.get_config_var("Py_GIL_DISABLED")
+    assert (python, abi) == (("cp311", "abi3") if is_stable else (version, f"{version}t"))
+    with zipfile.ZipFile(wheel) as archive:
+        modules = [name for name in archive.namelist() if name.endswith((".so", ".pyd"))]
+    assert len(modules) == 1
+    assert (modules == ["fastnn/_native.abi3.so"]) == is_stable
+
+
 def test_packaging_wheel_works_in_an_empty_environment(fresh_python):
     compiled, openmp, backend, where = output_of(CONVOLVE, python=fresh_python, PYTHONPATH=None).split()
     assert (compiled, backend) == ("True", "native")
@@ -216,8 +230,52 @@ def test_packaging_module_needs_only_common_libraries(module):
     assert {name.split(".so")[0] for name in needed} <= common
 
 
+# ---- the workflows that build wheels elsewhere -----------------------------------------------------------------------
+@pytest.fixture(scope="module", params=["ci", "wheels"])
+def workflow(request):
+    """What a file of .github/workflows says. Key `on` is the boolean of YAML 1.1."""
+    return yaml.safe_load((ROOT / ".github" / "workflows" / f"{request.param}.yml").read_text())
+
+
+def test_packaging_workflows_are_whole(workflow):
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow[True]
+    for job in workflow["jobs"].values():
+        assert job["runs-on"]
+        assert all(("uses" in step) != ("run" in step) for step in job["steps"])
+        assert set(job.get("needs", ())) <= set(workflow["jobs"])
+
+
+def test_packaging_only_a_tag_publishes():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "wheels.yml").read_text())["jobs"]
+    may_publish = [name for name, job in jobs.items() if job.get("permissions", {}).get("id-token") == "write"]
+    assert may_publish == ["publish"]
+    assert jobs["publish"]["if"] == "github.ref_type == 'tag'"
+    assert {"wheels", "sources"} <= set(jobs["publish"]["needs"])
+
+
+def test_packaging_tests_of_a_wheel_exist():
+    chosen = (ROOT / "tests" / "of_a_wheel.txt").read_text().splitlines()
+    files = [line for line in chosen if line.endswith(".py")]
+    assert files
+    assert all((ROOT / file).is_file() for file in files)
+
+
 # ---- the import ------------------------------------------------------------------------------------------------------
 def test_packaging_import_costs_at_most_50_ms_over_numpy():
     code = "import time, numpy; start = time.perf_counter(); import fastnn; print(time.perf_counter() - start)"
     # The least of several: what others do on this machine only ever adds.
     assert min(float(output_of(code)) for _ in range(9)) <= 0.050
+
+
+def test_packaging_import_loads_few_modules():
+    """What a clock cannot tell on a busy machine."""
+    code = (
+        "import sys, numpy, numpy.random, numpy.typing; before = set(sys.modules); import fastnn\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    loaded = output_of(code).split()
+    ours = [name for name in loaded if name.partition(".")[0] == "fastnn"]
+    assert 5 < len(ours) <= 16, ours
+    others = [name for name in loaded if name.partition(".")[0] != "fastnn"]
+    assert len(others) <= 16, others

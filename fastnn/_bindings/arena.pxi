@@ -4,7 +4,10 @@
 # exception, no exception of another thread and no garbage collection can come in the middle, and a fork waits.
 # Nothing is allocated when a piece returns, so that returning one cannot fail.
 from libc.string cimport memmove
-from cpython.mem cimport PyMem_RawRealloc
+
+cdef extern from "Python.h":
+    # Who calls it has the GIL; `nogil` in here says that no bytecode runs.
+    void *PyMem_Realloc(void *memory, size_t n_bytes) noexcept nogil
 
 cdef extern from "fnn.h" nogil:
     size_t fnn_page_size()
@@ -92,13 +95,13 @@ cdef bint make_room(Books *b) noexcept nogil:
     cdef Py_ssize_t segments = b.n_segments + 1, holes = b.n_pieces + 1 + segments
     cdef void *grown
     if segments > b.segment_room:
-        grown = PyMem_RawRealloc(b.segments, 2 * segments * sizeof(Segment))
+        grown = PyMem_Realloc(b.segments, 2 * segments * sizeof(Segment))
         if grown is NULL:
             return False
         b.segments = <Segment *> grown
         b.segment_room = 2 * segments
     if holes > b.hole_room:
-        grown = PyMem_RawRealloc(b.holes, 2 * holes * sizeof(Hole))
+        grown = PyMem_Realloc(b.holes, 2 * holes * sizeof(Hole))
         if grown is NULL:
             return False
         b.holes = <Hole *> grown
@@ -231,8 +234,8 @@ cdef class Arena:
     def __dealloc__(self):  # every lease holds the arena: there are no pieces
         for i in range(self.books.n_segments):
             fnn_unmap_pages(self.books.segments[i].memory, self.books.segments[i].size)
-        PyMem_RawFree(self.books.segments)
-        PyMem_RawFree(self.books.holes)
+        PyMem_Free(self.books.segments)
+        PyMem_Free(self.books.holes)
 
     def release(self):
         """Return what is not in use to the system, and count `most_used` anew."""

@@ -1,6 +1,5 @@
 # The buffers behind the arrays of fastnn._memory.
 cimport cython
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 
 cdef extern from "Python.h":
     # Without an exception type, numbers that do not fit become the nearest one that does.
@@ -12,7 +11,7 @@ cdef enum:
 
 @cython.no_gc
 cdef class Block:
-    """`n_bytes` of memory of the C allocator, aligned to 64 bytes, for `numpy.ndarray(shape, dtype, buffer=block)`."""
+    """`n_bytes` of Python's memory, aligned to 64 bytes, for `numpy.ndarray(shape, dtype, buffer=block)`."""
     cdef void *memory
     cdef unsigned char *begin
     cdef Py_ssize_t n_bytes
@@ -22,7 +21,7 @@ cdef class Block:
         self.n_bytes = clipped(n_bytes, NULL)
         if not 0 <= self.n_bytes <= PY_SSIZE_T_MAX - ALIGNMENT:
             raise ValueError(f"a block of memory cannot have {n_bytes} bytes")
-        self.memory = PyMem_RawMalloc(self.n_bytes + ALIGNMENT)
+        self.memory = PyMem_Malloc(self.n_bytes + ALIGNMENT)
         if self.memory is NULL:
             raise MemoryError(f"there are no {n_bytes} bytes")
         self.begin = <unsigned char *> ((<size_t> self.memory + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
@@ -35,7 +34,7 @@ cdef class Block:
         pass
 
     def __dealloc__(self):
-        PyMem_RawFree(self.memory)
+        PyMem_Free(self.memory)
 
 
 cdef void lend_bytes(object owner, Py_buffer *buffer, unsigned char *begin, Py_ssize_t *n_bytes, Py_ssize_t *one):
