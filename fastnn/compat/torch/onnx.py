@@ -1,10 +1,10 @@
-"""torch.onnx: programs for other runtimes, which fastnn has not."""
+"""torch.onnx: files for other runtimes, which fastnn writes by a function of its own."""
 
 from fastnn.compat.torch._missing import missing
 
 __all__: list[str] = []
 
-_ADVICE = "save weights: torch.save(model.state_dict(), path), and export them where PyTorch is installed"
+_ADVICE = "call fastnn.interop.export_onnx(model, path, input_shape)"
 _NAMES = (
     "export",
     "is_in_onnx_export",

@@ -135,11 +135,11 @@ class Program:
             if np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
                 return Value(self.graph.constant(first), first.shape, first.dtype)
             raise self._depends(where, f"an array of shape {first.shape} was another one in another run")
+        dims = self.dims(first, second, where)
         moving = [axis for axis, size in enumerate(dims) if isinstance(size, Times)]
         if first.dtype == np.bool_ and any(first.strides[axis] for axis in moving):  # no fixed one that is broadcast
             raise self._depends(where, f"a mask of shape {first.shape} has a row for each example")
         # One row for each example, which are all alike: the first states of a recurrent layer.
-        dims = self.dims(first, second, where)
         rows = tuple(slice(0, 1) if isinstance(size, Times) else slice(None) for size in dims)
         row = first[rows]
         for array in (first, second):
