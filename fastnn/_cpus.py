@@ -19,8 +19,8 @@ def _quota(folder: Path) -> float:
         allowed, period = _text(folder / "cpu.max").split()
         return math.inf if allowed == "max" else int(allowed) / int(period)
     with contextlib.suppress(OSError, ValueError):
-        quota, period = (int(_text(folder / f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
-        return quota / period if quota > 0 else math.inf
+        microseconds = int(_text(folder / "cpu.cfs_quota_us"))
+        return microseconds / int(_text(folder / "cpu.cfs_period_us")) if microseconds > 0 else math.inf
     return math.inf
 
 
