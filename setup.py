@@ -139,7 +139,7 @@ class BuildNative(build_ext):
             # Hidden visibility turns a kernel that is declared but not written into an error of the linker, here,
             # not of the first import. A function that is not in the stable ABI is one that is not declared.
             extension.extra_compile_args = [
-                "-O2", "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Werror=implicit-function-declaration",
+                "-O1", "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Werror=implicit-function-declaration",
             ]  # fmt: skip
         if sys.platform == "linux":
             extension.extra_link_args += ["-Wl,--no-undefined-version", "-Wl,-s"]
