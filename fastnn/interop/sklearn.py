@@ -8,7 +8,7 @@ except ImportError as error:
         'pip install "fastnn[sklearn]"'
     ) from error
 
-from fastnn.interop._classifier import NetClassifier
-from fastnn.interop._regressor import NetRegressor
+from fastnn.interop._sklearn.classifier import NetClassifier
+from fastnn.interop._sklearn.regressor import NetRegressor
 
 __all__ = ["NetClassifier", "NetRegressor"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from fastnn import _arguments, _check, nn
-from fastnn.interop._event_file import EventFile, import_tensorboardx
-from fastnn.interop._graph import Graph, evaluating, graph_of
-from fastnn.interop._pictures import Examples, filters_of, pixels_of
-from fastnn.interop._hparams import checked_settings, settings_of
+from fastnn.interop._tensorboard.event_file import EventFile, import_tensorboardx
+from fastnn.interop._tensorboard.graph import Graph, evaluating, graph_of
+from fastnn.interop._tensorboard.hparams import checked_settings, settings_of
+from fastnn.interop._tensorboard.pictures import Examples, filters_of, pixels_of
 from fastnn.training._arguments import path_of
 from fastnn.training.callbacks import Callback
 

@@ -44,8 +44,8 @@ class _SummaryWriter:
         self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True
     ) -> None:
         """The graph of what a network computes, seen while it runs once in evaluation mode."""
-        from fastnn.interop._event_file import graph_def
-        from fastnn.interop._graph import graph_of
+        from fastnn.interop._tensorboard.event_file import graph_def
+        from fastnn.interop._tensorboard.graph import graph_of
 
         if input_to_model is None:
             raise TypeError("SummaryWriter.add_graph: input_to_model is needed: the network has to run to be seen")

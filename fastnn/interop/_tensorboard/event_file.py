@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.interop._graph import Node
+from fastnn.interop._tensorboard.graph import Node
 
 __all__ = ["EventFile", "graph_def", "import_tensorboardx"]
 

@@ -13,10 +13,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import _check, _random, data, nn, optim
-from fastnn.interop import _settings
-from fastnn.interop._default_networks import default_network
-from fastnn.interop._inputs import Scaling, validated
-from fastnn.interop._settings import Settings
+from fastnn.interop._sklearn.default_networks import default_network
+from fastnn.interop._sklearn.inputs import Scaling, validated
+from fastnn.interop._sklearn.settings import Settings, checked
 from fastnn.training import Callback, EarlyStopping, History, Interrupted, Trainer, predict
 from fastnn.training.evaluate import eval_mode
 
@@ -68,7 +67,7 @@ class NetEstimator(BaseEstimator):
     # ---- training ----------------------------------------------------------------------------------------------------
     def _fit(self, X: Any, y: Any) -> Self:
         """All epochs on these rows, with a new network unless the training is to go on."""
-        settings = _settings.checked(self)
+        settings = checked(self)
         goes_on = settings.warm_start and hasattr(self, "network_")
         X, targets = self._begin(X, y, settings, goes_on)
         self._optimizer = None
@@ -77,7 +76,7 @@ class NetEstimator(BaseEstimator):
 
     def _fit_once(self, X: Any, y: Any) -> Self:
         """One epoch on these rows; the first time with a new network."""
-        settings = _settings.checked(self)
+        settings = checked(self)
         owner = type(self).__name__
         if settings.early_stopping:
             raise ValueError(f"{owner}: partial_fit is one epoch, which early_stopping=True cannot end")

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
 from fastnn import nn
-from fastnn.interop._estimator import NetEstimator
-from fastnn.interop._inputs import standard
-from fastnn.interop._settings import Settings
+from fastnn.interop._sklearn.estimator import NetEstimator
+from fastnn.interop._sklearn.inputs import standard
+from fastnn.interop._sklearn.settings import Settings
 
 __all__ = ["NetRegressor"]
 

@@ -9,8 +9,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastnn import nn
-from fastnn.interop._estimator import NetEstimator
-from fastnn.interop._settings import Settings
+from fastnn.interop._sklearn.estimator import NetEstimator
+from fastnn.interop._sklearn.settings import Settings
 
 __all__ = ["NetClassifier"]
 

@@ -1,0 +1,1 @@
+"""What the estimators for scikit-learn are made of."""
