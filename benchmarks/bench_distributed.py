@@ -168,7 +168,7 @@ def main():
             times = " | ".join(f"{1e3 * seconds:.2f}" for seconds in (compute, exchange, compute + exchange))
             say(f"| {ranks} | {times} | {first / (compute + exchange):.2f} |")
         if arguments.json and world.is_main:
-            with open(arguments.json, "w") as file:
+            with open(arguments.json, "w", encoding="utf-8") as file:
                 json.dump({"exchanges": exchanges, "steps": rows, "forecast": forecasts}, file, indent=1)
 
 

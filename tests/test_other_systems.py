@@ -286,7 +286,15 @@ def opens_text_as_the_system_does(name, call):
         return keyword(call, "encoding", positions[last]) is None
     if name in ("open", "os.fdopen", "io.open"):
         return "b" not in (keyword(call, "mode", 1) or "'r'").strip("'") and keyword(call, "encoding", 3) is None
-    if last == "open" and name.partition(".")[0] not in ("Image", "archive", "gzip", "os", "tarfile", "zipfile"):
+    if last == "open" and name.partition(".")[0] not in (
+        "Image",
+        "archive",
+        "gzip",
+        "os",
+        "self",
+        "tarfile",
+        "zipfile",
+    ):
         mode = keyword(call, "mode", 0) or "'r'"
         is_mode = set(mode.strip("'")) <= set("rwaxbt+")
         return is_mode and "b" not in mode.strip("'") and keyword(call, "encoding", 2) is None

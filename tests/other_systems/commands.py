@@ -11,7 +11,8 @@ from fastnn import cli
 
 SYSTEM = os.environ["PRETENDED_SYSTEM"]
 assert sys.platform == SYSTEM
-_NEED_PYTORCH = ("torch_twin", "compat.torchvision")  # PyTorch itself, or Pillow
+# PyTorch itself, or Pillow; scikit-learn, whose joblib takes more than a pretended Windows has.
+_NEED_OTHERS = ("torch_twin", "compat.torchvision", "interop._sklearn", "interop.sklearn")
 NETWORK = """
 from fastnn import nn
 
@@ -27,7 +28,7 @@ def succeed(*words):
 
 
 for module in pkgutil.walk_packages(fastnn.__path__, "fastnn."):
-    if not module.name.endswith("__main__") and not any(name in module.name for name in _NEED_PYTORCH):
+    if not module.name.endswith("__main__") and not any(name in module.name for name in _NEED_OTHERS):
         importlib.import_module(module.name)
 for command in cli._COMMANDS:
     succeed(command, "--help")

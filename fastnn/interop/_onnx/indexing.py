@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -137,7 +138,7 @@ def _pick(call: Call) -> Any:
     call.same(lambda op: op.index, "an index")
     if any(isinstance(size, Times) for size in x.dims):
         return _pick_of_examples(call, x, entries)
-    places = np.arange(int(np.prod([int(s) for s in x.dims if not isinstance(s, Times)])))
+    places = np.arange(math.prod([int(s) for s in x.dims if not isinstance(s, Times)]))
     picked = places.reshape([int(s) for s in x.dims if not isinstance(s, Times)])[index]
     flat = call.add("Reshape", x, call.whole(-1))
     return call.add("Gather", flat, call.graph.constant(picked, np.int64), axis=0)
@@ -149,8 +150,8 @@ def _pick_of_examples(call: Call, x: Value, entries: tuple[Any, ...]) -> Any:
     if not entries or entries[0] != whole or any(isinstance(size, Times) for size in x.dims[1:]):
         raise call.fail("an index into the batch has no form in ONNX here: index other axes, or use np.take")
     sizes = [int(size) for size in x.dims[1:] if not isinstance(size, Times)]
-    picked = np.arange(int(np.prod(sizes))).reshape(sizes)[entries[1:]]
-    rows = call.reshape(x, (x.dims[0], int(np.prod(sizes))))
+    picked = np.arange(math.prod(sizes)).reshape(sizes)[entries[1:]]
+    rows = call.reshape(x, (x.dims[0], math.prod(sizes)))
     return call.add("Gather", rows, call.graph.constant(picked, np.int64), axis=1)
 
 

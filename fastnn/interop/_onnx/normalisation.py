@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,7 +73,7 @@ def _layer_norm(call: Call) -> Any:
 def _group_norm(call: Call) -> Any:
     x, (weight, bias) = call.given(0), call.inputs[1:]
     groups, eps = call.same(lambda op: (op.num_groups, op.eps), "a setting")
-    count = int(np.prod(call.raw(0).shape[1:])) // groups
+    count = math.prod(call.raw(0).shape[1:]) // groups
     rows = call.reshape(x, (x.dims[0], groups, count))
     y = call.reshape(standardised(call, rows, [2], eps), x.dims)
     return scaled(call, y, weight, bias, x.ndim)
@@ -101,7 +102,7 @@ def _local_response_norm(call: Call) -> Any:
     places = np.arange(channels)
     distance = places[None, :] - places[:, None]
     near = ((distance >= -(size // 2)) & (distance <= (size - 1) // 2)).astype(x.dtype)
-    rows = call.reshape(call.add("Mul", x, x), (x.dims[0], channels, int(np.prod(call.raw(0).shape[2:]))))
+    rows = call.reshape(call.add("Mul", x, x), (x.dims[0], channels, math.prod(call.raw(0).shape[2:])))
     sums = call.reshape(call.add("MatMul", near, rows), x.dims)
     base = call.add("Add", call.add("Mul", sums, call.number(alpha / size)), call.number(k))
     return call.add("Div", x, call.add("Pow", base, call.number(beta)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def _roll(call: Call) -> Any:
         if not isinstance(size, int):
             if call.op.axis is not None or any(isinstance(one, Times) for one in x.dims):
                 raise call.fail("elements that are shifted along the batch have no form in ONNX here")
-            size = int(np.prod([int(one) for one in x.dims if not isinstance(one, Times)]))
+            size = math.prod([int(one) for one in x.dims if not isinstance(one, Times)])
         cut = -step % size if size else 0
         if cut:
             place = call.whole(along)

@@ -1,5 +1,6 @@
 """From what scikit-learn's users pass as X to what a network takes."""
 
+import math
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -30,15 +31,15 @@ def validated(
             wanted = f"images of shape {image_shape} are needed" if image_shape else "it was fitted on a table"
             raise ValueError(f"{owner}: {wanted}. Received: X.shape={given}")
         image_shape = given[1], given[2], given[3]
-        X = np.asarray(X).reshape(given[0], np.prod(image_shape))
+        X = np.asarray(X).reshape(given[0], math.prod(image_shape))
     # What is subtracted from a table may be large, so that float32 would lose what is left.
     dtypes = (np.float64, np.float32) if image_shape is None else (np.float32, np.float64)
     result = validate_data(estimator, X, reset=reset, dtype=dtypes, **rest)
     n_features = (result[0] if isinstance(result, tuple) else result).shape[1]
-    if image_shape is not None and n_features != np.prod(image_shape):
+    if image_shape is not None and n_features != math.prod(image_shape):
         size = " * ".join(map(str, image_shape))
         raise ValueError(
-            f"{owner}: images of image_shape={image_shape} have {size} = {np.prod(image_shape)} numbers in a row. "
+            f"{owner}: images of image_shape={image_shape} have {size} = {math.prod(image_shape)} numbers in a row. "
             f"Received: {n_features}"
         )
     return result, image_shape
