@@ -154,7 +154,9 @@ test-windows: $(VENV)/.cross-tools  ## build the program of test-c for Windows, 
 	$(BUILD_C_TESTS) --architecture x86_64 --program kernels.exe --is "PE x86_64" $(C_TESTS)/windows \
 	    $(ZIG) -target x86_64-windows-gnu
 	export $(TOOL_PATHS); command -v wine64 >/dev/null || tests/c/install_packages.sh $(TOOLS) wine64
-	export $(TOOL_PATHS); WINEPREFIX=$(CURDIR)/build/wine WINEDEBUG=-all wine64 $(C_TESTS)/windows/kernels.exe
+	# Not in this folder: Wine makes a link to the root of the file system, which setuptools would follow.
+	export $(TOOL_PATHS) WINEPREFIX="$$(mktemp -d)" WINEDEBUG=-all; wine64 $(C_TESTS)/windows/kernels.exe; code=$$?; \
+	    rm -rf "$$WINEPREFIX"; exit $$code
 
 build-macos: $(VENV)/.cross-tools  ## build the program of test-c for macOS on both architectures
 	$(BUILD_C_TESTS) --architecture arm64 --is "Mach-O arm64" $(C_TESTS)/macos_arm64 $(ZIG) -target aarch64-macos
