@@ -111,15 +111,11 @@ static void run_team(region *r, int n_threads) { enter_and_make_next(&(member){r
 static _Thread_local int most = 1;
 static _Thread_local int possible = INT_MAX;
 
-/* The size of a team, n_threads where so many can be made: where one cannot, the runtime ends the process. Its threads take
- * somewhat more memory than those of a trial: Clang's runtime shifts the stack of each. So at the limit some are spared. */
+/* The size of a team, n_threads where so many can be made: where one cannot, the runtime ends the process. */
 static int team_size(int n_threads) {
     if (n_threads > most && most < possible) {
         int made = fnn_threads_that_can_be_made(n_threads - most);
-        if (made < n_threads - most) {
-            made -= (made + 7) / 8;
-            possible = most + made;
-        }
+        possible = most + made < n_threads ? most + made : possible;
         most += made;
     }
     return n_threads < most ? n_threads : most;
