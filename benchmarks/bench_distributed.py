@@ -20,7 +20,8 @@ import numpy as np
 import fastnn
 from fastnn import models, nn, optim
 from fastnn.distributed import World
-from fastnn.distributed._exchange import sum_over_shards
+from fastnn.distributed._exchange import Exchange
+from fastnn.distributed._tree import Pile
 
 BYTES = [1 << k for k in (8, 12, 14, 15, 16, 18, 20, 22, 24)]
 
@@ -29,12 +30,15 @@ def measure_exchanges(world, rounds):
     """(bytes, seconds) of the sum of one array over all ranks: the median over the rounds, of the slowest rank."""
     rows = []
     for n_bytes in BYTES:
-        leaves = [np.ones(n_bytes // 4, np.float32) for _ in world.own]
+        own = Pile(np.add)  # a process has added its shards before
+        for shard in world.own:
+            own.push(shard, np.ones(n_bytes // 4, np.float32))
         seconds = []
         for _ in range(rounds):
             world.barrier()
             start = time.perf_counter()
-            sum_over_shards(world.communicator, 0, world.n_shards, [leaf.copy() for leaf in leaves])
+            exchange = Exchange(world.communicator, 0, world.n_shards, own)
+            world.communicator.wait(exchange.missing, "a sum over the shards")
             seconds.append(time.perf_counter() - start)
         told = world.communicator.exchange("times", {"seconds": statistics.median(seconds)})
         rows.append((n_bytes, max(one["seconds"] for one in told)))
