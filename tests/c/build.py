@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2].resolve()
-# Made again here, so that a slot can be exchanged for one that does nothing: tests/c/operations/kernel_table.c.
+# Included in tests/c/operations/kernel_table.c, where a slot can be exchanged for one that does nothing.
 REPLACED = "src_c/ops/kernel_table.c"
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastnn import nn
 from fastnn.autograd import Observer, no_grad, observing
+from fastnn.models._observe import arrays_in
 
 __all__ = ["Graph", "Node", "evaluating", "graph_of"]
 
@@ -104,20 +105,20 @@ class Graph(Observer):
         may_copy = getattr(module.backward, "is_derived", False)
         unknown = [
             array
-            for array in _arrays(results)
+            for array in arrays_in(results)
             if self._origin(array) is None and not (may_copy and self._is_copy(array))
         ]
         if unknown:  # its author computes with NumPy
             self._add(self._scopes.get(id(module), ""), type(module).__name__, inputs, unknown, id(module))
         if module is self.model:
             self._is_running, self._has_run = False, True
-            arrays = list(_arrays(results))
+            arrays = list(arrays_in(results))
             sources = [self._origin(array) or "" for array in arrays]
             self.nodes.append(Node(self._unique("output"), "Output", sources, [array.shape for array in arrays]))
 
     # ---- nodes -------------------------------------------------------------------------------------------------------
     def _add(self, scope: str, kind: str, inputs: Any, results: Any, module: int) -> None:
-        given, arrays = list(_arrays(inputs)), list(_arrays(results))
+        given, arrays = list(arrays_in(inputs)), list(arrays_in(results))
         if arrays and all(any(array is one for one in given) for array in arrays):
             return
         sources = [self._source(array, scope) for array in given]
@@ -140,7 +141,7 @@ class Graph(Observer):
         return self._origin(array) or ""
 
     def _new_origins(self, name: str, kind: str, values: Any) -> None:
-        for array in _arrays(values):
+        for array in arrays_in(values):
             if self._origin(array) is None:
                 node = Node(self._unique(name), kind, [], [array.shape], {"dtype": str(array.dtype)})
                 self.nodes.append(node)
@@ -183,16 +184,6 @@ def _kind_of(op: Any) -> str:
         if isinstance(name, str) and name.isidentifier():
             return name
     return type(op.author).__name__.lstrip("_")
-
-
-def _arrays(value: Any) -> Iterator[NDArray]:
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _arrays(item)
-    elif isinstance(value, dict):
-        yield from _arrays(list(value.values()))
 
 
 def _scopes(model: nn.Module) -> dict[int, str]:

@@ -1,31 +1,20 @@
 /* In the place of ops/kernel_table.c: the same tables, but one slot can be a kernel that does nothing. A case must fail
  * then, since results begin as NaN. */
-#include "core/isa.h"
 #include "core/kernels.h"
 #include "harness.h"
 
-#define X(NAME, name) const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table_##name)(void);
-FNN_EACH_ISA(X)
-#undef X
+#define fnn_kernel_table_f32 built_table_f32
+#define fnn_kernel_table_f64 built_table_f64
+#include "ops/kernel_table.c"
+#undef fnn_kernel_table_f32
+#undef fnn_kernel_table_f64
 
 static void do_nothing(void) {}
-
-static const FNN_TYPED(fnn_kernels) * table_of(fnn_isa isa) {
-    switch (isa) {
-#define X(NAME, name)                                                                                                  \
-    case FNN_##NAME:                                                                                                   \
-        return FNN_TYPED(fnn_kernel_table_##name)();
-        FNN_EACH_ISA(X)
-#undef X
-    default:
-        return FNN_TYPED(fnn_kernel_table_baseline)();
-    }
-}
 
 const FNN_TYPED(fnn_kernels) * FNN_TYPED(fnn_kernel_table)(fnn_isa isa) {
     static FNN_TYPED(fnn_kernels) changed;
     static int made_for = -1;
-    const FNN_TYPED(fnn_kernels) *table = table_of(isa);
+    const FNN_TYPED(fnn_kernels) *table = FNN_TYPED(built_table)(isa);
     if (mutated_slot < 0) {
         return table;
     }
