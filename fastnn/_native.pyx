@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 # cython: freethreading_compatible=True, embedsignature=False
-"""The binding: typed views, the GIL released, a status turned into an exception. Nothing else.
+"""The binding: views of arrays, the GIL released, a status turned into an exception. Nothing else.
 
 Each `_bindings/<stem>.pxi` binds one stem of src_c/ops. Arrays are marked IN, OUT or INOUT. Callers (fastnn.functional)
-have checked shapes and layouts; what would crash is refused by the views themselves: wrong rank, dtype, strides, or a
-read-only output.
+have checked shapes and layouts; what would crash is refused here again, before anything is written: another rank,
+shape, dtype or byte order, strides, an address that is not aligned, or a result that is read-only.
 """
 
 from cpython.buffer cimport (  # no-cython-lint
@@ -18,11 +18,11 @@ from libc.string cimport memset  # no-cython-lint
 
 from numpy import ndarray as _ndarray
 
-ctypedef fused real:
-    float
-    double
-
 cdef extern from "fnn.h" nogil:
+    """
+    /* An op that C has twice, for float32 and for float64: the one for this dtype (borrowed.dtype). */
+    #define FNN_OF_DTYPE(op, dtype, ...) ((dtype) == 'd' ? op##_f64(__VA_ARGS__) : op##_f32(__VA_ARGS__))
+    """
     ctypedef enum fnn_status:
         FNN_OK
         FNN_BAD_LABEL
@@ -50,12 +50,6 @@ cdef Py_ssize_t fitting(Py_ssize_t size) except -1:
     return size
 
 
-cdef int check_workspace(const uint8_t[::1] workspace, Py_ssize_t needed) except -1:
-    if workspace.shape[0] < fitting(needed) or <size_t>&workspace[0] % 64 != 0:
-        raise ValueError(f"workspace of {workspace.shape[0]} bytes, {needed} aligned to 64 are needed")
-    return 0
-
-
 cdef int sizes_of(tuple values, int count, Py_ssize_t *sizes) except -1:
     """The numbers of a tuple of so many."""
     if len(values) != count:
@@ -75,27 +69,136 @@ cdef Py_ssize_t product_of(const Py_ssize_t *sizes, int count) noexcept:
     return product
 
 
+# What is asked of an array, to be added up.
+cdef enum:
+    IN = 0
+    OUT = 1      # it is written
+    OR_NONE = 2  # there may be none
+    STRIDED = 4  # it need not be C-contiguous
+
+# What its elements are, as the format of a buffer has them, but for two.
+cdef enum:
+    REAL = 0  # float32 or float64, as the first such array of the call
+    UINT8 = 66  # "B"
+    FLOAT64 = 100  # "d"
+    INT32 = 105  # "i"
+    SIZE = 110  # "n": numpy.intp
+    INT64 = 113  # "q"
+
+
 cdef struct borrowed:
-    Py_buffer views[10]
+    const char *operation  # that errors name
+    char dtype             # "f" or "d", of every real array of the call; 0 before the first
     int count
+    Py_buffer views[12]
 
 
-cdef Py_buffer *borrow(borrowed *views, object array, bint is_double, int flags) except NULL:
-    """A view of an array of this dtype; `give_back` is to be called when all of them are done with.
-
-    What typed views of either dtype would do, for functions that know the dtype from elsewhere: a fraction of the code.
-    """
-    cdef Py_buffer *view = &views.views[views.count]
-    PyObject_GetBuffer(array, view, flags | PyBUF_FORMAT)
-    views.count += 1
-    if view.format[0] != (c"d" if is_double else c"f") or view.format[1] != 0:
-        raise ValueError(f"an array of {'float64' if is_double else 'float32'} is needed")
-    return view
+cdef void begin(borrowed *views, const char *operation) noexcept:
+    """No views yet. `give_back` is to be called when the call is done with all of them."""
+    views.operation, views.dtype, views.count = operation, 0, 0
 
 
 cdef void give_back(borrowed *views) noexcept:
     for i in range(views.count):
         PyBuffer_Release(&views.views[i])
+
+
+cdef int refuse(const borrowed *views, str reason) except -1:
+    raise ValueError(f"{views.operation.decode('ascii')}: {reason}")
+
+
+cdef bint is_real(const Py_buffer *view) noexcept:
+    return view.format != NULL and view.format[0] in b"fd" and view.format[1] == 0
+
+
+cdef bint is_of(const Py_buffer *view, int dtype) noexcept:
+    cdef char first
+    if view.format == NULL:  # what a buffer of unsigned bytes may have
+        return dtype == UINT8
+    first = view.format[0]
+    if first == 0 or view.format[1] != 0:  # a struct, or another byte order
+        return False
+    if dtype == SIZE:
+        return first in b"ilq" and view.itemsize == sizeof(Py_ssize_t)
+    if dtype == INT64:
+        return first in b"ilq" and view.itemsize == 8
+    if dtype == INT32:
+        return first in b"il" and view.itemsize == 4
+    return first == dtype
+
+
+cdef bint is_aligned(const Py_buffer *view) noexcept:
+    return <size_t>view.buf % <size_t>view.itemsize == 0
+
+
+cdef int refuse_array(const borrowed *views, const Py_buffer *view, int dtype) except -1:
+    names = {c"f": "float32", FLOAT64: "float64", UINT8: "uint8", INT32: "int32", INT64: "int64", SIZE: "intp"}
+    if is_of(view, dtype):
+        refuse(views, "an array is not aligned")
+    refuse(views, f"an array of {names.get(dtype, 'float32 or float64')} is needed")
+
+
+cdef Py_buffer *borrow(borrowed *views, object array, int dtype, int access) except NULL:
+    """A view of an array of this dtype, in this computer's byte order and aligned."""
+    cdef Py_buffer *view = &views.views[views.count]
+    cdef int flags = PyBUF_FORMAT | (PyBUF_STRIDES if access & STRIDED else PyBUF_C_CONTIGUOUS)
+    PyObject_GetBuffer(array, view, flags | (PyBUF_WRITABLE if access & OUT else 0))
+    views.count += 1
+    if dtype == REAL:
+        if views.dtype == 0 and is_real(view):
+            views.dtype = view.format[0]
+        dtype = views.dtype
+    if not is_of(view, dtype) or not is_aligned(view):
+        refuse_array(views, view, dtype)
+    return view
+
+
+cdef Py_buffer *view_of(borrowed *views, object array, int dtype, int access, int ndim) except NULL:
+    """The same of so many dimensions."""
+    cdef Py_buffer *view = borrow(views, array, dtype, access)
+    if view.ndim != ndim:
+        refuse(views, f"an array of {ndim} dimensions is needed. Received: {view.ndim}")
+    return view
+
+
+cdef int check_some(const borrowed *views, const Py_buffer *view) except -1:
+    if view.len == 0:
+        refuse(views, "an array is empty")
+    return 0
+
+
+cdef void *data_of(borrowed *views, object array, int dtype, int access, int ndim,
+                   const Py_ssize_t *shape) except? NULL:
+    """The data of an array of this dtype and shape."""
+    cdef const Py_buffer *view
+    if access & OR_NONE and array is None:
+        return NULL
+    view = borrow(views, array, dtype, access)
+    cdef bint fits = view.ndim == ndim
+    for i in range(ndim if fits else 0):
+        fits = fits and view.shape[i] == shape[i]
+    if not fits:
+        needed, given = [shape[i] for i in range(ndim)], [view.shape[i] for i in range(view.ndim)]
+        refuse(views, f"shapes do not fit: {needed} is needed. Received: {given}")
+    return view.buf
+
+
+cdef void *data_like(borrowed *views, object array, int access, const Py_buffer *first) except? NULL:
+    """The data of a real array that has the shape of the first."""
+    return data_of(views, array, REAL, access, first.ndim, first.shape)
+
+
+cdef void *vector_of(borrowed *views, object array, int dtype, int access, Py_ssize_t n) except? NULL:
+    """The data of n numbers."""
+    return data_of(views, array, dtype, access, 1, &n)
+
+
+cdef void *workspace_of(borrowed *views, object array, Py_ssize_t needed) except? NULL:
+    """The memory of an array of at least so many bytes."""
+    cdef const Py_buffer *view = view_of(views, array, UINT8, OUT, 1)
+    if view.len < fitting(needed) or <size_t>view.buf % 64 != 0:
+        refuse(views, f"workspace of {view.len} bytes, {needed} aligned to 64 are needed")
+    return view.buf
 
 
 cdef bint lie_alike(const Py_buffer *a, const Py_buffer *b) noexcept:
@@ -107,8 +210,6 @@ cdef bint lie_alike(const Py_buffer *a, const Py_buffer *b) noexcept:
             return False
     return True
 
-
-# A view of an empty array has no first element to take the address of; every size in C is 0 then and nothing is read.
 
 include "_bindings/machine.pxi"
 include "_bindings/memory.pxi"

@@ -1,11 +1,13 @@
-# Binds src_c/ops/im2col.c: x (n, c, h, w) and columns (n, c, kernel_h, kernel_w, h_out, w_out), given as flat arrays,
+# Binds src_c/ops/im2col.c: x (n, c, h, w) and columns (n, c, kernel_h, kernel_w, h_out, w_out), given as vectors,
 # with the sizes beside them.
 
 cdef extern from "fnn.h" nogil:
-    fnn_status fnn_im2col_f32(const fnn_conv2d_shape *shape, const float *x, float *columns, int n_threads)
-    fnn_status fnn_im2col_f64(const fnn_conv2d_shape *shape, const double *x, double *columns, int n_threads)
-    fnn_status fnn_col2im_f32(const fnn_conv2d_shape *shape, const float *columns, float *x, int n_threads)
-    fnn_status fnn_col2im_f64(const fnn_conv2d_shape *shape, const double *columns, double *x, int n_threads)
+    """
+    #define fnn_im2col(dtype, ...) FNN_OF_DTYPE(fnn_im2col, dtype, __VA_ARGS__)
+    #define fnn_col2im(dtype, ...) FNN_OF_DTYPE(fnn_col2im, dtype, __VA_ARGS__)
+    """
+    fnn_status fnn_im2col(char dtype, const fnn_conv2d_shape *shape, const void *x, void *columns, int n_threads)
+    fnn_status fnn_col2im(char dtype, const fnn_conv2d_shape *shape, const void *columns, void *x, int n_threads)
 
 
 cdef fnn_conv2d_shape patches_shape(Py_ssize_t x_size, Py_ssize_t columns_size, tuple image, tuple out, tuple kernel,
@@ -28,27 +30,35 @@ cdef fnn_conv2d_shape patches_shape(Py_ssize_t x_size, Py_ssize_t columns_size, 
     return s
 
 
-def im2col(const real[::1] x,      # IN
-           real[::1] columns,          # OUT
+def im2col(x,        # IN
+           columns,  # OUT
            tuple image, tuple out, tuple kernel, tuple stride, tuple pad, tuple dilation, int n_threads):
-    cdef fnn_conv2d_shape s = patches_shape(x.shape[0], columns.shape[0], image, out, kernel, stride, pad, dilation)
+    cdef borrowed views
+    cdef fnn_conv2d_shape s
     cdef fnn_status status
-    with nogil:
-        if real is float:
-            status = fnn_im2col_f32(&s, &x[0], &columns[0], n_threads)
-        else:
-            status = fnn_im2col_f64(&s, &x[0], &columns[0], n_threads)
-    check(status, "im2col")
+    begin(&views, "im2col")
+    try:
+        source, result = view_of(&views, x, REAL, IN, 1), view_of(&views, columns, REAL, OUT, 1)
+        s = patches_shape(source.shape[0], result.shape[0], image, out, kernel, stride, pad, dilation)
+        with nogil:
+            status = fnn_im2col(views.dtype, &s, source.buf, result.buf, n_threads)
+        check(status, "im2col")
+    finally:
+        give_back(&views)
 
 
-def col2im(const real[::1] columns,  # IN
-           real[::1] x,              # OUT
+def col2im(columns,  # IN
+           x,        # OUT
            tuple image, tuple out, tuple kernel, tuple stride, tuple pad, tuple dilation, int n_threads):
-    cdef fnn_conv2d_shape s = patches_shape(x.shape[0], columns.shape[0], image, out, kernel, stride, pad, dilation)
+    cdef borrowed views
+    cdef fnn_conv2d_shape s
     cdef fnn_status status
-    with nogil:
-        if real is float:
-            status = fnn_col2im_f32(&s, &columns[0], &x[0], n_threads)
-        else:
-            status = fnn_col2im_f64(&s, &columns[0], &x[0], n_threads)
-    check(status, "col2im")
+    begin(&views, "col2im")
+    try:
+        source, result = view_of(&views, columns, REAL, IN, 1), view_of(&views, x, REAL, OUT, 1)
+        s = patches_shape(result.shape[0], source.shape[0], image, out, kernel, stride, pad, dilation)
+        with nogil:
+            status = fnn_col2im(views.dtype, &s, source.buf, result.buf, n_threads)
+        check(status, "col2im")
+    finally:
+        give_back(&views)
