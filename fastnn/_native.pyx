@@ -76,7 +76,7 @@ cdef enum:
     OR_NONE = 2  # there may be none
     STRIDED = 4  # it need not be C-contiguous
 
-# What its elements are, as the format of a buffer has them, but for two.
+# What its elements are, as the format of a buffer has it, but for REAL and TAPS.
 cdef enum:
     REAL = 0  # float32 or float64, as the first such array of the call
     UINT8 = 66  # "B"
@@ -84,6 +84,7 @@ cdef enum:
     INT32 = 105  # "i"
     SIZE = 110  # "n": numpy.intp
     INT64 = 113  # "q"
+    TAPS = 116  # uint8 or int32
 
 
 cdef struct borrowed:
@@ -118,6 +119,8 @@ cdef bint is_of(const Py_buffer *view, int dtype) noexcept:
     first = view.format[0]
     if first == 0 or view.format[1] != 0:  # a struct, or another byte order
         return False
+    if dtype == TAPS:
+        return is_of(view, UINT8) or is_of(view, INT32)
     if dtype == SIZE:
         return first in b"ilq" and view.itemsize == sizeof(Py_ssize_t)
     if dtype == INT64:
@@ -132,7 +135,8 @@ cdef bint is_aligned(const Py_buffer *view) noexcept:
 
 
 cdef int refuse_array(const borrowed *views, const Py_buffer *view, int dtype) except -1:
-    names = {c"f": "float32", FLOAT64: "float64", UINT8: "uint8", INT32: "int32", INT64: "int64", SIZE: "intp"}
+    names = {c"f": "float32", FLOAT64: "float64", UINT8: "uint8", INT32: "int32", INT64: "int64", SIZE: "intp",
+             TAPS: "uint8 or int32"}
     if is_of(view, dtype):
         refuse(views, "an array is not aligned")
     refuse(views, f"an array of {names.get(dtype, 'float32 or float64')} is needed")
@@ -167,19 +171,23 @@ cdef int check_some(const borrowed *views, const Py_buffer *view) except -1:
     return 0
 
 
-cdef void *data_of(borrowed *views, object array, int dtype, int access, int ndim,
-                   const Py_ssize_t *shape) except? NULL:
-    """The data of an array of this dtype and shape."""
-    cdef const Py_buffer *view
-    if access & OR_NONE and array is None:
-        return NULL
-    view = borrow(views, array, dtype, access)
+cdef int check_shape(const borrowed *views, const Py_buffer *view, int ndim, const Py_ssize_t *shape) except -1:
     cdef bint fits = view.ndim == ndim
     for i in range(ndim if fits else 0):
         fits = fits and view.shape[i] == shape[i]
     if not fits:
         needed, given = [shape[i] for i in range(ndim)], [view.shape[i] for i in range(view.ndim)]
         refuse(views, f"shapes do not fit: {needed} is needed. Received: {given}")
+    return 0
+
+
+cdef void *data_of(borrowed *views, object array, int dtype, int access, int ndim,
+                   const Py_ssize_t *shape) except? NULL:
+    """The data of an array of this dtype and shape."""
+    if access & OR_NONE and array is None:
+        return NULL
+    cdef const Py_buffer *view = borrow(views, array, dtype, access)
+    check_shape(views, view, ndim, shape)
     return view.buf
 
 

@@ -33,8 +33,8 @@ cdef extern from "fnn.h" nogil:
 cdef void *heads_of(borrowed *views, object array, int access, fnn_attention_strides *strides,
                     Py_ssize_t n, Py_ssize_t heads, Py_ssize_t rows, Py_ssize_t features) except? NULL:
     """The data and strides of an array that must have this shape; no side of it is 0."""
-    cdef const Py_buffer *view = &views.views[views.count]
-    data_of(views, array, REAL, access | STRIDED, 4, [n, heads, rows, features])
+    cdef const Py_buffer *view = view_of(views, array, REAL, access | STRIDED, 4)
+    check_shape(views, view, 4, [n, heads, rows, features])
     cdef Py_ssize_t size = view.itemsize
     if (features > 1 and view.strides[3] != size) or view.strides[0] % size or view.strides[1] % size or (
             view.strides[2] % size):

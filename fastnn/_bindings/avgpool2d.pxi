@@ -9,9 +9,10 @@ cdef extern from "fnn.h" nogil:
     fnn_status fnn_avgpool2d_backward(char dtype, const fnn_pool_shape *shape, const void *dy, void *dx, int n_threads)
 
 
-cdef int set_divisors(borrowed *views, fnn_pool_shape *s, object divisor_h, object divisor_w) except -1:
-    s.divisor_h = <const Py_ssize_t *>vector_of(views, divisor_h, SIZE, IN, s.h.length)
-    s.divisor_w = <const Py_ssize_t *>vector_of(views, divisor_w, SIZE, IN, s.w.length)
+cdef int set_divisors(borrowed *views, fnn_pool_shape *s, const Py_buffer *y, object divisor_h,
+                      object divisor_w) except -1:
+    s.divisor_h = <const Py_ssize_t *>vector_of(views, divisor_h, SIZE, IN, y.shape[0])
+    s.divisor_w = <const Py_ssize_t *>vector_of(views, divisor_w, SIZE, IN, y.shape[1])
     return 0
 
 
@@ -28,7 +29,7 @@ def avgpool2d_forward(x,                     # IN
     try:
         source, result = view_of(&views, x, REAL, IN, 4), view_of(&views, y, REAL, OUT, 4)
         set_pooling(&views, &s, source, result, begin_h, entries_h, begin_w, entries_w, 1)
-        set_divisors(&views, &s, divisor_h, divisor_w)
+        set_divisors(&views, &s, result, divisor_h, divisor_w)
         with nogil:
             status = fnn_avgpool2d_forward(views.dtype, &s, source.buf, result.buf, n_threads)
         check(status, "avg_pool2d")
@@ -49,7 +50,7 @@ def avgpool2d_backward(dy,                    # IN
     try:
         gradient, result = view_of(&views, dy, REAL, IN, 4), view_of(&views, dx, REAL, OUT, 4)
         set_pooling(&views, &s, gradient, result, begin_h, entries_h, begin_w, entries_w, 1)
-        set_divisors(&views, &s, divisor_h, divisor_w)
+        set_divisors(&views, &s, gradient, divisor_h, divisor_w)
         with nogil:
             status = fnn_avgpool2d_backward(views.dtype, &s, gradient.buf, result.buf, n_threads)
         check(status, "avg_pool2d_backward")

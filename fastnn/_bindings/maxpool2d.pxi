@@ -56,14 +56,6 @@ cdef int set_pooling(borrowed *views, fnn_pool_shape *s, const Py_buffer *source
     return 0
 
 
-cdef const Py_buffer *taps_of(borrowed *views, object taps, int access, const Py_buffer *pixels) except NULL:
-    """A view of an array of uint8 or int32 that has the shape of `pixels`."""
-    cdef bint is_small = taps is not None and taps.dtype == "uint8"
-    cdef const Py_buffer *view = &views.views[views.count]
-    data_of(views, taps, UINT8 if is_small else INT32, access, 4, pixels.shape)
-    return view
-
-
 def maxpool2d_forward(x,                     # IN
                       y,                     # OUT
                       taps,                  # OUT: uint8 or int32, or None
@@ -80,7 +72,8 @@ def maxpool2d_forward(x,                     # IN
         source, result = view_of(&views, x, REAL, IN, 4), view_of(&views, y, REAL, OUT, 4)
         set_pooling(&views, &s, source, result, begin_h, entries_h, begin_w, entries_w, taps_w)
         if taps is not None:
-            taken = taps_of(&views, taps, OUT, result)
+            taken = view_of(&views, taps, TAPS, OUT, 4)
+            check_shape(&views, taken, 4, result.shape)
             data, tap_bytes = taken.buf, <int>taken.itemsize
         with nogil:
             status = fnn_maxpool2d_forward(views.dtype, &s, source.buf, result.buf, data, tap_bytes, n_threads)
@@ -102,7 +95,8 @@ def maxpool2d_backward(dy,                   # IN
     try:
         gradient, result = view_of(&views, dy, REAL, IN, 4), view_of(&views, dx, REAL, OUT, 4)
         set_pooling(&views, &s, gradient, result, begin_h, entries_h, begin_w, entries_w, taps_w)
-        taken = taps_of(&views, taps, IN, gradient)
+        taken = view_of(&views, taps, TAPS, IN, 4)
+        check_shape(&views, taken, 4, gradient.shape)
         with nogil:
             status = fnn_maxpool2d_backward(views.dtype, &s, gradient.buf, taken.buf, <int>taken.itemsize, result.buf,
                                             n_threads)
