@@ -1,12 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-# cython: freethreading_compatible=True, embedsignature=False
+# cython: freethreading_compatible=True, auto_pickle=False
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """The binding: views of arrays, the GIL released, a status turned into an exception. Nothing else.
 
 Each `_bindings/<stem>.pxi` binds one stem of src_c/ops. Arrays are marked IN, OUT or INOUT. Callers (fastnn.functional)
 have checked shapes and layouts; what would crash is refused here again, before anything is written: another rank,
-shape, dtype or byte order, strides, an address that is not aligned, or a result that is read-only.
+shape, dtype or byte order, strides, an address that is not aligned, or a result that is read-only. Functions are called by position: reading keywords would be a tenth of the module's code.
 """
 
+cimport cython
 from cpython.buffer cimport (  # no-cython-lint
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.mem cimport PyMem_Free, PyMem_Malloc  # no-cython-lint: the included files use them

@@ -42,7 +42,7 @@ def activation_forward(str name,
                        double second,
                        x,             # IN
                        y,             # OUT
-                       int n_threads):
+                       int n_threads, /):
     cdef fnn_activation kind = ACTIVATIONS[name]
     cdef double[2] parameters = [first, second]
     cdef borrowed views
@@ -65,7 +65,7 @@ def activation_backward(str name,
                         dy,    # IN
                         kept,  # IN
                         dx,    # OUT
-                        int n_threads):
+                        int n_threads, /):
     cdef fnn_activation kind = ACTIVATIONS[name]
     cdef double[2] parameters = [first, second]
     cdef borrowed views
@@ -92,7 +92,7 @@ cdef int check_prelu(borrowed *views, const Py_buffer *x, const Py_buffer *weigh
 def prelu_forward(x,       # IN (rows, channels)
                   weight,  # IN (1,) or (channels,)
                   y,       # OUT
-                  int n_threads):
+                  int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     begin(&views, "prelu")
@@ -108,7 +108,7 @@ def prelu_forward(x,       # IN (rows, channels)
         give_back(&views)
 
 
-def prelu_backward_workspace(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights):
+def prelu_backward_workspace(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, /):
     """Elements of the workspace, of either dtype."""
     return fitting(fnn_prelu_backward_workspace_f32(rows, channels, weights))
 
@@ -119,7 +119,7 @@ def prelu_backward(dy,         # IN
                    dx,         # OUT
                    dweight,    # OUT
                    workspace,  # OUT
-                   int n_threads):
+                   int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     begin(&views, "prelu_backward")

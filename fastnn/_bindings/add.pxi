@@ -9,7 +9,7 @@ cdef extern from "fnn.h" nogil:
 
 def add(a, b,  # IN
         y,     # OUT
-        int n_threads):
+        int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     begin(&views, "add")

@@ -19,7 +19,7 @@ ARITHMETIC = {"add": FNN_ADD, "subtract": FNN_SUBTRACT, "multiply": FNN_MULTIPLY
 def arithmetic(fnn_arithmetic kind,
                a, b,  # IN
                y,     # OUT
-               Py_ssize_t inner, int n_threads):
+               Py_ssize_t inner, int n_threads, /):
     """y = a kind b; a shorter one has each number taken `inner` times, and all of them again and again."""
     cdef borrowed views
     cdef fnn_status status

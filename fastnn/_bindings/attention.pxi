@@ -62,7 +62,7 @@ cdef fnn_attention_shape attention_shape(tuple q, tuple k, tuple v, double scale
     return s
 
 
-def attention_workspace(str dtype not None, bint backward, tuple q, tuple k, tuple v, int n_threads):
+def attention_workspace(str dtype not None, bint backward, tuple q, tuple k, tuple v, int n_threads, /):
     """Bytes of workspace for arrays of these shapes."""
     cdef fnn_attention_shape s = attention_shape(q, k, v, 1, False, n_threads)
     return fitting(fnn_attention_workspace(FLOAT64 if dtype == "float64" else REAL, &s, backward, n_threads))
@@ -72,7 +72,7 @@ def attention_forward(q, k, v,    # IN
                       double scale, bint causal,
                       y,          # OUT
                       workspace,  # OUT
-                      int n_threads):
+                      int n_threads, /):
     cdef fnn_attention_shape s = attention_shape(q.shape, k.shape, v.shape, scale, causal, n_threads)
     cdef fnn_attention_operands o
     cdef borrowed views
@@ -94,7 +94,7 @@ def attention_backward(dy, q, k, v,  # IN
                        double scale, bint causal,
                        dq, dk, dv,   # OUT
                        workspace,    # OUT
-                       int n_threads):
+                       int n_threads, /):
     cdef fnn_attention_shape s = attention_shape(q.shape, k.shape, v.shape, scale, causal, n_threads)
     cdef fnn_attention_operands o
     cdef borrowed views

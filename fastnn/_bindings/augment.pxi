@@ -24,7 +24,7 @@ def augment_batch(images,   # IN (images, C, H, W), uint8
                   fill,     # IN (C)
                   out,      # OUT (H, W, N, C)
                   bint reflect,
-                  int n_threads):
+                  int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef fnn_augment_shape s
@@ -49,7 +49,7 @@ def warp_batch(x,     # IN (H, W, N, C)
                maps,  # IN (N, 6)
                double fill,
                out,   # OUT (H, W, N, C)
-               int n_threads):
+               int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef Py_ssize_t h, w, n, c

@@ -21,7 +21,7 @@ def avgpool2d_forward(x,                     # IN
                       begin_h, entries_h,    # IN: numpy.intp
                       begin_w, entries_w,    # IN
                       divisor_h, divisor_w,  # IN
-                      int n_threads):
+                      int n_threads, /):
     cdef borrowed views
     cdef fnn_pool_shape s
     cdef fnn_status status
@@ -42,7 +42,7 @@ def avgpool2d_backward(dy,                    # IN
                        begin_h, entries_h,    # IN: numpy.intp
                        begin_w, entries_w,    # IN
                        divisor_h, divisor_w,  # IN
-                       int n_threads):
+                       int n_threads, /):
     cdef borrowed views
     cdef fnn_pool_shape s
     cdef fnn_status status

@@ -81,7 +81,7 @@ cdef bint is_view_of(object array, Py_buffer *view) except -1:
     return False
 
 
-def batchnorm_fits(x, tuple values not None, tuple images not None):
+def batchnorm_fits(x, tuple values not None, tuple images not None, /):
     """Whether the functions below take these arrays as they are: `values` have a number for each channel, `images` the
     shape of x; all have its dtype. Any but x may be None.
     """
@@ -163,7 +163,7 @@ cdef int narrow(object array, Py_ssize_t n, const double *values) except -1:
     return 0
 
 
-def batchnorm_workspace(Py_ssize_t rows, Py_ssize_t channels, bint is_double):
+def batchnorm_workspace(Py_ssize_t rows, Py_ssize_t channels, bint is_double, /):
     """Bytes of workspace for each of the functions below."""
     if min(rows, channels) < 1:
         raise ValueError("batch_norm: there is nothing to normalise")
@@ -178,7 +178,7 @@ cdef void *batchnorm_room(borrowed *views, const fnn_batchnorm *b, object worksp
 
 def batchnorm_constants(running_mean, running_variance,  # IN
                         double eps,
-                        mean, invstd):                   # OUT
+                        mean, invstd, /):                   # OUT
     """What running statistics of either dtype normalise with: the mean, and 1 / sqrt(variance + eps)."""
     cdef borrowed views
     cdef Py_ssize_t n
@@ -203,7 +203,7 @@ def batchnorm_forward(x,             # IN
                       residual,      # IN or None
                       y,             # OUT
                       workspace,     # OUT
-                      int n_threads):
+                      int n_threads, /):
     cdef borrowed views
     cdef fnn_batchnorm b
     cdef Py_ssize_t n
@@ -235,7 +235,7 @@ def batchnorm_training(x,                               # IN
                        moved_mean, moved_variance,      # OUT or both None
                        y,                               # OUT, or None for the statistics alone
                        workspace,                       # OUT
-                       int n_threads):
+                       int n_threads, /):
     cdef borrowed views
     cdef fnn_batchnorm b
     cdef Py_ssize_t n
@@ -273,7 +273,7 @@ def batchnorm_backward(dy, x,           # IN
                        dx, dresidual,   # OUT or None
                        dweight, dbias,  # OUT
                        workspace,       # OUT
-                       int n_threads):
+                       int n_threads, /):
     cdef borrowed views
     cdef fnn_batchnorm b
     cdef Py_ssize_t n

@@ -232,7 +232,7 @@ def conv2d_forward(Conv2dPlan plan not None,
                    x, weight,  # IN
                    bias,       # IN or None
                    y,          # OUT
-                   workspace   # OUT
+                   workspace, /  # OUT
                    ):
     run_conv2d_forward(plan, x, weight, bias, NULL, None, None, None, None, None, y, workspace)
 
@@ -247,7 +247,7 @@ def conv2d_norm_forward(Conv2dPlan plan not None,
                         str then,        # None, "relu", "relu6", "gelu" or "silu"
                         residual,        # IN or None
                         y,               # OUT
-                        workspace        # OUT
+                        workspace, /  # OUT
                         ):
     cdef fnn_norm norm
     norm.eps, norm.then = eps, then_of(then, residual is not None)
@@ -258,7 +258,7 @@ def conv2d_backward_data(Conv2dPlan plan not None,
                          dy, weight,  # IN
                          addend,      # IN or None
                          dx,          # OUT
-                         workspace    # OUT
+                         workspace, /  # OUT
                          ):
     cdef borrowed views
     cdef fnn_conv2d_operands o
@@ -276,7 +276,7 @@ def conv2d_backward_weight(Conv2dPlan plan not None,
                            x, dy,     # IN
                            dweight,   # OUT
                            dbias,     # OUT or None
-                           workspace  # OUT
+                           workspace, /  # OUT
                            ):
     cdef borrowed views
     cdef fnn_conv2d_operands o

@@ -20,7 +20,7 @@ def cross_entropy(x,                      # IN
                   int64_t ignore_index, double label_smoothing, bint mean,
                   losses,                 # OUT
                   dx,                     # OUT
-                  int n_threads):
+                  int n_threads, /):
     """The sum or mean of the losses."""
     cdef borrowed views
     cdef fnn_cross_entropy_shape s

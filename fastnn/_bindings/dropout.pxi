@@ -13,7 +13,7 @@ cdef extern from "fnn.h" nogil:
 
 def dropout(x,  # IN
             y,  # OUT
-            uint64_t key, uint32_t threshold, double scale, int n_threads):
+            uint64_t key, uint32_t threshold, double scale, int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     begin(&views, "dropout")
@@ -30,7 +30,7 @@ def dropout(x,  # IN
 def dropout_channels(x,        # IN (pixels, images * channels)
                      factors,  # IN (images * channels,)
                      y,        # OUT
-                     int n_threads):
+                     int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     begin(&views, "dropout_channels")

@@ -27,7 +27,7 @@ cdef const Py_buffer *grouped(borrowed *views, object x, Py_ssize_t groups, fnn_
     return view
 
 
-def groupnorm_workspace(x, Py_ssize_t groups):
+def groupnorm_workspace(x, Py_ssize_t groups, /):
     """Bytes of workspace for each of the functions below."""
     cdef borrowed views
     cdef fnn_groupnorm_shape s
@@ -45,7 +45,7 @@ def groupnorm_forward(x,             # IN
                       y,             # OUT
                       mean, invstd,  # OUT
                       workspace,     # OUT
-                      int n_threads):
+                      int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef fnn_groupnorm_shape s
@@ -74,7 +74,7 @@ def groupnorm_backward(dy, x,           # IN
                        dx,              # OUT or None
                        dweight, dbias,  # OUT
                        workspace,       # OUT
-                       int n_threads):
+                       int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef fnn_groupnorm_shape s

@@ -10,7 +10,7 @@ cdef extern from "fnn.h" nogil:
 def join_rows(bint cuts,
               list parts not None,  # IN, or OUT if `cuts`: matrices of the dtype of `whole`
               whole,                # OUT, or IN
-              int n_threads):
+              int n_threads, /):
     """whole = the parts side by side, or with `cuts` the other way round."""
     cdef borrowed views
     cdef tuple arrays = tuple(parts)

@@ -21,7 +21,7 @@ def layernorm_forward(x,             # IN
                       double eps,
                       y,             # OUT
                       mean, invstd,  # OUT
-                      int n_threads):
+                      int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef Py_ssize_t rows, features
@@ -42,7 +42,7 @@ def layernorm_forward(x,             # IN
         give_back(&views)
 
 
-def layernorm_backward_workspace(x, bint need_dweight):
+def layernorm_backward_workspace(x, bint need_dweight, /):
     """Bytes of workspace for `layernorm_backward`."""
     cdef borrowed views
     begin(&views, "layer_norm")
@@ -59,7 +59,7 @@ def layernorm_backward(dy, x,           # IN
                        dx,              # OUT or None
                        dweight, dbias,  # OUT or both None
                        workspace,       # OUT
-                       int n_threads):
+                       int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef Py_ssize_t rows, features

@@ -10,7 +10,7 @@ cdef extern from "fnn.h" nogil:
 
 def layout_transpose(x,    # IN (rows, columns, width)
                      out,  # OUT (columns, rows, width)
-                     int n_threads):
+                     int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef Py_ssize_t rows, columns, width

@@ -18,7 +18,7 @@ cdef extern from "fnn.h" nogil:
                                                 void *dx, void *workspace, int n_threads)
 
 
-def local_response_norm_workspace(x, Py_ssize_t size, int n_threads):
+def local_response_norm_workspace(x, Py_ssize_t size, int n_threads, /):
     """Bytes of workspace, forward or backward, for rows like those of x."""
     cdef borrowed views
     begin(&views, "local_response_norm")
@@ -41,7 +41,7 @@ def local_response_norm_forward(x,          # IN
                                 y,          # OUT
                                 Py_ssize_t size, double alpha, double beta, double k,
                                 workspace,  # OUT
-                                int n_threads):
+                                int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef Py_ssize_t rows, c
@@ -63,7 +63,7 @@ def local_response_norm_backward(dy, x,      # IN
                                  dx,         # OUT
                                  Py_ssize_t size, double alpha, double beta, double k,
                                  workspace,  # OUT
-                                 int n_threads):
+                                 int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef Py_ssize_t rows, c

@@ -48,7 +48,7 @@ cdef fnn_isa isa_of(str name) except *:
     return <fnn_isa>isa
 
 
-def isa_select(str name not None):
+def isa_select(str name not None, /):
     check(fnn_isa_select(isa_of(name)), "isa_select")
 
 
@@ -61,7 +61,7 @@ def openmp_version():
     return fnn_openmp_version()
 
 
-def threads_that_can_be_made(int n):
+def threads_that_can_be_made(int n, /):
     """How many of `n` more threads the system makes now, all at once."""
     cdef int made
     with nogil:
@@ -69,29 +69,36 @@ def threads_that_can_be_made(int n):
     return made
 
 
-def record_tasks(call, numbers, list ends):
+@cython.internal
+cdef class TaskMark:
+    """What `record_tasks` hands to the call."""
+    cdef fnn_task_record record
+    cdef list ends
+
+    def __call__(self, what, /):
+        self.ends.append((self.record.used, what))
+
+
+def record_tasks(call, numbers, list ends not None, /):
     """Run call(mark) on this thread alone, with the tasks of its parallel regions in `numbers`, as fnn.h says.
 
     `mark(x)` appends (numbers used so far, x) to `ends`. Returns how many numbers there are; not all may have had room.
     """
     cdef borrowed views
-    cdef fnn_task_record record
-
-    def mark(what):
-        ends.append((record.used, what))
-
+    cdef TaskMark mark = TaskMark()
+    mark.ends = ends
     begin(&views, "record_tasks")
     try:
         room = view_of(&views, numbers, FLOAT64, OUT, 1)
-        record.numbers, record.size, record.used = <double *>room.buf, room.shape[0], 0
-        fnn_record_tasks(&record)
+        mark.record.numbers, mark.record.size = <double *>room.buf, room.shape[0]
+        fnn_record_tasks(&mark.record)
         try:
             call(mark)
         finally:
             fnn_record_tasks(NULL)
     finally:
         give_back(&views)
-    return record.used
+    return mark.record.used
 
 
 def schedule_rule():
@@ -100,13 +107,13 @@ def schedule_rule():
     return rule.cost_per_thread, rule.most_parts, rule.runs
 
 
-def empty_regions(Py_ssize_t count, int n_threads):
+def empty_regions(Py_ssize_t count, int n_threads, /):
     """Run so many parallel regions in which nothing is done."""
     with nogil:
         fnn_empty_regions(count, n_threads)
 
 
-def set_flush_denormals(bint on):
+def set_flush_denormals(bint on, /):
     fnn_set_flush_denormals(on)
 
 
@@ -125,7 +132,7 @@ cdef extern from "fnn.h" nogil:
 def fma_peak(Py_ssize_t iterations,
              sums,   # OUT, one for each task
              flops,  # OUT, one for each task
-             int n_threads):
+             int n_threads, /):
     """Run the register-only multiply-add loop of the running ISA once for each element of `sums`."""
     cdef borrowed views
     cdef fnn_status status

@@ -20,7 +20,7 @@ def matmul(fnn_matmul kind,
            a, b,        # IN
            transposed,  # WORKSPACE of the size of b, for a @ b.T, else None
            y,           # OUT
-           int n_threads):
+           int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef Py_ssize_t matrices, rows, depth, columns

@@ -61,7 +61,7 @@ def maxpool2d_forward(x,                     # IN
                       taps,                  # OUT: uint8 or int32, or None
                       begin_h, entries_h,    # IN: numpy.intp
                       begin_w, entries_w,    # IN
-                      Py_ssize_t taps_w, int n_threads):
+                      Py_ssize_t taps_w, int n_threads, /):
     cdef borrowed views
     cdef fnn_pool_shape s
     cdef fnn_status status
@@ -87,7 +87,7 @@ def maxpool2d_backward(dy,                   # IN
                        dx,                   # OUT
                        begin_h, entries_h,   # IN: numpy.intp
                        begin_w, entries_w,   # IN
-                       Py_ssize_t taps_w, int n_threads):
+                       Py_ssize_t taps_w, int n_threads, /):
     cdef borrowed views
     cdef fnn_pool_shape s
     cdef fnn_status status

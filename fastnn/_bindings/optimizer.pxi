@@ -185,7 +185,7 @@ cdef int run_steps(list steps, bint is_double, int n_threads) except -1:
     return check(status, "optimizer_step")
 
 
-def optimizer_step(list steps not None, int n_threads):
+def optimizer_step(list steps not None, int n_threads, /):
     """Take these steps, `ParameterStep` objects, at once; one after the other if their arrays overlap."""
     if n_threads < 1:
         raise ValueError(f"optimizer_step: n_threads must be at least 1. Received: {n_threads}")
@@ -198,7 +198,7 @@ def optimizer_step(list steps not None, int n_threads):
 
 
 def sum_of_squares(x,  # IN
-                   int n_threads):
+                   int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     cdef double total

@@ -14,7 +14,7 @@ cdef extern from "fnn.h" nogil:
 def softmax_forward(bint log,
                     x,  # IN
                     y,  # OUT
-                    int n_threads):
+                    int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     begin(&views, "softmax")
@@ -31,7 +31,7 @@ def softmax_forward(bint log,
 def softmax_backward(bint log,
                      dy, y,  # IN
                      dx,     # OUT
-                     int n_threads):
+                     int n_threads, /):
     cdef borrowed views
     cdef fnn_status status
     begin(&views, "softmax_backward")

@@ -10,7 +10,7 @@ cdef extern from "fnn.h" nogil:
                       int n_threads)
 
 
-def sum_rows_workspace(Py_ssize_t rows, Py_ssize_t columns):
+def sum_rows_workspace(Py_ssize_t rows, Py_ssize_t columns, /):
     """Bytes of workspace, for either dtype."""
     return fitting(fnn_sum_rows_workspace(FLOAT64, rows, columns))
 
@@ -18,7 +18,7 @@ def sum_rows_workspace(Py_ssize_t rows, Py_ssize_t columns):
 def sum_rows(x,          # IN
              y,          # OUT
              workspace,  # OUT
-             int n_threads):
+             int n_threads, /):
     cdef borrowed views
     cdef Py_ssize_t rows, columns
     begin(&views, "sum_rows")
