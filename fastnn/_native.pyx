@@ -5,7 +5,9 @@
 
 Each `_bindings/<stem>.pxi` binds one stem of src_c/ops. Arrays are marked IN, OUT or INOUT. Callers (fastnn.functional)
 have checked shapes and layouts; what would crash is refused here again, before anything is written: another rank,
-shape, dtype or byte order, strides, an address that is not aligned, or a result that is read-only. Functions are called by position: reading keywords would be a tenth of the module's code.
+shape, dtype or byte order, strides, an address that is not aligned, or a result that is read-only.
+
+Functions are called by position: reading keywords would be a tenth of the module's code.
 """
 
 cimport cython
@@ -78,9 +80,10 @@ cdef enum:
     OR_NONE = 2  # there may be none
     STRIDED = 4  # it need not be C-contiguous
 
-# What its elements are, as the format of a buffer has it, but for REAL and TAPS.
+# What its elements are, as the format of a buffer has it, but for REAL, EITHER and TAPS.
 cdef enum:
     REAL = 0  # float32 or float64, as the first such array of the call
+    EITHER = 1  # float32 or float64, whatever the others are
     UINT8 = 66  # "B"
     FLOAT64 = 100  # "d"
     INT32 = 105  # "i"
@@ -121,6 +124,8 @@ cdef bint is_of(const Py_buffer *view, int dtype) noexcept:
     first = view.format[0]
     if first == 0 or view.format[1] != 0:  # a struct, or another byte order
         return False
+    if dtype == EITHER:
+        return is_real(view)
     if dtype == TAPS:
         return is_of(view, UINT8) or is_of(view, INT32)
     if dtype == SIZE:

@@ -134,33 +134,26 @@ cdef void *like_images(borrowed *views, object array, int access) except? NULL:
     return view.buf
 
 
-cdef int widen(object array, Py_ssize_t n, double *to) except -1:
-    """Copy n floats or doubles to where doubles are needed."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-    cdef bint fits = view.ndim == 1 and view.shape[0] == n and is_real(&view)
-    for i in range(n if fits else 0):
-        to[i] = (<double *>view.buf)[i] if view.format[0] == c"d" else (<float *>view.buf)[i]
-    PyBuffer_Release(&view)
-    if not fits:
-        raise ValueError(f"batch_norm: {n} running statistics are needed, float32 or float64")
-    return 0
+cdef const Py_buffer *running(borrowed *views, object array, int access, Py_ssize_t n) except NULL:
+    """A view of n running statistics, of either dtype."""
+    cdef const Py_buffer *view = view_of(views, array, EITHER, access, 1)
+    check_shape(views, view, 1, &n)
+    return view
 
 
-cdef int narrow(object array, Py_ssize_t n, const double *values) except -1:
-    """Copy n doubles to where floats or doubles are needed."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
-    cdef bint fits = view.ndim == 1 and view.shape[0] == n and is_real(&view)
-    for i in range(n if fits else 0):
-        if view.format[0] == c"d":
+cdef void widen(const Py_buffer *view, double *to) noexcept:
+    """Copy floats or doubles to where doubles are needed."""
+    for i in range(view.shape[0]):
+        to[i] = (<double *>view.buf)[i] if view.format[0] == FLOAT64 else (<float *>view.buf)[i]
+
+
+cdef void narrow(const Py_buffer *view, const double *values) noexcept:
+    """Copy doubles to where floats or doubles are needed."""
+    for i in range(view.shape[0]):
+        if view.format[0] == FLOAT64:
             (<double *>view.buf)[i] = values[i]
         else:
             (<float *>view.buf)[i] = <float>values[i]
-    PyBuffer_Release(&view)
-    if not fits:
-        raise ValueError(f"batch_norm: {n} running statistics are needed, float32 or float64")
-    return 0
 
 
 def batchnorm_workspace(Py_ssize_t rows, Py_ssize_t channels, bint is_double, /):
@@ -188,8 +181,9 @@ def batchnorm_constants(running_mean, running_variance,  # IN
         check_some(&views, view)
         n, means = view.shape[0], <double *>view.buf
         invstds = <double *>vector_of(&views, invstd, FLOAT64, OUT, n)
-        widen(running_mean, n, means)
-        widen(running_variance, n, invstds)
+        first, second = running(&views, running_mean, IN, n), running(&views, running_variance, IN, n)
+        widen(first, means)
+        widen(second, invstds)
         for i in range(n):
             invstds[i] = 1 / sqrt(invstds[i] + eps)
     finally:
@@ -239,6 +233,8 @@ def batchnorm_training(x,                               # IN
     cdef borrowed views
     cdef fnn_batchnorm b
     cdef Py_ssize_t n
+    cdef const Py_buffer *to_mean = NULL
+    cdef const Py_buffer *to_variance = NULL
     begin(&views, "batch_norm")
     try:
         n = images_of(&views, x, &b)
@@ -252,14 +248,16 @@ def batchnorm_training(x,                               # IN
         b.y = like_images(&views, y, OUT)
         room = batchnorm_room(&views, &b, workspace, n_threads)
         if running_mean is not None:
+            from_mean, from_variance = running(&views, running_mean, IN, n), running(&views, running_variance, IN, n)
+            to_mean, to_variance = running(&views, moved_mean, OUT, n), running(&views, moved_variance, OUT, n)
             b.running_mean, b.running_variance = b.mean + 2 * n, b.mean + 3 * n
-            widen(running_mean, n, b.running_mean)
-            widen(running_variance, n, b.running_variance)
+            widen(from_mean, b.running_mean)
+            widen(from_variance, b.running_variance)
         with nogil:
             fnn_batchnorm_training(views.dtype, &b, room, n_threads)
-        if running_mean is not None:
-            narrow(moved_mean, n, b.running_mean)
-            narrow(moved_variance, n, b.running_variance)
+        if to_mean != NULL:
+            narrow(to_mean, b.running_mean)
+            narrow(to_variance, b.running_variance)
     finally:
         give_back(&views)
 
