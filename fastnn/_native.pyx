@@ -16,7 +16,7 @@ from cpython.buffer cimport (  # no-cython-lint
 from cpython.mem cimport PyMem_Free, PyMem_Malloc  # no-cython-lint: the included files use them
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.math cimport sqrt  # no-cython-lint
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t  # no-cython-lint
+from libc.stdint cimport int64_t, uint32_t, uint64_t  # no-cython-lint
 from libc.stdlib cimport qsort  # no-cython-lint
 from libc.string cimport memset  # no-cython-lint
 
