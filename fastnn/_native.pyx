@@ -63,7 +63,7 @@ cdef int sizes_of(tuple values, int count, Py_ssize_t *sizes) except -1:
     return 0
 
 
-cdef Py_ssize_t product_of(const Py_ssize_t *sizes, int count) noexcept:
+cdef Py_ssize_t product_of(Py_ssize_t *sizes, int count) noexcept:
     """The product of sizes, none of which is 0; the largest number if it does not fit."""
     cdef Py_ssize_t product = 1
     for i in range(count):

@@ -113,7 +113,8 @@ cdef int check_some(const borrowed *views, const Py_buffer *view) except -1:
     return 0
 
 
-cdef int check_shape(const borrowed *views, const Py_buffer *view, int ndim, const Py_ssize_t *shape) except -1:
+# A shape is not const: Cython 3.1 cannot fill in an array [h, w, n, c] of constants.
+cdef int check_shape(const borrowed *views, const Py_buffer *view, int ndim, Py_ssize_t *shape) except -1:
     cdef bint fits = view.ndim == ndim
     for i in range(ndim if fits else 0):
         fits = fits and view.shape[i] == shape[i]
@@ -123,8 +124,7 @@ cdef int check_shape(const borrowed *views, const Py_buffer *view, int ndim, con
     return 0
 
 
-cdef void *data_of(borrowed *views, object array, int dtype, int access, int ndim,
-                   const Py_ssize_t *shape) except? NULL:
+cdef void *data_of(borrowed *views, object array, int dtype, int access, int ndim, Py_ssize_t *shape) except? NULL:
     """The data of an array of this dtype and shape."""
     if access & OR_NONE and array is None:
         return NULL
