@@ -20,6 +20,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t  # no-cython-lint
 from libc.stdlib cimport qsort  # no-cython-lint
 from libc.string cimport memset  # no-cython-lint
 
+cdef object _ndarray  # a variable of C, which no look at the names of the module has to find
 from numpy import ndarray as _ndarray
 
 cdef extern from "fnn.h" nogil:

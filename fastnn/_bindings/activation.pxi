@@ -35,6 +35,7 @@ ACTIVATIONS = {
     "silu": FNN_SILU, "sigmoid": FNN_SIGMOID, "tanh": FNN_TANH, "softplus": FNN_SOFTPLUS,
     "hardtanh": FNN_HARDTANH,
 }
+cdef dict KINDS = ACTIVATIONS  # which no look at the names of the module has to find
 
 
 def activation_forward(str name,
@@ -43,7 +44,7 @@ def activation_forward(str name,
                        x,             # IN
                        y,             # OUT
                        int n_threads, /):
-    cdef fnn_activation kind = ACTIVATIONS[name]
+    cdef fnn_activation kind = <fnn_activation><int>KINDS[name]
     cdef double[2] parameters = [first, second]
     cdef borrowed views
     cdef fnn_status status
@@ -66,7 +67,7 @@ def activation_backward(str name,
                         kept,  # IN
                         dx,    # OUT
                         int n_threads, /):
-    cdef fnn_activation kind = ACTIVATIONS[name]
+    cdef fnn_activation kind = <fnn_activation><int>KINDS[name]
     cdef double[2] parameters = [first, second]
     cdef borrowed views
     cdef fnn_status status
