@@ -16,9 +16,9 @@ cdef extern from "fnn.h" nogil:
 ARITHMETIC = {"add": FNN_ADD, "subtract": FNN_SUBTRACT, "multiply": FNN_MULTIPLY, "divide": FNN_DIVIDE}
 
 
-def arithmetic(fnn_arithmetic kind,
-               a, b,  # IN
-               y,     # OUT
+def arithmetic(int kind,  # one of ARITHMETIC
+               a, b,      # IN
+               y,         # OUT
                Py_ssize_t inner, int n_threads, /):
     """y = a kind b; a shorter one has each number taken `inner` times, and all of them again and again."""
     cdef borrowed views
@@ -27,6 +27,8 @@ def arithmetic(fnn_arithmetic kind,
     cdef bint a_is_small, b_is_small
     begin(&views, "arithmetic")
     try:
+        if not FNN_ADD <= kind <= FNN_DIVIDE:
+            refuse(&views, f"there is no kind {kind}")
         left, right = view_of(&views, a, REAL, IN, 1), view_of(&views, b, REAL, IN, 1)
         result = view_of(&views, y, REAL, OUT, 1)
         n = result.shape[0]
@@ -35,8 +37,8 @@ def arithmetic(fnn_arithmetic kind,
         if (a_is_small and b_is_small) or middle < 1 or inner < 1 or inner > n // middle or n % (middle * inner) != 0:
             refuse(&views, f"lengths do not fit: {left.shape[0]}, {right.shape[0]} by {inner}, {n}")
         with nogil:
-            status = fnn_arithmetic_of(views.dtype, kind, n, middle, inner, left.buf, a_is_small, right.buf,
-                                       b_is_small, result.buf, n_threads)
+            status = fnn_arithmetic_of(views.dtype, <fnn_arithmetic>kind, n, middle, inner, left.buf, a_is_small,
+                                       right.buf, b_is_small, result.buf, n_threads)
         check(status, "arithmetic")
     finally:
         give_back(&views)

@@ -16,7 +16,7 @@ cdef extern from "fnn.h" nogil:
 MATMUL = {"times": FNN_TIMES, "times_transposed": FNN_TIMES_TRANSPOSED, "transposed_times": FNN_TRANSPOSED_TIMES}
 
 
-def matmul(fnn_matmul kind,
+def matmul(int kind,    # one of MATMUL
            a, b,        # IN
            transposed,  # WORKSPACE of the size of b, for a @ b.T, else None
            y,           # OUT
@@ -27,6 +27,8 @@ def matmul(fnn_matmul kind,
     cdef void *spare = NULL
     begin(&views, "matmul")
     try:
+        if not FNN_TIMES <= kind <= FNN_TRANSPOSED_TIMES:
+            refuse(&views, f"there is no kind {kind}")
         left, right = view_of(&views, a, REAL, IN, 3), view_of(&views, b, REAL, IN, 3)
         matrices, rows, depth, columns = left.shape[0], left.shape[1], left.shape[2], right.shape[2]
         if kind == FNN_TRANSPOSED_TIMES:
@@ -40,8 +42,8 @@ def matmul(fnn_matmul kind,
             refuse(&views, "shapes do not fit")
         result = data_of(&views, y, REAL, OUT, 3, [matrices, rows, columns])
         with nogil:
-            status = fnn_matmul_of(views.dtype, kind, matrices, rows, depth, columns, left.buf, right.buf, spare,
-                                   result, n_threads)
+            status = fnn_matmul_of(views.dtype, <fnn_matmul>kind, matrices, rows, depth, columns, left.buf, right.buf,
+                                   spare, result, n_threads)
         check(status, "matmul")
     finally:
         give_back(&views)
