@@ -27,7 +27,7 @@ def arithmetic(int kind,  # one of ARITHMETIC
     cdef bint a_is_small, b_is_small
     begin(&views, "arithmetic")
     try:
-        if not FNN_ADD <= kind <= FNN_DIVIDE:
+        if kind < 0 or kind > <int>FNN_DIVIDE:
             refuse(&views, f"there is no kind {kind}")
         left, right = view_of(&views, a, REAL, IN, 1), view_of(&views, b, REAL, IN, 1)
         result = view_of(&views, y, REAL, OUT, 1)

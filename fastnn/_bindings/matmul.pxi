@@ -27,7 +27,7 @@ def matmul(int kind,    # one of MATMUL
     cdef void *spare = NULL
     begin(&views, "matmul")
     try:
-        if not FNN_TIMES <= kind <= FNN_TRANSPOSED_TIMES:
+        if kind < 0 or kind > <int>FNN_TRANSPOSED_TIMES:
             refuse(&views, f"there is no kind {kind}")
         left, right = view_of(&views, a, REAL, IN, 3), view_of(&views, b, REAL, IN, 3)
         matrices, rows, depth, columns = left.shape[0], left.shape[1], left.shape[2], right.shape[2]
