@@ -17,18 +17,21 @@ ACTIVATIONS: dict[str, int]
 # machine
 def isa_built() -> list[str]: ...
 def isa_supported() -> list[str]: ...
-def isa_select(name: str) -> None: ...
+def isa_select(name: str, /) -> None: ...
 def isa_selected() -> str: ...
 def openmp_version() -> int: ...
-def threads_that_can_be_made(n: int) -> int: ...
+def threads_that_can_be_made(n: int, /) -> int: ...
 def record_tasks(
-    call: Callable[[Callable[[object], None]], object], numbers: NDArray[np.float64], ends: list[tuple[int, object]]
+    call: Callable[[Callable[[object], None]], object],
+    numbers: NDArray[np.float64],
+    ends: list[tuple[int, object]],
+    /,
 ) -> int: ...
 def schedule_rule() -> tuple[float, int, int]: ...
-def empty_regions(count: int, n_threads: int) -> None: ...
-def set_flush_denormals(on: bool) -> None: ...
+def empty_regions(count: int, n_threads: int, /) -> None: ...
+def set_flush_denormals(on: bool, /) -> None: ...
 def get_flush_denormals() -> bool: ...
-def fma_peak(iterations: int, sums: _Real, flops: NDArray[np.float64], n_threads: int) -> None: ...
+def fma_peak(iterations: int, sums: _Real, flops: NDArray[np.float64], n_threads: int, /) -> None: ...
 
 # memory
 PAGE_SIZE: int
@@ -55,7 +58,7 @@ class Lease:
     def piece(self) -> tuple[int, int, int]: ...
 
 # layout
-def layout_transpose(x: _Real, out: _Real, n_threads: int) -> None: ...
+def layout_transpose(x: _Real, out: _Real, n_threads: int, /) -> None: ...
 
 # conv2d
 CONV2D_ALGORITHMS: tuple[str, ...]
@@ -98,7 +101,13 @@ class Conv2dPlan:
     def workspace(self) -> int: ...
 
 def conv2d_forward(
-    plan: Conv2dPlan, x: _Real, weight: _Real, bias: _Real | None, y: _Real, workspace: NDArray[np.uint8]
+    plan: Conv2dPlan,
+    x: _Real,
+    weight: _Real,
+    bias: _Real | None,
+    y: _Real,
+    workspace: NDArray[np.uint8],
+    /,
 ) -> None: ...
 def conv2d_norm_forward(
     plan: Conv2dPlan,
@@ -114,12 +123,25 @@ def conv2d_norm_forward(
     residual: _Real | None,
     y: _Real,
     workspace: NDArray[np.uint8],
+    /,
 ) -> None: ...
 def conv2d_backward_data(
-    plan: Conv2dPlan, dy: _Real, weight: _Real, addend: _Real | None, dx: _Real, workspace: NDArray[np.uint8]
+    plan: Conv2dPlan,
+    dy: _Real,
+    weight: _Real,
+    addend: _Real | None,
+    dx: _Real,
+    workspace: NDArray[np.uint8],
+    /,
 ) -> None: ...
 def conv2d_backward_weight(
-    plan: Conv2dPlan, x: _Real, dy: _Real, dweight: _Real, dbias: _Real | None, workspace: NDArray[np.uint8]
+    plan: Conv2dPlan,
+    x: _Real,
+    dy: _Real,
+    dweight: _Real,
+    dbias: _Real | None,
+    workspace: NDArray[np.uint8],
+    /,
 ) -> None: ...
 
 # im2col
@@ -133,6 +155,7 @@ def im2col(
     pad: _Pair,
     dilation: _Pair,
     n_threads: int,
+    /,
 ) -> None: ...
 def col2im(
     columns: _Real,
@@ -144,41 +167,56 @@ def col2im(
     pad: _Pair,
     dilation: _Pair,
     n_threads: int,
+    /,
 ) -> None: ...
 
 # activation
-def activation_forward(name: str, first: float, second: float, x: _Real, y: _Real, n_threads: int) -> None: ...
+def activation_forward(name: str, first: float, second: float, x: _Real, y: _Real, n_threads: int, /) -> None: ...
 def activation_backward(
-    name: str, first: float, second: float, dy: _Real, kept: _Real, dx: _Real, n_threads: int
+    name: str,
+    first: float,
+    second: float,
+    dy: _Real,
+    kept: _Real,
+    dx: _Real,
+    n_threads: int,
+    /,
 ) -> None: ...
-def prelu_forward(x: _Real, weight: _Real, y: _Real, n_threads: int) -> None: ...
-def prelu_backward_workspace(rows: int, channels: int, weights: int) -> int: ...
+def prelu_forward(x: _Real, weight: _Real, y: _Real, n_threads: int, /) -> None: ...
+def prelu_backward_workspace(rows: int, channels: int, weights: int, /) -> int: ...
 def prelu_backward(
-    dy: _Real, x: _Real, weight: _Real, dx: _Real, dweight: _Real, workspace: _Real, n_threads: int
+    dy: _Real,
+    x: _Real,
+    weight: _Real,
+    dx: _Real,
+    dweight: _Real,
+    workspace: _Real,
+    n_threads: int,
+    /,
 ) -> None: ...
 
 # add
-def add(a: _Real, b: _Real, y: _Real, n_threads: int) -> None: ...
+def add(a: _Real, b: _Real, y: _Real, n_threads: int, /) -> None: ...
 
 # arithmetic
 ARITHMETIC: dict[str, int]
 
-def arithmetic(kind: int, a: _Real, b: _Real, y: _Real, inner: int, n_threads: int) -> None: ...
+def arithmetic(kind: int, a: _Real, b: _Real, y: _Real, inner: int, n_threads: int, /) -> None: ...
 
 # sum_rows
-def sum_rows_workspace(rows: int, columns: int) -> int: ...
-def sum_rows(x: _Real, y: _Real, workspace: NDArray[np.uint8], n_threads: int) -> None: ...
+def sum_rows_workspace(rows: int, columns: int, /) -> int: ...
+def sum_rows(x: _Real, y: _Real, workspace: NDArray[np.uint8], n_threads: int, /) -> None: ...
 
 # join_rows
-def join_rows(cuts: bool, parts: list[_Real], whole: _Real, n_threads: int) -> None: ...
+def join_rows(cuts: bool, parts: list[_Real], whole: _Real, n_threads: int, /) -> None: ...
 
 # matmul
 MATMUL: dict[str, int]
 
-def matmul(kind: int, a: _Real, b: _Real, transposed: _Real | None, y: _Real, n_threads: int) -> None: ...
+def matmul(kind: int, a: _Real, b: _Real, transposed: _Real | None, y: _Real, n_threads: int, /) -> None: ...
 
 # attention
-def attention_workspace(dtype: str, backward: bool, q: _Shape, k: _Shape, v: _Shape, n_threads: int) -> int: ...
+def attention_workspace(dtype: str, backward: bool, q: _Shape, k: _Shape, v: _Shape, n_threads: int, /) -> int: ...
 def attention_forward(
     q: _Real,
     k: _Real,
@@ -188,6 +226,7 @@ def attention_forward(
     y: _Real,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    /,
 ) -> None: ...
 def attention_backward(
     dy: _Real,
@@ -201,11 +240,12 @@ def attention_backward(
     dv: _Real,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    /,
 ) -> None: ...
 
 # softmax
-def softmax_forward(log: bool, x: _Real, y: _Real, n_threads: int) -> None: ...
-def softmax_backward(log: bool, dy: _Real, y: _Real, dx: _Real, n_threads: int) -> None: ...
+def softmax_forward(log: bool, x: _Real, y: _Real, n_threads: int, /) -> None: ...
+def softmax_backward(log: bool, dy: _Real, y: _Real, dx: _Real, n_threads: int, /) -> None: ...
 
 # maxpool2d
 def maxpool2d_forward(
@@ -218,6 +258,7 @@ def maxpool2d_forward(
     entries_w: NDArray[np.intp],
     taps_w: int,
     n_threads: int,
+    /,
 ) -> None: ...
 def maxpool2d_backward(
     dy: _Real,
@@ -229,6 +270,7 @@ def maxpool2d_backward(
     entries_w: NDArray[np.intp],
     taps_w: int,
     n_threads: int,
+    /,
 ) -> None: ...
 
 # avgpool2d
@@ -242,6 +284,7 @@ def avgpool2d_forward(
     divisor_h: NDArray[np.intp],
     divisor_w: NDArray[np.intp],
     n_threads: int,
+    /,
 ) -> None: ...
 def avgpool2d_backward(
     dy: _Real,
@@ -253,13 +296,19 @@ def avgpool2d_backward(
     divisor_h: NDArray[np.intp],
     divisor_w: NDArray[np.intp],
     n_threads: int,
+    /,
 ) -> None: ...
 
 # batchnorm
-def batchnorm_fits(x: object, values: tuple[object, ...], images: tuple[object, ...]) -> bool: ...
-def batchnorm_workspace(rows: int, channels: int, is_double: bool) -> int: ...
+def batchnorm_fits(x: object, values: tuple[object, ...], images: tuple[object, ...], /) -> bool: ...
+def batchnorm_workspace(rows: int, channels: int, is_double: bool, /) -> int: ...
 def batchnorm_constants(
-    running_mean: _Real, running_variance: _Real, eps: float, mean: NDArray[np.float64], invstd: NDArray[np.float64]
+    running_mean: _Real,
+    running_variance: _Real,
+    eps: float,
+    mean: NDArray[np.float64],
+    invstd: NDArray[np.float64],
+    /,
 ) -> None: ...
 def batchnorm_training(
     x: _Real,
@@ -277,6 +326,7 @@ def batchnorm_training(
     y: _Real | None,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    /,
 ) -> None: ...
 def batchnorm_forward(
     x: _Real,
@@ -289,6 +339,7 @@ def batchnorm_forward(
     y: _Real,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    /,
 ) -> None: ...
 def batchnorm_backward(
     dy: _Real,
@@ -306,6 +357,7 @@ def batchnorm_backward(
     dbias: _Real,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    /,
 ) -> None: ...
 
 # layernorm
@@ -318,8 +370,9 @@ def layernorm_forward(
     mean: NDArray[np.float64],
     invstd: NDArray[np.float64],
     n_threads: int,
+    /,
 ) -> None: ...
-def layernorm_backward_workspace(x: _Real, need_dweight: bool) -> int: ...
+def layernorm_backward_workspace(x: _Real, need_dweight: bool, /) -> int: ...
 def layernorm_backward(
     dy: _Real,
     x: _Real,
@@ -331,10 +384,11 @@ def layernorm_backward(
     dbias: _Real | None,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    /,
 ) -> None: ...
 
 # groupnorm
-def groupnorm_workspace(x: _Real, groups: int) -> int: ...
+def groupnorm_workspace(x: _Real, groups: int, /) -> int: ...
 def groupnorm_forward(
     x: _Real,
     weight: _Real | None,
@@ -345,6 +399,7 @@ def groupnorm_forward(
     invstd: NDArray[np.float64],
     workspace: NDArray[np.uint8],
     n_threads: int,
+    /,
 ) -> None: ...
 def groupnorm_backward(
     dy: _Real,
@@ -357,12 +412,21 @@ def groupnorm_backward(
     dbias: _Real,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    /,
 ) -> None: ...
 
 # local_response_norm
-def local_response_norm_workspace(x: _Real, size: int, n_threads: int) -> int: ...
+def local_response_norm_workspace(x: _Real, size: int, n_threads: int, /) -> int: ...
 def local_response_norm_forward(
-    x: _Real, y: _Real, size: int, alpha: float, beta: float, k: float, workspace: NDArray[np.uint8], n_threads: int
+    x: _Real,
+    y: _Real,
+    size: int,
+    alpha: float,
+    beta: float,
+    k: float,
+    workspace: NDArray[np.uint8],
+    n_threads: int,
+    /,
 ) -> None: ...
 def local_response_norm_backward(
     dy: _Real,
@@ -374,11 +438,12 @@ def local_response_norm_backward(
     k: float,
     workspace: NDArray[np.uint8],
     n_threads: int,
+    /,
 ) -> None: ...
 
 # dropout
-def dropout(x: _Real, y: _Real, key: int, threshold: int, scale: float, n_threads: int) -> None: ...
-def dropout_channels(x: _Real, factors: _Real, y: _Real, n_threads: int) -> None: ...
+def dropout(x: _Real, y: _Real, key: int, threshold: int, scale: float, n_threads: int, /) -> None: ...
+def dropout_channels(x: _Real, factors: _Real, y: _Real, n_threads: int, /) -> None: ...
 
 # cross_entropy
 def cross_entropy(
@@ -392,6 +457,7 @@ def cross_entropy(
     losses: NDArray[np.float64],
     dx: _Real,
     n_threads: int,
+    /,
 ) -> float: ...
 
 # optimizer
@@ -409,8 +475,8 @@ class ParameterStep:
         third: _Real | None,
     ) -> None: ...
 
-def optimizer_step(steps: list[ParameterStep], n_threads: int) -> None: ...
-def sum_of_squares(x: _Real, n_threads: int) -> float: ...
+def optimizer_step(steps: list[ParameterStep], n_threads: int, /) -> None: ...
+def sum_of_squares(x: _Real, n_threads: int, /) -> float: ...
 
 # augment
 def augment_batch(
@@ -424,5 +490,6 @@ def augment_batch(
     out: _Real,
     reflect: bool,
     n_threads: int,
+    /,
 ) -> None: ...
-def warp_batch(x: _Real, maps: _Real, fill: float, out: _Real, n_threads: int) -> None: ...
+def warp_batch(x: _Real, maps: _Real, fill: float, out: _Real, n_threads: int, /) -> None: ...

@@ -1,28 +1,33 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-# cython: freethreading_compatible=True, embedsignature=False
-"""The binding: typed views, the GIL released, a status turned into an exception. Nothing else.
+# cython: freethreading_compatible=True, auto_pickle=False
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
+"""The binding: views of arrays, the GIL released, a status turned into an exception. Nothing else.
 
 Each `_bindings/<stem>.pxi` binds one stem of src_c/ops. Arrays are marked IN, OUT or INOUT. Callers (fastnn.functional)
-have checked shapes and layouts; what would crash is refused by the views themselves: wrong rank, dtype, strides, or a
-read-only output.
+have checked shapes and layouts; what would crash is refused here again, before anything is written: another rank,
+shape, dtype or byte order, strides, an address that is not aligned, or a result that is read-only.
+
+Functions are called by position: reading keywords would be a tenth of the module's code.
 """
 
+cimport cython
 from cpython.buffer cimport (  # no-cython-lint
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.mem cimport PyMem_Free, PyMem_Malloc  # no-cython-lint: the included files use them
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.math cimport sqrt  # no-cython-lint
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t  # no-cython-lint
+from libc.stdint cimport int64_t, uint32_t, uint64_t  # no-cython-lint
 from libc.stdlib cimport qsort  # no-cython-lint
 from libc.string cimport memset  # no-cython-lint
 
+cdef object _ndarray  # a variable of C, which no look at the names of the module has to find
 from numpy import ndarray as _ndarray
 
-ctypedef fused real:
-    float
-    double
-
 cdef extern from "fnn.h" nogil:
+    """
+    /* An op that C has twice, for float32 and for float64: the one for this dtype (borrowed.dtype). */
+    #define FNN_OF_DTYPE(op, dtype, ...) ((dtype) == 'd' ? op##_f64(__VA_ARGS__) : op##_f32(__VA_ARGS__))
+    """
     ctypedef enum fnn_status:
         FNN_OK
         FNN_BAD_LABEL
@@ -50,12 +55,6 @@ cdef Py_ssize_t fitting(Py_ssize_t size) except -1:
     return size
 
 
-cdef int check_workspace(const uint8_t[::1] workspace, Py_ssize_t needed) except -1:
-    if workspace.shape[0] < fitting(needed) or <size_t>&workspace[0] % 64 != 0:
-        raise ValueError(f"workspace of {workspace.shape[0]} bytes, {needed} aligned to 64 are needed")
-    return 0
-
-
 cdef int sizes_of(tuple values, int count, Py_ssize_t *sizes) except -1:
     """The numbers of a tuple of so many."""
     if len(values) != count:
@@ -65,7 +64,7 @@ cdef int sizes_of(tuple values, int count, Py_ssize_t *sizes) except -1:
     return 0
 
 
-cdef Py_ssize_t product_of(const Py_ssize_t *sizes, int count) noexcept:
+cdef Py_ssize_t product_of(Py_ssize_t *sizes, int count) noexcept:
     """The product of sizes, none of which is 0; the largest number if it does not fit."""
     cdef Py_ssize_t product = 1
     for i in range(count):
@@ -75,41 +74,7 @@ cdef Py_ssize_t product_of(const Py_ssize_t *sizes, int count) noexcept:
     return product
 
 
-cdef struct borrowed:
-    Py_buffer views[10]
-    int count
-
-
-cdef Py_buffer *borrow(borrowed *views, object array, bint is_double, int flags) except NULL:
-    """A view of an array of this dtype; `give_back` is to be called when all of them are done with.
-
-    What typed views of either dtype would do, for functions that know the dtype from elsewhere: a fraction of the code.
-    """
-    cdef Py_buffer *view = &views.views[views.count]
-    PyObject_GetBuffer(array, view, flags | PyBUF_FORMAT)
-    views.count += 1
-    if view.format[0] != (c"d" if is_double else c"f") or view.format[1] != 0:
-        raise ValueError(f"an array of {'float64' if is_double else 'float32'} is needed")
-    return view
-
-
-cdef void give_back(borrowed *views) noexcept:
-    for i in range(views.count):
-        PyBuffer_Release(&views.views[i])
-
-
-cdef bint lie_alike(const Py_buffer *a, const Py_buffer *b) noexcept:
-    """Whether two views have the same dtype and shape, and their elements lie in the same order."""
-    if a.ndim != b.ndim or a.format[0] != b.format[0]:
-        return False
-    for i in range(a.ndim):
-        if a.shape[i] != b.shape[i] or (a.shape[i] > 1 and a.strides[i] != b.strides[i]):
-            return False
-    return True
-
-
-# A view of an empty array has no first element to take the address of; every size in C is 0 then and nothing is read.
-
+include "_bindings/views.pxi"
 include "_bindings/machine.pxi"
 include "_bindings/memory.pxi"
 include "_bindings/arena.pxi"

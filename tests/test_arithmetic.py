@@ -49,6 +49,16 @@ def test_kernel_refuses_lengths_that_do_not_fit(a, b, n, inner):
         _runtime._native.arithmetic(0, *arrays, inner, 1)
 
 
+@pytest.mark.parametrize("kind", [-1, 4, 2**31 - 1])
+def test_kernel_refuses_kinds_that_there_are_not(kind):
+    arrays = np.ones((3, 6), np.float32)
+    with pytest.raises(ValueError, match=f"arithmetic: there is no kind {kind}"):
+        _runtime._native.arithmetic(kind, *arrays, 1, 1)
+    a = np.ones((1, 2, 2))
+    with pytest.raises(ValueError, match=f"matmul: there is no kind {kind}"):
+        _runtime._native.matmul(kind, a, a, None, a, 1)
+
+
 # A shape, and those that are broadcast to it; the axes in memory order.
 BROADCASTS = [
     ((300, 400), [(400,), (1, 400), (300, 1)]),

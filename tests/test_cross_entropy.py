@@ -239,6 +239,14 @@ def test_cross_entropy_names_the_place_of_a_bad_label_in_an_image():
         F.cross_entropy(np.zeros((2, 3, 4, 5)), labels)
 
 
+def test_cross_entropy_takes_class_weights_that_are_not_aligned():
+    weight = np.ndarray(3, np.float32, np.empty(13, np.uint8)[1:])
+    weight[...] = 1, 2, 3
+    assert not weight.flags.aligned
+    x, labels = np.array([[1, 2, 3], [3, 1, 2]], np.float32), np.array([0, 2])
+    assert F.cross_entropy(x, labels, weight) == F.cross_entropy(x, labels, weight.copy())
+
+
 def test_cross_entropy_binding_refuses_a_bad_label():
     from fastnn import _native
 

@@ -16,7 +16,9 @@ FUNCTIONS = {name for name, value in PUBLIC.items() if callable(value) and not i
 
 
 def test_native_stub_has_the_functions_of_the_module_and_their_parameters():
-    described = {item.name: [a.arg for a in item.args.args] for item in STUB if isinstance(item, ast.FunctionDef)}
+    described = {
+        item.name: [a.arg for a in item.args.posonlyargs] for item in STUB if isinstance(item, ast.FunctionDef)
+    }
     assert described == {name: list(inspect.signature(PUBLIC[name]).parameters) for name in FUNCTIONS}
 
 

@@ -1,6 +1,12 @@
-# Binds src_c/ops/activation.c and prelu.c. Pointwise arrays are flat views of the same length.
+# Binds src_c/ops/activation.c and prelu.c. Pointwise arrays are vectors of the same length.
 
 cdef extern from "fnn.h" nogil:
+    """
+    #define fnn_activation_forward(dtype, ...) FNN_OF_DTYPE(fnn_activation_forward, dtype, __VA_ARGS__)
+    #define fnn_activation_backward(dtype, ...) FNN_OF_DTYPE(fnn_activation_backward, dtype, __VA_ARGS__)
+    #define fnn_prelu_forward(dtype, ...) FNN_OF_DTYPE(fnn_prelu_forward, dtype, __VA_ARGS__)
+    #define fnn_prelu_backward(dtype, ...) FNN_OF_DTYPE(fnn_prelu_backward, dtype, __VA_ARGS__)
+    """
     ctypedef enum fnn_activation:
         FNN_RELU
         FNN_LEAKY_RELU
@@ -12,25 +18,16 @@ cdef extern from "fnn.h" nogil:
         FNN_TANH
         FNN_SOFTPLUS
         FNN_HARDTANH
-    fnn_status fnn_activation_forward_f32(fnn_activation kind, const double *parameters, Py_ssize_t n, const float *x,
-                                          float *y, int n_threads)
-    fnn_status fnn_activation_forward_f64(fnn_activation kind, const double *parameters, Py_ssize_t n, const double *x,
-                                          double *y, int n_threads)
-    fnn_status fnn_activation_backward_f32(fnn_activation kind, const double *parameters, Py_ssize_t n, const float *dy,
-                                           const float *kept, float *dx, int n_threads)
-    fnn_status fnn_activation_backward_f64(fnn_activation kind, const double *parameters, Py_ssize_t n,
-                                           const double *dy, const double *kept, double *dx, int n_threads)
-    fnn_status fnn_prelu_forward_f32(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, const float *x,
-                                     const float *weight, float *y, int n_threads)
-    fnn_status fnn_prelu_forward_f64(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, const double *x,
-                                     const double *weight, double *y, int n_threads)
+    fnn_status fnn_activation_forward(char dtype, fnn_activation kind, const double *parameters, Py_ssize_t n,
+                                      const void *x, void *y, int n_threads)
+    fnn_status fnn_activation_backward(char dtype, fnn_activation kind, const double *parameters, Py_ssize_t n,
+                                       const void *dy, const void *kept, void *dx, int n_threads)
+    fnn_status fnn_prelu_forward(char dtype, Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, const void *x,
+                                 const void *weight, void *y, int n_threads)
     Py_ssize_t fnn_prelu_backward_workspace_f32(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights)
-    fnn_status fnn_prelu_backward_f32(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, const float *dy,
-                                      const float *x, const float *weight, float *dx, float *dweight, float *workspace,
-                                      int n_threads)
-    fnn_status fnn_prelu_backward_f64(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, const double *dy,
-                                      const double *x, const double *weight, double *dx, double *dweight,
-                                      double *workspace, int n_threads)
+    fnn_status fnn_prelu_backward(char dtype, Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, const void *dy,
+                                  const void *x, const void *weight, void *dx, void *dweight, void *workspace,
+                                  int n_threads)
 
 
 ACTIVATIONS = {
@@ -38,98 +35,105 @@ ACTIVATIONS = {
     "silu": FNN_SILU, "sigmoid": FNN_SIGMOID, "tanh": FNN_TANH, "softplus": FNN_SOFTPLUS,
     "hardtanh": FNN_HARDTANH,
 }
-
-
-cdef int check_lengths(Py_ssize_t expected, Py_ssize_t first, Py_ssize_t second) except -1:
-    if first != expected or second != expected:
-        raise ValueError(f"lengths differ: {expected}, {first}, {second}")
-    return 0
+cdef dict KINDS = ACTIVATIONS  # which no look at the names of the module has to find
 
 
 def activation_forward(str name,
-                       double first,       # parameters of the activation, 0 where it has none
+                       double first,  # parameters of the activation, 0 where it has none
                        double second,
-                       const real[::1] x,  # IN
-                       real[::1] y,        # OUT
-                       int n_threads):
-    cdef fnn_status status
-    cdef fnn_activation kind = ACTIVATIONS[name]
+                       x,             # IN
+                       y,             # OUT
+                       int n_threads, /):
+    cdef fnn_activation kind = <fnn_activation><int>KINDS[name]
     cdef double[2] parameters = [first, second]
-    check_lengths(x.shape[0], y.shape[0], y.shape[0])
-    with nogil:
-        if real is float:
-            status = fnn_activation_forward_f32(kind, parameters, x.shape[0], &x[0], &y[0], n_threads)
-        else:
-            status = fnn_activation_forward_f64(kind, parameters, x.shape[0], &x[0], &y[0], n_threads)
-    check(status, name)
+    cdef borrowed views
+    cdef fnn_status status
+    begin(&views, "activation")
+    try:
+        source = view_of(&views, x, REAL, IN, 1)
+        result = data_like(&views, y, OUT, source)
+        with nogil:
+            status = fnn_activation_forward(views.dtype, kind, parameters, source.shape[0], source.buf, result,
+                                            n_threads)
+        check(status, name)
+    finally:
+        give_back(&views)
 
 
 def activation_backward(str name,
                         double first,
                         double second,
-                        const real[::1] dy,    # IN
-                        const real[::1] kept,  # IN
-                        real[::1] dx,          # OUT
-                        int n_threads):
-    cdef fnn_status status
-    cdef fnn_activation kind = ACTIVATIONS[name]
+                        dy,    # IN
+                        kept,  # IN
+                        dx,    # OUT
+                        int n_threads, /):
+    cdef fnn_activation kind = <fnn_activation><int>KINDS[name]
     cdef double[2] parameters = [first, second]
-    check_lengths(dy.shape[0], kept.shape[0], dx.shape[0])
-    with nogil:
-        if real is float:
-            status = fnn_activation_backward_f32(kind, parameters, dy.shape[0], &dy[0], &kept[0], &dx[0], n_threads)
-        else:
-            status = fnn_activation_backward_f64(kind, parameters, dy.shape[0], &dy[0], &kept[0], &dx[0], n_threads)
-    check(status, name)
+    cdef borrowed views
+    cdef fnn_status status
+    begin(&views, "activation_backward")
+    try:
+        source = view_of(&views, dy, REAL, IN, 1)
+        other, result = data_like(&views, kept, IN, source), data_like(&views, dx, OUT, source)
+        with nogil:
+            status = fnn_activation_backward(views.dtype, kind, parameters, source.shape[0], source.buf, other, result,
+                                             n_threads)
+        check(status, name)
+    finally:
+        give_back(&views)
 
 
-cdef int check_prelu(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, Py_ssize_t out_rows,
-                     Py_ssize_t out_channels) except -1:
-    if out_rows != rows or out_channels != channels or min(rows, channels) < 1 or weights not in (1, channels):
-        raise ValueError("prelu: shapes do not fit")
+cdef int check_prelu(borrowed *views, const Py_buffer *x, const Py_buffer *weight) except -1:
+    check_some(views, x)
+    if weight.shape[0] != 1 and weight.shape[0] != x.shape[1]:
+        refuse(views, "one weight is needed, or one for each channel")
     return 0
 
 
-def prelu_forward(const real[:, ::1] x,     # IN (rows, channels)
-                  const real[::1] weight,   # IN (1,) or (channels,)
-                  real[:, ::1] y,           # OUT
-                  int n_threads):
+def prelu_forward(x,       # IN (rows, channels)
+                  weight,  # IN (1,) or (channels,)
+                  y,       # OUT
+                  int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
-    cdef Py_ssize_t rows = x.shape[0], channels = x.shape[1], weights = weight.shape[0]
-    check_prelu(rows, channels, weights, y.shape[0], y.shape[1])
-    with nogil:
-        if real is float:
-            status = fnn_prelu_forward_f32(rows, channels, weights, &x[0, 0], &weight[0], &y[0, 0], n_threads)
-        else:
-            status = fnn_prelu_forward_f64(rows, channels, weights, &x[0, 0], &weight[0], &y[0, 0], n_threads)
-    check(status, "prelu")
+    begin(&views, "prelu")
+    try:
+        rows, weights = view_of(&views, x, REAL, IN, 2), view_of(&views, weight, REAL, IN, 1)
+        check_prelu(&views, rows, weights)
+        result = data_like(&views, y, OUT, rows)
+        with nogil:
+            status = fnn_prelu_forward(views.dtype, rows.shape[0], rows.shape[1], weights.shape[0], rows.buf,
+                                       weights.buf, result, n_threads)
+        check(status, "prelu")
+    finally:
+        give_back(&views)
 
 
-def prelu_backward_workspace(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights):
+def prelu_backward_workspace(Py_ssize_t rows, Py_ssize_t channels, Py_ssize_t weights, /):
     """Elements of the workspace, of either dtype."""
     return fitting(fnn_prelu_backward_workspace_f32(rows, channels, weights))
 
 
-def prelu_backward(const real[:, ::1] dy,    # IN
-                   const real[:, ::1] x,     # IN
-                   const real[::1] weight,   # IN
-                   real[:, ::1] dx,          # OUT
-                   real[::1] dweight,        # OUT
-                   real[::1] workspace,
-                   int n_threads):
+def prelu_backward(dy,         # IN
+                   x,          # IN
+                   weight,     # IN
+                   dx,         # OUT
+                   dweight,    # OUT
+                   workspace,  # OUT
+                   int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
-    cdef Py_ssize_t rows = x.shape[0], channels = x.shape[1], weights = weight.shape[0]
-    check_prelu(rows, channels, weights, dy.shape[0], dy.shape[1])
-    check_prelu(rows, channels, dweight.shape[0], dx.shape[0], dx.shape[1])
-    if dweight.shape[0] != weights:
-        raise ValueError("prelu: shapes do not fit")
-    if workspace.shape[0] < fnn_prelu_backward_workspace_f32(rows, channels, weights):
-        raise ValueError("prelu: the workspace is too small")
-    with nogil:
-        if real is float:
-            status = fnn_prelu_backward_f32(rows, channels, weights, &dy[0, 0], &x[0, 0], &weight[0], &dx[0, 0],
-                                            &dweight[0], &workspace[0], n_threads)
-        else:
-            status = fnn_prelu_backward_f64(rows, channels, weights, &dy[0, 0], &x[0, 0], &weight[0], &dx[0, 0],
-                                            &dweight[0], &workspace[0], n_threads)
-    check(status, "prelu_backward")
+    begin(&views, "prelu_backward")
+    try:
+        rows, weights = view_of(&views, x, REAL, IN, 2), view_of(&views, weight, REAL, IN, 1)
+        check_prelu(&views, rows, weights)
+        gradient, result = data_like(&views, dy, IN, rows), data_like(&views, dx, OUT, rows)
+        of_weights, room = data_like(&views, dweight, OUT, weights), view_of(&views, workspace, REAL, OUT, 1)
+        if room.shape[0] < fnn_prelu_backward_workspace_f32(rows.shape[0], rows.shape[1], weights.shape[0]):
+            refuse(&views, "the workspace is too small")
+        with nogil:
+            status = fnn_prelu_backward(views.dtype, rows.shape[0], rows.shape[1], weights.shape[0], gradient,
+                                        rows.buf, weights.buf, result, of_weights, room.buf, n_threads)
+        check(status, "prelu_backward")
+    finally:
+        give_back(&views)

@@ -1,66 +1,65 @@
 # Binds src_c/ops/augment.c.
 
 cdef extern from "fnn.h" nogil:
+    """
+    #define fnn_augment_batch(dtype, ...) FNN_OF_DTYPE(fnn_augment_batch, dtype, __VA_ARGS__)
+    #define fnn_warp_batch(dtype, ...) FNN_OF_DTYPE(fnn_warp_batch, dtype, __VA_ARGS__)
+    """
     ctypedef struct fnn_augment_shape:
         Py_ssize_t n_images, n, c, h, w
         int reflect
-    fnn_status fnn_augment_batch_f32(const fnn_augment_shape *shape, const uint8_t *images,
-                                     const int64_t *indices, const int64_t *shifts, const uint8_t *flips,
-                                     const int64_t *boxes, const float *table, const float *fill, float *out,
-                                     int n_threads)
-    fnn_status fnn_augment_batch_f64(const fnn_augment_shape *shape, const uint8_t *images,
-                                     const int64_t *indices, const int64_t *shifts, const uint8_t *flips,
-                                     const int64_t *boxes, const double *table, const double *fill, double *out,
-                                     int n_threads)
-    fnn_status fnn_warp_batch_f32(Py_ssize_t n, Py_ssize_t c, Py_ssize_t h, Py_ssize_t w, const float *x,
-                                  const float *maps, float fill, float *out, int n_threads)
-    fnn_status fnn_warp_batch_f64(Py_ssize_t n, Py_ssize_t c, Py_ssize_t h, Py_ssize_t w, const double *x,
-                                  const double *maps, double fill, double *out, int n_threads)
+    fnn_status fnn_augment_batch(char dtype, const fnn_augment_shape *shape, const void *images, const void *indices,
+                                 const void *shifts, const void *flips, const void *boxes, const void *table,
+                                 const void *fill, void *out, int n_threads)
+    fnn_status fnn_warp_batch(char dtype, Py_ssize_t n, Py_ssize_t c, Py_ssize_t h, Py_ssize_t w, const void *x,
+                              const void *maps, double fill, void *out, int n_threads)
 
 
-def augment_batch(const uint8_t[:, :, :, ::1] images,  # IN (images, C, H, W)
-                  const int64_t[::1] indices,          # IN (N)
-                  const int64_t[:, ::1] shifts,        # IN (N, 2)
-                  const uint8_t[::1] flips,            # IN (N)
-                  const int64_t[:, ::1] boxes,         # IN (N, 4)
-                  const real[:, ::1] table,            # IN (C, 256)
-                  const real[::1] fill,                # IN (C)
-                  real[:, :, :, ::1] out,              # OUT (H, W, N, C)
+def augment_batch(images,   # IN (images, C, H, W), uint8
+                  indices,  # IN (N), int64
+                  shifts,   # IN (N, 2), int64
+                  flips,    # IN (N), uint8
+                  boxes,    # IN (N, 4), int64
+                  table,    # IN (C, 256)
+                  fill,     # IN (C)
+                  out,      # OUT (H, W, N, C)
                   bint reflect,
-                  int n_threads):
+                  int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
-    cdef fnn_augment_shape shape
-    shape.n_images, shape.n, shape.c = images.shape[0], indices.shape[0], images.shape[1]
-    shape.h, shape.w, shape.reflect = images.shape[2], images.shape[3], reflect
-    if (out.shape[0] != shape.h or out.shape[1] != shape.w or out.shape[2] != shape.n or out.shape[3] != shape.c
-            or shifts.shape[0] != shape.n or shifts.shape[1] != 2 or flips.shape[0] != shape.n
-            or boxes.shape[0] != shape.n or boxes.shape[1] != 4 or fill.shape[0] != shape.c
-            or table.shape[0] != shape.c or table.shape[1] != 256):
-        raise ValueError("augment_batch: shapes do not fit")
-    with nogil:
-        if real is float:
-            status = fnn_augment_batch_f32(&shape, &images[0, 0, 0, 0], &indices[0], &shifts[0, 0], &flips[0],
-                                           &boxes[0, 0], &table[0, 0], &fill[0], &out[0, 0, 0, 0], n_threads)
-        else:
-            status = fnn_augment_batch_f64(&shape, &images[0, 0, 0, 0], &indices[0], &shifts[0, 0], &flips[0],
-                                           &boxes[0, 0], &table[0, 0], &fill[0], &out[0, 0, 0, 0], n_threads)
-    check(status, "augment_batch")
+    cdef fnn_augment_shape s
+    begin(&views, "augment_batch")
+    try:
+        source, chosen = view_of(&views, images, UINT8, IN, 4), view_of(&views, indices, INT64, IN, 1)
+        s.n_images, s.n, s.c = source.shape[0], chosen.shape[0], source.shape[1]
+        s.h, s.w, s.reflect = source.shape[2], source.shape[3], reflect
+        shift, flip = data_of(&views, shifts, INT64, IN, 2, [s.n, 2]), vector_of(&views, flips, UINT8, IN, s.n)
+        box, values = data_of(&views, boxes, INT64, IN, 2, [s.n, 4]), data_of(&views, table, REAL, IN, 2, [s.c, 256])
+        outside = vector_of(&views, fill, REAL, IN, s.c)
+        result = data_of(&views, out, REAL, OUT, 4, [s.h, s.w, s.n, s.c])
+        with nogil:
+            status = fnn_augment_batch(views.dtype, &s, source.buf, chosen.buf, shift, flip, box, values, outside,
+                                       result, n_threads)
+        check(status, "augment_batch")
+    finally:
+        give_back(&views)
 
 
-def warp_batch(const real[:, :, :, ::1] x,  # IN (H, W, N, C)
-               const real[:, ::1] maps,     # IN (N, 6)
-               real fill,
-               real[:, :, :, ::1] out,      # OUT (H, W, N, C)
-               int n_threads):
+def warp_batch(x,     # IN (H, W, N, C)
+               maps,  # IN (N, 6)
+               double fill,
+               out,   # OUT (H, W, N, C)
+               int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
-    if (maps.shape[0] != x.shape[2] or maps.shape[1] != 6 or out.shape[0] != x.shape[0]
-            or out.shape[1] != x.shape[1] or out.shape[2] != x.shape[2] or out.shape[3] != x.shape[3]):
-        raise ValueError("warp_batch: shapes do not fit")
-    with nogil:
-        if real is float:
-            status = fnn_warp_batch_f32(x.shape[2], x.shape[3], x.shape[0], x.shape[1], &x[0, 0, 0, 0],
-                                        &maps[0, 0], fill, &out[0, 0, 0, 0], n_threads)
-        else:
-            status = fnn_warp_batch_f64(x.shape[2], x.shape[3], x.shape[0], x.shape[1], &x[0, 0, 0, 0],
-                                        &maps[0, 0], fill, &out[0, 0, 0, 0], n_threads)
-    check(status, "warp_batch")
+    cdef Py_ssize_t h, w, n, c
+    begin(&views, "warp_batch")
+    try:
+        pixels = view_of(&views, x, REAL, IN, 4)
+        h, w, n, c = pixels.shape[0], pixels.shape[1], pixels.shape[2], pixels.shape[3]
+        of_images, result = data_of(&views, maps, REAL, IN, 2, [n, 6]), data_like(&views, out, OUT, pixels)
+        with nogil:
+            status = fnn_warp_batch(views.dtype, n, c, h, w, pixels.buf, of_images, fill, result, n_threads)
+        check(status, "warp_batch")
+    finally:
+        give_back(&views)

@@ -2,6 +2,12 @@
 # memory: a matrix of rows, the pixels of all images, by channels.
 
 cdef extern from "fnn.h" nogil:
+    """
+    #define fnn_batchnorm_workspace(dtype, ...) FNN_OF_DTYPE(fnn_batchnorm_workspace, dtype, __VA_ARGS__)
+    #define fnn_batchnorm_training(dtype, ...) FNN_OF_DTYPE(fnn_batchnorm_training, dtype, __VA_ARGS__)
+    #define fnn_batchnorm_forward(dtype, ...) FNN_OF_DTYPE(fnn_batchnorm_forward, dtype, __VA_ARGS__)
+    #define fnn_batchnorm_backward(dtype, ...) FNN_OF_DTYPE(fnn_batchnorm_backward, dtype, __VA_ARGS__)
+    """
     ctypedef enum fnn_then:
         FNN_THEN_NOTHING
         FNN_THEN_RELU
@@ -27,14 +33,10 @@ cdef extern from "fnn.h" nogil:
         void *dresidual
         void *dweight
         void *dbias
-    Py_ssize_t fnn_batchnorm_workspace_f32(Py_ssize_t rows, Py_ssize_t channels)
-    Py_ssize_t fnn_batchnorm_workspace_f64(Py_ssize_t rows, Py_ssize_t channels)
-    fnn_status fnn_batchnorm_training_f32(const fnn_batchnorm *b, void *workspace, int n_threads)
-    fnn_status fnn_batchnorm_training_f64(const fnn_batchnorm *b, void *workspace, int n_threads)
-    fnn_status fnn_batchnorm_forward_f32(const fnn_batchnorm *b, void *workspace, int n_threads)
-    fnn_status fnn_batchnorm_forward_f64(const fnn_batchnorm *b, void *workspace, int n_threads)
-    fnn_status fnn_batchnorm_backward_f32(const fnn_batchnorm *b, void *workspace, int n_threads)
-    fnn_status fnn_batchnorm_backward_f64(const fnn_batchnorm *b, void *workspace, int n_threads)
+    Py_ssize_t fnn_batchnorm_workspace(char dtype, Py_ssize_t rows, Py_ssize_t channels)
+    fnn_status fnn_batchnorm_training(char dtype, const fnn_batchnorm *b, void *workspace, int n_threads)
+    fnn_status fnn_batchnorm_forward(char dtype, const fnn_batchnorm *b, void *workspace, int n_threads)
+    fnn_status fnn_batchnorm_backward(char dtype, const fnn_batchnorm *b, void *workspace, int n_threads)
 
 
 cdef fnn_then then_of(str name, bint has_residual) except *:
@@ -62,7 +64,7 @@ cdef bint is_pixel_major(const Py_buffer *view) noexcept:
         if view.shape[axis] != 1 and view.strides[axis] != expected:
             return False
         expected *= view.shape[axis]
-    return <size_t>view.buf % view.itemsize == 0
+    return is_aligned(view)
 
 
 cdef bint is_view_of(object array, Py_buffer *view) except -1:
@@ -73,13 +75,13 @@ cdef bint is_view_of(object array, Py_buffer *view) except -1:
         PyObject_GetBuffer(array, view, PyBUF_STRIDES | PyBUF_FORMAT)
     except (BufferError, ValueError):  # of what has no such view
         return False
-    if view.format[0] in b"fd" and view.format[1] == 0:
+    if is_real(view):
         return True
     PyBuffer_Release(view)
     return False
 
 
-def batchnorm_fits(x, tuple values not None, tuple images not None):
+def batchnorm_fits(x, tuple values not None, tuple images not None, /):
     """Whether the functions below take these arrays as they are: `values` have a number for each channel, `images` the
     shape of x; all have its dtype. Any but x may be None.
     """
@@ -98,7 +100,7 @@ def batchnorm_fits(x, tuple values not None, tuple images not None):
         if fits and array is not None:
             fits = is_view_of(array, &view)
             if fits:
-                fits = lie_alike(&first, &view) and <size_t>view.buf % view.itemsize == 0
+                fits = lie_alike(&first, &view) and is_aligned(&view)
                 PyBuffer_Release(&view)
     PyBuffer_Release(&first)
     return fits
@@ -107,213 +109,189 @@ def batchnorm_fits(x, tuple values not None, tuple images not None):
 cdef bint is_vector(const Py_buffer *images, const Py_buffer *view) noexcept:
     """Whether a view is of a number for each channel of `images`, of their dtype."""
     return (view.ndim == 1 and view.shape[0] == images.shape[1] and view.format[0] == images.format[0]
-            and (view.strides[0] == view.itemsize or view.shape[0] == 1) and <size_t>view.buf % view.itemsize == 0)
+            and (view.strides[0] == view.itemsize or view.shape[0] == 1) and is_aligned(view))
 
 
-cdef bint images_of(borrowed *views, object x, fnn_batchnorm *b) except -1:
-    """Take x, that all other arrays are held against; whether it is of doubles."""
-    cdef Py_buffer *view = &views.views[0]
-    PyObject_GetBuffer(x, view, PyBUF_STRIDES | PyBUF_FORMAT)
-    views.count = 1
-    if view.format[0] not in b"fd" or view.format[1] != 0 or view.len == 0 or not is_pixel_major(view):
-        raise ValueError("batch_norm: images of float32 or float64 must lie pixel-major, and be some")
+cdef Py_ssize_t images_of(borrowed *views, object x, fnn_batchnorm *b) except -1:
+    """Take x, which all other arrays are held against; returns the number of its channels."""
+    cdef const Py_buffer *view = borrow(views, x, REAL, IN | STRIDED)
+    check_some(views, view)
+    if not is_pixel_major(view):
+        refuse(views, "images must lie pixel-major")
+    memset(b, 0, sizeof(b[0]))
     b.x, b.channels = view.buf, view.shape[1]
     b.rows = view.len // view.itemsize // b.channels
-    return view.format[0] == c"d"
+    return b.channels
 
 
-cdef void *like_images(borrowed *views, object array, int flags) except? NULL:
+cdef void *like_images(borrowed *views, object array, int access) except? NULL:
     """The data of an array that lies as the first of `views`; NULL for None."""
     if array is None:
         return NULL
-    cdef Py_buffer *first = &views.views[0]
-    cdef Py_buffer *view = borrow(views, array, first.format[0] == c"d", PyBUF_STRIDES | flags)
-    if not lie_alike(first, view) or <size_t>view.buf % view.itemsize != 0:
-        raise ValueError("batch_norm: shapes do not fit, or images do not lie alike")
+    cdef const Py_buffer *view = borrow(views, array, REAL, access | STRIDED)
+    if not lie_alike(&views.views[0], view):
+        refuse(views, "shapes do not fit, or images do not lie alike")
     return view.buf
 
 
-cdef void *of_channels(borrowed *views, object array, int flags) except? NULL:
-    """The data of an array with a number for each channel of the first of `views`; NULL for None."""
-    if array is None:
-        return NULL
-    cdef Py_buffer *first = &views.views[0]
-    cdef Py_buffer *view = borrow(views, array, first.format[0] == c"d", PyBUF_STRIDES | flags)
-    if not is_vector(first, view):
-        raise ValueError(f"batch_norm: {first.shape[1]} values are needed, one for each channel")
-    return view.buf
+cdef const Py_buffer *running(borrowed *views, object array, int access, Py_ssize_t n) except NULL:
+    """A view of n running statistics, of either dtype."""
+    cdef const Py_buffer *view = view_of(views, array, EITHER, access, 1)
+    check_shape(views, view, 1, &n)
+    return view
 
 
-cdef double *statistics_of(const double[::1] statistics, Py_ssize_t channels) except NULL:
-    if statistics is None or statistics.shape[0] != channels:
-        raise ValueError(f"batch_norm: {channels} statistics are needed, one for each channel")
-    return <double *>&statistics[0]
+cdef void widen(const Py_buffer *view, double *to) noexcept:
+    """Copy floats or doubles to where doubles are needed."""
+    for i in range(view.shape[0]):
+        to[i] = (<double *>view.buf)[i] if view.format[0] == FLOAT64 else (<float *>view.buf)[i]
 
 
-cdef int widen(object array, Py_ssize_t n, double *to) except -1:
-    """Copy n floats or doubles to where doubles are needed."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
-    cdef bint fits = view.ndim == 1 and view.shape[0] == n and view.format[0] in b"fd" and view.format[1] == 0
-    for i in range(n if fits else 0):
-        to[i] = (<double *>view.buf)[i] if view.format[0] == c"d" else (<float *>view.buf)[i]
-    PyBuffer_Release(&view)
-    if not fits:
-        raise ValueError(f"batch_norm: {n} running statistics are needed, float32 or float64")
-    return 0
-
-
-cdef int narrow(object array, Py_ssize_t n, const double *values) except -1:
-    """Copy n doubles to where floats or doubles are needed."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
-    cdef bint fits = view.ndim == 1 and view.shape[0] == n and view.format[0] in b"fd" and view.format[1] == 0
-    for i in range(n if fits else 0):
-        if view.format[0] == c"d":
+cdef void narrow(const Py_buffer *view, const double *values) noexcept:
+    """Copy doubles to where floats or doubles are needed."""
+    for i in range(view.shape[0]):
+        if view.format[0] == FLOAT64:
             (<double *>view.buf)[i] = values[i]
         else:
             (<float *>view.buf)[i] = <float>values[i]
-    PyBuffer_Release(&view)
-    if not fits:
-        raise ValueError(f"batch_norm: {n} running statistics are needed, float32 or float64")
-    return 0
 
 
-def batchnorm_workspace(Py_ssize_t rows, Py_ssize_t channels, bint is_double):
+def batchnorm_workspace(Py_ssize_t rows, Py_ssize_t channels, bint is_double, /):
     """Bytes of workspace for each of the functions below."""
     if min(rows, channels) < 1:
         raise ValueError("batch_norm: there is nothing to normalise")
-    if is_double:
-        return fitting(fnn_batchnorm_workspace_f64(rows, channels))
-    return fitting(fnn_batchnorm_workspace_f32(rows, channels))
+    return fitting(fnn_batchnorm_workspace(FLOAT64 if is_double else REAL, rows, channels))
 
 
-cdef int run_batchnorm(int direction, const fnn_batchnorm *b, bint is_double, uint8_t[::1] workspace,
-                       int n_threads) except -1:
-    """Forward (0), training (1) or backward (2)."""
+cdef void *batchnorm_room(borrowed *views, const fnn_batchnorm *b, object workspace, int n_threads) except? NULL:
     if n_threads < 1:
-        raise ValueError(f"batch_norm: n_threads must be at least 1. Received: {n_threads}")
-    check_workspace(workspace, batchnorm_workspace(b.rows, b.channels, is_double))
-    with nogil:
-        if is_double and direction == 0:
-            fnn_batchnorm_forward_f64(b, &workspace[0], n_threads)
-        elif is_double and direction == 1:
-            fnn_batchnorm_training_f64(b, &workspace[0], n_threads)
-        elif is_double:
-            fnn_batchnorm_backward_f64(b, &workspace[0], n_threads)
-        elif direction == 0:
-            fnn_batchnorm_forward_f32(b, &workspace[0], n_threads)
-        elif direction == 1:
-            fnn_batchnorm_training_f32(b, &workspace[0], n_threads)
-        else:
-            fnn_batchnorm_backward_f32(b, &workspace[0], n_threads)
-    return 0
+        refuse(views, f"n_threads must be at least 1. Received: {n_threads}")
+    return workspace_of(views, workspace, fnn_batchnorm_workspace(views.dtype, b.rows, b.channels))
 
 
 def batchnorm_constants(running_mean, running_variance,  # IN
                         double eps,
-                        double[::1] mean, double[::1] invstd):  # OUT
+                        mean, invstd, /):                   # OUT
     """What running statistics of either dtype normalise with: the mean, and 1 / sqrt(variance + eps)."""
-    cdef Py_ssize_t n = mean.shape[0]
-    if invstd.shape[0] != n or n < 1:
-        raise ValueError("batch_norm: lengths differ")
-    widen(running_mean, n, &mean[0])
-    widen(running_variance, n, &invstd[0])
-    for i in range(n):
-        invstd[i] = 1 / sqrt(invstd[i] + eps)
-
-
-def batchnorm_forward(x,                          # IN
-                      const double[::1] mean,     # IN
-                      const double[::1] invstd,   # IN
-                      weight, bias,               # IN or None
-                      str then,                   # None, "relu", "relu6", "gelu" or "silu"
-                      residual,                   # IN or None
-                      y,                          # OUT
-                      uint8_t[::1] workspace,     # OUT
-                      int n_threads):
     cdef borrowed views
-    cdef fnn_batchnorm b
-    cdef bint is_double
-    views.count = 0
-    memset(&b, 0, sizeof(b))
+    cdef Py_ssize_t n
+    begin(&views, "batch_norm")
     try:
-        is_double = images_of(&views, x, &b)
-        b.mean, b.invstd = statistics_of(mean, b.channels), statistics_of(invstd, b.channels)
-        b.weight, b.bias = of_channels(&views, weight, 0), of_channels(&views, bias, 0)
-        b.then, b.residual = then_of(then, residual is not None), like_images(&views, residual, 0)
-        b.y = like_images(&views, y, PyBUF_WRITABLE)
-        if b.y == NULL:
-            raise ValueError("batch_norm: no array for the result")
-        run_batchnorm(0, &b, is_double, workspace, n_threads)
+        view = view_of(&views, mean, FLOAT64, OUT, 1)
+        check_some(&views, view)
+        n, means = view.shape[0], <double *>view.buf
+        invstds = <double *>vector_of(&views, invstd, FLOAT64, OUT, n)
+        first, second = running(&views, running_mean, IN, n), running(&views, running_variance, IN, n)
+        widen(first, means)
+        widen(second, invstds)
+        for i in range(n):
+            invstds[i] = 1 / sqrt(invstds[i] + eps)
     finally:
         give_back(&views)
 
 
-def batchnorm_training(x,                              # IN
+def batchnorm_forward(x,             # IN
+                      mean, invstd,  # IN
+                      weight, bias,  # IN or None
+                      str then,      # None, "relu", "relu6", "gelu" or "silu"
+                      residual,      # IN or None
+                      y,             # OUT
+                      workspace,     # OUT
+                      int n_threads, /):
+    cdef borrowed views
+    cdef fnn_batchnorm b
+    cdef Py_ssize_t n
+    begin(&views, "batch_norm")
+    try:
+        n = images_of(&views, x, &b)
+        b.mean = <double *>vector_of(&views, mean, FLOAT64, IN, n)
+        b.invstd = <double *>vector_of(&views, invstd, FLOAT64, IN, n)
+        b.weight = vector_of(&views, weight, REAL, IN | OR_NONE, n)
+        b.bias = vector_of(&views, bias, REAL, IN | OR_NONE, n)
+        b.then, b.residual = then_of(then, residual is not None), like_images(&views, residual, IN)
+        b.y = like_images(&views, y, OUT)
+        if b.y == NULL:
+            refuse(&views, "no array for the result")
+        room = batchnorm_room(&views, &b, workspace, n_threads)
+        with nogil:
+            fnn_batchnorm_forward(views.dtype, &b, room, n_threads)
+    finally:
+        give_back(&views)
+
+
+def batchnorm_training(x,                               # IN
                        double eps, double momentum,
                        running_mean, running_variance,  # IN or both None, of either dtype
                        weight, bias,                    # IN or None
                        str then,                        # None, "relu", "relu6", "gelu" or "silu"
                        residual,                        # IN or None
-                       double[:, ::1] statistics,       # OUT, (4, channels): mean, invstd; the others are scratch
+                       statistics,                      # OUT, (4, channels): mean, invstd; the others are scratch
                        moved_mean, moved_variance,      # OUT or both None
                        y,                               # OUT, or None for the statistics alone
-                       uint8_t[::1] workspace,          # OUT
-                       int n_threads):
+                       workspace,                       # OUT
+                       int n_threads, /):
     cdef borrowed views
     cdef fnn_batchnorm b
-    cdef bint is_double
-    views.count = 0
-    memset(&b, 0, sizeof(b))
+    cdef Py_ssize_t n
+    cdef const Py_buffer *to_mean = NULL
+    cdef const Py_buffer *to_variance = NULL
+    begin(&views, "batch_norm")
     try:
-        is_double = images_of(&views, x, &b)
-        if statistics is None or statistics.shape[0] != 4 or statistics.shape[1] != b.channels or b.rows < 2:
-            raise ValueError("batch_norm: shapes do not fit")
-        b.weight, b.bias = of_channels(&views, weight, 0), of_channels(&views, bias, 0)
-        b.then, b.residual = then_of(then, residual is not None), like_images(&views, residual, 0)
-        b.y = like_images(&views, y, PyBUF_WRITABLE)
-        b.mean, b.invstd, b.eps, b.momentum = &statistics[0, 0], &statistics[1, 0], eps, momentum
+        n = images_of(&views, x, &b)
+        if b.rows < 2:
+            refuse(&views, "one value a channel has no variance")
+        b.mean = <double *>data_of(&views, statistics, FLOAT64, OUT, 2, [4, n])
+        b.invstd, b.eps, b.momentum = b.mean + n, eps, momentum
+        b.weight = vector_of(&views, weight, REAL, IN | OR_NONE, n)
+        b.bias = vector_of(&views, bias, REAL, IN | OR_NONE, n)
+        b.then, b.residual = then_of(then, residual is not None), like_images(&views, residual, IN)
+        b.y = like_images(&views, y, OUT)
+        room = batchnorm_room(&views, &b, workspace, n_threads)
         if running_mean is not None:
-            b.running_mean, b.running_variance = &statistics[2, 0], &statistics[3, 0]
-            widen(running_mean, b.channels, b.running_mean)
-            widen(running_variance, b.channels, b.running_variance)
-        run_batchnorm(1, &b, is_double, workspace, n_threads)
-        if running_mean is not None:
-            narrow(moved_mean, b.channels, b.running_mean)
-            narrow(moved_variance, b.channels, b.running_variance)
+            from_mean, from_variance = running(&views, running_mean, IN, n), running(&views, running_variance, IN, n)
+            to_mean, to_variance = running(&views, moved_mean, OUT, n), running(&views, moved_variance, OUT, n)
+            b.running_mean, b.running_variance = b.mean + 2 * n, b.mean + 3 * n
+            widen(from_mean, b.running_mean)
+            widen(from_variance, b.running_variance)
+        with nogil:
+            fnn_batchnorm_training(views.dtype, &b, room, n_threads)
+        if to_mean != NULL:
+            narrow(to_mean, b.running_mean)
+            narrow(to_variance, b.running_variance)
     finally:
         give_back(&views)
 
 
-def batchnorm_backward(dy, x,                   # IN
-                       const double[::1] mean,  # IN
-                       const double[::1] invstd,  # IN
-                       weight, bias,            # IN or None
-                       str then,                # None, "relu", "relu6", "gelu" or "silu"
-                       y,                       # IN or None
+def batchnorm_backward(dy, x,           # IN
+                       mean, invstd,    # IN
+                       weight, bias,    # IN or None
+                       str then,        # None, "relu", "relu6", "gelu" or "silu"
+                       y,               # IN or None
                        bint training,
-                       dx, dresidual,           # OUT or None
-                       dweight, dbias,          # OUT
-                       uint8_t[::1] workspace,  # OUT
-                       int n_threads):
+                       dx, dresidual,   # OUT or None
+                       dweight, dbias,  # OUT
+                       workspace,       # OUT
+                       int n_threads, /):
     cdef borrowed views
     cdef fnn_batchnorm b
-    cdef bint is_double
-    views.count = 0
-    memset(&b, 0, sizeof(b))
+    cdef Py_ssize_t n
+    begin(&views, "batch_norm_backward")
     try:
-        is_double = images_of(&views, x, &b)
-        b.mean, b.invstd = statistics_of(mean, b.channels), statistics_of(invstd, b.channels)
-        b.weight, b.bias = of_channels(&views, weight, 0), of_channels(&views, bias, 0)
-        b.then, b.y, b.dy = then_of(then, y is not None), like_images(&views, y, 0), like_images(&views, dy, 0)
-        b.dx, b.dresidual = like_images(&views, dx, PyBUF_WRITABLE), like_images(&views, dresidual, PyBUF_WRITABLE)
-        b.dweight, b.dbias = of_channels(&views, dweight, PyBUF_WRITABLE), of_channels(&views, dbias, PyBUF_WRITABLE)
+        n = images_of(&views, x, &b)
+        b.mean = <double *>vector_of(&views, mean, FLOAT64, IN, n)
+        b.invstd = <double *>vector_of(&views, invstd, FLOAT64, IN, n)
+        b.weight = vector_of(&views, weight, REAL, IN | OR_NONE, n)
+        b.bias = vector_of(&views, bias, REAL, IN | OR_NONE, n)
+        b.then, b.y, b.dy = then_of(then, y is not None), like_images(&views, y, IN), like_images(&views, dy, IN)
+        b.dx, b.dresidual = like_images(&views, dx, OUT), like_images(&views, dresidual, OUT)
+        b.dweight, b.dbias = vector_of(&views, dweight, REAL, OUT, n), vector_of(&views, dbias, REAL, OUT, n)
         b.training = training
-        if b.dy == NULL or b.dweight == NULL or b.dbias == NULL or (b.dresidual != NULL and b.y == NULL):
-            raise ValueError("batch_norm_backward: an array is missing")
+        if b.dy == NULL or (b.dresidual != NULL and b.y == NULL):
+            refuse(&views, "an array is missing")
         if b.dresidual != NULL and b.then == FNN_THEN_NOTHING:
-            raise ValueError("batch_norm_backward: without an activation the residual's gradient is dy")
-        run_batchnorm(2, &b, is_double, workspace, n_threads)
+            refuse(&views, "without an activation the residual's gradient is dy")
+        room = batchnorm_room(&views, &b, workspace, n_threads)
+        with nogil:
+            fnn_batchnorm_backward(views.dtype, &b, room, n_threads)
     finally:
         give_back(&views)

@@ -2,6 +2,10 @@
 # weights (kernel_h, kernel_w, c_in / groups, c_out), both dense.
 
 cdef extern from "fnn.h" nogil:
+    """
+    #define fnn_conv2d_make(dtype, ...) FNN_OF_DTYPE(fnn_conv2d_plan, dtype, __VA_ARGS__)
+    #define fnn_conv2d_run(dtype, ...) FNN_OF_DTYPE(fnn_conv2d_run, dtype, __VA_ARGS__)
+    """
     ctypedef enum fnn_conv2d_algorithm:
         pass
     ctypedef enum fnn_conv2d_direction:
@@ -45,12 +49,9 @@ cdef extern from "fnn.h" nogil:
         void *dx
         void *dweight
         void *dbias
-    void fnn_conv2d_plan_f32(const fnn_conv2d_shape *shape, fnn_conv2d_direction direction, int n_threads,
-                             fnn_conv2d_plan *plan)
-    void fnn_conv2d_plan_f64(const fnn_conv2d_shape *shape, fnn_conv2d_direction direction, int n_threads,
-                             fnn_conv2d_plan *plan)
-    void fnn_conv2d_run_f32(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace)
-    void fnn_conv2d_run_f64(const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace)
+    void fnn_conv2d_make(char dtype, const fnn_conv2d_shape *shape, fnn_conv2d_direction direction, int n_threads,
+                         fnn_conv2d_plan *plan)
+    void fnn_conv2d_run(char dtype, const fnn_conv2d_plan *plan, const fnn_conv2d_operands *operands, void *workspace)
 
 # In the order of the enums of fnn.h.
 CONV2D_ALGORITHMS = ("auto", "direct", "im2col", "winograd", "winograd24", "winograd4")
@@ -87,7 +88,7 @@ cdef class Conv2dPlan:
 
     cdef fnn_conv2d_plan plan
     cdef fnn_conv2d_shape shape  # of the arrays; the plan may see them as a list of pixels
-    cdef bint is_double
+    cdef char dtype  # "f" or "d"
     cdef readonly tuple taps
 
     def __cinit__(self, str direction, dtype, tuple x, tuple taps, tuple y, tuple stride, tuple pad, tuple dilation,
@@ -96,7 +97,7 @@ cdef class Conv2dPlan:
         cdef Py_ssize_t sizes[12]
         cdef Py_ssize_t settings[6]
         cdef int i
-        self.is_double = dtype == "float64"
+        self.dtype = c"d" if dtype == "float64" else c"f"
         self.taps = taps
         if algorithm not in CONV2D_ALGORITHMS:
             raise ValueError(f"conv2d: no kernels for algorithm {algorithm!r}")
@@ -134,10 +135,7 @@ cdef class Conv2dPlan:
                 or max(s.pad_top, s.pad_left) > 2):
             raise ValueError("conv2d: Winograd's algorithm cannot do this convolution")
         cdef fnn_conv2d_direction in_c = <fnn_conv2d_direction><int>CONV2D_DIRECTIONS.index(direction)
-        if self.is_double:
-            fnn_conv2d_plan_f64(&s, in_c, n_threads, &self.plan)
-        else:
-            fnn_conv2d_plan_f32(&s, in_c, n_threads, &self.plan)
+        fnn_conv2d_make(self.dtype, &s, in_c, n_threads, &self.plan)
         fitting(self.plan.workspace)
 
     @property
@@ -169,128 +167,124 @@ cdef class Conv2dPlan:
         return self.plan.workspace
 
 
-cdef void *pixels_of(borrowed *views, Conv2dPlan plan, object array, int flags,
-                     Py_ssize_t h, Py_ssize_t w, Py_ssize_t n, Py_ssize_t channels) except NULL:
-    """The data of an array that must have this shape; it is not empty, since no side of a plan is."""
-    cdef Py_buffer *view = borrow(views, array, plan.is_double, PyBUF_C_CONTIGUOUS | flags)
-    if (view.ndim != 4 or view.shape[0] != h or view.shape[1] != w or view.shape[2] != n
-            or view.shape[3] != channels):
-        raise ValueError("conv2d: shapes do not fit")
-    return view.buf
-
-
-cdef void *values_of(borrowed *views, Conv2dPlan plan, object array, int flags=0) except? NULL:
-    """The data of an array of one number for each output channel, or NULL for None."""
-    if array is None:
-        return NULL
-    cdef Py_buffer *view = borrow(views, array, plan.is_double, PyBUF_C_CONTIGUOUS | flags)
-    if view.ndim != 1 or view.shape[0] != plan.shape.c_out:
-        raise ValueError(f"conv2d: {plan.shape.c_out} values are needed, one for each output channel")
-    return view.buf
-
-
-cdef int run_conv2d(Conv2dPlan plan, const fnn_conv2d_operands *operands, uint8_t[::1] workspace) except -1:
-    check_workspace(workspace, plan.plan.workspace)
-    with nogil:
-        if plan.is_double:
-            fnn_conv2d_run_f64(&plan.plan, operands, &workspace[0])
-        else:
-            fnn_conv2d_run_f32(&plan.plan, operands, &workspace[0])
+cdef int begin_conv2d(borrowed *views, Conv2dPlan plan, int direction) except -1:
+    """Arrays are to be of the dtype of the plan, which must be for this direction."""
+    begin(views, "conv2d")
+    views.dtype = plan.dtype
+    if <int>plan.plan.direction != direction:
+        refuse(views, f"the plan is for {plan.direction}, not {CONV2D_DIRECTIONS[direction]}")
     return 0
 
 
-cdef int check_direction(Conv2dPlan plan, int direction) except -1:
-    if <int>plan.plan.direction != direction:
-        raise ValueError(f"conv2d: the plan is for {plan.direction}, not {CONV2D_DIRECTIONS[direction]}")
+cdef void *x_of(borrowed *views, Conv2dPlan plan, object array, int access) except? NULL:
+    cdef const fnn_conv2d_shape *s = &plan.shape
+    return data_of(views, array, REAL, access, 4, [s.h, s.w, s.n, s.c_in])
+
+
+cdef void *y_of(borrowed *views, Conv2dPlan plan, object array, int access) except? NULL:
+    cdef const fnn_conv2d_shape *s = &plan.shape
+    return data_of(views, array, REAL, access, 4, [s.h_out, s.w_out, s.n, s.c_out])
+
+
+cdef void *weight_of(borrowed *views, Conv2dPlan plan, object array, int access) except? NULL:
+    cdef const fnn_conv2d_shape *s = &plan.shape
+    return data_of(views, array, REAL, access, 4, [s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out])
+
+
+cdef void *values_of(borrowed *views, Conv2dPlan plan, object array, int access) except? NULL:
+    """Of one number for each output channel, or None."""
+    return vector_of(views, array, REAL, access | OR_NONE, plan.shape.c_out)
+
+
+cdef int run_conv2d(borrowed *views, Conv2dPlan plan, const fnn_conv2d_operands *operands, object workspace) except -1:
+    cdef void *room = workspace_of(views, workspace, plan.plan.workspace)
+    with nogil:
+        fnn_conv2d_run(plan.dtype, &plan.plan, operands, room)
+    return 0
+
+
+cdef int run_conv2d_forward(Conv2dPlan plan, x, weight, bias, fnn_norm *norm, mean, variance, norm_weight, norm_bias,
+                            residual, y, workspace) except -1:
+    """With `norm`, whose arrays are the next ones, or NULL."""
+    cdef borrowed views
+    cdef fnn_conv2d_operands o
+    memset(&o, 0, sizeof(o))
+    begin_conv2d(&views, plan, 0)
+    try:
+        o.x, o.weight = x_of(&views, plan, x, IN), weight_of(&views, plan, weight, IN)
+        o.bias, o.y = values_of(&views, plan, bias, IN), y_of(&views, plan, y, OUT)
+        if norm != NULL:
+            norm.mean, norm.variance = values_of(&views, plan, mean, IN), values_of(&views, plan, variance, IN)
+            norm.weight, norm.bias = values_of(&views, plan, norm_weight, IN), values_of(&views, plan, norm_bias, IN)
+            norm.residual = y_of(&views, plan, residual, IN | OR_NONE)
+            if norm.mean == NULL or norm.variance == NULL:
+                refuse(&views, "batch norm needs a mean and a variance")
+            o.norm = norm
+        run_conv2d(&views, plan, &o, workspace)
+    finally:
+        give_back(&views)
     return 0
 
 
 # Arrays are of the plan's dtype and shapes.
 
-def conv2d_forward(Conv2dPlan plan not None, x, weight, bias, y, uint8_t[::1] workspace):
-    conv2d_norm_forward(plan, x, weight, bias, None, None, None, None, 0, None, None, y, workspace)
+def conv2d_forward(Conv2dPlan plan not None,
+                   x, weight,  # IN
+                   bias,       # IN or None
+                   y,          # OUT
+                   workspace, /  # OUT
+                   ):
+    run_conv2d_forward(plan, x, weight, bias, NULL, None, None, None, None, None, y, workspace)
 
 
 def conv2d_norm_forward(Conv2dPlan plan not None,
-                        x, weight,              # IN
-                        bias,                   # IN or None
-                        mean, variance,         # IN; both None for no norm
-                        norm_weight,            # IN or None
-                        norm_bias,              # IN or None
+                        x, weight,       # IN
+                        bias,            # IN or None
+                        mean, variance,  # IN
+                        norm_weight,     # IN or None
+                        norm_bias,       # IN or None
                         double eps,
-                        str then,               # None, "relu", "relu6", "gelu" or "silu"
-                        residual,               # IN or None
-                        y,                      # OUT
-                        uint8_t[::1] workspace  # OUT
+                        str then,        # None, "relu", "relu6", "gelu" or "silu"
+                        residual,        # IN or None
+                        y,               # OUT
+                        workspace, /  # OUT
                         ):
-    cdef const fnn_conv2d_shape *s = &plan.shape
-    cdef borrowed views
-    cdef fnn_conv2d_operands o
     cdef fnn_norm norm
-    check_direction(plan, 0)
-    views.count = 0
-    try:
-        memset(&o, 0, sizeof(o))
-        o.x = pixels_of(&views, plan, x, 0, s.h, s.w, s.n, s.c_in)
-        o.weight = pixels_of(&views, plan, weight, 0, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out)
-        o.bias = values_of(&views, plan, bias)
-        o.y = pixels_of(&views, plan, y, PyBUF_WRITABLE, s.h_out, s.w_out, s.n, s.c_out)
-        norm.residual = NULL
-        if residual is not None:
-            norm.residual = pixels_of(&views, plan, residual, 0, s.h_out, s.w_out, s.n, s.c_out)
-        norm.mean, norm.variance = values_of(&views, plan, mean), values_of(&views, plan, variance)
-        norm.weight, norm.bias = values_of(&views, plan, norm_weight), values_of(&views, plan, norm_bias)
-        norm.eps, norm.then = eps, then_of(then, residual is not None)
-        if (mean is None) != (variance is None):
-            raise ValueError("conv2d: batch norm needs a mean and a variance")
-        if mean is not None:
-            o.norm = &norm
-        run_conv2d(plan, &o, workspace)
-    finally:
-        give_back(&views)
+    norm.eps, norm.then = eps, then_of(then, residual is not None)
+    run_conv2d_forward(plan, x, weight, bias, &norm, mean, variance, norm_weight, norm_bias, residual, y, workspace)
 
 
 def conv2d_backward_data(Conv2dPlan plan not None,
-                         dy, weight,             # IN
-                         addend,                 # IN or None
-                         dx,                     # OUT
-                         uint8_t[::1] workspace  # OUT
+                         dy, weight,  # IN
+                         addend,      # IN or None
+                         dx,          # OUT
+                         workspace, /  # OUT
                          ):
-    cdef const fnn_conv2d_shape *s = &plan.shape
     cdef borrowed views
     cdef fnn_conv2d_operands o
-    check_direction(plan, 1)
-    views.count = 0
+    memset(&o, 0, sizeof(o))
+    begin_conv2d(&views, plan, 1)
     try:
-        memset(&o, 0, sizeof(o))
-        o.dy = pixels_of(&views, plan, dy, 0, s.h_out, s.w_out, s.n, s.c_out)
-        o.weight = pixels_of(&views, plan, weight, 0, s.kernel_h, s.kernel_w, s.c_in // s.groups, s.c_out)
-        if addend is not None:
-            o.addend = pixels_of(&views, plan, addend, 0, s.h, s.w, s.n, s.c_in)
-        o.dx = pixels_of(&views, plan, dx, PyBUF_WRITABLE, s.h, s.w, s.n, s.c_in)
-        run_conv2d(plan, &o, workspace)
+        o.dy, o.weight = y_of(&views, plan, dy, IN), weight_of(&views, plan, weight, IN)
+        o.addend, o.dx = x_of(&views, plan, addend, IN | OR_NONE), x_of(&views, plan, dx, OUT)
+        run_conv2d(&views, plan, &o, workspace)
     finally:
         give_back(&views)
 
 
 def conv2d_backward_weight(Conv2dPlan plan not None,
-                           x, dy,                  # IN
-                           dweight,                # OUT
-                           dbias,                  # OUT or None
-                           uint8_t[::1] workspace  # OUT
+                           x, dy,     # IN
+                           dweight,   # OUT
+                           dbias,     # OUT or None
+                           workspace, /  # OUT
                            ):
-    cdef const fnn_conv2d_shape *s = &plan.shape
     cdef borrowed views
     cdef fnn_conv2d_operands o
-    check_direction(plan, 2)
-    views.count = 0
+    memset(&o, 0, sizeof(o))
+    begin_conv2d(&views, plan, 2)
     try:
-        memset(&o, 0, sizeof(o))
-        o.x = pixels_of(&views, plan, x, 0, s.h, s.w, s.n, s.c_in)
-        o.dy = pixels_of(&views, plan, dy, 0, s.h_out, s.w_out, s.n, s.c_out)
-        o.dweight = pixels_of(&views, plan, dweight, PyBUF_WRITABLE, s.kernel_h, s.kernel_w, s.c_in // s.groups,
-                              s.c_out)
-        o.dbias = values_of(&views, plan, dbias, PyBUF_WRITABLE)
-        run_conv2d(plan, &o, workspace)
+        o.x, o.dy = x_of(&views, plan, x, IN), y_of(&views, plan, dy, IN)
+        o.dweight, o.dbias = weight_of(&views, plan, dweight, OUT), values_of(&views, plan, dbias, OUT)
+        run_conv2d(&views, plan, &o, workspace)
     finally:
         give_back(&views)

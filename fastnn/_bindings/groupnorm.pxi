@@ -1,96 +1,98 @@
 # Binds src_c/ops/groupnorm.c. Activations are (pixels, n, channels); statistics are float64, (n, groups).
 
 cdef extern from "fnn.h" nogil:
+    """
+    #define fnn_groupnorm_workspace(dtype, ...) FNN_OF_DTYPE(fnn_groupnorm_workspace, dtype, __VA_ARGS__)
+    #define fnn_groupnorm_forward(dtype, ...) FNN_OF_DTYPE(fnn_groupnorm_forward, dtype, __VA_ARGS__)
+    #define fnn_groupnorm_backward(dtype, ...) FNN_OF_DTYPE(fnn_groupnorm_backward, dtype, __VA_ARGS__)
+    """
     ctypedef struct fnn_groupnorm_shape:
         Py_ssize_t pixels, n, channels, groups
-    Py_ssize_t fnn_groupnorm_workspace_f32(const fnn_groupnorm_shape *shape)
-    fnn_status fnn_groupnorm_forward_f32(const fnn_groupnorm_shape *shape, const float *x, const float *weight,
-                                         const float *bias, double eps, float *y, double *mean, double *invstd,
-                                         void *workspace, int n_threads)
-    fnn_status fnn_groupnorm_backward_f32(const fnn_groupnorm_shape *shape, const float *dy, const float *x,
-                                          const double *mean, const double *invstd, const float *weight,
-                                          float *dx, float *dweight, float *dbias, void *workspace, int n_threads)
-    Py_ssize_t fnn_groupnorm_workspace_f64(const fnn_groupnorm_shape *shape)
-    fnn_status fnn_groupnorm_forward_f64(const fnn_groupnorm_shape *shape, const double *x, const double *weight,
-                                         const double *bias, double eps, double *y, double *mean, double *invstd,
-                                         void *workspace, int n_threads)
-    fnn_status fnn_groupnorm_backward_f64(const fnn_groupnorm_shape *shape, const double *dy, const double *x,
-                                          const double *mean, const double *invstd, const double *weight,
-                                          double *dx, double *dweight, double *dbias, void *workspace, int n_threads)
+    Py_ssize_t fnn_groupnorm_workspace(char dtype, const fnn_groupnorm_shape *shape)
+    fnn_status fnn_groupnorm_forward(char dtype, const fnn_groupnorm_shape *shape, const void *x, const void *weight,
+                                     const void *bias, double eps, void *y, void *mean, void *invstd, void *workspace,
+                                     int n_threads)
+    fnn_status fnn_groupnorm_backward(char dtype, const fnn_groupnorm_shape *shape, const void *dy, const void *x,
+                                      const void *mean, const void *invstd, const void *weight, void *dx,
+                                      void *dweight, void *dbias, void *workspace, int n_threads)
 
 
-cdef fnn_groupnorm_shape groupnorm_shape(const real[:, :, ::1] x, Py_ssize_t groups) except *:
-    cdef fnn_groupnorm_shape s
-    s.pixels, s.n, s.channels, s.groups = x.shape[0], x.shape[1], x.shape[2], groups
-    check_matrix(min(s.pixels, s.n, s.channels, groups) > 0 and s.channels % groups == 0)
-    return s
+cdef const Py_buffer *grouped(borrowed *views, object x, Py_ssize_t groups, fnn_groupnorm_shape *s) except NULL:
+    """A view of the activations, and their shape with so many groups."""
+    cdef const Py_buffer *view = view_of(views, x, REAL, IN, 3)
+    check_some(views, view)
+    s.pixels, s.n, s.channels, s.groups = view.shape[0], view.shape[1], view.shape[2], groups
+    if groups < 1 or s.channels % groups != 0:
+        refuse(views, f"{s.channels} channels do not make {groups} groups")
+    return view
 
 
-def groupnorm_workspace(const real[:, :, ::1] x, Py_ssize_t groups):
+def groupnorm_workspace(x, Py_ssize_t groups, /):
     """Bytes of workspace for each of the functions below."""
-    cdef fnn_groupnorm_shape s = groupnorm_shape[real](x, groups)
-    if real is float:
-        return fitting(fnn_groupnorm_workspace_f32(&s))
-    else:
-        return fitting(fnn_groupnorm_workspace_f64(&s))
+    cdef borrowed views
+    cdef fnn_groupnorm_shape s
+    begin(&views, "group_norm")
+    try:
+        grouped(&views, x, groups, &s)
+        return fitting(fnn_groupnorm_workspace(views.dtype, &s))
+    finally:
+        give_back(&views)
 
 
-def groupnorm_forward(const real[:, :, ::1] x,    # IN
-                      const real[::1] weight,     # IN or None
-                      const real[::1] bias,       # IN or None
+def groupnorm_forward(x,             # IN
+                      weight, bias,  # IN or None
                       double eps,
-                      real[:, :, ::1] y,          # OUT
-                      double[:, ::1] mean,        # OUT
-                      double[:, ::1] invstd,      # OUT
-                      uint8_t[::1] workspace,     # OUT
-                      int n_threads):
-    cdef fnn_groupnorm_shape s = groupnorm_shape[real](x, mean.shape[1])
-    cdef const real *weight_data = optional_values[real](weight, s.channels)
-    cdef const real *bias_data = optional_values[real](bias, s.channels)
+                      y,             # OUT
+                      mean, invstd,  # OUT
+                      workspace,     # OUT
+                      int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
-    check_matrix(y.shape[0] == s.pixels and y.shape[1] == s.n and y.shape[2] == s.channels and mean.shape[0] == s.n
-                 and invstd.shape[0] == s.n and invstd.shape[1] == s.groups)
-    if real is float:
-        check_workspace(workspace, fnn_groupnorm_workspace_f32(&s))
+    cdef fnn_groupnorm_shape s
+    begin(&views, "group_norm")
+    try:
+        means = view_of(&views, mean, FLOAT64, OUT, 2)
+        pixels = grouped(&views, x, means.shape[1], &s)
+        if means.shape[0] != s.n:
+            refuse(&views, "shapes do not fit")
+        invstds = data_of(&views, invstd, FLOAT64, OUT, 2, means.shape)
+        scale = vector_of(&views, weight, REAL, IN | OR_NONE, s.channels)
+        shift = vector_of(&views, bias, REAL, IN | OR_NONE, s.channels)
+        result = data_like(&views, y, OUT, pixels)
+        room = workspace_of(&views, workspace, fnn_groupnorm_workspace(views.dtype, &s))
         with nogil:
-            status = fnn_groupnorm_forward_f32(&s, &x[0, 0, 0], weight_data, bias_data, eps, &y[0, 0, 0], &mean[0, 0],
-                                               &invstd[0, 0], &workspace[0], n_threads)
-    else:
-        check_workspace(workspace, fnn_groupnorm_workspace_f64(&s))
-        with nogil:
-            status = fnn_groupnorm_forward_f64(&s, &x[0, 0, 0], weight_data, bias_data, eps, &y[0, 0, 0], &mean[0, 0],
-                                               &invstd[0, 0], &workspace[0], n_threads)
-    check(status, "group_norm")
+            status = fnn_groupnorm_forward(views.dtype, &s, pixels.buf, scale, shift, eps, result, means.buf, invstds,
+                                           room, n_threads)
+        check(status, "group_norm")
+    finally:
+        give_back(&views)
 
 
-def groupnorm_backward(const real[:, :, ::1] dy,      # IN
-                       const real[:, :, ::1] x,       # IN
-                       const double[:, ::1] mean,     # IN
-                       const double[:, ::1] invstd,   # IN
-                       const real[::1] weight,        # IN or None
-                       real[:, :, ::1] dx,            # OUT or None
-                       real[::1] dweight,             # OUT
-                       real[::1] dbias,               # OUT
-                       uint8_t[::1] workspace,        # OUT
-                       int n_threads):
-    cdef fnn_groupnorm_shape s = groupnorm_shape[real](x, mean.shape[1])
-    cdef const real *weight_data = optional_values[real](weight, s.channels)
-    cdef real *dx_data = NULL
+def groupnorm_backward(dy, x,           # IN
+                       mean, invstd,    # IN
+                       weight,          # IN or None
+                       dx,              # OUT or None
+                       dweight, dbias,  # OUT
+                       workspace,       # OUT
+                       int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
-    check_matrix(dy.shape[0] == s.pixels and dy.shape[1] == s.n and dy.shape[2] == s.channels
-                 and mean.shape[0] == s.n and invstd.shape[0] == s.n and invstd.shape[1] == s.groups
-                 and dweight.shape[0] == s.channels and dbias.shape[0] == s.channels)
-    if dx is not None:
-        check_matrix(dx.shape[0] == s.pixels and dx.shape[1] == s.n and dx.shape[2] == s.channels)
-        dx_data = &dx[0, 0, 0]
-    if real is float:
-        check_workspace(workspace, fnn_groupnorm_workspace_f32(&s))
+    cdef fnn_groupnorm_shape s
+    begin(&views, "group_norm_backward")
+    try:
+        means = view_of(&views, mean, FLOAT64, IN, 2)
+        pixels = grouped(&views, x, means.shape[1], &s)
+        if means.shape[0] != s.n:
+            refuse(&views, "shapes do not fit")
+        invstds = data_of(&views, invstd, FLOAT64, IN, 2, means.shape)
+        gradient, result = data_like(&views, dy, IN, pixels), data_like(&views, dx, OUT | OR_NONE, pixels)
+        scale = vector_of(&views, weight, REAL, IN | OR_NONE, s.channels)
+        of_weight = vector_of(&views, dweight, REAL, OUT, s.channels)
+        of_bias = vector_of(&views, dbias, REAL, OUT, s.channels)
+        room = workspace_of(&views, workspace, fnn_groupnorm_workspace(views.dtype, &s))
         with nogil:
-            status = fnn_groupnorm_backward_f32(&s, &dy[0, 0, 0], &x[0, 0, 0], &mean[0, 0], &invstd[0, 0], weight_data,
-                                                dx_data, &dweight[0], &dbias[0], &workspace[0], n_threads)
-    else:
-        check_workspace(workspace, fnn_groupnorm_workspace_f64(&s))
-        with nogil:
-            status = fnn_groupnorm_backward_f64(&s, &dy[0, 0, 0], &x[0, 0, 0], &mean[0, 0], &invstd[0, 0], weight_data,
-                                                dx_data, &dweight[0], &dbias[0], &workspace[0], n_threads)
-    check(status, "group_norm_backward")
+            status = fnn_groupnorm_backward(views.dtype, &s, gradient, pixels.buf, means.buf, invstds, scale, result,
+                                            of_weight, of_bias, room, n_threads)
+        check(status, "group_norm_backward")
+    finally:
+        give_back(&views)

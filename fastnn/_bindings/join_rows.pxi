@@ -9,35 +9,44 @@ cdef extern from "fnn.h" nogil:
 
 def join_rows(bint cuts,
               list parts not None,  # IN, or OUT if `cuts`: matrices of the dtype of `whole`
-              real[:, ::1] whole,   # OUT, or IN
-              int n_threads):
+              whole,                # OUT, or IN
+              int n_threads, /):
     """whole = the parts side by side, or with `cuts` the other way round."""
-    cdef const real[:, ::1] to_read
-    cdef real[:, ::1] to_write
-    cdef Py_ssize_t count = len(parts), rows = whole.shape[0], columns = 0, k
-    cdef void **data = <void **>PyMem_Malloc(max(count, 1) * sizeof(void *))
+    cdef borrowed views
+    cdef tuple arrays = tuple(parts)
+    cdef Py_ssize_t count = len(arrays), taken = 0, columns = 0
+    cdef borrowed *of_parts = <borrowed *>PyMem_Malloc(max(count, 1) * sizeof(borrowed))
     cdef Py_ssize_t *lengths = <Py_ssize_t *>PyMem_Malloc(max(count, 1) * sizeof(Py_ssize_t))
+    cdef void *data = PyMem_Malloc(max(count, 1) * max(sizeof(float *), sizeof(double *)))
+    begin(&views, "join_rows")
     try:
-        if data == NULL or lengths == NULL:
+        if of_parts == NULL or lengths == NULL or data == NULL:
             raise MemoryError()
-        for k in range(count):
-            if cuts:
-                to_write = parts[k]
-                to_read = to_write
+        wide = view_of(&views, whole, REAL, IN if cuts else OUT, 2)
+        for array in arrays:
+            begin(&of_parts[taken], "join_rows")
+            of_parts[taken].dtype = views.dtype
+            taken += 1
+            part = view_of(&of_parts[taken - 1], array, REAL, OUT if cuts else IN, 2)
+            if part.shape[0] != wide.shape[0] or part.len == 0:
+                refuse(&views, "shapes do not fit, or an array is empty")
+            if views.dtype == FLOAT64:
+                (<double **>data)[taken - 1] = <double *>part.buf
             else:
-                to_read = parts[k]
-            if to_read.shape[0] != rows or min(rows, to_read.shape[1]) < 1:
-                raise ValueError("join_rows: shapes do not fit")
-            data[k] = <void *>&to_read[0, 0]
-            lengths[k] = to_read.shape[1]
-            columns += lengths[k]
-        if columns != whole.shape[1] or count == 0:
-            raise ValueError("join_rows: shapes do not fit")
+                (<float **>data)[taken - 1] = <float *>part.buf
+            lengths[taken - 1] = part.shape[1]
+            columns += part.shape[1]
+        if columns != wide.shape[1] or count == 0:
+            refuse(&views, "shapes do not fit")
         with nogil:
-            if real is float:
-                fnn_join_rows_f32(cuts, rows, count, lengths, <float **>data, &whole[0, 0], n_threads)
+            if views.dtype == FLOAT64:
+                fnn_join_rows_f64(cuts, wide.shape[0], count, lengths, <double **>data, <double *>wide.buf, n_threads)
             else:
-                fnn_join_rows_f64(cuts, rows, count, lengths, <double **>data, &whole[0, 0], n_threads)
+                fnn_join_rows_f32(cuts, wide.shape[0], count, lengths, <float **>data, <float *>wide.buf, n_threads)
     finally:
-        PyMem_Free(data)
+        give_back(&views)
+        for i in range(taken):
+            give_back(&of_parts[i])
+        PyMem_Free(of_parts)
         PyMem_Free(lengths)
+        PyMem_Free(data)

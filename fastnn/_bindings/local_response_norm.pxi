@@ -1,72 +1,81 @@
 # Binds src_c/ops/local_response_norm.c. Activations are (rows, c), dense.
 
 cdef extern from "fnn.h" nogil:
-    Py_ssize_t fnn_local_response_norm_workspace_f32(Py_ssize_t c, Py_ssize_t size, int n_threads)
-    Py_ssize_t fnn_local_response_norm_workspace_f64(Py_ssize_t c, Py_ssize_t size, int n_threads)
-    fnn_status fnn_local_response_norm_forward_f32(Py_ssize_t rows, Py_ssize_t c, Py_ssize_t size, double alpha,
-                                                   double beta, double k, const float *x, float *y, void *workspace,
-                                                   int n_threads)
-    fnn_status fnn_local_response_norm_forward_f64(Py_ssize_t rows, Py_ssize_t c, Py_ssize_t size, double alpha,
-                                                   double beta, double k, const double *x, double *y, void *workspace,
-                                                   int n_threads)
-    fnn_status fnn_local_response_norm_backward_f32(Py_ssize_t rows, Py_ssize_t c, Py_ssize_t size, double alpha,
-                                                    double beta, double k, const float *dy, const float *x, float *dx,
-                                                    void *workspace, int n_threads)
-    fnn_status fnn_local_response_norm_backward_f64(Py_ssize_t rows, Py_ssize_t c, Py_ssize_t size, double alpha,
-                                                    double beta, double k, const double *dy, const double *x,
-                                                    double *dx, void *workspace, int n_threads)
+    """
+    #define fnn_local_response_norm_workspace(dtype, ...) \\
+        FNN_OF_DTYPE(fnn_local_response_norm_workspace, dtype, __VA_ARGS__)
+    #define fnn_local_response_norm_forward(dtype, ...) \\
+        FNN_OF_DTYPE(fnn_local_response_norm_forward, dtype, __VA_ARGS__)
+    #define fnn_local_response_norm_backward(dtype, ...) \\
+        FNN_OF_DTYPE(fnn_local_response_norm_backward, dtype, __VA_ARGS__)
+    """
+    Py_ssize_t fnn_local_response_norm_workspace(char dtype, Py_ssize_t c, Py_ssize_t size, int n_threads)
+    fnn_status fnn_local_response_norm_forward(char dtype, Py_ssize_t rows, Py_ssize_t c, Py_ssize_t size,
+                                               double alpha, double beta, double k, const void *x, void *y,
+                                               void *workspace, int n_threads)
+    fnn_status fnn_local_response_norm_backward(char dtype, Py_ssize_t rows, Py_ssize_t c, Py_ssize_t size,
+                                                double alpha, double beta, double k, const void *dy, const void *x,
+                                                void *dx, void *workspace, int n_threads)
 
 
-def local_response_norm_workspace(const real[:, ::1] x, Py_ssize_t size, int n_threads):
+def local_response_norm_workspace(x, Py_ssize_t size, int n_threads, /):
     """Bytes of workspace, forward or backward, for rows like those of x."""
-    if real is float:
-        return fnn_local_response_norm_workspace_f32(x.shape[1], size, n_threads)
-    else:
-        return fnn_local_response_norm_workspace_f64(x.shape[1], size, n_threads)
+    cdef borrowed views
+    begin(&views, "local_response_norm")
+    try:
+        matrix = view_of(&views, x, REAL, IN, 2)
+        return fnn_local_response_norm_workspace(views.dtype, matrix.shape[1], size, n_threads)
+    finally:
+        give_back(&views)
 
 
-cdef int check_rows(const real[:, ::1] x, const real[:, ::1] dy, const real[:, ::1] out, Py_ssize_t size,
-                    const uint8_t[::1] workspace, int n_threads) except -1:
-    if (x.shape[0] < 1 or x.shape[1] < 1 or size < 1 or n_threads < 1
-            or dy.shape[0] != x.shape[0] or dy.shape[1] != x.shape[1]
-            or out.shape[0] != x.shape[0] or out.shape[1] != x.shape[1]):
-        raise ValueError("local_response_norm: shapes do not fit")
-    if real is float:
-        return check_workspace(workspace, fnn_local_response_norm_workspace_f32(x.shape[1], size, n_threads))
-    else:
-        return check_workspace(workspace, fnn_local_response_norm_workspace_f64(x.shape[1], size, n_threads))
+cdef const Py_buffer *neighbours(borrowed *views, object x, Py_ssize_t size, int n_threads) except NULL:
+    cdef const Py_buffer *view = view_of(views, x, REAL, IN, 2)
+    check_some(views, view)
+    if min(size, n_threads) < 1:
+        refuse(views, f"size and n_threads must be at least 1. Received: {size}, {n_threads}")
+    return view
 
 
-def local_response_norm_forward(const real[:, ::1] x,  # IN
-                                real[:, ::1] y,        # OUT
+def local_response_norm_forward(x,          # IN
+                                y,          # OUT
                                 Py_ssize_t size, double alpha, double beta, double k,
-                                uint8_t[::1] workspace,  # OUT
-                                int n_threads):
+                                workspace,  # OUT
+                                int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
-    check_rows(x, x, y, size, workspace, n_threads)
-    with nogil:
-        if real is float:
-            status = fnn_local_response_norm_forward_f32(x.shape[0], x.shape[1], size, alpha, beta, k, &x[0, 0],
-                                                         &y[0, 0], &workspace[0], n_threads)
-        else:
-            status = fnn_local_response_norm_forward_f64(x.shape[0], x.shape[1], size, alpha, beta, k, &x[0, 0],
-                                                         &y[0, 0], &workspace[0], n_threads)
-    check(status, "local_response_norm")
+    cdef Py_ssize_t rows, c
+    begin(&views, "local_response_norm")
+    try:
+        matrix = neighbours(&views, x, size, n_threads)
+        rows, c = matrix.shape[0], matrix.shape[1]
+        result = data_like(&views, y, OUT, matrix)
+        room = workspace_of(&views, workspace, fnn_local_response_norm_workspace(views.dtype, c, size, n_threads))
+        with nogil:
+            status = fnn_local_response_norm_forward(views.dtype, rows, c, size, alpha, beta, k, matrix.buf, result,
+                                                     room, n_threads)
+        check(status, "local_response_norm")
+    finally:
+        give_back(&views)
 
 
-def local_response_norm_backward(const real[:, ::1] dy,  # IN
-                                 const real[:, ::1] x,   # IN
-                                 real[:, ::1] dx,        # OUT
+def local_response_norm_backward(dy, x,      # IN
+                                 dx,         # OUT
                                  Py_ssize_t size, double alpha, double beta, double k,
-                                 uint8_t[::1] workspace,  # OUT
-                                 int n_threads):
+                                 workspace,  # OUT
+                                 int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
-    check_rows(x, dy, dx, size, workspace, n_threads)
-    with nogil:
-        if real is float:
-            status = fnn_local_response_norm_backward_f32(x.shape[0], x.shape[1], size, alpha, beta, k, &dy[0, 0],
-                                                          &x[0, 0], &dx[0, 0], &workspace[0], n_threads)
-        else:
-            status = fnn_local_response_norm_backward_f64(x.shape[0], x.shape[1], size, alpha, beta, k, &dy[0, 0],
-                                                          &x[0, 0], &dx[0, 0], &workspace[0], n_threads)
-    check(status, "local_response_norm_backward")
+    cdef Py_ssize_t rows, c
+    begin(&views, "local_response_norm_backward")
+    try:
+        matrix = neighbours(&views, x, size, n_threads)
+        rows, c = matrix.shape[0], matrix.shape[1]
+        gradient, result = data_like(&views, dy, IN, matrix), data_like(&views, dx, OUT, matrix)
+        room = workspace_of(&views, workspace, fnn_local_response_norm_workspace(views.dtype, c, size, n_threads))
+        with nogil:
+            status = fnn_local_response_norm_backward(views.dtype, rows, c, size, alpha, beta, k, gradient, matrix.buf,
+                                                      result, room, n_threads)
+        check(status, "local_response_norm_backward")
+    finally:
+        give_back(&views)

@@ -48,7 +48,7 @@ cdef fnn_isa isa_of(str name) except *:
     return <fnn_isa>isa
 
 
-def isa_select(str name not None):
+def isa_select(str name not None, /):
     check(fnn_isa_select(isa_of(name)), "isa_select")
 
 
@@ -61,7 +61,7 @@ def openmp_version():
     return fnn_openmp_version()
 
 
-def threads_that_can_be_made(int n):
+def threads_that_can_be_made(int n, /):
     """How many of `n` more threads the system makes now, all at once."""
     cdef int made
     with nogil:
@@ -69,23 +69,36 @@ def threads_that_can_be_made(int n):
     return made
 
 
-def record_tasks(call, double[::1] numbers, list ends):
+@cython.internal
+cdef class TaskMark:
+    """What `record_tasks` hands to the call."""
+    cdef fnn_task_record record
+    cdef list ends
+
+    def __call__(self, what, /):
+        self.ends.append((self.record.used, what))
+
+
+def record_tasks(call, numbers, list ends not None, /):
     """Run call(mark) on this thread alone, with the tasks of its parallel regions in `numbers`, as fnn.h says.
 
     `mark(x)` appends (numbers used so far, x) to `ends`. Returns how many numbers there are; not all may have had room.
     """
-    cdef fnn_task_record record
-    record.numbers, record.size, record.used = &numbers[0], numbers.shape[0], 0
-
-    def mark(what):
-        ends.append((record.used, what))
-
-    fnn_record_tasks(&record)
+    cdef borrowed views
+    cdef TaskMark mark = TaskMark()
+    mark.ends = ends
+    begin(&views, "record_tasks")
     try:
-        call(mark)
+        room = view_of(&views, numbers, FLOAT64, OUT, 1)
+        mark.record.numbers, mark.record.size = <double *>room.buf, room.shape[0]
+        fnn_record_tasks(&mark.record)
+        try:
+            call(mark)
+        finally:
+            fnn_record_tasks(NULL)
     finally:
-        fnn_record_tasks(NULL)
-    return record.used
+        give_back(&views)
+    return mark.record.used
 
 
 def schedule_rule():
@@ -94,13 +107,13 @@ def schedule_rule():
     return rule.cost_per_thread, rule.most_parts, rule.runs
 
 
-def empty_regions(Py_ssize_t count, int n_threads):
+def empty_regions(Py_ssize_t count, int n_threads, /):
     """Run so many parallel regions in which nothing is done."""
     with nogil:
         fnn_empty_regions(count, n_threads)
 
 
-def set_flush_denormals(bint on):
+def set_flush_denormals(bint on, /):
     fnn_set_flush_denormals(on)
 
 
@@ -109,21 +122,29 @@ def get_flush_denormals():
 
 
 cdef extern from "fnn.h" nogil:
-    fnn_status fnn_fma_peak_f32(Py_ssize_t iterations, Py_ssize_t n_tasks, float *sums, double *flops, int n_threads)
-    fnn_status fnn_fma_peak_f64(Py_ssize_t iterations, Py_ssize_t n_tasks, double *sums, double *flops, int n_threads)
+    """
+    #define fnn_fma_peak(dtype, ...) FNN_OF_DTYPE(fnn_fma_peak, dtype, __VA_ARGS__)
+    """
+    fnn_status fnn_fma_peak(char dtype, Py_ssize_t iterations, Py_ssize_t n_tasks, void *sums, void *flops,
+                            int n_threads)
 
 
 def fma_peak(Py_ssize_t iterations,
-             real[::1] sums,     # OUT, one for each task
-             double[::1] flops,  # OUT, one for each task
-             int n_threads):
+             sums,   # OUT, one for each task
+             flops,  # OUT, one for each task
+             int n_threads, /):
     """Run the register-only multiply-add loop of the running ISA once for each element of `sums`."""
+    cdef borrowed views
     cdef fnn_status status
-    if flops.shape[0] != sums.shape[0] or sums.shape[0] < 1 or iterations < 0:
-        raise ValueError("fma_peak: shapes do not fit")
-    with nogil:
-        if real is float:
-            status = fnn_fma_peak_f32(iterations, sums.shape[0], &sums[0], &flops[0], n_threads)
-        else:
-            status = fnn_fma_peak_f64(iterations, sums.shape[0], &sums[0], &flops[0], n_threads)
-    check(status, "fma_peak")
+    begin(&views, "fma_peak")
+    try:
+        tasks = view_of(&views, sums, REAL, OUT, 1)
+        check_some(&views, tasks)
+        counts = vector_of(&views, flops, FLOAT64, OUT, tasks.shape[0])
+        if iterations < 0:
+            refuse(&views, f"iterations must not be negative. Received: {iterations}")
+        with nogil:
+            status = fnn_fma_peak(views.dtype, iterations, tasks.shape[0], tasks.buf, counts, n_threads)
+        check(status, "fma_peak")
+    finally:
+        give_back(&views)

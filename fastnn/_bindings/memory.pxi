@@ -1,5 +1,4 @@
 # The buffers behind the arrays of fastnn._memory.
-cimport cython
 
 cdef extern from "Python.h":
     # Without an exception type, numbers that do not fit become the nearest one that does.

@@ -1,6 +1,10 @@
 # Binds src_c/ops/optimizer.c. Settings are dicts with the fields of the structs, or the share of a running mean.
 
 cdef extern from "fnn.h" nogil:
+    """
+    #define fnn_optimizer_step(dtype, ...) FNN_OF_DTYPE(fnn_optimizer_step, dtype, __VA_ARGS__)
+    #define fnn_sum_of_squares(dtype, ...) FNN_OF_DTYPE(fnn_sum_of_squares, dtype, __VA_ARGS__)
+    """
     ctypedef struct fnn_sgd:
         double lr, momentum, dampening, weight_decay
         int nesterov, maximize
@@ -32,11 +36,9 @@ cdef extern from "fnn.h" nogil:
         void *w
         const void *g
         void *states[3]
-    fnn_status fnn_optimizer_step_f32(Py_ssize_t n_steps, fnn_parameter_step *steps, int n_threads)
-    fnn_status fnn_optimizer_step_f64(Py_ssize_t n_steps, fnn_parameter_step *steps, int n_threads)
+    fnn_status fnn_optimizer_step(char dtype, Py_ssize_t n_steps, fnn_parameter_step *steps, int n_threads)
     Py_ssize_t fnn_sum_of_squares_partials_f32(Py_ssize_t n)
-    fnn_status fnn_sum_of_squares_f32(Py_ssize_t n, const float *x, double *sum, double *partial, int n_threads)
-    fnn_status fnn_sum_of_squares_f64(Py_ssize_t n, const double *x, double *sum, double *partial, int n_threads)
+    fnn_status fnn_sum_of_squares(char dtype, Py_ssize_t n, const void *x, double *sum, double *partial, int n_threads)
 
 
 cdef bint is_dense(const Py_buffer *view) noexcept:
@@ -78,7 +80,7 @@ cdef class ParameterStep:
         cdef Py_buffer *view
         cdef Py_buffer *parameter = &self.views.views[0]
         cdef fnn_parameter_step *step = &self.step
-        self.views.count = 0
+        begin(&self.views, "optimizer_step")
         memset(step, 0, sizeof(step[0]))
         self.kind = kind
         if w is None or g is None:
@@ -91,7 +93,7 @@ cdef class ParameterStep:
             view = &self.views.views[self.views.count]
             PyObject_GetBuffer(array, view, PyBUF_FORMAT | PyBUF_STRIDES | (0 if i == 1 else PyBUF_WRITABLE))
             self.views.count += 1
-            if (view.format[0] not in b"fd" or view.format[1] != 0 or <size_t>view.buf % view.itemsize != 0
+            if (not is_real(view) or not is_aligned(view)
                     or not (lie_alike(parameter, view) if i else is_dense(view))):
                 raise BufferError("arrays do not lie in memory alike")
             if i == 0:
@@ -100,7 +102,7 @@ cdef class ParameterStep:
                 step.g = view.buf
             else:
                 step.states[i - 2] = view.buf
-        self.is_double = parameter.format[0] == c"d"
+        self.is_double = parameter.format[0] == FLOAT64
         step.n = parameter.len // parameter.itemsize
         needed = 1
         if kind == "sgd_step":
@@ -177,15 +179,13 @@ cdef int run_steps(list steps, bint is_double, int n_threads) except -1:
             pieces[n] = step.step
             n += 1
     with nogil:
-        if n > 0 and is_double:
-            status = fnn_optimizer_step_f64(n, pieces, n_threads)
-        elif n > 0:
-            status = fnn_optimizer_step_f32(n, pieces, n_threads)
+        if n > 0:
+            status = fnn_optimizer_step(FLOAT64 if is_double else REAL, n, pieces, n_threads)
     PyMem_Free(pieces)
     return check(status, "optimizer_step")
 
 
-def optimizer_step(list steps not None, int n_threads):
+def optimizer_step(list steps not None, int n_threads, /):
     """Take these steps, `ParameterStep` objects, at once; one after the other if their arrays overlap."""
     if n_threads < 1:
         raise ValueError(f"optimizer_step: n_threads must be at least 1. Received: {n_threads}")
@@ -197,19 +197,22 @@ def optimizer_step(list steps not None, int n_threads):
             run_steps(some, is_double, n_threads)
 
 
-def sum_of_squares(const real[::1] x,  # IN
-                   int n_threads):
+def sum_of_squares(x,  # IN
+                   int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
     cdef double total
-    cdef Py_ssize_t n = x.shape[0]
-    cdef double *partial = <double *>PyMem_Malloc(fnn_sum_of_squares_partials_f32(n) * sizeof(double))
-    if partial == NULL:
-        raise MemoryError()
-    with nogil:
-        if real is float:
-            status = fnn_sum_of_squares_f32(n, &x[0], &total, partial, n_threads)
-        else:
-            status = fnn_sum_of_squares_f64(n, &x[0], &total, partial, n_threads)
-    PyMem_Free(partial)
-    check(status, "sum_of_squares")
+    cdef double *partial = NULL
+    begin(&views, "sum_of_squares")
+    try:
+        vector = view_of(&views, x, REAL, IN, 1)
+        partial = <double *>PyMem_Malloc(fnn_sum_of_squares_partials_f32(vector.shape[0]) * sizeof(double))
+        if partial == NULL:
+            raise MemoryError()
+        with nogil:
+            status = fnn_sum_of_squares(views.dtype, vector.shape[0], vector.buf, &total, partial, n_threads)
+        check(status, "sum_of_squares")
+    finally:
+        PyMem_Free(partial)
+        give_back(&views)
     return total

@@ -1,44 +1,46 @@
 # Binds src_c/ops/softmax.c. Arrays are (rows, columns), dense; the softmax runs along the columns of each row.
 
 cdef extern from "fnn.h" nogil:
-    fnn_status fnn_softmax_forward_f32(int log, Py_ssize_t rows, Py_ssize_t columns, const float *x, float *y,
-                                       int n_threads)
-    fnn_status fnn_softmax_forward_f64(int log, Py_ssize_t rows, Py_ssize_t columns, const double *x, double *y,
-                                       int n_threads)
-    fnn_status fnn_softmax_backward_f32(int log, Py_ssize_t rows, Py_ssize_t columns, const float *dy, const float *y,
-                                        float *dx, int n_threads)
-    fnn_status fnn_softmax_backward_f64(int log, Py_ssize_t rows, Py_ssize_t columns, const double *dy,
-                                        const double *y, double *dx, int n_threads)
+    """
+    #define fnn_softmax_forward(dtype, ...) FNN_OF_DTYPE(fnn_softmax_forward, dtype, __VA_ARGS__)
+    #define fnn_softmax_backward(dtype, ...) FNN_OF_DTYPE(fnn_softmax_backward, dtype, __VA_ARGS__)
+    """
+    fnn_status fnn_softmax_forward(char dtype, int log, Py_ssize_t rows, Py_ssize_t columns, const void *x, void *y,
+                                   int n_threads)
+    fnn_status fnn_softmax_backward(char dtype, int log, Py_ssize_t rows, Py_ssize_t columns, const void *dy,
+                                    const void *y, void *dx, int n_threads)
 
 
 def softmax_forward(bint log,
-                    const real[:, ::1] x,  # IN
-                    real[:, ::1] y,        # OUT
-                    int n_threads):
+                    x,  # IN
+                    y,  # OUT
+                    int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
-    cdef Py_ssize_t rows = x.shape[0], columns = x.shape[1]
-    check_lengths(rows, y.shape[0], y.shape[0])
-    check_lengths(columns, y.shape[1], y.shape[1])
-    with nogil:
-        if real is float:
-            status = fnn_softmax_forward_f32(log, rows, columns, &x[0, 0], &y[0, 0], n_threads)
-        else:
-            status = fnn_softmax_forward_f64(log, rows, columns, &x[0, 0], &y[0, 0], n_threads)
-    check(status, "softmax")
+    begin(&views, "softmax")
+    try:
+        rows = view_of(&views, x, REAL, IN, 2)
+        result = data_like(&views, y, OUT, rows)
+        with nogil:
+            status = fnn_softmax_forward(views.dtype, log, rows.shape[0], rows.shape[1], rows.buf, result, n_threads)
+        check(status, "softmax")
+    finally:
+        give_back(&views)
 
 
 def softmax_backward(bint log,
-                     const real[:, ::1] dy,  # IN
-                     const real[:, ::1] y,   # IN
-                     real[:, ::1] dx,        # OUT
-                     int n_threads):
+                     dy, y,  # IN
+                     dx,     # OUT
+                     int n_threads, /):
+    cdef borrowed views
     cdef fnn_status status
-    cdef Py_ssize_t rows = y.shape[0], columns = y.shape[1]
-    check_lengths(rows, dy.shape[0], dx.shape[0])
-    check_lengths(columns, dy.shape[1], dx.shape[1])
-    with nogil:
-        if real is float:
-            status = fnn_softmax_backward_f32(log, rows, columns, &dy[0, 0], &y[0, 0], &dx[0, 0], n_threads)
-        else:
-            status = fnn_softmax_backward_f64(log, rows, columns, &dy[0, 0], &y[0, 0], &dx[0, 0], n_threads)
-    check(status, "softmax_backward")
+    begin(&views, "softmax_backward")
+    try:
+        rows = view_of(&views, y, REAL, IN, 2)
+        gradient, result = data_like(&views, dy, IN, rows), data_like(&views, dx, OUT, rows)
+        with nogil:
+            status = fnn_softmax_backward(views.dtype, log, rows.shape[0], rows.shape[1], gradient, rows.buf, result,
+                                          n_threads)
+        check(status, "softmax_backward")
+    finally:
+        give_back(&views)

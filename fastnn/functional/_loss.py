@@ -140,7 +140,7 @@ def class_weight(operation: str, name: str, weight: ArrayLike | None, x: NDArray
     array = _check.reals(operation, name, weight)
     if array.shape != (x.shape[1],):
         raise _check.fail(operation, f"{name} needs one value for each of {x.shape[1]} classes", **{name: array})
-    return np.ascontiguousarray(array, x.dtype)
+    return np.require(array, x.dtype, ("C", "A"))
 
 
 def element_weight(operation: str, name: str, weight: ArrayLike | None, x: NDArray) -> NDArray | None:
