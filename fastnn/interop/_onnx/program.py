@@ -237,13 +237,15 @@ class Call:
         return self._first.inputs[index]
 
     def convert(self) -> Any:
-        converter = self.program.converters.get(type(self.op)) or self.program.converters.get(self.stem)
+        converter = self.program.converters.get(type(self.op))
+        if converter is None and registry.is_own(self.op):
+            converter = self.program.converters.get(self.stem)
         if converter is None:
             raise self._missing()
         return converter(self)
 
     def _missing(self) -> ValueError:
-        advice = registry.NOT_CONVERTED.get(self.stem)
+        advice = registry.NOT_CONVERTED.get(self.stem) if registry.is_own(self.op) else None
         if advice is None:
             advice = f"pass converters={{{type(self.op).__name__}: function}}, or write it with functions of NumPy"
         return ValueError(f"export_onnx: {self.where} has no form in ONNX here: {advice}")

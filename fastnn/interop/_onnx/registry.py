@@ -18,6 +18,7 @@ __all__ = [
     "NOT_CONVERTED",
     "Converter",
     "converts",
+    "is_own",
     "is_transparent",
     "load",
     "stem_of",
@@ -36,7 +37,7 @@ _FAMILIES = (
 )  # fmt: skip
 
 # Classes of operations that are made of others, which are noted instead.
-_TRANSPARENT = frozenset(("function._Call",))
+_TRANSPARENT = frozenset(("fastnn.compat.torch.autograd.function._Call",))
 
 _LOSS = "a loss is not part of what is exported: export the network alone"
 _WRITING = "writing into a part of a tensor has no form in ONNX here: join the parts with torch.cat, or use torch.where"
@@ -64,9 +65,14 @@ def stem_of(op: Any) -> str:
     return f"{file}.{op.name if isinstance(op, _NAMED) else type(op).__name__}"
 
 
+def is_own(op: Any) -> bool:
+    """Whether the table means this operation, and not one of somebody's file that has the name of one of fastnn's."""
+    return type(op).__module__.startswith("fastnn.")
+
+
 def is_transparent(op: Any) -> bool:
     """Whether an operation is made of others, which are noted instead."""
-    kinds = (f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}" for kind in type(op).__mro__)
+    kinds = (f"{kind.__module__}.{kind.__name__}" for kind in type(op).__mro__)
     return not _TRANSPARENT.isdisjoint(kinds)
 
 

@@ -86,7 +86,7 @@ class Function:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        cls._call = type(f"{cls.__name__}Backward", (_Call,), {})
+        cls._call = type(f"{cls.__name__}Backward", (_Call,), {"__module__": cls.__module__})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError(
