@@ -8,25 +8,29 @@
 
 enum { FETCH_STEPS = 8 }; /* between the fetches of one row and the next */
 
-/* What one row of b adds to a tile: sum[i][v] += a[i] * b[v]. Transposed, a[i] are one piece of a row; else each is the next
+/* How a lies: [row][k], [k][row], or, in tiles that exist once for both, as the problem says. */
+enum { ROWS_OF_A, COLUMNS_OF_A, EITHER };
+
+/* What one row of b adds to a tile: sum[i][v] += a[i] * b[v]. Of columns, a[i] are one piece of a row; else each is the next
  * of a row of its own, which `thirds`, every third row, reach. */
-INLINE void add_row(v_real (*sum)[4], const real *a, const real *const *thirds, ptrdiff_t a_stride, const real *b,
-                    ptrdiff_t lanes, const int ROWS, const int VECTORS, const int FULL, const int TRANSPOSED) {
+INLINE void add_row(v_real (*sum)[4], const real *a, const real *const *thirds, ptrdiff_t row_stride, const real *b,
+                    ptrdiff_t lanes, const int ROWS, const int VECTORS, const int FULL, const int LAYOUT) {
     v_real b_row[4], a_lanes[(24 + V_LANES - 1) / V_LANES]; /* a row of a, where its lanes are multiplied by */
+    const int BY_LANES = GEMM_BY_LANES && LAYOUT == COLUMNS_OF_A;
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; v++) {
         const real *from = b + v * V_LANES;
         b_row[v] = FULL || v < VECTORS - 1 ? v_load(from) : v_load_part(from, lanes);
     }
 #pragma GCC unroll 24
-    for (int i = 0; GEMM_BY_LANES && TRANSPOSED && i < ROWS; i += V_LANES) {
+    for (int i = 0; BY_LANES && i < ROWS; i += V_LANES) {
         a_lanes[i / V_LANES] = v_load_part(a + i, ROWS - i < V_LANES ? ROWS - i : V_LANES);
     }
 #pragma GCC unroll 24
     for (int i = 0; i < ROWS; i++) {
-        v_real a_value = v_set(!TRANSPOSED     ? thirds[i / 3][(i % 3) * a_stride]
-                               : GEMM_BY_LANES ? a_lanes[i / V_LANES][i % V_LANES]
-                                               : a[i]);
+        v_real a_value = v_set(LAYOUT != COLUMNS_OF_A ? thirds[i / 3][(i % 3) * row_stride]
+                               : BY_LANES             ? a_lanes[i / V_LANES][i % V_LANES]
+                                                      : a[i]);
 #pragma GCC unroll 4
         for (int v = 0; v < VECTORS; v++) {
             sum[i][v] = v_fma(a_value, b_row[v], sum[i][v]);
@@ -61,14 +65,15 @@ INLINE void add_rows_by_lanes(v_real (*sum)[4], const real *const *thirds, ptrdi
 
 /* One tile: ROWS x (VECTORS * V_LANES), all in registers. `lanes` are the used lanes of the last vector; FULL says
  * that they are all used. The compiler unrolls everything but the loops over b and k, since ROWS, VECTORS, FULL and
- * TRANSPOSED are constants wherever this is inlined. */
-INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const int ROWS, const int VECTORS,
-                 const int FULL, const int TRANSPOSED) {
+ * LAYOUT are constants wherever this is inlined. */
+INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, int is_transposed, const int ROWS,
+                 const int VECTORS, const int FULL, const int LAYOUT) {
     v_real sum[24][4];
     const int last = VECTORS - 1;
+    const int TRANSPOSED = LAYOUT == EITHER ? is_transposed : LAYOUT == COLUMNS_OF_A;
     /* Of most of the work: two steps a turn of the loop, 6 to 10 % faster, and more code. */
-    const int TWICE = TRANSPOSED && FULL && ROWS * VECTORS == GEMM_ROWS * GEMM_MAX_VECTORS;
-    const int BY_LANES = GEMM_BY_LANES && !TRANSPOSED && FULL && VECTORS == GEMM_MAX_VECTORS;
+    const int TWICE = LAYOUT == COLUMNS_OF_A && FULL && ROWS * VECTORS == GEMM_ROWS * GEMM_MAX_VECTORS;
+    const int BY_LANES = GEMM_BY_LANES && LAYOUT == ROWS_OF_A && FULL && VECTORS == GEMM_MAX_VECTORS;
 #pragma GCC unroll 24
     for (int i = 0; i < ROWS; i++) {
 #pragma GCC unroll 4
@@ -81,23 +86,24 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
             }
         }
     }
-    const ptrdiff_t depth = p->depth, a_stride = p->a_stride, b_stride = p->b_stride;
+    const ptrdiff_t depth = p->depth, b_stride = p->b_stride;
+    const ptrdiff_t row_stride = TRANSPOSED ? 1 : p->a_stride, step = TRANSPOSED ? p->a_stride : 1;
     /* So far apart, rows of a share a few sets of L1, and no prefetcher of the CPU follows them. */
-    const int far = a_stride * (ptrdiff_t)sizeof(real) >= 1024;
+    const int far = p->a_stride * (ptrdiff_t)sizeof(real) >= 1024;
     for (ptrdiff_t i_batch = 0; i_batch < p->count; i_batch++) {
-        const real *a = p->a + p->a_offset[i_batch] + row * (TRANSPOSED ? 1 : a_stride);
+        const real *a = p->a + p->a_offset[i_batch] + row * row_stride;
         const real *b = p->b + p->b_offset[i_batch];
         /* Rows are reached from one pointer in three: few enough to stay in integer registers. */
         const real *thirds[8];
 #pragma GCC unroll 8
         for (int i = 0; i < (ROWS + 2) / 3; i++) {
-            thirds[i] = a + 3 * i * a_stride;
+            thirds[i] = a + 3 * i * row_stride;
         }
         if (!TRANSPOSED && p->count > 1) { /* taps, which read pixels of their own: those of later tiles */
             for (ptrdiff_t k = 0; k < depth; k += 64 / (ptrdiff_t)sizeof(real)) {
 #pragma GCC unroll 24
                 for (int i = 0; i < ROWS; i++) {
-                    v_fetch(a + (4 * ROWS + i) * a_stride + k);
+                    v_fetch(a + (4 * ROWS + i) * row_stride + k);
                 }
             }
         }
@@ -113,18 +119,18 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
                 }
             }
 #define STEP                                                                                                           \
-    if (TRANSPOSED && far) {                                                                                           \
-        __builtin_prefetch(a + 10 * a_stride);                                                                         \
+    if (LAYOUT == COLUMNS_OF_A && far) {                                                                               \
+        __builtin_prefetch(a + 10 * step);                                                                             \
     }                                                                                                                  \
-    add_row(sum, a, thirds, a_stride, b, lanes, ROWS, VECTORS, FULL, TRANSPOSED);                                      \
-    a += TRANSPOSED ? a_stride : 0;                                                                                    \
+    add_row(sum, a, thirds, row_stride, b, lanes, ROWS, VECTORS, FULL, LAYOUT);                                        \
+    a += LAYOUT == COLUMNS_OF_A ? step : 0;                                                                            \
     b += b_stride;                                                                                                     \
-    _Pragma("GCC unroll 8") for (int i = 0; i < (ROWS + 2) / 3; i++) { thirds[i]++; }
+    _Pragma("GCC unroll 8") for (int i = 0; i < (ROWS + 2) / 3; i++) { thirds[i] += step; }
             for (; TWICE && k + 1 < end; k += 2) {
                 STEP STEP
             }
             for (; BY_LANES && k + V_LANES <= end; k += V_LANES) {
-                add_rows_by_lanes(sum, thirds, a_stride, b, b_stride, ROWS);
+                add_rows_by_lanes(sum, thirds, row_stride, b, b_stride, ROWS);
                 b += V_LANES * b_stride;
 #pragma GCC unroll 8
                 for (int i = 0; i < (ROWS + 2) / 3; i++) {
@@ -151,90 +157,112 @@ INLINE void tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t lanes, const 
     }
 }
 
-/* All rows of one panel of the most vectors, GEMM_ROWS at a time, whose last ones are shared out evenly, since each tile
- * reads all of b: one image often has runs of 7 or 8 rows. */
-INLINE void wide_panel(const fnn_batch_gemm *p, const int VECTORS, const int FULL, const int TRANSPOSED) {
+/* Tiles that are not the tallest of their width do little of the work, and are most of the tiles. They exist once for both
+ * layouts of a and, where the CPU has masks, for whole and partial vectors; with one for each case, gemm alone was a
+ * quarter of all kernels' code. */
+INLINE void small_tiles(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t rows, int is_transposed, const int VECTORS) {
     const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
-    for (ptrdiff_t row = 0, left = p->rows; left > 0;) {
-        ptrdiff_t rows = left <= GEMM_TALLEST ? left : left < 2 * GEMM_ROWS ? (left + 1) / 2 : GEMM_ROWS;
-        switch (rows) {
+    const int IS_WIDEST = VECTORS == GEMM_MAX_VECTORS, TALL = GEMM_TALL(VECTORS);
+    switch (rows) {
 #define TILE_OF(ROWS)                                                                                                  \
     case ROWS:                                                                                                         \
-        tile(p, row, lanes, ROWS, VECTORS, FULL, TRANSPOSED);                                                          \
+        if (ROWS >= TALL || (!IS_WIDEST && (ROWS & (ROWS - 1)))) {                                                     \
+            return; /* never asked for */                                                                              \
+        }                                                                                                              \
+        if (!GEMM_HAS_MASKS && lanes == V_LANES) {                                                                     \
+            tile(p, row, lanes, is_transposed, ROWS, VECTORS, 1, EITHER);                                              \
+        } else {                                                                                                       \
+            tile(p, row, lanes, is_transposed, ROWS, VECTORS, 0, EITHER);                                              \
+        }                                                                                                              \
         break;
-#if GEMM_TALLEST >= 7
-            TILE_OF(7)
-#endif
-            TILE_OF(6)
-            TILE_OF(5)
-            TILE_OF(4)
-            TILE_OF(3)
-            TILE_OF(2)
-            TILE_OF(1)
+        TILE_OF(16)
+        TILE_OF(8)
+        TILE_OF(5)
+        TILE_OF(4)
+        TILE_OF(3)
+        TILE_OF(2)
+        TILE_OF(1)
 #undef TILE_OF
-        default:
-            break;
-        }
-        row += rows;
-        left -= rows;
+    default:
+        break;
     }
 }
 
-/* All rows of one panel of fewer vectors: as many tall tiles as fit, then 16, 8, 4, 2 and 1 rows of what is left. */
-INLINE void panel(const fnn_batch_gemm *p, const int VECTORS, const int FULL, const int TRANSPOSED) {
-    const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
-    const int TALL = GEMM_TALL(VECTORS);
-    if (VECTORS == GEMM_MAX_VECTORS) {
-        wide_panel(p, VECTORS, FULL, TRANSPOSED);
-        return;
-    }
-    ptrdiff_t row = 0;
-    for (; row + TALL <= p->rows; row += TALL) {
-        tile(p, row, lanes, TALL, VECTORS, FULL, TRANSPOSED);
-    }
-    if (TALL > 16 && row + 16 <= p->rows) {
-        tile(p, row, lanes, 16, VECTORS, FULL, TRANSPOSED);
-        row += 16;
-    }
-    if (TALL > 8 && row + 8 <= p->rows) {
-        tile(p, row, lanes, 8, VECTORS, FULL, TRANSPOSED);
-        row += 8;
-    }
-    if (row + 4 <= p->rows) {
-        tile(p, row, lanes, 4, VECTORS, FULL, TRANSPOSED);
-        row += 4;
-    }
-    if (row + 2 <= p->rows) {
-        tile(p, row, lanes, 2, VECTORS, FULL, TRANSPOSED);
-        row += 2;
-    }
-    if (row < p->rows) {
-        tile(p, row, lanes, 1, VECTORS, FULL, TRANSPOSED);
-    }
-}
-
-INLINE void panels(const fnn_batch_gemm *p, const int VECTORS, const int TRANSPOSED) {
-    if (p->columns == VECTORS * V_LANES) {
-        panel(p, VECTORS, 1, TRANSPOSED);
-    } else {
-        panel(p, VECTORS, 0, TRANSPOSED);
-    }
-}
-
-INLINE void gemm(const fnn_batch_gemm *p, const int TRANSPOSED) {
+static __attribute__((noinline)) void small_tile(const fnn_batch_gemm *p, ptrdiff_t row, ptrdiff_t rows,
+                                                 int is_transposed) {
     switch ((p->columns + V_LANES - 1) / V_LANES) {
     case 1:
-        panels(p, 1, TRANSPOSED);
+        small_tiles(p, row, rows, is_transposed, 1);
         break;
     case 2:
-        panels(p, 2, TRANSPOSED);
+        small_tiles(p, row, rows, is_transposed, 2);
         break;
 #if GEMM_MAX_VECTORS >= 4
     case 3:
-        panels(p, 3, TRANSPOSED);
+        small_tiles(p, row, rows, is_transposed, 3);
         break;
     case 4:
-        panels(p, 4, TRANSPOSED);
+        small_tiles(p, row, rows, is_transposed, 4);
+        break;
+#endif
+    default:
+        break;
+    }
+}
+
+/* The rows of the next tile, of so many that are left. In the widest panels the last ones are shared out evenly, since each
+ * tile reads all of b: one image often has runs of 7 or 8 rows. Others take 16, 8, 4, 2 and 1. */
+INLINE ptrdiff_t next_rows(ptrdiff_t left, const int VECTORS) {
+    if (VECTORS == GEMM_MAX_VECTORS) {
+        return left <= GEMM_TALLEST ? left : left < 2 * GEMM_ROWS ? (left + 1) / 2 : GEMM_ROWS;
+    }
+    ptrdiff_t rows = GEMM_TALL(VECTORS) > 16 ? 16 : GEMM_TALL(VECTORS) > 8 ? 8 : 4;
+    if (left >= GEMM_TALL(VECTORS)) {
+        return GEMM_TALL(VECTORS);
+    }
+    while (rows > left) {
+        rows /= 2;
+    }
+    return rows;
+}
+
+/* All rows of one panel. */
+INLINE void panel(const fnn_batch_gemm *p, const int VECTORS, const int FULL, const int LAYOUT) {
+    const ptrdiff_t lanes = p->columns - (VECTORS - 1) * V_LANES;
+    for (ptrdiff_t row = 0, rows; row < p->rows; row += rows) {
+        rows = next_rows(p->rows - row, VECTORS);
+        if (rows == GEMM_TALL(VECTORS)) {
+            tile(p, row, lanes, 0, GEMM_TALL(VECTORS), VECTORS, FULL, LAYOUT);
+        } else if (GEMM_TALLEST > GEMM_ROWS && VECTORS == GEMM_MAX_VECTORS && rows == GEMM_TALLEST) {
+            tile(p, row, lanes, 0, GEMM_TALLEST, VECTORS, FULL, LAYOUT);
+        } else {
+            small_tile(p, row, rows, LAYOUT == COLUMNS_OF_A);
+        }
+    }
+}
+
+INLINE void panels(const fnn_batch_gemm *p, const int VECTORS, const int LAYOUT) {
+    if (p->columns == VECTORS * V_LANES && !(GEMM_MASKS_ARE_FREE && VECTORS < GEMM_MAX_VECTORS)) {
+        panel(p, VECTORS, 1, LAYOUT);
+    } else {
+        panel(p, VECTORS, 0, LAYOUT);
+    }
+}
+
+INLINE void gemm(const fnn_batch_gemm *p, const int LAYOUT) {
+    switch ((p->columns + V_LANES - 1) / V_LANES) {
+    case 1:
+        panels(p, 1, LAYOUT);
+        break;
+    case 2:
+        panels(p, 2, LAYOUT);
+        break;
+#if GEMM_MAX_VECTORS >= 4
+    case 3:
+        panels(p, 3, LAYOUT);
+        break;
+    case 4:
+        panels(p, 4, LAYOUT);
         break;
 #endif
     default: /* no columns */
@@ -242,9 +270,9 @@ INLINE void gemm(const fnn_batch_gemm *p, const int TRANSPOSED) {
     }
 }
 
-void KERNEL(batch_gemm)(const fnn_batch_gemm *problem) { gemm(problem, 0); }
+void KERNEL(batch_gemm)(const fnn_batch_gemm *problem) { gemm(problem, ROWS_OF_A); }
 
-void KERNEL(batch_gemm_transposed)(const fnn_batch_gemm *problem) { gemm(problem, 1); }
+void KERNEL(batch_gemm_transposed)(const fnn_batch_gemm *problem) { gemm(problem, COLUMNS_OF_A); }
 
 /* column_sums of VECTORS vectors, chains that do not wait for each other; `lanes` are the used ones of a single vector. */
 INLINE void vector_sums(ptrdiff_t rows, const real *x, ptrdiff_t x_stride, real *sums, ptrdiff_t lanes,

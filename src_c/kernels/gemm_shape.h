@@ -23,6 +23,18 @@
 #define GEMM_TALLEST GEMM_ROWS
 #endif
 
+/* Whether part of a vector is moved without going through its lanes, and whether that costs as much as the whole. */
+#if defined(FNN_ISA_AVX512)
+#define GEMM_HAS_MASKS 1
+#define GEMM_MASKS_ARE_FREE 1
+#elif defined(FNN_ISA_AVX2)
+#define GEMM_HAS_MASKS 1
+#define GEMM_MASKS_ARE_FREE 0
+#else
+#define GEMM_HAS_MASKS 0
+#define GEMM_MASKS_ARE_FREE 0
+#endif
+
 /* Whether a multiply-add takes a lane of a vector as its factor: one load then brings several. */
 #if defined(FNN_ISA_NEON)
 #define GEMM_BY_LANES 1
