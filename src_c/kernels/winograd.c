@@ -11,28 +11,67 @@ enum {
     AHEAD = 1024 / sizeof(real) /* memory is fetched so far before its use: 1 and 2 KB gained most */
 };
 
+/* `call` for i < n, one after the other or in a loop. A tile of 6 x 6 does not fit into the registers of any CPU and is in
+ * memory anyway: a loop is as fast then, and a fifth of the code. */
+#define FOR_EACH(i, n, fits, call)                                                                                     \
+    if (fits) {                                                                                                        \
+        _Pragma("GCC unroll 6") for (int i = 0; i < (n); i++) { call; }                                                \
+    } else {                                                                                                           \
+        _Pragma("GCC unroll 1") for (int i = 0; i < (n); i++) { call; }                                                \
+    }
+#define TILE_FITS(H, W) ((H + 2) * (W + 2) <= 24)
+
+INLINE void input_column(v_real *d, const real *const *in, ptrdiff_t i, ptrdiff_t lanes, int w, const int H,
+                         const int W) {
+#pragma GCC unroll 6
+    for (int h = 0; h < H + 2; h++) {
+        v_fetch(in[(W + 2) * h + w] + i + AHEAD);
+        d[(W + 2) * h + w] = v_load_part(in[(W + 2) * h + w] + i, lanes);
+    }
+    input_row(d + w, W + 2, H);
+}
+
+INLINE void input_rest(v_real *d, real *out, ptrdiff_t stride, ptrdiff_t lanes, int h, const int W) {
+    input_row(d + (W + 2) * h, 1, W);
+#pragma GCC unroll 6
+    for (int w = 0; w < W + 2; w++) {
+        const int t = (W + 2) * h + w;
+        v_store_part(out + t * stride, d[t], lanes);
+    }
+}
+
 /* out[t * stride + i] = (B^T d B)[t] where d[t] = in[t][i], for all positions t of a tile and i < n. */
 INLINE void input(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stride, const int H, const int W) {
     for (ptrdiff_t i = 0; i < n; i += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(n - i);
         v_real d[MOST_PRODUCTS * MOST_PRODUCTS];
+        FOR_EACH(w, W + 2, TILE_FITS(H, W), input_column(d, in, i, lanes, w, H, W))
+        FOR_EACH(h, H + 2, TILE_FITS(H, W), input_rest(d, out + i, stride, lanes, h, W))
+    }
+}
+
+INLINE void output_gradient_column(v_real (*columns)[MOST_PRODUCTS], const real *const *in, ptrdiff_t i,
+                                   ptrdiff_t lanes, int w, const int H, const int W) {
+    v_real pixels[MOST_OUTPUTS];
+#pragma GCC unroll 4
+    for (int h = 0; h < H; h++) {
+        v_fetch(in[W * h + w] + i + AHEAD);
+        pixels[h] = v_load_part(in[W * h + w] + i, lanes);
+    }
+    output_gradient_row(pixels, columns[w], H);
+}
+
+INLINE void output_gradient_rest(v_real (*columns)[MOST_PRODUCTS], real *out, ptrdiff_t stride, ptrdiff_t lanes, int h,
+                                 const int W) {
+    v_real pixels[MOST_OUTPUTS], row[MOST_PRODUCTS];
+#pragma GCC unroll 4
+    for (int w = 0; w < W; w++) {
+        pixels[w] = columns[w][h];
+    }
+    output_gradient_row(pixels, row, W);
 #pragma GCC unroll 6
-        for (int w = 0; w < W + 2; w++) {
-#pragma GCC unroll 6
-            for (int h = 0; h < H + 2; h++) {
-                v_fetch(in[(W + 2) * h + w] + i + AHEAD);
-                d[(W + 2) * h + w] = v_load_part(in[(W + 2) * h + w] + i, lanes);
-            }
-            input_row(d + w, W + 2, H);
-        }
-#pragma GCC unroll 6
-        for (int h = 0; h < H + 2; h++) {
-            input_row(d + (W + 2) * h, 1, W);
-#pragma GCC unroll 6
-            for (int t = (W + 2) * h; t < (W + 2) * (h + 1); t++) {
-                v_store_part(out + t * stride + i, d[t], lanes);
-            }
-        }
+    for (int w = 0; w < W + 2; w++) {
+        v_store_part(out + ((W + 2) * h + w) * stride, row[w], lanes);
     }
 }
 
@@ -42,29 +81,42 @@ INLINE void output_gradient(ptrdiff_t n, const real *const *in, real *out, ptrdi
     for (ptrdiff_t i = 0; i < n; i += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(n - i);
         v_real columns[MOST_OUTPUTS][MOST_PRODUCTS];
-#pragma GCC unroll 4
-        for (int w = 0; w < W; w++) {
-            v_real pixels[MOST_OUTPUTS];
-#pragma GCC unroll 4
-            for (int h = 0; h < H; h++) {
-                v_fetch(in[W * h + w] + i + AHEAD);
-                pixels[h] = v_load_part(in[W * h + w] + i, lanes);
-            }
-            output_gradient_row(pixels, columns[w], H);
-        }
+        FOR_EACH(w, W, TILE_FITS(H, W), output_gradient_column(columns, in, i, lanes, w, H, W))
+        FOR_EACH(h, H + 2, TILE_FITS(H, W), output_gradient_rest(columns, out + i, stride, lanes, h, W))
+    }
+}
+
+INLINE void output_column(v_real (*halves)[MOST_PRODUCTS], const real *in, ptrdiff_t stride, ptrdiff_t lanes, int w,
+                          const int H, const int W) {
+    v_real m[MOST_PRODUCTS], y[MOST_OUTPUTS];
 #pragma GCC unroll 6
-        for (int h = 0; h < H + 2; h++) {
-            v_real pixels[MOST_OUTPUTS], row[MOST_PRODUCTS];
+    for (int h = 0; h < H + 2; h++) {
+        m[h] = v_load_part(in + ((W + 2) * h + w) * stride, lanes);
+    }
+    output_row(m, y, H);
 #pragma GCC unroll 4
-            for (int w = 0; w < W; w++) {
-                pixels[w] = columns[w][h];
-            }
-            output_gradient_row(pixels, row, W);
-#pragma GCC unroll 6
-            for (int w = 0; w < W + 2; w++) {
-                v_store_part(out + ((W + 2) * h + w) * stride + i, row[w], lanes);
-            }
+    for (int h = 0; h < H; h++) {
+        halves[h][w] = y[h];
+    }
+}
+
+/* addend and out are those of the row's pixels. */
+INLINE void output_rest(const v_real *half, v_real offset, const real *const *addend, real *const *out, ptrdiff_t i,
+                        ptrdiff_t lanes, const int W) {
+    v_real y[MOST_OUTPUTS];
+    output_row(half, y, W);
+#pragma GCC unroll 4
+    for (int w = 0; w < W; w++) {
+        if (out[w] == NULL) {
+            continue;
         }
+        v_real sum = y[w] + offset;
+        if (addend[w] != NULL) {
+            v_fetch(addend[w] + i + AHEAD);
+            sum = sum + v_load_part(addend[w] + i, lanes);
+        }
+        v_fetch(out[w] + i + AHEAD);
+        v_store_part(out[w] + i, sum, lanes);
     }
 }
 
@@ -78,38 +130,8 @@ INLINE void output(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t 
             ptrdiff_t lanes = v_lanes_left(columns - j), i = r * columns + j;
             v_real offset = bias == NULL ? v_zero() : v_load_part(bias + j, lanes);
             v_real halves[MOST_OUTPUTS][MOST_PRODUCTS];
-#pragma GCC unroll 6
-            for (int w = 0; w < W + 2; w++) {
-                v_real m[MOST_PRODUCTS], y[MOST_OUTPUTS];
-#pragma GCC unroll 6
-                for (int h = 0; h < H + 2; h++) {
-                    m[h] = v_load_part(in + ((W + 2) * h + w) * stride + i, lanes);
-                }
-                output_row(m, y, H);
-#pragma GCC unroll 4
-                for (int h = 0; h < H; h++) {
-                    halves[h][w] = y[h];
-                }
-            }
-#pragma GCC unroll 4
-            for (int h = 0; h < H; h++) {
-                v_real y[MOST_OUTPUTS];
-                output_row(halves[h], y, W);
-#pragma GCC unroll 4
-                for (int w = 0; w < W; w++) {
-                    const int t = W * h + w;
-                    if (out[t] == NULL) {
-                        continue;
-                    }
-                    v_real sum = y[w] + offset;
-                    if (addend[t] != NULL) {
-                        v_fetch(addend[t] + i + AHEAD);
-                        sum = sum + v_load_part(addend[t] + i, lanes);
-                    }
-                    v_fetch(out[t] + i + AHEAD);
-                    v_store_part(out[t] + i, sum, lanes);
-                }
-            }
+            FOR_EACH(w, W + 2, TILE_FITS(H, W), output_column(halves, in + i, stride, lanes, w, H, W))
+            FOR_EACH(h, H, TILE_FITS(H, W), output_rest(halves[h], offset, addend + W * h, out + W * h, i, lanes, W))
         }
     }
 }
@@ -121,7 +143,7 @@ INLINE void filter(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stri
     for (ptrdiff_t i = 0; i < n; i += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(n - i);
         v_real columns[3][MOST_PRODUCTS];
-#pragma GCC unroll 3
+#pragma GCC unroll 1
         for (int w = 0; w < 3; w++) {
             v_real taps[3];
 #pragma GCC unroll 3
@@ -130,7 +152,7 @@ INLINE void filter(ptrdiff_t n, const real *const *in, real *out, ptrdiff_t stri
             }
             filter_row(taps, columns[w], H);
         }
-#pragma GCC unroll 6
+#pragma GCC unroll 1
         for (int h = 0; h < FILTERS_H; h++) {
             v_real taps[3] = {columns[0][h], columns[1][h], columns[2][h]}, row[MOST_PRODUCTS];
             filter_row(taps, row, W);
@@ -149,7 +171,7 @@ INLINE void filter_gradient(ptrdiff_t n, const real *in, ptrdiff_t in_stride, re
     for (ptrdiff_t i = 0; i < n; i += V_LANES) {
         ptrdiff_t lanes = v_lanes_left(n - i);
         v_real rows[3][MOST_PRODUCTS];
-#pragma GCC unroll 6
+#pragma GCC unroll 1
         for (int w = 0; w < FILTERS_W; w++) {
             v_real u[MOST_PRODUCTS], taps[3];
 #pragma GCC unroll 6
@@ -159,7 +181,7 @@ INLINE void filter_gradient(ptrdiff_t n, const real *in, ptrdiff_t in_stride, re
             filter_gradient_row(u, taps, H, FILTERS_H);
             rows[0][w] = taps[0], rows[1][w] = taps[1], rows[2][w] = taps[2];
         }
-#pragma GCC unroll 3
+#pragma GCC unroll 1
         for (int h = 0; h < 3; h++) {
             v_real taps[3];
             filter_gradient_row(rows[h], taps, W, FILTERS_W);
