@@ -97,7 +97,7 @@ test: $(VENV)/.installed $(VENV)/.test-tools  ## run all tests (but the comparis
 $(SANITIZED)/memory/.built: FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
 $(SANITIZED)/threads/.built: FLAGS := -fsanitize=thread
 $(SANITIZED)/memory/.built $(SANITIZED)/threads/.built: $(VENV)/.installed
-	CFLAGS="-O1 -g1 -fno-omit-frame-pointer $(FLAGS)" LDFLAGS="$(FLAGS)" FASTNN_WERROR=0 \
+	CFLAGS="-O1 -g1 -fno-omit-frame-pointer -fasynchronous-unwind-tables $(FLAGS)" LDFLAGS="$(FLAGS)" FASTNN_WERROR=0 \
 	    $(BIN)/python setup.py --quiet build --build-base $(@D)/objects --build-lib $(@D)/lib
 	@touch $@
 

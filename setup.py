@@ -57,8 +57,10 @@ ISA_FLAGS = {
 # Python's stable ABI: one module for this version and all later ones. Without the GIL, each version needs its own.
 OLDEST_PYTHON = (3, 11)
 IS_STABLE = not sysconfig.get_config_var("Py_GIL_DISABLED")
-# GCC for Arm moves loads up before it assigns registers, and then has too few. Clang neither does nor knows the flag.
-GCC_FLAGS = {"neon": ["-fno-schedule-insns"]}
+# At -O3 GCC copies the loops of gemm for strides of 1, which occur seldom. For Arm it moves loads up before it assigns
+# registers, and then has too few. Clang neither does this nor knows the flags.
+GCC_FLAGS = {isa: ["-fno-version-loops-for-strides"] for isa in ("avx2", "avx512")}
+GCC_FLAGS["neon"] = ["-fno-version-loops-for-strides", "-fno-schedule-insns"]
 
 
 def is_enabled(variable: str, default: str) -> bool:
@@ -83,23 +85,24 @@ def flags_of(*variables: str) -> list[str]:
 
 def compile_jobs(flags: list[str], isas: dict[str, list[str]]) -> list[tuple[Path, str, list[str]]]:
     """(source, folder of the variant, flags) of every object."""
-    jobs = []
-    built = [f"-DFNN_HAVE_{isa.upper()}" for isa in isas]
-    for source in sorted((ROOT / SOURCE).glob("*/*.c")):
-        source = source.relative_to(ROOT)
-        if source.parent.name == "core":
-            jobs.append((source, "core", ["-O2", *flags, *built]))
-            continue
-        for dtype in DTYPES:
-            typed = [*flags, *built, f"-DFNN_DTYPE_{dtype.upper()}"]
-            if source.parent.name == "ops":
-                jobs.append((source, f"ops_{dtype}", ["-O2", *typed]))
-                continue
-            for isa, isa_flags in isas.items():
-                # -O3 unrolls the loops of vectors. Elsewhere it makes the wheel larger and nothing faster.
-                level = "-O2" if isa == "baseline" else "-O3"
-                kernel = [level, *typed, f"-DFNN_ISA={isa}", f"-DFNN_ISA_{isa.upper()}", *isa_flags]
-                jobs.append((source, f"kernels_{dtype}_{isa}", kernel))
+    sources = {
+        folder: sorted(path.relative_to(ROOT) for path in (ROOT / SOURCE / folder).glob("*.c"))
+        for folder in ("core", "ops", "kernels")
+    }
+    common = [*flags, *(f"-DFNN_HAVE_{isa.upper()}" for isa in isas)]
+    dtypes = [(dtype, [*common, f"-DFNN_DTYPE_{dtype.upper()}"]) for dtype in DTYPES]
+    jobs = [(source, "core", ["-O2", *common]) for source in sources["core"]]
+    jobs += [(source, f"ops_{dtype}", ["-O2", *typed]) for source in sources["ops"] for dtype, typed in dtypes]
+    # Neighbours in the module are alike, so that they compress better.
+    for isa, isa_flags in isas.items():
+        # -O3 unrolls the loops of vectors. Elsewhere it makes the wheel larger and nothing faster.
+        level = "-O2" if isa == "baseline" else "-O3"
+        own = [f"-DFNN_ISA={isa}", f"-DFNN_ISA_{isa.upper()}", *isa_flags]
+        jobs += [
+            (source, f"kernels_{dtype}_{isa}", [level, *typed, *own])
+            for source in sources["kernels"]
+            for dtype, typed in dtypes
+        ]
     return jobs
 
 
@@ -122,6 +125,8 @@ class BuildNative(build_ext):
             )
         self.extra_flags = flags_of("CPPFLAGS", "CFLAGS", "ARCHFLAGS")
         common = list(COMMON_FLAGS) if self.is_windows else [*COMMON_FLAGS, "-fPIC"]
+        # Nothing is thrown through C. Windows needs the tables for its own exceptions; a debugger is glad of them.
+        first = [] if self.is_windows else ["-fno-asynchronous-unwind-tables"]
         if is_enabled("FASTNN_WERROR", "0"):
             # Threads may have stacks of 64 KB.
             limit = ["-Werror", "-Wstack-usage=12000"]
@@ -131,7 +136,7 @@ class BuildNative(build_ext):
             isa: [*flags, *(flag for flag in GCC_FLAGS.get(isa, []) if self.accepts([flag, "-Werror"], []))]
             for isa, flags in ISA_FLAGS.get(target_architecture(), {"baseline": []}).items()
         }
-        objects = self.compile_all([*self.extra_flags, *common, *openmp], isas)
+        objects = self.compile_all([*first, *self.extra_flags, *common, *openmp], isas)
         (extension,) = self.extensions
         extension.extra_objects = [str(path) for path in objects]
         extension.extra_link_args = list(openmp_library)
@@ -139,7 +144,7 @@ class BuildNative(build_ext):
             # Hidden visibility turns a kernel that is declared but not written into an error of the linker, here,
             # not of the first import. A function that is not in the stable ABI is one that is not declared.
             extension.extra_compile_args = [
-                "-O1", "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Werror=implicit-function-declaration",
+                "-Os", "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Werror=implicit-function-declaration",
             ]  # fmt: skip
         if sys.platform == "linux":
             extension.extra_link_args += ["-Wl,--no-undefined-version", "-Wl,-s"]

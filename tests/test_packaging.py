@@ -129,7 +129,7 @@ def test_packaging_wheel_holds_the_package_only_and_is_small(wheel):
     specs = [name for name in names if name.startswith("fastnn/grading/specs/")]
     assert len(specs) == len(list((ROOT / "fastnn" / "grading" / "specs").glob("*.toml")))
     assert "License-Expression: BSD-3-Clause" in metadata
-    assert wheel.stat().st_size <= 2.5e6
+    assert wheel.stat().st_size <= 2.1e6
 
 
 def test_packaging_wheel_is_for_this_python_and_later_ones(wheel):

@@ -5,7 +5,7 @@
  * which stays in the L1 cache, is not loaded and stored for every source. */
 enum { GROUP = 9 };
 
-/* `lanes` elements of out, from `i` on. COUNT is a constant of the caller. */
+/* `lanes` elements of out, from `i` on. COUNT is a constant of callers that have many. */
 INLINE void add_lanes(const fnn_avgpool *p, const real *const *x, const v_real *weight, const int COUNT, int is_first,
                       int is_last, ptrdiff_t i, ptrdiff_t lanes) {
     v_real sum = v_zero();
@@ -22,6 +22,11 @@ INLINE void add_lanes(const fnn_avgpool *p, const real *const *x, const v_real *
     v_store_or_stream(p->streams && is_first && is_last, p->out + i, sum, lanes);
 }
 
+static __attribute__((noinline)) void add_tail(const fnn_avgpool *p, const real *const *x, const v_real *weight,
+                                               int count, int is_first, int is_last, ptrdiff_t i) {
+    add_lanes(p, x, weight, count, is_first, is_last, i, p->n - i);
+}
+
 INLINE void add_group(const fnn_avgpool *p, ptrdiff_t group, const int COUNT) {
     const real *x[GROUP];
     v_real weight[GROUP];
@@ -36,7 +41,7 @@ INLINE void add_group(const fnn_avgpool *p, ptrdiff_t group, const int COUNT) {
         add_lanes(p, x, weight, COUNT, is_first, is_last, i, V_LANES);
     }
     if (whole < p->n) {
-        add_lanes(p, x, weight, COUNT, is_first, is_last, whole, p->n - whole);
+        add_tail(p, x, weight, COUNT, is_first, is_last, whole);
     }
 }
 

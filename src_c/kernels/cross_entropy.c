@@ -111,17 +111,19 @@ void KERNEL(cross_entropy)(const fnn_cross_entropy *p) {
     for (ptrdiff_t r = 0; r < p->rows; r++) {
         const real *x = p->x + r * p->classes;
         real *dx = p->dx + r * p->classes;
+        int64_t label = -1;
         if (p->labels == NULL) {
             t.probabilities = p->probabilities + r * p->classes;
-            p->losses[r] = row_loss(p, 1, t, -1, x, dx);
-            continue;
+        } else {
+            /* Checked by the op; what another thread has written since must not become an index outside. */
+            label = fnn_read_once(p->labels + r);
+            if (label == p->ignore_index || label < 0 || label >= p->classes) {
+                memset(dx, 0, (size_t)p->classes * sizeof *dx);
+                p->losses[r] = 0;
+                continue;
+            }
         }
-        /* Checked by the op; what another thread has written since must not become an index outside. */
-        int64_t label = fnn_read_once(p->labels + r);
-        if (label == p->ignore_index || label < 0 || label >= p->classes) {
-            memset(dx, 0, (size_t)p->classes * sizeof *dx);
-            p->losses[r] = 0;
-        } else if (t.spread != 0) {
+        if (t.probabilities != NULL || t.spread != 0) {
             p->losses[r] = row_loss(p, 1, t, (ptrdiff_t)label, x, dx);
         } else {
             p->losses[r] = row_loss(p, 0, t, (ptrdiff_t)label, x, dx);
