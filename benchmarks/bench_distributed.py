@@ -3,7 +3,8 @@
     mpirun -n 4 python benchmarks/bench_distributed.py
     mpirun -n 4 --hostfile hosts python benchmarks/bench_distributed.py --shards 64 --ranks 1 2 4 8 16 32 64
 
-1. Exchanges of one bucket, of several sizes: the time is fitted by latency + bytes / bandwidth.
+1. Exchanges of one bucket, of several sizes: the time is fitted by latency + bytes / bandwidth. And the message of a
+   step, in which the processes tell each other losses, errors and whether to stop.
 2. Steps of a network with small and large buckets: what of the exchange is hidden behind backward.
 3. A forecast of the time of a step for other numbers of processes, from the time of one shard and the fit.
 
@@ -43,6 +44,18 @@ def measure_exchanges(world, rounds):
         told = world.communicator.exchange("times", {"seconds": statistics.median(seconds)})
         rows.append((n_bytes, max(one["seconds"] for one in told)))
     return rows
+
+
+def measure_message(world, rounds):
+    """Median seconds of the message of a step, of the slowest rank."""
+    seconds = []
+    for _ in range(rounds):
+        world.barrier()
+        start = time.perf_counter()
+        world.communicator.exchange("a message", {"records": [(0, 1.0, 16)], "interrupted": False})
+        seconds.append(time.perf_counter() - start)
+    told = world.communicator.exchange("times", {"seconds": statistics.median(seconds)})
+    return max(one["seconds"] for one in told)
 
 
 def fit_line(rows):
@@ -86,18 +99,20 @@ def measure_steps(world, name, batch_size, bucket_bytes, rounds):
     return row, list(world.timeline)
 
 
-def forecast(ranks, shards, shard_seconds, update_seconds, n_bytes, latency, per_byte, measured_ranks):
+def forecast(ranks, shards, shard_seconds, update_seconds, n_bytes, message, latency, per_byte, measured_ranks):
     """Seconds of a step with other numbers of processes, each on CPUs of its own.
 
     compute = the most shards of a process * seconds of a shard + seconds of the update
-    exchange = latency grown with the number of other processes, + bytes * (R - 1) / R at the measured rate
+    exchange = message and latency grown with the number of other processes, + bytes * (R - 1) / R at the measured rate
     """
     compute = -(-shards // ranks) * shard_seconds + update_seconds
     if ranks == 1:
         return compute, 0.0
     share = (ranks - 1) / ranks
     measured_share = (measured_ranks - 1) / measured_ranks
-    exchange = latency * (ranks - 1) / max(measured_ranks - 1, 1) + n_bytes * per_byte * share / measured_share
+    exchange = (message + latency) * (ranks - 1) / max(
+        measured_ranks - 1, 1
+    ) + n_bytes * per_byte * share / measured_share
     return compute, exchange
 
 
@@ -131,11 +146,13 @@ def main():
         say(f"{world.size} processes, {arguments.shards} shards, {fastnn.num_threads()} threads each, {fastnn.isa()}")
         exchanges = measure_exchanges(world, arguments.rounds) if world.size > 1 else []
         latency, per_byte = fit_line(exchanges) if exchanges else (0.0, 0.0)
+        message = measure_message(world, arguments.rounds) if world.size > 1 else 0.0
         if exchanges:
             say("\n| bytes | ms | MB/s |\n|---:|---:|---:|")
             for n_bytes, seconds in exchanges:
                 say(f"| {n_bytes:,} | {1e3 * seconds:.3f} | {n_bytes / seconds / 1e6:,.0f} |")
             say(f"\nfit: {1e6 * latency:.0f} us + bytes / ({1e-6 / max(per_byte, 1e-15):,.0f} MB/s)")
+            say(f"the message of a step: {1e6 * message:.0f} us")
         say(f"\n{arguments.model}, batch {arguments.batch_size}; milliseconds of rank 0")
         say("\n| bucket bytes | buckets | step | forward and backward | wait | update | of the exchange hidden |")
         say("|---:|---:|---:|---:|---:|---:|---:|")
@@ -156,7 +173,8 @@ def main():
         n_bytes = best["bytes"]
         say(f"\nforecast for {arguments.shards} shards: {1e3 * shard:.2f} ms a shard, {n_bytes:,} bytes of gradients")
         say(
-            "assumed: every process has as many CPUs as here, exchanges are as fitted above, and none of them is hidden"
+            "assumed: every process has as many CPUs as here and is as fast as the others, exchanges are as fitted, "
+            "and none of them is hidden"
         )
         say("\n| processes | compute ms | exchange ms | step ms | speed-up |\n|---:|---:|---:|---:|---:|")
         forecasts = []
@@ -165,7 +183,15 @@ def main():
                 say(f"| {ranks} | more processes than shards: --shards {ranks} | | | |")
                 continue
             compute, exchange = forecast(
-                ranks, arguments.shards, shard, best["update"], best["bytes"], latency, per_byte, max(world.size, 2)
+                ranks,
+                arguments.shards,
+                shard,
+                best["update"],
+                best["bytes"],
+                message,
+                latency,
+                per_byte,
+                max(world.size, 2),
             )
             first = forecasts[0]["step"] if forecasts else compute + exchange
             forecasts.append({"ranks": ranks, "compute": compute, "exchange": exchange, "step": compute + exchange})
@@ -173,7 +199,9 @@ def main():
             say(f"| {ranks} | {times} | {first / (compute + exchange):.2f} |")
         if arguments.json and world.is_main:
             with open(arguments.json, "w", encoding="utf-8") as file:
-                json.dump({"exchanges": exchanges, "steps": rows, "forecast": forecasts}, file, indent=1)
+                json.dump(
+                    {"exchanges": exchanges, "message": message, "steps": rows, "forecast": forecasts}, file, indent=1
+                )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,9 +29,6 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
 }  # fmt: skip
-ENVIRONMENT = {
-    name: value for name, value in ENVIRONMENT.items() if not name.startswith(("OMPI_COMM", "PMI_", "PMIX_"))
-}
 OPTIONS = ["--oversubscribe", "--bind-to", "none"] if IS_OPEN_MPI else []
 PYTHON = [sys.executable, "-P"]
 
@@ -170,41 +168,60 @@ COMMAND = [
     *PYTHON, "-m", "fastnn", "train", "--dataset", "shapes32", "--train-images", "512", "--test-images", "64",
     "--threads", "1",
 ]  # fmt: skip
+THREE_EPOCHS = ["--epochs", "3", "--shards", "8"]
 
 
 def weights(folder):
     return (folder / "weights.safetensors").read_bytes()
 
 
+@pytest.fixture(scope="module")
+def three_epochs(tmp_path_factory):
+    """The folder of a training of three epochs, in one process."""
+    folder = tmp_path_factory.mktemp("distributed") / "alone"
+    done = run(None, *COMMAND, *THREE_EPOCHS, "--out", str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 @pytest.mark.slow
-def test_command_has_the_same_bits_and_goes_on_with_other_processes(tmp_path):
-    options = ["--epochs", "2", "--shards", "8"]
-    for ranks, name in ((None, "alone"), (3, "three")):
-        done = run(ranks, *COMMAND, *options, "--out", str(tmp_path / name))
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("test accuracy") == 1
-        assert done.stderr.count("results go to") == 1
-    assert weights(tmp_path / "alone") == weights(tmp_path / "three")
-    # The state after one of two epochs, by another number of processes.
+def test_command_has_the_same_bits_with_three_processes(tmp_path, three_epochs):
+    done = run(3, *COMMAND, *THREE_EPOCHS, "--out", str(tmp_path / "three"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("test accuracy") == 1
+    assert done.stderr.count("results go to") == 1
+    assert weights(three_epochs) == weights(tmp_path / "three")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_command_that_is_ended_goes_on_with_other_processes(name, tmp_path, three_epochs):
+    """SIGKILL to one process, which saves nothing; SIGTERM to all, as a batch system sends it, which saves at once."""
     folder = tmp_path / "cut"
     process = subprocess.Popen(
-        [MPIRUN, *OPTIONS, "-n", "2", *COMMAND, *options, "--out", str(folder)], env=ENVIRONMENT, stderr=subprocess.PIPE
-    )
+        [MPIRUN, *OPTIONS, "-n", "2", *COMMAND, *THREE_EPOCHS, "--out", str(folder)],
+        env=ENVIRONMENT, stderr=subprocess.PIPE,
+    )  # fmt: skip
     deadline = time.monotonic() + 200
     while not (folder / "last.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    kill_one_rank(process.pid)
+    ranks = ranks_of(process.pid)
+    for rank in ranks[-1:] if name == "SIGKILL" else ranks:
+        os.kill(rank, getattr(signal, name))
     said = process.communicate(timeout=60)[1].decode(errors="replace")
     assert process.returncode != 0
     if IS_OPEN_MPI:
         assert f"continue with: mpirun -n 2 fastnn train --resume {folder}" in said
+    if name == "SIGTERM":
+        assert re.search(r"interrupted after step \d+ of \d+; its state is in", said), said
+        assert "has not answered" not in said
     done = run(4, *PYTHON, "-m", "fastnn", "train", "--resume", str(folder), "--threads", "1")
     assert done.returncode == 0, done.stderr
-    assert weights(folder) == weights(tmp_path / "alone")
+    assert weights(folder) == weights(three_epochs)
 
 
-def kill_one_rank(launcher):
-    """SIGKILL to the last of the Python processes that a launcher has started."""
+def ranks_of(launcher):
+    """The Python processes that a launcher has started, in the order of their numbers."""
     below, ranks = [launcher], []
     while below:
         pid = below.pop()
@@ -215,7 +232,7 @@ def kill_one_rank(launcher):
         except OSError:
             continue
         below += map(int, children)
-    os.kill(max(ranks), 9)
+    return sorted(ranks)
 
 
 def test_command_says_an_error_once():

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from fastnn._terminal import say
 from fastnn.distributed._errors import Disagreement, RankLost
 
-__all__ = ["Alone", "Communicator", "MpiCommunicator"]
+__all__ = ["BARRIER", "Alone", "Communicator", "MpiCommunicator"]
+
+BARRIER = "barrier"  # where ranks also wait for the files that rank 0 writes, so that nobody complains of it
 
 _FAILED, _TEXT, _FIRST_TAG = 0, 1, 2  # tags of messages; those of arrays begin at the last
 # After a signal to end, an answer takes no longer if all ranks live. Open MPI leaves 0.25 s before it kills.
@@ -116,7 +118,7 @@ class Communicator:
             if told is not None and now - told > _SIGNAL_SECONDS:
                 told = float("inf")  # said once
                 is_first = self.rank == min(set(range(self.size)) - set(ranks), default=self.rank)
-                if is_first and not self.has_failed(ranks):
+                if is_first and what != BARRIER and not self.has_failed(ranks):
                     say(f"fastnn: {_lost(ranks, 'since this run was told to end', what, self.resume_hint())}")
             if self.meanwhile is not None:
                 self.meanwhile()

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn import _check, nn
 from fastnn.data._shards import ShardedBatch, cut_batch
 from fastnn.distributed._agreement import agree, checksum, facts_of_loader, facts_of_modules
-from fastnn.distributed._communicator import Communicator
+from fastnn.distributed._communicator import BARRIER, Communicator
 from fastnn.distributed._processes import Processes
 from fastnn.distributed._reducer import BUCKET_BYTES, Event, Reducer
 from fastnn.distributed._step import Step, Together
@@ -277,7 +277,7 @@ class World:
     # ---- all processes -----------------------------------------------------------------------------------------------
     def barrier(self) -> None:
         """Wait until all processes are here."""
-        self.communicator.exchange("barrier", {})
+        self.communicator.exchange(BARRIER, {})
 
     def on_main(self, function: Callable[[], bytes]) -> bytes:
         """Call a function on rank 0 only, and give its result, bytes, to all processes."""
