@@ -94,7 +94,7 @@ def test_what_packages_say_to_pytorch_alone_does_nothing():
     [
         (lambda: torch.vmap, "torch.stack"),
         (lambda: torch.sparse_coo_tensor, "dense"),
-        (lambda: torch.onnx.export, "export_onnx"),
+        (lambda: torch.onnx.dynamo_export, "torch.onnx.export"),
         (lambda: torch.jit.save, "state_dict"),
         (lambda: torch.hub.load, "load_state_dict"),
         (lambda: torch.hub.load_state_dict_from_url, "curl"),

@@ -8,6 +8,7 @@ import os
 import fastnn
 from fastnn import _user_network, training
 from fastnn.interop.onnx import export_onnx
+from fastnn.models.summary import bytes_text
 
 __all__ = ["export_command"]
 
@@ -23,7 +24,7 @@ def export_command(arguments: argparse.Namespace) -> None:
         training.load_weights(arguments.weights, model)
     with _user_network.user_code(name):
         export_onnx(model, arguments.onnx, (1, *arguments.input), opset=arguments.opset)
-    size = os.path.getsize(arguments.onnx) / 1e6
+    size = bytes_text(os.path.getsize(arguments.onnx))
     shape = ", ".join(["batch", *map(str, arguments.input)])
     weights = "new random weights" if arguments.weights is None else arguments.weights
-    print(f"{arguments.onnx}: {name} with {weights}, input ({shape}), opset {arguments.opset}, {size:.1f} MB")
+    print(f"{arguments.onnx}: {name} with {weights}, input ({shape}), opset {arguments.opset}, {size}")
