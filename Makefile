@@ -25,9 +25,8 @@ KERNEL_TESTS := tests/check_sanitizers.py $(patsubst %,tests/test_%.py,activatio
 ARM64_TESTS := $(filter-out tests/check_%,$(KERNEL_TESTS)) tests/test_machine.py tests/test_ten_steps.py tests/arm64/check_neon.py \
     $(addprefix tests/test_runtime.py::test_runtime_,kernels_flush_denormals_and_restore_the_mode \
     kernels_keep_the_rounding_of_their_caller flushing_can_be_switched_off every_isa_of_this_machine_is_tested)
-# Not those of large shapes, which take minutes there, nor what is the same on every CPU: the kernels in plain C, which `make
-# test-c` compares with loops.
-ARM64_FEW := not baseline and not many_channels and not many_blocks and not winograd_bits and not winograd_stays
+# Not what is the same on every CPU: the kernels in plain C, which `make test-c` compares with loops.
+ARM64_OWN := not baseline
 
 SANITIZED_RUN := $(RUN) -m pytest -p no:cacheprovider -m "not slow and not torch and not torchvision" $(KERNEL_TESTS)
 
@@ -114,7 +113,7 @@ test-arm64: $(VENV)/.installed $(VENV)/.test-tools  ## build for 64-bit Arm, and
 	sh tests/arm64/prepare.sh $(BIN)/python
 	$(RUN) -m pytest -p no:cacheprovider tests/arm64/check_instructions.py
 	HYPOTHESIS_PROFILE=emulated build/arm64/python -P -m pytest -p no:cacheprovider \
-	    -m "not slow and not torch and not torchvision" -k "$(ARM64_FEW)" $(ARM64_TESTS) $(ARGS)
+	    -m "not slow and not torch and not torchvision" -k "$(ARM64_OWN)" $(ARM64_TESTS) $(ARGS)
 
 # A program in C (tests/c) compares every operation with plain loops; it is built for several systems.
 C_TESTS := $(CURDIR)/build/c_tests
