@@ -19,8 +19,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SANITIZED := $(CURDIR)/build/sanitized
 KERNEL_TESTS := tests/check_sanitizers.py $(patsubst %,tests/test_%.py,activation adaptive_pool2d add arithmetic attention \
     augment avgpool2d batchnorm batchnorm_activation conv2d conv2d_algorithm conv2d_shapes conv_transpose2d cross_entropy dropout \
-    groupnorm im2col interpolate join_rows layernorm layout linear local_response_norm matmul maxpool2d native native_arrays norms_of_huge_values optimizer \
-    softmax steps_together winograd workspaces)
+    groupnorm im2col interpolate join_rows layernorm layout linear local_response_norm matmul maxpool2d native native_arrays \
+    norms_of_huge_values optimizer softmax steps_together winograd workspaces)
 # 64-bit Arm, emulated: the same tests, and what is about its kernels alone.
 ARM64_TESTS := $(filter-out tests/check_%,$(KERNEL_TESTS)) tests/test_machine.py tests/test_ten_steps.py tests/arm64/check_neon.py \
     $(addprefix tests/test_runtime.py::test_runtime_,kernels_flush_denormals_and_restore_the_mode \

@@ -99,20 +99,18 @@ def measure_steps(world, name, batch_size, bucket_bytes, rounds):
     return row, list(world.timeline)
 
 
-def forecast(ranks, shards, shard_seconds, update_seconds, n_bytes, message, latency, per_byte, measured_ranks):
+def forecast(ranks, shards, shard_seconds, update_seconds, n_bytes, latency, per_byte, measured_ranks):
     """Seconds of a step with other numbers of processes, each on CPUs of its own.
 
     compute = the most shards of a process * seconds of a shard + seconds of the update
-    exchange = message and latency grown with the number of other processes, + bytes * (R - 1) / R at the measured rate
+    exchange = latency grown with the number of other processes, + bytes * (R - 1) / R at the measured rate
     """
     compute = -(-shards // ranks) * shard_seconds + update_seconds
     if ranks == 1:
         return compute, 0.0
     share = (ranks - 1) / ranks
     measured_share = (measured_ranks - 1) / measured_ranks
-    exchange = (message + latency) * (ranks - 1) / max(
-        measured_ranks - 1, 1
-    ) + n_bytes * per_byte * share / measured_share
+    exchange = latency * (ranks - 1) / max(measured_ranks - 1, 1) + n_bytes * per_byte * share / measured_share
     return compute, exchange
 
 
@@ -183,15 +181,7 @@ def main():
                 say(f"| {ranks} | more processes than shards: --shards {ranks} | | | |")
                 continue
             compute, exchange = forecast(
-                ranks,
-                arguments.shards,
-                shard,
-                best["update"],
-                best["bytes"],
-                message,
-                latency,
-                per_byte,
-                max(world.size, 2),
+                ranks, arguments.shards, shard, best["update"], n_bytes, message + latency, per_byte, max(world.size, 2)
             )
             first = forecasts[0]["step"] if forecasts else compute + exchange
             forecasts.append({"ranks": ranks, "compute": compute, "exchange": exchange, "step": compute + exchange})

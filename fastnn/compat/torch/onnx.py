@@ -10,8 +10,6 @@ from fastnn.compat.torch._missing import missing
 
 __all__ = ["TrainingMode", "export", "is_in_onnx_export"]
 
-_OLDEST_OPSET = 18
-
 
 class TrainingMode(enum.Enum):
     """The mode in which a model is exported; only EVAL is."""
@@ -46,7 +44,7 @@ def export(
     Options that change neither the graph nor the weights, such as `verbose` and `do_constant_folding`, are ignored. An
     older `opset_version` than 18 gives a warning and 18.
     """
-    from fastnn.interop import export_onnx
+    from fastnn.interop.onnx import OPSETS, export_onnx
 
     unknown = set(ignored) - _WITHOUT_EFFECT
     if unknown:
@@ -57,10 +55,10 @@ def export(
         raise ValueError("torch.onnx.export: fastnn writes models with their parameters, in evaluation mode")
     if f is None:
         raise TypeError("torch.onnx.export: f must be a path or a file that was opened for writing bytes")
-    opset = _OLDEST_OPSET if opset_version is None else opset_version
-    if opset < _OLDEST_OPSET:
-        warnings.warn(f"torch.onnx.export: fastnn writes opset {_OLDEST_OPSET}, not {opset}", stacklevel=2)
-        opset = _OLDEST_OPSET
+    opset = OPSETS.start if opset_version is None else opset_version
+    if opset < OPSETS.start:
+        warnings.warn(f"torch.onnx.export: fastnn writes opset {OPSETS.start}, not {opset}", stacklevel=2)
+        opset = OPSETS.start
     inputs = tuple(args) if isinstance(args, tuple | list) else (args,)
     names = _names_of(inputs, input_names)
     axes = [_open_axis(name, dynamic_axes) for name in names]
